@@ -1,0 +1,190 @@
+/* The contract of the C core: tables, network, engine, data, trainer.
+ *
+ * The core knows neither Python nor BLAS. It never fails half-way: callers check every argument first, kernels
+ * return void, and what can go wrong inside an epoch comes back as an fml_status. Kernels allocate nothing; all
+ * memory is given by the caller, in blocks that fml_allocate aligns.
+ *
+ * Legend, as everywhere in fastmlp: B batch rows, I inputs and O outputs of a layer, L layers, x input (B,I),
+ * w weights (O,I), b bias (O,), z = x w^T + b, y = f(z), t target, gradients dx dw db dz dy.
+ * All matrices are row-major and dense; REAL is float or double, as the network's kernel table says, and reaches
+ * these functions as void. Pointers may alias only where a comment says so. */
+#ifndef FASTMLP_H
+#define FASTMLP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#undef I /* complex.h's; here it counts inputs */
+
+enum { FML_MAX_HYPER_PARAMETERS = 4, FML_MAX_STATES = 2, FML_ALIGNMENT = 64 };
+
+typedef enum { FML_F32, FML_F64 } fml_dtype;
+typedef enum { FML_OK, FML_STOPPED, FML_INPUT_NOT_FINITE, FML_LOSS_NOT_FINITE } fml_status;
+
+/* -- kernel tables: one row per activation, loss and optimiser, found by name; a NULL name ends a table --------- */
+
+typedef struct {
+    const char *name;
+    int reads_z; /* backward needs z; otherwise z may be NULL and f' is taken from y */
+    /* y = f(z) for (rows, O) elements; y may be z. h: the hyper-parameters. */
+    void (*forward)(const void *z, void *y, size_t rows, size_t O, const double *h);
+    /* dz = dy * f'(z) for n elements; dz may be dy. NULL where only a loss knows the gradient (softmax). */
+    void (*backward)(const void *z, const void *y, const void *dy, void *dz, size_t n, const double *h);
+} fml_activation;
+
+typedef struct {
+    const char *name;
+    int from_z; /* takes z and yields the gradient with respect to z; otherwise both with respect to y */
+    /* Sum over the rows of the loss of a row; d = scale * gradient of that sum, skipped where d is NULL.
+     * output, t, d: (rows, O); d may be output. h: the hyper-parameters of the output activation. */
+    double (*value_and_gradient)(const void *output, const void *t, void *d, size_t rows, size_t O, double scale,
+                                 const double *h);
+} fml_loss;
+
+typedef struct {
+    const char *name;
+    int n_states; /* vectors of n reals that the optimiser keeps; they start at 0 */
+    /* p <- p - update(g) for n parameters at step t = 1, 2, ...; h: the hyper-parameters. */
+    void (*step)(void *p, const void *g, void *const *states, size_t n, const double *h, uint64_t t);
+} fml_optimizer;
+
+typedef struct {
+    const char *isa;
+    fml_dtype dtype;
+    size_t real_size;
+    const fml_activation *activations;
+    const fml_loss *losses;
+    const fml_optimizer *optimizers;
+    /* z_i = z_i + b for every row i; z: (rows, O), b: (O,). */
+    void (*add_bias)(const void *b, void *z, size_t rows, size_t O);
+    /* sums = [sums +] the sum of the rows of d; d: (rows, O), sums: (O,). */
+    void (*sum_rows)(const void *d, void *sums, size_t rows, size_t O, int accumulate);
+    /* x_i = X[order[i]], or X[i] where order is NULL; X: (., I), x: (rows, I). Returns 1 if all are finite. */
+    int (*gather)(const void *X, const uint32_t *order, size_t rows, size_t I, void *x);
+    /* The same from bytes, 0-255 at face value. */
+    void (*gather_bytes)(const uint8_t *X, const uint32_t *order, size_t rows, size_t I, void *x);
+    /* t_i = one-hot of labels[order[i]]; t: (rows, O). */
+    void (*one_hot)(const int64_t *labels, const uint32_t *order, size_t rows, size_t O, void *t);
+    /* The index of the first of n elements that is NaN or infinite; n if there is none. */
+    size_t (*first_not_finite)(const void *x, size_t n);
+    /* classes[i] = the lowest index of the largest of row i; where O is 1, whether it is at least 1/2. */
+    void (*classify)(const void *y, size_t rows, size_t O, int64_t *classes);
+} fml_kernels;
+
+/* The table of an ISA, or NULL if the build or the processor lacks it; NULL as name: the best (FASTMLP_ISA rules). */
+const fml_kernels *fml_find_kernels(const char *isa, fml_dtype dtype);
+/* The i-th ISA that this processor can run, best first; NULL after the last. */
+const char *fml_isa(size_t i);
+/* The row of that name, or NULL. */
+const fml_activation *fml_find_activation(const fml_kernels *kernels, const char *name);
+const fml_loss *fml_find_loss(const fml_kernels *kernels, const char *name);
+const fml_optimizer *fml_find_optimizer(const fml_kernels *kernels, const char *name);
+
+/* -- network: shapes and tables; the parameters are a block of n_packed reals in the engine's own layout -------- */
+
+typedef struct fml_engine fml_engine;
+
+typedef struct {
+    size_t n_inputs, n_outputs;
+    const fml_activation *activation;
+    double hyper_parameters[FML_MAX_HYPER_PARAMETERS];
+    size_t weights, biases; /* where they begin in a block, in reals; multiples of a cache line */
+} fml_layer;
+
+typedef struct {
+    const fml_kernels *kernels;
+    const fml_engine *engine;
+    const fml_loss *loss;
+    size_t n_layers;
+    fml_layer *layers;
+    size_t n_parameters; /* elements of P */
+    size_t n_packed;     /* elements of a block, padding included; the padding is 0 and stays 0 */
+} fml_network;
+
+struct fml_engine {
+    const char *name;
+    size_t tile_rows;                                    /* rows that go through all layers together */
+    size_t (*packed_weights)(size_t I, size_t O);        /* reals that a layer's weights take in a block */
+    /* w (O,I) and b (O,) into and out of the block of a network. */
+    void (*pack)(const fml_network *net, size_t l, const void *w, const void *b, void *block);
+    void (*unpack)(const fml_network *net, size_t l, const void *block, void *w, void *b);
+    /* z = x w^T + b and y = f(z) for 1 <= rows <= tile_rows; z or y NULL: not wanted. x: (rows,I), z, y: (rows,O). */
+    void (*forward_layer)(const fml_network *net, size_t l, const void *block, const void *x, size_t rows, void *z,
+                          void *y);
+    /* dw = [dw +] dz^T x and db = [db +] sum of dz into the block gradient; dx = dz w unless dx is NULL. */
+    void (*backward_layer)(const fml_network *net, size_t l, const void *block, const void *x, const void *dz,
+                           size_t rows, void *dx, void *gradient, int accumulate);
+};
+
+/* Fills offsets and totals; the shapes, the activations, the tables and the engine are set. */
+void fml_network_lay_out(fml_network *net);
+/* P (the paper's order, n_parameters reals) into and out of a block. */
+void fml_network_pack(const fml_network *net, const void *P, void *block);
+void fml_network_unpack(const fml_network *net, const void *block, void *P);
+
+/* -- data ------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const void *x;         /* (n_rows, I), reals or, where bytes is set, uint8 */
+    int bytes;
+    size_t n_rows;         /* below 2^32 */
+    const void *values;    /* targets (n_rows, O), or NULL */
+    const int64_t *labels; /* class labels (n_rows,), or NULL */
+} fml_data;
+
+/* -- passes through the network; a workspace belongs to one call at a time --------------------------------------- */
+
+/* Bytes of workspace for predictions, and for gradients, of up to `rows` rows at a time (more go in tiles). */
+size_t fml_forward_workspace(const fml_network *net, size_t rows);
+size_t fml_gradient_workspace(const fml_network *net, size_t rows);
+
+/* All layers of all rows of data. z[l], y[l]: (n_rows, O_l), and output, the last y again; each may be NULL. */
+void fml_forward(const fml_network *net, const void *block, const fml_data *data, void *const *z, void *const *y,
+                 void *output, void *workspace);
+/* The sum of the losses of the rows; the number of rows whose class is right goes to *n_right. */
+double fml_evaluate(const fml_network *net, const void *block, const fml_data *data, size_t *n_right, void *workspace);
+
+/* How a long pass is interrupted: called every `interval` seconds between tiles; a result other than 0 stops. */
+typedef struct {
+    int (*stop)(void *context);
+    void *context;
+    double interval, last;
+} fml_poll;
+
+/* gradient = gradient of the mean loss over the rows order[0..rows-1] of data (all consecutive where order is NULL), as a
+ * block; dx, unless NULL: (rows, I), the gradient of that mean with respect to x. *loss: the sum over the rows. */
+fml_status fml_gradient(const fml_network *net, const void *block, const fml_data *data, const uint32_t *order,
+                        size_t rows, void *gradient, void *dx, double *loss, fml_poll *poll, void *workspace);
+
+/* -- training ---------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const fml_network *net;
+    const fml_optimizer *optimizer;
+    double hyper_parameters[FML_MAX_HYPER_PARAMETERS];
+    void *block, *gradient;       /* n_packed reals each */
+    void *states[FML_MAX_STATES]; /* n_packed reals each */
+    uint64_t n_steps, random;     /* steps of the optimiser so far; the state of the generator */
+} fml_trainer;
+
+/* One optimiser step on the rows order[0..rows-1]; nothing is changed unless FML_OK. *loss: their sum before it. */
+fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows, double *loss,
+                          fml_poll *poll, void *workspace);
+/* One epoch in batches of batch_size rows; order: n_rows elements of scratch, or NULL for the rows as they stand.
+ * *loss: the sum over the rows of their batch's losses before its update, up to where the epoch ended. */
+fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order, double *loss,
+                           fml_poll *poll, void *workspace);
+
+/* -- random numbers (SplitMix64), memory, time -------------------------------------------------------------------- */
+
+uint64_t fml_random_next(uint64_t *state);
+double fml_random_uniform(uint64_t *state);                  /* [0, 1) */
+double fml_random_normal(uint64_t *state);                   /* N(0, 1) */
+uint64_t fml_random_below(uint64_t *state, uint64_t n);      /* 0 ... n-1 */
+void fml_random_order(uint64_t *state, uint32_t *order, size_t n); /* a permutation, by Fisher-Yates */
+
+void *fml_allocate(size_t bytes); /* zeroed, aligned to FML_ALIGNMENT; NULL if there is none */
+void fml_free(void *memory);
+double fml_seconds(void); /* of a clock that never goes back */
+
+#endif

@@ -1,0 +1,5 @@
+/* The kernels for AVX2 with FMA (compiled with -mavx2 -mfma), float32. */
+#define FML_ISA avx2
+#define FML_REAL_BITS 32
+#define FML_VECTOR_BYTES 32
+#include "kernels.inc"

@@ -1,0 +1,38 @@
+/* What the operating system gives: aligned zeroed memory and a monotonic clock. */
+#if !defined(_WIN32) && !defined(_POSIX_C_SOURCE)
+#define _POSIX_C_SOURCE 200112L
+#endif
+#include "fastmlp.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* calloc and a shift by hand, the original pointer kept just below: large zeroed blocks come as untouched pages. */
+void *fml_allocate(size_t bytes) {
+    if (bytes > SIZE_MAX - FML_ALIGNMENT - sizeof(void *)) return NULL;
+    char *memory = calloc(1, bytes + FML_ALIGNMENT + sizeof(void *));
+    if (memory == NULL) return NULL;
+    uintptr_t address = (uintptr_t)(memory + sizeof(void *));
+    size_t shift = (FML_ALIGNMENT - address % FML_ALIGNMENT) % FML_ALIGNMENT;
+    char *aligned = memory + sizeof(void *) + shift;
+    memcpy(aligned - sizeof(void *), &memory, sizeof(void *));
+    return aligned;
+}
+
+void fml_free(void *memory) {
+    if (memory == NULL) return;
+    void *original;
+    memcpy(&original, (char *)memory - sizeof(void *), sizeof(void *));
+    free(original);
+}
+
+double fml_seconds(void) {
+    struct timespec now;
+#ifdef CLOCK_MONOTONIC
+    clock_gettime(CLOCK_MONOTONIC, &now);
+#else
+    timespec_get(&now, TIME_UTC);
+#endif
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}

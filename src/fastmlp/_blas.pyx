@@ -1,0 +1,151 @@
+# The engine `blas`: a layer's passes over SciPy's BLAS, for any processor.
+#
+# Weights are kept as they are, row-major (O, I), so pack and unpack copy. `multiply` is the one door to BLAS and owns
+# the swap between row- and column-major; nobody else sees a 'T'. The routines are bound at first use, through the
+# table of C functions that scipy.linalg.cython_blas publishes, after a check of their signatures: importing it costs
+# ten times what fastmlp costs. What is no product of matrices comes from the network's kernel table.
+# BLAS rounds as it likes: a row alone and the same row in a batch may differ in the last bits.
+from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
+from cython cimport floating
+from libc.string cimport memcpy
+
+from ._csrc cimport FML_F32, fml_engine, fml_layer, fml_network
+
+ctypedef void (*gemm_f32)(char *, char *, int *, int *, int *, float *, const float *, int *, const float *, int *,
+                          float *, float *, int *) noexcept nogil
+ctypedef void (*gemm_f64)(char *, char *, int *, int *, int *, double *, const double *, int *, const double *, int *,
+                          double *, double *, int *) noexcept nogil
+ctypedef void (*gemv_f32)(char *, int *, int *, float *, const float *, int *, const float *, int *, float *, float *,
+                          int *) noexcept nogil
+ctypedef void (*gemv_f64)(char *, int *, int *, double *, const double *, int *, const double *, int *, double *,
+                          double *, int *) noexcept nogil
+
+cdef gemm_f32 sgemm = NULL
+cdef gemm_f64 dgemm = NULL
+cdef gemv_f32 sgemv = NULL
+cdef gemv_f64 dgemv = NULL
+
+GEMM = "void (char *, char *, int *, int *, int *, R *, R *, int *, R *, int *, R *, R *, int *)"
+GEMV = "void (char *, int *, int *, R *, R *, int *, R *, int *, R *, R *, int *)"
+
+
+cdef void *_bind(dict functions, str name, str signature) except NULL:
+    """The address of a BLAS routine, once its signature (R: its real type) is the one that is called here."""
+    capsule = functions[name]
+    cdef const char *raw = PyCapsule_GetName(capsule)
+    real = "__pyx_t_5scipy_6linalg_11cython_blas_" + name[0]
+    found = (<bytes>raw).decode().replace(real, "R").replace("float" if name[0] == "s" else "double", "R")
+    if found != signature:
+        raise ImportError(f"scipy.linalg.cython_blas.{name}: expected the signature {signature!r}, got {found!r}")
+    return PyCapsule_GetPointer(capsule, raw)
+
+
+cdef const fml_engine *blas_engine() except NULL:
+    """The engine's table; binds BLAS on the first call."""
+    global sgemm, dgemm, sgemv, dgemv
+    if dgemv == NULL:
+        from scipy.linalg import cython_blas
+
+        functions = cython_blas.__pyx_capi__
+        sgemm = <gemm_f32>_bind(functions, "sgemm", GEMM)
+        dgemm = <gemm_f64>_bind(functions, "dgemm", GEMM)
+        sgemv = <gemv_f32>_bind(functions, "sgemv", GEMV)
+        dgemv = <gemv_f64>_bind(functions, "dgemv", GEMV)
+    return &ENGINE
+
+
+cdef void multiply(bint transpose_a, bint transpose_b, int M, int N, int K, const floating *A, const floating *B,
+                   floating beta, floating *C) noexcept nogil:
+    """C := op(A) op(B) + beta C with op(A) (M, K), op(B) (K, N) and C (M, N), all row-major and dense."""
+    cdef char t = b"T", n = b"N"
+    cdef int lda = M if transpose_a else K, ldb = K if transpose_b else N, one = 1
+    cdef floating alpha = 1
+    # Row-major C is column-major C^T = op(B)^T op(A)^T; a row-major matrix is its own transpose to BLAS.
+    if M == 1:
+        if floating is float:
+            sgemv(&t if transpose_b else &n, &K if transpose_b else &N, &N if transpose_b else &K, &alpha, B, &ldb,
+                  A, &one, &beta, C, &one)
+        else:
+            dgemv(&t if transpose_b else &n, &K if transpose_b else &N, &N if transpose_b else &K, &alpha, B, &ldb,
+                  A, &one, &beta, C, &one)
+    elif N == 1:
+        if floating is float:
+            sgemv(&n if transpose_a else &t, &M if transpose_a else &K, &K if transpose_a else &M, &alpha, A, &lda,
+                  B, &one, &beta, C, &one)
+        else:
+            dgemv(&n if transpose_a else &t, &M if transpose_a else &K, &K if transpose_a else &M, &alpha, A, &lda,
+                  B, &one, &beta, C, &one)
+    elif floating is float:
+        sgemm(&t if transpose_b else &n, &t if transpose_a else &n, &N, &M, &K, &alpha, B, &ldb, A, &lda, &beta, C, &N)
+    else:
+        dgemm(&t if transpose_b else &n, &t if transpose_a else &n, &N, &M, &K, &alpha, B, &ldb, A, &lda, &beta, C, &N)
+
+
+cdef void forward(const fml_network *net, size_t l, floating *block, floating *x, size_t rows, void *z,
+                  void *y) noexcept nogil:
+    """z = x w^T + b and y = f(z); the pre-activations are formed in z, or in y where z is not wanted."""
+    cdef const fml_layer *layer = &net.layers[l]
+    cdef size_t O = layer.n_outputs
+    cdef void *pre = z if z != NULL else y
+    multiply(False, True, <int>rows, <int>O, <int>layer.n_inputs, x, block + layer.weights, <floating>0,
+             <floating *>pre)
+    net.kernels.add_bias(block + layer.biases, pre, rows, O)
+    if y != NULL:
+        layer.activation.forward(pre, y, rows, O, layer.hyper_parameters)
+
+
+cdef void backward(const fml_network *net, size_t l, floating *block, floating *x, floating *dz, size_t rows,
+                   floating *dx, floating *gradient, int accumulate) noexcept nogil:
+    """dw = [dw +] dz^T x, db = [db +] the sum of dz's rows, dx = dz w."""
+    cdef const fml_layer *layer = &net.layers[l]
+    cdef int I = <int>layer.n_inputs, O = <int>layer.n_outputs
+    multiply(True, False, O, I, <int>rows, dz, x, <floating>accumulate, gradient + layer.weights)
+    net.kernels.sum_rows(dz, gradient + layer.biases, rows, layer.n_outputs, accumulate)
+    if dx != NULL:
+        multiply(False, False, <int>rows, I, O, dz, block + layer.weights, <floating>0, dx)
+
+
+cdef void forward_layer(const fml_network *net, size_t l, const void *block, const void *x, size_t rows, void *z,
+                        void *y) noexcept nogil:
+    if net.kernels.dtype == FML_F32:
+        forward[float](net, l, <float *>block, <float *>x, rows, z, y)
+    else:
+        forward[double](net, l, <double *>block, <double *>x, rows, z, y)
+
+
+cdef void backward_layer(const fml_network *net, size_t l, const void *block, const void *x, const void *dz,
+                         size_t rows, void *dx, void *gradient, int accumulate) noexcept nogil:
+    if net.kernels.dtype == FML_F32:
+        backward[float](net, l, <float *>block, <float *>x, <float *>dz, rows, <float *>dx, <float *>gradient,
+                        accumulate)
+    else:
+        backward[double](net, l, <double *>block, <double *>x, <double *>dz, rows, <double *>dx, <double *>gradient,
+                         accumulate)
+
+
+cdef size_t packed_weights(size_t I, size_t O) noexcept nogil:
+    return I * O
+
+
+cdef void pack(const fml_network *net, size_t l, const void *w, const void *b, void *block) noexcept nogil:
+    cdef const fml_layer *layer = &net.layers[l]
+    cdef size_t size = net.kernels.real_size
+    memcpy(<char *>block + layer.weights * size, w, layer.n_inputs * layer.n_outputs * size)
+    memcpy(<char *>block + layer.biases * size, b, layer.n_outputs * size)
+
+
+cdef void unpack(const fml_network *net, size_t l, const void *block, void *w, void *b) noexcept nogil:
+    cdef const fml_layer *layer = &net.layers[l]
+    cdef size_t size = net.kernels.real_size
+    memcpy(w, <const char *>block + layer.weights * size, layer.n_inputs * layer.n_outputs * size)
+    memcpy(b, <const char *>block + layer.biases * size, layer.n_outputs * size)
+
+
+cdef fml_engine ENGINE
+ENGINE.name = b"blas"
+ENGINE.tile_rows = 256
+ENGINE.packed_weights = packed_weights
+ENGINE.pack = pack
+ENGINE.unpack = unpack
+ENGINE.forward_layer = forward_layer
+ENGINE.backward_layer = backward_layer

@@ -1,0 +1,616 @@
+# cython: boundscheck=False, cdivision=True
+# The compiled half of a network: it owns the parameters, meets arrays, predicts, and runs epochs.
+#
+# Core is the base class of Network, so that `predict` from the caller to the kernels is one compiled call. Decided:
+# what readers see (`published`) is a block that never changes once it is there, held by Python's reference count;
+# training works on a block of its own and publishes a copy. So predicting needs no lock, and an error or Ctrl-C
+# leaves whole epochs or whole steps. Rejected: a read-write lock (a reader would wait for an epoch) and training
+# in place (a reader would see half a step).
+# All arguments are checked before anything is written. Work of more than about 100 us releases the GIL; less keeps
+# it, because taking it back beside a busy thread costs a switch interval.
+cimport cython
+cimport numpy as cnp
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.ref cimport Py_REFCNT
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from ._blas cimport blas_engine
+from ._csrc cimport *
+
+import threading
+
+import numpy as np
+
+from . import arrays
+
+cnp.import_array()
+
+cdef enum:
+    MANY_MULTIPLY_ADDS = 1 << 20  # about 100 us of one core: from here on the GIL is released
+    SCRATCH_HEAD = 64  # bytes before a workspace, for its capacity
+
+
+def isas():
+    """The instruction sets that this build has and this processor runs, best first."""
+    names = []
+    while fml_isa(len(names)) != NULL:
+        names.append(fml_isa(len(names)).decode())
+    return names
+
+
+cdef const fml_kernels *find_kernels(isa, fml_dtype dtype) except NULL:
+    """The kernel table of the named ISA (None: the best, or what FASTMLP_ISA says)."""
+    cdef bytes name = b"" if isa is None else isa.encode()
+    cdef const fml_kernels *kernels = fml_find_kernels(NULL if isa is None else <const char *>name, dtype)
+    if kernels == NULL:
+        import os
+
+        wanted = os.environ.get("FASTMLP_ISA") if isa is None else isa
+        source = "FASTMLP_ISA" if isa is None else "isa"
+        raise ValueError(f"{source}: expected one of {', '.join(map(repr, isas()))} (what this build and this "
+                         f"processor have), got {wanted!r}")
+    return kernels
+
+
+def kernel_isa(isa=None):
+    """The instruction set that a new network's kernels use."""
+    return find_kernels(isa, FML_F32).isa.decode()
+
+
+cdef class Block:
+    """Aligned memory for the parameters of one network in its engine's layout; never changed once published."""
+
+    cdef void *data
+
+    def __dealloc__(self):
+        fml_free(self.data)
+
+
+cdef Block new_block(size_t size):
+    cdef Block block = Block.__new__(Block)
+    block.data = fml_allocate(size)
+    if block.data == NULL:
+        raise MemoryError(f"sizes: no memory for {size} bytes of parameters")
+    return block
+
+
+cdef class Rows:
+    """Checked input rows and, where there are any, their targets, as the C core takes them; keeps the arrays alive."""
+
+    cdef fml_data data
+    cdef readonly cnp.ndarray x, values, labels
+
+    def __init__(self, cnp.ndarray x not None, cnp.ndarray values=None, cnp.ndarray labels=None):
+        self.x, self.values, self.labels = x, values, labels
+        self.data.x = cnp.PyArray_DATA(x)
+        self.data.bytes = cnp.PyArray_TYPE(x) == cnp.NPY_UINT8
+        self.data.n_rows = <size_t>x.shape[0] if x.ndim == 2 else 1
+        self.data.values = NULL if values is None else cnp.PyArray_DATA(values)
+        self.data.labels = NULL if labels is None else <int64_t *>cnp.PyArray_DATA(labels)
+
+    @property
+    def n_rows(self):
+        """How many rows there are."""
+        return self.data.n_rows
+
+
+cdef int stop_on_signal(void *caught) noexcept with gil:
+    """Runs Python's signal handlers; what they raise is kept in the list `caught`, and the pass stops."""
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        (<list>caught).append(error)
+        return 1
+    return 0
+
+
+cdef class Core:
+    """Parameters, predictions and epochs of one network; `Network` adds names, checks and words."""
+
+    cdef fml_network net
+    cdef fml_trainer trainer
+    cdef Block published
+    cdef void *epoch_states  # the optimiser's states when `published` was made
+    cdef uint64_t epoch_steps, random
+    cdef bint unpublished    # train_on_batch has moved the trainer's block on
+    cdef bint busy           # a fit is running
+    cdef void *scratch       # one spare workspace; taken and given back under the GIL
+    cdef int typenum
+    cdef size_t n_inputs, n_outputs, n_weights
+
+    def __dealloc__(self):
+        fml_free(self.net.layers)
+        fml_free(self.scratch)
+        self._free_trainer()
+
+    # -- construction ----------------------------------------------------------------------------------------------
+
+    def _build(self, sizes, activations, str loss, bint double, isa):
+        """Shapes and tables; activations: (name, hyper-parameters) per layer. All of it is checked already."""
+        self.net.kernels = find_kernels(isa, FML_F64 if double else FML_F32)
+        self.net.engine = blas_engine()
+        self.net.loss = fml_find_loss(self.net.kernels, loss.encode())
+        self.net.n_layers = len(sizes) - 1
+        self.net.layers = <fml_layer *>fml_allocate(self.net.n_layers * sizeof(fml_layer))
+        if self.net.layers == NULL:
+            raise MemoryError("sizes: no memory for the layers")
+        cdef size_t l
+        for l, (name, hyper_parameters) in enumerate(activations):
+            self.net.layers[l].n_inputs = sizes[l]
+            self.net.layers[l].n_outputs = sizes[l + 1]
+            self.net.layers[l].activation = fml_find_activation(self.net.kernels, name.encode())
+            for i, value in enumerate(hyper_parameters):
+                self.net.layers[l].hyper_parameters[i] = value
+        fml_network_lay_out(&self.net)
+        self.typenum = cnp.NPY_FLOAT64 if double else cnp.NPY_FLOAT32
+        self.n_inputs, self.n_outputs = sizes[0], sizes[len(sizes) - 1]
+        self.n_weights = sum([sizes[i] * sizes[i + 1] for i in range(len(sizes) - 1)])
+        self.published = new_block(self.net.n_packed * self.net.kernels.real_size)
+
+    def _draw(self, distributions, uint64_t random_state):
+        """Initial parameters; distributions: per layer ("uniform" limit | "normal" deviation, scale, biases too)."""
+        self.random = random_state
+        for l, (kind, scale, biases) in enumerate(distributions):
+            n_inputs, n_outputs = self.net.layers[l].n_inputs, self.net.layers[l].n_outputs
+            w = self._draw_array(kind, scale, n_outputs * n_inputs)
+            b = self._draw_array(kind, scale if biases else 0.0, n_outputs)
+            self._pack(l, w, b)
+
+    cdef cnp.ndarray _draw_array(self, str kind, double scale, size_t n):
+        cdef cnp.ndarray values = np.zeros(n)
+        cdef double *at = <double *>cnp.PyArray_DATA(values)
+        cdef bint uniform = kind == "uniform"
+        if scale != 0:
+            for i in range(n):
+                at[i] = scale * (2 * fml_random_uniform(&self.random) - 1) if uniform \
+                    else scale * fml_random_normal(&self.random)
+        return values.astype(self._type())
+
+    cdef object _type(self):
+        return cnp.PyArray_DescrFromType(self.typenum)
+
+    cdef int _pack(self, size_t l, w, b) except -1:
+        """Copies the weights and biases of layer l into the published block, which nobody else holds yet."""
+        cdef cnp.ndarray w_ = np.ascontiguousarray(w), b_ = np.ascontiguousarray(b)
+        self.net.engine.pack(&self.net, l, cnp.PyArray_DATA(w_), cnp.PyArray_DATA(b_), self.published.data)
+        return 0
+
+    # -- what runs --------------------------------------------------------------------------------------------------
+
+    @property
+    def engine(self):
+        """The name of the engine that runs, ``"blas"``."""
+        return self.net.engine.name.decode()
+
+    @property
+    def _isa(self):
+        """The instruction set of the network's kernels."""
+        return self.net.kernels.isa.decode()
+
+    @property
+    def dtype(self):
+        """The NumPy dtype of parameters and results."""
+        return np.dtype(self._type())
+
+    @property
+    def n_parameters(self):
+        """The number of weights and biases."""
+        return self.net.n_parameters
+
+    # -- parameters -------------------------------------------------------------------------------------------------
+
+    def _unpack(self):
+        """The published parameters as a new vector P."""
+        cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0])
+        cdef Block block = self._readable()
+        fml_network_unpack(&self.net, block.data, cnp.PyArray_DATA(P))
+        return P
+
+    def _replace_parameters(self, cnp.ndarray P not None):
+        """Publishes P, checked and of the network's dtype, and forgets the optimiser's state."""
+        self._refuse_while_fitting("parameters")
+        cdef Block block = new_block(self.net.n_packed * self.net.kernels.real_size)
+        fml_network_pack(&self.net, cnp.PyArray_DATA(P), block.data)
+        self.published = block
+        self._forget_training()
+
+    def _layer(self, size_t l):
+        """New read-only arrays w (O, I) and b (O,) of layer l."""
+        cdef const fml_layer *layer = &self.net.layers[l]
+        cdef cnp.ndarray w = self._empty(2, [layer.n_outputs, layer.n_inputs]), b = self._empty(1, [layer.n_outputs, 0])
+        cdef Block block = self._readable()
+        self.net.engine.unpack(&self.net, l, block.data, cnp.PyArray_DATA(w), cnp.PyArray_DATA(b))
+        cnp.PyArray_CLEARFLAGS(w, cnp.NPY_ARRAY_WRITEABLE)
+        cnp.PyArray_CLEARFLAGS(b, cnp.NPY_ARRAY_WRITEABLE)
+        return w, b
+
+    def _first_not_finite(self, cnp.ndarray x not None):
+        """The flat index of the first element of x (C-contiguous, the network's dtype) that is not finite, or None."""
+        cdef size_t n = cnp.PyArray_SIZE(x), i
+        cdef const void *data = cnp.PyArray_DATA(x)
+        with nogil:
+            i = self.net.kernels.first_not_finite(data, n)
+        return None if i == n else i
+
+    cdef Block _readable(self):
+        """The block that readers use; publishes the steps of train_on_batch if there are any."""
+        if self.unpublished and not self.busy:
+            self._publish()
+        return self.published
+
+    cdef int _publish(self) except -1:
+        """Copies the trainer's block and the optimiser's state to where readers, and errors, find them."""
+        cdef size_t size = self.net.n_packed * self.net.kernels.real_size
+        if Py_REFCNT(self.published) > 1:  # somebody reads it
+            self.published = new_block(size)
+        memcpy(self.published.data, self.trainer.block, size)
+        memcpy(self.epoch_states, self.trainer.states[0], size * <size_t>self.trainer.optimizer.n_states)
+        self.epoch_steps, self.random = self.trainer.n_steps, self.trainer.random
+        self.unpublished = False
+        return 0
+
+    cdef int _roll_back(self) except -1:
+        """The trainer's block and the optimiser's state as they were when last published."""
+        cdef size_t size = self.net.n_packed * self.net.kernels.real_size
+        memcpy(self.trainer.block, self.published.data, size)
+        memcpy(self.trainer.states[0], self.epoch_states, size * <size_t>self.trainer.optimizer.n_states)
+        self.trainer.n_steps, self.trainer.random = self.epoch_steps, self.random
+        return 0
+
+    # -- arrays -----------------------------------------------------------------------------------------------------
+
+    cdef cnp.ndarray _empty(self, int ndim, size_t[2] shape):
+        cdef cnp.npy_intp[2] dimensions
+        dimensions[0], dimensions[1] = <cnp.npy_intp>shape[0], <cnp.npy_intp>shape[1]
+        return cnp.PyArray_EMPTY(ndim, dimensions, self.typenum, 0)
+
+    cdef bint _is_ready(self, cnp.ndarray x):
+        """Whether the kernels can read x where it stands: (., I) or (I,), aligned, in C order, our dtype or uint8."""
+        cdef int ndim = cnp.PyArray_NDIM(x), typenum = cnp.PyArray_TYPE(x)
+        return (
+            (typenum == self.typenum or typenum == cnp.NPY_UINT8)
+            and cnp.PyArray_IS_C_CONTIGUOUS(x) and cnp.PyArray_ISALIGNED(x) and cnp.PyArray_ISNOTSWAPPED(x)
+            and (ndim == 1 or (ndim == 2 and cnp.PyArray_DIM(x, 0) > 0))
+            and <size_t>cnp.PyArray_DIM(x, ndim - 1) == self.n_inputs
+        )
+
+    cdef cnp.ndarray _input(self, X):
+        """X as an array that the kernels can read: itself, or converted once."""
+        if cnp.PyArray_CheckExact(X) and self._is_ready(<cnp.ndarray>X):
+            return <cnp.ndarray>X
+        return arrays.convert_input(X, self.n_inputs, self.dtype)
+
+    cdef cnp.ndarray _output(self, cnp.ndarray x, out):
+        """A new array for the predictions of x, or `out` once it is seen to fit."""
+        cdef int ndim = cnp.PyArray_NDIM(x)
+        cdef size_t[2] shape = [<size_t>cnp.PyArray_DIM(x, 0), self.n_outputs]
+        if ndim == 1:
+            shape[0] = self.n_outputs
+        if out is None:
+            return self._empty(ndim, shape)
+        if not (
+            cnp.PyArray_CheckExact(out)
+            and cnp.PyArray_TYPE(<cnp.ndarray>out) == self.typenum
+            and cnp.PyArray_NDIM(<cnp.ndarray>out) == ndim
+            and <size_t>cnp.PyArray_DIM(<cnp.ndarray>out, 0) == shape[0]
+            and (ndim == 1 or <size_t>cnp.PyArray_DIM(<cnp.ndarray>out, 1) == shape[1])
+            and cnp.PyArray_ISCARRAY(<cnp.ndarray>out)
+        ):
+            arrays.refuse_output(out, (shape[0], shape[1])[:ndim], self.dtype)
+        return <cnp.ndarray>out
+
+    # -- scratch memory ---------------------------------------------------------------------------------------------
+
+    cdef void *_take_scratch(self, size_t size) except NULL:
+        """The spare workspace if it is there and large enough, else a new one. Its capacity stands before it."""
+        cdef void *memory = self.scratch
+        self.scratch = NULL
+        if memory != NULL:
+            if (<size_t *>memory)[0] >= size:
+                return <char *>memory + SCRATCH_HEAD
+            fml_free(memory)
+        memory = fml_allocate(size + SCRATCH_HEAD)
+        if memory == NULL:
+            raise MemoryError(f"no memory for {size} bytes of workspace")
+        (<size_t *>memory)[0] = size
+        return <char *>memory + SCRATCH_HEAD
+
+    cdef void _give_scratch(self, void *workspace) noexcept:
+        """Keeps the workspace as the spare one, or frees it if another call has given its own back already."""
+        cdef void *memory = <char *>workspace - SCRATCH_HEAD
+        if self.scratch == NULL:
+            self.scratch = memory
+        else:
+            fml_free(memory)
+
+    # -- predictions ------------------------------------------------------------------------------------------------
+
+    cdef int _forward(self, cnp.ndarray x, void **z, void **y, void *output) except -1:
+        """Runs all rows of x; the GIL is released where that takes long."""
+        cdef fml_data data
+        cdef Block block = self._readable()
+        data.x = cnp.PyArray_DATA(x)
+        data.bytes = cnp.PyArray_TYPE(x) == cnp.NPY_UINT8
+        data.n_rows = n_rows_of(x)
+        cdef void *workspace = self._take_scratch(fml_forward_workspace(&self.net, data.n_rows))
+        if data.n_rows * self.n_weights < MANY_MULTIPLY_ADDS:
+            fml_forward(&self.net, block.data, &data, z, y, output, workspace)
+        else:
+            with nogil:
+                fml_forward(&self.net, block.data, &data, z, y, output, workspace)
+        self._give_scratch(workspace)
+        return 0
+
+    def predict(self, X, *, out=None):
+        """The network's output for each row of X.
+
+        Parameters
+        ----------
+        X : array_like, shape (B, I) or (I,)
+            Rows of numbers. A C-contiguous array of the network's dtype, or of uint8, is read where it stands;
+            anything else is converted once.
+        out : ndarray, shape (B, O) or (O,), optional
+            Where to write; C-contiguous, of the network's dtype, not overlapping X. With it nothing is allocated.
+
+        Returns
+        -------
+        ndarray, shape (B, O), or (O,) for a single row
+            `out` if that was given. NaN in a row gives NaN.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X or `out` does not fit; the message has both shapes or dtypes.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([3, 2], seed=0)
+        >>> net.predict([[0.0, 0.0, 0.0]])
+        array([[0., 0.]], dtype=float32)
+        """
+        cdef cnp.ndarray x = self._input(X)
+        cdef cnp.ndarray y = self._output(x, out)
+        if out is not None and (overlap(x, y) or (x is not X and np.may_share_memory(X, y))):
+            raise ValueError("out: expected memory of its own, got an array that overlaps X")
+        self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
+        return y
+
+    def __call__(self, X, *, out=None):
+        """The same as `predict`."""
+        return self.predict(X, out=out)
+
+    def classify(self, X):
+        """The class of each row of X: the index of its largest output, the lowest on a tie.
+
+        Where the network has one output, the class is 1 where that is at or above 0.5, else 0.
+
+        Parameters
+        ----------
+        X : array_like, shape (B, I) or (I,)
+
+        Returns
+        -------
+        ndarray of int64, shape (B,), or a single int64 for a single row
+        """
+        cdef cnp.ndarray y = self.predict(X)
+        cdef cnp.npy_intp n_rows = n_rows_of(y)
+        cdef cnp.ndarray classes = cnp.PyArray_EMPTY(1, &n_rows, cnp.NPY_INT64, 0)
+        self.net.kernels.classify(cnp.PyArray_DATA(y), n_rows, self.n_outputs, <int64_t *>cnp.PyArray_DATA(classes))
+        return classes if y.ndim == 2 else classes[0]
+
+    def activations(self, X):
+        """The outputs of all layers, a list of L arrays (B, O_l); the last is what `predict` gives."""
+        return self._all_layers(X, False)
+
+    def pre_activations(self, X):
+        """The weighted sums z = x w^T + b of all layers, a list of L arrays (B, O_l)."""
+        return self._all_layers(X, True)
+
+    cdef list _all_layers(self, X, bint pre):
+        cdef cnp.ndarray x = self._input(X)
+        cdef size_t L = self.net.n_layers, l
+        cdef cnp.ndarray pointers = np.empty(L, dtype=np.uintp)
+        cdef void **each = <void **>cnp.PyArray_DATA(pointers)
+        cdef list results = []
+        for l in range(L):
+            shape = (n_rows_of(x), self.net.layers[l].n_outputs)[2 - x.ndim:]
+            results.append(np.empty(shape, dtype=self._type()))
+            each[l] = cnp.PyArray_DATA(<cnp.ndarray>results[l])
+        self._forward(x, each if pre else NULL, NULL if pre else each, NULL)
+        return results
+
+    def _evaluate(self, Rows rows not None):
+        """The mean loss over the rows, and the share of rows whose class is right."""
+        cdef Block block = self._readable()
+        cdef void *workspace = self._take_scratch(fml_forward_workspace(&self.net, rows.data.n_rows))
+        cdef size_t n_right = 0
+        cdef double loss
+        with nogil:
+            loss = fml_evaluate(&self.net, block.data, &rows.data, &n_right, workspace)
+        self._give_scratch(workspace)
+        return loss / <double>rows.data.n_rows, n_right / <double>rows.data.n_rows
+
+    # -- gradients --------------------------------------------------------------------------------------------------
+
+    def _gradient(self, Rows rows not None, bint inputs):
+        """The mean loss, and its gradient with respect to the parameters or, if `inputs`, to X."""
+        cdef Block block = self._readable(), gradient = new_block(self.net.n_packed * self.net.kernels.real_size)
+        cdef size_t[2] shape = [self.net.n_parameters, 0]
+        if inputs:
+            shape = [rows.data.n_rows, self.n_inputs]
+        cdef cnp.ndarray result = self._empty(2 if inputs else 1, shape)
+        cdef void *dx = cnp.PyArray_DATA(result) if inputs else NULL
+        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, rows.data.n_rows))
+        cdef double loss
+        cdef fml_status status
+        with nogil:
+            status = fml_gradient(&self.net, block.data, &rows.data, NULL, rows.data.n_rows, gradient.data, dx, &loss,
+                                  NULL, workspace)
+            if dx == NULL:
+                fml_network_unpack(&self.net, gradient.data, cnp.PyArray_DATA(result))
+        self._give_scratch(workspace)
+        if status == FML_INPUT_NOT_FINITE:
+            arrays.refuse_not_finite("X", rows.x)
+        return loss / <double>rows.data.n_rows, result
+
+    # -- training ---------------------------------------------------------------------------------------------------
+
+    def _refuse_while_fitting(self, str argument):
+        if self.busy:
+            raise RuntimeError(f"{argument}: expected a network at rest, got one that a fit is running on")
+
+    cdef void _free_trainer(self) noexcept:
+        fml_free(self.trainer.block)
+        fml_free(self.trainer.gradient)
+        fml_free(self.trainer.states[0])
+        fml_free(self.epoch_states)
+        memset(&self.trainer, 0, sizeof(fml_trainer))
+        self.epoch_states = NULL
+
+    cdef int _forget_training(self) except -1:
+        """The optimiser starts anew, from the published parameters."""
+        if self.unpublished:
+            self.random = self.trainer.random
+        self._free_trainer()
+        self.epoch_steps = 0
+        self.unpublished = False
+        return 0
+
+    def _use_optimizer(self, str name, hyper_parameters):
+        """Starts anew with an optimiser, whose name and hyper-parameters are checked already."""
+        cdef const fml_optimizer *optimizer = fml_find_optimizer(self.net.kernels, name.encode())
+        cdef size_t size = self.net.n_packed * self.net.kernels.real_size
+        self._readable()
+        self._forget_training()
+        self.trainer.block, self.trainer.gradient = fml_allocate(size), fml_allocate(size)
+        self.trainer.states[0] = fml_allocate(size * <size_t>optimizer.n_states)
+        self.epoch_states = fml_allocate(size * <size_t>optimizer.n_states)
+        if (self.trainer.block == NULL or self.trainer.gradient == NULL or self.trainer.states[0] == NULL
+                or self.epoch_states == NULL):
+            self._free_trainer()
+            raise MemoryError(f"no memory to train {self.net.n_parameters} parameters")
+        if optimizer.n_states == 2:
+            self.trainer.states[1] = <char *>self.trainer.states[0] + size
+        self.trainer.net, self.trainer.optimizer = &self.net, optimizer
+        for i, value in enumerate(hyper_parameters):
+            self.trainer.hyper_parameters[i] = value
+        self._roll_back()
+
+    def _begin_fit(self):
+        self._refuse_while_fitting("fit")
+        self.busy = True
+
+    def _end_fit(self):
+        self.busy = False
+
+    def _epoch(self, Rows rows not None, size_t batch_size, cnp.ndarray order):
+        """One epoch in batches; publishes its result and returns the mean loss. order: uint32 scratch, or None."""
+        cdef list caught = []
+        cdef double loss = 0
+        cdef uint32_t *order_data = NULL if order is None else <uint32_t *>cnp.PyArray_DATA(order)
+        cdef fml_poll poll = fml_poll(stop_on_signal, <void *>caught, 0.05, fml_seconds())
+        cdef fml_poll *polled = &poll if threading.current_thread() is threading.main_thread() else NULL
+        cdef fml_status status
+        if self.unpublished:
+            self._publish()
+        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, min(batch_size, rows.data.n_rows)))
+        with nogil:
+            status = fml_train_epoch(&self.trainer, &rows.data, batch_size, order_data, &loss, polled, workspace)
+        self._give_scratch(workspace)
+        if status == FML_OK and self._trained_not_finite():
+            status = FML_LOSS_NOT_FINITE
+        self._conclude(status, rows, caught)
+        return loss / <double>rows.data.n_rows
+
+    def _step(self, Rows rows not None):
+        """One optimiser step on all rows; returns their mean loss before it. What it learns is published when read."""
+        self._refuse_while_fitting("train_on_batch")
+        cdef double loss = 0
+        cdef fml_status status
+        cdef size_t n_rows = rows.data.n_rows
+        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, n_rows))
+        if n_rows * self.n_weights < MANY_MULTIPLY_ADDS // 4:
+            status = fml_train_step(&self.trainer, &rows.data, NULL, n_rows, &loss, NULL, workspace)
+        else:
+            self.busy = True
+            with nogil:
+                status = fml_train_step(&self.trainer, &rows.data, NULL, n_rows, &loss, NULL, workspace)
+            self.busy = False
+        self._give_scratch(workspace)
+        if status == FML_OK:
+            self.unpublished = True
+        elif status == FML_INPUT_NOT_FINITE:
+            arrays.refuse_not_finite("X", rows.x)
+        else:
+            arrays.refuse_loss()
+        return loss / <double>n_rows
+
+    cdef bint _trained_not_finite(self):
+        cdef size_t i
+        with nogil:
+            i = self.net.kernels.first_not_finite(self.trainer.block, self.net.n_packed)
+        return i < self.net.n_packed
+
+    cdef int _conclude(self, fml_status status, Rows rows, list caught) except -1:
+        """Publishes what an epoch has learnt, or goes back to the last published state and raises."""
+        if status == FML_STOPPED:
+            if self._trained_not_finite():
+                self._roll_back()
+            else:
+                self._publish()
+            raise caught[0]
+        if status == FML_OK:
+            return self._publish()
+        self._roll_back()
+        if status == FML_INPUT_NOT_FINITE:
+            arrays.refuse_not_finite("X", rows.x)
+        arrays.refuse_loss()
+
+    @property
+    def _has_optimizer(self):
+        """Whether an optimiser's state is there to continue."""
+        return self.trainer.block != NULL
+
+    @property
+    def _random_state(self):
+        """The state of the generator, 64 bits."""
+        return self.trainer.random if self.trainer.block != NULL else self.random
+
+
+cdef size_t n_rows_of(cnp.ndarray x) noexcept:
+    return <size_t>cnp.PyArray_DIM(x, 0) if cnp.PyArray_NDIM(x) == 2 else 1
+
+
+cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
+    """Whether two C-contiguous arrays share a byte."""
+    cdef char *first_a = <char *>cnp.PyArray_DATA(a)
+    cdef char *first_b = <char *>cnp.PyArray_DATA(b)
+    return first_a < first_b + cnp.PyArray_NBYTES(b) and first_b < first_a + cnp.PyArray_NBYTES(a)
+
+
+def activation_values(str name, hyper_parameters, z, bint derivative, isa=None):
+    """f(z), or f'(z), of the named activation by the compiled kernels; an array of z's shape.
+
+    float32 arrays stay float32; all else is computed in float64. Softmax works along the last axis.
+    """
+    array = np.asarray(z)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"z: expected real numbers, got dtype {array.dtype}")
+    cdef bint single = array.dtype == np.float32
+    cdef cnp.ndarray values = np.array(array, dtype=np.float32 if single else np.float64, order="C", ndmin=1)
+    cdef const fml_kernels *kernels = find_kernels(isa, FML_F32 if single else FML_F64)
+    cdef const fml_activation *activation = fml_find_activation(kernels, name.encode())
+    cdef double[4] h = [0, 0, 0, 0]
+    for i, value in enumerate(hyper_parameters):
+        h[i] = value
+    cdef size_t n = values.size, O = values.shape[values.ndim - 1]
+    cdef cnp.ndarray y = np.empty_like(values), slopes
+    if n > 0:
+        activation.forward(cnp.PyArray_DATA(values), cnp.PyArray_DATA(y), n // O, O, h)
+    if derivative:
+        slopes = np.ones_like(values)
+        activation.backward(cnp.PyArray_DATA(values), cnp.PyArray_DATA(y), cnp.PyArray_DATA(slopes),
+                            cnp.PyArray_DATA(slopes), n, h)
+        y = slopes
+    return y.reshape(array.shape)[()]

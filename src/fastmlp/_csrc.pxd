@@ -1,0 +1,106 @@
+# The C core's contract (csrc/fastmlp.h) for Cython. Declarations only; the header says what each means.
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+cdef extern from "fastmlp.h" nogil:
+    const int FML_MAX_HYPER_PARAMETERS
+    const int FML_MAX_STATES
+    ctypedef enum fml_dtype:
+        FML_F32
+        FML_F64
+    ctypedef enum fml_status:
+        FML_OK
+        FML_STOPPED
+        FML_INPUT_NOT_FINITE
+        FML_LOSS_NOT_FINITE
+    ctypedef struct fml_activation:
+        const char *name
+        void (*forward)(const void *z, void *y, size_t rows, size_t O, const double *h) noexcept nogil
+        void (*backward)(const void *z, const void *y, const void *dy, void *dz, size_t n, const double *h) noexcept nogil
+    ctypedef struct fml_loss:
+        const char *name
+    ctypedef struct fml_optimizer:
+        const char *name
+        int n_states
+    ctypedef struct fml_kernels:
+        const char *isa
+        fml_dtype dtype
+        size_t real_size
+        void (*add_bias)(const void *b, void *z, size_t rows, size_t O) noexcept nogil
+        void (*sum_rows)(const void *d, void *sums, size_t rows, size_t O, int accumulate) noexcept nogil
+        size_t (*first_not_finite)(const void *x, size_t n) noexcept nogil
+        void (*classify)(const void *y, size_t rows, size_t O, int64_t *classes) noexcept nogil
+    const fml_kernels *fml_find_kernels(const char *isa, fml_dtype dtype)
+    const char *fml_isa(size_t i)
+    const fml_activation *fml_find_activation(const fml_kernels *kernels, const char *name)
+    const fml_loss *fml_find_loss(const fml_kernels *kernels, const char *name)
+    const fml_optimizer *fml_find_optimizer(const fml_kernels *kernels, const char *name)
+
+    ctypedef struct fml_engine
+    ctypedef struct fml_layer:
+        size_t n_inputs
+        size_t n_outputs
+        const fml_activation *activation
+        double *hyper_parameters
+        size_t weights
+        size_t biases
+    ctypedef struct fml_network:
+        const fml_kernels *kernels
+        const fml_engine *engine
+        const fml_loss *loss
+        size_t n_layers
+        fml_layer *layers
+        size_t n_parameters
+        size_t n_packed
+    ctypedef struct fml_engine:
+        const char *name
+        size_t tile_rows
+        size_t (*packed_weights)(size_t I, size_t O) noexcept nogil
+        void (*pack)(const fml_network *net, size_t l, const void *w, const void *b, void *block) noexcept nogil
+        void (*unpack)(const fml_network *net, size_t l, const void *block, void *w, void *b) noexcept nogil
+        void (*forward_layer)(const fml_network *net, size_t l, const void *block, const void *x, size_t rows, void *z,
+                              void *y) noexcept nogil
+        void (*backward_layer)(const fml_network *net, size_t l, const void *block, const void *x, const void *dz,
+                               size_t rows, void *dx, void *gradient, int accumulate) noexcept nogil
+    void fml_network_lay_out(fml_network *net)
+    void fml_network_pack(const fml_network *net, const void *P, void *block)
+    void fml_network_unpack(const fml_network *net, const void *block, void *P)
+
+    ctypedef struct fml_data:
+        const void *x
+        int bytes
+        size_t n_rows
+        const void *values
+        const int64_t *labels
+    size_t fml_forward_workspace(const fml_network *net, size_t rows)
+    size_t fml_gradient_workspace(const fml_network *net, size_t rows)
+    void fml_forward(const fml_network *net, const void *block, const fml_data *data, void **z, void **y,
+                     void *output, void *workspace)
+    double fml_evaluate(const fml_network *net, const void *block, const fml_data *data, size_t *n_right,
+                        void *workspace)
+    ctypedef struct fml_poll:
+        int (*stop)(void *context) noexcept nogil
+        void *context
+        double interval
+        double last
+    fml_status fml_gradient(const fml_network *net, const void *block, const fml_data *data, const uint32_t *order,
+                            size_t rows, void *gradient, void *dx, double *loss, fml_poll *poll, void *workspace)
+
+    ctypedef struct fml_trainer:
+        const fml_network *net
+        const fml_optimizer *optimizer
+        double *hyper_parameters
+        void *block
+        void *gradient
+        void **states
+        uint64_t n_steps
+        uint64_t random
+    fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows,
+                              double *loss, fml_poll *poll, void *workspace)
+    fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order,
+                               double *loss, fml_poll *poll, void *workspace)
+
+    double fml_random_uniform(uint64_t *state)
+    double fml_random_normal(uint64_t *state)
+    void *fml_allocate(size_t bytes)
+    void fml_free(void *memory)
+    double fml_seconds()

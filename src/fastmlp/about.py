@@ -1,0 +1,60 @@
+"""What is installed and what runs: `fastmlp.info()`."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from ._version import __version__
+
+
+def n_usable_cores() -> int:
+    """The cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def blas_name() -> str:
+    """The name and version of the BLAS that SciPy was built with."""
+    import scipy
+
+    try:
+        blas = scipy.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[no-untyped-call]
+        return f"{blas['name']} {blas['version']}"
+    except (KeyError, TypeError):
+        return "unknown"
+
+
+def info() -> dict[str, Any]:
+    """What is installed and what runs.
+
+    Returns
+    -------
+    dict
+        ``version``; ``isa``, the instruction set of new networks' kernels, and ``isas``, all that this build and
+        processor have; ``engines``; ``blas``; ``threads``, the cores that this process may use; ``python``,
+        ``numpy`` and ``scipy`` versions.
+
+    Examples
+    --------
+    >>> fastmlp.info()["engines"]
+    ['blas']
+    """
+    import scipy
+
+    return {
+        "version": __version__,
+        "isa": _core.kernel_isa(),
+        "isas": _core.isas(),
+        "engines": ["blas"],
+        "blas": blas_name(),
+        "threads": n_usable_cores(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+    }

@@ -1,0 +1,148 @@
+"""From what users pass to what kernels read: input rows, targets, parameters; and the errors about them.
+
+Nothing here writes into an argument. What comes back is C-contiguous and of the dtype asked for (inputs may also
+be uint8), and is the argument itself where that fits already.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .losses import Loss
+
+
+
+def numbers(argument: str, value: object) -> NDArray[Any]:
+    """The value as an array of real numbers of whatever dtype."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # ragged lists
+        raise ValueError(f"{argument}: expected an array of numbers, got rows of unequal length") from error
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{argument}: expected real numbers, got dtype {array.dtype}")
+    return array
+
+
+def cast(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The array in C order, aligned and of that dtype; too large values become infinite, quietly."""
+    with np.errstate(over="ignore"):
+        return np.require(array, dtype=dtype, requirements=["C", "A"])
+
+
+def convert_input(X: object, n_inputs: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """X as (B, I) or (I,) with B >= 1, of the network's dtype or uint8."""
+    array = numbers("X", X)
+    if array.ndim not in (1, 2) or array.shape[-1] != n_inputs or array.size == 0:
+        raise ValueError(
+            f"X: expected shape (B, {n_inputs}) with B >= 1, or ({n_inputs},) for one row, got shape {array.shape}"
+        )
+    return cast(array, np.dtype(np.uint8) if array.dtype == np.uint8 else dtype)
+
+
+def refuse_output(out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NoReturn:
+    """Says why `out` cannot take predictions of that shape."""
+    expected = f"out: expected a writeable C-contiguous array of shape {shape} and dtype {dtype}, got "
+    if not isinstance(out, np.ndarray):
+        raise TypeError(expected + repr(type(out).__name__))
+    if out.shape != shape:
+        raise ValueError(f"{expected}shape {out.shape}")
+    if out.dtype != dtype:
+        raise ValueError(f"{expected}dtype {out.dtype}")
+    raise ValueError(expected + ("a read-only array" if not out.flags.writeable else "an array of another layout"))
+
+
+def refuse_not_finite(argument: str, array: NDArray[Any]) -> NoReturn:
+    """Names the first row and column (of a single row: the column) that is NaN or infinite."""
+    *row, column = np.argwhere(~np.isfinite(array))[0].tolist()
+    where = f"row {row[0]}, column {column}" if row else f"column {column}"
+    raise ValueError(f"{argument}: expected finite numbers, got {array[(*row, column)]} at {where}")
+
+
+def refuse_loss() -> NoReturn:
+    """The loss, or what the step made of the parameters, is not finite."""
+    raise FloatingPointError(
+        "loss: expected a finite number, got one that is not; the parameters of the last good epoch are kept "
+        "(a smaller learning_rate, or inputs scaled to about [-1, 1], usually helps)"
+    )
+
+
+def targets(
+    y: object, n_rows: int, n_outputs: int, dtype: np.dtype[Any], loss: Loss, *, single: bool
+) -> tuple[NDArray[Any] | None, NDArray[np.int64] | None]:
+    """y as target values (B, O) or as class labels (B,), whichever it is; the other one is None.
+
+    A single row's target comes without the first axis.
+    """
+    array = numbers("y", y)
+    if single:
+        array = array[np.newaxis]
+    if array.ndim == 1 and n_outputs == 1:
+        array = array[:, np.newaxis]
+    if array.shape == (n_rows,) and n_outputs > 1:
+        return None, labels(array, n_outputs)
+    if array.shape != (n_rows, n_outputs):
+        expected = f"({n_rows}, {n_outputs})" + (f" or class labels of shape ({n_rows},)" if n_outputs > 1 else "")
+        if n_outputs == 1:
+            expected += f" or ({n_rows},)"
+        raise ValueError(f"y: expected shape {expected} to match X, got shape {array.shape[1:] if single else array.shape}")
+    values = cast(array, dtype)
+    if not np.isfinite(values).all():
+        refuse_not_finite("y", values)
+    if loss.probabilities and not ((values >= 0) & (values <= 1)).all():
+        row, column = np.argwhere((values < 0) | (values > 1))[0].tolist()
+        raise ValueError(
+            f"y: expected targets in [0, 1] for {loss.name}, got {values[row, column]} at row {row}, column {column}"
+        )
+    return values, None
+
+
+def labels(array: NDArray[Any], n_classes: int) -> NDArray[np.int64]:
+    """Class labels as int64, each a whole number in 0 ... n_classes - 1."""
+    wrong = ~((array >= 0) & (array < n_classes))
+    if array.dtype.kind == "f":
+        wrong |= array != np.floor(array)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"y: expected class labels, whole numbers from 0 to {n_classes - 1}, got {array[row]} at row {row}"
+        )
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def layer_parameters(
+    w: object, b: object, layer: int, n_inputs: int, n_outputs: int, dtype: np.dtype[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The weights (O, I) and biases (O,) of one layer, finite."""
+    arrays = []
+    for argument, value, shape in (("w", w, (n_outputs, n_inputs)), ("b", b, (n_outputs,))):
+        array = numbers(argument, value)
+        if array.shape != shape:
+            raise ValueError(f"{argument}: expected shape {shape} for layer {layer}, got shape {array.shape}")
+        array = cast(array, dtype)
+        if not np.isfinite(array).all():
+            index = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
+            raise ValueError(f"{argument}: expected finite numbers, got {array[index]} in layer {layer} at {index}")
+        arrays.append(array)
+    return arrays[0], arrays[1]
+
+
+def parameter_vector(P: object, sizes: tuple[int, ...], n_parameters: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """P as a vector of n_parameters finite numbers; an error says in which layer."""
+    array = numbers("parameters", P)
+    if array.shape != (n_parameters,):
+        raise ValueError(f"parameters: expected shape ({n_parameters},), got shape {array.shape}")
+    array = cast(array, dtype)
+    if not np.isfinite(array).all():
+        index = int(np.argmin(np.isfinite(array)))
+        layer, begin = 0, 0
+        for layer, (n_inputs, n_outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+            if index < begin + (n_inputs + 1) * n_outputs:
+                break
+            begin += (n_inputs + 1) * n_outputs
+        raise ValueError(f"parameters: expected finite numbers, got {array[index]} at index {index} (layer {layer})")
+    return array

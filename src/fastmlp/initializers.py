@@ -1,0 +1,47 @@
+"""Rules for initial weights: for each name, which distribution a layer of I inputs and O outputs draws from.
+
+A rule gives ("uniform", limit) or ("normal", standard deviation), and whether biases are drawn as well; otherwise
+they are 0. The drawing itself is compiled, and its order is stated in docs/design.md. To add one: a rule and its
+line in `INITIALIZERS`, and the same in `reference.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from .activations import Activation, ReLU
+
+Distribution = tuple[str, float, bool]
+Rule = Callable[[int, int, Activation], Distribution]
+
+
+def glorot_uniform(n_inputs: int, n_outputs: int, activation: Activation) -> Distribution:
+    """U(-a, a) with a = sqrt(6 / (I + O)) (Glorot and Bengio 2010)."""
+    return "uniform", math.sqrt(6 / (n_inputs + n_outputs)), False
+
+
+def he_uniform(n_inputs: int, n_outputs: int, activation: Activation) -> Distribution:
+    """U(-a, a) with a = sqrt(6 / I) (He et al. 2015)."""
+    return "uniform", math.sqrt(6 / n_inputs), False
+
+
+def lecun_normal(n_inputs: int, n_outputs: int, activation: Activation) -> Distribution:
+    """N(0, 1 / I) (LeCun et al. 1998)."""
+    return "normal", math.sqrt(1 / n_inputs), False
+
+
+def normal(n_inputs: int, n_outputs: int, activation: Activation) -> Distribution:
+    """N(0, 1), biases too, as in the sources' networks."""
+    return "normal", 1.0, True
+
+
+def auto(n_inputs: int, n_outputs: int, activation: Activation) -> Distribution:
+    """He uniform before the ReLU family, else Glorot uniform."""
+    rule = he_uniform if isinstance(activation, ReLU) else glorot_uniform
+    return rule(n_inputs, n_outputs, activation)
+
+
+INITIALIZERS: dict[str, Rule] = {
+    rule.__name__: rule for rule in (auto, glorot_uniform, he_uniform, lecun_normal, normal)
+}

@@ -1,0 +1,554 @@
+"""Network: names, arguments and errors around the compiled core.
+
+Everything that reads or writes parameters is in `_core.Core`; the hot methods (`predict`, `__call__`, `classify`,
+`activations`) are inherited as they are, not wrapped. This file turns what users write into what the core takes,
+and checks all of it before anything is written. The loop of `fit` is in `training.py`.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+import numpy as np
+
+from . import _core, activations, arguments, arrays, losses, optimizers, persistence, training
+from .activations import Activation, Identity
+from .history import History
+from .initializers import INITIALIZERS
+from .losses import Loss
+from .optimizers import Adam, Optimizer
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+MOST = 2**31  # of the weights of a layer, and of all parameters
+ENGINES = ("auto", "blas", "native")
+DTYPES = ("float32", "float64")
+
+
+def check_sizes(sizes: object) -> tuple[int, ...]:
+    """The layer sizes as ints: at least two, each at least 1, no product and no total above 2**31."""
+    if isinstance(sizes, (str, bytes, Mapping)) or not hasattr(sizes, "__iter__"):
+        raise TypeError(f"sizes: expected a sequence of integers, got {sizes!r}")
+    checked = tuple(arguments.integer(f"sizes[{i}]", size, least=1) for i, size in enumerate(sizes))
+    if len(checked) < 2:
+        raise ValueError(f"sizes: expected at least 2 sizes, inputs and outputs, got {list(checked)}")
+    counts = [n_inputs * n_outputs for n_inputs, n_outputs in zip(checked[:-1], checked[1:], strict=True)]
+    if max(*counts, *checked, sum(counts) + sum(checked[1:])) > MOST:
+        raise ValueError(f"sizes: expected at most 2**31 weights in a layer and in all, got {list(checked)}")
+    return checked
+
+
+def check_dtype(dtype: object) -> np.dtype[Any]:
+    """float32 or float64, given as a name or as anything that NumPy takes for it."""
+    if isinstance(dtype, str):
+        return np.dtype(arguments.name("dtype", dtype, DTYPES))
+    try:
+        found = np.dtype(dtype)  # type: ignore[call-overload]
+    except TypeError:
+        raise TypeError(f"dtype: expected one of {', '.join(map(repr, DTYPES))}, got {dtype!r}") from None
+    return np.dtype(arguments.name("dtype", found.name, DTYPES))
+
+
+def check_engine(engine: object) -> str:
+    """The engine to use; a forced one never falls back."""
+    if arguments.name("engine", engine, ENGINES) == "native":
+        raise ValueError("engine: expected 'auto' or 'blas', got 'native', which is not built yet")
+    return "blas"
+
+
+class Network(_core.Core):
+    """A multilayer perceptron: it predicts, trains, saves and explains itself.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Inputs, outputs of each hidden layer, outputs; ``[784, 30, 10]`` has two layers of weights.
+    activation : str, Activation, or a sequence of these, default "relu"
+        Of the hidden layers: one for all, or a list with one for each.
+    output_activation : str or Activation, optional
+        Of the last layer; None is the loss's partner: identity, sigmoid (binary cross entropy) or softmax
+        (cross entropy).
+    loss : str or Loss, default "mse"
+        One of squared_error, half_squared_error, mse, binary_cross_entropy, cross_entropy.
+    dtype : {"float32", "float64"}, default "float32"
+        Of parameters and results.
+    init : str, default "auto"
+        auto, glorot_uniform, he_uniform, lecun_normal or normal.
+    seed : int, optional
+        0 <= seed < 2**64: the same initial parameters and the same batches on every engine. None draws one from
+        the operating system.
+    engine : {"auto", "blas", "native"}, default "auto"
+        What computes the layers. A forced engine never falls back.
+    n_threads : int or "auto", default "auto"
+        For the native engine. The `blas` engine leaves threads to BLAS.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument does not fit, or a loss and an output activation do not belong together.
+
+    Examples
+    --------
+    >>> net = fastmlp.Network([2, 8, 1], activation="tanh", seed=0)
+    >>> net.n_parameters
+    33
+    >>> X = [[0, 0], [0, 1], [1, 0], [1, 1]]
+    >>> history = net.fit(X, [0, 1, 1, 0], epochs=500, optimizer=fastmlp.Adam(0.05))
+    >>> net.classify(X)
+    array([0, 1, 1, 0])
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[SupportsIndex],
+        *,
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        output_activation: str | Activation | None = None,
+        loss: str | Loss = "mse",
+        dtype: Any = "float32",
+        init: str = "auto",
+        seed: SupportsIndex | None = None,
+        engine: str = "auto",
+        n_threads: SupportsIndex | str = "auto",
+        _isa: str | None = None,
+        _random_state: int | None = None,
+    ) -> None:
+        self._sizes = check_sizes(sizes)
+        self._activation = self._hidden_activations(activation)
+        self._loss = losses.resolve("loss", loss)
+        output = None
+        if output_activation is not None:
+            output = activations.resolve("output_activation", output_activation, output=True)
+        self._output_activation = losses.match(self._loss, output)
+        double = check_dtype(dtype) == np.float64
+        self._init = arguments.name("init", init, INITIALIZERS)
+        self._seed = None if seed is None else arguments.integer("seed", seed, least=0, most=2**64 - 1)
+        self._n_threads = "auto" if n_threads == "auto" else arguments.integer("n_threads", n_threads, least=1)
+        check_engine(engine)
+        self._wanted_engine = engine
+        self._optimizer: Optimizer | None = None
+        layers = [*self._activation, self._output_activation]
+        self._build(self._sizes, [(f.name, f.hyper_parameters) for f in layers], self._loss.name, double, _isa)
+        if _random_state is None:
+            start = secrets.randbits(64) if self._seed is None else self._seed
+            rule = INITIALIZERS[self._init]
+            self._draw([rule(*shape) for shape in zip(self._sizes[:-1], self._sizes[1:], layers, strict=True)], start)
+        else:
+            self._draw([("uniform", 0.0, False)] * len(layers), _random_state)
+
+    def _hidden_activations(self, activation: object) -> tuple[Activation, ...]:
+        n_hidden = len(self._sizes) - 2
+        if isinstance(activation, (str, Activation)):
+            return (activations.resolve("activation", activation, output=False),) * n_hidden
+        if not isinstance(activation, Sequence):
+            raise TypeError(f"activation: expected a name, an activation or a list of them, got {activation!r}")
+        if len(activation) != n_hidden:
+            raise ValueError(
+                f"activation: expected a list of {n_hidden}, one for each hidden layer, got {len(activation)}"
+            )
+        return tuple(activations.resolve(f"activation[{i}]", f, output=False) for i, f in enumerate(activation))
+
+    # -- what it is ----------------------------------------------------------------------------------------------
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Inputs, outputs of each hidden layer, outputs."""
+        return self._sizes
+
+    @property
+    def activation(self) -> tuple[Activation, ...]:
+        """The activation of each hidden layer."""
+        return self._activation
+
+    @property
+    def output_activation(self) -> Activation:
+        """The activation of the last layer."""
+        return self._output_activation
+
+    @property
+    def loss(self) -> Loss:
+        """The loss that `fit` minimises."""
+        return self._loss
+
+    @property
+    def init(self) -> str:
+        """The rule of the initial parameters."""
+        return self._init
+
+    @property
+    def seed(self) -> int | None:
+        """The seed as it was given."""
+        return self._seed
+
+    @property
+    def n_threads(self) -> int | str:
+        """The number of threads as it was given."""
+        return self._n_threads
+
+    def __repr__(self) -> str:
+        hidden: Any = list(self._activation)
+        if len(set(hidden)) == 1:
+            hidden = hidden[0]
+        activation = f"activation={hidden!r}, " if self._activation else ""
+        return (
+            f"Network({list(self._sizes)}, {activation}output_activation={self._output_activation!r}, "
+            f"loss={self._loss.name!r}, dtype={self.dtype.name!r}, init={self._init!r}, seed={self._seed!r})"
+        )
+
+    def summary(self) -> str:
+        """A table of the layers, and what computes them, as text.
+
+        Returns
+        -------
+        str
+            Layer, shape of its weights, activation and number of parameters; loss; engine and why; what is
+            promised about bits.
+        """
+        rows = [("layer", "weights", "activation", "parameters")]
+        shapes = zip(self._sizes[:-1], self._sizes[1:], [*self._activation, self._output_activation], strict=True)
+        for layer, (n_inputs, n_outputs, f) in enumerate(shapes):
+            rows.append((str(layer), f"({n_outputs}, {n_inputs})", repr(f), f"{(n_inputs + 1) * n_outputs:,}"))
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        reason = "was asked for" if self._wanted_engine == "blas" else "the native engine is not built yet"
+        return "\n".join(
+            [
+                *lines,
+                f"{self.n_parameters:,} parameters, {self.dtype.name}, loss {self._loss.name}",
+                f"engine {self.engine} ({reason}), elementwise kernels {self._isa}; threads are BLAS's own",
+                "the same row may differ in the last bits between batch sizes, as BLAS rounds by shape",
+            ]
+        )
+
+    # -- parameters ----------------------------------------------------------------------------------------------
+
+    @property
+    def parameters(self) -> NDArray[Any]:
+        """All weights and biases as one new vector P: ``w1, b1, w2, b2, ...``, each weight row-major.
+
+        Assigning a vector of n_parameters finite numbers copies it in and starts the optimiser anew.
+        """
+        return self._unpack()
+
+    @parameters.setter
+    def parameters(self, P: ArrayLike) -> None:
+        self._replace_parameters(arrays.parameter_vector(P, self._sizes, self.n_parameters, self.dtype))
+
+    @property
+    def weights(self) -> list[NDArray[Any]]:
+        """The weights of each layer, read-only arrays (O, I)."""
+        return [self._layer(layer)[0] for layer in range(len(self._sizes) - 1)]
+
+    @property
+    def biases(self) -> list[NDArray[Any]]:
+        """The biases of each layer, read-only arrays (O,)."""
+        return [self._layer(layer)[1] for layer in range(len(self._sizes) - 1)]
+
+    def set_layer(self, l: SupportsIndex, w: ArrayLike, b: ArrayLike) -> None:  # noqa: E741
+        """Copy weights and biases into a layer; the optimiser starts anew.
+
+        Parameters
+        ----------
+        l : int
+            The layer, counted from 0; negative counts from the last.
+        w : array_like, shape (O, I)
+        b : array_like, shape (O,)
+
+        Raises
+        ------
+        IndexError
+            If there is no such layer.
+        ValueError
+            If a shape does not fit or a number is not finite.
+        """
+        n_layers = len(self._sizes) - 1
+        layer = arguments.integer("l", l)
+        if not -n_layers <= layer < n_layers:
+            raise IndexError(f"l: expected a layer from 0 to {n_layers - 1}, got {layer}")
+        layer %= n_layers
+        n_inputs, n_outputs = self._sizes[layer : layer + 2]
+        w, b = arrays.layer_parameters(w, b, layer, n_inputs, n_outputs, self.dtype)
+        P = self.parameters
+        begin = sum((i + 1) * o for i, o in zip(self._sizes[:layer], self._sizes[1 : layer + 1], strict=True))
+        P[begin : begin + w.size] = w.ravel()
+        P[begin + w.size : begin + w.size + b.size] = b
+        self._replace_parameters(P)
+
+    def fold_linear(self) -> Network:
+        """A network in which each hidden layer with the identity as activation is merged into the next.
+
+        Returns
+        -------
+        Network
+            With the same outputs up to rounding: w = w2 w1 and b = w2 b1 + b2 (the paper's proof that a
+            composition of affine layers is affine), computed in float64.
+        """
+        sizes, hidden = [self._sizes[0]], []
+        layers: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        carried: tuple[NDArray[Any], NDArray[Any]] | None = None
+        for layer, f in enumerate([*self._activation, self._output_activation]):
+            w, b = (array.astype(np.float64) for array in self._layer(layer))
+            if carried is not None:
+                w, b = w @ carried[0], w @ carried[1] + b
+            if isinstance(f, Identity) and layer < len(self._activation):
+                carried = w, b
+                continue
+            carried = None
+            layers.append((w, b))
+            sizes.append(len(b))
+            hidden.append(f)
+        folded = self._like(sizes, hidden[:-1])
+        folded.parameters = np.concatenate([array.ravel() for pair in layers for array in pair])
+        return folded
+
+    def _like(self, sizes: Sequence[int], hidden: Sequence[Activation]) -> Network:
+        """A network of other layers and otherwise the same words; its parameters are 0."""
+        return Network(
+            sizes,
+            activation=hidden,
+            output_activation=self._output_activation,
+            loss=self._loss,
+            dtype=self.dtype,
+            init=self._init,
+            seed=self._seed,
+            engine=self._wanted_engine,
+            n_threads=self._n_threads,
+            _isa=self._isa,
+            _random_state=self._random_state,
+        )
+
+    # -- training ------------------------------------------------------------------------------------------------
+
+    def _rows(self, X: object, y: object) -> _core.Rows:
+        """X and its targets, checked, as the core takes them."""
+        x = arrays.convert_input(X, self._sizes[0], self.dtype)
+        n_rows = len(x) if x.ndim == 2 else 1
+        if n_rows >= 2**32:
+            raise ValueError(f"X: expected fewer than 2**32 rows, got {n_rows}")
+        values, labels = arrays.targets(y, n_rows, self._sizes[-1], self.dtype, self._loss, single=x.ndim == 1)
+        return _core.Rows(x, values, labels)
+
+    def _refuse_untrainable(self, what: str) -> None:
+        for layer, f in enumerate([*self._activation, self._output_activation]):
+            if not f.trainable:
+                raise ValueError(f"{what}: expected activations with a derivative, got {f.name!r} in layer {layer}")
+
+    def _continue_optimizer(self, optimizer: object) -> None:
+        """Continues the network's optimiser if it is equal or None is given, else starts the given one anew."""
+        wanted = None if optimizer is None else optimizers.resolve("optimizer", optimizer)
+        if wanted is None:
+            wanted = self._optimizer or Adam()
+        if not self._has_optimizer or wanted != self._optimizer:
+            self._use_optimizer(wanted.name, wanted.hyper_parameters)
+            self._optimizer = wanted
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        epochs: SupportsIndex = 10,
+        batch_size: SupportsIndex | None = 32,
+        optimizer: str | Optimizer | None = "adam",
+        shuffle: bool = True,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        callbacks: Sequence[Callable[..., Any] | object] = (),
+        verbose: SupportsIndex = 0,
+    ) -> History:
+        """Train on rows X and targets y.
+
+        Parameters
+        ----------
+        X : array_like, shape (B, I)
+            uint8 is taken at face value and converted batch by batch.
+        y : array_like, shape (B, O), or (B,)
+            Targets; 1-D where O is 1, or whole numbers as class labels where O > 1.
+        epochs : int, default 10
+            Passes over the data.
+        batch_size : int or None, default 32
+            Rows of one step; None is the full batch. A short last batch divides by its own size.
+        optimizer : str, Optimizer or None, default "adam"
+            An optimiser equal to the last one, or None, continues it with its state; another starts anew.
+        shuffle : bool, default True
+            Whether each epoch takes the rows in a new order.
+        validation_data : (X, y), optional
+            Evaluated after each epoch, as ``val_loss`` and, for the cross entropies, ``val_accuracy``.
+        callbacks : sequence, default ()
+            Functions ``f(epoch, logs)``, and objects with any of ``on_train_begin(logs)``,
+            ``on_epoch_begin(epoch, logs)``, ``on_epoch_end(epoch, logs)``, ``on_train_end(logs)``. Epochs count
+            from 0. A function, or ``on_epoch_end``, that returns True stops the training.
+        verbose : int, default 0
+            1 writes a line per epoch to stderr.
+
+        Returns
+        -------
+        History
+            ``loss`` and the validation's figures, a list each with one value per epoch. An epoch's loss is the
+            mean over its rows, each as it was before the step of its batch.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit, or a number in X or y is not finite; the network is as before.
+        FloatingPointError
+            If the loss becomes NaN or infinite; the parameters of the last good epoch are kept.
+        RuntimeError
+            If another fit of this network is running.
+        KeyboardInterrupt
+            On Ctrl-C, within 0.1 s; what was learnt is kept.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([1, 1], seed=0)
+        >>> history = net.fit([[0.0], [1.0]], [1.0, 3.0], epochs=200, optimizer=fastmlp.SGD(0.5), batch_size=None)
+        >>> net.predict([[2.0]]).round(3)
+        array([[5.]], dtype=float32)
+        """
+        plan = training.Plan(
+            epochs=arguments.integer("epochs", epochs, least=1),
+            batch_size=None if batch_size is None else arguments.integer("batch_size", batch_size, least=1),
+            shuffle=arguments.flag("shuffle", shuffle),
+            callbacks=training.check_callbacks(callbacks),
+            verbose=arguments.integer("verbose", verbose, least=0),
+        )
+        return training.fit(self, X, y, optimizer, validation_data, plan)
+
+    def train_on_batch(self, X: ArrayLike, y: ArrayLike, optimizer: str | Optimizer | None = None) -> float:
+        """One optimiser step on the rows X; the optimiser is continued as by `fit`.
+
+        Returns
+        -------
+        float
+            The mean loss of the rows before the step.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit, or a number in X or y is not finite; the network is as before.
+        FloatingPointError
+            If the loss is not finite; no step is made.
+        """
+        self._refuse_while_fitting("train_on_batch")
+        self._refuse_untrainable("train_on_batch")
+        rows = self._rows(X, y)
+        self._continue_optimizer(optimizer)
+        return self._step(rows)
+
+    def evaluate(self, X: ArrayLike, y: ArrayLike) -> dict[str, float]:
+        """The mean loss over rows X with targets y, and for the cross entropies the accuracy.
+
+        Returns
+        -------
+        dict
+            ``loss``; ``accuracy``, the share of rows whose class (see `classify`) is the label, or the class of
+            the target row, for the cross entropies.
+        """
+        loss, accuracy = self._evaluate(self._rows(X, y))
+        return {"loss": loss, "accuracy": accuracy} if self._loss.classifies else {"loss": loss}
+
+    def loss_and_grad(self, X: ArrayLike, y: ArrayLike) -> tuple[float, NDArray[Any]]:
+        """The mean loss over rows X with targets y, and its gradient as one vector in the order of `parameters`.
+
+        References
+        ----------
+        The paper's section 5, averaged over the rows.
+        """
+        self._refuse_untrainable("loss_and_grad")
+        return self._gradient(self._rows(X, y), False)
+
+    def input_gradient(self, X: ArrayLike, y: ArrayLike) -> NDArray[Any]:
+        """The gradient of the mean loss with respect to X; an array of X's shape."""
+        self._refuse_untrainable("input_gradient")
+        gradient: NDArray[Any] = self._gradient(self._rows(X, y), True)[1]
+        return gradient.reshape(np.shape(X))
+
+    # -- keeping -------------------------------------------------------------------------------------------------
+
+    def _architecture(self) -> dict[str, Any]:
+        """Everything but the parameters, as JSON can hold it."""
+        return {
+            "sizes": list(self._sizes),
+            "activation": [persistence.describe(f) for f in self._activation],
+            "output_activation": persistence.describe(self._output_activation),
+            "loss": persistence.describe(self._loss),
+            "dtype": self.dtype.name,
+            "init": self._init,
+            "seed": self._seed,
+            "random_state": f"{self._random_state:016x}",
+        }
+
+    @classmethod
+    def _from_model(
+        cls, model: persistence.Model, *, engine: str = "auto", n_threads: int | str = "auto", isa: str | None = None
+    ) -> Network:
+        words = model.architecture
+        net = cls(
+            words["sizes"],
+            activation=[persistence.activation_from(f, output=False) for f in words["activation"]],
+            output_activation=persistence.activation_from(words["output_activation"], "output_activation"),
+            loss=persistence.loss_from(words["loss"]),
+            dtype=words["dtype"],
+            init=words["init"],
+            seed=words["seed"],
+            engine=engine,
+            n_threads=n_threads,
+            _isa=isa,
+            _random_state=int(words["random_state"], 16),
+        )
+        net.parameters = model.parameters
+        return net
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a safetensors file, so that a crash leaves the old file or the new one.
+
+        The file has the parameters, the architecture and the state of the random stream; not the optimiser's.
+
+        Parameters
+        ----------
+        path : path-like
+            Usually ``*.safetensors``; an existing file is replaced.
+        """
+        persistence.save(path, self)
+
+    def copy(self) -> Network:
+        """A network of its own with the same parameters and random stream; its optimiser starts anew."""
+        return _from_bytes(persistence.to_bytes(self), self._wanted_engine, self._n_threads, self._isa)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _from_bytes, (persistence.to_bytes(self), self._wanted_engine, self._n_threads, self._isa)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Network:
+        return self.copy()
+
+    __copy__ = copy
+
+
+def _from_bytes(data: bytes, engine: str, n_threads: int | str, isa: str) -> Network:
+    """What pickle calls; the instruction set is kept where the processor has it."""
+    known = isa if isa in _core.isas() else None
+    return Network._from_model(persistence.parse(data), engine=engine, n_threads=n_threads, isa=known)
+
+
+def load(path: str | os.PathLike[str], *, engine: str = "auto", n_threads: SupportsIndex | str = "auto") -> Network:
+    """The network that `Network.save` wrote; its optimiser starts anew.
+
+    Parameters
+    ----------
+    path : path-like
+    engine, n_threads
+        As for `Network`; they belong to the machine, so the file does not have them.
+
+    Raises
+    ------
+    FormatError
+        If the file is truncated, altered, or not a model; no code from it is run.
+    OSError
+        If it cannot be read.
+    """
+    threads = n_threads if isinstance(n_threads, str) else operator.index(n_threads)
+    return Network._from_model(persistence.read(path), engine=engine, n_threads=threads)

@@ -1,0 +1,516 @@
+"""The model file: a network as safetensors bytes, saved so that a crash leaves the old file or the new one.
+
+Layout: 8 bytes with the length n of the header (little-endian), n bytes of JSON, the tensors' bytes. The tensors
+are `layers.<l>.weight` (O, I) and `layers.<l>.bias` (O,), in the order of the parameter vector P; what a tensor
+does not say (activations, loss, random state) is JSON inside the header's `__metadata__`, with its SHA-256.
+
+Nothing in a file is trusted: sizes are compared with the file's length before anything is allocated, no code is
+run, and what does not check out is a `FormatError`. The checksum of the parameters is over their little-endian
+bytes in the order of P, so a tool that stores the same tensors in another order leaves it valid.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import hashlib
+import io
+import itertools
+import json
+import math
+import os
+import re
+import reprlib
+import secrets
+import stat
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import activations, losses
+from .activations import ACTIVATIONS, Activation
+from .initializers import INITIALIZERS
+from .losses import LOSSES, Loss
+
+VERSION = 1
+LARGEST = 2**31  # of a size, of a layer's weights and of all parameters
+LARGEST_HEADER = 2**24
+
+_DTYPES = {"float32": "F32", "float64": "F64"}
+_ARCHITECTURE = "fastmlp.architecture"
+_EXTRA = "fastmlp.extra"
+_PARAMETERS = "fastmlp.parameters"
+_CHECKSUMS = {f"{key}.sha256" for key in (_ARCHITECTURE, _EXTRA, _PARAMETERS)}
+_METADATA = {"format", _ARCHITECTURE, _EXTRA, *_CHECKSUMS}
+_FIELDS = {"sizes", "activation", "output_activation", "loss", "dtype", "init", "seed", "random_state"}
+
+T = TypeVar("T", Activation, Loss)
+Layout = list[tuple[str, tuple[int, ...]]]
+Path = str | os.PathLike[str]
+
+
+class FormatError(ValueError):
+    """A file that is not what it should be: truncated, altered, of another kind or of a later version."""
+
+
+class Saveable(Protocol):
+    """What is read of a network: its architecture, and its parameters in one piece."""
+
+    @property
+    def parameters(self) -> NDArray[Any]:
+        """A copy of P."""
+
+    def _architecture(self) -> dict[str, Any]: ...
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Model:
+    """What a model file holds: the checked architecture, P in native byte order, and the caller's own words."""
+
+    architecture: dict[str, Any]
+    parameters: NDArray[Any]
+    extra: dict[str, str]
+
+
+# ------------------------------------------------------------------------------------------------------ objects as JSON
+
+
+def describe(value: Activation | Loss) -> dict[str, Any]:
+    """The object as a dict: its name, then its fields; `activation_from` and `loss_from` turn it back."""
+    return {"name": value.name, **dataclasses.asdict(value)}
+
+
+def activation_from(description: object, argument: str = "activation", *, output: bool = True) -> Activation:
+    """The activation that `describe` has described; softmax only where `output` is true."""
+    activation = _object_from(description, argument, ACTIVATIONS)
+    try:
+        return activations.resolve(argument, activation, output=output)
+    except ValueError as error:
+        raise FormatError(str(error)) from None
+
+
+def loss_from(description: object, argument: str = "loss") -> Loss:
+    """The loss that `describe` has described."""
+    return _object_from(description, argument, LOSSES)
+
+
+def _object_from(description: object, argument: str, table: Mapping[str, type[T]]) -> T:
+    kinds = {kind.name: kind for kind in table.values()}
+    fields = _dict(argument, description)
+    name = fields.get("name")
+    if not isinstance(name, str) or name not in kinds:
+        raise _unexpected(f"{argument}: name", f"one of {', '.join(map(repr, kinds))}", name)
+    kind = kinds[name]
+    expected: list[str] = [field.name for field in dataclasses.fields(kind)]
+    if set(fields) != {"name", *expected}:
+        raise _unexpected(argument, f"the fields {['name', *expected]} of {name!r}", sorted(fields))
+    for field in expected:
+        if type(fields[field]) not in (int, float):
+            raise _unexpected(f"{argument}: {field}", "a number", fields[field])
+    try:
+        return kind(**{field: fields[field] for field in expected})
+    except (ValueError, OverflowError) as error:
+        raise FormatError(f"{argument}: {error}") from None
+
+
+# -------------------------------------------------------------------------------------------------------------- writing
+
+
+def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None) -> bytes:
+    """The network as the bytes of a model file.
+
+    Parameters
+    ----------
+    network : Network
+        What to write.
+    extra : mapping of str to str, optional
+        The caller's own words, handed back in `Model.extra`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an `extra` that is not a mapping of str to str or exceeds a header, and for parameters that are not finite.
+    """
+    words = _check_words("extra", {} if extra is None else extra)
+    architecture = check_architecture(network._architecture())
+    layout = _layout(architecture["sizes"])
+    dtype = np.dtype(architecture["dtype"])
+    parameters = np.ascontiguousarray(network.parameters, dtype=dtype.newbyteorder("<"))
+    if parameters.shape != (_count(layout),):
+        raise _unexpected("parameters", f"the shape {(_count(layout),)}", parameters.shape)
+    _refuse_non_finite(parameters, layout)
+    body = parameters.view(np.uint8).data
+    texts = {_ARCHITECTURE: _canonical({"version": VERSION, **architecture}), _EXTRA: _canonical(words)}
+    metadata = {"format": "fastmlp", **texts, f"{_PARAMETERS}.sha256": hashlib.sha256(body).hexdigest()}
+    metadata.update({f"{key}.sha256": _digest(text) for key, text in texts.items()})
+    header = _header_text(metadata, layout, dtype)
+    return b"".join((len(header).to_bytes(8, "little"), header, body))
+
+
+def _header_text(metadata: dict[str, str], layout: Layout, dtype: np.dtype[Any]) -> bytes:
+    """The header's JSON, padded with spaces so that the tensors begin at a multiple of 8."""
+    header: dict[str, Any] = {"__metadata__": metadata}
+    offset = 0
+    for name, shape in layout:
+        end = offset + math.prod(shape) * dtype.itemsize
+        header[name] = {"dtype": _DTYPES[dtype.name], "shape": list(shape), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header, separators=(",", ":")).encode("ascii")
+    text += b" " * (-len(text) % 8)
+    if len(text) > LARGEST_HEADER:
+        raise ValueError(f"extra: expected a header of at most {LARGEST_HEADER} bytes, got one of {len(text)}")
+    return text
+
+
+def save(path: Path, network: Saveable, extra: Mapping[str, str] | None = None) -> None:
+    """Write the network to a file; at any moment the path holds the previous file or the whole new one.
+
+    The bytes go to a temporary file in the same folder, which is synced to the disk and then renamed over
+    the path. A failure (a full disk, say) is raised after the temporary file is removed, and the previous
+    file stays. A symbolic link is followed; a device or a pipe is written to directly.
+
+    Raises
+    ------
+    OSError
+        What the operating system says.
+    """
+    target = os.path.realpath(_path(path))
+    data = to_bytes(network, extra)
+    try:
+        mode: int | None = os.stat(target).st_mode
+    except FileNotFoundError:
+        mode = None
+    if mode is not None and not stat.S_ISREG(mode):
+        with open(target, "wb", buffering=0) as stream:
+            _write_all(stream.fileno(), data)
+        return
+    if mode is not None and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), target)
+    _replace(target, data, mode)
+
+
+def _replace(target: str, data: bytes, mode: int | None) -> None:
+    """Put a new file in the target's place in one step, with the previous file's mode if there was one."""
+    folder = os.path.dirname(target)
+    temporary = os.path.join(folder, f".fastmlp-{secrets.token_hex(8)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        descriptor = os.open(temporary, flags, 0o666 if mode is None else 0o600)
+    except OSError as error:
+        error.filename = target
+        raise
+    try:
+        try:
+            if mode is not None:
+                os.chmod(temporary, stat.S_IMODE(mode) & 0o777)
+            _write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(folder)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the renaming durable, where the system can open and sync a folder."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:  # a folder that may be written to but not listed
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+# -------------------------------------------------------------------------------------------------------------- reading
+
+
+def read(path: Path) -> Model:
+    """The content of a model file, checked.
+
+    Raises
+    ------
+    FormatError
+        If the file is not a model file, or is truncated or altered.
+    OSError
+        What the operating system says.
+    """
+    name = _path(path)
+    status = os.stat(name)
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # open() refuses a folder itself
+        raise FormatError(f"{name}: expected a regular file, got a device or a pipe")
+    with open(name, "rb") as stream:
+        try:
+            return _load(stream, os.fstat(stream.fileno()).st_size)
+        except FormatError as error:
+            raise FormatError(f"{name}: {error}") from None
+
+
+def parse(data: bytes | bytearray | memoryview) -> Model:
+    """The content of a model file's bytes, checked like `read`."""
+    stream = io.BytesIO(data)
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    return _load(stream, size)
+
+
+def _load(stream: io.BufferedIOBase, size: int) -> Model:
+    header = _header(stream, size)
+    metadata = _check_metadata(header.pop("__metadata__", None))
+    architecture = _architecture_from(_verified(metadata, _ARCHITECTURE))
+    extra = _check_words(_EXTRA, _json(_EXTRA, _verified(metadata, _EXTRA, default="{}")))
+    layout = _layout(architecture["sizes"])
+    dtype = np.dtype(architecture["dtype"])
+    begin = stream.tell()
+    offsets = _check_tensors(header, layout, dtype, size - begin)
+    parameters = np.empty(_count(layout), dtype.newbyteorder("<"))
+    rest = parameters.view(np.uint8)
+    for offset, (name, shape) in zip(offsets, layout, strict=True):
+        length = math.prod(shape) * dtype.itemsize
+        stream.seek(begin + offset)
+        if stream.readinto(rest[:length].data) != length:
+            raise FormatError(f"{name}: expected {length} bytes, got the end of the file")
+        rest = rest[length:]
+    _refuse_non_finite(parameters, layout)
+    digest = metadata.get(f"{_PARAMETERS}.sha256")
+    if digest is not None and digest != hashlib.sha256(parameters.view(np.uint8).data).hexdigest():
+        raise _unexpected("parameters", f"the SHA-256 {digest[:64]}", "that of other numbers")
+    return Model(architecture, parameters.astype(dtype, copy=False), extra)
+
+
+def _header(stream: io.BufferedIOBase, size: int) -> dict[str, Any]:
+    if size < 8:
+        raise FormatError(f"model file: expected at least 8 bytes, got {size}")
+    length = int.from_bytes(stream.read(8), "little")
+    if length > min(size - 8, LARGEST_HEADER):
+        raise FormatError(f"header: expected at most {min(size - 8, LARGEST_HEADER)} bytes, got a length of {length}")
+    try:
+        text = stream.read(length).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"header: expected JSON in UTF-8, got {error}") from None
+    return _dict("header", _json("header", text))
+
+
+def _check_metadata(metadata: object) -> dict[str, str]:
+    words = _dict("__metadata__", metadata)
+    for key, value in words.items():
+        if not isinstance(value, str):
+            raise _unexpected("__metadata__", f"a string for {reprlib.repr(key)}", value)
+    if words.get("format") != "fastmlp":
+        raise _unexpected("__metadata__: format", "'fastmlp'", words.get("format"))
+    unknown = words.keys() - _METADATA
+    if unknown and not words.keys() >= _CHECKSUMS:  # a missing checksum may be there under a damaged name
+        raise _unexpected("__metadata__", "no unknown keys where a checksum is missing", sorted(unknown))
+    return words
+
+
+def _verified(metadata: Mapping[str, str], key: str, default: str | None = None) -> str:
+    """The text of the key; its checksum must agree if there is one, and must be absent if there is no text."""
+    text = metadata.get(key, default)
+    if text is None:
+        raise FormatError(f"__metadata__: expected the key {key!r}, got none")
+    digest = metadata.get(f"{key}.sha256")
+    if digest is not None and (key not in metadata or digest != _digest(text)):
+        raise _unexpected(key, f"the SHA-256 {digest[:64]}", text)
+    return text
+
+
+def _architecture_from(text: str) -> dict[str, Any]:
+    architecture = _dict(_ARCHITECTURE, _json(_ARCHITECTURE, text))
+    version = architecture.pop("version", None)
+    if type(version) is not int or version != VERSION:
+        raise _unexpected(f"{_ARCHITECTURE}: version", f"{VERSION}, the one that this fastmlp reads", version)
+    return check_architecture(architecture)
+
+
+def check_architecture(architecture: object) -> dict[str, Any]:
+    """A copy of the architecture, every field checked as `Network` would, hyper-parameters as floats."""
+    fields = _dict(_ARCHITECTURE, architecture)
+    if set(fields) != _FIELDS:
+        raise _unexpected(_ARCHITECTURE, f"the fields {sorted(_FIELDS)}", sorted(fields))
+    sizes = _check_sizes(fields["sizes"])
+    hidden = fields["activation"]
+    if not isinstance(hidden, list) or len(hidden) != len(sizes) - 2:
+        raise _unexpected("activation", f"a list of {len(sizes) - 2}, one per hidden layer", hidden)
+    if fields["dtype"] not in list(_DTYPES):
+        raise _unexpected("dtype", " or ".join(map(repr, _DTYPES)), fields["dtype"])
+    if fields["init"] not in list(INITIALIZERS):
+        raise _unexpected("init", f"one of {', '.join(map(repr, INITIALIZERS))}", fields["init"])
+    seed, state = fields["seed"], fields["random_state"]
+    if seed is not None and (type(seed) is not int or not 0 <= seed < 2**64):
+        raise _unexpected("seed", "null or an integer in [0, 2**64)", seed)
+    if not isinstance(state, str) or not re.fullmatch("[0-9a-f]{16}", state):
+        raise _unexpected("random_state", "16 hexadecimal digits", state)
+    loss = loss_from(fields["loss"])
+    try:
+        output = losses.match(loss, activation_from(fields["output_activation"], "output_activation"))
+    except ValueError as error:
+        raise FormatError(str(error)) from None
+    checked = [activation_from(each, f"activation[{i}]", output=False) for i, each in enumerate(hidden)]
+    objects = {"activation": [describe(each) for each in checked], "output_activation": describe(output)}
+    return {**fields, "sizes": sizes, **objects, "loss": describe(loss)}
+
+
+def _check_sizes(sizes: object) -> list[int]:
+    if not isinstance(sizes, list) or len(sizes) < 2:
+        raise _unexpected("sizes", "a list of at least two integers", sizes)
+    for size in sizes:
+        if type(size) is not int or not 1 <= size <= LARGEST:
+            raise _unexpected("sizes", f"integers in [1, {LARGEST}]", size)
+    if _count(_layout(sizes)) > LARGEST:
+        raise _unexpected("sizes", f"at most {LARGEST} parameters", sizes)
+    return list(sizes)
+
+
+def _check_tensors(header: dict[str, Any], layout: Layout, dtype: np.dtype[Any], length: int) -> list[int]:
+    """Where each tensor of the layout begins, once all of them fill the data section without gap or overlap."""
+    names = [name for name, _ in layout]
+    if set(header) != set(names):
+        raise _unexpected("tensors", f"the {len(names)} names from {names[0]!r} to {names[-1]!r}", sorted(header))
+    pieces = []
+    for name, shape in layout:
+        entry = _dict(name, header[name])
+        if set(entry) != {"dtype", "shape", "data_offsets"}:
+            raise _unexpected(name, "the fields 'dtype', 'shape' and 'data_offsets'", sorted(entry))
+        if entry["dtype"] != _DTYPES[dtype.name]:
+            raise _unexpected(f"{name}: dtype", repr(_DTYPES[dtype.name]), entry["dtype"])
+        if not _is_integers(entry["shape"]) or entry["shape"] != list(shape):
+            raise _unexpected(f"{name}: shape", str(list(shape)), entry["shape"])
+        offsets = entry["data_offsets"]
+        if not _is_integers(offsets) or len(offsets) != 2:
+            raise _unexpected(f"{name}: data_offsets", "two integers", offsets)
+        if offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize:
+            raise _unexpected(f"{name}: data_offsets", f"{math.prod(shape) * dtype.itemsize} bytes", offsets)
+        pieces.append((offsets[0], offsets[1]))
+    end = 0
+    for piece in sorted(pieces):
+        if piece[0] != end:
+            raise _unexpected("data_offsets", f"a tensor that begins at {end}", piece)
+        end = piece[1]
+    if end != length:
+        raise FormatError(f"data section: expected {end} bytes, got {length}")
+    return [piece[0] for piece in pieces]
+
+
+# ---------------------------------------------------------------------------------------------------------------- small
+
+
+def _layout(sizes: list[int]) -> Layout:
+    """The names and shapes of the tensors, in the order of P."""
+    return [
+        (f"layers.{layer}.{kind}", shape)
+        for layer, (inputs, outputs) in enumerate(itertools.pairwise(sizes))
+        for kind, shape in (("weight", (outputs, inputs)), ("bias", (outputs,)))
+    ]
+
+
+def _count(layout: Layout) -> int:
+    return sum(math.prod(shape) for _, shape in layout)
+
+
+def _refuse_non_finite(parameters: NDArray[Any], layout: Layout) -> None:
+    finite = np.isfinite(parameters)
+    if finite.all():
+        return
+    index = int(np.argmin(finite))
+    value = float(parameters[index])
+    for name, shape in layout:
+        if index < math.prod(shape):
+            where = ", ".join(str(int(i)) for i in np.unravel_index(index, shape))
+            _, layer, kind = name.split(".")
+            raise FormatError(f"parameters: expected finite numbers, got {value!r} in layer {layer}, {kind}[{where}]")
+        index -= math.prod(shape)
+
+
+def _json(argument: str, text: str) -> object:
+    """The JSON value, without duplicate keys, NaN or integers beyond 64 bits."""
+
+    def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
+        values = dict(items)
+        if len(values) != len(items):
+            raise _unexpected(argument, "each key once", [key for key, _ in items])
+        return values
+
+    def integer(digits: str) -> int:
+        if len(digits) > 20:
+            raise _unexpected(argument, "integers of at most 20 digits", digits)
+        return int(digits)
+
+    def constant(word: str) -> object:
+        raise _unexpected(argument, "finite numbers", word)
+
+    try:
+        return json.loads(text, object_pairs_hook=pairs, parse_int=integer, parse_constant=constant)
+    except FormatError:
+        raise
+    except RecursionError:
+        raise FormatError(f"{argument}: expected JSON of a few levels, got a very deep one") from None
+    except ValueError as error:
+        raise FormatError(f"{argument}: expected JSON, got {error}") from None
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _dict(argument: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _unexpected(argument, "an object", value)
+    return dict(value)
+
+
+def _check_words(argument: str, words: object) -> dict[str, str]:
+    """A copy of a mapping of str to str that UTF-8 can write."""
+    if not isinstance(words, Mapping):
+        raise _kind_error(argument, words)
+    for pair in words.items():
+        for word in pair:
+            if not isinstance(word, str):
+                raise _kind_error(argument, word)
+            try:
+                word.encode("utf-8")
+            except UnicodeEncodeError:
+                raise _unexpected(argument, "Unicode text", word) from None
+    return dict(words)
+
+
+def _kind_error(argument: str, value: object) -> Exception:
+    message = f"{argument}: expected a mapping of str to str, got {reprlib.repr(value)}"
+    return FormatError(message) if argument == _EXTRA else TypeError(message)
+
+
+def _is_integers(value: object) -> bool:
+    return isinstance(value, list) and all(type(each) is int for each in value)
+
+
+def _path(path: Path) -> str:
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path: expected a str or a path object, got {path!r}")
+    return os.fsdecode(path)
+
+
+def _unexpected(argument: str, expected: str, value: object) -> FormatError:
+    return FormatError(f"{argument}: expected {expected}, got {reprlib.repr(value)}")
