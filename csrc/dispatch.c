@@ -35,7 +35,7 @@ const char *fml_isa(size_t i) {
 }
 
 const fml_kernels *fml_find_kernels(const char *isa, fml_dtype dtype) {
-    if (isa == NULL) isa = getenv("FASTMLP_ISA");
+    if (isa == NULL || *isa == '\0') isa = getenv("FASTMLP_ISA");
     if (isa == NULL || *isa == '\0') isa = fml_isa(0);
     for (size_t k = 0; k < N_ISAS; k++)
         if (strcmp(isa, ISAS[k].isa) == 0) return ISAS[k].available() ? ISAS[k].kernels[dtype] : NULL;
@@ -43,8 +43,8 @@ const fml_kernels *fml_find_kernels(const char *isa, fml_dtype dtype) {
 }
 
 /* The row of `table` whose name is `wanted`. */
-#define FIND(table, wanted)                                            \
-    for (size_t i = 0; (table)[i].name != NULL; i++)                   \
+#define FIND(table, wanted)                                             \
+    for (size_t i = 0; (table)[i].name != NULL; i++)                    \
         if (strcmp((table)[i].name, (wanted)) == 0) return &(table)[i]; \
     return NULL
 

@@ -71,7 +71,7 @@ typedef struct {
     void (*classify)(const void *y, size_t rows, size_t O, int64_t *classes);
 } fml_kernels;
 
-/* The table of an ISA, or NULL if the build or the processor lacks it; NULL as name: the best (FASTMLP_ISA rules). */
+/* The table of an ISA, or NULL if the build or the processor lacks it; NULL or "": the best, or FASTMLP_ISA's. */
 const fml_kernels *fml_find_kernels(const char *isa, fml_dtype dtype);
 /* The i-th ISA that this processor can run, best first; NULL after the last. */
 const char *fml_isa(size_t i);
@@ -103,8 +103,8 @@ typedef struct {
 
 struct fml_engine {
     const char *name;
-    size_t tile_rows;                                    /* rows that go through all layers together */
-    size_t (*packed_weights)(size_t I, size_t O);        /* reals that a layer's weights take in a block */
+    size_t tile_rows;                             /* rows that go through all layers together */
+    size_t (*packed_weights)(size_t I, size_t O); /* reals that a layer's weights take in a block */
     /* w (O,I) and b (O,) into and out of the block of a network. */
     void (*pack)(const fml_network *net, size_t l, const void *w, const void *b, void *block);
     void (*unpack)(const fml_network *net, size_t l, const void *block, void *w, void *b);
@@ -125,7 +125,7 @@ void fml_network_unpack(const fml_network *net, const void *block, void *P);
 /* -- data ------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    const void *x;         /* (n_rows, I), reals or, where bytes is set, uint8 */
+    const void *x; /* (n_rows, I), reals or, where bytes is set, uint8 */
     int bytes;
     size_t n_rows;         /* below 2^32 */
     const void *values;    /* targets (n_rows, O), or NULL */
@@ -151,8 +151,8 @@ typedef struct {
     double interval, last;
 } fml_poll;
 
-/* gradient = gradient of the mean loss over the rows order[0..rows-1] of data (all consecutive where order is NULL), as a
- * block; dx, unless NULL: (rows, I), the gradient of that mean with respect to x. *loss: the sum over the rows. */
+/* gradient = gradient of the mean loss over the rows order[0..rows-1] of data (all consecutive where order is NULL), as
+ * a block; dx, unless NULL: (rows, I), the gradient of that mean with respect to x. *loss: the sum over the rows. */
 fml_status fml_gradient(const fml_network *net, const void *block, const fml_data *data, const uint32_t *order,
                         size_t rows, void *gradient, void *dx, double *loss, fml_poll *poll, void *workspace);
 
@@ -178,13 +178,14 @@ fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t ba
 /* -- random numbers (SplitMix64), memory, time -------------------------------------------------------------------- */
 
 uint64_t fml_random_next(uint64_t *state);
-double fml_random_uniform(uint64_t *state);                  /* [0, 1) */
-double fml_random_normal(uint64_t *state);                   /* N(0, 1) */
-uint64_t fml_random_below(uint64_t *state, uint64_t n);      /* 0 ... n-1 */
+double fml_random_uniform(uint64_t *state);                        /* [0, 1) */
+double fml_random_normal(uint64_t *state);                         /* N(0, 1) */
+uint64_t fml_random_below(uint64_t *state, uint64_t n);            /* 0 ... n-1 */
 void fml_random_order(uint64_t *state, uint32_t *order, size_t n); /* a permutation, by Fisher-Yates */
 
 void *fml_allocate(size_t bytes); /* zeroed, aligned to FML_ALIGNMENT; NULL if there is none */
 void fml_free(void *memory);
-double fml_seconds(void); /* of a clock that never goes back */
+double fml_seconds(void);  /* of a clock that never goes back */
+int fml_plant_error(void); /* an error for the sanitizers to find, in their builds only */
 
 #endif

@@ -130,8 +130,8 @@ size_t fml_gradient_workspace(const fml_network *net, size_t rows) {
 
 /* -- rows of data -------------------------------------------------------------------------------------------------- */
 
-/* The inputs of rows first ... of the order (of the data, where that is NULL). With `finite` they are gathered into x and
- * *finite says whether all are; without, rows that can be read where they stand are not looked at. */
+/* The inputs of rows first ... of the order (of the data, where that is NULL). With `finite` they are gathered into x
+ * and *finite says whether all are; without, rows that can be read where they stand are not looked at. */
 static const void *input_rows(const fml_network *net, const fml_data *data, const uint32_t *order, size_t first,
                               size_t rows, void *x, int *finite) {
     size_t I = net->layers[0].n_inputs, offset = order == NULL ? first * I : 0;

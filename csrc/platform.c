@@ -1,4 +1,5 @@
-/* What the operating system gives: aligned zeroed memory and a monotonic clock. */
+/* What the operating system gives: aligned zeroed memory and a monotonic clock; and the error by which a sanitizer
+ * build is seen to work. */
 #if !defined(_WIN32) && !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200112L
 #endif
@@ -35,4 +36,19 @@ double fml_seconds(void) {
     timespec_get(&now, TIME_UTC);
 #endif
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Reads past the end of a block. Only a sanitizer build does it, when its test asks: that run must fail. */
+int fml_plant_error(void) {
+#ifdef FML_SANITIZED
+    char *memory = malloc(8);
+    if (memory == NULL) return 0;
+    memset(memory, 1, 8);
+    volatile size_t end = 8;
+    int beyond = memory[end];
+    free(memory);
+    return beyond;
+#else
+    return 0;
+#endif
 }

@@ -8,8 +8,8 @@
 
 fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows, double *loss,
                           fml_poll *poll, void *workspace) {
-    fml_status status = fml_gradient(trainer->net, trainer->block, data, order, rows, trainer->gradient, NULL, loss,
-                                     poll, workspace);
+    fml_status status =
+        fml_gradient(trainer->net, trainer->block, data, order, rows, trainer->gradient, NULL, loss, poll, workspace);
     if (status != FML_OK) return status;
     float_mode mode = flush_denormals();
     trainer->n_steps++;

@@ -8,11 +8,10 @@
 # in place (a reader would see half a step).
 # All arguments are checked before anything is written. Work of more than about 100 us releases the GIL; less keeps
 # it, because taking it back beside a busy thread costs a switch interval.
-cimport cython
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport Py_REFCNT
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from ._blas cimport blas_engine
@@ -42,7 +41,7 @@ def isas():
 cdef const fml_kernels *find_kernels(isa, fml_dtype dtype) except NULL:
     """The kernel table of the named ISA (None: the best, or what FASTMLP_ISA says)."""
     cdef bytes name = b"" if isa is None else isa.encode()
-    cdef const fml_kernels *kernels = fml_find_kernels(NULL if isa is None else <const char *>name, dtype)
+    cdef const fml_kernels *kernels = fml_find_kernels(name, dtype)
     if kernels == NULL:
         import os
 
@@ -56,6 +55,11 @@ cdef const fml_kernels *find_kernels(isa, fml_dtype dtype) except NULL:
 def kernel_isa(isa=None):
     """The instruction set that a new network's kernels use."""
     return find_kernels(isa, FML_F32).isa.decode()
+
+
+def _plant_error():
+    """Reads out of bounds in a sanitizer build, so that CI sees that such a build finds it; else does nothing."""
+    fml_plant_error()
 
 
 cdef class Block:
@@ -128,6 +132,8 @@ cdef class Core:
 
     def _build(self, sizes, activations, str loss, bint double, isa):
         """Shapes and tables; activations: (name, hyper-parameters) per layer. All of it is checked already."""
+        if self.net.layers != NULL:
+            raise RuntimeError("Network: expected one call of __init__, got a second one")
         self.net.kernels = find_kernels(isa, FML_F64 if double else FML_F32)
         self.net.engine = blas_engine()
         self.net.loss = fml_find_loss(self.net.kernels, loss.encode())
@@ -176,21 +182,29 @@ cdef class Core:
         self.net.engine.pack(&self.net, l, cnp.PyArray_DATA(w_), cnp.PyArray_DATA(b_), self.published.data)
         return 0
 
+    cdef int _check_built(self) except -1:
+        if self.published is None:
+            raise RuntimeError("Network: expected a network that __init__ has built, got one without it")
+        return 0
+
     # -- what runs --------------------------------------------------------------------------------------------------
 
     @property
     def engine(self):
         """The name of the engine that runs, ``"blas"``."""
+        self._check_built()
         return self.net.engine.name.decode()
 
     @property
     def _isa(self):
         """The instruction set of the network's kernels."""
+        self._check_built()
         return self.net.kernels.isa.decode()
 
     @property
     def dtype(self):
         """The NumPy dtype of parameters and results."""
+        self._check_built()
         return np.dtype(self._type())
 
     @property
@@ -227,6 +241,7 @@ cdef class Core:
 
     def _first_not_finite(self, cnp.ndarray x not None):
         """The flat index of the first element of x (C-contiguous, the network's dtype) that is not finite, or None."""
+        self._check_built()
         cdef size_t n = cnp.PyArray_SIZE(x), i
         cdef const void *data = cnp.PyArray_DATA(x)
         with nogil:
@@ -235,6 +250,7 @@ cdef class Core:
 
     cdef Block _readable(self):
         """The block that readers use; publishes the steps of train_on_batch if there are any."""
+        self._check_built()
         if self.unpublished and not self.busy:
             self._publish()
         return self.published
@@ -277,6 +293,7 @@ cdef class Core:
 
     cdef cnp.ndarray _input(self, X):
         """X as an array that the kernels can read: itself, or converted once."""
+        self._check_built()
         if cnp.PyArray_CheckExact(X) and self._is_ready(<cnp.ndarray>X):
             return <cnp.ndarray>X
         return arrays.convert_input(X, self.n_inputs, self.dtype)
@@ -497,6 +514,11 @@ cdef class Core:
             self.trainer.hyper_parameters[i] = value
         self._roll_back()
 
+    cdef int _check_trainer(self) except -1:
+        if self.trainer.block == NULL:
+            raise RuntimeError("optimizer: expected _use_optimizer before a step")
+        return 0
+
     def _begin_fit(self):
         self._refuse_while_fitting("fit")
         self.busy = True
@@ -512,6 +534,7 @@ cdef class Core:
         cdef fml_poll poll = fml_poll(stop_on_signal, <void *>caught, 0.05, fml_seconds())
         cdef fml_poll *polled = &poll if threading.current_thread() is threading.main_thread() else NULL
         cdef fml_status status
+        self._check_trainer()
         if self.unpublished:
             self._publish()
         cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, min(batch_size, rows.data.n_rows)))
@@ -526,6 +549,7 @@ cdef class Core:
     def _step(self, Rows rows not None):
         """One optimiser step on all rows; returns their mean loss before it. What it learns is published when read."""
         self._refuse_while_fitting("train_on_batch")
+        self._check_trainer()
         cdef double loss = 0
         cdef fml_status status
         cdef size_t n_rows = rows.data.n_rows

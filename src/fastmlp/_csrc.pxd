@@ -15,7 +15,8 @@ cdef extern from "fastmlp.h" nogil:
     ctypedef struct fml_activation:
         const char *name
         void (*forward)(const void *z, void *y, size_t rows, size_t O, const double *h) noexcept nogil
-        void (*backward)(const void *z, const void *y, const void *dy, void *dz, size_t n, const double *h) noexcept nogil
+        void (*backward)(const void *z, const void *y, const void *dy, void *dz, size_t n,
+                         const double *h) noexcept nogil
     ctypedef struct fml_loss:
         const char *name
     ctypedef struct fml_optimizer:
@@ -104,3 +105,4 @@ cdef extern from "fastmlp.h" nogil:
     void *fml_allocate(size_t bytes)
     void fml_free(void *memory)
     double fml_seconds()
+    int fml_plant_error()

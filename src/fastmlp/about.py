@@ -24,7 +24,7 @@ def blas_name() -> str:
     import scipy
 
     try:
-        blas = scipy.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[no-untyped-call]
+        blas = scipy.show_config(mode="dicts")["Build Dependencies"]["blas"]
         return f"{blas['name']} {blas['version']}"
     except (KeyError, TypeError):
         return "unknown"

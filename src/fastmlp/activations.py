@@ -36,11 +36,13 @@ class Activation:
 
     def __call__(self, z: ArrayLike) -> NDArray[Any]:
         """f(z), elementwise; an array of the shape of z."""
-        return _core.activation_values(self.name, self.hyper_parameters, z, False)
+        values: NDArray[Any] = _core.activation_values(self.name, self.hyper_parameters, z, False)
+        return values
 
     def derivative(self, z: ArrayLike) -> NDArray[Any]:
         """f'(z), elementwise; an array of the shape of z. At a corner the derivative is 0."""
-        return _core.activation_values(self.name, self.hyper_parameters, z, True)
+        values: NDArray[Any] = _core.activation_values(self.name, self.hyper_parameters, z, True)
+        return values
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ be uint8), and is the argument itself where that fits already.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -139,10 +140,7 @@ def parameter_vector(P: object, sizes: tuple[int, ...], n_parameters: int, dtype
     array = cast(array, dtype)
     if not np.isfinite(array).all():
         index = int(np.argmin(np.isfinite(array)))
-        layer, begin = 0, 0
-        for layer, (n_inputs, n_outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
-            if index < begin + (n_inputs + 1) * n_outputs:
-                break
-            begin += (n_inputs + 1) * n_outputs
+        ends = np.cumsum([(i + 1) * o for i, o in itertools.pairwise(sizes)])
+        layer = int(np.searchsorted(ends, index, side="right"))
         raise ValueError(f"parameters: expected finite numbers, got {array[index]} at index {index} (layer {layer})")
     return array

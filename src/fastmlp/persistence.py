@@ -324,12 +324,12 @@ def _check_metadata(metadata: object) -> dict[str, str]:
 
 
 def _verified(metadata: Mapping[str, str], key: str, default: str | None = None) -> str:
-    """The text of the key; its checksum must agree if there is one, and must be absent if there is no text."""
+    """The text of the key, or the default; its checksum must agree if there is one."""
     text = metadata.get(key, default)
     if text is None:
         raise FormatError(f"__metadata__: expected the key {key!r}, got none")
     digest = metadata.get(f"{key}.sha256")
-    if digest is not None and (key not in metadata or digest != _digest(text)):
+    if digest is not None and digest != _digest(text):
         raise _unexpected(key, f"the SHA-256 {digest[:64]}", text)
     return text
 
@@ -386,21 +386,7 @@ def _check_tensors(header: dict[str, Any], layout: Layout, dtype: np.dtype[Any],
     names = [name for name, _ in layout]
     if set(header) != set(names):
         raise _unexpected("tensors", f"the {len(names)} names from {names[0]!r} to {names[-1]!r}", sorted(header))
-    pieces = []
-    for name, shape in layout:
-        entry = _dict(name, header[name])
-        if set(entry) != {"dtype", "shape", "data_offsets"}:
-            raise _unexpected(name, "the fields 'dtype', 'shape' and 'data_offsets'", sorted(entry))
-        if entry["dtype"] != _DTYPES[dtype.name]:
-            raise _unexpected(f"{name}: dtype", repr(_DTYPES[dtype.name]), entry["dtype"])
-        if not _is_integers(entry["shape"]) or entry["shape"] != list(shape):
-            raise _unexpected(f"{name}: shape", str(list(shape)), entry["shape"])
-        offsets = entry["data_offsets"]
-        if not _is_integers(offsets) or len(offsets) != 2:
-            raise _unexpected(f"{name}: data_offsets", "two integers", offsets)
-        if offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize:
-            raise _unexpected(f"{name}: data_offsets", f"{math.prod(shape) * dtype.itemsize} bytes", offsets)
-        pieces.append((offsets[0], offsets[1]))
+    pieces = [_check_entry(name, header[name], shape, dtype) for name, shape in layout]
     end = 0
     for piece in sorted(pieces):
         if piece[0] != end:
@@ -409,6 +395,24 @@ def _check_tensors(header: dict[str, Any], layout: Layout, dtype: np.dtype[Any],
     if end != length:
         raise FormatError(f"data section: expected {end} bytes, got {length}")
     return [piece[0] for piece in pieces]
+
+
+def _check_entry(name: str, value: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, int]:
+    """Where the tensor begins and ends, once it has the dtype, the shape and the length that it should have."""
+    entry = _dict(name, value)
+    if set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise _unexpected(name, "the fields 'dtype', 'shape' and 'data_offsets'", sorted(entry))
+    if entry["dtype"] != _DTYPES[dtype.name]:
+        raise _unexpected(f"{name}: dtype", repr(_DTYPES[dtype.name]), entry["dtype"])
+    if not _is_integers(entry["shape"]) or entry["shape"] != list(shape):
+        raise _unexpected(f"{name}: shape", str(list(shape)), entry["shape"])
+    offsets = entry["data_offsets"]
+    if not _is_integers(offsets) or len(offsets) != 2:
+        raise _unexpected(f"{name}: data_offsets", "two integers", offsets)
+    length = math.prod(shape) * dtype.itemsize
+    if offsets[1] - offsets[0] != length:
+        raise _unexpected(f"{name}: data_offsets", f"{length} bytes", offsets)
+    return offsets[0], offsets[1]
 
 
 # ---------------------------------------------------------------------------------------------------------------- small

@@ -821,9 +821,8 @@ def _check_sizes(sizes: Any) -> tuple[int, ...]:
     if len(sizes) < 2:
         raise ValueError(f"sizes: expected at least 2 layer sizes, inputs and outputs, got {sizes!r}")
     checked = tuple(_integer(f"sizes[{i}]", size, 1) for i, size in enumerate(sizes))
-    for n_inputs, n_outputs in zip(checked, checked[1:]):
-        if n_inputs * n_outputs > 2**31:
-            raise ValueError(f"sizes: expected at most 2**31 weights in a layer, got {n_inputs} x {n_outputs}")
+    if sum((n_inputs + 1) * n_outputs for n_inputs, n_outputs in zip(checked, checked[1:])) > 2**31:
+        raise ValueError(f"sizes: expected at most 2**31 parameters, got {list(checked)}")
     return checked
 
 

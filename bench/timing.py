@@ -1,0 +1,88 @@
+"""How the three kinds of benchmark are timed, and what one measurement is.
+
+A measurement is a `Verified` implementation and one of KINDS; `Case.once` runs it and returns seconds per
+unit. Inputs are converted, and everything is run once, before the first measurement.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from implementations import Verified, verify
+from workloads import Workload, data
+
+Array = np.ndarray[Any, Any]
+
+ROW, ROWS, EPOCH = "one row", "rows", "epoch"
+KINDS = (ROW, ROWS, EPOCH)
+_DISTINCT_ROWS = 256  # single rows are taken in turn from so many
+
+
+def kinds(workload: Workload) -> tuple[str, ...]:
+    """What is measured of the workload."""
+    return (EPOCH,) if workload.trains else (ROW, ROWS)
+
+
+@dataclass
+class Case:
+    """A verified implementation, a kind of measurement and its inputs, converted."""
+
+    verified: Verified
+    kind: str
+    x: Any
+    y: Any
+    n_rows: int
+    calls: int = 1
+
+    @classmethod
+    def make(cls, verified: Verified, kind: str, x: Array, y: Array) -> Case:
+        """A case on the rows x with targets y; pure Python takes as few of them as give a stable time per row."""
+        if not isinstance(verified, Verified):
+            raise TypeError(f"verified: expected a Verified, got {verified!r}; nothing is timed that is not verified")
+        implementation, workload = verified.implementation, verified.workload
+        n_rows = _DISTINCT_ROWS if kind == ROW else len(x)
+        if implementation.name == "reference":
+            n_rows = min(n_rows, workload.batch_size * workload.reference_batches if workload.trains else 8)
+        n_rows = min(n_rows, len(x))
+        rows = implementation.convert(x[:n_rows])
+        case = cls(verified, kind, list(rows) if kind == ROW else rows, implementation.convert(y[:n_rows]), n_rows)
+        if implementation.name != "reference":
+            case.once()
+        return case
+
+    def run(self) -> None:
+        """The work that is timed."""
+        implementation = self.verified.implementation
+        if self.kind == EPOCH:
+            implementation.fit(self.x, self.y, shuffle=True, batch_size=self.verified.workload.batch_size)
+        elif self.kind == ROWS:
+            implementation.predict(self.x)
+        else:
+            predict = implementation.predict_row
+            for _ in range(self.calls):
+                for row in self.x:
+                    predict(row)
+
+    @property
+    def n_units(self) -> int:
+        """How many rows `run` goes through."""
+        return self.n_rows * self.calls
+
+    def once(self) -> float:
+        """Seconds per row of one run; for single rows the loop over them, about 0.02 microseconds, is included."""
+        start = time.perf_counter()
+        self.run()
+        return (time.perf_counter() - start) / self.n_units
+
+
+def verified_cases(
+    names: list[str], workload: Workload, source: str, dtype: str, share: float = 1.0
+) -> dict[str, list[Case]]:
+    """Kind -> a case for each implementation, all of them verified on that data; `share` of an epoch's rows."""
+    n_rows = workload.n_rows if not workload.trains else max(int(workload.n_rows * share), workload.batch_size * 3)
+    x, y = data(workload, source, n_rows, dtype)
+    verified = [verify(name, workload, x, y, dtype) for name in names]
+    return {kind: [Case.make(one, kind, x, y) for one in verified] for kind in kinds(workload)}

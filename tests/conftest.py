@@ -1,0 +1,110 @@
+"""What every test shares: the matrix of implementations, the tolerance table, and rules for the run.
+
+`build` makes a network of one implementation: engine x ISA x dtype. A test that takes it runs on all that this build
+and this processor have. Tolerances are stated here, once. FASTMLP_HYPOTHESIS chooses the profile of the property
+tests. Under FASTMLP_NO_SKIPS=1 a test that is skipped or expected to fail, and a module without tests, is a failure.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+
+import fastmlp
+
+# Each layer adds to the relative error of a result: a dot product of I terms, whose roundings walk at random, about
+# sqrt(I) ULP, and an activation of up to 4 ULP (test_kernels.py has the bounds). Backpropagation passes each layer
+# twice more. The factor covers sums that are smaller than their terms; a wrong formula is off by far more.
+ULP = {"float32": 2.0**-23, "float64": 2.0**-52}
+SAFETY = 8
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """An engine, an instruction set and a dtype; called, it builds a network of them."""
+
+    engine: str
+    isa: str
+    dtype: str
+
+    def __call__(self, sizes: Sequence[int], **words: Any) -> fastmlp.Network:
+        return fastmlp.Network(sizes, dtype=self.dtype, engine=self.engine, _isa=self.isa, **words)
+
+    def tolerance(self, sizes: Sequence[int], passes: int = 1) -> float:
+        """The relative error that `passes` passes through layers of these sizes may have."""
+        return SAFETY * ULP[self.dtype] * passes * sum(math.sqrt(n_inputs) + 4 for n_inputs in sizes[:-1])
+
+    def assert_close(self, actual: Any, expected: Any, sizes: Sequence[int], passes: int = 1) -> None:
+        """The largest difference is within the tolerance, relative to the largest expected number."""
+        actual, expected = np.asarray(actual, dtype=np.float64), np.asarray(expected, dtype=np.float64)
+        assert actual.shape == expected.shape
+        error = np.abs(actual - expected).max()
+        bound = self.tolerance(sizes, passes) * np.abs(expected).max()
+        assert error <= bound, f"error {error:.3g} above {bound:.3g}"
+
+
+IMPLEMENTATIONS = [
+    Implementation(engine, isa, dtype)
+    for engine in fastmlp.info()["engines"]
+    for isa in fastmlp.info()["isas"]
+    for dtype in ULP
+]
+
+
+def _label(implementation: Implementation) -> str:
+    return "-".join([implementation.engine, implementation.isa, implementation.dtype])
+
+
+@pytest.fixture(scope="session", params=IMPLEMENTATIONS, ids=_label)
+def build(request: pytest.FixtureRequest) -> Implementation:
+    """Builds networks of one implementation; the test runs on each."""
+    return request.param
+
+
+@pytest.fixture(scope="session", params=[i for i in IMPLEMENTATIONS if i.dtype == "float64"], ids=_label)
+def build64(request: pytest.FixtureRequest) -> Implementation:
+    """The same in float64 alone, for oracles that need the digits."""
+    return request.param
+
+
+# -- property tests: the same examples in every run, unless asked otherwise ------------------------------------------
+
+hypothesis.settings.register_profile("default", derandomize=True, deadline=None, print_blob=True, max_examples=25)
+hypothesis.settings.register_profile("thorough", derandomize=False, deadline=None, print_blob=True, max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("FASTMLP_HYPOTHESIS", "default"))
+
+
+# -- no test may be left out where FASTMLP_NO_SKIPS=1 -----------------------------------------------------------------
+
+NO_SKIPS = os.environ.get("FASTMLP_NO_SKIPS") == "1"
+
+
+def _refuse(report: Any, reason: object) -> None:
+    report.outcome = "failed"
+    report.longrepr = f"{report.nodeid}: FASTMLP_NO_SKIPS=1 and {reason}"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # tryfirst: after what others make of the report
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    report = yield
+    if NO_SKIPS and report.skipped:
+        expected = vars(report).pop("wasxfail", None)
+        _refuse(report, f"skipped: {report.longrepr[-1]}" if expected is None else "expected to fail")
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    report = yield
+    if NO_SKIPS and report.skipped:
+        _refuse(report, f"skipped: {report.longrepr[-1]}")
+    elif NO_SKIPS and isinstance(collector, pytest.Module) and report.passed and not report.result:
+        _refuse(report, "no tests in it")
+    return report

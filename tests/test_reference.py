@@ -1,0 +1,583 @@
+"""The reference network: gradients, optimisers, random stream, training, errors, each against an independent oracle.
+
+The file is loaded by its path, so these tests need no compiled package. The oracles are central differences,
+loops written out here, published vectors and statistics of the distributions.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import inspect
+import itertools
+import math
+import pickle
+import statistics
+import sys
+
+import pytest
+from implementations import REFERENCE, load_reference, named, numbers
+
+reference = load_reference()
+Network = reference.Network
+
+
+def central_differences(f, values, step=1e-6):
+    slopes = []
+    for i, value in enumerate(values):
+        ends = []
+        for moved in (value + step, value - step):
+            ends.append(f([*values[:i], moved, *values[i + 1 :]]))
+        slopes.append((ends[0] - ends[1]) / (2 * step))
+    return slopes
+
+
+# --- the file by itself ---
+
+
+def test_needs_the_standard_library_alone():
+    spec = importlib.util.spec_from_file_location("alone", REFERENCE)
+    assert "numpy" not in inspect.getsource(reference).replace("NumPy", "")
+    before = set(sys.modules)
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    assert not {name for name in set(sys.modules) - before if name.split(".")[0] in ("fastmlp", "scipy")}
+
+
+# --- activations ---
+
+ACTIVATIONS = [
+    named("identity"),
+    named("sigmoid", beta=1.0),
+    named("sigmoid", beta=-2.5),
+    named("tanh"),
+    named("relu"),
+    named("piecewise_linear", x_min=-0.75, x_max=1.25),
+    named("gaussian", mu=0.25, sigma=0.7),
+]
+
+
+def functions(activation):
+    fields = {name: value for name, value in vars(activation).items() if name != "name"}
+    value = getattr(reference, activation.name)
+    derivative = getattr(reference, activation.name + "_derivative")
+    return (lambda z: value(z, **fields)), (lambda z: derivative(z, **fields))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=repr)
+def test_derivatives_of_activations(activation):
+    f, df = functions(activation)
+    for z in [-6.3, -1.2, -0.4, 0.3, 0.9, 1.7, 5.1]:
+        assert df(z) == pytest.approx((f(z + 1e-6) - f(z - 1e-6)) / 2e-6, rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize("beta", [1.0, -1.0, 0.5, 40.0])
+def test_sigmoid_does_not_overflow(beta):
+    for z in [1000.0, -1000.0, math.inf, -math.inf]:
+        assert reference.sigmoid(z, beta) == pytest.approx(float(z * beta > 0), abs=1e-200)
+        assert reference.sigmoid_derivative(z, beta) == pytest.approx(0.0, abs=1e-200)
+        assert reference.tanh_derivative(z) == 0.0
+    assert reference.binary_cross_entropy([1000.0], [1.0]) == 0.0
+    assert reference.binary_cross_entropy([1000.0], [0.0]) == 1000.0
+    assert reference.binary_cross_entropy([-1000.0], [0.25]) == 250.0
+    assert reference.cross_entropy([1000.0, 0.0, -1000.0], [0.0, 0.0, 1.0]) == 2000.0
+    assert reference.cross_entropy([-1000.0, -1000.0], [0.5, 0.5]) == pytest.approx(math.log(2), rel=1e-15)
+
+
+def test_confident_cross_entropies_keep_their_digits():
+    assert reference.binary_cross_entropy([50.0], [1.0]) == pytest.approx(math.exp(-50), rel=1e-12)
+    assert reference.binary_cross_entropy([-50.0], [0.0]) == pytest.approx(math.exp(-50), rel=1e-12)
+    assert reference.cross_entropy([50.0, 0.0], [1.0, 0.0]) == pytest.approx(math.exp(-50), rel=1e-12)
+    assert reference.tanh_derivative(20.0) == pytest.approx(1 / math.cosh(20) ** 2, rel=1e-12)
+    assert reference.sigmoid_derivative(40.0) == pytest.approx(math.exp(-40), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["identity", "sigmoid", "tanh", "relu", "piecewise_linear", "gaussian", "threshold"])
+def test_activations_pass_nan_through(name):
+    assert math.isnan(getattr(reference, name)(math.nan))
+
+
+def test_softmax_passes_nan_through_and_is_a_distribution():
+    assert all(map(math.isnan, reference.softmax([0.0, math.nan, 1.0])))
+    y = reference.softmax([1000.0, 999.0, -1000.0])
+    assert sum(y) == pytest.approx(1.0, rel=1e-15)
+    assert y[0] / y[1] == pytest.approx(math.e, rel=1e-12)
+
+
+# --- gradients: every loss, activation and depth ---
+
+PAIRS = [
+    (loss, output)
+    for loss in ("mse", "squared_error", "half_squared_error")
+    for output in ("identity", "sigmoid", "tanh", "relu", "piecewise_linear", "gaussian")
+] + [
+    ("binary_cross_entropy", "sigmoid"),
+    ("binary_cross_entropy", named("sigmoid", beta=2.5)),
+    ("cross_entropy", "softmax"),
+]
+
+
+def check_gradients(net, X, y):
+    """Both gradients against central differences of `evaluate`, which shares no line with backpropagation."""
+    twin = net.copy()
+
+    def loss_at(P):
+        twin.parameters = P
+        return twin.evaluate(X, y)["loss"]
+
+    loss, gradient = net.loss_and_grad(X, y)
+    assert loss == net.evaluate(X, y)["loss"]
+    assert gradient == pytest.approx(central_differences(loss_at, net.parameters), rel=1e-6, abs=1e-8)
+
+    n_inputs = net.sizes[0]
+
+    def loss_of(flat):
+        return net.evaluate([flat[i : i + n_inputs] for i in range(0, len(flat), n_inputs)], y)["loss"]
+
+    slopes = central_differences(loss_of, list(itertools.chain(*X)))
+    assert list(itertools.chain(*net.input_gradient(X, y))) == pytest.approx(slopes, rel=1e-6, abs=1e-8)
+    return gradient
+
+
+@pytest.mark.parametrize("hidden", ACTIVATIONS, ids=repr)
+@pytest.mark.parametrize("n_layers", [1, 2, 3])
+@pytest.mark.parametrize(("loss", "output"), PAIRS, ids=str)
+def test_gradients(loss, output, n_layers, hidden):
+    sizes = [*[3, 5, 4][:n_layers], 2]
+    net = Network(sizes, activation=hidden, output_activation=output, loss=loss, init="normal", seed=n_layers)
+    X = numbers(3, 3, seed=7)
+    y = [[0.2, 0.9], [1.0, 0.0], [0.5, 0.25]]
+    gradient = check_gradients(net, X, y)
+    assert output in ("relu", "piecewise_linear") or any(gradient)
+
+
+def test_gradients_of_labels_and_of_a_single_row():
+    net = Network([3, 4, 3], activation="tanh", loss="cross_entropy", seed=3)
+    X = numbers(4, 3)
+    one_hot = [[float(o == label) for o in range(3)] for label in [2, 0, 1, 2]]
+    check_gradients(net, X, [2, 0, 1, 2])
+    assert net.loss_and_grad(X, [2, 0, 1, 2]) == net.loss_and_grad(X, one_hot)
+    for target in (2, [0.0, 0.0, 1.0]):
+        assert net.loss_and_grad(X[0], target) == net.loss_and_grad(X[:1], [2])
+        assert net.input_gradient(X[0], target) == net.input_gradient(X[:1], [2])[0]
+        assert net.evaluate(X[0], target) == net.evaluate(X[:1], [2])
+
+
+# --- the random stream ---
+
+
+def test_splitmix64_vectors():
+    stream = reference.SplitMix64(1234567)
+    assert [stream.next() for _ in range(5)] == [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
+
+
+def test_draws_are_made_of_the_stream():
+    bits = reference.SplitMix64(1234567)
+    first, second = bits.next(), bits.next()
+    assert reference.SplitMix64(1234567).uniform() == (first >> 11) / 2**53
+    assert reference.SplitMix64(1234567).below(10) == first * 10 // 2**64
+    u, v = (first >> 11) / 2**53, (second >> 11) / 2**53
+    expected = math.sqrt(-2 * math.log(1 - u)) * math.cos(2 * math.pi * v)
+    assert reference.SplitMix64(1234567).normal() == pytest.approx(expected, rel=1e-15)
+    assert reference.SplitMix64(2**64 - 1).state == 2**64 - 1
+
+
+def test_permutation_is_fisher_yates_from_the_last_place():
+    bits = reference.SplitMix64(5)
+    expected = list(range(7))
+    for i in [6, 5, 4, 3, 2, 1]:
+        j = bits.next() * (i + 1) // 2**64
+        expected[i], expected[j] = expected[j], expected[i]
+    stream = reference.SplitMix64(5)
+    assert stream.permutation(7) == expected
+    assert stream.state == bits.state
+
+
+def test_permutations_are_uniform():
+    stream = reference.SplitMix64(0)
+    counts = dict.fromkeys(itertools.permutations(range(4)), 0)
+    for _ in range(4800):
+        counts[tuple(stream.permutation(4))] += 1
+    chi_square = sum((count - 200) ** 2 / 200 for count in counts.values())
+    assert chi_square < 49.7  # 23 degrees of freedom, one in a thousand
+
+
+def test_statistics_of_draws():
+    stream = reference.SplitMix64(11)
+    uniforms = [stream.uniform() for _ in range(20000)]
+    normals = [stream.normal() for _ in range(20000)]
+    assert min(uniforms) >= 0.0
+    assert max(uniforms) < 1.0
+    assert statistics.fmean(uniforms) == pytest.approx(0.5, abs=0.01)
+    assert statistics.fmean(normals) == pytest.approx(0.0, abs=0.03)
+    assert statistics.stdev(normals) == pytest.approx(1.0, abs=0.02)
+    assert statistics.fmean(abs(v) < 1.0 for v in normals) == pytest.approx(0.6827, abs=0.015)
+
+
+# --- initial parameters ---
+
+
+@pytest.mark.parametrize(
+    ("init", "activation", "limit"),
+    [
+        ("auto", "relu", math.sqrt(6 / 100)),
+        ("auto", "tanh", math.sqrt(6 / 160)),
+        ("glorot_uniform", "relu", math.sqrt(6 / 160)),
+        ("he_uniform", "tanh", math.sqrt(6 / 100)),
+    ],
+)
+def test_uniform_bounds(init, activation, limit):
+    net = Network([100, 60, 3], activation=activation, init=init, seed=1)
+    values = list(itertools.chain(*net.weights[0]))
+    assert max(map(abs, values)) == pytest.approx(limit, rel=0.01)
+    assert max(map(abs, values)) <= limit
+    assert statistics.stdev(values) == pytest.approx(limit / math.sqrt(3), rel=0.03)
+    assert set(itertools.chain(*net.biases)) == {0.0}
+
+
+@pytest.mark.parametrize(("init", "deviation"), [("lecun_normal", 0.1), ("normal", 1.0)])
+def test_normal_deviations(init, deviation):
+    net = Network([100, 60, 3], init=init, seed=1)
+    assert statistics.stdev(itertools.chain(*net.weights[0])) == pytest.approx(deviation, rel=0.03)
+    assert any(net.biases[0]) == (init == "normal")
+
+
+def test_order_of_the_draws():
+    stream = reference.SplitMix64(9)
+    net = Network([2, 3, 1], init="normal", seed=9)
+    assert net.parameters == [stream.normal() for _ in range(13)]
+    stream = reference.SplitMix64(9)
+    net = Network([2, 3, 1], activation="relu", output_activation="tanh", seed=9)
+    he, glorot = math.sqrt(6 / 2), math.sqrt(6 / 4)
+    assert net.weights[0] == [[(2 * stream.uniform() - 1) * he for _ in range(2)] for _ in range(3)]
+    assert net.weights[1] == [[(2 * stream.uniform() - 1) * glorot for _ in range(3)]]
+
+
+def test_seeds():
+    assert Network([3, 2], seed=4).parameters == Network([3, 2], seed=4).parameters
+    assert Network([3, 2], seed=4).parameters != Network([3, 2], seed=5).parameters
+    assert Network([3, 2]).parameters != Network([3, 2]).parameters
+    assert Network([3, 2]).seed is None
+
+
+# --- optimisers ---
+
+
+def sgd_by_hand(P, gradient, steps, r, mu, nesterov):
+    buffer = None
+    for _ in range(steps):
+        g = gradient(P)
+        if mu:
+            buffer = g if buffer is None else [mu * b + d for b, d in zip(buffer, g, strict=True)]
+            g = [d + mu * b for b, d in zip(buffer, g, strict=True)] if nesterov else buffer
+        P = [p - r * d for p, d in zip(P, g, strict=True)]
+    return P
+
+
+def adam_by_hand(P, gradient, steps, r, beta_1, beta_2, epsilon):
+    m, v = [0.0] * len(P), [0.0] * len(P)
+    for t in range(1, steps + 1):
+        g = gradient(P)
+        m = [beta_1 * a + (1 - beta_1) * d for a, d in zip(m, g, strict=True)]
+        v = [beta_2 * a + (1 - beta_2) * d**2 for a, d in zip(v, g, strict=True)]
+        hats = [(a / (1 - beta_1**t), b / (1 - beta_2**t)) for a, b in zip(m, v, strict=True)]
+        P = [p - r * a / (math.sqrt(b) + epsilon) for p, (a, b) in zip(P, hats, strict=True)]
+    return P
+
+
+OPTIMIZERS = [
+    (named("sgd", learning_rate=0.3), lambda P, g, n: sgd_by_hand(P, g, n, 0.3, 0.0, False)),
+    (named("sgd", learning_rate=0.1, momentum=0.9), lambda P, g, n: sgd_by_hand(P, g, n, 0.1, 0.9, False)),
+    (
+        named("sgd", learning_rate=0.1, momentum=0.8, nesterov=True),
+        lambda P, g, n: sgd_by_hand(P, g, n, 0.1, 0.8, True),
+    ),
+    (named("adam"), lambda P, g, n: adam_by_hand(P, g, n, 0.001, 0.9, 0.999, 1e-8)),
+    (
+        named("adam", learning_rate=0.05, beta_1=0.5, beta_2=0.9, epsilon=0.1),
+        lambda P, g, n: adam_by_hand(P, g, n, 0.05, 0.5, 0.9, 0.1),
+    ),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "by_hand"), OPTIMIZERS, ids=lambda value: repr(value)[:60])
+def test_optimizers_against_loops(optimizer, by_hand):
+    net = Network([3, 4, 2], activation="tanh", seed=2)
+    X, y = numbers(6, 3), numbers(6, 2, seed=1)
+    probe = net.copy()
+
+    def gradient(P):
+        probe.parameters = P
+        return probe.loss_and_grad(X, y)[1]
+
+    expected = by_hand(net.parameters, gradient, 25)
+    for _ in range(25):
+        net.train_on_batch(X, y, optimizer)
+    assert net.parameters == pytest.approx(expected, rel=1e-12, abs=1e-13)
+
+
+def trained(net, *steps):
+    X, y = numbers(6, 3), numbers(6, 2, seed=1)
+    for optimizer in steps:
+        net.train_on_batch(X, y, optimizer)
+    return net.parameters
+
+
+MOMENTUM = named("sgd", learning_rate=0.1, momentum=0.9)
+
+
+def test_an_equal_optimizer_or_none_continues():
+    start = Network([3, 4, 2], seed=2)
+    twin = named("sgd", learning_rate=0.1, momentum=0.9, nesterov=False)
+    assert trained(start.copy(), MOMENTUM, MOMENTUM) == trained(start.copy(), MOMENTUM, None)
+    assert trained(start.copy(), MOMENTUM, MOMENTUM) == trained(start.copy(), MOMENTUM, twin)
+    assert trained(start.copy(), None, None) == trained(start.copy(), "adam", "adam")
+
+
+def test_another_optimizer_starts_anew():
+    start = Network([3, 4, 2], seed=2)
+    other = named("sgd", learning_rate=0.1, momentum=0.8)
+    net = start.copy()
+    trained(net, MOMENTUM)
+    fresh = Network([3, 4, 2], seed=2)
+    fresh.parameters = net.parameters
+    assert trained(net.copy(), other) == trained(fresh.copy(), other)
+    assert trained(net.copy(), MOMENTUM) != trained(fresh.copy(), MOMENTUM)
+    assert trained(net.copy(), other, MOMENTUM) == trained(fresh.copy(), other, MOMENTUM)
+
+
+@pytest.mark.parametrize("how", ["parameters", "set_layer"])
+def test_assigning_parameters_starts_anew(how):
+    net = Network([3, 4, 2], seed=2)
+    trained(net, MOMENTUM)
+    fresh = Network([3, 4, 2], seed=2)
+    fresh.parameters = net.parameters
+    if how == "parameters":
+        net.parameters = net.parameters
+    else:
+        net.set_layer(0, net.weights[0], net.biases[0])
+    assert trained(net.copy(), MOMENTUM) == trained(fresh.copy(), MOMENTUM)
+    assert trained(net, None) == trained(fresh, "adam")
+
+
+# --- fit ---
+
+
+@pytest.mark.parametrize("optimizer", [optimizer for optimizer, _ in OPTIMIZERS] + ["adam", "sgd"], ids=repr)
+def test_two_fits_of_five_epochs_are_one_of_ten(optimizer):
+    X, y = numbers(17, 3), numbers(17, 2, seed=1)
+    once, twice = Network([3, 4, 2], seed=2), Network([3, 4, 2], seed=2)
+    history = once.fit(X, y, epochs=10, batch_size=5, optimizer=optimizer)
+    first = twice.fit(X, y, epochs=5, batch_size=5, optimizer=optimizer)
+    second = twice.fit(X, y, epochs=5, batch_size=5, optimizer=None)
+    assert once.parameters == twice.parameters
+    assert history["loss"] == first["loss"] + second["loss"]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_fit_is_a_loop_of_train_on_batch(shuffle):
+    X, y = numbers(11, 3), numbers(11, 2, seed=1)
+    net = Network([3, 4, 2], init="normal", seed=6)
+    loop = net.copy()
+    stream = reference.SplitMix64(6)
+    for _ in range(2 * 26):  # the 26 parameters, two draws each
+        stream.next()
+    losses = []
+    for _ in range(3):
+        order = stream.permutation(11) if shuffle else list(range(11))
+        total = 0.0
+        for batch in (order[:4], order[4:8], order[8:]):
+            total += len(batch) * loop.train_on_batch([X[k] for k in batch], [y[k] for k in batch], MOMENTUM)
+        losses.append(total / 11)
+    history = net.fit(X, y, epochs=3, batch_size=4, optimizer=MOMENTUM, shuffle=shuffle)
+    assert net.parameters == loop.parameters
+    assert history.loss == losses
+
+
+def test_without_shuffling_nothing_is_drawn():
+    net = Network([3, 2], seed=1)
+    before = net._random.state
+    net.fit(numbers(5, 3), numbers(5, 2), shuffle=False)
+    assert net._random.state == before
+    net.fit(numbers(5, 3), numbers(5, 2), epochs=1)
+    assert net._random.state == (before + 4 * 0x9E3779B97F4A7C15) % 2**64
+
+
+def test_batch_sizes():
+    X, y = numbers(7, 3), numbers(7, 2, seed=1)
+    start = Network([3, 2], seed=1)
+    nets = [start.copy() for _ in range(3)]
+    for net, batch_size in zip(nets, [None, 7, 1000], strict=True):
+        net.fit(X, y, epochs=2, batch_size=batch_size, shuffle=False)
+    assert nets[0].parameters == nets[1].parameters == nets[2].parameters
+
+
+def test_history_and_validation():
+    X, labels = numbers(12, 3), [i % 2 for i in range(12)]
+    net = Network([3, 4, 2], activation="tanh", loss="cross_entropy", seed=0)
+    history = net.fit(X, labels, epochs=3, validation_data=(X[:5], labels[:5]))
+    assert list(history) == ["loss", "val_loss", "val_accuracy"]
+    assert {len(values) for values in history.values()} == {3}
+    assert history.val_loss is history["val_loss"]
+    assert (history.val_loss[-1], history.val_accuracy[-1]) == tuple(net.evaluate(X[:5], labels[:5]).values())
+    with pytest.raises(AttributeError):
+        history.val_mae  # noqa: B018
+
+
+def test_verbose_prints_a_line_an_epoch_to_stderr(capsys):
+    Network([3, 2]).fit(numbers(4, 3), numbers(4, 2), epochs=3, verbose=1)
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert len(output.err.splitlines()) == 3
+    Network([3, 2]).fit(numbers(4, 3), numbers(4, 2), epochs=3)
+    assert capsys.readouterr().err == ""
+
+
+def test_callbacks():
+    calls = []
+
+    class Recorder:
+        def on_train_begin(self, logs):
+            calls.append(("train_begin", logs))
+
+        def on_epoch_begin(self, epoch, logs):
+            calls.append(("epoch_begin", epoch))
+
+        def on_epoch_end(self, epoch, logs):
+            calls.append(("epoch_end", epoch, sorted(logs)))
+
+        def on_train_end(self, logs):
+            calls.append(("train_end", sorted(logs)))
+
+    history = Network([3, 2]).fit(
+        numbers(4, 3), numbers(4, 2), epochs=9, callbacks=[lambda epoch, logs: epoch == 1, Recorder()]
+    )
+    assert len(history.loss) == 2
+    assert calls == [
+        ("train_begin", {}),
+        ("epoch_begin", 0),
+        ("epoch_end", 0, ["loss"]),
+        ("epoch_begin", 1),
+        ("epoch_end", 1, ["loss"]),
+        ("train_end", ["loss"]),
+    ]
+    assert len(Network([3, 2]).fit(numbers(4, 3), numbers(4, 2), epochs=3, callbacks=[lambda *_: 1]).loss) == 3
+
+
+def test_divergence_keeps_the_last_good_epoch():
+    X, y = numbers(8, 3), numbers(8, 2, seed=1)
+    net = Network([3, 4, 2], activation="identity", seed=2)
+    good = []
+    optimizer = named("sgd", learning_rate=50.0)
+    with pytest.raises(FloatingPointError, match="epoch"):
+        net.fit(X, y, epochs=500, optimizer=optimizer, callbacks=[lambda *_: good.append(net.parameters)])
+    assert good
+    assert net.parameters == good[-1]
+    assert all(map(math.isfinite, net.parameters))
+
+
+def test_train_on_batch_that_overflows_writes_nothing():
+    net = Network([3, 2], seed=2)
+    before = net.parameters
+    with pytest.raises(FloatingPointError):
+        net.train_on_batch([[1e200] * 3], [[1.0, 0.0]])
+    assert net.parameters == before
+
+
+# --- prediction and the network as a whole ---
+
+
+def test_rows_and_batches():
+    net = Network([3, 4, 2], activation="tanh", output_activation="sigmoid", seed=1)
+    X = numbers(5, 3)
+    assert net(X) == net.predict(X) == net.activations(X)[-1] == [net.predict(x) for x in X]
+    assert [len(layer) for layer in net.activations(X[0])] == [4, 2]
+    z, y = net.pre_activations(X), net.activations(X)
+    assert [[math.tanh(v) for v in row] for row in z[0]] == y[0]
+    assert [[reference.sigmoid(v) for v in row] for row in z[1]] == y[1]
+    assert net.classify(X) == [int(row[1] > row[0]) for row in net(X)]
+    assert net.classify(X[0]) == net.classify(X)[0]
+
+
+def test_classes():
+    net = Network([2, 3])
+    net.set_layer(0, [[1, 0], [1, 0], [0, 1]], [0, 0, 0])
+    assert net.classify([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]) == [0, 2, 0]
+    net = Network([1, 1])
+    net.set_layer(0, [[1]], [0])
+    assert net.classify([[0.5], [math.nextafter(0.5, 0)]]) == [1, 0]
+
+
+def test_accuracy_by_hand():
+    net = Network([2, 2], loss="cross_entropy")
+    net.set_layer(0, [[1, 0], [0, 1]], [0, 0])
+    X = [[1, 0], [0, 1], [2, 1], [3, 3]]
+    assert net.evaluate(X, [0, 1, 1, 0])["accuracy"] == 0.75
+    assert net.evaluate(X, [[1, 0], [0, 1], [0.4, 0.6], [0.5, 0.5]])["accuracy"] == 0.75
+    net = Network([1, 1], loss="binary_cross_entropy")
+    net.set_layer(0, [[1]], [0])
+    assert net.evaluate([[1], [-1], [0], [-2]], [1, 0, 1, 1])["accuracy"] == 0.75
+    assert "accuracy" not in Network([1, 1]).evaluate([[1]], [1])
+
+
+def test_fold_linear():
+    net = Network([3, 5, 4, 6, 2], activation=["identity", "tanh", "linear"], init="normal", seed=5)
+    folded = net.fold_linear()
+    assert folded.sizes == (3, 4, 2)
+    assert [choice.name for choice in folded.activation] == ["tanh"]
+    X = numbers(6, 3)
+    for row, expected in zip(folded(X), net(X), strict=True):
+        assert row == pytest.approx(expected, rel=1e-12)
+    one = Network([2, 2, 2, 1], activation="identity", seed=5).fold_linear()
+    assert one.sizes == (2, 1)
+
+
+def test_copies_are_independent_and_continue_alike():
+    X, y = numbers(6, 3), numbers(6, 2, seed=1)
+    net = Network([3, 4, 2], seed=5)
+    net.fit(X, y, epochs=2)
+    twins = [net.copy(), copy.deepcopy(net)]
+    before = net.parameters
+    for twin in twins:
+        twin.fit(X, y, epochs=2, optimizer=None)
+    assert net.parameters == before
+    net.fit(X, y, epochs=2, optimizer=None)
+    assert all(twin.parameters == net.parameters for twin in twins)
+    net.weights[0][0][0] = 99.0
+    net.biases[0][0] = 99.0
+    net.parameters[0] = 99.0
+    assert 99.0 not in net.parameters
+
+
+def test_pickle(monkeypatch):
+    monkeypatch.setitem(sys.modules, "reference_alone", reference)
+    net = Network([3, 4, 2], activation=named("sigmoid", beta=2.0), seed=5)
+    twin = pickle.loads(pickle.dumps(net))
+    assert trained(twin, None) == trained(net, None)
+
+
+def test_parameters_and_layers():
+    net = Network([2, 3, 1])
+    net.parameters = list(range(13))
+    assert net.n_parameters == 13
+    assert net.weights == [[[0, 1], [2, 3], [4, 5]], [[9, 10, 11]]]
+    assert net.biases == [[6, 7, 8], [12]]
+    net.set_layer(-1, [[1, 2, 3]], [4])
+    assert net.parameters[9:] == [1, 2, 3, 4]
+
+
+def test_names_and_text():
+    net = Network([2, 3, 1], activation="logistic", output_activation="linear", loss="half_squared_error", seed=3)
+    assert (net.activation[0].name, net.output_activation.name) == ("sigmoid", "identity")
+    assert (net.sizes, net.loss.name, net.init, net.seed) == ((2, 3, 1), "half_squared_error", "auto", 3)
+    assert "13 parameters" in net.summary()
+    assert "sigmoid" in net.summary()
+    assert repr(net).startswith("Network([2, 3, 1], activation=")
+    assert [Network([1, 1], loss=loss).output_activation.name for loss in reference.LOSSES] == [
+        "identity", "identity", "identity", "sigmoid", "softmax",
+    ]  # fmt: skip
