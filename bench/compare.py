@@ -24,8 +24,8 @@ from pathlib import Path
 
 import numpy as np
 import scipy
-from implementations import Unverified, names
-from timing import EPOCH, ROW, Case, verified_cases
+from implementations import UnverifiedError, names
+from timing import EPOCH, ROW, ROWS, Case, verified_cases
 from workloads import FASHION_MNIST, RANDOM, WORKLOADS
 
 import fastmlp
@@ -45,12 +45,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--rounds", type=int, default=15, help="measurements of each forward pass")
     parser.add_argument("--epoch-rounds", type=int, default=7, help="measurements of each training epoch")
-    parser.add_argument("--share", type=float, default=1.0, help="share of an epoch's rows that is trained on")
     parser.add_argument("--cpu", type=int, help="pin the process to this core")
-    parser.add_argument("--quick", action="store_true", help="verify everything, time it once on a few rows")
+    parser.add_argument("--quick", action="store_true", help="verify everything, time it once on few rows: no figures")
     options = parser.parse_args()
     if options.quick:
-        options.rounds, options.epoch_rounds, options.share = 1, 1, 0.0
+        options.rounds, options.epoch_rounds = 1, 1
     return options
 
 
@@ -77,32 +76,35 @@ def duration(seconds: float) -> str:
     return f"{seconds * 1e6:.3g} µs"
 
 
-def lines(cases: list[Case], source: str, n_rounds: int) -> list[str]:
-    """The table's rows for the cases of one workload, kind and data."""
-    for case in cases if cases[0].kind == ROW else []:
-        if case.verified.implementation.name != "reference" and n_rounds > 1:
-            case.calls = max(1, round(0.02 / (case.once() * case.n_rows)))  # a measurement takes about 20 ms
-    times = interleaved(cases, n_rounds)
+def calibrate(cases: list[Case]) -> None:
+    """Let a measurement of single rows take about 20 ms."""
+    for case in cases:
+        if case.kind == ROW and case.verified.implementation.name != "reference":
+            case.calls = max(1, round(0.02 / (case.once() * case.n_rows)))
+
+
+def table(cases: list[Case], times: dict[str, list[float]], source: str) -> list[str]:
+    """The lines of one workload, kind and data: quartiles, and the median of the ratios within each round."""
     workload, kind = cases[0].verified.workload, cases[0].kind
     n_rows = 1 if kind == ROW else max(case.n_rows for case in cases)
-    what = kind if kind == ROW else f"epoch of {n_rows:,} rows" if kind == EPOCH else f"{n_rows:,} rows"
+    what = {ROW: ROW, ROWS: f"{n_rows:,} rows", EPOCH: f"epoch of {n_rows:,} rows"}[kind]
     result = []
-    for name, per_row in times.items():
-        quartiles = [duration(value * n_rows) for value in np.percentile(per_row, (25, 50, 75))]
-        pairs = zip(times.get("NumPy", []), per_row, strict=False)
-        ratios = [numpy / own for numpy, own in pairs]
+    for case, (name, per_row) in zip(cases, times.items(), strict=True):
+        quartiles = " | ".join(duration(value * n_rows) for value in np.percentile(per_row, (25, 50, 75)))
+        ratios = [numpy / own for numpy, own in zip(times.get("NumPy", []), per_row, strict=False)]
         ratio = f"{np.median(ratios):.3g}×" if ratios else ""
-        result.append(f"| {workload} | {what} | {source} | {name} | {' | '.join(quartiles)} | {ratio} |")
+        extrapolated = f" (from {case.n_rows})" if kind != ROW and case.n_rows < n_rows else ""
+        result.append(f"| {workload} | {what} | {source} | {name}{extrapolated} | {quartiles} | {ratio} |")
     return result
 
 
-def gain_over_python(cases: list[Case], times: dict[str, list[float]]) -> str:
-    """The reference's own time per row beside the gain over it."""
+def gain_over_python(cases: list[Case], times: dict[str, list[float]], source: str) -> str:
+    """Pure Python's own time per row, and beside it what the others gain over it."""
     own = float(np.median(times["reference"]))
     gains = ", ".join(
         f"{name} {own / float(np.median(values)):,.0f}×" for name, values in times.items() if name != "reference"
     )
-    return f"{cases[0].verified.workload}: {duration(own)} a row in pure Python; {gains}"
+    return f"- {cases[0].verified.workload}, {source}: {duration(own)} a row in pure Python; {gains}"
 
 
 def machine(options: argparse.Namespace) -> str:
@@ -110,8 +112,9 @@ def machine(options: argparse.Namespace) -> str:
     info = fastmlp.info()
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        model = next((line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line), model)
+    for line in cpuinfo.read_text().splitlines() if cpuinfo.exists() else ():
+        if line.startswith("model name"):
+            model = line.split(":")[1].strip()
     where = f", pinned to core {options.cpu}" if options.cpu is not None else ""
     return "\n".join(
         (
@@ -133,3 +136,35 @@ def commit() -> str:
 
     changed = " with changes" if git("status", "--porcelain") else ""
     return (git("rev-parse", "HEAD") or "none") + changed
+
+
+def main() -> int:
+    """Verify, time, print."""
+    options = arguments()
+    if options.cpu is not None:
+        os.sched_setaffinity(0, {options.cpu})
+    print(machine(options))
+    rows, gains, failed = [], [], []
+    for workload in (WORKLOADS[name] for name in options.workloads):
+        for source in (source for source in workload.sources if source in options.data):
+            try:
+                groups = verified_cases(options.implementations, workload, source, options.dtype, options.quick)
+            except UnverifiedError as error:
+                failed.append(f"not timed: {error} ({source})")
+                continue
+            for kind, cases in groups.items():
+                if not options.quick:
+                    calibrate(cases)
+                times = interleaved(cases, options.epoch_rounds if kind == EPOCH else options.rounds)
+                rows += table(cases, times, source)
+                if kind == EPOCH and "reference" in times:
+                    gains.append(gain_over_python(cases, times, source))
+                print(f"{workload}, {source}, {kind}: verified and timed", file=sys.stderr, flush=True)
+    print(HEADER, *rows, sep="\n")
+    print("", "Training, per row:" if gains else "", "", *gains, sep="\n")
+    print(*failed, sep="\n", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy_network import LAYOUTS, NumpyNetwork
@@ -119,7 +119,7 @@ class Engine:
 class Numpy:
     """The fast NumPy network, in the memory order that trains faster on this machine, tried beforehand."""
 
-    _orders: dict[tuple[str, str], str] = {}
+    _orders: ClassVar[dict[tuple[str, str], str]] = {}
 
     def __init__(self, workload: Workload, dtype: str = "float32", layout: str | None = None) -> None:
         self.name, self.dtype = "NumPy", dtype
@@ -171,7 +171,7 @@ def make(name: str, workload: Workload, dtype: str = "float32") -> Implementatio
     return Engine(workload, name.removeprefix("fastmlp "), dtype)
 
 
-class Unverified(AssertionError):
+class UnverifiedError(AssertionError):
     """An implementation computes something else than the reference: there is nothing to time."""
 
 
@@ -192,7 +192,7 @@ def _close(what: str, got: Any, expected: Any, tolerance: float, norm: Callable[
     difference = np.asarray(got, "float64") - np.asarray(expected, "float64")
     size = float(norm(np.asarray(expected, "float64")))
     if not size > 0 or not float(norm(difference)) <= tolerance * size:  # a NaN fails, and so does all zeros
-        raise Unverified(f"{what}: off by {norm(difference):.3g} of {size:.3g}, allowed {tolerance:.1e} of it")
+        raise UnverifiedError(f"{what}: off by {norm(difference):.3g} of {size:.3g}, allowed {tolerance:.1e} of it")
 
 
 def _largest(values: Array) -> float:

@@ -38,14 +38,14 @@ class Case:
     calls: int = 1
 
     @classmethod
-    def make(cls, verified: Verified, kind: str, x: Array, y: Array) -> Case:
+    def make(cls, verified: Verified, kind: str, x: Array, y: Array, quick: bool = False) -> Case:
         """A case on the rows x with targets y; pure Python takes as few of them as give a stable time per row."""
         if not isinstance(verified, Verified):
             raise TypeError(f"verified: expected a Verified, got {verified!r}; nothing is timed that is not verified")
         implementation, workload = verified.implementation, verified.workload
         n_rows = _DISTINCT_ROWS if kind == ROW else len(x)
         if implementation.name == "reference":
-            n_rows = min(n_rows, workload.batch_size * workload.reference_batches if workload.trains else 8)
+            n_rows = min(n_rows, workload.batch_size * workload.reference_batches if workload.trains and not quick else 8)
         n_rows = min(n_rows, len(x))
         rows = implementation.convert(x[:n_rows])
         case = cls(verified, kind, list(rows) if kind == ROW else rows, implementation.convert(y[:n_rows]), n_rows)
@@ -79,10 +79,10 @@ class Case:
 
 
 def verified_cases(
-    names: list[str], workload: Workload, source: str, dtype: str, share: float = 1.0
+    names: list[str], workload: Workload, source: str, dtype: str, quick: bool = False
 ) -> dict[str, list[Case]]:
-    """Kind -> a case for each implementation, all of them verified on that data; `share` of an epoch's rows."""
-    n_rows = workload.n_rows if not workload.trains else max(int(workload.n_rows * share), workload.batch_size * 3)
+    """Kind -> a case for each implementation, all of them verified on that data; quick: on a few rows of it."""
+    n_rows = min(workload.n_rows, workload.batch_size * 3 if workload.trains else 300) if quick else workload.n_rows
     x, y = data(workload, source, n_rows, dtype)
     verified = [verify(name, workload, x, y, dtype) for name in names]
-    return {kind: [Case.make(one, kind, x, y) for one in verified] for kind in kinds(workload)}
+    return {kind: [Case.make(one, kind, x, y, quick) for one in verified] for kind in kinds(workload)}

@@ -6,11 +6,14 @@ optimisers, batch sizes and numbers of rows stand here and nowhere else in `benc
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from fastmlp import datasets
 
 Array = np.ndarray[Any, Any]
 
@@ -95,15 +98,18 @@ def initial_parameters(workload: Workload, seed: int = 0) -> Array:
     return np.concatenate(parts)
 
 
+@functools.cache
+def _fashion_mnist() -> tuple[Array, Array]:
+    return datasets.load_fashion_mnist()[0]
+
+
 def data(workload: Workload, source: str, n_rows: int, dtype: str = "float32", seed: int = 0) -> tuple[Array, Array]:
     """n_rows inputs of the dtype with their targets: labels of images, or a column of values.
 
     Random images are dense, uniform in [0, 1), and their labels follow from them, so that they can be learnt.
     """
     if source == FASHION_MNIST:
-        from fastmlp import datasets
-
-        (x, labels), _ = datasets.load_fashion_mnist()
+        x, labels = _fashion_mnist()
         if n_rows > len(x):
             raise ValueError(f"n_rows: expected at most {len(x)} images, got {n_rows}")
         return np.ascontiguousarray(x[:n_rows], dtype), labels[:n_rows]

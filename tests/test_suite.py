@@ -29,8 +29,8 @@ def run(folder: pathlib.Path, no_skips: str) -> str:
     for name, text in MODULES.items():
         (folder / name).write_text(text)
     environment = {**os.environ, "FASTMLP_NO_SKIPS": no_skips, "PYTHONDONTWRITEBYTECODE": "1"}
-    words = ["-rfEp", "--continue-on-collection-errors", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", folder]
-    command = [sys.executable, "-m", "pytest", *words, "."]
+    words = ["-rfEp", "--continue-on-collection-errors", "-p", "no:cacheprovider", "-c", os.devnull]
+    command = [sys.executable, "-m", "pytest", *words, "--rootdir", folder, "."]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return f"{done.stdout}\nexit code {done.returncode}"
 

@@ -172,7 +172,7 @@ def test_bad_npz(tmp_path: Path, arrays: dict[str, object], message: str) -> Non
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nothing", b"\x93NUMPY", b"text"])
 def test_what_is_no_npz(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(ValueError, match="expected an .npz of plain arrays"):
+    with pytest.raises(ValueError, match=r"expected an \.npz of plain arrays"):
         tables.read_training(write(tmp_path, content, "broken.npz"), None)
 
 

@@ -7,7 +7,6 @@ kind, impossible value) whose message names the argument, what was expected and 
 
 from __future__ import annotations
 
-import difflib
 import math
 import operator
 from collections.abc import Iterable, Mapping
@@ -72,6 +71,8 @@ def name(argument: str, value: object, names: Iterable[str]) -> str:
         raise TypeError(f"{argument}: expected one of {', '.join(map(repr, known))}, got {value!r}")
     if value in known:
         return value
+    import difflib  # only an error needs it
+
     near = difflib.get_close_matches(value.lower(), known, n=1)
     suggestion = f"; did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"{argument}: expected one of {', '.join(map(repr, known))}, got {value!r}{suggestion}")

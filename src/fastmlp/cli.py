@@ -16,7 +16,7 @@ import math
 import os
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit:
         finish()
         raise
-    except BrokenPipeError:
+    except ZeroDivisionError:
         silence(sys.stdout)
         return 0
     except KeyboardInterrupt:
@@ -114,8 +114,12 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--scaling", choices=SCALINGS, default="auto",
         help="of the inputs; auto: standard, minmax for bytes, none for the built-in data")
     add("--folder", metavar="DIR", help="where the files of fashion-mnist are")
-    network = parser.add_argument_group("network")
-    add = network.add_argument
+    _add_network(parser.add_argument_group("network").add_argument)
+    _add_training(parser.add_argument_group("training").add_argument)
+    parser.set_defaults(run=cli_train.run, usage_error=parser.error)
+
+
+def _add_network(add: Callable[..., object]) -> None:
     add("--layers", type=_layers, metavar="N,N", help="sizes of the hidden layers, or none "
         "(default: 128 for digits and fashion-mnist, 64,32 for tables)")
     hidden = [name for name, kind in ACTIVATIONS.items() if kind.trainable and not kind.output_only]
@@ -125,10 +129,12 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--loss", choices=list(LOSSES), help="default: cross_entropy for classes, mse for numbers")
     add("--dtype", choices=("float32", "float64"), default="float32")
     add("--seed", type=_seed, default=0, metavar="N", help="of weights, batches and split (default: 0)")
-    training = parser.add_argument_group("training")
-    add = training.add_argument
+
+
+def _add_training(add: Callable[..., object]) -> None:
     add("--optimizer", choices=list(OPTIMIZERS), default="adam", help="default: adam")
-    add("--learning-rate", type=_positive, metavar="R", help="default: the optimiser's own; of adam, 0.002 for digits and 0.003 for tables")
+    add("--learning-rate", type=_positive, metavar="R",
+        help="default: the optimiser's own; of adam, 0.002 for digits and 0.003 for tables")
     add("--momentum", type=_momentum, metavar="M", help="of sgd (default: 0)")
     add("--epochs", type=_count, metavar="N",
         help="default: 40 for digits, 10 for fashion-mnist; for tables 10 to 300, for about 1000 updates")
@@ -137,7 +143,6 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--engine", choices=("auto", "blas", "native"), default="auto", help="default: auto")
     add("--quiet", action="store_true", help="no progress and no introduction")
     add("--json", action="store_true", help="print one JSON object in place of the report")
-    parser.set_defaults(run=cli_train.run, usage_error=parser.error)
 
 
 def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -8,12 +8,9 @@ is allocated, and what does not agree is a `FormatError`. Nothing is ever downlo
 from __future__ import annotations
 
 import contextlib
-import gzip
 import math
 import os
-import zlib
 from collections.abc import Iterator
-from importlib import resources
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -53,7 +50,10 @@ def load_digits() -> tuple[Data, Data]:
     >>> X_train.shape, X_test.shape
     ((1438, 64), (359, 64))
     """
-    packed = (resources.files(__package__) / "data" / "digits.gz").read_bytes()
+    import gzip
+
+    with open(os.path.join(os.path.dirname(__file__), "data", "digits.gz"), "rb") as file:
+        packed = file.read()
     values = np.frombuffer(gzip.decompress(packed), np.uint8)
     count = values.size // 65
     X = values[: 64 * count].reshape(count, 64).astype(np.float32) / np.float32(16)
@@ -175,6 +175,9 @@ def _open(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         if not packed:
             yield file, size
             return
+        import gzip
+        import zlib
+
         try:
             with gzip.GzipFile(fileobj=file) as stream:
                 yield cast(BinaryIO, stream), _DEFLATE_RATIO * size

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import operator
 import os
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -135,7 +134,7 @@ class Network(_core.Core):
         layers = [*self._activation, self._output_activation]
         self._build(self._sizes, [(f.name, f.hyper_parameters) for f in layers], self._loss.name, double, _isa)
         if _random_state is None:
-            start = secrets.randbits(64) if self._seed is None else self._seed
+            start = int.from_bytes(os.urandom(8), "little") if self._seed is None else self._seed
             rule = INITIALIZERS[self._init]
             self._draw([rule(*shape) for shape in zip(self._sizes[:-1], self._sizes[1:], layers, strict=True)], start)
         else:

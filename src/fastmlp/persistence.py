@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import hashlib
 import io
 import itertools
 import json
@@ -22,7 +21,6 @@ import math
 import os
 import re
 import reprlib
-import secrets
 import stat
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
@@ -144,7 +142,7 @@ def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None) -> bytes
     _refuse_non_finite(parameters, layout)
     body = parameters.view(np.uint8).data
     texts = {_ARCHITECTURE: _canonical({"version": VERSION, **architecture}), _EXTRA: _canonical(words)}
-    metadata = {"format": "fastmlp", **texts, f"{_PARAMETERS}.sha256": hashlib.sha256(body).hexdigest()}
+    metadata = {"format": "fastmlp", **texts, f"{_PARAMETERS}.sha256": _sha256(body)}
     metadata.update({f"{key}.sha256": _digest(text) for key, text in texts.items()})
     header = _header_text(metadata, layout, dtype)
     return b"".join((len(header).to_bytes(8, "little"), header, body))
@@ -195,7 +193,7 @@ def save(path: Path, network: Saveable, extra: Mapping[str, str] | None = None) 
 def _replace(target: str, data: bytes, mode: int | None) -> None:
     """Put a new file in the target's place in one step, with the previous file's mode if there was one."""
     folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".fastmlp-{secrets.token_hex(8)}.tmp")
+    temporary = os.path.join(folder, f".fastmlp-{os.urandom(8).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
         descriptor = os.open(temporary, flags, 0o666 if mode is None else 0o600)
@@ -292,7 +290,7 @@ def _load(stream: io.BufferedIOBase, size: int) -> Model:
         rest = rest[length:]
     _refuse_non_finite(parameters, layout)
     digest = metadata.get(f"{_PARAMETERS}.sha256")
-    if digest is not None and digest != hashlib.sha256(parameters.view(np.uint8).data).hexdigest():
+    if digest is not None and digest != _sha256(parameters.view(np.uint8).data):
         raise _unexpected("parameters", f"the SHA-256 {digest[:64]}", "that of other numbers")
     return Model(architecture, parameters.astype(dtype, copy=False), extra)
 
@@ -477,7 +475,13 @@ def _canonical(value: object) -> str:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return _sha256(text.encode("utf-8", "surrogatepass"))
+
+
+def _sha256(data: bytes | memoryview) -> str:
+    import hashlib  # its import costs more than the rest of this file's
+
+    return hashlib.sha256(data).hexdigest()
 
 
 def _dict(argument: str, value: object) -> dict[str, Any]:

@@ -1,0 +1,362 @@
+"""The elementwise kernels of every instruction set and dtype against mpmath, and their bits.
+
+Stated and asserted here, in ULP of the exact value (measured: 1.7 sigmoid, 0.95 tanh), where u = (z - mu) / sigma:
+
+    sigmoid            2 + |beta z| ULP, and 2 ULP where beta is a power of two (beta z is then exact)
+    tanh               1 ULP
+    Gaussian           3 + 2.5 u^2 ULP (u and u^2 are rounded before the exponential); its derivative 2 ULP more
+    piecewise linear   1 ULP of 1
+    softmax            3 + 0.6 (largest z - z) ULP
+    sigmoid', tanh'    3 beta / 4 and 1 epsilon, absolute: they are computed from f, which is 1 to the last bit far out
+    relu, identity, threshold   exact
+
+Hyper-parameters are rounded to the dtype first. Results below the smallest normal number may be 0.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import mpmath
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp import _core
+
+ISAS = _core.isas()
+DTYPES = ("float32", "float64")
+LENGTHS = (0, 1, 2, 5, 6, 7, 15, 16, 17, 97)
+
+mpmath.mp.dps = 40
+EXACT = SimpleNamespace(
+    exp=mpmath.exp,
+    cosh=mpmath.cosh,
+    tanh=mpmath.tanh,
+    sqrt=mpmath.sqrt,
+    pi=mpmath.pi,
+    where=lambda condition, a, b: mpmath.mpf(a if condition else b),
+)
+
+
+class Oracle(NamedTuple):
+    """Formulas over a namespace m of functions, the bounds of the kernel's error, and hyper-parameters to try.
+
+    The bounds: functions of (z, exact value, epsilon, *hyper-parameters), absolute.
+    """
+
+    value: Callable[..., Any]
+    derivative: Callable[..., Any]
+    bound: Callable[..., Any]
+    derivative_bound: Callable[..., Any]
+    hyper_parameters: tuple[tuple[float, ...], ...] = ((),)
+
+
+def ulp(exact: Any, epsilon: float) -> Any:
+    """The distance of neighbouring floats at |exact|."""
+    return np.exp2(np.floor(np.log2(np.maximum(np.abs(exact), np.finfo(np.float64).tiny)))) * epsilon
+
+
+def sigmoid_bound(z: Any, exact: Any, epsilon: float, beta: float) -> Any:
+    exponent_exact = np.frexp(abs(beta))[0] == 0.5
+    return ulp(exact, epsilon) * (2 + (0 if exponent_exact else np.abs(beta * z)))
+
+
+def gaussian(m: Any, z: Any, mu: Any, sigma: Any) -> Any:
+    u = (z - mu) / sigma
+    return m.exp(-u * u / 2) / (m.sqrt(2 * m.pi) * sigma)
+
+
+def exact_result(z: Any, exact: Any, epsilon: float, *_: float) -> Any:
+    return np.zeros_like(exact)
+
+
+ORACLES = {
+    "identity": Oracle(lambda m, z: z, lambda m, z: z * 0 + 1, exact_result, exact_result),
+    "relu": Oracle(
+        lambda m, z: m.where(z > 0, z, 0), lambda m, z: m.where(z > 0, 1, 0), exact_result, exact_result
+    ),
+    "threshold": Oracle(
+        lambda m, z: m.where(z >= 0, 1, 0), lambda m, z: m.where(z >= 0, 0, 0), exact_result, exact_result
+    ),
+    "sigmoid": Oracle(
+        lambda m, z, beta: 1 / (1 + m.exp(-beta * z)),
+        lambda m, z, beta: beta / (4 * m.cosh(beta * z / 2) ** 2),
+        sigmoid_bound,
+        lambda z, exact, epsilon, beta: 3 * epsilon * abs(beta) / 4,
+        ((1.0,), (2.0,), (-0.5,), (0.7,), (1e-3,), (30.0,)),
+    ),
+    "tanh": Oracle(
+        lambda m, z: m.tanh(z),
+        lambda m, z: 1 / m.cosh(z) ** 2,
+        lambda z, exact, epsilon: ulp(exact, epsilon),
+        lambda z, exact, epsilon: epsilon,
+    ),
+    "piecewise_linear": Oracle(
+        lambda m, z, a, b: m.where(z <= a, 0, m.where(z >= b, 1, (z - a) / (b - a))),
+        lambda m, z, a, b: m.where((a < z) & (z < b), 1 / (b - a), 0),
+        lambda z, exact, epsilon, a, b: epsilon,
+        lambda z, exact, epsilon, a, b: ulp(exact, epsilon),
+        ((-1.0, 1.0), (0.0, 4.0), (0.1, 0.3)),
+    ),
+    "gaussian": Oracle(
+        gaussian,
+        lambda m, z, mu, sigma: -(z - mu) / sigma**2 * gaussian(m, z, mu, sigma),
+        lambda z, exact, epsilon, mu, sigma: ulp(exact, epsilon) * (3 + 2.5 * ((z - mu) / sigma) ** 2),
+        lambda z, exact, epsilon, mu, sigma: ulp(exact, epsilon) * (5 + 2.5 * ((z - mu) / sigma) ** 2),
+        ((0.0, 1.0), (0.3, 0.5), (-2.0, 3.0), (5.0, 0.125)),
+    ),
+}
+CASES = [(name, h) for name, oracle in ORACLES.items() for h in oracle.hyper_parameters]
+
+
+def rounded(hyper_parameters: tuple[float, ...], dtype: str) -> tuple[float, ...]:
+    return tuple(float(np.dtype(dtype).type(h)) for h in hyper_parameters)
+
+
+def sweep(dtype: str) -> Any:
+    """Dense around 0 and over the range in which the exponentials live, every binade, both signs."""
+    limits = {"float32": 105.0, "float64": 750.0}[dtype]
+    binades = 2.0 ** np.arange(-40, 11) * 1.37
+    random = np.random.default_rng(0).normal(size=300) * 3
+    z = np.concatenate([np.linspace(-limits, limits, 301), np.linspace(-6, 6, 401), binades, -binades, random])
+    return z.astype(dtype)
+
+
+def exact_values(function: Callable[..., Any], z: Any, hyper_parameters: tuple[float, ...]) -> list[Any]:
+    arguments = [mpmath.mpf(h) for h in hyper_parameters]
+    return [function(EXACT, mpmath.mpf(float(value)), *arguments) for value in z]
+
+
+def assert_within(actual: Any, error: Any, exact: Any, bound: Any, z: Any) -> None:
+    """|actual - exact| <= bound for each; where exact is below the smallest normal number, 0 is right too."""
+    tiny = np.finfo(actual.dtype).tiny
+    wrong = ~((error <= bound) | ((np.abs(exact) <= tiny) & (np.abs(actual) <= tiny)))
+    assert not wrong.any(), f"at z = {z[wrong][:3]}: {actual[wrong][:3]} for {np.asarray(exact)[wrong][:3]}"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("derivative", [False, True], ids=["value", "derivative"])
+@pytest.mark.parametrize(("name", "hyper_parameters"), CASES)
+def test_against_mpmath(name: str, hyper_parameters: tuple[float, ...], derivative: bool, dtype: str) -> None:
+    oracle, z, h = ORACLES[name], sweep(dtype), rounded(hyper_parameters, dtype)
+    exact = exact_values(oracle.derivative if derivative else oracle.value, z, h)
+    approximate = np.array([float(value) for value in exact])
+    bound = (oracle.derivative_bound if derivative else oracle.bound)(
+        z.astype(np.float64), approximate, float(np.finfo(dtype).eps), *h
+    )
+    for isa in ISAS:
+        actual = _core.activation_values(name, hyper_parameters, z, derivative, isa)
+        assert actual.dtype == dtype
+        error = np.array([float(abs(mpmath.mpf(float(a)) - e)) for a, e in zip(actual, exact, strict=True)])
+        assert_within(actual, error, approximate, bound, z)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("derivative", [False, True], ids=["value", "derivative"])
+@pytest.mark.parametrize(("name", "hyper_parameters"), CASES)
+def test_float32_of_every_exponent(name: str, hyper_parameters: tuple[float, ...], derivative: bool, isa: str) -> None:
+    """Half a million bit patterns, spread over all, against float64, whose own error is 2^-28 of a float32's ULP."""
+    oracle, h = ORACLES[name], rounded(hyper_parameters, "float32")
+    patterns = np.arange(0, 2**32, 8191, dtype=np.uint64).astype(np.uint32)
+    z = patterns.view(np.float32)
+    z = z[np.isfinite(z)]
+    wide = z.astype(np.float64)
+    with np.errstate(all="ignore"):
+        exact = (oracle.derivative if derivative else oracle.value)(np, wide, *h)
+        exact = np.where(np.isnan(exact), 0.0, exact)  # the formula's inf * 0 far out
+        bound = (oracle.derivative_bound if derivative else oracle.bound)(wide, exact, 2.0**-23, *h)
+    actual = _core.activation_values(name, hyper_parameters, z, derivative, isa)
+    assert_within(actual, np.abs(actual - exact), exact, bound + np.abs(exact) * 1e-12, z)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_edges(dtype: str, isa: str) -> None:
+    inf, nan, huge = np.inf, np.nan, float(np.finfo(dtype).max)
+    z = np.array([-inf, -huge, -0.0, 0.0, huge, inf, nan], dtype=dtype)
+    root = 1 / np.sqrt(2 * np.pi)
+    expected = {
+        "identity": ([-inf, -huge, 0, 0, huge, inf, nan], [1, 1, 1, 1, 1, 1]),
+        "relu": ([0, 0, 0, 0, huge, inf, nan], [0, 0, 0, 0, 1, 1]),
+        "threshold": ([0, 0, 1, 1, 1, 1, nan], [0, 0, 0, 0, 0, 0]),
+        "sigmoid": ([0, 0, 0.5, 0.5, 1, 1, nan], [0, 0, 0.25, 0.25, 0, 0]),
+        "tanh": ([-1, -1, 0, 0, 1, 1, nan], [0, 0, 1, 1, 0, 0]),
+        "piecewise_linear": ([0, 0, 0.5, 0.5, 1, 1, nan], [0, 0, 0.5, 0.5, 0, 0]),
+        "gaussian": ([0, 0, root, root, 0, 0, nan], [0, 0, 0, 0, 0, 0]),
+    }
+    for name, (values, slopes) in expected.items():
+        h = ORACLES[name].hyper_parameters[0]
+        actual = _core.activation_values(name, h, z, False, isa)
+        np.testing.assert_allclose(actual, values, rtol=4 * np.finfo(dtype).eps, atol=0, err_msg=name)
+        actual = _core.activation_values(name, h, z[:-1], True, isa)
+        np.testing.assert_allclose(actual, slopes, rtol=4 * np.finfo(dtype).eps, atol=0, err_msg=name)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_subnormals(dtype: str, isa: str) -> None:
+    """Subnormal input is taken for what it is or for 0; nothing above the smallest normal number comes of it."""
+    finfo = np.finfo(dtype)
+    z = np.array([finfo.smallest_subnormal, finfo.tiny / 2, -finfo.tiny / 2], dtype=dtype)
+    for name in ("identity", "relu", "tanh"):
+        actual = _core.activation_values(name, (), z, False, isa)
+        exact = np.maximum(z, 0) if name == "relu" else z
+        assert np.all((actual == exact) | (actual == 0)), name
+    np.testing.assert_array_equal(_core.activation_values("sigmoid", (1.0,), z, False, isa), [0.5] * 3)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "hyper_parameters"), CASES)
+def test_corners_and_neighbours(name: str, hyper_parameters: tuple[float, ...], dtype: str, isa: str) -> None:
+    """Around each corner of the ramps: the last float before it, it, and the first after it."""
+    corners = {"relu": (0.0,), "threshold": (0.0,), "piecewise_linear": rounded(hyper_parameters, dtype)}.get(name, ())
+    for corner in corners:
+        at = np.dtype(dtype).type(corner)
+        z = np.array([np.nextafter(at, -np.inf, dtype=dtype), at, np.nextafter(at, np.inf, dtype=dtype)])
+        slopes = _core.activation_values(name, hyper_parameters, z, True, isa)
+        exact = ORACLES[name].derivative(np, z.astype(np.float64), *rounded(hyper_parameters, dtype))
+        assert slopes[1] == 0
+        if corner != 0:  # next to 0 are subnormals
+            np.testing.assert_allclose(slopes, exact, rtol=2 * np.finfo(dtype).eps)
+
+
+# -- softmax ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_outputs", [1, 2, 3, 7, 8, 10, 17, 97])
+def test_softmax_against_mpmath(n_outputs: int, dtype: str, isa: str) -> None:
+    z = (np.random.default_rng(n_outputs).normal(size=(6, n_outputs)) * [[0.01], [1], [3], [10], [50], [1e4]]).astype(dtype)
+    actual = _core.activation_values("softmax", (), z, False, isa)
+    for row, z_row in zip(actual, z, strict=True):
+        terms = [mpmath.exp(mpmath.mpf(float(v))) for v in z_row]
+        exact = [term / mpmath.fsum(terms) for term in terms]
+        error = np.array([float(abs(mpmath.mpf(float(a)) - e)) for a, e in zip(row, exact, strict=True)])
+        approximate = np.array([float(e) for e in exact])
+        bound = ulp(approximate, float(np.finfo(dtype).eps)) * (3 + 0.6 * (z_row.max() - z_row.astype(np.float64)))
+        assert_within(row, error, approximate, bound, z_row)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softmax_edges(dtype: str, isa: str) -> None:
+    huge = float(np.finfo(dtype).max)
+    z = np.array([[huge, huge, -huge], [-huge, -huge, -huge], [0, -np.inf, 0], [0, np.nan, 1]], dtype=dtype)
+    y = _core.activation_values("softmax", (), z, False, isa)
+    third = np.dtype(dtype).type(1) / 3
+    np.testing.assert_allclose(y[:3], [[0.5, 0.5, 0], [third] * 3, [0.5, 0, 0.5]], rtol=2 * np.finfo(dtype).eps)
+    assert np.isnan(y[3]).all()
+
+
+# -- bits: the result for an element does not depend on where it stands -----------------------------------------------
+
+
+def same_bits(a: Any, b: Any) -> bool:
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("derivative", [False, True], ids=["value", "derivative"])
+@pytest.mark.parametrize("name", ORACLES)
+def test_an_element_alone_has_the_same_bits(name: str, derivative: bool, dtype: str, isa: str) -> None:
+    h = ORACLES[name].hyper_parameters[-1]
+    z = (np.random.default_rng(1).normal(size=3 * 97) * 4).astype(dtype)
+    z[[0, 50, 96, 290]] = [np.nan, np.inf, -0.0, -np.inf]
+    whole = _core.activation_values(name, h, z, derivative, isa)
+    for length, start in itertools.product(LENGTHS, (0, 1, 3, 50)):
+        part = _core.activation_values(name, h, z[start : start + length], derivative, isa)
+        assert same_bits(part, whole[start : start + length]), (length, start)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_outputs", LENGTHS[1:])
+def test_a_row_of_softmax_alone_has_the_same_bits(n_outputs: int, dtype: str, isa: str) -> None:
+    z = (np.random.default_rng(2).normal(size=(23, n_outputs)) * 4).astype(dtype)
+    whole = _core.activation_values("softmax", (), z, False, isa)
+    for i, row in enumerate(z):
+        assert same_bits(_core.activation_values("softmax", (), row, False, isa), whole[i])
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [*ORACLES, "softmax"])
+def test_layouts(name: str, dtype: str, isa: str) -> None:
+    """Columns, steps, reversed, unaligned and byte-swapped arrays give what a tidy copy gives, and stay as they are."""
+    h = ORACLES[name].hyper_parameters[0] if name in ORACLES else ()
+    z = np.random.default_rng(3).normal(size=(12, 17)).astype(dtype)
+    bytes_ = np.zeros(z.nbytes + 1, dtype=np.uint8)
+    bytes_[1:] = np.frombuffer(z.tobytes(), dtype=np.uint8)
+    layouts = {
+        "columns": np.asfortranarray(z),
+        "transposed": z.T,
+        "steps": z[::2, ::3],
+        "reversed": z[::-1, ::-1],
+        "unaligned": bytes_[1:].view(dtype).reshape(z.shape),
+        "swapped": z.astype(z.dtype.newbyteorder()),
+        "empty": z[:0],
+    }
+    for layout, array in layouts.items():
+        before = array.copy()
+        expected = _core.activation_values(name, h, np.ascontiguousarray(array, dtype=dtype), False, isa)
+        actual = _core.activation_values(name, h, array, False, isa)
+        assert actual.dtype == dtype, layout
+        assert same_bits(np.ascontiguousarray(actual), expected), layout
+        np.testing.assert_array_equal(array, before)
+
+
+# -- the objects in front of the kernels -------------------------------------------------------------------------------
+
+
+def test_activation_objects_call_the_kernels() -> None:
+    z = np.linspace(-3, 3, 13)
+    for f, name, h in [
+        (fastmlp.Identity(), "identity", ()),
+        (fastmlp.ReLU(), "relu", ()),
+        (fastmlp.Tanh(), "tanh", ()),
+        (fastmlp.Sigmoid(2.5), "sigmoid", (2.5,)),
+        (fastmlp.PiecewiseLinear(-0.5, 2.0), "piecewise_linear", (-0.5, 2.0)),
+        (fastmlp.Gaussian(0.5, 2.0), "gaussian", (0.5, 2.0)),
+        (fastmlp.Threshold(), "threshold", ()),
+    ]:
+        with np.errstate(all="ignore"):
+            values, slopes = ORACLES[name].value(np, z, *h), ORACLES[name].derivative(np, z, *h)
+        np.testing.assert_allclose(f(z), values, rtol=1e-14, atol=1e-15)
+        np.testing.assert_allclose(f.derivative(z), slopes, rtol=1e-14, atol=1e-15)
+
+
+def test_activation_objects_keep_float32_and_shape() -> None:
+    f = fastmlp.Tanh()
+    assert f(np.zeros((2, 3, 4), dtype=np.float32)).dtype == np.float32
+    assert f(np.zeros((2, 3, 4), dtype=np.float32)).shape == (2, 3, 4)
+    for z in (np.zeros(3, dtype=np.float16), np.zeros(3, dtype=int), np.zeros(3, dtype=np.uint8), [0, 0, 0]):
+        assert f(z).dtype == np.float64
+        assert f.derivative(z).tolist() == [1, 1, 1]
+    assert f(0.0).shape == ()
+    assert isinstance(f(0.0), np.float64)
+    assert f([]).shape == (0,)
+
+
+@pytest.mark.parametrize("z", [1j, "1", [None], np.array([object()])])
+def test_activation_objects_refuse_what_is_no_number(z: Any) -> None:
+    with pytest.raises(TypeError, match=r"^z: expected real numbers, got dtype"):
+        fastmlp.Tanh()(z)
+    with pytest.raises(TypeError, match=r"^z: expected real numbers, got dtype"):
+        fastmlp.Sigmoid().derivative(z)
+
+
+def test_softmax_has_no_elementwise_derivative() -> None:
+    with pytest.raises(TypeError, match="softmax"):
+        fastmlp.Softmax().derivative([0.0, 1.0])
+
+
+def test_an_isa_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"isa: expected one of .*'base'.*, got 'avx9000'"):
+        _core.activation_values("tanh", (), [0.0], False, "avx9000")
