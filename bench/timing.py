@@ -45,7 +45,9 @@ class Case:
         implementation, workload = verified.implementation, verified.workload
         n_rows = _DISTINCT_ROWS if kind == ROW else len(x)
         if implementation.name == "reference":
-            n_rows = min(n_rows, workload.batch_size * workload.reference_batches if workload.trains and not quick else 8)
+            n_rows = min(
+                n_rows, workload.batch_size * workload.reference_batches if workload.trains and not quick else 8
+            )
         n_rows = min(n_rows, len(x))
         rows = implementation.convert(x[:n_rows])
         case = cls(verified, kind, list(rows) if kind == ROW else rows, implementation.convert(y[:n_rows]), n_rows)
@@ -82,7 +84,7 @@ def verified_cases(
     names: list[str], workload: Workload, source: str, dtype: str, quick: bool = False
 ) -> dict[str, list[Case]]:
     """Kind -> a case for each implementation, all of them verified on that data; quick: on a few rows of it."""
-    n_rows = min(workload.n_rows, workload.batch_size * 3 if workload.trains else 300) if quick else workload.n_rows
+    n_rows = workload.check_rows if quick else workload.n_rows
     x, y = data(workload, source, n_rows, dtype)
     verified = [verify(name, workload, x, y, dtype) for name in names]
     return {kind: [Case.make(one, kind, x, y, quick) for one in verified] for kind in kinds(workload)}

@@ -59,6 +59,11 @@ class Workload:
         """Weights and biases."""
         return sum((n_inputs + 1) * n_outputs for n_inputs, n_outputs in self.layers)
 
+    @property
+    def check_rows(self) -> int:
+        """Rows that the implementations are compared on: two batches and a half, or some tiles of a forward pass."""
+        return self.batch_size * 5 // 2 if self.trains else 1000
+
     def __str__(self) -> str:
         """Short enough for a table: T1 784-30-10 sigmoid b10."""
         batch = f" b{self.batch_size}" if self.trains else ""

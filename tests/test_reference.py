@@ -84,11 +84,11 @@ def test_sigmoid_does_not_overflow(beta):
 
 
 def test_confident_cross_entropies_keep_their_digits():
-    assert reference.binary_cross_entropy([50.0], [1.0]) == pytest.approx(math.exp(-50), rel=1e-12)
-    assert reference.binary_cross_entropy([-50.0], [0.0]) == pytest.approx(math.exp(-50), rel=1e-12)
-    assert reference.cross_entropy([50.0, 0.0], [1.0, 0.0]) == pytest.approx(math.exp(-50), rel=1e-12)
-    assert reference.tanh_derivative(20.0) == pytest.approx(1 / math.cosh(20) ** 2, rel=1e-12)
-    assert reference.sigmoid_derivative(40.0) == pytest.approx(math.exp(-40), rel=1e-12)
+    assert reference.binary_cross_entropy([50.0], [1.0]) == pytest.approx(math.exp(-50), rel=1e-12, abs=0)
+    assert reference.binary_cross_entropy([-50.0], [0.0]) == pytest.approx(math.exp(-50), rel=1e-12, abs=0)
+    assert reference.cross_entropy([50.0, 0.0], [1.0, 0.0]) == pytest.approx(math.exp(-50), rel=1e-12, abs=0)
+    assert reference.tanh_derivative(20.0) == pytest.approx(1 / math.cosh(20) ** 2, rel=1e-12, abs=0)
+    assert reference.sigmoid_derivative(40.0) == pytest.approx(math.exp(-40), rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("name", ["identity", "sigmoid", "tanh", "relu", "piecewise_linear", "gaussian", "threshold"])
@@ -473,9 +473,9 @@ def test_divergence_keeps_the_last_good_epoch():
     X, y = numbers(8, 3), numbers(8, 2, seed=1)
     net = Network([3, 4, 2], activation="identity", seed=2)
     good = []
-    optimizer = named("sgd", learning_rate=50.0)
+    optimizer = named("sgd", learning_rate=2.0)
     with pytest.raises(FloatingPointError, match="epoch"):
-        net.fit(X, y, epochs=500, optimizer=optimizer, callbacks=[lambda *_: good.append(net.parameters)])
+        net.fit(X, y, epochs=500, batch_size=1, optimizer=optimizer, callbacks=[lambda *_: good.append(net.parameters)])
     assert good
     assert net.parameters == good[-1]
     assert all(map(math.isfinite, net.parameters))
@@ -529,6 +529,7 @@ def test_fold_linear():
     net = Network([3, 5, 4, 6, 2], activation=["identity", "tanh", "linear"], init="normal", seed=5)
     folded = net.fold_linear()
     assert folded.sizes == (3, 4, 2)
+    assert folded._random.state == net._random.state
     assert [choice.name for choice in folded.activation] == ["tanh"]
     X = numbers(6, 3)
     for row, expected in zip(folded(X), net(X), strict=True):

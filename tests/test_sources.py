@@ -224,10 +224,8 @@ def test_corners_of_relu(implementation):
 def test_a_neuron_is_a_dot_product(make_network):
     w, x = numbers(1, 40), numbers(1, 40, seed=1)
     z = as_lists(make_network([40, 1], [(w, [0.0])]).predict(x[0]))[0]
-    exact = sum(Fraction(a) * Fraction(b) for a, b in zip(w[0], x[0], strict=True))
-    assert z == pytest.approx(
-        float(exact), abs=40 * 2**-53 * math.fsum(abs(a * b) for a, b in zip(w[0], x[0], strict=True))
-    )
+    products = [Fraction(a) * Fraction(b) for a, b in zip(w[0], x[0], strict=True)]
+    assert z == pytest.approx(float(sum(products)), rel=0, abs=40 * 2**-53 * float(sum(map(abs, products))))
 
 
 def test_activation_of_neurons_written_out(make_network):

@@ -118,7 +118,7 @@ cdef class Core:
     cdef void *epoch_states  # the optimiser's states when `published` was made
     cdef uint64_t epoch_steps, random
     cdef bint unpublished    # train_on_batch has moved the trainer's block on
-    cdef bint busy           # a fit is running
+    cdef object fitting      # the token of the fit that is running, or None
     cdef void *scratch       # one spare workspace; taken and given back under the GIL
     cdef int typenum
     cdef size_t n_inputs, n_outputs, n_weights
@@ -164,14 +164,19 @@ cdef class Core:
             self._pack(l, w, b)
 
     cdef cnp.ndarray _draw_array(self, str kind, double scale, size_t n):
-        cdef cnp.ndarray values = np.zeros(n)
-        cdef double *at = <double *>cnp.PyArray_DATA(values)
-        cdef bint uniform = kind == "uniform"
-        if scale != 0:
-            for i in range(n):
-                at[i] = scale * (2 * fml_random_uniform(&self.random) - 1) if uniform \
-                    else scale * fml_random_normal(&self.random)
-        return values.astype(self._type())
+        """n numbers in the network's dtype, each drawn in double; all 0, and nothing drawn, where the scale is 0."""
+        cdef cnp.ndarray values = np.zeros(n, dtype=self._type())
+        cdef void *at = cnp.PyArray_DATA(values)
+        cdef bint uniform = kind == "uniform", single = self.typenum == cnp.NPY_FLOAT32
+        cdef double value
+        cdef size_t i
+        for i in range(n if scale != 0 else 0):
+            value = 2 * fml_random_uniform(&self.random) - 1 if uniform else fml_random_normal(&self.random)
+            if single:
+                (<float *>at)[i] = <float>(scale * value)
+            else:
+                (<double *>at)[i] = scale * value
+        return values
 
     cdef object _type(self):
         return cnp.PyArray_DescrFromType(self.typenum)
@@ -251,7 +256,7 @@ cdef class Core:
     cdef Block _readable(self):
         """The block that readers use; publishes the steps of train_on_batch if there are any."""
         self._check_built()
-        if self.unpublished and not self.busy:
+        if self.unpublished and self.fitting is None:
             self._publish()
         return self.published
 
@@ -474,7 +479,7 @@ cdef class Core:
     # -- training ---------------------------------------------------------------------------------------------------
 
     def _refuse_while_fitting(self, str argument):
-        if self.busy:
+        if self.fitting is not None:
             raise RuntimeError(f"{argument}: expected a network at rest, got one that a fit is running on")
 
     cdef void _free_trainer(self) noexcept:
@@ -519,12 +524,15 @@ cdef class Core:
             raise RuntimeError("optimizer: expected _use_optimizer before a step")
         return 0
 
-    def _begin_fit(self):
+    def _begin_fit(self, token):
+        """Marks the network as being fitted; whoever calls this calls `_end_fit` with the same token, come what may."""
         self._refuse_while_fitting("fit")
-        self.busy = True
+        self.fitting = token
 
-    def _end_fit(self):
-        self.busy = False
+    def _end_fit(self, token):
+        """Ends the fit of that token, if it is the one that is running."""
+        if self.fitting is token:
+            self.fitting = None
 
     def _epoch(self, Rows rows not None, size_t batch_size, cnp.ndarray order):
         """One epoch in batches; publishes its result and returns the mean loss. order: uint32 scratch, or None."""
@@ -557,10 +565,10 @@ cdef class Core:
         if n_rows * self.n_weights < MANY_MULTIPLY_ADDS // 4:
             status = fml_train_step(&self.trainer, &rows.data, NULL, n_rows, &loss, NULL, workspace)
         else:
-            self.busy = True
+            self.fitting = rows
             with nogil:
                 status = fml_train_step(&self.trainer, &rows.data, NULL, n_rows, &loss, NULL, workspace)
-            self.busy = False
+            self.fitting = None
         self._give_scratch(workspace)
         if status == FML_OK:
             self.unpublished = True

@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit:
         finish()
         raise
-    except ZeroDivisionError:
+    except BrokenPipeError:
         silence(sys.stdout)
         return 0
     except KeyboardInterrupt:

@@ -24,7 +24,7 @@ def say(text: str, stream: TextIO | None = None, *, end: str = "\n") -> None:
     try:
         target.write(text + end)
         target.flush()
-    except ZeroDivisionError:
+    except BrokenPipeError:
         silence(target)
     except OSError:
         silence(target)

@@ -33,11 +33,11 @@ def check_sizes(sizes: object) -> tuple[int, ...]:
     """The layer sizes as ints: at least two, each at least 1, no product and no total above 2**31."""
     if isinstance(sizes, (str, bytes, Mapping)) or not hasattr(sizes, "__iter__"):
         raise TypeError(f"sizes: expected a sequence of integers, got {sizes!r}")
-    checked = tuple(arguments.integer(f"sizes[{i}]", size, least=1) for i, size in enumerate(sizes))
+    checked = tuple(arguments.integer(f"sizes[{i}]", size, least=1, most=MOST - 1) for i, size in enumerate(sizes))
     if len(checked) < 2:
         raise ValueError(f"sizes: expected at least 2 sizes, inputs and outputs, got {list(checked)}")
     counts = [n_inputs * n_outputs for n_inputs, n_outputs in zip(checked[:-1], checked[1:], strict=True)]
-    if max(*counts, *checked, sum(counts) + sum(checked[1:])) > MOST:
+    if max(*counts, sum(counts) + sum(checked[1:])) > MOST:
         raise ValueError(f"sizes: expected at most 2**31 weights in a layer and in all, got {list(checked)}")
     return checked
 

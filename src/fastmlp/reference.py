@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, pairwise
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -648,7 +648,7 @@ class Network:
         """A copy of b (O,) of every layer."""
         return [b[:] for _, b in self._layers]
 
-    def set_layer(self, l: int, w: Any, b: Any) -> None:  # noqa: E741
+    def set_layer(self, l: int, w: Any, b: Any) -> None:
         """Copy w (O, I) and b (O,) into layer l, counted from 0, from the end where it is negative."""
         layer = _integer("l", l)
         n_layers = len(self._layers)
@@ -821,7 +821,7 @@ def _check_sizes(sizes: Any) -> tuple[int, ...]:
     if len(sizes) < 2:
         raise ValueError(f"sizes: expected at least 2 layer sizes, inputs and outputs, got {sizes!r}")
     checked = tuple(_integer(f"sizes[{i}]", size, 1) for i, size in enumerate(sizes))
-    if sum((n_inputs + 1) * n_outputs for n_inputs, n_outputs in zip(checked, checked[1:])) > 2**31:
+    if sum((n_inputs + 1) * n_outputs for n_inputs, n_outputs in pairwise(checked)) > 2**31:
         raise ValueError(f"sizes: expected at most 2**31 parameters, got {list(checked)}")
     return checked
 

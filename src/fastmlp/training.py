@@ -85,8 +85,9 @@ def fit(
     network: Network, X: object, y: object, optimizer: object, validation_data: object, plan: Plan
 ) -> History:
     """Checks the data, then trains for the plan's epochs or until a callback says stop."""
-    network._begin_fit()
+    token = object()  # so that Ctrl-C at any point ends this fit, and only this one
     try:
+        network._begin_fit(token)
         network._refuse_untrainable("fit")
         rows = network._rows(X, y)
         if rows.x.ndim != 2:
@@ -105,7 +106,7 @@ def fit(
                 break
         call_hooks(plan.callbacks, "on_train_end", logs)
     finally:
-        network._end_fit()
+        network._end_fit(token)
     return history
 
 
