@@ -69,11 +69,10 @@ def interleaved(cases: list[Case], n_rounds: int) -> dict[str, list[float]]:
 
 
 def duration(seconds: float) -> str:
-    """In the unit that leaves one to three digits before the point."""
-    for factor, unit in ((1.0, "s"), (1e3, "ms")):
-        if seconds * factor >= 1:
-            return f"{seconds * factor:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} µs"
+    """Three digits, in the unit that fits."""
+    factor, unit = (1.0, "s") if seconds >= 1 else (1e3, "ms") if seconds >= 1e-3 else (1e6, "µs")
+    value = seconds * factor
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
 def calibrate(cases: list[Case]) -> None:

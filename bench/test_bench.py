@@ -39,7 +39,7 @@ def test_speed(benchmark: Any, quick: bool, workload: Workload, source: str, nam
     if kind == ROW and name != "reference":
         case.calls = 10
     rounds = 1 if quick or name == "reference" else 5 if kind == EPOCH else 15
-    benchmark.group = f"{workload}, {kind}, {source}, {dtype}"
+    benchmark.group = f"{workload}, {kind}, {source}, {dtype}, {case.n_units:,} rows a call"
     benchmark.pedantic(case.run, rounds=rounds, iterations=1)
     if benchmark.stats:
         benchmark.extra_info["seconds per row"] = benchmark.stats.stats.median / case.n_units
@@ -62,7 +62,7 @@ def test_wrong_numbers_are_refused(name: str, dtype: str) -> None:
     check(make("NumPy", workload, dtype), Wrong(workload), workload, x, y, workload.batch_size)
     with pytest.raises(UnverifiedError, match="outputs"):
         check(make("NumPy", workload, dtype), Wrong(workload, move=0.1), workload, x, y, workload.batch_size)
-    with pytest.raises(UnverifiedError, match="change of parameters"):
+    with pytest.raises(UnverifiedError, match=r"loss|change of parameters"):
         check(make("NumPy", workload, dtype), Wrong(workload, rate=1.01), workload, x, y, workload.batch_size)
 
 

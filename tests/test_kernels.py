@@ -78,9 +78,7 @@ def exact_result(z: Any, exact: Any, epsilon: float, *_: float) -> Any:
 
 ORACLES = {
     "identity": Oracle(lambda m, z: z, lambda m, z: z * 0 + 1, exact_result, exact_result),
-    "relu": Oracle(
-        lambda m, z: m.where(z > 0, z, 0), lambda m, z: m.where(z > 0, 1, 0), exact_result, exact_result
-    ),
+    "relu": Oracle(lambda m, z: m.where(z > 0, z, 0), lambda m, z: m.where(z > 0, 1, 0), exact_result, exact_result),
     "threshold": Oracle(
         lambda m, z: m.where(z >= 0, 1, 0), lambda m, z: m.where(z >= 0, 0, 0), exact_result, exact_result
     ),

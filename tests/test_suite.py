@@ -22,7 +22,6 @@ MODULES = {
 }
 
 
-
 def run(folder: pathlib.Path, no_skips: str) -> str:
     """The lines "FAILED test_....py..." and "ERROR test_....py..." of a run of all these modules, and its exit code."""
     shutil.copy(pathlib.Path(__file__).parent / "conftest.py", folder)

@@ -1,0 +1,188 @@
+"""What the compiled network is compared with: the reference and PyTorch with the same parameters, central differences.
+
+`twin` and `Torch` copy a network's words and parameters, so a comparison says something about the numbers alone.
+`architectures` draws networks and data that float32 holds exactly; so one oracle serves both dtypes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp import reference
+
+HIDDEN = [
+    fastmlp.Sigmoid(),
+    fastmlp.Sigmoid(2.0),
+    fastmlp.Tanh(),
+    fastmlp.ReLU(),
+    fastmlp.Identity(),
+    fastmlp.Gaussian(0.25, 1.5),
+    fastmlp.PiecewiseLinear(-2.0, 2.5),
+]
+OUTPUTS: dict[str, list[Any]] = {
+    "mse": HIDDEN,
+    "squared_error": HIDDEN,
+    "half_squared_error": HIDDEN,
+    "binary_cross_entropy": [fastmlp.Sigmoid(), fastmlp.Sigmoid(2.0), fastmlp.Sigmoid(-0.5)],
+    "cross_entropy": [fastmlp.Softmax()],
+}
+
+
+def words(net: Any) -> dict[str, Any]:
+    return {"activation": list(net.activation), "output_activation": net.output_activation, "loss": net.loss}
+
+
+def twin(net: Any) -> reference.Network:
+    """The reference with the same layers, parameters and place in the random stream."""
+    other = reference.Network(net.sizes, init=net.init, seed=net.seed, **words(net))
+    other.parameters = net.parameters
+    other._random.state = net._random_state
+    return other
+
+
+def central_differences(f: Callable[[Any], float], at: Any, step: float = 1e-5) -> Any:
+    """The gradient of f by differences of 4th order."""
+    flat = np.array(at, dtype=np.float64).ravel()
+    slopes = np.empty(flat.size)
+    for i in range(flat.size):
+        values = []
+        for k in (2, 1, -1, -2):
+            moved = flat.copy()
+            moved[i] += k * step
+            values.append(f(moved.reshape(np.shape(at))))
+        slopes[i] = (-values[0] + 8 * values[1] - 8 * values[2] + values[3]) / (12 * step)
+    return slopes.reshape(np.shape(at))
+
+
+class Torch:
+    """The network in PyTorch, float64, on one thread; skips the test where PyTorch is not installed."""
+
+    def __init__(self, net: Any) -> None:
+        self.torch = pytest.importorskip("torch")
+        self.torch.set_num_threads(1)
+        self.functions = [*net.activation, net.output_activation]
+        self.loss_name = net.loss.name
+        self.layers = [self._leaf(array) for pair in zip(net.weights, net.biases, strict=True) for array in pair]
+
+    def _leaf(self, array: Any) -> Any:
+        return self.torch.tensor(np.asarray(array, dtype=np.float64), requires_grad=True)
+
+    def _apply(self, f: Any, z: Any) -> Any:
+        torch = self.torch
+        match f:
+            case fastmlp.Identity():
+                return z
+            case fastmlp.Sigmoid(beta):
+                return torch.sigmoid(beta * z)
+            case fastmlp.Tanh():
+                return torch.tanh(z)
+            case fastmlp.ReLU():
+                return torch.relu(z)
+            case fastmlp.Gaussian(mu, sigma):
+                return torch.exp(-(((z - mu) / sigma) ** 2) / 2) / (math.sqrt(2 * math.pi) * sigma)
+            case fastmlp.PiecewiseLinear(x_min, x_max):
+                return torch.clamp((z - x_min) / (x_max - x_min), 0, 1)
+        raise NotImplementedError(f)
+
+    def _loss(self, x: Any, t: Any) -> Any:
+        """The mean over the rows, by PyTorch's own losses."""
+        functional, z = self.torch.nn.functional, x
+        for w, b, f in zip(self.layers[::2], self.layers[1::2], self.functions, strict=True):
+            z = functional.linear(x, w, b)
+            x = z if isinstance(f, fastmlp.Softmax) else self._apply(f, z)
+        match self.loss_name:
+            case "mse":
+                return functional.mse_loss(x, t)
+            case "squared_error":
+                return functional.mse_loss(x, t, reduction="sum") / len(t)
+            case "half_squared_error":
+                return functional.mse_loss(x, t, reduction="sum") / len(t) / 2
+            case "binary_cross_entropy":
+                beta = self.functions[-1].beta
+                return functional.binary_cross_entropy_with_logits(beta * z, t, reduction="sum") / len(t)
+        return functional.cross_entropy(z, t)
+
+    def target(self, y: Any) -> Any:
+        """Class labels become one-hot rows."""
+        y = np.asarray(y)
+        n_outputs = len(self.layers[-1])
+        return self.torch.tensor(np.eye(n_outputs)[y] if y.ndim == 1 else y.astype(np.float64))
+
+    def gradients(self, X: Any, y: Any) -> tuple[float, Any, Any]:
+        """The loss, its gradient as one vector, and its gradient with respect to X."""
+        x = self._leaf(X)
+        for leaf in self.layers:
+            leaf.grad = None
+        loss = self._loss(x, self.target(y))
+        loss.backward()
+        gradient = np.concatenate([leaf.grad.numpy().ravel() for leaf in self.layers])
+        return loss.item(), gradient, x.grad.numpy()
+
+    def train(self, X: Any, y: Any, optimizer: Any, n_steps: int) -> Iterator[tuple[float, Any]]:
+        """Steps on all rows; each yields the loss before it and P after it."""
+        x, t = self.torch.tensor(np.asarray(X, dtype=np.float64)), self.target(y)
+        for _ in range(n_steps):
+            stepper = self._stepper(optimizer)
+            stepper.zero_grad()
+            loss = self._loss(x, t)
+            loss.backward()
+            stepper.step()
+            yield loss.item(), np.concatenate([leaf.detach().numpy().ravel() for leaf in self.layers])
+
+    def _stepper(self, optimizer: Any) -> Any:
+        if not hasattr(self, "_optimizer"):
+            o = optimizer
+            self._optimizer = (
+                self.torch.optim.Adam(self.layers, lr=o.learning_rate, betas=(o.beta_1, o.beta_2), eps=o.epsilon)
+                if isinstance(o, fastmlp.Adam)
+                else self.torch.optim.SGD(self.layers, lr=o.learning_rate, momentum=o.momentum, nesterov=o.nesterov)
+            )
+        return self._optimizer
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network's layers, words and parameters, and data for it."""
+
+    sizes: tuple[int, ...]
+    words: dict[str, Any]
+    P: Any
+    X: Any
+    y: Any
+
+    def __str__(self) -> str:
+        return f"{'-'.join(map(str, self.sizes))} {self.words['loss']} {len(self.X)} rows"
+
+
+def targets(rng: Any, loss: str, n_rows: int, n_outputs: int, kind: str) -> Any:
+    """Targets of a kind: "labels", "values", or "soft", which are values in [0, 1] that need not sum to 1."""
+    if kind == "labels":
+        return rng.integers(n_outputs, size=n_rows)
+    if kind == "soft" or loss.endswith("cross_entropy"):
+        return rng.uniform(size=(n_rows, n_outputs)).astype(np.float32).astype(np.float64)
+    return rng.normal(size=(n_rows, n_outputs)).astype(np.float32).astype(np.float64)
+
+
+def architecture(seed: int) -> Case:
+    """A random network of 1 to 4 layers with widths around 1, the vectors' lengths and 130, and 1 to 97 rows."""
+    rng = np.random.default_rng(seed)
+    widths = [1, 2, 3, 15, 16, 17, 31, 32, 33, 130]
+    sizes = tuple(int(rng.choice(widths)) for _ in range(int(rng.integers(1, 5)) + 1))
+    loss = list(OUTPUTS)[seed % len(OUTPUTS)]
+    hidden = [HIDDEN[int(i)] for i in rng.integers(len(HIDDEN), size=len(sizes) - 2)]
+    output = OUTPUTS[loss][int(rng.integers(len(OUTPUTS[loss])))]
+    n_rows = int(rng.choice([1, 2, 5, 6, 7, 16, 31, 97]))
+    layers = [rng.normal(size=(i + 1) * o) / np.sqrt(i) for i, o in itertools.pairwise(sizes)]
+    P = np.concatenate(layers).astype(np.float32).astype(np.float64)
+    X = rng.normal(size=(n_rows, sizes[0])).astype(np.float32).astype(np.float64)
+    kind = "labels" if sizes[-1] > 1 and rng.random() < 0.5 else "values"
+    words = {"activation": hidden, "output_activation": output, "loss": loss}
+    return Case(sizes, words, P, X, targets(rng, loss, n_rows, sizes[-1], kind))

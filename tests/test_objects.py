@@ -1,0 +1,182 @@
+"""Activations, losses and optimisers as objects: values of their own, and the names that stand for them."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+from typing import Any
+
+import pytest
+
+import fastmlp
+
+OBJECTS = [
+    fastmlp.Identity(),
+    fastmlp.Sigmoid(),
+    fastmlp.Sigmoid(beta=-2.5),
+    fastmlp.Tanh(),
+    fastmlp.ReLU(),
+    fastmlp.PiecewiseLinear(),
+    fastmlp.PiecewiseLinear(-0.1, 1 / 3),
+    fastmlp.Gaussian(),
+    fastmlp.Gaussian(mu=0.1, sigma=1e-3),
+    fastmlp.Threshold(),
+    fastmlp.Softmax(),
+    fastmlp.SquaredError(),
+    fastmlp.HalfSquaredError(),
+    fastmlp.MeanSquaredError(),
+    fastmlp.BinaryCrossEntropy(),
+    fastmlp.CrossEntropy(),
+    fastmlp.SGD(),
+    fastmlp.SGD(3.0, momentum=0.9, nesterov=True),
+    fastmlp.Adam(),
+    fastmlp.Adam(0.1, beta_1=0.8, beta_2=0.99, epsilon=1e-7),
+]
+
+NAMES = {
+    "activation": {
+        "identity": fastmlp.Identity(),
+        "linear": fastmlp.Identity(),
+        "sigmoid": fastmlp.Sigmoid(),
+        "logistic": fastmlp.Sigmoid(),
+        "tanh": fastmlp.Tanh(),
+        "relu": fastmlp.ReLU(),
+        "piecewise_linear": fastmlp.PiecewiseLinear(-1.0, 1.0),
+        "gaussian": fastmlp.Gaussian(0.0, 1.0),
+        "threshold": fastmlp.Threshold(),
+    },
+    "loss": {
+        "squared_error": fastmlp.SquaredError(),
+        "half_squared_error": fastmlp.HalfSquaredError(),
+        "mse": fastmlp.MeanSquaredError(),
+        "binary_cross_entropy": fastmlp.BinaryCrossEntropy(),
+        "cross_entropy": fastmlp.CrossEntropy(),
+    },
+    "optimizer": {"sgd": fastmlp.SGD(), "adam": fastmlp.Adam()},
+}
+
+
+@pytest.mark.parametrize("thing", OBJECTS, ids=repr)
+def test_repr_evaluates_to_an_equal_object(thing: Any) -> None:
+    assert eval(repr(thing), vars(fastmlp).copy()) == thing
+
+
+@pytest.mark.parametrize("thing", OBJECTS, ids=repr)
+def test_equal_by_value_and_by_nothing_else(thing: Any) -> None:
+    assert [other for other in OBJECTS if other == thing] == [thing]
+    again = type(thing)(*dataclasses.astuple(thing))
+    assert again is not thing
+    assert again == thing
+    assert hash(again) == hash(thing)
+    assert len({again, thing}) == 1
+    assert thing != thing.name
+
+
+def test_whole_numbers_are_floats() -> None:
+    assert fastmlp.SGD(3) == fastmlp.SGD(3.0)
+    assert repr(fastmlp.SGD(3)) == repr(fastmlp.SGD(3.0))
+    assert hash(fastmlp.Sigmoid(2)) == hash(fastmlp.Sigmoid(2.0))
+    assert type(fastmlp.Gaussian(0, 1).sigma) is float
+
+
+@pytest.mark.parametrize("thing", OBJECTS, ids=repr)
+def test_immutable(thing: Any) -> None:
+    for field in dataclasses.fields(thing):
+        with pytest.raises(AttributeError):
+            setattr(thing, field.name, 1.0)
+        with pytest.raises(AttributeError):
+            delattr(thing, field.name)
+    with pytest.raises(AttributeError):
+        thing.name = "other"
+
+
+@pytest.mark.parametrize("thing", OBJECTS, ids=repr)
+def test_copies_are_equal(thing: Any) -> None:
+    assert pickle.loads(pickle.dumps(thing)) == thing
+    assert copy.deepcopy(thing) == thing
+
+
+@pytest.mark.parametrize("name", NAMES["activation"])
+def test_names_of_activations(name: str) -> None:
+    net = fastmlp.Network([2, 2, 2], activation=name, output_activation=name)
+    assert net.activation == (NAMES["activation"][name],)
+    assert net.output_activation == NAMES["activation"][name]
+    assert fastmlp.Network([2, 2, 2, 2], activation=[name, "relu"]).activation[0] == NAMES["activation"][name]
+
+
+@pytest.mark.parametrize("name", NAMES["loss"])
+def test_names_of_losses(name: str) -> None:
+    loss = NAMES["loss"][name]
+    assert fastmlp.Network([2, 2], loss=name).loss == loss
+    assert fastmlp.Network([2, 2], loss=loss).loss == loss
+    assert loss.name == name
+
+
+@pytest.mark.parametrize("name", NAMES["optimizer"])
+def test_names_of_optimisers(name: str) -> None:
+    """The name and the object with its defaults make the same steps."""
+    by_name, by_object = (fastmlp.Network([2, 1], seed=0) for _ in range(2))
+    by_name.fit([[1.0, 2.0]], [1.0], optimizer=name)
+    by_object.fit([[1.0, 2.0]], [1.0], optimizer=NAMES["optimizer"][name])
+    assert by_name.parameters.tolist() == by_object.parameters.tolist()
+
+
+def construct(**words: Any) -> Any:
+    return fastmlp.Network([2, 3, 2], **words)
+
+
+@pytest.mark.parametrize(
+    ("words", "near", "listed"),
+    [
+        ({"activation": "sigmod"}, "sigmoid", NAMES["activation"]),
+        ({"activation": ["Sigmoid"]}, "sigmoid", NAMES["activation"]),
+        ({"output_activation": "sofmax"}, "softmax", [*NAMES["activation"], "softmax"]),
+        ({"loss": "crossentropy"}, "cross_entropy", NAMES["loss"]),
+        ({"loss": "half_square_error"}, "half_squared_error", NAMES["loss"]),
+        ({"dtype": "float"}, "float32", ["float32", "float64"]),
+        ({"init": "glorot"}, "glorot_uniform", ["auto", "glorot_uniform", "he_uniform", "lecun_normal", "normal"]),
+        ({"engine": "bals"}, "blas", ["auto", "blas", "native"]),
+    ],
+    ids=str,
+)
+def test_an_unknown_name_is_answered_with_all_and_the_nearest(words: Any, near: str, listed: Any) -> None:
+    argument, value = next(iter(words.items()))
+    with pytest.raises(ValueError, match=rf"^{argument}") as error:
+        construct(**words)
+    message = str(error.value)
+    given = value if isinstance(value, str) else value[0]
+    assert f"got {given!r}" in message
+    for name in listed:
+        assert repr(name) in message
+    assert message.split("did you mean")[1].strip(" ?").startswith(repr(near)[:5])
+
+
+def test_an_unknown_optimiser_is_answered_with_all_and_the_nearest() -> None:
+    with pytest.raises(ValueError, match=r"^optimizer: expected one of 'sgd', 'adam', got 'adm'; did you mean 'adam'"):
+        construct().fit([[1, 2]], [0], optimizer="adm")
+
+
+@pytest.mark.parametrize("sizes", [[2, 1], [2, 2, 1]])
+@pytest.mark.parametrize("words", [{"activation": "nope"}, {"init": "nope"}, {"engine": "nope"}, {"dtype": "nope"}])
+def test_names_are_checked_where_no_layer_uses_them(sizes: list[int], words: Any) -> None:
+    with pytest.raises(ValueError, match="nope"):
+        fastmlp.Network(sizes, **words)
+
+
+@pytest.mark.parametrize("name", ["RELU", " relu", "", "softmaxx"])
+def test_names_are_exact(name: str) -> None:
+    with pytest.raises(ValueError, match="expected one of"):
+        construct(activation=name)
+
+
+@pytest.mark.parametrize("thing", OBJECTS, ids=repr)
+def test_an_object_in_the_wrong_place_is_refused(thing: Any) -> None:
+    kinds = {"activation": "Activation", "loss": "Loss"}
+    for argument, kind in kinds.items():
+        if kind not in [base.__name__ for base in type(thing).__mro__]:
+            with pytest.raises(TypeError, match=rf"^{argument}: expected one of .*got"):
+                construct(**{argument: thing})
+    if "Optimizer" not in [base.__name__ for base in type(thing).__mro__]:
+        with pytest.raises(TypeError, match=r"^optimizer: expected one of .*got"):
+            construct().fit([[1, 2]], [0], optimizer=thing)
