@@ -26,8 +26,19 @@ if X86_64 and GNU_LIKE:
 MACROS = [macro for _, _, macros in GROUPS for macro in macros]
 
 # No contraction: every fused multiply-add is written. No fast-math: it would change the whole process.
-CORE_FLAGS = ["-std=c11", "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fno-wrapv",
-              "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unknown-pragmas"]
+CORE_FLAGS = [
+    "-std=c11",
+    "-O3",
+    "-g0",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fno-wrapv",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wextra",
+    "-Wno-unknown-pragmas",
+]
 SANITIZE = os.environ.get("FASTMLP_SANITIZE", "")
 MODULE_FLAGS = ["-O2", "-g0", "-fvisibility=hidden", "-Wno-unused-function"] if GNU_LIKE else []
 LINK_FLAGS = ["-Wl,-s"] if GNU_LIKE and platform.system() == "Linux" and not SANITIZE else []

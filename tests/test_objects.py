@@ -149,7 +149,7 @@ def test_an_unknown_name_is_answered_with_all_and_the_nearest(words: Any, near: 
     assert f"got {given!r}" in message
     for name in listed:
         assert repr(name) in message
-    assert message.split("did you mean")[1].strip(" ?").startswith(repr(near)[:5])
+    assert message.endswith(f"did you mean {near!r}?")
 
 
 def test_an_unknown_optimiser_is_answered_with_all_and_the_nearest() -> None:
@@ -175,8 +175,8 @@ def test_an_object_in_the_wrong_place_is_refused(thing: Any) -> None:
     kinds = {"activation": "Activation", "loss": "Loss"}
     for argument, kind in kinds.items():
         if kind not in [base.__name__ for base in type(thing).__mro__]:
-            with pytest.raises(TypeError, match=rf"^{argument}: expected one of .*got"):
+            with pytest.raises(TypeError, match=rf"^{argument}: expected .*got"):
                 construct(**{argument: thing})
     if "Optimizer" not in [base.__name__ for base in type(thing).__mro__]:
-        with pytest.raises(TypeError, match=r"^optimizer: expected one of .*got"):
+        with pytest.raises(TypeError, match=r"^optimizer: expected .*got"):
             construct().fit([[1, 2]], [0], optimizer=thing)

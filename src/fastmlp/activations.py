@@ -233,6 +233,8 @@ def resolve(argument: str, value: object, *, output: bool) -> Activation:
     if type(activation) not in ACTIVATIONS.values():
         raise TypeError(f"{argument}: expected one of fastmlp's activations, got {value!r}")
     if activation.output_only and not output:
-        raise ValueError(f"{argument}: expected an elementwise activation, got {activation.name!r}, "
-                         "which belongs to the output layer only (output_activation)")
+        raise ValueError(
+            f"{argument}: expected an elementwise activation, got {activation.name!r}, "
+            "which belongs to the output layer only (output_activation)"
+        )
     return activation

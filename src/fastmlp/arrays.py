@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .losses import Loss
 
 
-
 def numbers(argument: str, value: object) -> NDArray[Any]:
     """The value as an array of real numbers of whatever dtype."""
     try:
@@ -90,7 +89,9 @@ def targets(
         expected = f"({n_rows}, {n_outputs})" + (f" or class labels of shape ({n_rows},)" if n_outputs > 1 else "")
         if n_outputs == 1:
             expected += f" or ({n_rows},)"
-        raise ValueError(f"y: expected shape {expected} to match X, got shape {array.shape[1:] if single else array.shape}")
+        raise ValueError(
+            f"y: expected shape {expected} to match X, got shape {array.shape[1:] if single else array.shape}"
+        )
     values = cast(array, dtype)
     if not np.isfinite(values).all():
         refuse_not_finite("y", values)

@@ -104,15 +104,28 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "Ctrl-C ends the training early and saves what was learnt.",
     )
     add = parser.add_argument
-    add("data", nargs="?", default="digits", metavar="DATA",
-        help="digits (default), fashion-mnist, a .csv, or an .npz with X, y or x_train, y_train, x_test, y_test")
+    add(
+        "data",
+        nargs="?",
+        default="digits",
+        metavar="DATA",
+        help="digits (default), fashion-mnist, a .csv, or an .npz with X, y or x_train, y_train, x_test, y_test",
+    )
     add("-o", "--output", metavar="FILE", help="the model file (default: DATA's name with .safetensors, here)")
     add("--target", metavar="COLUMN", help="of a .csv: the column to learn, its name or its index from 0")
-    add("--task", choices=TASKS, default="auto",
-        help="auto: classes for text, integers of an .npz, or few whole numbers; else regression")
+    add(
+        "--task",
+        choices=TASKS,
+        default="auto",
+        help="auto: classes for text, integers of an .npz, or few whole numbers; else regression",
+    )
     add("--test-fraction", type=_fraction, metavar="F", help="of a .csv or .npz: rows set apart (default: 0.2)")
-    add("--scaling", choices=SCALINGS, default="auto",
-        help="of the inputs; auto: standard, minmax for bytes, none for the built-in data")
+    add(
+        "--scaling",
+        choices=SCALINGS,
+        default="auto",
+        help="of the inputs; auto: standard, minmax for bytes, none for the built-in data",
+    )
     add("--folder", metavar="DIR", help="where the files of fashion-mnist are")
     _add_network(parser.add_argument_group("network").add_argument)
     _add_training(parser.add_argument_group("training").add_argument)
@@ -120,8 +133,12 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _add_network(add: Callable[..., object]) -> None:
-    add("--layers", type=_layers, metavar="N,N", help="sizes of the hidden layers, or none "
-        "(default: 128 for digits and fashion-mnist, 64,32 for tables)")
+    add(
+        "--layers",
+        type=_layers,
+        metavar="N,N",
+        help="sizes of the hidden layers, or none (default: 128 for digits and fashion-mnist, 64,32 for tables)",
+    )
     hidden = [name for name, kind in ACTIVATIONS.items() if kind.trainable and not kind.output_only]
     outputs = [name for name, kind in ACTIVATIONS.items() if kind.trainable]
     add("--activation", choices=hidden, default="relu", help="of the hidden layers (default: relu)")
@@ -133,11 +150,19 @@ def _add_network(add: Callable[..., object]) -> None:
 
 def _add_training(add: Callable[..., object]) -> None:
     add("--optimizer", choices=list(OPTIMIZERS), default="adam", help="default: adam")
-    add("--learning-rate", type=_positive, metavar="R",
-        help="default: the optimiser's own; of adam, 0.002 for digits and 0.003 for tables")
+    add(
+        "--learning-rate",
+        type=_positive,
+        metavar="R",
+        help="default: the optimiser's own; of adam, 0.002 for digits and 0.003 for tables",
+    )
     add("--momentum", type=_momentum, metavar="M", help="of sgd (default: 0)")
-    add("--epochs", type=_count, metavar="N",
-        help="default: 40 for digits, 10 for fashion-mnist; for tables 10 to 300, for about 1000 updates")
+    add(
+        "--epochs",
+        type=_count,
+        metavar="N",
+        help="default: 40 for digits, 10 for fashion-mnist; for tables 10 to 300, for about 1000 updates",
+    )
     add("--batch-size", type=_count, metavar="N", help="default: 16 for digits, 64 for fashion-mnist, 32 for tables")
     add("--threads", type=_threads, default="auto", metavar="N", help="default: auto")
     add("--engine", choices=("auto", "blas", "native"), default="auto", help="default: auto")
@@ -156,8 +181,11 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("model", metavar="MODEL", help="a model file")
     add("input", metavar="INPUT", help="a .csv, or an .npz with X")
     add("-o", "--output", metavar="FILE", help="write the lines to FILE in place of stdout")
-    add("--proba", action="store_true",
-        help="the network's output for every class, as a .csv with a header: probabilities, after a cross entropy")
+    add(
+        "--proba",
+        action="store_true",
+        help="the network's output for every class, as a .csv with a header: probabilities, after a cross entropy",
+    )
     add("--threads", type=_threads, default="auto", metavar="N", help="default: auto")
     add("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_predict)
@@ -218,9 +246,7 @@ def _open_model(path: str, threads: int | str = "auto") -> tuple[Network, Prepar
     model = persistence.read(path)
     network = Network._from_model(model, engine="auto", n_threads=threads)
     try:
-        preparation = Preparation.from_extra(
-            model.extra, network.sizes[0], network.sizes[-1], network.loss.classifies
-        )
+        preparation = Preparation.from_extra(model.extra, network.sizes[0], network.sizes[-1], network.loss.classifies)
     except persistence.FormatError as error:
         raise persistence.FormatError(f"{path}: {error}") from None
     return network, preparation

@@ -7,6 +7,7 @@ and checks all of it before anything is written. The loop of `fit` is in `traini
 
 from __future__ import annotations
 
+import itertools
 import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +37,7 @@ def check_sizes(sizes: object) -> tuple[int, ...]:
     checked = tuple(arguments.integer(f"sizes[{i}]", size, least=1, most=MOST - 1) for i, size in enumerate(sizes))
     if len(checked) < 2:
         raise ValueError(f"sizes: expected at least 2 sizes, inputs and outputs, got {list(checked)}")
-    counts = [n_inputs * n_outputs for n_inputs, n_outputs in zip(checked[:-1], checked[1:], strict=True)]
+    counts = [n_inputs * n_outputs for n_inputs, n_outputs in itertools.pairwise(checked)]
     if max(*counts, sum(counts) + sum(checked[1:])) > MOST:
         raise ValueError(f"sizes: expected at most 2**31 weights in a layer and in all, got {list(checked)}")
     return checked
@@ -248,7 +249,7 @@ class Network(_core.Core):
         """The biases of each layer, read-only arrays (O,)."""
         return [self._layer(layer)[1] for layer in range(len(self._sizes) - 1)]
 
-    def set_layer(self, l: SupportsIndex, w: ArrayLike, b: ArrayLike) -> None:  # noqa: E741
+    def set_layer(self, l: SupportsIndex, w: ArrayLike, b: ArrayLike) -> None:
         """Copy weights and biases into a layer; the optimiser starts anew.
 
         Parameters
@@ -273,7 +274,7 @@ class Network(_core.Core):
         n_inputs, n_outputs = self._sizes[layer : layer + 2]
         w, b = arrays.layer_parameters(w, b, layer, n_inputs, n_outputs, self.dtype)
         P = self.parameters
-        begin = sum((i + 1) * o for i, o in zip(self._sizes[:layer], self._sizes[1 : layer + 1], strict=True))
+        begin = sum((i + 1) * o for i, o in itertools.pairwise(self._sizes[: layer + 1]))
         P[begin : begin + w.size] = w.ravel()
         P[begin + w.size : begin + w.size + b.size] = b
         self._replace_parameters(P)

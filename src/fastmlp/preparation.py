@@ -282,4 +282,3 @@ def _vector(value: Sequence[object] | None, name: str, width: int) -> NDArray[np
     if not np.isfinite(vector).all():
         raise FormatError(f"{name}: expected finite numbers, got {vector[~np.isfinite(vector)][0]}")
     return vector
-

@@ -81,9 +81,7 @@ def describe(epoch: int, epochs: int, logs: dict[str, float], rows_per_second: f
     return f"epoch {epoch + 1}/{epochs}  {figures}  {rows_per_second:,.0f} rows/s"
 
 
-def fit(
-    network: Network, X: object, y: object, optimizer: object, validation_data: object, plan: Plan
-) -> History:
+def fit(network: Network, X: object, y: object, optimizer: object, validation_data: object, plan: Plan) -> History:
     """Checks the data, then trains for the plan's epochs or until a callback says stop."""
     token = object()  # so that Ctrl-C at any point ends this fit, and only this one
     try:
