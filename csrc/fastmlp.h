@@ -141,15 +141,17 @@ size_t fml_gradient_workspace(const fml_network *net, size_t rows);
 /* All layers of all rows of data. z[l], y[l]: (n_rows, O_l), and output, the last y again; each may be NULL. */
 void fml_forward(const fml_network *net, const void *block, const fml_data *data, void *const *z, void *const *y,
                  void *output, void *workspace);
-/* The sum of the losses of the rows; the number of rows whose class is right goes to *n_right. */
-double fml_evaluate(const fml_network *net, const void *block, const fml_data *data, size_t *n_right, void *workspace);
-
-/* How a long pass is interrupted: called every `interval` seconds between tiles; a result other than 0 stops. */
+/* How a long pass is interrupted: `stop`, unless NULL, is called every `interval` seconds between tiles; a result other
+ * than 0 stops the pass. */
 typedef struct {
     int (*stop)(void *context);
     void *context;
     double interval, last;
 } fml_poll;
+
+/* The sum of the losses of the rows, and how many have the right class. */
+fml_status fml_evaluate(const fml_network *net, const void *block, const fml_data *data, double *loss, size_t *n_right,
+                        fml_poll *poll, void *workspace);
 
 /* gradient = gradient of the mean loss over the rows order[0..rows-1] of data (all consecutive where order is NULL), as
  * a block; dx, unless NULL: (rows, I), the gradient of that mean with respect to x. *loss: the sum over the rows. */

@@ -161,6 +161,19 @@ static const void *target_rows(const fml_network *net, const fml_data *data, con
     return t;
 }
 
+/* Whether the poll is due and says stop; the caller's floating-point mode holds while it runs. */
+static int stopped(fml_poll *poll, float_mode callers) {
+    if (poll == NULL || poll->stop == NULL) return 0;
+    double now = fml_seconds();
+    if (now - poll->last < poll->interval) return 0;
+    float_mode ours = flush_denormals();
+    restore_mode(callers);
+    int stop = poll->stop(poll->context);
+    restore_mode(ours);
+    poll->last = fml_seconds();
+    return stop;
+}
+
 /* -- forward ------------------------------------------------------------------------------------------------------- */
 
 static void forward_tile(const fml_network *net, const void *block, const void *x, size_t rows, const buffers *b) {
@@ -199,25 +212,28 @@ static size_t count_right(const fml_network *net, const void *y, const void *t, 
     return n_right;
 }
 
-double fml_evaluate(const fml_network *net, const void *block, const fml_data *data, size_t *n_right, void *workspace) {
+fml_status fml_evaluate(const fml_network *net, const void *block, const fml_data *data, double *loss, size_t *n_right,
+                        fml_poll *poll, void *workspace) {
     float_mode mode = flush_denormals();
     arena a = {workspace, 0};
     buffers b = cut_forward(net, data->n_rows, &a);
     const fml_layer *last = last_layer(net);
     size_t l = net->n_layers - 1;
-    double loss = 0;
-    *n_right = 0;
+    fml_status status = FML_OK;
     if (net->loss->from_z) b.z[l] = b.last_z;
-    for (size_t first = 0; first < data->n_rows; first += net->engine->tile_rows) {
+    *loss = 0;
+    *n_right = 0;
+    for (size_t first = 0; first < data->n_rows && status == FML_OK; first += net->engine->tile_rows) {
         size_t rows = least(net->engine->tile_rows, data->n_rows - first);
         const void *t = target_rows(net, data, NULL, first, rows, b.t);
         forward_tile(net, block, input_rows(net, data, NULL, first, rows, b.x, NULL), rows, &b);
         const void *output = net->loss->from_z ? b.z[l] : b.y[l];
-        loss += net->loss->value_and_gradient(output, t, NULL, rows, last->n_outputs, 0, last->hyper_parameters);
+        *loss += net->loss->value_and_gradient(output, t, NULL, rows, last->n_outputs, 0, last->hyper_parameters);
         *n_right += count_right(net, b.y[l], t, rows);
+        if (stopped(poll, mode)) status = FML_STOPPED;
     }
     restore_mode(mode);
-    return loss;
+    return status;
 }
 
 /* -- backward ------------------------------------------------------------------------------------------------------ */
@@ -243,19 +259,6 @@ static double gradient_tile(const fml_network *net, const void *block, const voi
     }
     net->engine->backward_layer(net, 0, block, x, d, rows, dx, gradient, accumulate);
     return loss;
-}
-
-/* Whether the poll is due and says stop; the caller's floating-point mode holds while it runs. */
-static int stopped(fml_poll *poll, float_mode callers) {
-    if (poll == NULL) return 0;
-    double now = fml_seconds();
-    if (now - poll->last < poll->interval) return 0;
-    float_mode ours = flush_denormals();
-    restore_mode(callers);
-    int stop = poll->stop(poll->context);
-    restore_mode(ours);
-    poll->last = fml_seconds();
-    return stop;
 }
 
 fml_status fml_gradient(const fml_network *net, const void *block, const fml_data *data, const uint32_t *order,

@@ -1,6 +1,6 @@
 /* The generator: SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
  *
- * One 64-bit state per network; the same numbers in the same order come from reference.py, and
+ * One 64-bit state per network; the same numbers in the same order come from the reference, and
  * docs/design.md states the order of their use. */
 #include "fastmlp.h"
 

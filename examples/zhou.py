@@ -14,9 +14,8 @@ def main(epochs=1000):
     """Trains the network; what it says of two people it has not seen, and its loss."""
     X = [row[:2] for row in PEOPLE.values()]
     y = [row[2] for row in PEOPLE.values()]
-    net = fastmlp.Network(
-        [2, 2, 1], activation="sigmoid", output_activation="sigmoid", loss="squared_error", init="normal", seed=0
-    )
+    words = {"activation": "sigmoid", "output_activation": "sigmoid", "loss": "squared_error", "init": "normal"}
+    net = fastmlp.Network([2, 2, 1], **words, dtype="float64", seed=0)
     net.fit(X, y, epochs=epochs, batch_size=1, shuffle=False, optimizer=fastmlp.SGD(0.1))
     emily, frank = net.predict([[-7, -3], [20, 2]])[:, 0].tolist()
     loss = net.evaluate(X, y)["loss"]

@@ -1,28 +1,34 @@
 """The implementations of the contract behind one face, so that a test can run on each of them.
 
-The reference is loaded from its file by its path and needs no compiled package; fastmlp is imported when it is asked
+The reference is loaded from its folder by its path and needs no compiled package; fastmlp is imported when it is asked
 for, in float64. A test module makes its fixtures of `load_implementation` and `network_maker`.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import itertools
 import math
 import pathlib
 import random
+import sys
 from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
 
-REFERENCE = pathlib.Path(__file__).parents[1] / "src" / "fastmlp" / "reference.py"
+REFERENCE = pathlib.Path(__file__).parents[1] / "src" / "fastmlp" / "reference"
 
 
+@functools.cache
 def load_reference():
-    """The reference as a module of its own."""
-    spec = importlib.util.spec_from_file_location("reference_alone", REFERENCE)
+    """The reference as a package of its own."""
+    spec = importlib.util.spec_from_file_location(
+        "reference_alone", REFERENCE / "__init__.py", submodule_search_locations=[str(REFERENCE)]
+    )
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its relative imports, and pickle, look for it
     spec.loader.exec_module(module)
     return module
 
@@ -33,7 +39,7 @@ def named(name, **fields):
 
 
 class Reference:
-    """fastmlp.reference, loaded from its file, and objects for its hyper-parameters."""
+    """fastmlp.reference, loaded from its folder, and objects for its hyper-parameters."""
 
     def __init__(self):
         self.module = load_reference()
@@ -43,7 +49,7 @@ class Reference:
         return named(name, **fields)
 
     def value(self, name, z, derivative=False, **fields):
-        return getattr(self.module, name + "_derivative" * derivative)(z, **fields)
+        return getattr(self.module.functions, name + "_derivative" * derivative)(z, **fields)
 
 
 class Compiled:

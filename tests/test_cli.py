@@ -64,8 +64,10 @@ def write_flowers(path: Path, *, header: bool = True, n: int = 90) -> tuple[np.n
 def test_train_alone(run: Run, tmp_path: Path) -> None:
     done = run("train")
     lines = done.stdout.splitlines()
-    assert lines[0] == "digits: 1438 rows to train on, 359 to test on (fixed stratified split, 80/20), " \
+    assert (
+        lines[0] == "digits: 1438 rows to train on, 359 to test on (fixed stratified split, 80/20), "
         "64 inputs, 10 classes"
+    )
     assert re.fullmatch(r"test accuracy 9\d\.\d\d %", lines[-2])
     assert lines[-1] == "saved digits.safetensors"
     assert re.search(r"epoch 40/40  loss \d\.\d{4}  test accuracy 9\d\.\d\d %  [\d,]+ rows/s\n$", done.stderr)
@@ -100,14 +102,47 @@ def test_quiet_and_json(run: Run) -> None:
 
 
 def test_options_reach_the_network(run: Run, tmp_path: Path) -> None:
-    run("train", "--layers", "12,7", "--activation", "tanh", "--loss", "half_squared_error", "--output-activation",
-        "sigmoid", "--optimizer", "sgd", "--momentum", "0.9", "--learning-rate", "0.5", "--epochs", "4", "--batch-size",
-        "10", "--seed", "3", "--threads", "1", "--dtype", "float64", "-o", "small.safetensors")
+    run(
+        "train",
+        "--layers",
+        "12,7",
+        "--activation",
+        "tanh",
+        "--loss",
+        "half_squared_error",
+        "--output-activation",
+        "sigmoid",
+        "--optimizer",
+        "sgd",
+        "--momentum",
+        "0.9",
+        "--learning-rate",
+        "0.5",
+        "--epochs",
+        "4",
+        "--batch-size",
+        "10",
+        "--seed",
+        "3",
+        "--threads",
+        "1",
+        "--dtype",
+        "float64",
+        "-o",
+        "small.safetensors",
+    )
     network = fastmlp.load(tmp_path / "small.safetensors")
     assert network.sizes == (64, 12, 7, 10)
     x, y = load_digits()[0]
-    same = fastmlp.Network([64, 12, 7, 10], activation="tanh", loss="half_squared_error", output_activation="sigmoid",
-                           dtype="float64", seed=3, n_threads=1)
+    same = fastmlp.Network(
+        [64, 12, 7, 10],
+        activation="tanh",
+        loss="half_squared_error",
+        output_activation="sigmoid",
+        dtype="float64",
+        seed=3,
+        n_threads=1,
+    )
     same.fit(x, y, epochs=4, batch_size=10, optimizer=fastmlp.SGD(0.5, momentum=0.9))
     np.testing.assert_allclose(network.parameters, same.parameters, rtol=1e-9)
 
@@ -157,8 +192,9 @@ def test_text_classes_come_back(run: Run, tmp_path: Path, loss: str) -> None:
     assert [record["classes"][int(np.argmax(row))] for row in record["probabilities"]] == labels
     lines = run("predict", "flowers.safetensors", "new.csv", "--proba").stdout.splitlines()
     assert lines[0] == '"iris, blue",rosa,tulipán'
-    np.testing.assert_allclose([list(map(float, line.split(","))) for line in lines[1:]], record["probabilities"],
-                               rtol=1e-7)
+    np.testing.assert_allclose(
+        [list(map(float, line.split(","))) for line in lines[1:]], record["probabilities"], rtol=1e-7
+    )
 
 
 def test_a_table_without_header_and_one_output_for_two_classes(run: Run, tmp_path: Path) -> None:
@@ -258,8 +294,10 @@ def test_info_of_a_model(run: Run, tmp_path: Path) -> None:
         (["predict", "none.safetensors", "x.csv"], "none.safetensors: No such file or directory"),
         (["info", "none.safetensors"], "none.safetensors: No such file or directory"),
         (["info", "bad.csv"], "bad.csv: "),
-        (["train", "bad.csv", "--target", "y"], "bad.csv: row 2 (line 3), column 'b': expected a finite number, "
-         "got an empty cell"),
+        (
+            ["train", "bad.csv", "--target", "y"],
+            "bad.csv: row 2 (line 3), column 'b': expected a finite number, got an empty cell",
+        ),
         (["train", "bad.csv", "--target", "z"], "--target: expected a column of bad.csv ('a', 'b', 'y')"),
         (["train", "-o", "no/such/folder.safetensors"], "--output: expected a file that can be written"),
         (["train", "-o", "."], "--output: expected a file that can be written"),
@@ -269,9 +307,7 @@ def test_info_of_a_model(run: Run, tmp_path: Path) -> None:
         (["train", "fashion-mnist", "--folder", "."], "folder: expected Fashion-MNIST in '.'"),
     ],
 )
-def test_errors_are_one_line_and_leave_nothing(
-    run: Run, tmp_path: Path, arguments: list[str], message: str
-) -> None:
+def test_errors_are_one_line_and_leave_nothing(run: Run, tmp_path: Path, arguments: list[str], message: str) -> None:
     bad = "a,b,y\n1,2,x\n3,,z\n"
     (tmp_path / "bad.csv").write_text(bad)
     assert error_line(run(*arguments, "--quiet" if arguments[0] == "train" else "--json", code=1)).startswith(message)
@@ -349,8 +385,9 @@ def _default_sigint() -> None:
 @pytest.mark.parametrize("json_wanted", [False, True])
 def test_ctrl_c_saves_what_was_learnt(tmp_path: Path, json_wanted: bool) -> None:
     command = [*COMMAND, "train", "--epochs", "10000000", *(["--json"] if json_wanted else [])]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          preexec_fn=_default_sigint) as process:
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_default_sigint
+    ) as process:
         assert process.stderr is not None
         assert process.stdout is not None
         first = process.stderr.readline()
@@ -375,8 +412,9 @@ def test_ctrl_c_saves_what_was_learnt(tmp_path: Path, json_wanted: bool) -> None
 
 @POSIX
 def test_a_reader_who_leaves_does_not_stop_the_training(tmp_path: Path) -> None:
-    with subprocess.Popen([*COMMAND, "train"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True) as process:
+    with subprocess.Popen(
+        [*COMMAND, "train"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None
@@ -390,8 +428,9 @@ def test_a_reader_who_leaves_does_not_stop_the_training(tmp_path: Path) -> None:
 @POSIX
 @pytest.mark.parametrize("arguments", [["--help"], ["info"], ["train", "--help"]])
 def test_a_reader_who_leaves_is_no_error(tmp_path: Path, arguments: list[str]) -> None:
-    with subprocess.Popen([*COMMAND, *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True) as process:
+    with subprocess.Popen(
+        [*COMMAND, *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None
@@ -413,8 +452,9 @@ def test_the_bar_on_a_terminal(tmp_path: Path) -> None:
 
     main, terminal = pty.openpty()
     environment = {**os.environ, "COLUMNS": "60"}
-    with subprocess.Popen([*COMMAND, "train"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=terminal, text=True,
-                          env=environment) as process:
+    with subprocess.Popen(
+        [*COMMAND, "train"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=terminal, text=True, env=environment
+    ) as process:
         os.close(terminal)
         shown = b""
         while True:

@@ -134,7 +134,7 @@ def construct(**words: Any) -> Any:
         ({"output_activation": "sofmax"}, "softmax", [*NAMES["activation"], "softmax"]),
         ({"loss": "crossentropy"}, "cross_entropy", NAMES["loss"]),
         ({"loss": "half_square_error"}, "half_squared_error", NAMES["loss"]),
-        ({"dtype": "float"}, "float32", ["float32", "float64"]),
+        ({"dtype": "flot32"}, "float32", ["float32", "float64"]),
         ({"init": "glorot"}, "glorot_uniform", ["auto", "glorot_uniform", "he_uniform", "lecun_normal", "normal"]),
         ({"engine": "bals"}, "blas", ["auto", "blas", "native"]),
     ],

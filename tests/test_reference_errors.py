@@ -23,7 +23,11 @@ MOMENTUM = named("sgd", learning_rate=0.1, momentum=0.9)
         ({"sizes": [2**16, 2**16]}, ValueError, "sizes"),
         ({"activation": "rellu"}, ValueError, "activation: .*'tanh'.* did you mean 'relu'"),
         ({"sizes": [3, 2], "activation": "rellu"}, ValueError, "activation"),
-        ({"activation": ["relu", "relu"]}, ValueError, "activation: expected one for each of 1"),
+        ({"activation": ["relu", "relu"]}, ValueError, "activation: expected a list of 1, .* got 2"),
+        ({"activation": ["rellu", "tanh"]}, ValueError, "activation: expected a list of 1, .* got 2"),
+        ({"activation": []}, ValueError, "activation: expected a list of 1, .* got 0"),
+        ({"activation": ["rellu"]}, ValueError, r"activation\[0\]: .*did you mean 'relu'"),
+        ({"activation": ["softmax"]}, ValueError, r"activation\[0\]: .*softmax"),
         ({"activation": "softmax"}, ValueError, "softmax"),
         ({"activation": 3}, TypeError, "activation"),
         ({"activation": named("sigmoid", beta=0.0)}, ValueError, "beta"),
@@ -83,6 +87,8 @@ X4, Y4 = numbers(4, 3), numbers(4, 2, seed=1)
         ({"validation_data": (X4, Y4[:2])}, ValueError, r"validation_data\[1\]"),
         ({"callbacks": [3]}, TypeError, r"callbacks\[0\]"),
         ({"callbacks": 3}, TypeError, "callbacks"),
+        ({"verbose": -1}, ValueError, "verbose"),
+        ({"verbose": True}, TypeError, "verbose"),
     ],
 )
 def test_refused_by_fit_before_anything_is_written(arguments, error, words):
@@ -117,13 +123,36 @@ def test_refused_by_methods():
     with pytest.raises(ValueError, match="X"):
         net.train_on_batch([[math.nan] * 3], [[0, 0]])
     assert net.parameters == before
-    assert all(map(math.isnan, net.predict([math.nan] * 3)))
+
+
+@pytest.mark.parametrize("method", ["loss_and_grad", "input_gradient", "train_on_batch", "fit"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_gradient_of_inputs_that_are_not_finite_is_refused(method, value):
+    net = Network([3, 4, 2], seed=1)
+    with pytest.raises(ValueError, match=rf"^X: expected finite numbers, got {value} in row 2, column 1$"):
+        getattr(net, method)([*X4[:2], [0.0, value, math.nan], X4[3]], Y4)
+
+
+@pytest.mark.parametrize("loss", ["mse", "binary_cross_entropy", "cross_entropy"])
+def test_predict_and_evaluate_pass_nan_through(loss):
+    net = Network([3, 4, 2], activation="tanh", loss=loss, seed=1)
+    X = [X4[0], [0.0, math.nan, 1.0], X4[2]]
+    first, second, third = net.predict(X)
+    assert all(map(math.isnan, second))
+    assert [first, third] == net.predict([X4[0], X4[2]])
+    assert math.isnan(net.evaluate(X, [[0.0, 1.0]] * 3)["loss"])
+
+
+@pytest.mark.parametrize("method", ["loss_and_grad", "input_gradient", "evaluate", "train_on_batch", "fit"])
+def test_targets_that_are_not_finite_are_refused(method):
+    with pytest.raises(ValueError, match="y: expected finite numbers, got nan in row 3, column 1"):
+        getattr(Network([3, 4, 2]), method)(X4, [*Y4[:3], [0.0, math.nan]])
 
 
 def test_targets_of_cross_entropies_lie_between_0_and_1():
     for loss in ("cross_entropy", "binary_cross_entropy"):
         net = Network([3, 2], loss=loss)
-        for y in ([[0.5, 1.5]], [[0.5, -0.5]], [[0.5, math.nan]]):
+        for y in ([[0.5, 1.5]], [[0.5, -0.5]]):
             with pytest.raises(ValueError, match=r"y: expected targets in \[0, 1\]"):
                 net.loss_and_grad(X4[:1], y)
 

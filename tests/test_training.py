@@ -1,14 +1,14 @@
-"""Training: trajectories against PyTorch and the reference, the documented order, what continues, what stops."""
+"""Training: trajectories against PyTorch and the reference, fit in its documented order, whole trainings."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from typing import Any
 
 import numpy as np
 import pytest
 from oracles import OUTPUTS, Torch, targets, twin
+from trainings import ADAM, assert_same, classifier, data
 
 import fastmlp
 from fastmlp import reference
@@ -22,23 +22,7 @@ OPTIMIZERS = [
 ]
 
 
-def data(n_rows: int = 23, n_inputs: int = 3, seed: int = 0) -> tuple[Any, Any]:
-    """Rows that float16 holds exactly, and labels 0 and 1."""
-    rng = np.random.default_rng(seed)
-    return rng.integers(-32, 33, size=(n_rows, n_inputs)) / 16, rng.integers(2, size=n_rows)
-
-
-def classifier(build: Any, **words: Any) -> Any:
-    return build([3, 5, 2], **{"activation": "tanh", "loss": "cross_entropy", "seed": 1, **words})
-
-
-def assert_same(net: Any, other: Any) -> None:
-    """The same bits in P and the same place in the random stream."""
-    np.testing.assert_array_equal(net.parameters, other.parameters)
-    assert net._random_state == other._random_state
-
-
-# -- trajectories --------------------------------------------------------------------------------------------------------
+# -- trajectories ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("loss", OUTPUTS)
@@ -81,7 +65,7 @@ def test_fit_against_the_reference(build64: Any, optimizer: Any, shuffle: bool) 
     assert net._random_state == oracle._random.state
 
 
-# -- fit is a loop of train_on_batch in the documented order ---------------------------------------------------------------
+# -- fit is a loop of train_on_batch in the documented order ---------------------------------------------------------
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
@@ -163,369 +147,11 @@ def test_arguments_are_not_written(build: Any) -> None:
     np.testing.assert_array_equal(y, t)
 
 
-# -- what continues and what starts anew -----------------------------------------------------------------------------------
-
-
-def resumed(net: Any, X: Any, y: Any, optimizer: Any, how: str) -> None:
-    if how == "fit":
-        net.fit(X, y, epochs=1, batch_size=None, optimizer=optimizer, shuffle=False)
-    else:
-        net.train_on_batch(X, y, optimizer)
-
-
-ADAM = fastmlp.Adam(0.05)
-
-
-@pytest.mark.parametrize("first", ["fit", "batch"])
-@pytest.mark.parametrize("second", ["fit", "batch"])
-@pytest.mark.parametrize("optimizer", [fastmlp.Adam(0.05), None], ids=["equal", "none"])
-def test_an_equal_optimizer_or_none_continues(build: Any, optimizer: Any, first: str, second: str) -> None:
-    X, y = data()
-    net, control = classifier(build), classifier(build)
-    resumed(net, X, y, ADAM, first)
-    resumed(net, X, y, optimizer, second)
-    for _ in range(2):
-        control.train_on_batch(X, y, ADAM)
-    assert_same(net, control)
-
-
-@pytest.mark.parametrize("first", ["fit", "batch"])
-@pytest.mark.parametrize("second", ["fit", "batch"])
-@pytest.mark.parametrize("other", [fastmlp.Adam(0.04), fastmlp.SGD(0.1, momentum=0.9)], ids=repr)
-def test_another_optimizer_starts_anew(build: Any, other: Any, first: str, second: str) -> None:
-    """Anew, but from the parameters that the first one left, and with the first one's state gone for good."""
-    X, y = data()
-    net = classifier(build)
-    resumed(net, X, y, ADAM, first)
-    control = net.copy()
-    fresh = classifier(build)
-    resumed(fresh, X, y, ADAM, first)  # as net, but never read in between
-    for each in (net, control, fresh):
-        resumed(each, X, y, other, second)
-        resumed(each, X, y, ADAM, second)
-    assert_same(net, control)
-    assert_same(net, fresh)
-
-
-@pytest.mark.parametrize("how", ["parameters", "set_layer"])
-@pytest.mark.parametrize("optimizer", [ADAM, fastmlp.SGD(0.1, momentum=0.9)], ids=repr)
-@pytest.mark.parametrize("first", ["fit", "batch"])
-def test_new_parameters_start_the_optimizer_anew(build: Any, optimizer: Any, how: str, first: str) -> None:
-    X, y = data()
-    net = classifier(build)
-    resumed(net, X, y, optimizer, first)
-    P = net.parameters
-    if how == "parameters":
-        net.parameters = P
-    else:
-        net.set_layer(0, net.weights[0], net.biases[0])
-    control = classifier(build)
-    control.parameters = P
-    for each in (net, control):
-        each.train_on_batch(X, y, optimizer)
-    assert_same(net, control)
-
-
-def test_none_begins_with_adam(build: Any) -> None:
-    X, y = data()
-    nets = [classifier(build) for _ in range(4)]
-    nets[0].train_on_batch(X, y)
-    nets[1].train_on_batch(X, y, fastmlp.Adam())
-    nets[2].fit(X, y, epochs=1, batch_size=None, shuffle=False, optimizer=None)
-    nets[3].fit(X, y, epochs=1, batch_size=None, shuffle=False)
-    for net in nets[1:]:
-        assert_same(nets[0], net)
-
-
-def test_none_after_new_parameters_keeps_the_choice(build: Any) -> None:
-    """`parameters` starts the optimiser anew: the same one, without its state."""
-    X, y = data()
-    net, control = classifier(build), classifier(build)
-    net.train_on_batch(X, y, fastmlp.SGD(0.5))
-    control.parameters = net.parameters
-    net.parameters = net.parameters
-    expected = net.copy()
-    net.train_on_batch(X, y)
-    expected.train_on_batch(X, y, fastmlp.SGD(0.5))
-    assert_same(net, expected)
-
-
-def test_reading_between_the_steps_changes_nothing(build: Any) -> None:
-    X, y = data()
-    net, control = classifier(build), classifier(build)
-    for _ in range(4):
-        net.train_on_batch(X, y, ADAM)
-        _ = net.parameters, net.weights, net.predict(X), net.evaluate(X, y), net.loss_and_grad(X, y), net.copy()
-        control.train_on_batch(X, y, ADAM)
-    assert_same(net, control)
-
-
-def test_steps_are_seen_by_every_reader(build: Any) -> None:
-    X, y = data()
-    readers = [
-        lambda net: net.parameters,
-        lambda net: np.concatenate([w.ravel() for w in net.weights]),
-        lambda net: np.concatenate(net.biases),
-        lambda net: net.predict(X),
-        lambda net: net.activations(X)[0],
-        lambda net: net.evaluate(X, y)["loss"],
-        lambda net: net.loss_and_grad(X, y)[1],
-        lambda net: net.input_gradient(X, y),
-        lambda net: net.copy().parameters,
-        lambda net: net.fold_linear().parameters,
-    ]
-    for reader in readers:
-        net, control = classifier(build), classifier(build)
-        before = reader(net)
-        net.train_on_batch(X, y, ADAM)
-        control.train_on_batch(X, y, ADAM)
-        _ = control.parameters
-        assert np.any(reader(net) != before)
-        np.testing.assert_array_equal(reader(net), reader(control))
-
-
-def test_set_layer_after_a_step_keeps_the_other_layers(build: Any) -> None:
-    X, y = data()
-    net = classifier(build)
-    net.train_on_batch(X, y, ADAM)
-    control = net.copy()
-    other = classifier(build)
-    other.train_on_batch(X, y, ADAM)
-    other.set_layer(1, np.zeros((2, 5)), np.zeros(2))
-    np.testing.assert_array_equal(other.weights[0], control.weights[0])
-
-
-# -- validation, history, callbacks, words -----------------------------------------------------------------------------------
-
-
-def test_validation_is_what_evaluate_says_after_each_epoch(build: Any) -> None:
-    X, y = data()
-    Xv, yv = data(11, 3, seed=1)
-    net = classifier(build)
-    seen = []
-    history = net.fit(
-        X, y, epochs=4, validation_data=(Xv, yv), callbacks=[lambda epoch, logs: seen.append(net.evaluate(Xv, yv))]
-    )
-    assert history.val_loss == [each["loss"] for each in seen]
-    assert history.val_accuracy == [each["accuracy"] for each in seen]
-    assert len(set(history.val_loss)) == 4
-
-
-def test_validation_does_not_change_the_training(build: Any) -> None:
-    X, y = data()
-    net, control = classifier(build), classifier(build)
-    net.fit(X, y, epochs=3, validation_data=[X[:5], y[:5]])
-    control.fit(X, y, epochs=3)
-    assert_same(net, control)
-
-
-@pytest.mark.parametrize(("loss", "names"), [("mse", ["loss", "val_loss"]), ("binary_cross_entropy", None)])
-def test_the_names_in_a_history(build: Any, loss: str, names: list[str] | None) -> None:
-    X, y = data()
-    history = build([3, 1], loss=loss, seed=0).fit(X, y, epochs=2, validation_data=(X, y))
-    assert isinstance(history, fastmlp.History)
-    assert list(history) == (names or ["loss", "val_loss", "val_accuracy"])
-    assert all(len(values) == 2 and all(type(v) is float for v in values) for values in history.values())
-    assert list(build([3, 1], loss=loss, seed=0).fit(X, y)) == ["loss"]
-    assert len(build([3, 1], seed=0).fit(X, y).loss) == 10
-
-
-class Recorder:
-    """Hooks that write down what they are called with."""
-
-    def __init__(self, stop_at: int | None = None) -> None:
-        self.calls: list[Any] = []
-        self.stop_at = stop_at
-
-    def on_train_begin(self, logs: Any) -> None:
-        self.calls.append(("train begin", dict(logs)))
-
-    def on_epoch_begin(self, epoch: int, logs: Any) -> None:
-        self.calls.append(("begin", epoch))
-
-    def on_epoch_end(self, epoch: int, logs: Any) -> bool:
-        self.calls.append(("end", epoch, dict(logs)))
-        return epoch == self.stop_at
-
-    def on_train_end(self, logs: Any) -> None:
-        self.calls.append(("train end", dict(logs)))
-
-
-def test_hooks_and_functions_are_called_in_order(build: Any) -> None:
-    X, y = data()
-    net, recorder, seen = classifier(build), Recorder(), []
-    history = net.fit(X, y, epochs=2, callbacks=[recorder, lambda epoch, logs: seen.append((epoch, dict(logs)))])
-    logs = [{"loss": loss} for loss in history.loss]
-    assert seen == [(0, logs[0]), (1, logs[1])]
-    assert recorder.calls == [
-        ("train begin", {}),
-        ("begin", 0),
-        ("end", 0, logs[0]),
-        ("begin", 1),
-        ("end", 1, logs[1]),
-        ("train end", logs[1]),
-    ]
-
-
-class OneHook:
-    """One of the hooks alone is enough."""
-
-    def __init__(self) -> None:
-        self.n_calls = 0
-
-    def on_train_end(self, logs: Any) -> None:
-        self.n_calls += 1
-
-
-def test_one_hook_is_enough(build: Any) -> None:
-    callback = OneHook()
-    classifier(build).fit(*data(), epochs=3, callbacks=(callback,))
-    assert callback.n_calls == 1
-
-
-@pytest.mark.parametrize("how", ["function", "hook"])
-def test_a_callback_stops_the_training(build: Any, how: str) -> None:
-    """After its epoch, when all callbacks have heard of it; the rest is as if fewer epochs had been asked for."""
-    X, y = data()
-    net, control, last = classifier(build), classifier(build), Recorder()
-    stopper = Recorder(stop_at=2) if how == "hook" else (lambda epoch, logs: epoch == 2)
-    history = net.fit(X, y, epochs=50, callbacks=[stopper, last])
-    assert history.epochs == 3
-    assert [call[:2] for call in last.calls[-2:]] == [("end", 2), ("train end", {"loss": history.loss[2]})]
-    control.fit(X, y, epochs=3)
-    assert_same(net, control)
-
-
-@pytest.mark.parametrize("answer", [None, False, 0, 1, "yes"])
-def test_only_true_stops(build: Any, answer: Any) -> None:
-    assert classifier(build).fit(*data(), epochs=3, callbacks=[lambda epoch, logs: answer]).epochs == 3
-
-
-def test_numpys_true_stops(build: Any) -> None:
-    """What `logs["loss"] < np.float64(...)` gives is a NumPy bool."""
-    assert classifier(build).fit(*data(), epochs=3, callbacks=[lambda epoch, logs: np.True_]).epochs == 1
-
-
-@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin", "on_epoch_end"])
-def test_an_error_in_a_callback_leaves_whole_epochs(build: Any, hook: str) -> None:
-    X, y = data()
-    net, control = classifier(build), classifier(build)
-
-    def fail(*arguments: Any) -> None:
-        if hook == "on_train_begin" or arguments[0] == 1:
-            raise KeyError(hook)
-
-    callback = type("Callback", (), {hook: staticmethod(fail)})()
-    with pytest.raises(KeyError, match=hook):
-        net.fit(X, y, epochs=5, callbacks=[callback])
-    n_epochs = {"on_train_begin": 0, "on_epoch_begin": 1, "on_epoch_end": 2}[hook]
-    if n_epochs:
-        control.fit(X, y, epochs=n_epochs)
-    assert_same(net, control)
-    net.fit(X, y, epochs=2)
-    control.fit(X, y, epochs=2)
-    assert_same(net, control)
-
-
-def test_callbacks_may_read_the_network(build: Any) -> None:
-    X, y = data()
-    net, control, seen = classifier(build), classifier(build), []
-    net.fit(X, y, epochs=3, callbacks=[lambda epoch, logs: seen.append((net.parameters, net.predict(X)))])
-    for P, outputs in seen:
-        control.fit(X, y, epochs=1)
-        np.testing.assert_array_equal(P, control.parameters)
-        np.testing.assert_array_equal(outputs, control.predict(X))
-
-
-def test_the_first_hook_sees_the_steps_before_the_fit(build: Any) -> None:
-    X, y = data()
-    net, control, seen = classifier(build), classifier(build), []
-    for each in (net, control):
-        each.train_on_batch(X, y, ADAM)
-    callback = type("Callback", (), {"on_train_begin": lambda self, logs: seen.append(net.parameters)})()
-    net.fit(X, y, epochs=1, optimizer=ADAM, callbacks=[callback])
-    np.testing.assert_array_equal(seen[0], control.parameters)
-
-
-def test_verbose(build: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    X, y = data()
-    classifier(build).fit(X, y, epochs=3)
-    assert capsys.readouterr() == ("", "")
-    history = classifier(build).fit(X, y, epochs=3, verbose=1, validation_data=(X, y))
-    out, err = capsys.readouterr()
-    assert out == ""
-    lines = err.splitlines()
-    assert len(lines) == 3
-    for epoch, line in enumerate(lines):
-        assert f"{epoch + 1}/3" in line
-        for name, values in history.items():
-            assert f"{name} {values[epoch]:.6g}" in line
-
-
-# -- a fit that fails ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("optimizer", [fastmlp.SGD(0.1, momentum=0.9), fastmlp.Adam(0.01)], ids=repr)
-@pytest.mark.parametrize("before", ["fit", "steps", "nothing"])
-def test_a_diverging_fit_leaves_the_network_as_it_was(build: Any, optimizer: Any, before: str) -> None:
-    """Parameters, the optimiser's state and the random stream: later fits are as if it had not happened."""
-    X, y = data()
-    targets_ = np.column_stack([y, 1 - y]).astype(float)
-    huge = float(np.finfo(build.dtype).max) / 8
-    net, control = (build([3, 5, 2], activation="tanh", seed=1) for _ in range(2))
-    for each in (net, control):
-        if before == "fit":
-            each.fit(X, targets_, epochs=2, batch_size=5, optimizer=optimizer)
-        for _ in range(3 * (before == "steps")):
-            each.train_on_batch(X, targets_, optimizer)
-    with pytest.raises(FloatingPointError, match=r"epoch 1 of 3.*(learning_rate|scale)"):
-        net.fit(X, targets_ * huge, epochs=3, batch_size=5, optimizer=optimizer)
-    assert_same(net, control)
-    for each in (net, control):
-        each.fit(X, targets_, epochs=2, batch_size=5, optimizer=optimizer)
-        each.train_on_batch(X, targets_, optimizer)
-    assert_same(net, control)
-
-
-def test_a_fit_that_diverges_later_keeps_the_last_good_epoch(build: Any) -> None:
-    """The rate is too large, so the parameters grow for some epochs before they overflow."""
-    X, y = data()
-    optimizer = fastmlp.SGD(30.0, momentum=0.9)
-    net, control, good = (build([3, 1], seed=1) for _ in range(2)), None, []
-    net, control = net
-    with pytest.raises(FloatingPointError) as error:
-        net.fit(X, y, epochs=500, optimizer=optimizer, callbacks=[lambda epoch, logs: good.append(net.parameters)])
-    assert f"epoch {len(good) + 1} of 500" in str(error.value)
-    assert 1 < len(good) < 500
-    np.testing.assert_array_equal(net.parameters, good[-1])
-    assert np.isfinite(net.parameters).all()
-    control.fit(X, y, epochs=len(good), optimizer=optimizer)
-    assert_same(net, control)
-    for each in (net, control):
-        each.parameters = np.zeros(4)
-        each.fit(X, y, epochs=2)
-    assert_same(net, control)
-
-
-def test_a_step_that_fails_is_no_step(build: Any) -> None:
-    X, y = data()
-    huge = float(np.finfo(build.dtype).max) / 8
-    net, control = (build([3, 1], activation="tanh", seed=1) for _ in range(2))
-    for each in (net, control):
-        each.train_on_batch(X, y, ADAM)
-    with pytest.raises(FloatingPointError, match="loss: expected a finite number"):
-        net.train_on_batch(X, y * huge, ADAM)
-    assert_same(net, control)
-    for each in (net, control):
-        each.train_on_batch(X, y, ADAM)
-    assert_same(net, control)
-
-
-# -- whole trainings ---------------------------------------------------------------------------------------------------------------
+# -- whole trainings -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("optimizer", [fastmlp.SGD(0.5, momentum=0.9), fastmlp.Adam(0.03)], ids=repr)
-def test_learns_two_moons_like_rings(build: Any, optimizer: Any) -> None:
+def test_learns_two_circles(build: Any, optimizer: Any) -> None:
     """Two circles, one in the other, which no line separates."""
     rng = np.random.default_rng(6)
     angle, y = rng.uniform(0, 2 * np.pi, size=300), np.arange(300) % 2
@@ -584,5 +210,3 @@ def test_large_batches_release_the_lock_and_train_alike(build: Any) -> None:
     for part in (slice(0, 300), slice(300, 600)):
         stepped.train_on_batch(X[part], y[part], ADAM)
     build.assert_close(fitted.parameters, stepped.parameters, fitted.sizes, passes=6)
-    with contextlib.suppress(FloatingPointError):
-        stepped.train_on_batch(X, y, ADAM)

@@ -12,7 +12,7 @@ cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport Py_REFCNT
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from ._blas cimport blas_engine
 from ._csrc cimport *
@@ -71,12 +71,59 @@ cdef class Block:
         fml_free(self.data)
 
 
+cdef class Core
+
+
 cdef Block new_block(size_t size):
     cdef Block block = Block.__new__(Block)
     block.data = fml_allocate(size)
     if block.data == NULL:
         raise MemoryError(f"sizes: no memory for {size} bytes of parameters")
     return block
+
+
+cdef class Training:
+    """An optimiser at work on one network: its block of parameters, gradient and state, and that state as published."""
+
+    cdef fml_trainer trainer
+    cdef void *published_states
+    cdef uint64_t published_steps
+    cdef object optimizer  # the Python object that says which
+    cdef size_t size       # bytes of a block
+
+    def __cinit__(self, Core core, optimizer):
+        cdef const fml_optimizer *kernel = fml_find_optimizer(core.net.kernels, optimizer.name.encode())
+        self.optimizer, self.size = optimizer, core.net.n_packed * core.net.kernels.real_size
+        self.trainer.net, self.trainer.optimizer = &core.net, kernel
+        for i, value in enumerate(optimizer.hyper_parameters):
+            self.trainer.hyper_parameters[i] = value
+        cdef size_t states = self.size * <size_t>kernel.n_states
+        self.trainer.block, self.trainer.gradient = fml_allocate(self.size), fml_allocate(self.size)
+        self.trainer.states[0], self.published_states = fml_allocate(states), fml_allocate(states)
+        if (self.trainer.block == NULL or self.trainer.gradient == NULL or self.trainer.states[0] == NULL
+                or self.published_states == NULL):
+            raise MemoryError(f"no memory to train {core.net.n_parameters} parameters")
+        if kernel.n_states == 2:
+            self.trainer.states[1] = <char *>self.trainer.states[0] + self.size
+        memcpy(self.trainer.block, core.published.data, self.size)
+
+    def __dealloc__(self):
+        fml_free(self.trainer.block)
+        fml_free(self.trainer.gradient)
+        fml_free(self.trainer.states[0])
+        fml_free(self.published_states)
+
+    cdef void publish(self, void *block) noexcept:
+        """Copies the parameters to `block`, and keeps the state that goes with them."""
+        memcpy(block, self.trainer.block, self.size)
+        memcpy(self.published_states, self.trainer.states[0], self.size * <size_t>self.trainer.optimizer.n_states)
+        self.published_steps = self.trainer.n_steps
+
+    cdef void roll_back(self, const void *block) noexcept:
+        """Parameters and state as they were when last published, to `block`."""
+        memcpy(self.trainer.block, block, self.size)
+        memcpy(self.trainer.states[0], self.published_states, self.size * <size_t>self.trainer.optimizer.n_states)
+        self.trainer.n_steps = self.published_steps
 
 
 cdef class Rows:
@@ -113,11 +160,13 @@ cdef class Core:
     """Parameters, predictions and epochs of one network; `Network` adds names, checks and words."""
 
     cdef fml_network net
-    cdef fml_trainer trainer
     cdef Block published
-    cdef void *epoch_states  # the optimiser's states when `published` was made
-    cdef uint64_t epoch_steps, random
-    cdef bint unpublished    # train_on_batch has moved the trainer's block on
+    cdef Training training   # the optimiser's state, or None before the first step
+    cdef object chosen       # what None stands for when there is no training: the last optimiser
+    cdef Training previous   # what `training` has replaced, until its first success
+    cdef bint tentative      # `training` has published nothing yet: an error goes back to `previous`
+    cdef bint unpublished    # train_on_batch has moved the training's block on
+    cdef uint64_t random     # the state of the generator
     cdef object fitting      # the token of the fit that is running, or None
     cdef void *scratch       # one spare workspace; taken and given back under the GIL
     cdef int typenum
@@ -126,7 +175,6 @@ cdef class Core:
     def __dealloc__(self):
         fml_free(self.net.layers)
         fml_free(self.scratch)
-        self._free_trainer()
 
     # -- construction ----------------------------------------------------------------------------------------------
 
@@ -232,7 +280,9 @@ cdef class Core:
         cdef Block block = new_block(self.net.n_packed * self.net.kernels.real_size)
         fml_network_pack(&self.net, cnp.PyArray_DATA(P), block.data)
         self.published = block
-        self._forget_training()
+        self.chosen = self._optimizer
+        self.training, self.unpublished = None, False
+        self._commit()
 
     def _layer(self, size_t l):
         """New read-only arrays w (O, I) and b (O,) of layer l."""
@@ -261,23 +311,25 @@ cdef class Core:
         return self.published
 
     cdef int _publish(self) except -1:
-        """Copies the trainer's block and the optimiser's state to where readers, and errors, find them."""
-        cdef size_t size = self.net.n_packed * self.net.kernels.real_size
+        """Copies what training has learnt to where readers, and errors, find it."""
         if Py_REFCNT(self.published) > 1:  # somebody reads it
-            self.published = new_block(size)
-        memcpy(self.published.data, self.trainer.block, size)
-        memcpy(self.epoch_states, self.trainer.states[0], size * <size_t>self.trainer.optimizer.n_states)
-        self.epoch_steps, self.random = self.trainer.n_steps, self.trainer.random
+            self.published = new_block(self.training.size)
+        self.training.publish(self.published.data)
+        self._commit()
         self.unpublished = False
         return 0
 
-    cdef int _roll_back(self) except -1:
-        """The trainer's block and the optimiser's state as they were when last published."""
-        cdef size_t size = self.net.n_packed * self.net.kernels.real_size
-        memcpy(self.trainer.block, self.published.data, size)
-        memcpy(self.trainer.states[0], self.epoch_states, size * <size_t>self.trainer.optimizer.n_states)
-        self.trainer.n_steps, self.trainer.random = self.epoch_steps, self.random
-        return 0
+    cdef void _commit(self) noexcept:
+        """The training in use has succeeded; there is no way back to the one before."""
+        self.tentative, self.previous = False, None
+
+    cdef void _roll_back(self) noexcept:
+        """Goes back to what was last published, and to the optimiser that published it."""
+        if self.tentative:
+            self.training = self.previous
+            self._commit()
+        elif self.training is not None:
+            self.training.roll_back(self.published.data)
 
     # -- arrays -----------------------------------------------------------------------------------------------------
 
@@ -414,6 +466,15 @@ cdef class Core:
         Returns
         -------
         ndarray of int64, shape (B,), or a single int64 for a single row
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([2, 3], seed=0)
+        >>> net.set_layer(0, [[1, 0], [0, 1], [1, 1]], [0, 0, -1])
+        >>> net.classify([[3.0, 1.0], [0.0, 2.0], [2.0, 2.0]])
+        array([0, 1, 2])
+        >>> net.classify([1.0, 1.0])  # three outputs of 1
+        np.int64(0)
         """
         cdef cnp.ndarray y = self.predict(X)
         cdef cnp.npy_intp n_rows = n_rows_of(y)
@@ -422,11 +483,29 @@ cdef class Core:
         return classes if y.ndim == 2 else classes[0]
 
     def activations(self, X):
-        """The outputs of all layers, a list of L arrays (B, O_l); the last is what `predict` gives."""
+        """The outputs of all layers, a list of L arrays (B, O_l); the last is what `predict` gives.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([2, 2, 1], activation="relu")
+        >>> net.set_layer(0, [[1, 1], [1, -1]], [0, 0])
+        >>> net.set_layer(1, [[1, 1]], [0.5])
+        >>> net.activations([1.0, 2.0])
+        [array([3., 0.], dtype=float32), array([3.5], dtype=float32)]
+        """
         return self._all_layers(X, False)
 
     def pre_activations(self, X):
-        """The weighted sums z = x w^T + b of all layers, a list of L arrays (B, O_l)."""
+        """The weighted sums z = x w^T + b of all layers, a list of L arrays (B, O_l).
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([2, 2, 1], activation="relu")
+        >>> net.set_layer(0, [[1, 1], [1, -1]], [0, 0])
+        >>> net.set_layer(1, [[1, 1]], [0.5])
+        >>> net.pre_activations([1.0, 2.0])
+        [array([ 3., -1.], dtype=float32), array([3.5], dtype=float32)]
+        """
         return self._all_layers(X, True)
 
     cdef list _all_layers(self, X, bint pre):
@@ -445,12 +524,16 @@ cdef class Core:
     def _evaluate(self, Rows rows not None):
         """The mean loss over the rows, and the share of rows whose class is right."""
         cdef Block block = self._readable()
+        cdef list caught = []
+        cdef fml_poll poll = self._poll(caught)
         cdef void *workspace = self._take_scratch(fml_forward_workspace(&self.net, rows.data.n_rows))
         cdef size_t n_right = 0
-        cdef double loss
+        cdef double loss = 0
+        cdef fml_status status
         with nogil:
-            loss = fml_evaluate(&self.net, block.data, &rows.data, &n_right, workspace)
+            status = fml_evaluate(&self.net, block.data, &rows.data, &loss, &n_right, &poll, workspace)
         self._give_scratch(workspace)
+        self._raise(status, rows, caught)
         return loss / <double>rows.data.n_rows, n_right / <double>rows.data.n_rows
 
     # -- gradients --------------------------------------------------------------------------------------------------
@@ -472,8 +555,8 @@ cdef class Core:
             if dx == NULL:
                 fml_network_unpack(&self.net, gradient.data, cnp.PyArray_DATA(result))
         self._give_scratch(workspace)
-        if status == FML_INPUT_NOT_FINITE:
-            arrays.refuse_not_finite("X", rows.x)
+        if status != FML_LOSS_NOT_FINITE:
+            self._raise(status, rows, [])
         return loss / <double>rows.data.n_rows, result
 
     # -- training ---------------------------------------------------------------------------------------------------
@@ -482,132 +565,124 @@ cdef class Core:
         if self.fitting is not None:
             raise RuntimeError(f"{argument}: expected a network at rest, got one that a fit is running on")
 
-    cdef void _free_trainer(self) noexcept:
-        fml_free(self.trainer.block)
-        fml_free(self.trainer.gradient)
-        fml_free(self.trainer.states[0])
-        fml_free(self.epoch_states)
-        memset(&self.trainer, 0, sizeof(fml_trainer))
-        self.epoch_states = NULL
+    @property
+    def _optimizer(self):
+        """The optimiser that was used last, or None; its state may be gone."""
+        return self.chosen if self.training is None else self.training.optimizer
 
-    cdef int _forget_training(self) except -1:
-        """The optimiser starts anew, from the published parameters."""
+    def _use_optimizer(self, optimizer):
+        """Continues the optimiser if it is equal to the last one, or None; else starts it anew, and an error before
+        its first success brings back the one before. The caller has marked the network as being fitted."""
+        if self.training is not None and (optimizer is None or optimizer == self.training.optimizer):
+            return
         if self.unpublished:
-            self.random = self.trainer.random
-        self._free_trainer()
-        self.epoch_steps = 0
-        self.unpublished = False
-        return 0
-
-    def _use_optimizer(self, str name, hyper_parameters):
-        """Starts anew with an optimiser, whose name and hyper-parameters are checked already."""
-        cdef const fml_optimizer *optimizer = fml_find_optimizer(self.net.kernels, name.encode())
-        cdef size_t size = self.net.n_packed * self.net.kernels.real_size
-        self._readable()
-        self._forget_training()
-        self.trainer.block, self.trainer.gradient = fml_allocate(size), fml_allocate(size)
-        self.trainer.states[0] = fml_allocate(size * <size_t>optimizer.n_states)
-        self.epoch_states = fml_allocate(size * <size_t>optimizer.n_states)
-        if (self.trainer.block == NULL or self.trainer.gradient == NULL or self.trainer.states[0] == NULL
-                or self.epoch_states == NULL):
-            self._free_trainer()
-            raise MemoryError(f"no memory to train {self.net.n_parameters} parameters")
-        if optimizer.n_states == 2:
-            self.trainer.states[1] = <char *>self.trainer.states[0] + size
-        self.trainer.net, self.trainer.optimizer = &self.net, optimizer
-        for i, value in enumerate(hyper_parameters):
-            self.trainer.hyper_parameters[i] = value
-        self._roll_back()
-
-    cdef int _check_trainer(self) except -1:
-        if self.trainer.block == NULL:
-            raise RuntimeError("optimizer: expected _use_optimizer before a step")
-        return 0
+            self._publish()
+        cdef Training training = Training(self, self.chosen if optimizer is None else optimizer)
+        if not self.tentative:
+            self.previous, self.tentative = self.training, True
+        self.training = training
 
     def _begin_fit(self, token):
         """Marks the network as being fitted; whoever calls this calls `_end_fit` with the same token, come what may."""
         self._refuse_while_fitting("fit")
+        self._readable()
         self.fitting = token
 
     def _end_fit(self, token):
         """Ends the fit of that token, if it is the one that is running."""
         if self.fitting is token:
             self.fitting = None
+            if self.tentative:
+                self._roll_back()
+
+    cdef fml_poll _poll(self, list caught):
+        """How a long pass hears signals, which only the main thread gets."""
+        cdef fml_poll poll
+        poll.stop = NULL
+        if threading.current_thread() is threading.main_thread():
+            poll.stop = stop_on_signal
+        poll.context, poll.interval, poll.last = <void *>caught, 0.05, fml_seconds()
+        return poll
 
     def _epoch(self, Rows rows not None, size_t batch_size, cnp.ndarray order):
         """One epoch in batches; publishes its result and returns the mean loss. order: uint32 scratch, or None."""
         cdef list caught = []
         cdef double loss = 0
         cdef uint32_t *order_data = NULL if order is None else <uint32_t *>cnp.PyArray_DATA(order)
-        cdef fml_poll poll = fml_poll(stop_on_signal, <void *>caught, 0.05, fml_seconds())
-        cdef fml_poll *polled = &poll if threading.current_thread() is threading.main_thread() else NULL
+        cdef fml_poll poll = self._poll(caught)
+        cdef fml_trainer *trainer = &self.training.trainer
         cdef fml_status status
-        self._check_trainer()
-        if self.unpublished:
-            self._publish()
         cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, min(batch_size, rows.data.n_rows)))
+        trainer.random = self.random
         with nogil:
-            status = fml_train_epoch(&self.trainer, &rows.data, batch_size, order_data, &loss, polled, workspace)
+            status = fml_train_epoch(trainer, &rows.data, batch_size, order_data, &loss, &poll, workspace)
         self._give_scratch(workspace)
-        if status == FML_OK and self._trained_not_finite():
-            status = FML_LOSS_NOT_FINITE
-        self._conclude(status, rows, caught)
+        if status in (FML_OK, FML_STOPPED) and self._trained_not_finite():
+            status = FML_LOSS_NOT_FINITE if status == FML_OK else FML_STOPPED
+            self._roll_back()
+        elif status in (FML_OK, FML_STOPPED):
+            self.random = trainer.random
+            self._publish()
+        else:
+            self._roll_back()
+        self._raise(status, rows, caught)
         return loss / <double>rows.data.n_rows
 
-    def _step(self, Rows rows not None):
+    def _step(self, Rows rows not None, optimizer):
         """One optimiser step on all rows; returns their mean loss before it. What it learns is published when read."""
-        self._refuse_while_fitting("train_on_batch")
-        self._check_trainer()
-        cdef double loss = 0
         cdef fml_status status
+        cdef double loss = 0
+        self._refuse_while_fitting("train_on_batch")
+        self.fitting = rows
+        try:
+            self._use_optimizer(optimizer)
+            status = self._try_step(rows, &loss)
+        finally:
+            self.fitting = None
+            if self.tentative:
+                self._roll_back()
+        self._raise(status, rows, [])
+        return loss / <double>rows.data.n_rows
+
+    cdef fml_status _try_step(self, Rows rows, double *loss) except *:
+        cdef fml_status status
+        cdef fml_trainer *trainer = &self.training.trainer
         cdef size_t n_rows = rows.data.n_rows
         cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, n_rows))
         if n_rows * self.n_weights < MANY_MULTIPLY_ADDS // 4:
-            status = fml_train_step(&self.trainer, &rows.data, NULL, n_rows, &loss, NULL, workspace)
+            status = fml_train_step(trainer, &rows.data, NULL, n_rows, loss, NULL, workspace)
         else:
-            self.fitting = rows
+            if self.unpublished:  # who reads beside this step sees all steps before it
+                self._publish()
             with nogil:
-                status = fml_train_step(&self.trainer, &rows.data, NULL, n_rows, &loss, NULL, workspace)
-            self.fitting = None
+                status = fml_train_step(trainer, &rows.data, NULL, n_rows, loss, NULL, workspace)
         self._give_scratch(workspace)
         if status == FML_OK:
             self.unpublished = True
-        elif status == FML_INPUT_NOT_FINITE:
-            arrays.refuse_not_finite("X", rows.x)
-        else:
-            arrays.refuse_loss()
-        return loss / <double>n_rows
+            self._commit()
+        return status
 
     cdef bint _trained_not_finite(self):
         cdef size_t i
+        cdef void *block = self.training.trainer.block
         with nogil:
-            i = self.net.kernels.first_not_finite(self.trainer.block, self.net.n_packed)
+            i = self.net.kernels.first_not_finite(block, self.net.n_packed)
         return i < self.net.n_packed
 
-    cdef int _conclude(self, fml_status status, Rows rows, list caught) except -1:
-        """Publishes what an epoch has learnt, or goes back to the last published state and raises."""
+    cdef int _raise(self, fml_status status, Rows rows, list caught) except -1:
+        """The error that a status stands for."""
         if status == FML_STOPPED:
-            if self._trained_not_finite():
-                self._roll_back()
-            else:
-                self._publish()
             raise caught[0]
-        if status == FML_OK:
-            return self._publish()
-        self._roll_back()
         if status == FML_INPUT_NOT_FINITE:
             arrays.refuse_not_finite("X", rows.x)
-        arrays.refuse_loss()
-
-    @property
-    def _has_optimizer(self):
-        """Whether an optimiser's state is there to continue."""
-        return self.trainer.block != NULL
+        if status == FML_LOSS_NOT_FINITE:
+            arrays.refuse_loss()
+        return 0
 
     @property
     def _random_state(self):
         """The state of the generator, 64 bits."""
-        return self.trainer.random if self.trainer.block != NULL else self.random
+        return self.random
 
 
 cdef size_t n_rows_of(cnp.ndarray x) noexcept:
@@ -629,7 +704,7 @@ def activation_values(str name, hyper_parameters, z, bint derivative, isa=None):
     array = np.asarray(z)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"z: expected real numbers, got dtype {array.dtype}")
-    cdef bint single = array.dtype == np.float32
+    cdef bint single = array.dtype.kind == "f" and array.dtype.itemsize == 4
     cdef cnp.ndarray values = np.array(array, dtype=np.float32 if single else np.float64, order="C", ndmin=1)
     cdef const fml_kernels *kernels = find_kernels(isa, FML_F32 if single else FML_F64)
     cdef const fml_activation *activation = fml_find_activation(kernels, name.encode())

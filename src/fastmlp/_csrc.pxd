@@ -76,13 +76,13 @@ cdef extern from "fastmlp.h" nogil:
     size_t fml_gradient_workspace(const fml_network *net, size_t rows)
     void fml_forward(const fml_network *net, const void *block, const fml_data *data, void **z, void **y,
                      void *output, void *workspace)
-    double fml_evaluate(const fml_network *net, const void *block, const fml_data *data, size_t *n_right,
-                        void *workspace)
     ctypedef struct fml_poll:
         int (*stop)(void *context) noexcept nogil
         void *context
         double interval
         double last
+    fml_status fml_evaluate(const fml_network *net, const void *block, const fml_data *data, double *loss,
+                            size_t *n_right, fml_poll *poll, void *workspace)
     fml_status fml_gradient(const fml_network *net, const void *block, const fml_data *data, const uint32_t *order,
                             size_t rows, void *gradient, void *dx, double *loss, fml_poll *poll, void *workspace)
 

@@ -3,7 +3,7 @@
 An object says *which* function is meant; the values are computed by the compiled kernel of the same
 name (`csrc/activations.inc`). The order of an object's fields is the order of the kernel's parameters.
 To add one: a class and its line in `ACTIVATIONS` here, a kernel and its row there, a function in
-`reference.py`.
+`reference/functions.py`.
 """
 
 from __future__ import annotations

@@ -88,6 +88,15 @@ def load_idx(images: Path, labels: Path) -> Data:
     References
     ----------
     The format: Y. LeCun, C. Cortes and C. J. C. Burges, "The MNIST database of handwritten digits".
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> head = bytes([0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2])  # one image of 1 x 2 pixels
+    >>> n_bytes = Path("images").write_bytes(head + bytes([0, 255]))
+    >>> n_bytes = Path("labels").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 1, 7]))
+    >>> load_idx("images", "labels")
+    (array([[0., 1.]], dtype=float32), array([7]))
     """
     y = _read_idx(labels, dimensions=1)
     pixels = _read_idx(images, dimensions=3, count=y.size)
@@ -120,6 +129,12 @@ def load_fashion_mnist(folder: Path | None = None) -> tuple[Data, Data]:
     ----------
     H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST: a novel image dataset for benchmarking machine learning
     algorithms", arXiv:1708.07747, 2017.
+
+    Examples
+    --------
+    >>> (X_train, y_train), (X_test, y_test) = load_fashion_mnist()
+    >>> X_train.shape, X_test.shape
+    ((60000, 784), (10000, 784))
     """
     place = FASHION_MNIST_FOLDER if folder is None else os.fspath(folder)
     train, test = (

@@ -3,7 +3,7 @@
 An object says which loss is meant and which output activation is its partner; values and gradients come
 from the compiled kernel of the same name (`csrc/losses.inc`). In the formulas y is the network's output,
 t the target, O the number of outputs. To add one: a class and its line in `LOSSES` here, a kernel and
-its row there, a function in `reference.py`.
+its row there, a function in `reference/functions.py`.
 """
 
 from __future__ import annotations
@@ -28,28 +28,61 @@ class Loss:
 
 @dataclass(frozen=True)
 class SquaredError(Loss):
-    """sum_o (y - t)^2, the essay's cost."""
+    """sum_o (y - t)^2, the essay's cost.
+
+    Examples
+    --------
+    >>> net = fastmlp.Network([1, 3], loss=SquaredError())
+    >>> net.set_layer(0, [[1], [3], [2]], [0, 0, 0])
+    >>> net.evaluate([1.0], [0.0, 1.0, 1.0])  # 1 + 4 + 1
+    {'loss': 6.0}
+    """
 
     name: ClassVar[str] = "squared_error"
 
 
 @dataclass(frozen=True)
 class HalfSquaredError(Loss):
-    """1/2 sum_o (y - t)^2, the paper's cost (printed there as "MSE")."""
+    """1/2 sum_o (y - t)^2, the paper's cost (printed there as "MSE").
+
+    Examples
+    --------
+    >>> net = fastmlp.Network([1, 3], loss=HalfSquaredError())
+    >>> net.set_layer(0, [[1], [3], [2]], [0, 0, 0])
+    >>> net.evaluate([1.0], [0.0, 1.0, 1.0])  # (1 + 4 + 1) / 2
+    {'loss': 3.0}
+    """
 
     name: ClassVar[str] = "half_squared_error"
 
 
 @dataclass(frozen=True)
 class MeanSquaredError(Loss):
-    """1/O sum_o (y - t)^2, the field's MSE."""
+    """1/O sum_o (y - t)^2, the field's MSE.
+
+    Examples
+    --------
+    >>> net = fastmlp.Network([1, 3], loss=MeanSquaredError())
+    >>> net.set_layer(0, [[1], [3], [2]], [0, 0, 0])
+    >>> net.evaluate([1.0], [0.0, 1.0, 1.0])  # (1 + 4 + 1) / 3
+    {'loss': 2.0}
+    """
 
     name: ClassVar[str] = "mse"
 
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
-    """-sum_o [t ln y + (1 - t) ln(1 - y)] for sigmoid outputs, computed from z, never from a clipped y."""
+    """-sum_o [t ln y + (1 - t) ln(1 - y)] for sigmoid outputs, computed from z, never from a clipped y.
+
+    Examples
+    --------
+    >>> net = fastmlp.Network([1, 1], loss=BinaryCrossEntropy())
+    >>> net.set_layer(0, [[1]], [0])
+    >>> loss = net.evaluate([[0.0], [800.0]], [1, 0])["loss"]  # the mean of ln 2 and 800
+    >>> round(loss, 4)
+    400.3466
+    """
 
     name: ClassVar[str] = "binary_cross_entropy"
     partner: ClassVar[type[Activation]] = Sigmoid
@@ -60,7 +93,16 @@ class BinaryCrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
-    """-ln y_label for softmax outputs, -sum_o t ln y for a row of target probabilities; computed from z."""
+    """-ln y_label for softmax outputs, -sum_o t ln y for a row of target probabilities; computed from z.
+
+    Examples
+    --------
+    >>> net = fastmlp.Network([1, 4], loss=CrossEntropy())
+    >>> net.set_layer(0, [[1], [1], [1], [1]], [0, 0, 0, 0])
+    >>> loss = net.evaluate([1.0], 2)["loss"]  # four classes alike: ln 4
+    >>> round(loss, 4)
+    1.3863
+    """
 
     name: ClassVar[str] = "cross_entropy"
     partner: ClassVar[type[Activation]] = Softmax

@@ -10,12 +10,12 @@ from __future__ import annotations
 import itertools
 import operator
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
-from . import _core, activations, arguments, arrays, losses, optimizers, persistence, training
+from . import _core, activations, arguments, arrays, construction, losses, optimizers, persistence, training
 from .activations import Activation, Identity
 from .history import History
 from .initializers import INITIALIZERS
@@ -24,41 +24,6 @@ from .optimizers import Adam, Optimizer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-MOST = 2**31  # of the weights of a layer, and of all parameters
-ENGINES = ("auto", "blas", "native")
-DTYPES = ("float32", "float64")
-
-
-def check_sizes(sizes: object) -> tuple[int, ...]:
-    """The layer sizes as ints: at least two, each at least 1, no product and no total above 2**31."""
-    if isinstance(sizes, (str, bytes, Mapping)) or not hasattr(sizes, "__iter__"):
-        raise TypeError(f"sizes: expected a sequence of integers, got {sizes!r}")
-    checked = tuple(arguments.integer(f"sizes[{i}]", size, least=1, most=MOST - 1) for i, size in enumerate(sizes))
-    if len(checked) < 2:
-        raise ValueError(f"sizes: expected at least 2 sizes, inputs and outputs, got {list(checked)}")
-    counts = [n_inputs * n_outputs for n_inputs, n_outputs in itertools.pairwise(checked)]
-    if max(*counts, sum(counts) + sum(checked[1:])) > MOST:
-        raise ValueError(f"sizes: expected at most 2**31 weights in a layer and in all, got {list(checked)}")
-    return checked
-
-
-def check_dtype(dtype: object) -> np.dtype[Any]:
-    """float32 or float64, given as a name or as anything that NumPy takes for it."""
-    if isinstance(dtype, str):
-        return np.dtype(arguments.name("dtype", dtype, DTYPES))
-    try:
-        found = np.dtype(dtype)  # type: ignore[call-overload]
-    except TypeError:
-        raise TypeError(f"dtype: expected one of {', '.join(map(repr, DTYPES))}, got {dtype!r}") from None
-    return np.dtype(arguments.name("dtype", found.name, DTYPES))
-
-
-def check_engine(engine: object) -> str:
-    """The engine to use; a forced one never falls back."""
-    if arguments.name("engine", engine, ENGINES) == "native":
-        raise ValueError("engine: expected 'auto' or 'blas', got 'native', which is not built yet")
-    return "blas"
 
 
 class Network(_core.Core):
@@ -118,20 +83,19 @@ class Network(_core.Core):
         _isa: str | None = None,
         _random_state: int | None = None,
     ) -> None:
-        self._sizes = check_sizes(sizes)
-        self._activation = self._hidden_activations(activation)
+        self._sizes = construction.check_sizes(sizes)
+        self._activation = construction.check_activations(activation, len(self._sizes) - 2)
         self._loss = losses.resolve("loss", loss)
         output = None
         if output_activation is not None:
             output = activations.resolve("output_activation", output_activation, output=True)
         self._output_activation = losses.match(self._loss, output)
-        double = check_dtype(dtype) == np.float64
+        double = construction.check_dtype(dtype) == np.float64
         self._init = arguments.name("init", init, INITIALIZERS)
         self._seed = None if seed is None else arguments.integer("seed", seed, least=0, most=2**64 - 1)
         self._n_threads = "auto" if n_threads == "auto" else arguments.integer("n_threads", n_threads, least=1)
-        check_engine(engine)
+        construction.check_engine(engine)
         self._wanted_engine = engine
-        self._optimizer: Optimizer | None = None
         layers = [*self._activation, self._output_activation]
         self._build(self._sizes, [(f.name, f.hyper_parameters) for f in layers], self._loss.name, double, _isa)
         if _random_state is None:
@@ -140,18 +104,6 @@ class Network(_core.Core):
             self._draw([rule(*shape) for shape in zip(self._sizes[:-1], self._sizes[1:], layers, strict=True)], start)
         else:
             self._draw([("uniform", 0.0, False)] * len(layers), _random_state)
-
-    def _hidden_activations(self, activation: object) -> tuple[Activation, ...]:
-        n_hidden = len(self._sizes) - 2
-        if isinstance(activation, (str, Activation)):
-            return (activations.resolve("activation", activation, output=False),) * n_hidden
-        if not isinstance(activation, Sequence):
-            raise TypeError(f"activation: expected a name, an activation or a list of them, got {activation!r}")
-        if len(activation) != n_hidden:
-            raise ValueError(
-                f"activation: expected a list of {n_hidden}, one for each hidden layer, got {len(activation)}"
-            )
-        return tuple(activations.resolve(f"activation[{i}]", f, output=False) for i, f in enumerate(activation))
 
     # -- what it is ----------------------------------------------------------------------------------------------
 
@@ -208,6 +160,15 @@ class Network(_core.Core):
         str
             Layer, shape of its weights, activation and number of parameters; loss; engine and why; what is
             promised about bits.
+
+        Examples
+        --------
+        >>> print(fastmlp.Network([784, 30, 10]).summary())  # doctest: +ELLIPSIS
+        layer  weights    activation  parameters
+        0      (30, 784)  ReLU()      23,550
+        1      (10, 30)   Identity()  310
+        23,860 parameters, float32, loss mse
+        engine ...
         """
         rows = [("layer", "weights", "activation", "parameters")]
         shapes = zip(self._sizes[:-1], self._sizes[1:], [*self._activation, self._output_activation], strict=True)
@@ -265,6 +226,13 @@ class Network(_core.Core):
             If there is no such layer.
         ValueError
             If a shape does not fit or a number is not finite.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([2, 1])
+        >>> net.set_layer(0, [[1.0, 2.0]], [0.5])
+        >>> net.predict([10.0, 100.0])
+        array([210.5], dtype=float32)
         """
         n_layers = len(self._sizes) - 1
         layer = arguments.integer("l", l)
@@ -287,6 +255,15 @@ class Network(_core.Core):
         Network
             With the same outputs up to rounding: w = w2 w1 and b = w2 b1 + b2 (the paper's proof that a
             composition of affine layers is affine), computed in float64.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([3, 5, 2], activation="identity", dtype="float64", seed=0)
+        >>> folded = net.fold_linear()
+        >>> folded.sizes
+        (3, 2)
+        >>> np.allclose(folded.predict([1.0, 2.0, 3.0]), net.predict([1.0, 2.0, 3.0]))
+        True
         """
         sizes, hidden = [self._sizes[0]], []
         layers: list[tuple[NDArray[Any], NDArray[Any]]] = []
@@ -338,14 +315,11 @@ class Network(_core.Core):
             if not f.trainable:
                 raise ValueError(f"{what}: expected activations with a derivative, got {f.name!r} in layer {layer}")
 
-    def _continue_optimizer(self, optimizer: object) -> None:
-        """Continues the network's optimiser if it is equal or None is given, else starts the given one anew."""
-        wanted = None if optimizer is None else optimizers.resolve("optimizer", optimizer)
-        if wanted is None:
-            wanted = self._optimizer or Adam()
-        if not self._has_optimizer or wanted != self._optimizer:
-            self._use_optimizer(wanted.name, wanted.hyper_parameters)
-            self._optimizer = wanted
+    def _resolve_optimizer(self, optimizer: object) -> Optimizer | None:
+        """The optimiser to go on with; None: the one that the network has."""
+        if optimizer is not None:
+            return optimizers.resolve("optimizer", optimizer)
+        return None if self._optimizer is not None else Adam()
 
     def fit(
         self,
@@ -432,12 +406,20 @@ class Network(_core.Core):
             If an argument does not fit, or a number in X or y is not finite; the network is as before.
         FloatingPointError
             If the loss is not finite; no step is made.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([1, 1])
+        >>> net.set_layer(0, [[1.0]], [0.0])
+        >>> net.train_on_batch([[2.0]], [3.0], fastmlp.SGD(0.25))  # (2 - 3)^2; the gradient is (-4, -2)
+        1.0
+        >>> net.parameters
+        array([2. , 0.5], dtype=float32)
         """
         self._refuse_while_fitting("train_on_batch")
         self._refuse_untrainable("train_on_batch")
-        rows = self._rows(X, y)
-        self._continue_optimizer(optimizer)
-        return self._step(rows)
+        wanted = self._resolve_optimizer(optimizer)
+        return self._step(self._rows(X, y), wanted)
 
     def evaluate(self, X: ArrayLike, y: ArrayLike) -> dict[str, float]:
         """The mean loss over rows X with targets y, and for the cross entropies the accuracy.
@@ -447,6 +429,14 @@ class Network(_core.Core):
         dict
             ``loss``; ``accuracy``, the share of rows whose class (see `classify`) is the label, or the class of
             the target row, for the cross entropies.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([1, 1], loss="binary_cross_entropy", dtype="float64")
+        >>> net.set_layer(0, [[1.0]], [0.0])
+        >>> figures = net.evaluate([[-2.0], [1.0], [3.0]], [0, 0, 1])
+        >>> {name: round(value, 4) for name, value in figures.items()}
+        {'loss': 0.4963, 'accuracy': 0.6667}
         """
         loss, accuracy = self._evaluate(self._rows(X, y))
         return {"loss": loss, "accuracy": accuracy} if self._loss.classifies else {"loss": loss}
@@ -457,12 +447,27 @@ class Network(_core.Core):
         References
         ----------
         The paper's section 5, averaged over the rows.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([2, 1], loss="half_squared_error")
+        >>> net.set_layer(0, [[1.0, 1.0]], [0.0])
+        >>> net.loss_and_grad([2.0, 3.0], 4.0)  # y - t is 1, so the gradient is (x, 1)
+        (0.5, array([2., 3., 1.], dtype=float32))
         """
         self._refuse_untrainable("loss_and_grad")
         return self._gradient(self._rows(X, y), False)
 
     def input_gradient(self, X: ArrayLike, y: ArrayLike) -> NDArray[Any]:
-        """The gradient of the mean loss with respect to X; an array of X's shape."""
+        """The gradient of the mean loss with respect to X; an array of X's shape.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([2, 1], loss="half_squared_error")
+        >>> net.set_layer(0, [[10.0, 20.0]], [0.0])
+        >>> net.input_gradient([1.0, 1.0], 29.0)  # y - t is 1, so the gradient is w
+        array([10., 20.], dtype=float32)
+        """
         self._refuse_untrainable("input_gradient")
         gradient: NDArray[Any] = self._gradient(self._rows(X, y), True)[1]
         return gradient.reshape(np.shape(X))
@@ -512,11 +517,28 @@ class Network(_core.Core):
         ----------
         path : path-like
             Usually ``*.safetensors``; an existing file is replaced.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([3, 2], seed=0)
+        >>> net.save("model.safetensors")
+        >>> again = fastmlp.load("model.safetensors")
+        >>> np.array_equal(again.parameters, net.parameters)
+        True
         """
         persistence.save(path, self)
 
     def copy(self) -> Network:
-        """A network of its own with the same parameters and random stream; its optimiser starts anew."""
+        """A network of its own with the same parameters and random stream; its optimiser starts anew.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([1, 1], seed=0)
+        >>> other = net.copy()
+        >>> other.set_layer(0, [[7.0]], [0.0])
+        >>> np.array_equal(net.parameters, other.parameters)
+        False
+        """
         return _from_bytes(persistence.to_bytes(self), self._wanted_engine, self._n_threads, self._isa)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -549,6 +571,13 @@ def load(path: str | os.PathLike[str], *, engine: str = "auto", n_threads: Suppo
         If the file is truncated, altered, or not a model; no code from it is run.
     OSError
         If it cannot be read.
+
+    Examples
+    --------
+    >>> fastmlp.Network([3, 2], loss="cross_entropy", seed=0).save("model.safetensors")
+    >>> net = fastmlp.load("model.safetensors")
+    >>> net.sizes, net.loss
+    ((3, 2), CrossEntropy())
     """
     threads = n_threads if isinstance(n_threads, str) else operator.index(n_threads)
     return Network._from_model(persistence.read(path), engine=engine, n_threads=threads)

@@ -3,7 +3,7 @@
 The update of the whole parameter vector P by the gradient g of the batch's mean loss is one compiled
 pass (`csrc/optimizers.inc`); its state (velocity, moments, number of steps) belongs to the network.
 The order of an object's fields is the order of the kernel's parameters. To add one: a class and its line
-in `OPTIMIZERS` here, a kernel and its row there, a branch-free update in `reference.py`.
+in `OPTIMIZERS` here, a kernel and its row there, a branch-free update in `reference/functions.py`.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def call_hooks(callbacks: Sequence[Any], hook: str, *args: Any) -> bool:
         function: Callable[..., Any] | None = getattr(callback, hook, None)
         if function is None and hook == "on_epoch_end" and not any(hasattr(callback, name) for name in HOOKS):
             function = callback
-        if function is not None and function(*args) is True:
+        if function is not None and isinstance(answer := function(*args), (bool, np.bool_)) and answer:
             stop = True
     return stop
 
@@ -91,7 +91,7 @@ def fit(network: Network, X: object, y: object, optimizer: object, validation_da
         if rows.x.ndim != 2:
             raise ValueError(f"X: expected shape (B, {network.sizes[0]}), got shape {rows.x.shape}")
         validation = check_validation(network, validation_data)
-        network._continue_optimizer(optimizer)
+        network._use_optimizer(network._resolve_optimizer(optimizer))
         order = np.empty(rows.n_rows, dtype=np.uint32) if plan.shuffle else None
         history = History()
         call_hooks(plan.callbacks, "on_train_begin", {})

@@ -1,0 +1,62 @@
+"""The arguments that only `Network.__init__` takes: sizes, activations, dtype, engine.
+
+Each function returns its argument in the one form that the rest of the package works with, or raises the typed
+error that names it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import activations, arguments
+from .activations import Activation
+
+MOST = 2**31  # of the weights of a layer, and of all parameters
+ENGINES = ("auto", "blas", "native")
+DTYPES = ("float32", "float64")
+
+
+def check_sizes(sizes: object) -> tuple[int, ...]:
+    """The layer sizes as ints: at least two, each at least 1, no product and no total above 2**31."""
+    if isinstance(sizes, (str, bytes, Mapping)) or not hasattr(sizes, "__iter__"):
+        raise TypeError(f"sizes: expected a sequence of integers, got {sizes!r}")
+    checked = tuple(arguments.integer(f"sizes[{i}]", size, least=1, most=MOST - 1) for i, size in enumerate(sizes))
+    if len(checked) < 2:
+        raise ValueError(f"sizes: expected at least 2 sizes, inputs and outputs, got {list(checked)}")
+    counts = [n_inputs * n_outputs for n_inputs, n_outputs in itertools.pairwise(checked)]
+    if max(*counts, sum(counts) + sum(checked[1:])) > MOST:
+        raise ValueError(f"sizes: expected at most 2**31 weights in a layer and in all, got {list(checked)}")
+    return checked
+
+
+def check_dtype(dtype: object) -> np.dtype[Any]:
+    """float32 or float64, given as a name or as anything that NumPy takes for it."""
+    if isinstance(dtype, str):
+        return np.dtype(arguments.name("dtype", dtype, DTYPES))
+    try:
+        found = np.dtype(dtype)  # type: ignore[call-overload]
+    except TypeError:
+        raise TypeError(f"dtype: expected one of {', '.join(map(repr, DTYPES))}, got {dtype!r}") from None
+    return np.dtype(arguments.name("dtype", found.name, DTYPES))
+
+
+def check_engine(engine: object) -> str:
+    """The engine to use; a forced one never falls back."""
+    if arguments.name("engine", engine, ENGINES) == "native":
+        raise ValueError("engine: expected 'auto' or 'blas', got 'native', which is not built yet")
+    return "blas"
+
+
+def check_activations(activation: object, n_hidden: int) -> tuple[Activation, ...]:
+    """The activation of each hidden layer, from one for all or a list with one for each."""
+    if isinstance(activation, (str, Activation)):
+        return (activations.resolve("activation", activation, output=False),) * n_hidden
+    if not isinstance(activation, Sequence):
+        raise TypeError(f"activation: expected a name, an activation or a list of them, got {activation!r}")
+    if len(activation) != n_hidden:
+        raise ValueError(f"activation: expected a list of {n_hidden}, one for each hidden layer, got {len(activation)}")
+    return tuple(activations.resolve(f"activation[{i}]", f, output=False) for i, f in enumerate(activation))

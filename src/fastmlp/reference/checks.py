@@ -1,0 +1,216 @@
+"""From what users write to what the network reads: the value in one type, or an error.
+
+The errors are TypeError and ValueError and say "<argument>: expected ..., got ...", with the row and column of a
+number that does not fit. What comes back is new: nested lists of floats, ints, a `Choice` from a table. Arrays and
+NumPy scalars are known by their attributes, so NumPy is not needed. Nothing here changes an argument.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+
+from .functions import ACTIVATIONS, ALIASES, LOSSES, Entry, Matrix, Vector
+
+HOOKS = ("on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end")
+BOUNDS: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "beta": ("not 0", lambda v: v != 0),
+    "sigma": ("above 0", lambda v: v > 0),
+    "learning_rate": ("above 0 (the step is P - learning_rate * gradient)", lambda v: v > 0),
+    "momentum": ("in [0, 1)", lambda v: 0 <= v < 1),
+    "beta_1": ("in [0, 1)", lambda v: 0 <= v < 1),
+    "beta_2": ("in [0, 1)", lambda v: 0 <= v < 1),
+    "epsilon": ("above 0", lambda v: v > 0),
+}
+
+
+class Choice(SimpleNamespace):
+    """A name from a table with its hyper-parameters as attributes: `Choice(name="sgd", learning_rate=3.0)`."""
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{field}={value!r}" for field, value in vars(self).items() if field != "name")
+        return f"{self.name}({fields})"
+
+
+def known_name(argument: str, value: Any, names: Iterable[str]) -> str:
+    """The value, one of the names; an error suggests the nearest."""
+    known = list(names)
+    if not isinstance(value, str):
+        raise TypeError(f"{argument}: expected one of {', '.join(map(repr, known))}, got {value!r}")
+    if value not in known:
+        near = difflib.get_close_matches(value.lower(), known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{argument}: expected one of {', '.join(map(repr, known))}, got {value!r}{hint}")
+    return value
+
+
+def integer(argument: str, value: Any, least: int | None = None, most: int | None = None) -> int:
+    """An integer from least to most; True and 1.0 are none."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{argument}: expected an integer, got {value!r}")
+    number = operator.index(value)
+    if (least is not None and number < least) or (most is not None and number > most):
+        bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{argument}: expected an integer {bounds}, got {number}")
+    return number
+
+
+def flag(argument: str, value: Any) -> bool:
+    """True or False, also NumPy's."""
+    if type(value).__name__ not in ("bool", "bool_"):
+        raise TypeError(f"{argument}: expected True or False, got {value!r}")
+    return bool(value)
+
+
+def choose(argument: str, value: Any, table: Mapping[str, Entry]) -> Choice:
+    """The name and hyper-parameters that a name, or an object with a name and attributes, stands for."""
+    known = [*table, *(alias for alias, name in ALIASES.items() if name in table)]
+    name = known_name(argument, getattr(value, "name", value), known)
+    choice = Choice(name=ALIASES.get(name, name))
+    for field, default in table[choice.name].fields.items():
+        given = default if isinstance(value, str) else getattr(value, field, default)
+        if isinstance(default, bool):
+            setattr(choice, field, flag(field, given))
+            continue
+        if isinstance(given, bool) or not isinstance(given, numbers.Real):
+            raise TypeError(f"{field}: expected a real number, got {given!r}")
+        expected, inside = BOUNDS.get(field, ("", math.isfinite))
+        if not (math.isfinite(given) and inside(float(given))):
+            raise ValueError(f"{field}: expected a finite number {expected}, got {given!r}")
+        setattr(choice, field, float(given))
+    if choice.name == "piecewise_linear" and not 0.0 < choice.x_max - choice.x_min < math.inf:
+        raise ValueError(f"x_min: expected a number below x_max = {choice.x_max!r}, got {choice.x_min!r}")
+    if choice.name == "sgd" and choice.nesterov and not choice.momentum:
+        raise ValueError("nesterov: expected a momentum above 0 to go with it, got momentum=0.0")
+    return choice
+
+
+def layer_sizes(sizes: Any) -> tuple[int, ...]:
+    """At least two integers of at least 1, of no more than 2^31 parameters."""
+    sizes = plain(sizes)
+    if not isinstance(sizes, (list, tuple)):
+        raise TypeError(f"sizes: expected a sequence of integers, got {sizes!r}")
+    if len(sizes) < 2:
+        raise ValueError(f"sizes: expected at least 2 layer sizes, inputs and outputs, got {sizes!r}")
+    checked = tuple(integer(f"sizes[{i}]", size, 1) for i, size in enumerate(sizes))
+    if sum((n_inputs + 1) * n_outputs for n_inputs, n_outputs in pairwise(checked)) > 2**31:
+        raise ValueError(f"sizes: expected at most 2**31 parameters, got {list(checked)}")
+    return checked
+
+
+def hidden_activations(activation: Any, n_hidden: int) -> tuple[Choice, ...]:
+    """One for each hidden layer: from a list of as many, or from one for all, which is checked even for no layer."""
+    if not isinstance(activation, (list, tuple)):
+        return tuple(hidden_activation("activation", activation) for _ in range(max(n_hidden, 1)))[:n_hidden]
+    if len(activation) != n_hidden:
+        raise ValueError(f"activation: expected a list of {n_hidden}, one for each hidden layer, got {len(activation)}")
+    return tuple(hidden_activation(f"activation[{i}]", value) for i, value in enumerate(activation))
+
+
+def hidden_activation(argument: str, activation: Any) -> Choice:
+    """An activation that works element by element."""
+    choice = choose(argument, activation, ACTIVATIONS)
+    if choice.name == "softmax":
+        raise ValueError(f"{argument}: expected an elementwise activation, got 'softmax' (output_activation only)")
+    return choice
+
+
+def output_activation(loss: Choice, activation: Any) -> Choice:
+    """The output activation, by default the loss's partner; a loss that has a partner takes no other."""
+    partner = LOSSES[loss.name].partner
+    choice = choose("output_activation", (partner or "identity") if activation is None else activation, ACTIVATIONS)
+    if partner and choice.name != partner:
+        raise ValueError(
+            f"output_activation: expected {partner!r}, the partner of loss {loss.name!r}, got {choice.name!r}"
+        )
+    if choice.name == "softmax" and partner != "softmax":
+        raise ValueError(f"output_activation: 'softmax' expects its partner, loss 'cross_entropy', got {loss.name!r}")
+    return choice
+
+
+def plain(value: Any) -> Any:
+    """Lists in place of an array, or of the arrays in a list."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, (list, tuple)) and value and not isinstance(value[0], (float, int)):
+        return [plain(v) for v in value]
+    return value
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The lengths of nested lists, each level by its first element."""
+    shape: list[int] = []
+    while isinstance(value, (list, tuple)):
+        shape.append(len(value))
+        value = value[0] if value else None
+    return tuple(shape)
+
+
+def vector(argument: str, row: Any, n: int) -> Vector:
+    """n real numbers as floats."""
+    row = plain(row)
+    if not isinstance(row, (list, tuple)) or len(row) != n:
+        raise ValueError(f"{argument}: expected shape ({n},), got {shape_of(row)}")
+    if not set(map(type, row)) <= {float, int}:
+        for value in row:
+            if isinstance(value, (list, tuple)):
+                raise ValueError(f"{argument}: expected shape ({n},), got {shape_of(row)}")
+            if not isinstance(value, numbers.Real):
+                raise TypeError(f"{argument}: expected real numbers, got {value!r}")
+    return list(map(float, row))
+
+
+def matrix(argument: str, X: Any, n: int) -> tuple[Matrix, bool]:
+    """Rows of n floats, and whether a single row came."""
+    X = plain(X)
+    shape = shape_of(X)
+    if not shape and not isinstance(X, numbers.Real):
+        raise TypeError(f"{argument}: expected nested lists of numbers, got {X!r}")
+    if shape == (n,):
+        return [vector(argument, X, n)], True
+    if len(shape) != 2 or shape[1] != n:
+        raise ValueError(f"{argument}: expected shape (B, {n}) with B at least 1, or ({n},), got {shape}")
+    return [vector(f"{argument}[{i}]", row, n) for i, row in enumerate(X)], False
+
+
+def require_finite(argument: str, row: Vector, place: str) -> None:
+    """Names the first number of the row that is NaN or infinite."""
+    if not all(map(math.isfinite, row)):
+        i, value = next((i, value) for i, value in enumerate(row) if not math.isfinite(value))
+        raise ValueError(f"{argument}: expected finite numbers, got {value!r} in {place}, column {i}")
+
+
+def targets(argument: str, y: Any, n_rows: int, n_outputs: int) -> Matrix:
+    """Target rows (B, O) from rows, from numbers (B,) where O is 1, or from class labels (B,)."""
+    shape = shape_of(y)
+    if not shape and not isinstance(y, numbers.Real):
+        raise TypeError(f"{argument}: expected nested lists of numbers, got {y!r}")
+    if shape == (n_rows, n_outputs):
+        return [vector(f"{argument}[{i}]", row, n_outputs) for i, row in enumerate(y)]
+    if shape != (n_rows,):
+        flat = f"({n_rows},)" if n_outputs == 1 else f"labels ({n_rows},)"
+        raise ValueError(f"{argument}: expected shape ({n_rows}, {n_outputs}) or {flat} for X's rows, got {shape}")
+    values = vector(argument, y, n_rows)
+    if n_outputs == 1:
+        return [[value] for value in values]
+    for i, value in enumerate(values):
+        if not (value.is_integer() and 0 <= value < n_outputs):
+            raise ValueError(f"{argument}: expected class labels from 0 to {n_outputs - 1}, got {y[i]!r} in row {i}")
+    return [[float(o == label) for o in range(n_outputs)] for label in map(int, values)]
+
+
+def callback_list(callbacks: Any) -> list[Any]:
+    """The callbacks, each a function or an object with at least one of the hooks."""
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(f"callbacks: expected a sequence, got {callbacks!r}")
+    each = list(callbacks)
+    for i, callback in enumerate(each):
+        if not (callable(callback) or any(hasattr(callback, hook) for hook in HOOKS)):
+            raise TypeError(f"callbacks[{i}]: expected a callable or an object with hooks, got {callback!r}")
+    return each

@@ -1,0 +1,283 @@
+"""The mathematics: activations, losses, optimiser steps, the random stream, and the tables that name them.
+
+Every function is a formula of its docstring in plain numbers, scalars or one row at a time, and the place to look up
+what the compiled kernels must give. Nothing here knows of networks or checks arguments; NaN passes through. Only the
+optimisers write, into the row that they are given and its state. A new function needs its row in the tables below.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+Vector = list[float]
+Matrix = list[list[float]]
+
+if sys.version_info >= (3, 12):
+    dot = math.sumprod
+else:
+
+    def dot(a: Sequence[float], b: Sequence[float]) -> float:
+        """sum_i a_i b_i."""
+        total: float = sum(map(operator.mul, a, b))
+        return total
+
+
+# --- activations: f(z) and f'(z) of one number; the derivative at a corner is 0 ---------------------------------
+
+
+def identity(z: float) -> float:
+    """f(z) = z."""
+    return z
+
+
+def identity_derivative(z: float) -> float:
+    """f'(z) = 1."""
+    return 1.0
+
+
+def sigmoid(z: float, beta: float = 1.0) -> float:
+    """f(z) = 1 / (1 + exp(-beta z)): of the essay's two forms the one that does not overflow."""
+    z *= beta
+    if z >= 0.0:
+        return 1.0 / (1.0 + math.exp(-z))
+    e = math.exp(z)
+    return e / (e + 1.0)
+
+
+def sigmoid_derivative(z: float, beta: float = 1.0) -> float:
+    """f'(z) = beta f (1 - f) = beta e / (1 + e)^2 with e = exp(-|beta z|)."""
+    e = math.exp(-abs(beta * z))
+    return beta * e / ((1.0 + e) * (1.0 + e))
+
+
+def tanh(z: float) -> float:
+    """f(z) = tanh z = 2 sigmoid(2 z) - 1."""
+    return math.tanh(z)
+
+
+def tanh_derivative(z: float) -> float:
+    """f'(z) = 1 - f^2 = 4 e / (1 + e)^2 with e = exp(-2 |z|), which keeps its digits where f is nearly 1."""
+    e = math.exp(-2.0 * abs(z))
+    return 4.0 * e / ((1.0 + e) * (1.0 + e))
+
+
+def relu(z: float) -> float:
+    """f(z) = max(0, z), and NaN for NaN."""
+    return 0.0 if z <= 0.0 else z
+
+
+def relu_derivative(z: float) -> float:
+    """f'(z) = 1 above 0, else 0."""
+    return 0.0 if z <= 0.0 else 1.0
+
+
+def piecewise_linear(z: float, x_min: float = -1.0, x_max: float = 1.0) -> float:
+    """The paper's m z + b with m = 1 / (x_max - x_min) and b = -m x_min, cut to [0, 1]."""
+    return 0.0 if z <= x_min else 1.0 if z >= x_max else (z - x_min) / (x_max - x_min)
+
+
+def piecewise_linear_derivative(z: float, x_min: float = -1.0, x_max: float = 1.0) -> float:
+    """f'(z) = m strictly between x_min and x_max, else 0."""
+    return 1.0 / (x_max - x_min) if x_min < z < x_max else 0.0
+
+
+def gaussian(z: float, mu: float = 0.0, sigma: float = 1.0) -> float:
+    """f(z) = exp(-u^2 / 2) / (sqrt(2 pi) sigma) with u = (z - mu) / sigma, the normal density."""
+    u = (z - mu) / sigma
+    return math.exp(-0.5 * u * u) / (math.sqrt(2.0 * math.pi) * sigma)
+
+
+def gaussian_derivative(z: float, mu: float = 0.0, sigma: float = 1.0) -> float:
+    """f'(z) = -(z - mu) / sigma^2 f(z)."""
+    f = gaussian(z, mu, sigma)
+    return -((z - mu) / sigma) / sigma * f if f else 0.0
+
+
+def threshold(z: float) -> float:
+    """f(z) = 1 where z >= 0, else 0, and NaN for NaN."""
+    return 1.0 if z >= 0.0 else 0.0 if z < 0.0 else z
+
+
+def threshold_derivative(z: float) -> float:
+    """f'(z) = 0, which is why a threshold cannot be trained."""
+    return 0.0
+
+
+def softmax(z: Sequence[float]) -> Vector:
+    """f(z)_o = exp(z_o) / sum_p exp(z_p), over a row."""
+    largest = max(z)
+    e = [math.exp(v - largest) for v in z]
+    total = sum(e)
+    return [v / total for v in e]
+
+
+# --- losses: the value of one row and its derivative, dC/dy of the squared errors, dC/dz of the cross entropies ---
+
+
+def squared_error(y: Sequence[float], t: Sequence[float]) -> float:
+    """C = sum_o (y - t)^2, the essay's cost."""
+    return sum([(a - b) * (a - b) for a, b in zip(y, t)])
+
+
+def squared_error_derivative(y: Sequence[float], t: Sequence[float]) -> Vector:
+    """dC/dy = 2 (y - t)."""
+    return [2.0 * (a - b) for a, b in zip(y, t)]
+
+
+def half_squared_error(y: Sequence[float], t: Sequence[float]) -> float:
+    """C = 1/2 sum_o (y - t)^2, the paper's cost."""
+    return 0.5 * squared_error(y, t)
+
+
+def half_squared_error_derivative(y: Sequence[float], t: Sequence[float]) -> Vector:
+    """dC/dy = y - t."""
+    return [a - b for a, b in zip(y, t)]
+
+
+def mse(y: Sequence[float], t: Sequence[float]) -> float:
+    """C = 1/O sum_o (y - t)^2."""
+    return squared_error(y, t) / len(y)
+
+
+def mse_derivative(y: Sequence[float], t: Sequence[float]) -> Vector:
+    """dC/dy = 2/O (y - t)."""
+    factor = 2.0 / len(y)
+    return [factor * (a - b) for a, b in zip(y, t)]
+
+
+def binary_cross_entropy(z: Sequence[float], t: Sequence[float], beta: float = 1.0) -> float:
+    """C = -sum_o [t ln y + (1 - t) ln(1 - y)] with y = sigmoid(z, beta), from -ln y = softplus(-beta z)."""
+    total = 0.0
+    for u, b in zip(z, t):
+        u *= beta
+        wrong = (1.0 - b) * u if u >= 0.0 else -b * u
+        total += wrong + math.log1p(math.exp(-abs(u)))
+    return total
+
+
+def binary_cross_entropy_derivative(z: Sequence[float], t: Sequence[float], beta: float = 1.0) -> Vector:
+    """dC/dz = beta (y - t)."""
+    return [beta * (sigmoid(a, beta) - b) for a, b in zip(z, t)]
+
+
+def cross_entropy(z: Sequence[float], t: Sequence[float]) -> float:
+    """C = -sum_o t ln y with y = softmax(z), from -ln y_o = ln(sum_p exp(z_p)) - z_o."""
+    peak = max(range(len(z)), key=z.__getitem__)
+    largest = z[peak]
+    log_total = math.log1p(sum([math.exp(v - largest) for o, v in enumerate(z) if o != peak]))
+    return sum([b * ((largest - a) + log_total) for a, b in zip(z, t)])
+
+
+def cross_entropy_derivative(z: Sequence[float], t: Sequence[float]) -> Vector:
+    """dC/dz = (sum_p t_p) y - t."""
+    weight = sum(t)
+    return [weight * a - b for a, b in zip(softmax(z), t)]
+
+
+# --- optimisers: one step t = 1, 2, ... of one row p of P with its gradient g, in place --------------------------
+
+
+def sgd(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
+    """The essay's P - r dC/dP; with momentum v <- mu v + g and P <- P - r v (Nesterov: g + mu v in place of v)."""
+    r, mu = o.learning_rate, o.momentum
+    if mu:
+        v = state[0]
+        v[:] = [mu * a + d for a, d in zip(v, g)]
+        g = [d + mu * a for a, d in zip(v, g)] if o.nesterov else v
+    p[:] = [a - r * d for a, d in zip(p, g)]
+
+
+def adam(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
+    """P <- P - r m' / (sqrt(v') + epsilon) with m' = m / (1 - beta_1^t) and v' = v / (1 - beta_2^t)."""
+    r, b1, b2, epsilon, sqrt = o.learning_rate, o.beta_1, o.beta_2, o.epsilon, math.sqrt
+    c1, c2 = 1.0 - b1**t, 1.0 - b2**t
+    m, v = state
+    m[:] = [b1 * a + (1.0 - b1) * d for a, d in zip(m, g)]
+    v[:] = [b2 * a + (1.0 - b2) * d * d for a, d in zip(v, g)]
+    p[:] = [a - r * (b / c1) / (sqrt(c / c2) + epsilon) for a, b, c in zip(p, m, v)]
+
+
+# --- the random stream -------------------------------------------------------------------------------------------
+
+
+class SplitMix64:
+    """The random stream of Steele, Lea and Flood (2014); the same, draw for draw, as the compiled one.
+
+    Examples
+    --------
+    >>> SplitMix64(1234567).next()
+    6457827717110365317
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.state = seed
+
+    def next(self) -> int:
+        """64 random bits."""
+        mask = 0xFFFFFFFFFFFFFFFF
+        self.state = z = (self.state + 0x9E3779B97F4A7C15) & mask
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+        return z ^ (z >> 31)
+
+    def uniform(self) -> float:
+        """A number in [0, 1), 53 bits."""
+        return (self.next() >> 11) * 2.0**-53
+
+    def below(self, n: int) -> int:
+        """An integer in [0, n)."""
+        return (self.next() * n) >> 64
+
+    def normal(self) -> float:
+        """A number from N(0, 1), the cosine half of Box and Muller's pair."""
+        radius = math.sqrt(-2.0 * math.log(1.0 - self.uniform()))
+        return radius * math.cos(2.0 * math.pi * self.uniform())
+
+    def permutation(self, n: int) -> list[int]:
+        """0..n-1 in random order, by Fisher and Yates from the last place down."""
+        p = list(range(n))
+        for i in range(n - 1, 0, -1):
+            j = self.below(i + 1)
+            p[i], p[j] = p[j], p[i]
+        return p
+
+
+# --- the tables by name -------------------------------------------------------------------------------------------
+
+
+class Entry(NamedTuple):
+    """A row of a table: the function of that name, its derivative and its hyper-parameters with their defaults."""
+
+    value: Callable[..., Any]
+    derivative: Callable[..., Any] | None = None
+    fields: Mapping[str, float | bool] = {}
+    partner: str | None = None  # of a loss that is a function of z: the output activation it belongs to
+    n_states: int = 0  # of an optimiser: vectors that it keeps per row of P
+
+
+ACTIVATIONS = {
+    "identity": Entry(identity, identity_derivative),
+    "sigmoid": Entry(sigmoid, sigmoid_derivative, {"beta": 1.0}),
+    "tanh": Entry(tanh, tanh_derivative),
+    "relu": Entry(relu, relu_derivative),
+    "piecewise_linear": Entry(piecewise_linear, piecewise_linear_derivative, {"x_min": -1.0, "x_max": 1.0}),
+    "gaussian": Entry(gaussian, gaussian_derivative, {"mu": 0.0, "sigma": 1.0}),
+    "threshold": Entry(threshold, threshold_derivative),
+    "softmax": Entry(softmax),
+}
+ALIASES = {"linear": "identity", "logistic": "sigmoid"}
+LOSSES = {
+    "mse": Entry(mse, mse_derivative),
+    "squared_error": Entry(squared_error, squared_error_derivative),
+    "half_squared_error": Entry(half_squared_error, half_squared_error_derivative),
+    "binary_cross_entropy": Entry(binary_cross_entropy, binary_cross_entropy_derivative, partner="sigmoid"),
+    "cross_entropy": Entry(cross_entropy, cross_entropy_derivative, partner="softmax"),
+}
+OPTIMIZERS = {
+    "sgd": Entry(sgd, fields={"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}, n_states=1),
+    "adam": Entry(adam, fields={"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}, n_states=2),
+}

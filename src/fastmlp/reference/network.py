@@ -1,0 +1,540 @@
+"""The network: one sample after another, layer by layer, z = w x + b and y = f(z), and backpropagation the way back.
+
+Legend: B rows of a batch, I inputs and O outputs of a layer, L layers, x (I,), w (O, I), b (O,), z, y (O,), t the
+target; dz is dC/dz. The parameter vector P is w1, b1, w2, b2, ..., each weight row by row.
+Invariants: errors are raised before anything is written, and an epoch that ends in one is taken back whole; `_rows`
+holds the rows of P, the very lists that `_layers` holds, so that both are only ever changed in place.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import operator
+import secrets
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from . import checks
+from .checks import HOOKS, Choice
+from .functions import (
+    ACTIVATIONS,
+    LOSSES,
+    OPTIMIZERS,
+    Matrix,
+    SplitMix64,
+    Vector,
+    binary_cross_entropy,
+    binary_cross_entropy_derivative,
+    cross_entropy,
+    cross_entropy_derivative,
+    dot,
+    softmax,
+)
+
+INITS = ("auto", "glorot_uniform", "he_uniform", "lecun_normal", "normal")
+
+
+class History(dict[str, list[float]]):
+    """What `fit` returns: a list per epoch under "loss", "val_loss", ..., also as attributes."""
+
+    def _append(self, logs: Mapping[str, float]) -> None:
+        for name, value in logs.items():
+            self.setdefault(name, []).append(value)
+
+    def __getattr__(self, name: str) -> list[float]:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class Network:
+    """A multilayer perceptron; `fastmlp.Network` without `save`, `out`, `dtype`, `engine` and `n_threads`.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Number of inputs, of neurons in each hidden layer, of outputs.
+    activation : str, object, or a list of them, one per hidden layer
+    output_activation : str or object, optional
+        By default the loss's partner: identity, sigmoid or softmax.
+    loss : str or object
+    init : {"auto", "glorot_uniform", "he_uniform", "lecun_normal", "normal"}
+    seed : int, optional
+        In [0, 2^64).
+
+    Examples
+    --------
+    >>> net = Network([1, 1], output_activation="sigmoid")
+    >>> net.set_layer(0, [[1.0]], [-5.0])
+    >>> round(net.predict([1.0])[0], 4)  # the essay's S(1 + (-5))
+    0.018
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        activation: Any = "relu",
+        output_activation: Any = None,
+        loss: Any = "mse",
+        init: str = "auto",
+        seed: int | None = None,
+    ) -> None:
+        self.sizes = checks.layer_sizes(sizes)
+        self.activation = checks.hidden_activations(activation, len(self.sizes) - 2)
+        self.loss = checks.choose("loss", loss, LOSSES)
+        self.output_activation = checks.output_activation(self.loss, output_activation)
+        self.init = checks.known_name("init", init, INITS)
+        self.seed = None if seed is None else checks.integer("seed", seed, 0, 2**64 - 1)
+        choices = [*self.activation, self.output_activation]
+        self._f = [_row_function(choice) for choice in choices]
+        self._df = [_bind(ACTIVATIONS[choice.name].derivative, choice) for choice in choices]
+        self._random = SplitMix64(secrets.randbits(64) if self.seed is None else self.seed)
+        self._layers = [
+            self._draw_layer(n_inputs, n_outputs, choice.name)
+            for n_inputs, n_outputs, choice in zip(self.sizes, self.sizes[1:], choices)
+        ]
+        self._rows = [row for w, b in self._layers for row in (*w, b)]
+        self._optimizer: Any
+        self._states: list[Matrix]
+        self._forget_optimizer()
+
+    def _draw_layer(self, n_inputs: int, n_outputs: int, activation: str) -> tuple[Matrix, Vector]:
+        """w (O, I) row by row, then b (O,), from the random stream."""
+        init, random = self.init, self._random
+        if init == "auto":
+            init = "he_uniform" if activation == "relu" else "glorot_uniform"
+        scale = {
+            "glorot_uniform": math.sqrt(6.0 / (n_inputs + n_outputs)),
+            "he_uniform": math.sqrt(6.0 / n_inputs),
+            "lecun_normal": math.sqrt(1.0 / n_inputs),
+            "normal": 1.0,
+        }[init]
+        if init.endswith("uniform"):
+            w = [[(2.0 * random.uniform() - 1.0) * scale for _ in range(n_inputs)] for _ in range(n_outputs)]
+        else:
+            w = [[random.normal() * scale for _ in range(n_inputs)] for _ in range(n_outputs)]
+        return w, [random.normal() if init == "normal" else 0.0 for _ in range(n_outputs)]
+
+    # --- the mathematics, one sample at a time ---
+
+    def _forward(self, x: Vector) -> tuple[Matrix, Matrix]:
+        """z = w x + b (O,) and y = f(z) (O,) of every layer; y of one is x of the next."""
+        zs, ys = [], []
+        for (w, b), f in zip(self._layers, self._f):
+            z = [dot(row, x) + bias for row, bias in zip(w, b)]
+            x = f(z)
+            zs.append(z)
+            ys.append(x)
+        return zs, ys
+
+    def _backward(self, zs: Matrix, ys: Matrix, t: Vector, columns: list[Any]) -> Matrix:
+        """dz (O,) of every layer: at the last f'(z) dC/dy, before it f'(z) dx with the next layer's dx = w^T dz.
+
+        `columns[l]` holds the columns of w of layer l, so dx_i = sum_o w_oi dz_o is a dot product.
+        """
+        dz = self._output_delta(zs[-1], ys[-1], t)
+        dzs = [dz]
+        for layer in range(len(zs) - 2, -1, -1):
+            df = self._df[layer]
+            dx = [dot(column, dz) for column in columns[layer + 1]]
+            dz = [df(z) * d for z, d in zip(zs[layer], dx)]
+            dzs.append(dz)
+        return dzs[::-1]
+
+    def _output_delta(self, z: Vector, y: Vector, t: Vector) -> Vector:
+        """dC/dz (O,) of the last layer for one sample."""
+        derivative: Any = LOSSES[self.loss.name].derivative
+        if self.loss.name == "binary_cross_entropy":
+            return binary_cross_entropy_derivative(z, t, self.output_activation.beta)
+        if self.loss.name == "cross_entropy":
+            return cross_entropy_derivative(z, t)
+        return [self._df[-1](a) * dy for a, dy in zip(z, derivative(y, t))]
+
+    def _cost(self, z: Vector, y: Vector, t: Vector) -> float:
+        """C of one sample."""
+        if self.loss.name == "binary_cross_entropy":
+            return binary_cross_entropy(z, t, self.output_activation.beta)
+        if self.loss.name == "cross_entropy":
+            return cross_entropy(z, t)
+        return float(LOSSES[self.loss.name].value(y, t))
+
+    def _loss_and_gradient(self, X: Matrix, T: Matrix) -> tuple[float, Matrix]:
+        """C = 1/B sum_k C_k and dC/dP, row by row, with dC_k/dw = dz x^T (O, I) and dC_k/db = dz (O,)."""
+        n = len(X)
+        loss = 0.0
+        gradient = [[0.0] * len(row) for row in self._rows]
+        columns = [(), *(list(zip(*w)) for w, _ in self._layers[1:])]
+        for x, t in zip(X, T):
+            zs, ys = self._forward(x)
+            loss += self._cost(zs[-1], ys[-1], t)
+            at = 0
+            for dz, inputs in zip(self._backward(zs, ys, t, columns), [x, *ys]):
+                dz = [d / n for d in dz]
+                for d in dz:
+                    if d:  # a silent ReLU has nothing to add
+                        gradient[at] = [g + d * v for g, v in zip(gradient[at], inputs)]
+                    at += 1
+                gradient[at] = list(map(operator.add, gradient[at], dz))
+                at += 1
+        return loss / n, gradient
+
+    # --- prediction ---
+
+    def predict(self, X: Any) -> Any:
+        """The outputs, (B, O); a row in gives a row out."""
+        return self.activations(X)[-1]
+
+    __call__ = predict
+
+    def classify(self, X: Any) -> Any:
+        """The class of each row: argmax, the lowest index on a tie; y >= 0.5 where O is 1."""
+        X, single = checks.matrix("X", X, self.sizes[0])
+        classes = [_class(self._forward(x)[1][-1]) for x in X]
+        return classes[0] if single else classes
+
+    def activations(self, X: Any) -> list[Any]:
+        """y of every layer, each (B, O)."""
+        return self._trace(X, 1)
+
+    def pre_activations(self, X: Any) -> list[Any]:
+        """z of every layer, each (B, O)."""
+        return self._trace(X, 0)
+
+    def _trace(self, X: Any, which: int) -> list[Any]:
+        X, single = checks.matrix("X", X, self.sizes[0])
+        rows = [self._forward(x)[which] for x in X]
+        return rows[0] if single else [list(layer) for layer in zip(*rows)]
+
+    def evaluate(self, X: Any, y: Any) -> dict[str, float]:
+        """{"loss": ...}, with "accuracy" for the cross entropies; NaN in X gives NaN."""
+        X, T, _ = self._examples(X, y)
+        return self._measure(X, T)
+
+    def _measure(self, X: Matrix, T: Matrix) -> dict[str, float]:
+        loss, n_right = 0.0, 0
+        for x, t in zip(X, T):
+            zs, ys = self._forward(x)
+            loss += self._cost(zs[-1], ys[-1], t)
+            n_right += _class(ys[-1]) == _class(t)
+        accuracy = {"accuracy": n_right / len(X)} if LOSSES[self.loss.name].partner else {}
+        return {"loss": loss / len(X), **accuracy}
+
+    # --- training ---
+
+    def loss_and_grad(self, X: Any, y: Any) -> tuple[float, Vector]:
+        """C, the mean over the batch, and dC/dP as one vector in the order of P."""
+        self._check_trainable()
+        X, T, _ = self._examples(X, y, finite=True)
+        loss, gradient = self._loss_and_gradient(X, T)
+        return loss, list(chain.from_iterable(gradient))
+
+    def input_gradient(self, X: Any, y: Any) -> Any:
+        """dC/dX, (B, I), of C, the mean over the batch; a row in gives a row out."""
+        self._check_trainable()
+        X, T, single = self._examples(X, y, finite=True)
+        columns = [list(zip(*w)) for w, _ in self._layers]
+        dX = []
+        for x, t in zip(X, T):
+            dz = self._backward(*self._forward(x), t, columns)[0]
+            dX.append([dot(column, dz) / len(X) for column in columns[0]])
+        return dX[0] if single else dX
+
+    def train_on_batch(self, X: Any, y: Any, optimizer: Any = None) -> float:
+        """One step of the optimiser (by default the one in use); returns the loss before it."""
+        self._check_trainable()
+        X, T, _ = self._examples(X, y, finite=True)
+        choice = self._next_optimizer(optimizer)
+        loss, gradient = self._loss_and_gradient(X, T)
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"loss: expected a finite number, got {loss!r}; a lower learning rate may help")
+        self._use_optimizer(choice)
+        self._step(gradient)
+        return loss
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        epochs: int = 10,
+        batch_size: int | None = 32,
+        optimizer: Any = "adam",
+        shuffle: bool = True,
+        validation_data: Any = None,
+        callbacks: Sequence[Any] = (),
+        verbose: int = 0,
+    ) -> History:
+        """Pass over the data `epochs` times, a step after each batch; the losses are those before the steps.
+
+        After an error P, the optimiser's state and the random stream are those of the last good epoch.
+        """
+        self._check_trainable()
+        epochs = checks.integer("epochs", epochs, 1)
+        X, T, single = self._examples(X, y, finite=True)
+        if single:
+            raise ValueError(f"X: expected shape (B, {self.sizes[0]}), got ({len(X[0])},)")
+        batch_size = len(X) if batch_size is None else checks.integer("batch_size", batch_size, 1)
+        shuffle = checks.flag("shuffle", shuffle)
+        validation = self._validation(validation_data)
+        callbacks = checks.callback_list(callbacks)
+        verbose = checks.integer("verbose", verbose, 0)
+        self._use_optimizer(self._next_optimizer(optimizer))
+        history, logs = History(), dict[str, float]()
+        _notify(callbacks, "on_train_begin", logs)
+        for epoch in range(epochs):
+            start = time.perf_counter()
+            _notify(callbacks, "on_epoch_begin", epoch, {})
+            logs = {"loss": self._epoch(epoch, X, T, batch_size, shuffle)}
+            if validation is not None:
+                logs.update({f"val_{name}": value for name, value in self._measure(*validation).items()})
+            history._append(logs)
+            if verbose:
+                _report(f"epoch {epoch + 1}/{epochs}", logs, time.perf_counter() - start)
+            if _notify(callbacks, "on_epoch_end", epoch, dict(logs)):
+                break
+        _notify(callbacks, "on_train_end", dict(logs))
+        return history
+
+    def _epoch(self, epoch: int, X: Matrix, T: Matrix, batch_size: int, shuffle: bool) -> float:
+        """One pass, taken back whole by whatever ends it early; `FloatingPointError` where not all is finite."""
+        before = self._state()
+        try:
+            loss = self._pass(X, T, batch_size, shuffle)
+            if not (math.isfinite(loss) and all(map(math.isfinite, chain.from_iterable(self._rows)))):
+                raise FloatingPointError(
+                    f"epoch {epoch + 1}: loss: expected a finite number, got a loss or parameters that are not; those "
+                    "of the last good epoch are kept; a lower learning rate or scaled inputs may help"
+                )
+        except BaseException:
+            self._restore(before)
+            raise
+        return loss
+
+    def _pass(self, X: Matrix, T: Matrix, batch_size: int, shuffle: bool) -> float:
+        """A step after each batch, up to a loss that is not finite; the mean loss."""
+        order = self._random.permutation(len(X)) if shuffle else range(len(X))
+        total = 0.0
+        for start in range(0, len(X), batch_size):
+            batch = order[start : start + batch_size]
+            loss, gradient = self._loss_and_gradient([X[k] for k in batch], [T[k] for k in batch])
+            total += loss * len(batch)
+            if not math.isfinite(total):
+                break
+            self._step(gradient)
+        return total / len(X)
+
+    def _state(self) -> tuple[Matrix, list[Matrix], int, int]:
+        """A copy of all that training changes: P, the optimiser's vectors and step, the random stream."""
+        states = [[vector[:] for vector in state] for state in self._states]
+        return [row[:] for row in self._rows], states, self._n_steps, self._random.state
+
+    def _restore(self, state: tuple[Matrix, list[Matrix], int, int]) -> None:
+        rows, self._states, self._n_steps, self._random.state = state
+        for old, new in zip(self._rows, rows):
+            old[:] = new
+
+    def _step(self, gradient: Matrix) -> None:
+        self._n_steps += 1
+        update = OPTIMIZERS[self._optimizer.name].value
+        for p, g, state in zip(self._rows, gradient, self._states):
+            update(p, g, state, self._n_steps, self._optimizer)
+
+    def _next_optimizer(self, optimizer: Any) -> Choice:
+        if optimizer is None:
+            optimizer = self._optimizer if self._optimizer is not None else "adam"
+        return checks.choose("optimizer", optimizer, OPTIMIZERS)
+
+    def _use_optimizer(self, choice: Choice) -> None:
+        """Continue with an equal optimiser's state, or start anew."""
+        if choice != self._optimizer:
+            self._optimizer = choice
+            self._n_steps = 0
+            n_states = OPTIMIZERS[choice.name].n_states
+            self._states = [[[0.0] * len(row) for _ in range(n_states)] for row in self._rows]
+
+    def _forget_optimizer(self) -> None:
+        self._optimizer, self._n_steps, self._states = None, 0, []
+
+    # --- parameters ---
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and biases, the length of P."""
+        return sum(map(len, self._rows))
+
+    @property
+    def parameters(self) -> Vector:
+        """A copy of P; assigning copies in."""
+        return list(chain.from_iterable(self._rows))
+
+    @parameters.setter
+    def parameters(self, P: Any) -> None:
+        values = checks.vector("parameters", P, self.n_parameters)
+        rows, at = [], 0
+        for row in self._rows:
+            rows.append(values[at : at + len(row)])
+            at += len(row)
+        places = [
+            f"{name}[{layer}]{index}"
+            for layer, (w, b) in enumerate(self._layers)
+            for name, index in (*(("weights", f"[{o}]") for o in range(len(w))), ("biases", ""))
+        ]
+        for place, row in zip(places, rows):
+            checks.require_finite("parameters", row, place)
+        self._write(rows)
+
+    @property
+    def weights(self) -> list[Matrix]:
+        """A copy of w (O, I) of every layer."""
+        return [[row[:] for row in w] for w, _ in self._layers]
+
+    @property
+    def biases(self) -> list[Vector]:
+        """A copy of b (O,) of every layer."""
+        return [b[:] for _, b in self._layers]
+
+    def set_layer(self, l: int, w: Any, b: Any) -> None:
+        """Copy w (O, I) and b (O,) into layer l, counted from 0, from the end where it is negative."""
+        layer = checks.integer("l", l)
+        n_layers = len(self._layers)
+        if not -n_layers <= layer < n_layers:
+            raise IndexError(f"l: expected a layer from {-n_layers} to {n_layers - 1}, got {layer}")
+        layer %= n_layers
+        old_w, old_b = self._layers[layer]
+        shape = (len(old_w), len(old_w[0]))
+        w = checks.plain(w)
+        if checks.shape_of(w) != shape:
+            raise ValueError(f"w: expected shape {shape}, got {checks.shape_of(w)}")
+        rows = [*(checks.vector(f"w[{o}]", row, shape[1]) for o, row in enumerate(w)), checks.vector("b", b, shape[0])]
+        for o, row in enumerate(rows):
+            checks.require_finite(
+                "w" if o < shape[0] else "b", row, f"layer {layer}" + (f", row {o}" if o < shape[0] else "")
+            )
+        for old, new in zip([*old_w, old_b], rows):
+            old[:] = new
+        self._forget_optimizer()
+
+    def _write(self, rows: Matrix) -> None:
+        for old, new in zip(self._rows, rows):
+            old[:] = new
+        self._forget_optimizer()
+
+    # --- the network as a whole ---
+
+    def copy(self) -> Network:
+        """A network of its own with the same parameters and random stream; its optimiser starts anew."""
+        return copy.deepcopy(self)
+
+    __copy__ = copy
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_optimizer": None, "_n_steps": 0, "_states": []}
+
+    def fold_linear(self) -> Network:
+        """A network with each identity hidden layer merged into the next: W = w2 w1, B = w2 b1 + b2 (paper, proof)."""
+        sizes, activations, layers = [self.sizes[0]], [], []
+        w1: Matrix = []
+        b1: Vector = []
+        for layer, (w, b) in enumerate(self._layers):
+            if w1:
+                b = [dot(row, b1) + bias for row, bias in zip(w, b)]
+                w = [[dot(row, column) for column in zip(*w1)] for row in w]
+            hidden = layer < len(self.activation)
+            if hidden and self.activation[layer].name == "identity":
+                w1, b1 = w, b
+                continue
+            w1, b1 = [], []
+            layers.append((w, b))
+            sizes.append(len(b))
+            activations += [self.activation[layer]] if hidden else []
+        words: dict[str, Any] = {"output_activation": self.output_activation, "loss": self.loss, "init": self.init}
+        folded = Network(sizes, activation=activations, seed=self.seed, **words)
+        folded._random.state = self._random.state
+        for layer, (w, b) in enumerate(layers):
+            folded.set_layer(layer, w, b)
+        return folded
+
+    def summary(self) -> str:
+        """The layers with their shapes and numbers of parameters, as text."""
+        lines = [f"{'layer':>5}  {'inputs':>7}  {'outputs':>7}  {'parameters':>10}  activation"]
+        for layer, (w, b) in enumerate(self._layers):
+            n_inputs, n_outputs = len(w[0]), len(b)
+            choice = [*self.activation, self.output_activation][layer]
+            lines.append(f"{layer:>5}  {n_inputs:>7,}  {n_outputs:>7,}  {n_outputs * (n_inputs + 1):>10,}  {choice!r}")
+        return "\n".join([*lines, f"{self.n_parameters:,} parameters, loss {self.loss.name}, pure Python"])
+
+    def __repr__(self) -> str:
+        return (
+            f"Network({list(self.sizes)}, activation={list(self.activation)}, output_activation="
+            f"{self.output_activation}, loss={self.loss.name!r}, init={self.init!r}, seed={self.seed})"
+        )
+
+    # --- checks that need the network ---
+
+    def _check_trainable(self) -> None:
+        if any(choice.name == "threshold" for choice in (*self.activation, self.output_activation)):
+            raise ValueError("activation: expected activations that can be trained, got 'threshold', whose f' is 0")
+
+    def _examples(
+        self, X: Any, y: Any, *, finite: bool = False, names: tuple[str, str] = ("X", "y")
+    ) -> tuple[Matrix, Matrix, bool]:
+        """X as rows (B, I), y as target rows (B, O), and whether X was a single row."""
+        X, single = checks.matrix(names[0], X, self.sizes[0])
+        T = checks.targets(names[1], [checks.plain(y)] if single else checks.plain(y), len(X), self.sizes[-1])
+        for name, rows in zip(names, (X if finite else (), T)):
+            for i, row in enumerate(rows):
+                checks.require_finite(name, row, f"row {i}")
+        for i, t in enumerate(T if LOSSES[self.loss.name].partner else ()):
+            for o, value in enumerate(t):
+                if not 0.0 <= value <= 1.0:
+                    raise ValueError(f"{names[1]}: expected targets in [0, 1], got {value!r} in row {i}, column {o}")
+        return X, T, single
+
+    def _validation(self, data: Any) -> tuple[Matrix, Matrix] | None:
+        if data is None:
+            return None
+        if not isinstance(data, (tuple, list)) or len(data) != 2:
+            raise TypeError(f"validation_data: expected a pair (X, y), got {type(data).__name__}")
+        return self._examples(*data, finite=True, names=("validation_data[0]", "validation_data[1]"))[:2]
+
+
+def _bind(function: Callable[..., Any] | None, choice: Choice) -> Any:
+    """The activation function of z alone."""
+    fields = ACTIVATIONS[choice.name].fields
+    own = {field: getattr(choice, field) for field in fields if getattr(choice, field) != fields[field]}
+    return partial(function, **own) if function and own else function
+
+
+def _elementwise(f: Callable[[float], float], z: Vector) -> Vector:
+    return list(map(f, z))
+
+
+def _row_function(choice: Choice) -> Callable[[Vector], Vector]:
+    return softmax if choice.name == "softmax" else partial(_elementwise, _bind(ACTIVATIONS[choice.name].value, choice))
+
+
+def _class(y: Vector) -> int:
+    return int(y[0] >= 0.5) if len(y) == 1 else y.index(max(y))
+
+
+def _notify(callbacks: Sequence[Any], hook: str, *arguments: Any) -> bool:
+    """Tell every callback; a plain callable hears of the end of an epoch only. Whether one of them said stop."""
+    stop = False
+    for callback in callbacks:
+        has_hooks = any(hasattr(callback, name) for name in HOOKS)
+        function = getattr(callback, hook, None) if has_hooks else callback if hook == "on_epoch_end" else None
+        answer = function(*arguments) if function is not None else None
+        stop |= type(answer).__name__ in ("bool", "bool_") and bool(answer)
+    return stop
+
+
+def _report(epoch: str, logs: Mapping[str, float], seconds: float) -> None:
+    words = ", ".join(f"{name} {value:.6g}" for name, value in logs.items())
+    print(f"{epoch}: {words}, {seconds:.2f} s", file=sys.stderr)

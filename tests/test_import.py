@@ -1,0 +1,59 @@
+"""What `import fastmlp` brings with it, and what it leaves for later; looked at in a fresh interpreter."""
+
+from __future__ import annotations
+
+import pytest
+from processes import run_python
+
+
+def run(code: str) -> list[str]:
+    """The lines that the code prints in a process of its own."""
+    return run_python(code).splitlines()
+
+
+@pytest.fixture(scope="module")
+def imported() -> set[str]:
+    """The modules that `import fastmlp` imports, beyond those that NumPy has imported already."""
+    return set(
+        run(
+            "import sys, numpy\n"
+            "before = set(sys.modules)\n"
+            "import fastmlp\n"
+            "print(*sorted(set(sys.modules) - before), sep='\\n')"
+        )
+    )
+
+
+def test_the_package_is_there(imported: set[str]) -> None:
+    assert {"fastmlp", "fastmlp._core", "fastmlp.network", "fastmlp.datasets"} <= imported
+
+
+def test_nothing_of_scipy(imported: set[str]) -> None:
+    assert not {name for name in imported if name.split(".")[0] == "scipy"}
+
+
+@pytest.mark.parametrize("name", ["cli", "benchmark", "reference"])
+def test_not_what_only_a_command_or_an_oracle_needs(imported: set[str], name: str) -> None:
+    assert f"fastmlp.{name}" not in imported
+
+
+@pytest.mark.parametrize("name", ["argparse", "difflib", "gzip", "csv", "multiprocessing", "torch", "sklearn"])
+def test_no_library_that_only_an_error_or_a_command_needs(imported: set[str], name: str) -> None:
+    assert name not in imported
+
+
+def test_says_nothing() -> None:
+    assert run("import fastmlp") == []
+
+
+def test_blas_is_bound_at_first_use() -> None:
+    assert run(
+        "import sys, fastmlp\n"
+        "print('scipy.linalg.cython_blas' in sys.modules)\n"
+        "fastmlp.Network([2, 1], engine='blas').predict([0.0, 0.0])\n"
+        "print('scipy.linalg.cython_blas' in sys.modules)"
+    ) == ["False", "True"]
+
+
+def test_every_public_name_is_there() -> None:
+    assert run("import fastmlp; print(all(hasattr(fastmlp, name) for name in fastmlp.__all__))") == ["True"]
