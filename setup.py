@@ -83,7 +83,13 @@ def extension(name):
 setup(
     ext_modules=cythonize(
         [extension("_core"), extension("_blas")],
-        compiler_directives={"language_level": 3, "auto_pickle": False, "binding": True},
+        compiler_directives={
+            "language_level": 3,
+            "auto_pickle": False,
+            "binding": False,
+            "embedsignature": True,
+            "embedsignature.format": "clinic",
+        },
         build_dir="build/cython",
     ),
     cmdclass={"build_ext": BuildExt},

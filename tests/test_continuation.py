@@ -140,11 +140,18 @@ def test_set_layer_after_a_step_keeps_the_other_layers(build: Any) -> None:
 @pytest.mark.parametrize("optimizer", [fastmlp.SGD(0.1, momentum=0.9), fastmlp.Adam(0.01)], ids=repr)
 @pytest.mark.parametrize("before", ["fit", "steps", "nothing"])
 @pytest.mark.parametrize("failing", [None, fastmlp.SGD(0.3, momentum=0.5)], ids=["the same", "another"])
-def test_a_diverging_fit_leaves_the_network_as_it_was(build: Any, optimizer: Any, before: str, failing: Any) -> None:
-    """Parameters, the optimiser's state and the random stream: later fits are as if it had not happened."""
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_diverging_fit_leaves_the_network_as_it_was(
+    build: Any, optimizer: Any, before: str, failing: Any, shuffle: bool
+) -> None:
+    """Parameters, the optimiser's state and the random stream: later fits are as if it had not happened.
+
+    The last row is at fault, so that the epoch has made good steps when it fails.
+    """
     X, y = data()
     targets_ = np.column_stack([y, 1 - y]).astype(float)
-    huge = float(np.finfo(build.dtype).max) / 8
+    bad = targets_.copy()
+    bad[-1] = float(np.finfo(build.dtype).max) / 8
     net, control = (build([3, 5, 2], activation="tanh", seed=1) for _ in range(2))
     for each in (net, control):
         if before == "fit":
@@ -152,7 +159,7 @@ def test_a_diverging_fit_leaves_the_network_as_it_was(build: Any, optimizer: Any
         for _ in range(3 * (before == "steps")):
             each.train_on_batch(X, targets_, optimizer)
     with pytest.raises(FloatingPointError, match=r"epoch 1 of 3.*(learning_rate|scale)"):
-        net.fit(X, targets_ * huge, epochs=3, batch_size=5, optimizer=failing or optimizer)
+        net.fit(X, bad, epochs=3, batch_size=1, optimizer=failing or optimizer, shuffle=shuffle)
     assert_same(net, control)
     for each in (net, control):
         each.fit(X, targets_, epochs=2, batch_size=5, optimizer=optimizer)

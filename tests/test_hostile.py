@@ -59,37 +59,34 @@ def test_a_network_without_init() -> None:
     )
 
 
-@pytest.mark.parametrize("other", ["object()", "'text'", "None", "np.ones(3)", "[]"])
-def test_a_method_called_on_something_else(other: str) -> None:
+def test_a_method_called_on_something_else() -> None:
     """Network.predict(X, ...) without a network is a TypeError, as for every Python class."""
     crash_test(
-        f"""
-        for name, arguments in [("predict", "np.ones(3)"), ("__call__", "np.ones(3)"), ("classify", "np.ones(3)"),
-                                ("activations", "np.ones(3)"), ("pre_activations", "np.ones(3)")]:
-            refused(lambda: eval(f"Network.{{name}}({other}, {{arguments}})"), TypeError, AttributeError)
+        """
+        for other in (object(), "text", None, np.ones(3), []):
+            for name in ("predict", "__call__", "classify", "activations", "pre_activations"):
+                refused(lambda: getattr(Network, name)(other, np.ones(3)), TypeError, AttributeError)
         """
     )
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    ["[300, 400, 200]", "[1] * 500, activation='no such'", "[5000, 1], loss='no such'", "[3]", "[3, 4, 2], seed=1"],
-)
 @pytest.mark.parametrize("trained", [False, True])
-def test_init_called_again(arguments: str, trained: bool) -> None:
+def test_init_called_again(trained: bool) -> None:
     """A second __init__ is refused, whatever its arguments, and changes nothing."""
     crash_test(
         f"""
-        once = net()
-        if {trained}:
-            once.train_on_batch(np.ones((4, 3)), np.ones((4, 2)))
-        before, said = once.parameters, repr(once)
-        refused(lambda: once.__init__({arguments}))
-        assert repr(once) == said
-        assert [w.shape for w in once.weights] == [(4, 3), (2, 4)]
-        assert np.array_equal(once.parameters, before)
-        once.fit(np.ones((4, 3)), np.ones((4, 2)), epochs=1)
-        assert once.copy().predict(np.ones(3)).shape == (2,)
+        for sizes, words in [([300, 400, 200], {{}}), ([1] * 500, {{"activation": "no such"}}),
+                             ([5000, 1], {{"loss": "no such"}}), ([3], {{}}), ([3, 4, 2], {{"seed": 1}})]:
+            once = net()
+            if {trained}:
+                once.train_on_batch(np.ones((4, 3)), np.ones((4, 2)))
+            before, said = once.parameters, repr(once)
+            refused(lambda: once.__init__(sizes, **words))
+            assert repr(once) == said
+            assert [w.shape for w in once.weights] == [(4, 3), (2, 4)]
+            assert np.array_equal(once.parameters, before)
+            once.fit(np.ones((4, 3)), np.ones((4, 2)), epochs=1)
+            assert once.copy().predict(np.ones(3)).shape == (2,)
         """
     )
 
@@ -132,23 +129,21 @@ def test_a_half_built_network_cannot_be_pickled(protocol: int) -> None:
 # -- arrays that change after they were checked -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("label", ["10**7", "-5000", "2", "-1"])
 @pytest.mark.parametrize("where", ["training", "validation"])
-def test_labels_that_change_during_a_fit(label: str, where: str) -> None:
-    """A callback that relabels the data cannot lead a kernel out of bounds."""
+def test_labels_that_change_during_a_fit(where: str) -> None:
+    """A callback that relabels the data changes nothing, and leads no kernel out of bounds."""
     crash_test(
         f"""
-        X, y, z = np.ones((64, 3)), np.zeros(64, np.int64), np.zeros(64, np.int64)
-        changed = y if {where == "training"} else z
+        X = np.ones((64, 3))
+        twin = net(loss="cross_entropy").fit(X, [0] * 64, epochs=3, validation_data=(X, [0] * 64))
+        for label in (1, 2, -1, -5000, 10**7):
+            y, z = np.zeros(64, np.int64), np.zeros(64, np.int64)
 
-        def relabel(epoch, logs):
-            changed[:] = {label}
+            def relabel(epoch, logs):
+                (y if {where == "training"} else z)[:] = label
 
-        history = net(loss="cross_entropy").fit(X, y, epochs=3, validation_data=(X, z), callbacks=[relabel])
-        assert np.isfinite(history["loss"]).all() and np.isfinite(history["val_loss"]).all()
-        assert history["val_loss"][2] > 0
-        twin = net(loss="cross_entropy").fit(X, np.zeros(64, np.int64), epochs=3, validation_data=(X, [0] * 64))
-        assert history["loss"] == twin["loss"] and history["val_loss"] == twin["val_loss"]
+            history = net(loss="cross_entropy").fit(X, y, epochs=3, validation_data=(X, z), callbacks=[relabel])
+            assert dict(history) == dict(twin)
         """
     )
 
@@ -267,26 +262,27 @@ def test_a_subclass_with_other_attributes() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "result",
-    ["super().predict(X)[:, :1]", "super().predict(X).astype('f8')", "np.zeros((5,), object)", "None", "np.ones(())"],
-)
-def test_a_subclass_with_another_predict(result: str) -> None:
-    """classify takes what predict gives, if it is what a network gives, or does not ask it at all."""
+def test_a_subclass_with_another_predict() -> None:
+    """classify refuses what is not what a network gives, or does not ask for it."""
     crash_test(
-        f"""
+        """
+        results = [
+            lambda y: y[:, :1], lambda y: y.astype("f8"), lambda y: y.T, lambda y: y[::2], lambda y: y[0],
+            lambda y: None, lambda y: np.zeros((5,), object), lambda y: np.ones(()),
+        ]
+
         class Other(Network):
             def predict(self, X, *, out=None):
-                return {result}
+                return self.result(super().predict(X))
 
         other, twin = Other([3, 4, 2000], seed=0), net(3, 4, 2000)
-        X = np.random.default_rng(0).random((5_000, 3))
-        try:
-            classes = other.classify(X)
-        except (TypeError, ValueError):
-            pass
-        else:
-            assert (0 <= classes).all() and (classes < 2000).all()
+        X = np.random.default_rng(0).random((1_000, 3))
+        for other.result in results:
+            try:
+                classes = other.classify(X)
+            except (TypeError, ValueError):
+                continue
+            assert np.array_equal(classes, twin.classify(X))
         """
     )
 
@@ -342,19 +338,9 @@ def test_a_list_of_activations_that_lies() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "Own()(1.0)",
-        "Own().derivative(1.0)",
-        "Activation.derivative(fastmlp.Softmax(), [1.0, 2.0])",
-        "Many()(1.0)",
-        "Activation()(1.0)",
-    ],
-)
-def test_activations_that_have_no_kernel(code: str) -> None:
+def test_activations_that_have_no_kernel() -> None:
     crash_test(
-        f"""
+        """
         from fastmlp.activations import Activation
 
         @dataclasses.dataclass(frozen=True)
@@ -365,7 +351,11 @@ def test_activations_that_have_no_kernel(code: str) -> None:
         class Many(fastmlp.Sigmoid):
             hyper_parameters = property(lambda self: tuple(range(5000)))
 
-        refused(lambda: {code})
+        refused(lambda: Activation()(1.0))
+        refused(lambda: Own()(1.0))
+        refused(lambda: Own().derivative(1.0))
+        refused(lambda: Activation.derivative(fastmlp.Softmax(), [1.0, 2.0]))
+        refused(lambda: Many()(1.0))
         refused(lambda: net(activation=Own()))
         """
     )

@@ -225,7 +225,7 @@ def test_subnormals(dtype: str, isa: str) -> None:
     [("relu", (), (0.0,)), *(("piecewise_linear", h, h) for h in ORACLES["piecewise_linear"].hyper_parameters)],
 )
 def test_corners(name: str, hyper_parameters: tuple[float, ...], corners: Any, dtype: str, isa: str) -> None:
-    """The derivative is 0 at each corner, and that of its side at the normal floats next to it."""
+    """At each corner the derivative is 0 and the value exact; at the normal floats beside it, that of its side."""
     for corner in rounded(corners, dtype):
         at, tiny = np.dtype(dtype).type(corner), np.finfo(dtype).tiny
         below, above = (np.nextafter(at, end, dtype=dtype) for end in (-np.inf, np.inf))
@@ -233,6 +233,8 @@ def test_corners(name: str, hyper_parameters: tuple[float, ...], corners: Any, d
         slopes = _core.activation_values(name, hyper_parameters, z, True, isa)
         exact = ORACLES[name].derivative(np, z.astype(np.float64), *rounded(hyper_parameters, dtype))
         assert slopes[1] == 0
+        value = ORACLES[name].value(np, np.float64(at), *rounded(hyper_parameters, dtype))
+        assert _core.activation_values(name, hyper_parameters, z, False, isa)[1] == value
         assert np.count_nonzero(slopes) == 1
         np.testing.assert_allclose(slopes, exact, rtol=2 * np.finfo(dtype).eps)
 

@@ -523,7 +523,7 @@ def test_signatures_are_the_references(name: str) -> None:
     assert set(public) - set(theirs) == OURS_ALONE.get(name, set())
     shared = [p for p in public if p in theirs]
     assert shared == list(theirs)
-    for p in shared:
+    for p in shared[1:]:  # after self
         assert (public[p].default, public[p].kind) == (theirs[p].default, theirs[p].kind), p
 
 

@@ -131,6 +131,7 @@ cdef class Rows:
 
     cdef fml_data data
     cdef readonly cnp.ndarray x, values, labels
+    cdef int64_t largest_label
 
     def __init__(self, cnp.ndarray x not None, cnp.ndarray values=None, cnp.ndarray labels=None):
         self.x, self.values, self.labels = x, values, labels
@@ -139,6 +140,7 @@ cdef class Rows:
         self.data.n_rows = <size_t>x.shape[0] if x.ndim == 2 else 1
         self.data.values = NULL if values is None else cnp.PyArray_DATA(values)
         self.data.labels = NULL if labels is None else <int64_t *>cnp.PyArray_DATA(labels)
+        self.largest_label = -1 if labels is None else np.max(labels)
 
     @property
     def n_rows(self):
@@ -180,8 +182,7 @@ cdef class Core:
 
     def _build(self, sizes, activations, str loss, bint double, isa):
         """Shapes and tables; activations: (name, hyper-parameters) per layer. All of it is checked already."""
-        if self.net.layers != NULL:
-            raise RuntimeError("Network: expected one call of __init__, got a second one")
+        self._check_unbuilt()
         self.net.kernels = find_kernels(isa, FML_F64 if double else FML_F32)
         self.net.engine = blas_engine()
         self.net.loss = fml_find_loss(self.net.kernels, loss.encode())
@@ -235,6 +236,11 @@ cdef class Core:
         self.net.engine.pack(&self.net, l, cnp.PyArray_DATA(w_), cnp.PyArray_DATA(b_), self.published.data)
         return 0
 
+    def _check_unbuilt(self):
+        """Refuses a second `__init__`."""
+        if self.net.layers != NULL:
+            raise RuntimeError("Network: expected one call of __init__, got a second one")
+
     cdef int _check_built(self) except -1:
         if self.published is None:
             raise RuntimeError("Network: expected a network that __init__ has built, got one without it")
@@ -277,6 +283,8 @@ cdef class Core:
     def _replace_parameters(self, cnp.ndarray P not None):
         """Publishes P, checked and of the network's dtype, and forgets the optimiser's state."""
         self._refuse_while_fitting("parameters")
+        if P.size != <cnp.npy_intp>self.net.n_parameters or cnp.PyArray_TYPE(P) != self.typenum:
+            raise ValueError(f"parameters: expected {self.net.n_parameters} numbers, got {P.size} of dtype {P.dtype}")
         cdef Block block = new_block(self.net.n_packed * self.net.kernels.real_size)
         fml_network_pack(&self.net, cnp.PyArray_DATA(P), block.data)
         self.published = block
@@ -338,6 +346,18 @@ cdef class Core:
         dimensions[0], dimensions[1] = <cnp.npy_intp>shape[0], <cnp.npy_intp>shape[1]
         return cnp.PyArray_EMPTY(ndim, dimensions, self.typenum, 0)
 
+    cdef int _check_rows(self, Rows rows) except -1:
+        """Refuses rows that were made for a network of another shape or dtype; users cannot make such rows."""
+        cdef bint fits = self._is_ready(rows.x) and rows.largest_label < <int64_t>self.n_outputs
+        if rows.values is not None:
+            fits = fits and cnp.PyArray_TYPE(rows.values) == self.typenum and cnp.PyArray_ISCARRAY_RO(rows.values)
+            fits = fits and <size_t>rows.values.size == rows.data.n_rows * self.n_outputs
+        else:
+            fits = fits and rows.labels is not None and <size_t>rows.labels.size == rows.data.n_rows
+        if not fits:
+            raise ValueError("X: expected rows that were made for this network, got others")
+        return 0
+
     cdef bint _is_ready(self, cnp.ndarray x):
         """Whether the kernels can read x where it stands: (., I) or (I,), aligned, in C order, our dtype or uint8."""
         cdef int ndim = cnp.PyArray_NDIM(x), typenum = cnp.PyArray_TYPE(x)
@@ -353,7 +373,7 @@ cdef class Core:
         self._check_built()
         if cnp.PyArray_CheckExact(X) and self._is_ready(<cnp.ndarray>X):
             return <cnp.ndarray>X
-        return arrays.convert_input(X, self.n_inputs, self.dtype)
+        return arrays.convert_input(X, self.n_inputs, self._type())
 
     cdef cnp.ndarray _output(self, cnp.ndarray x, out):
         """A new array for the predictions of x, or `out` once it is seen to fit."""
@@ -371,7 +391,7 @@ cdef class Core:
             and (ndim == 1 or <size_t>cnp.PyArray_DIM(<cnp.ndarray>out, 1) == shape[1])
             and cnp.PyArray_ISCARRAY(<cnp.ndarray>out)
         ):
-            arrays.refuse_output(out, (shape[0], shape[1])[:ndim], self.dtype)
+            arrays.refuse_output(out, (shape[0], shape[1])[:ndim], self._type())
         return <cnp.ndarray>out
 
     # -- scratch memory ---------------------------------------------------------------------------------------------
@@ -445,7 +465,7 @@ cdef class Core:
         """
         cdef cnp.ndarray x = self._input(X)
         cdef cnp.ndarray y = self._output(x, out)
-        if out is not None and (overlap(x, y) or (x is not X and np.may_share_memory(X, y))):
+        if out is not None and (overlap(x, y) or (isinstance(X, np.ndarray) and np.may_share_memory(X, y))):
             raise ValueError("out: expected memory of its own, got an array that overlaps X")
         self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
         return y
@@ -476,7 +496,8 @@ cdef class Core:
         >>> net.classify([1.0, 1.0])  # three outputs of 1
         np.int64(0)
         """
-        cdef cnp.ndarray y = self.predict(X)
+        cdef cnp.ndarray x = self._input(X), y = self._output(x, None)
+        self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
         cdef cnp.npy_intp n_rows = n_rows_of(y)
         cdef cnp.ndarray classes = cnp.PyArray_EMPTY(1, &n_rows, cnp.NPY_INT64, 0)
         self.net.kernels.classify(cnp.PyArray_DATA(y), n_rows, self.n_outputs, <int64_t *>cnp.PyArray_DATA(classes))
@@ -523,6 +544,7 @@ cdef class Core:
 
     def _evaluate(self, Rows rows not None):
         """The mean loss over the rows, and the share of rows whose class is right."""
+        self._check_rows(rows)
         cdef Block block = self._readable()
         cdef list caught = []
         cdef fml_poll poll = self._poll(caught)
@@ -540,6 +562,7 @@ cdef class Core:
 
     def _gradient(self, Rows rows not None, bint inputs):
         """The mean loss, and its gradient with respect to the parameters or, if `inputs`, to X."""
+        self._check_rows(rows)
         cdef Block block = self._readable(), gradient = new_block(self.net.n_packed * self.net.kernels.real_size)
         cdef size_t[2] shape = [self.net.n_parameters, 0]
         if inputs:
@@ -582,6 +605,11 @@ cdef class Core:
             self.previous, self.tentative = self.training, True
         self.training = training
 
+    cdef int _check_training(self) except -1:
+        if self.training is None:
+            raise RuntimeError("optimizer: expected _use_optimizer before an epoch")
+        return 0
+
     def _begin_fit(self, token):
         """Marks the network as being fitted; whoever calls this calls `_end_fit` with the same token, come what may."""
         self._refuse_while_fitting("fit")
@@ -606,6 +634,8 @@ cdef class Core:
 
     def _epoch(self, Rows rows not None, size_t batch_size, cnp.ndarray order):
         """One epoch in batches; publishes its result and returns the mean loss. order: uint32 scratch, or None."""
+        self._check_rows(rows)
+        self._check_training()
         cdef list caught = []
         cdef double loss = 0
         cdef uint32_t *order_data = NULL if order is None else <uint32_t *>cnp.PyArray_DATA(order)
@@ -633,6 +663,7 @@ cdef class Core:
         cdef fml_status status
         cdef double loss = 0
         self._refuse_while_fitting("train_on_batch")
+        self._check_rows(rows)
         self.fitting = rows
         try:
             self._use_optimizer(optimizer)
@@ -657,6 +688,10 @@ cdef class Core:
             with nogil:
                 status = fml_train_step(trainer, &rows.data, NULL, n_rows, loss, NULL, workspace)
         self._give_scratch(workspace)
+        if status == FML_OK and self._trained_not_finite():
+            self._roll_back()
+            self.unpublished = False
+            return FML_LOSS_NOT_FINITE
         if status == FML_OK:
             self.unpublished = True
             self._commit()
@@ -708,6 +743,8 @@ def activation_values(str name, hyper_parameters, z, bint derivative, isa=None):
     cdef cnp.ndarray values = np.array(array, dtype=np.float32 if single else np.float64, order="C", ndmin=1)
     cdef const fml_kernels *kernels = find_kernels(isa, FML_F32 if single else FML_F64)
     cdef const fml_activation *activation = fml_find_activation(kernels, name.encode())
+    if activation == NULL or (derivative and activation.backward == NULL) or len(hyper_parameters) > 4:
+        raise TypeError(f"activation: expected one of fastmlp's elementwise activations, got {name!r}")
     cdef double[4] h = [0, 0, 0, 0]
     for i, value in enumerate(hyper_parameters):
         h[i] = value

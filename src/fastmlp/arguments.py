@@ -8,6 +8,7 @@ kind, impossible value) whose message names the argument, what was expected and 
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 from collections.abc import Iterable, Mapping
 from typing import SupportsFloat, SupportsIndex, TypeVar, cast
@@ -17,9 +18,12 @@ T = TypeVar("T")
 
 def integer(argument: str, value: object, *, least: int | None = None, most: int | None = None) -> int:
     """The int that `operator.index` makes of the value, within [least, most]."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    if isinstance(value, bool):
         raise TypeError(f"{argument}: expected an integer, got {value!r}")
-    number = operator.index(cast(SupportsIndex, value))
+    try:
+        number = operator.index(cast(SupportsIndex, value))
+    except TypeError:
+        raise TypeError(f"{argument}: expected an integer, got {value!r}") from None
     if least is not None and number < least:
         raise ValueError(f"{argument}: expected an integer of at least {least}, got {number}")
     if most is not None and number > most:
@@ -37,9 +41,15 @@ def real(
     hint: str = "",
 ) -> float:
     """The value as a finite float with above < value < below and least <= value, where those are given."""
-    if isinstance(value, (str, bytes, bool)) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
+    is_complex = isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
+    if is_complex or isinstance(value, (str, bytes, bytearray, bool)) or getattr(value, "ndim", 0) != 0:
         raise TypeError(f"{argument}: expected a real number, got {value!r}")
-    number = float(cast(SupportsFloat, value))
+    try:
+        number = float(cast(SupportsFloat, value))
+    except TypeError:
+        raise TypeError(f"{argument}: expected a real number, got {value!r}") from None
+    except OverflowError:
+        number = math.inf
     bounds = [
         f"above {above:g}" if above is not None else "",
         f"of at least {least:g}" if least is not None else "",

@@ -113,7 +113,7 @@ def labels(array: NDArray[Any], n_classes: int) -> NDArray[np.int64]:
         raise ValueError(
             f"y: expected class labels, whole numbers from 0 to {n_classes - 1}, got {array[row]} at row {row}"
         )
-    return np.ascontiguousarray(array, dtype=np.int64)
+    return np.array(array, dtype=np.int64)  # a copy: who changes theirs during a fit must not lead it out of bounds
 
 
 def layer_parameters(

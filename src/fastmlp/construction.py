@@ -16,6 +16,7 @@ from . import activations, arguments
 from .activations import Activation
 
 MOST = 2**31  # of the weights of a layer, and of all parameters
+MOST_LAYERS = 10_000
 ENGINES = ("auto", "blas", "native")
 DTYPES = ("float32", "float64")
 
@@ -24,7 +25,10 @@ def check_sizes(sizes: object) -> tuple[int, ...]:
     """The layer sizes as ints: at least two, each at least 1, no product and no total above 2**31."""
     if isinstance(sizes, (str, bytes, Mapping)) or not hasattr(sizes, "__iter__"):
         raise TypeError(f"sizes: expected a sequence of integers, got {sizes!r}")
-    checked = tuple(arguments.integer(f"sizes[{i}]", size, least=1, most=MOST - 1) for i, size in enumerate(sizes))
+    listed = list(itertools.islice(iter(sizes), MOST_LAYERS + 2))
+    if len(listed) > MOST_LAYERS + 1:
+        raise ValueError(f"sizes: expected at most {MOST_LAYERS:,} layers, got more")
+    checked = tuple(arguments.integer(f"sizes[{i}]", size, least=1, most=MOST - 1) for i, size in enumerate(listed))
     if len(checked) < 2:
         raise ValueError(f"sizes: expected at least 2 sizes, inputs and outputs, got {list(checked)}")
     counts = [n_inputs * n_outputs for n_inputs, n_outputs in itertools.pairwise(checked)]
@@ -51,12 +55,20 @@ def check_engine(engine: object) -> str:
     return "blas"
 
 
+def check_threads(n_threads: object) -> int | str:
+    """The word auto, or an integer of at least 1."""
+    if isinstance(n_threads, str) and n_threads == "auto":
+        return n_threads
+    return arguments.integer("n_threads", n_threads, least=1)
+
+
 def check_activations(activation: object, n_hidden: int) -> tuple[Activation, ...]:
     """The activation of each hidden layer, from one for all or a list with one for each."""
     if isinstance(activation, (str, Activation)):
         return (activations.resolve("activation", activation, output=False),) * n_hidden
     if not isinstance(activation, Sequence):
         raise TypeError(f"activation: expected a name, an activation or a list of them, got {activation!r}")
-    if len(activation) != n_hidden:
-        raise ValueError(f"activation: expected a list of {n_hidden}, one for each hidden layer, got {len(activation)}")
-    return tuple(activations.resolve(f"activation[{i}]", f, output=False) for i, f in enumerate(activation))
+    listed = list(itertools.islice(iter(activation), MOST_LAYERS))
+    if len(listed) != n_hidden:
+        raise ValueError(f"activation: expected a list of {n_hidden}, one for each hidden layer, got {len(listed)}")
+    return tuple(activations.resolve(f"activation[{i}]", f, output=False) for i, f in enumerate(listed))

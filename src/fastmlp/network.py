@@ -83,6 +83,7 @@ class Network(_core.Core):
         _isa: str | None = None,
         _random_state: int | None = None,
     ) -> None:
+        self._check_unbuilt()
         self._sizes = construction.check_sizes(sizes)
         self._activation = construction.check_activations(activation, len(self._sizes) - 2)
         self._loss = losses.resolve("loss", loss)
@@ -93,7 +94,7 @@ class Network(_core.Core):
         double = construction.check_dtype(dtype) == np.float64
         self._init = arguments.name("init", init, INITIALIZERS)
         self._seed = None if seed is None else arguments.integer("seed", seed, least=0, most=2**64 - 1)
-        self._n_threads = "auto" if n_threads == "auto" else arguments.integer("n_threads", n_threads, least=1)
+        self._n_threads = construction.check_threads(n_threads)
         construction.check_engine(engine)
         self._wanted_engine = engine
         layers = [*self._activation, self._output_activation]
@@ -405,7 +406,8 @@ class Network(_core.Core):
         ValueError, TypeError
             If an argument does not fit, or a number in X or y is not finite; the network is as before.
         FloatingPointError
-            If the loss is not finite; no step is made.
+            If the loss is not finite, no step is made; if the step's result is not, the network goes back to the
+            parameters that were last read, predicted with or published by `fit`.
 
         Examples
         --------
@@ -469,8 +471,9 @@ class Network(_core.Core):
         array([10., 20.], dtype=float32)
         """
         self._refuse_untrainable("input_gradient")
-        gradient: NDArray[Any] = self._gradient(self._rows(X, y), True)[1]
-        return gradient.reshape(np.shape(X))
+        rows = self._rows(X, y)
+        gradient: NDArray[Any] = self._gradient(rows, True)[1].reshape(rows.x.shape)
+        return gradient
 
     # -- keeping -------------------------------------------------------------------------------------------------
 
@@ -492,7 +495,9 @@ class Network(_core.Core):
         cls, model: persistence.Model, *, engine: str = "auto", n_threads: int | str = "auto", isa: str | None = None
     ) -> Network:
         words = model.architecture
-        net = cls(
+        net = cls.__new__(cls)
+        Network.__init__(
+            net,
             words["sizes"],
             activation=[persistence.activation_from(f, output=False) for f in words["activation"]],
             output_activation=persistence.activation_from(words["output_activation"], "output_activation"),
@@ -539,10 +544,11 @@ class Network(_core.Core):
         >>> np.array_equal(net.parameters, other.parameters)
         False
         """
-        return _from_bytes(persistence.to_bytes(self), self._wanted_engine, self._n_threads, self._isa)
+        rebuild, state = self.__reduce__()
+        return rebuild(*state)  # type: ignore[no-any-return]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _from_bytes, (persistence.to_bytes(self), self._wanted_engine, self._n_threads, self._isa)
+        return _from_bytes, (type(self), persistence.to_bytes(self), self._wanted_engine, self._n_threads, self._isa)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Network:
         return self.copy()
@@ -550,10 +556,10 @@ class Network(_core.Core):
     __copy__ = copy
 
 
-def _from_bytes(data: bytes, engine: str, n_threads: int | str, isa: str) -> Network:
+def _from_bytes(cls: type[Network], data: bytes, engine: str, n_threads: int | str, isa: str) -> Network:
     """What pickle calls; the instruction set is kept where the processor has it."""
     known = isa if isa in _core.isas() else None
-    return Network._from_model(persistence.parse(data), engine=engine, n_threads=n_threads, isa=known)
+    return cls._from_model(persistence.parse(data), engine=engine, n_threads=n_threads, isa=known)
 
 
 def load(path: str | os.PathLike[str], *, engine: str = "auto", n_threads: SupportsIndex | str = "auto") -> Network:

@@ -114,7 +114,7 @@ def run_epoch(
     """One epoch and its validation; what the history gets."""
     start = time.perf_counter()
     try:
-        logs = {"loss": network._epoch(rows, plan.batch_size or rows.n_rows, order)}
+        logs = {"loss": network._epoch(rows, min(plan.batch_size or rows.n_rows, rows.n_rows), order)}
     except FloatingPointError as error:
         raise FloatingPointError(f"epoch {epoch + 1} of {plan.epochs}: {error}") from None
     seconds = time.perf_counter() - start
