@@ -91,14 +91,20 @@ class Network(_core.Core):
         if output_activation is not None:
             output = activations.resolve("output_activation", output_activation, output=True)
         self._output_activation = losses.match(self._loss, output)
-        double = construction.check_dtype(dtype) == np.float64
+        self._dtype = construction.check_dtype(dtype)
         self._init = arguments.name("init", init, INITIALIZERS)
         self._seed = None if seed is None else arguments.integer("seed", seed, least=0, most=2**64 - 1)
         self._n_threads = construction.check_threads(n_threads)
         construction.check_engine(engine)
         self._wanted_engine = engine
         layers = [*self._activation, self._output_activation]
-        self._build(self._sizes, [(f.name, f.hyper_parameters) for f in layers], self._loss.name, double, _isa)
+        self._build(
+            self._sizes,
+            [(f.name, f.hyper_parameters) for f in layers],
+            self._loss.name,
+            self._dtype == np.float64,
+            _isa,
+        )
         if _random_state is None:
             start = int.from_bytes(os.urandom(8), "little") if self._seed is None else self._seed
             rule = INITIALIZERS[self._init]
@@ -150,7 +156,7 @@ class Network(_core.Core):
         activation = f"activation={hidden!r}, " if self._activation else ""
         return (
             f"Network({list(self._sizes)}, {activation}output_activation={self._output_activation!r}, "
-            f"loss={self._loss.name!r}, dtype={self.dtype.name!r}, init={self._init!r}, seed={self._seed!r})"
+            f"loss={self._loss.name!r}, dtype={self._dtype.name!r}, init={self._init!r}, seed={self._seed!r})"
         )
 
     def summary(self) -> str:
@@ -181,7 +187,7 @@ class Network(_core.Core):
         return "\n".join(
             [
                 *lines,
-                f"{self.n_parameters:,} parameters, {self.dtype.name}, loss {self._loss.name}",
+                f"{self.n_parameters:,} parameters, {self._dtype.name}, loss {self._loss.name}",
                 f"engine {self.engine} ({reason}), elementwise kernels {self._isa}; threads are BLAS's own",
                 "the same row may differ in the last bits between batch sizes, as BLAS rounds by shape",
             ]
@@ -199,7 +205,7 @@ class Network(_core.Core):
 
     @parameters.setter
     def parameters(self, P: ArrayLike) -> None:
-        self._replace_parameters(arrays.parameter_vector(P, self._sizes, self.n_parameters, self.dtype))
+        self._replace_parameters(arrays.parameter_vector(P, self._sizes, self.n_parameters, self._dtype))
 
     @property
     def weights(self) -> list[NDArray[Any]]:
@@ -241,7 +247,7 @@ class Network(_core.Core):
             raise IndexError(f"l: expected a layer from 0 to {n_layers - 1}, got {layer}")
         layer %= n_layers
         n_inputs, n_outputs = self._sizes[layer : layer + 2]
-        w, b = arrays.layer_parameters(w, b, layer, n_inputs, n_outputs, self.dtype)
+        w, b = arrays.layer_parameters(w, b, layer, n_inputs, n_outputs, self._dtype)
         P = self.parameters
         begin = sum((i + 1) * o for i, o in itertools.pairwise(self._sizes[: layer + 1]))
         P[begin : begin + w.size] = w.ravel()
@@ -291,7 +297,7 @@ class Network(_core.Core):
             activation=hidden,
             output_activation=self._output_activation,
             loss=self._loss,
-            dtype=self.dtype,
+            dtype=self._dtype,
             init=self._init,
             seed=self._seed,
             engine=self._wanted_engine,
@@ -304,7 +310,7 @@ class Network(_core.Core):
 
     def _rows(self, X: object, y: object) -> _core.Rows:
         """X and its targets, checked, as the core takes them."""
-        x = arrays.convert_input(X, self._sizes[0], self.dtype)
+        x = arrays.convert_input(X, self._sizes[0], self._dtype)
         n_rows = len(x) if x.ndim == 2 else 1
         if n_rows >= 2**32:
             raise ValueError(f"X: expected fewer than 2**32 rows, got {n_rows}")
@@ -484,7 +490,7 @@ class Network(_core.Core):
             "activation": [persistence.describe(f) for f in self._activation],
             "output_activation": persistence.describe(self._output_activation),
             "loss": persistence.describe(self._loss),
-            "dtype": self.dtype.name,
+            "dtype": self._dtype.name,
             "init": self._init,
             "seed": self._seed,
             "random_state": f"{self._random_state:016x}",
