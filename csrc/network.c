@@ -238,27 +238,42 @@ fml_status fml_evaluate(const fml_network *net, const void *block, const fml_dat
 
 /* -- backward ------------------------------------------------------------------------------------------------------ */
 
-/* Loss and gradient of one tile: d is dz of the layer at hand, from the last to the first. Returns the tile's loss. */
-static double gradient_tile(const fml_network *net, const void *block, const void *x, const void *t, size_t rows,
-                            double scale, void *dx, void *gradient, int accumulate, const buffers *b) {
+/* What a backward pass works on. */
+typedef struct {
+    const fml_network *net;
+    const void *block;
+    void *gradient;
+    const buffers *b;
+    fml_poll *poll;
+    float_mode callers; /* the caller's floating-point mode, for the poll */
+} backward_pass;
+
+/* Adds the loss and gradient of one tile, asking the poll between layers; d is dz of the layer at hand, from the last
+ * to the first. Returns whether it was stopped half-way. */
+static int gradient_tile(const backward_pass *pass, const void *x, const void *t, size_t rows, double scale, void *dx,
+                         int accumulate, double *loss) {
+    const fml_network *net = pass->net;
+    const buffers *b = pass->b;
     const fml_layer *layer = last_layer(net);
     size_t l = net->n_layers - 1;
     const double *h = layer->hyper_parameters;
     void *d = b->d[l % 2];
-    forward_tile(net, block, x, rows, b);
+    forward_tile(net, pass->block, x, rows, b);
     const void *output = net->loss->from_z ? b->z[l] : b->y[l];
-    double loss = net->loss->value_and_gradient(output, t, d, rows, layer->n_outputs, scale, h);
+    *loss += net->loss->value_and_gradient(output, t, d, rows, layer->n_outputs, scale, h);
     if (!net->loss->from_z) layer->activation->backward(b->z[l], b->y[l], d, d, rows * layer->n_outputs, h);
     for (; l > 0; l--) {
+        if (stopped(pass->poll, pass->callers)) return 1;
         layer = &net->layers[l - 1];
         void *below = b->d[(l - 1) % 2];
-        net->engine->backward_layer(net, l, block, b->y[l - 1], d, rows, below, gradient, accumulate);
+        net->engine->backward_layer(net, l, pass->block, b->y[l - 1], d, rows, below, pass->gradient, accumulate);
         layer->activation->backward(b->z[l - 1], b->y[l - 1], below, below, rows * layer->n_outputs,
                                     layer->hyper_parameters);
         d = below;
     }
-    net->engine->backward_layer(net, 0, block, x, d, rows, dx, gradient, accumulate);
-    return loss;
+    if (stopped(pass->poll, pass->callers)) return 1;
+    net->engine->backward_layer(net, 0, pass->block, x, d, rows, dx, pass->gradient, accumulate);
+    return 0;
 }
 
 fml_status fml_gradient(const fml_network *net, const void *block, const fml_data *data, const uint32_t *order,
@@ -268,6 +283,7 @@ fml_status fml_gradient(const fml_network *net, const void *block, const fml_dat
     buffers b = cut_gradient(net, rows, &a);
     fml_status status = FML_OK;
     double sum = 0;
+    backward_pass pass = {net, block, gradient, &b, poll, mode};
     for (size_t first = 0; first < rows && status == FML_OK; first += net->engine->tile_rows) {
         size_t n = least(net->engine->tile_rows, rows - first);
         int finite = 1;
@@ -276,10 +292,8 @@ fml_status fml_gradient(const fml_network *net, const void *block, const fml_dat
         void *dx_tile = dx == NULL ? NULL : reals(net, dx, first * net->layers[0].n_inputs);
         if (!finite)
             status = FML_INPUT_NOT_FINITE;
-        else if (stopped(poll, mode))
+        else if (gradient_tile(&pass, x, t, n, 1.0 / (double)rows, dx_tile, first > 0, &sum))
             status = FML_STOPPED;
-        else
-            sum += gradient_tile(net, block, x, t, n, 1.0 / (double)rows, dx_tile, gradient, first > 0, &b);
     }
     restore_mode(mode);
     *loss = sum;

@@ -200,3 +200,19 @@ def test_a_step_that_fails_is_no_step(build: Any, failing: Any) -> None:
     for each in (net, control):
         each.train_on_batch(X, y, ADAM)
     assert_same(net, control)
+
+
+@pytest.mark.parametrize("before", [ADAM, None], ids=["another", "none"])
+def test_a_step_that_overflows_the_parameters_is_no_step(build: Any, before: Any) -> None:
+    """The loss before it is finite; the parameters after it would not be."""
+    X, y = data()
+    net, control = (build([3, 1], seed=1) for _ in range(2))
+    for each in (net, control):
+        if before is not None:
+            each.train_on_batch(X, y, before)
+    with pytest.raises(FloatingPointError, match="expected a finite number"):
+        net.train_on_batch(X * 100, y, fastmlp.SGD(float(np.finfo(build.dtype).max) / 4))
+    assert_same(net, control)
+    for each in (net, control):
+        each.train_on_batch(X, y)
+    assert_same(net, control)

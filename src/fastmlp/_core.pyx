@@ -294,6 +294,9 @@ cdef class Core:
 
     def _layer(self, size_t l):
         """New read-only arrays w (O, I) and b (O,) of layer l."""
+        self._check_built()
+        if l >= self.net.n_layers:
+            raise IndexError(f"l: expected a layer from 0 to {self.net.n_layers - 1}, got {l}")
         cdef const fml_layer *layer = &self.net.layers[l]
         cdef cnp.ndarray w = self._empty(2, [layer.n_outputs, layer.n_inputs]), b = self._empty(1, [layer.n_outputs, 0])
         cdef Block block = self._readable()
@@ -552,8 +555,11 @@ cdef class Core:
         cdef size_t n_right = 0
         cdef double loss = 0
         cdef fml_status status
-        with nogil:
+        if rows.data.n_rows * self.n_weights < MANY_MULTIPLY_ADDS:
             status = fml_evaluate(&self.net, block.data, &rows.data, &loss, &n_right, &poll, workspace)
+        else:
+            with nogil:
+                status = fml_evaluate(&self.net, block.data, &rows.data, &loss, &n_right, &poll, workspace)
         self._give_scratch(workspace)
         self._raise(status, rows, caught)
         return loss / <double>rows.data.n_rows, n_right / <double>rows.data.n_rows
@@ -644,8 +650,11 @@ cdef class Core:
         cdef fml_status status
         cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, min(batch_size, rows.data.n_rows)))
         trainer.random = self.random
-        with nogil:
+        if rows.data.n_rows * self.n_weights < MANY_MULTIPLY_ADDS // 4:
             status = fml_train_epoch(trainer, &rows.data, batch_size, order_data, &loss, &poll, workspace)
+        else:
+            with nogil:
+                status = fml_train_epoch(trainer, &rows.data, batch_size, order_data, &loss, &poll, workspace)
         self._give_scratch(workspace)
         if status in (FML_OK, FML_STOPPED) and self._trained_not_finite():
             status = FML_LOSS_NOT_FINITE if status == FML_OK else FML_STOPPED
@@ -700,6 +709,8 @@ cdef class Core:
     cdef bint _trained_not_finite(self):
         cdef size_t i
         cdef void *block = self.training.trainer.block
+        if self.net.n_packed < MANY_MULTIPLY_ADDS:
+            return self.net.kernels.first_not_finite(block, self.net.n_packed) < self.net.n_packed
         with nogil:
             i = self.net.kernels.first_not_finite(block, self.net.n_packed)
         return i < self.net.n_packed

@@ -314,7 +314,7 @@ class Network(_core.Core):
         n_rows = len(x) if x.ndim == 2 else 1
         if n_rows >= 2**32:
             raise ValueError(f"X: expected fewer than 2**32 rows, got {n_rows}")
-        values, labels = arrays.targets(y, n_rows, self._sizes[-1], self.dtype, self._loss, single=x.ndim == 1)
+        values, labels = arrays.targets(y, n_rows, self._sizes[-1], self._dtype, self._loss, single=x.ndim == 1)
         return _core.Rows(x, values, labels)
 
     def _refuse_untrainable(self, what: str) -> None:
