@@ -112,7 +112,7 @@ def test_assigning_parameters_starts_anew(how, optimizer):
         net.parameters = net.parameters
     else:
         net.set_layer(0, net.weights[0], net.biases[0])
-    assert trained(net, optimizer) == trained(fresh, optimizer or "adam")
+    assert trained(net, optimizer) == trained(fresh, MOMENTUM)  # None stands for the last optimiser
 
 
 # --- fit ---

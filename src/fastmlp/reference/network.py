@@ -101,9 +101,9 @@ class Network:
             for n_inputs, n_outputs, choice in zip(self.sizes, self.sizes[1:], choices)
         ]
         self._rows = [row for w, b in self._layers for row in (*w, b)]
-        self._optimizer: Any
+        self._optimizer: Any = None
         self._states: list[Matrix]
-        self._forget_optimizer()
+        self._forget_state()
 
     def _draw_layer(self, n_inputs: int, n_outputs: int, activation: str) -> tuple[Matrix, Vector]:
         """w (O, I) row by row, then b (O,), from the random stream."""
@@ -353,14 +353,15 @@ class Network:
 
     def _use_optimizer(self, choice: Choice) -> None:
         """Continue with an equal optimiser's state, or start anew."""
-        if choice != self._optimizer:
+        if choice != self._optimizer or not self._states:
             self._optimizer = choice
             self._n_steps = 0
             n_states = OPTIMIZERS[choice.name].n_states
             self._states = [[[0.0] * len(row) for _ in range(n_states)] for row in self._rows]
 
-    def _forget_optimizer(self) -> None:
-        self._optimizer, self._n_steps, self._states = None, 0, []
+    def _forget_state(self) -> None:
+        """The optimiser starts anew; which one it is stays the choice that None stands for."""
+        self._n_steps, self._states = 0, []
 
     # --- parameters ---
 
@@ -419,12 +420,12 @@ class Network:
             )
         for old, new in zip([*old_w, old_b], rows):
             old[:] = new
-        self._forget_optimizer()
+        self._forget_state()
 
     def _write(self, rows: Matrix) -> None:
         for old, new in zip(self._rows, rows):
             old[:] = new
-        self._forget_optimizer()
+        self._forget_state()
 
     # --- the network as a whole ---
 
