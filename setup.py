@@ -21,8 +21,16 @@ GNU_LIKE = os.name == "posix"
 PLAIN = ["dispatch", "network", "platform", "rng", "train", "kernels_base_f32", "kernels_base_f64"]
 AVX2 = ["kernels_avx2_f32", "kernels_avx2_f64"]
 GROUPS = [(PLAIN, [], [])]
+AVX512 = ["kernels_avx512_f32", "kernels_avx512_f64"]
 if X86_64 and GNU_LIKE:
     GROUPS.append((AVX2, ["-mavx2", "-mfma"], [("FML_HAVE_AVX2", "1")]))
+    GROUPS.append(
+        (
+            AVX512,
+            ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"],
+            [("FML_HAVE_AVX512", "1")],
+        )
+    )
 MACROS = [macro for _, _, macros in GROUPS for macro in macros]
 
 # No contraction: every fused multiply-add is written. No fast-math: it would change the whole process.

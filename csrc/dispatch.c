@@ -14,6 +14,14 @@ static int has_avx2(void) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 #endif
+#ifdef FML_HAVE_AVX512
+extern const fml_kernels fml_kernels_avx512_f32, fml_kernels_avx512_f64;
+static int has_avx512(void) {
+    __builtin_cpu_init();
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+}
+#endif
 static int has_base(void) { return 1; }
 
 static const struct {
@@ -21,6 +29,9 @@ static const struct {
     int (*available)(void);
     const fml_kernels *kernels[2]; /* by fml_dtype */
 } ISAS[] = {
+#ifdef FML_HAVE_AVX512
+    {"avx512", has_avx512, {&fml_kernels_avx512_f32, &fml_kernels_avx512_f64}},
+#endif
 #ifdef FML_HAVE_AVX2
     {"avx2", has_avx2, {&fml_kernels_avx2_f32, &fml_kernels_avx2_f64}},
 #endif

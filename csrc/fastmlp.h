@@ -46,7 +46,12 @@ typedef struct {
     int n_states; /* vectors of n reals that the optimiser keeps; they start at 0 */
     /* p <- p - update(g) for n parameters at step t = 1, 2, ...; h: the hyper-parameters. */
     void (*step)(void *p, const void *g, void *const *states, size_t n, const double *h, uint64_t t);
+    /* The r of an update that is p - r g alone, which an engine may apply itself; 0 for any other, or NULL. */
+    double (*plain_rate)(const double *h);
 } fml_optimizer;
+
+typedef struct fml_engine fml_engine;
+typedef struct fml_pass fml_pass;
 
 typedef struct {
     const char *isa;
@@ -55,6 +60,7 @@ typedef struct {
     const fml_activation *activations;
     const fml_loss *losses;
     const fml_optimizer *optimizers;
+    const fml_engine *native; /* the engine whose kernels are this table's */
     /* z_i = z_i + b for every row i; z: (rows, O), b: (O,). */
     void (*add_bias)(const void *b, void *z, size_t rows, size_t O);
     /* sums = [sums +] the sum of the rows of d; d: (rows, O), sums: (O,). */
@@ -82,8 +88,6 @@ const fml_optimizer *fml_find_optimizer(const fml_kernels *kernels, const char *
 
 /* -- network: shapes and tables; the parameters are a block of n_packed reals in the engine's own layout -------- */
 
-typedef struct fml_engine fml_engine;
-
 typedef struct {
     size_t n_inputs, n_outputs;
     const fml_activation *activation;
@@ -103,7 +107,7 @@ typedef struct {
 
 struct fml_engine {
     const char *name;
-    size_t tile_rows;                             /* rows that go through all layers together */
+    size_t tile_rows, gradient_rows; /* rows that go through all layers together, predicting and training */
     size_t (*packed_weights)(size_t I, size_t O); /* reals that a layer's weights take in a block */
     /* w (O,I) and b (O,) into and out of the block of a network. */
     void (*pack)(const fml_network *net, size_t l, const void *w, const void *b, void *block);
@@ -111,9 +115,13 @@ struct fml_engine {
     /* z = x w^T + b and y = f(z) for 1 <= rows <= tile_rows; z or y NULL: not wanted. x: (rows,I), z, y: (rows,O). */
     void (*forward_layer)(const fml_network *net, size_t l, const void *block, const void *x, size_t rows, void *z,
                           void *y);
-    /* dw = [dw +] dz^T x and db = [db +] sum of dz into the block gradient; dx = dz w unless dx is NULL. */
-    void (*backward_layer)(const fml_network *net, size_t l, const void *block, const void *x, const void *dz,
-                           size_t rows, void *dx, void *gradient, int accumulate);
+    /* dw = [dw +] dz^T x and db = [db +] the sum of dz, accumulating into pass->gradient or, where pass->rate is not 0,
+     * applied at once: w -= rate dw and b -= rate db. dx = dz w, with w as it was, unless dx is NULL. */
+    void (*backward_layer)(const fml_pass *pass, size_t l, const void *x, const void *dz, size_t rows, void *dx,
+                           int accumulate, void *workspace);
+    /* Bytes of workspace that backward_layer needs for that many rows. */
+    size_t (*backward_workspace)(const fml_network *net, size_t rows);
+    int takes_rate; /* whether backward_layer can apply a rate */
 };
 
 /* Fills offsets and totals; the shapes, the activations, the tables and the engine are set. */
@@ -153,10 +161,24 @@ typedef struct {
 fml_status fml_evaluate(const fml_network *net, const void *block, const fml_data *data, double *loss, size_t *n_right,
                         fml_poll *poll, void *workspace);
 
-/* gradient = gradient of the mean loss over the rows order[0..rows-1] of data (all consecutive where order is NULL), as
- * a block; dx, unless NULL: (rows, I), the gradient of that mean with respect to x. *loss: the sum over the rows. */
-fml_status fml_gradient(const fml_network *net, const void *block, const fml_data *data, const uint32_t *order,
-                        size_t rows, void *gradient, void *dx, double *loss, fml_poll *poll, void *workspace);
+/* A backward pass over the rows order[0 ... rows - 1] of data (the first `rows`, where order is NULL). */
+struct fml_pass {
+    const fml_network *net;
+    void *block; /* changed only where rate is not 0 */
+    const fml_data *data;
+    const uint32_t *order;
+    size_t rows;
+    void *gradient; /* a block: the gradient of the mean loss */
+    void *dx;       /* (rows, I), that gradient with respect to x; or NULL */
+    double rate;    /* 0, or a step of gradient descent that the engine takes as it goes (rows <= gradient_rows) */
+    const uint32_t *next; /* rows that will be wanted next and may be fetched meanwhile, n_next of them */
+    size_t n_next;
+    fml_poll *poll;
+    void *workspace;
+};
+
+/* *loss: the sum over the rows. Nothing but the gradient and dx is changed unless FML_OK. */
+fml_status fml_gradient(const fml_pass *pass, double *loss);
 
 /* -- training ---------------------------------------------------------------------------------------------------- */
 
@@ -169,9 +191,10 @@ typedef struct {
     uint64_t n_steps, random;     /* steps of the optimiser so far; the state of the generator */
 } fml_trainer;
 
-/* One optimiser step on the rows order[0..rows-1]; nothing is changed unless FML_OK. *loss: their sum before it. */
-fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows, double *loss,
-                          fml_poll *poll, void *workspace);
+/* One optimiser step on the rows order[0 ... rows - 1], with n_next more of the order to come; nothing is changed
+ * unless FML_OK. *loss: the sum of their losses before it. */
+fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows, size_t n_next,
+                          double *loss, fml_poll *poll, void *workspace);
 /* One epoch in batches of batch_size rows; order: n_rows elements of scratch, or NULL for the rows as they stand.
  * *loss: the sum over the rows of their batch's losses before its update, up to where the epoch ended. */
 fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order, double *loss,

@@ -2,4 +2,6 @@
 #define FML_ISA base
 #define FML_REAL_BITS 64
 #define FML_VECTOR_BYTES 16
+#define TILE_ROWS 3
+#define TILE_PANELS 1
 #include "kernels.inc"

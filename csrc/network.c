@@ -72,7 +72,7 @@ static size_t widest(const fml_network *net) {
 /* The buffers of one tile of a pass. z[l] and y[l] say where layer l writes, NULL where it need not. */
 typedef struct {
     void **z, **y;
-    void *x, *t, *last_z, *d[2];
+    void *x, *t, *last_z, *d[2], *work;
 } buffers;
 
 static void cut_common(const fml_network *net, size_t rows, arena *a, buffers *b) {
@@ -104,7 +104,7 @@ static int stores_y(const fml_network *net, size_t l) { return l + 1 < net->n_la
 /* For gradients: every layer keeps what its derivative or the loss reads; d[0] and d[1] are deltas in turn. */
 static buffers cut_gradient(const fml_network *net, size_t rows, arena *a) {
     buffers b;
-    rows = least(rows, net->engine->tile_rows);
+    rows = least(rows, net->engine->gradient_rows);
     cut_common(net, rows, a, &b);
     for (size_t l = 0; l < net->n_layers; l++) {
         size_t size = rows * net->kernels->real_size * net->layers[l].n_outputs;
@@ -113,6 +113,7 @@ static buffers cut_gradient(const fml_network *net, size_t rows, arena *a) {
         b.z[l] = z;
         b.y[l] = y;
     }
+    b.work = cut(a, net->engine->backward_workspace(net, rows));
     return b;
 }
 
@@ -238,64 +239,50 @@ fml_status fml_evaluate(const fml_network *net, const void *block, const fml_dat
 
 /* -- backward ------------------------------------------------------------------------------------------------------ */
 
-/* What a backward pass works on. */
-typedef struct {
-    const fml_network *net;
-    const void *block;
-    void *gradient;
-    const buffers *b;
-    fml_poll *poll;
-    float_mode callers; /* the caller's floating-point mode, for the poll */
-} backward_pass;
-
 /* Adds the loss and gradient of one tile, asking the poll between layers; d is dz of the layer at hand, from the last
- * to the first. Returns whether it was stopped half-way. */
-static int gradient_tile(const backward_pass *pass, const void *x, const void *t, size_t rows, double scale, void *dx,
-                         int accumulate, double *loss) {
+ * to the first. A loss that is not finite, or a poll that says stop, ends it before anything of the block changes. */
+static fml_status gradient_tile(const fml_pass *pass, const buffers *b, const void *x, const void *t, size_t rows,
+                                void *dx, int accumulate, float_mode callers, double *loss) {
     const fml_network *net = pass->net;
-    const buffers *b = pass->b;
     const fml_layer *layer = last_layer(net);
+    fml_poll *poll = pass->rate == 0 ? pass->poll : NULL; /* a step that is taken as it goes is not left half-way */
     size_t l = net->n_layers - 1;
     const double *h = layer->hyper_parameters;
     void *d = b->d[l % 2];
     forward_tile(net, pass->block, x, rows, b);
     const void *output = net->loss->from_z ? b->z[l] : b->y[l];
-    *loss += net->loss->value_and_gradient(output, t, d, rows, layer->n_outputs, scale, h);
+    *loss += net->loss->value_and_gradient(output, t, d, rows, layer->n_outputs, 1.0 / (double)pass->rows, h);
+    if (*loss - *loss != 0) return FML_LOSS_NOT_FINITE;
+    if (stopped(pass->poll, callers)) return FML_STOPPED;
     if (!net->loss->from_z) layer->activation->backward(b->z[l], b->y[l], d, d, rows * layer->n_outputs, h);
     for (; l > 0; l--) {
-        if (stopped(pass->poll, pass->callers)) return 1;
         layer = &net->layers[l - 1];
         void *below = b->d[(l - 1) % 2];
-        net->engine->backward_layer(net, l, pass->block, b->y[l - 1], d, rows, below, pass->gradient, accumulate);
+        net->engine->backward_layer(pass, l, b->y[l - 1], d, rows, below, accumulate, b->work);
         layer->activation->backward(b->z[l - 1], b->y[l - 1], below, below, rows * layer->n_outputs,
                                     layer->hyper_parameters);
         d = below;
+        if (stopped(poll, callers)) return FML_STOPPED;
     }
-    if (stopped(pass->poll, pass->callers)) return 1;
-    net->engine->backward_layer(net, 0, pass->block, x, d, rows, dx, pass->gradient, accumulate);
-    return 0;
+    net->engine->backward_layer(pass, 0, x, d, rows, dx, accumulate, b->work);
+    return FML_OK;
 }
 
-fml_status fml_gradient(const fml_network *net, const void *block, const fml_data *data, const uint32_t *order,
-                        size_t rows, void *gradient, void *dx, double *loss, fml_poll *poll, void *workspace) {
+fml_status fml_gradient(const fml_pass *pass, double *loss) {
     float_mode mode = flush_denormals();
-    arena a = {workspace, 0};
-    buffers b = cut_gradient(net, rows, &a);
+    const fml_network *net = pass->net;
+    arena a = {pass->workspace, 0};
+    buffers b = cut_gradient(net, pass->rows, &a);
     fml_status status = FML_OK;
-    double sum = 0;
-    backward_pass pass = {net, block, gradient, &b, poll, mode};
-    for (size_t first = 0; first < rows && status == FML_OK; first += net->engine->tile_rows) {
-        size_t n = least(net->engine->tile_rows, rows - first);
+    *loss = 0;
+    for (size_t first = 0; first < pass->rows && status == FML_OK; first += net->engine->gradient_rows) {
+        size_t n = least(net->engine->gradient_rows, pass->rows - first);
         int finite = 1;
-        const void *x = input_rows(net, data, order, first, n, b.x, &finite);
-        const void *t = target_rows(net, data, order, first, n, b.t);
-        void *dx_tile = dx == NULL ? NULL : reals(net, dx, first * net->layers[0].n_inputs);
-        if (!finite)
-            status = FML_INPUT_NOT_FINITE;
-        else if (gradient_tile(&pass, x, t, n, 1.0 / (double)rows, dx_tile, first > 0, &sum))
-            status = FML_STOPPED;
+        const void *x = input_rows(net, pass->data, pass->order, first, n, b.x, &finite);
+        const void *t = target_rows(net, pass->data, pass->order, first, n, b.t);
+        void *dx = pass->dx == NULL ? NULL : reals(net, pass->dx, first * net->layers[0].n_inputs);
+        status = finite ? gradient_tile(pass, &b, x, t, n, dx, first > 0, mode, loss) : FML_INPUT_NOT_FINITE;
     }
     restore_mode(mode);
-    *loss = sum;
-    return status != FML_OK || sum - sum == 0 ? status : FML_LOSS_NOT_FINITE;
+    return status;
 }

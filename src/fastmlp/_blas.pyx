@@ -9,7 +9,7 @@ from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from cython cimport floating
 from libc.string cimport memcpy
 
-from ._csrc cimport FML_F32, fml_engine, fml_layer, fml_network
+from ._csrc cimport FML_F32, fml_engine, fml_layer, fml_network, fml_pass
 
 ctypedef void (*gemm_f32)(char *, char *, int *, int *, int *, float *, const float *, int *, const float *, int *,
                           float *, float *, int *) noexcept nogil
@@ -94,15 +94,16 @@ cdef void forward(const fml_network *net, size_t l, floating *block, floating *x
         layer.activation.forward(pre, y, rows, O, layer.hyper_parameters)
 
 
-cdef void backward(const fml_network *net, size_t l, floating *block, floating *x, floating *dz, size_t rows,
-                   floating *dx, floating *gradient, int accumulate) noexcept nogil:
+cdef void backward(const fml_pass *pass_, size_t l, floating *x, floating *dz, size_t rows, floating *dx,
+                   int accumulate) noexcept nogil:
     """dw = [dw +] dz^T x, db = [db +] the sum of dz's rows, dx = dz w."""
-    cdef const fml_layer *layer = &net.layers[l]
+    cdef const fml_layer *layer = &pass_.net.layers[l]
     cdef int I = <int>layer.n_inputs, O = <int>layer.n_outputs
+    cdef floating *gradient = <floating *>pass_.gradient
     multiply(True, False, O, I, <int>rows, dz, x, <floating>accumulate, gradient + layer.weights)
-    net.kernels.sum_rows(dz, gradient + layer.biases, rows, layer.n_outputs, accumulate)
+    pass_.net.kernels.sum_rows(dz, gradient + layer.biases, rows, layer.n_outputs, accumulate)
     if dx != NULL:
-        multiply(False, False, <int>rows, I, O, dz, block + layer.weights, <floating>0, dx)
+        multiply(False, False, <int>rows, I, O, dz, <floating *>pass_.block + layer.weights, <floating>0, dx)
 
 
 cdef void forward_layer(const fml_network *net, size_t l, const void *block, const void *x, size_t rows, void *z,
@@ -113,14 +114,12 @@ cdef void forward_layer(const fml_network *net, size_t l, const void *block, con
         forward[double](net, l, <double *>block, <double *>x, rows, z, y)
 
 
-cdef void backward_layer(const fml_network *net, size_t l, const void *block, const void *x, const void *dz,
-                         size_t rows, void *dx, void *gradient, int accumulate) noexcept nogil:
-    if net.kernels.dtype == FML_F32:
-        backward[float](net, l, <float *>block, <float *>x, <float *>dz, rows, <float *>dx, <float *>gradient,
-                        accumulate)
+cdef void backward_layer(const fml_pass *pass_, size_t l, const void *x, const void *dz, size_t rows, void *dx,
+                         int accumulate, void *workspace) noexcept nogil:
+    if pass_.net.kernels.dtype == FML_F32:
+        backward[float](pass_, l, <float *>x, <float *>dz, rows, <float *>dx, accumulate)
     else:
-        backward[double](net, l, <double *>block, <double *>x, <double *>dz, rows, <double *>dx, <double *>gradient,
-                         accumulate)
+        backward[double](pass_, l, <double *>x, <double *>dz, rows, <double *>dx, accumulate)
 
 
 cdef size_t packed_weights(size_t I, size_t O) noexcept nogil:
@@ -141,11 +140,17 @@ cdef void unpack(const fml_network *net, size_t l, const void *block, void *w, v
     memcpy(b, <const char *>block + layer.biases * size, layer.n_outputs * size)
 
 
+cdef size_t backward_workspace(const fml_network *net, size_t rows) noexcept nogil:
+    return 0
+
+
 cdef fml_engine ENGINE
 ENGINE.name = b"blas"
 ENGINE.tile_rows = 256
+ENGINE.gradient_rows = 256
 ENGINE.packed_weights = packed_weights
 ENGINE.pack = pack
 ENGINE.unpack = unpack
 ENGINE.forward_layer = forward_layer
 ENGINE.backward_layer = backward_layer
+ENGINE.backward_workspace = backward_workspace

@@ -39,6 +39,7 @@ class Core:
         activations: Sequence[tuple[str, Sequence[float]]],
         loss: str,
         double: bool,
+        engine: str,
         isa: str | None,
     ) -> None: ...
     def _check_unbuilt(self) -> None: ...

@@ -12,7 +12,7 @@ cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport Py_REFCNT
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from ._blas cimport blas_engine
 from ._csrc cimport *
@@ -180,11 +180,11 @@ cdef class Core:
 
     # -- construction ----------------------------------------------------------------------------------------------
 
-    def _build(self, sizes, activations, str loss, bint double, isa):
+    def _build(self, sizes, activations, str loss, bint double, str engine, isa):
         """Shapes and tables; activations: (name, hyper-parameters) per layer. All of it is checked already."""
         self._check_unbuilt()
         self.net.kernels = find_kernels(isa, FML_F64 if double else FML_F32)
-        self.net.engine = blas_engine()
+        self.net.engine = self.net.kernels.native if engine == "native" else blas_engine()
         self.net.loss = fml_find_loss(self.net.kernels, loss.encode())
         self.net.n_layers = len(sizes) - 1
         self.net.layers = <fml_layer *>fml_allocate(self.net.n_layers * sizeof(fml_layer))
@@ -250,7 +250,7 @@ cdef class Core:
 
     @property
     def engine(self):
-        """The name of the engine that runs, ``"blas"``."""
+        """The name of the engine that runs, ``"native"`` or ``"blas"``."""
         self._check_built()
         return self.net.engine.name.decode()
 
@@ -578,9 +578,12 @@ cdef class Core:
         cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, rows.data.n_rows))
         cdef double loss
         cdef fml_status status
+        cdef fml_pass pass_
+        memset(&pass_, 0, sizeof(fml_pass))
+        pass_.net, pass_.block, pass_.data, pass_.rows = &self.net, block.data, &rows.data, rows.data.n_rows
+        pass_.gradient, pass_.dx, pass_.workspace = gradient.data, dx, workspace
         with nogil:
-            status = fml_gradient(&self.net, block.data, &rows.data, NULL, rows.data.n_rows, gradient.data, dx, &loss,
-                                  NULL, workspace)
+            status = fml_gradient(&pass_, &loss)
             if dx == NULL:
                 fml_network_unpack(&self.net, gradient.data, cnp.PyArray_DATA(result))
         self._give_scratch(workspace)
@@ -690,12 +693,12 @@ cdef class Core:
         cdef size_t n_rows = rows.data.n_rows
         cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, n_rows))
         if n_rows * self.n_weights < MANY_MULTIPLY_ADDS // 4:
-            status = fml_train_step(trainer, &rows.data, NULL, n_rows, loss, NULL, workspace)
+            status = fml_train_step(trainer, &rows.data, NULL, n_rows, 0, loss, NULL, workspace)
         else:
             if self.unpublished:  # who reads beside this step sees all steps before it
                 self._publish()
             with nogil:
-                status = fml_train_step(trainer, &rows.data, NULL, n_rows, loss, NULL, workspace)
+                status = fml_train_step(trainer, &rows.data, NULL, n_rows, 0, loss, NULL, workspace)
         self._give_scratch(workspace)
         if status == FML_OK and self._trained_not_finite():
             self._roll_back()

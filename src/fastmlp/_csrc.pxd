@@ -22,10 +22,13 @@ cdef extern from "fastmlp.h" nogil:
     ctypedef struct fml_optimizer:
         const char *name
         int n_states
+    ctypedef struct fml_engine
+    ctypedef struct fml_pass
     ctypedef struct fml_kernels:
         const char *isa
         fml_dtype dtype
         size_t real_size
+        const fml_engine *native
         void (*add_bias)(const void *b, void *z, size_t rows, size_t O) noexcept nogil
         void (*sum_rows)(const void *d, void *sums, size_t rows, size_t O, int accumulate) noexcept nogil
         size_t (*first_not_finite)(const void *x, size_t n) noexcept nogil
@@ -36,7 +39,6 @@ cdef extern from "fastmlp.h" nogil:
     const fml_loss *fml_find_loss(const fml_kernels *kernels, const char *name)
     const fml_optimizer *fml_find_optimizer(const fml_kernels *kernels, const char *name)
 
-    ctypedef struct fml_engine
     ctypedef struct fml_layer:
         size_t n_inputs
         size_t n_outputs
@@ -55,13 +57,15 @@ cdef extern from "fastmlp.h" nogil:
     ctypedef struct fml_engine:
         const char *name
         size_t tile_rows
+        size_t gradient_rows
         size_t (*packed_weights)(size_t I, size_t O) noexcept nogil
         void (*pack)(const fml_network *net, size_t l, const void *w, const void *b, void *block) noexcept nogil
         void (*unpack)(const fml_network *net, size_t l, const void *block, void *w, void *b) noexcept nogil
         void (*forward_layer)(const fml_network *net, size_t l, const void *block, const void *x, size_t rows, void *z,
                               void *y) noexcept nogil
-        void (*backward_layer)(const fml_network *net, size_t l, const void *block, const void *x, const void *dz,
-                               size_t rows, void *dx, void *gradient, int accumulate) noexcept nogil
+        void (*backward_layer)(const fml_pass *pass_, size_t l, const void *x, const void *dz, size_t rows, void *dx,
+                               int accumulate, void *workspace) noexcept nogil
+        size_t (*backward_workspace)(const fml_network *net, size_t rows) noexcept nogil
     void fml_network_lay_out(fml_network *net)
     void fml_network_pack(const fml_network *net, const void *P, void *block)
     void fml_network_unpack(const fml_network *net, const void *block, void *P)
@@ -83,8 +87,20 @@ cdef extern from "fastmlp.h" nogil:
         double last
     fml_status fml_evaluate(const fml_network *net, const void *block, const fml_data *data, double *loss,
                             size_t *n_right, fml_poll *poll, void *workspace)
-    fml_status fml_gradient(const fml_network *net, const void *block, const fml_data *data, const uint32_t *order,
-                            size_t rows, void *gradient, void *dx, double *loss, fml_poll *poll, void *workspace)
+    ctypedef struct fml_pass:
+        const fml_network *net
+        void *block
+        const fml_data *data
+        const uint32_t *order
+        size_t rows
+        void *gradient
+        void *dx
+        double rate
+        const uint32_t *next
+        size_t n_next
+        fml_poll *poll
+        void *workspace
+    fml_status fml_gradient(const fml_pass *pass_, double *loss)
 
     ctypedef struct fml_trainer:
         const fml_network *net
@@ -96,7 +112,7 @@ cdef extern from "fastmlp.h" nogil:
         uint64_t n_steps
         uint64_t random
     fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows,
-                              double *loss, fml_poll *poll, void *workspace)
+                              size_t n_next, double *loss, fml_poll *poll, void *workspace)
     fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order,
                                double *loss, fml_poll *poll, void *workspace)
 

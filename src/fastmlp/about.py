@@ -51,7 +51,7 @@ def info() -> dict[str, Any]:
         "version": __version__,
         "isa": _core.kernel_isa(),
         "isas": _core.isas(),
-        "engines": ["blas"],
+        "engines": ["native", "blas"],
         "blas": blas_name(),
         "threads": n_usable_cores(),
         "python": platform.python_version(),

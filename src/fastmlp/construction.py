@@ -19,6 +19,7 @@ MOST = 2**31  # of the weights of a layer, and of all parameters
 MOST_LAYERS = 10_000
 ENGINES = ("auto", "blas", "native")
 DTYPES = ("float32", "float64")
+WITHOUT_FMA = ("base",)
 
 
 def check_sizes(sizes: object) -> tuple[int, ...]:
@@ -48,11 +49,14 @@ def check_dtype(dtype: object) -> np.dtype[Any]:
     return np.dtype(arguments.name("dtype", found.name, DTYPES))
 
 
-def check_engine(engine: object) -> str:
-    """The engine to use; a forced one never falls back."""
-    if arguments.name("engine", engine, ENGINES) == "native":
-        raise ValueError("engine: expected 'auto' or 'blas', got 'native', which is not built yet")
-    return "blas"
+def choose_engine(engine: object, isa: str) -> tuple[str, str]:
+    """The engine that computes the layers, and why; a forced one never falls back."""
+    name = arguments.name("engine", engine, ENGINES)
+    if name != "auto":
+        return name, "as asked"
+    if isa in WITHOUT_FMA:
+        return "blas", f"the instruction set {isa} lacks the fused multiply-add that the native engine lives on"
+    return "native", f"the instruction set {isa} has fused multiply-add"
 
 
 def check_threads(n_threads: object) -> int | str:

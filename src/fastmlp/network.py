@@ -48,9 +48,10 @@ class Network(_core.Core):
         0 <= seed < 2**64: the same initial parameters and the same batches on every engine. None draws one from
         the operating system.
     engine : {"auto", "blas", "native"}, default "auto"
-        What computes the layers. A forced engine never falls back.
+        What computes the layers: "native", the package's own kernels, or "blas", SciPy's BLAS; "auto" is native
+        where the processor has fused multiply-add, as `summary` explains. A forced engine never falls back.
     n_threads : int or "auto", default "auto"
-        For the native engine. The `blas` engine leaves threads to BLAS.
+        At most this many threads. The native engine runs on one; the `blas` engine leaves threads to BLAS.
 
     Raises
     ------
@@ -95,16 +96,11 @@ class Network(_core.Core):
         self._init = arguments.name("init", init, INITIALIZERS)
         self._seed = None if seed is None else arguments.integer("seed", seed, least=0, most=2**64 - 1)
         self._n_threads = construction.check_threads(n_threads)
-        construction.check_engine(engine)
+        chosen, self._why_engine = construction.choose_engine(engine, _core.kernel_isa(_isa))
         self._wanted_engine = engine
         layers = [*self._activation, self._output_activation]
-        self._build(
-            self._sizes,
-            [(f.name, f.hyper_parameters) for f in layers],
-            self._loss.name,
-            self._dtype == np.float64,
-            _isa,
-        )
+        described = [(f.name, f.hyper_parameters) for f in layers]
+        self._build(self._sizes, described, self._loss.name, self._dtype == np.float64, chosen, _isa)
         if _random_state is None:
             start = int.from_bytes(os.urandom(8), "little") if self._seed is None else self._seed
             rule = INITIALIZERS[self._init]
@@ -183,13 +179,16 @@ class Network(_core.Core):
             rows.append((str(layer), f"({n_outputs}, {n_inputs})", repr(f), f"{(n_inputs + 1) * n_outputs:,}"))
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        reason = "was asked for" if self._wanted_engine == "blas" else "the native engine is not built yet"
+        bits = {
+            "native": "one thread; a row gives the same bits alone and in any batch",
+            "blas": "threads are BLAS's own; a row's last bits may depend on its batch, as BLAS rounds by shape",
+        }
         return "\n".join(
             [
                 *lines,
                 f"{self.n_parameters:,} parameters, {self._dtype.name}, loss {self._loss.name}",
-                f"engine {self.engine} ({reason}), elementwise kernels {self._isa}; threads are BLAS's own",
-                "the same row may differ in the last bits between batch sizes, as BLAS rounds by shape",
+                f"engine {self.engine} ({self._why_engine}), kernels {self._isa}",
+                bits[self.engine],
             ]
         )
 
