@@ -6,7 +6,7 @@ from pathlib import Path
 
 MOST_BYTES = 1_500_000
 WANTED = ("_core.pyi", "py.typed", "data/")
-UNWANTED = (".pyx", ".pxd", ".c", ".h", ".inc")
+UNWANTED = (".pyx", ".pxi", ".pxd", ".c", ".h", ".inc")
 
 wheel = Path(sys.argv[1])
 names = zipfile.ZipFile(wheel).namelist()

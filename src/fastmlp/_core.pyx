@@ -30,132 +30,8 @@ cdef enum:
     SCRATCH_HEAD = 64  # bytes before a workspace, for its capacity
 
 
-def isas():
-    """The instruction sets that this build has and this processor runs, best first."""
-    names = []
-    while fml_isa(len(names)) != NULL:
-        names.append(fml_isa(len(names)).decode())
-    return names
-
-
-cdef const fml_kernels *find_kernels(isa, fml_dtype dtype) except NULL:
-    """The kernel table of the named ISA (None: the best, or what FASTMLP_ISA says)."""
-    cdef bytes name = b"" if isa is None else isa.encode()
-    cdef const fml_kernels *kernels = fml_find_kernels(name, dtype)
-    if kernels == NULL:
-        import os
-
-        wanted = os.environ.get("FASTMLP_ISA") if isa is None else isa
-        source = "FASTMLP_ISA" if isa is None else "isa"
-        raise ValueError(f"{source}: expected one of {', '.join(map(repr, isas()))} (what this build and this "
-                         f"processor have), got {wanted!r}")
-    return kernels
-
-
-def kernel_isa(isa=None):
-    """The instruction set that a new network's kernels use."""
-    return find_kernels(isa, FML_F32).isa.decode()
-
-
-def _plant_error():
-    """Reads out of bounds in a sanitizer build, so that CI sees that such a build finds it; else does nothing."""
-    fml_plant_error()
-
-
-cdef class Block:
-    """Aligned memory for the parameters of one network in its engine's layout; never changed once published."""
-
-    cdef void *data
-
-    def __dealloc__(self):
-        fml_free(self.data)
-
-
-cdef class Core
-
-
-cdef Block new_block(size_t size):
-    cdef Block block = Block.__new__(Block)
-    block.data = fml_allocate(size)
-    if block.data == NULL:
-        raise MemoryError(f"sizes: no memory for {size} bytes of parameters")
-    return block
-
-
-cdef class Training:
-    """An optimiser at work on one network: its block of parameters, gradient and state, and that state as published."""
-
-    cdef fml_trainer trainer
-    cdef void *published_states
-    cdef uint64_t published_steps
-    cdef object optimizer  # the Python object that says which
-    cdef size_t size       # bytes of a block
-
-    def __cinit__(self, Core core, optimizer):
-        cdef const fml_optimizer *kernel = fml_find_optimizer(core.net.kernels, optimizer.name.encode())
-        self.optimizer, self.size = optimizer, core.net.n_packed * core.net.kernels.real_size
-        self.trainer.net, self.trainer.optimizer = &core.net, kernel
-        for i, value in enumerate(optimizer.hyper_parameters):
-            self.trainer.hyper_parameters[i] = value
-        cdef size_t states = self.size * <size_t>kernel.n_states
-        self.trainer.block, self.trainer.gradient = fml_allocate(self.size), fml_allocate(self.size)
-        self.trainer.states[0], self.published_states = fml_allocate(states), fml_allocate(states)
-        if (self.trainer.block == NULL or self.trainer.gradient == NULL or self.trainer.states[0] == NULL
-                or self.published_states == NULL):
-            raise MemoryError(f"no memory to train {core.net.n_parameters} parameters")
-        if kernel.n_states == 2:
-            self.trainer.states[1] = <char *>self.trainer.states[0] + self.size
-        memcpy(self.trainer.block, core.published.data, self.size)
-
-    def __dealloc__(self):
-        fml_free(self.trainer.block)
-        fml_free(self.trainer.gradient)
-        fml_free(self.trainer.states[0])
-        fml_free(self.published_states)
-
-    cdef void publish(self, void *block) noexcept:
-        """Copies the parameters to `block`, and keeps the state that goes with them."""
-        memcpy(block, self.trainer.block, self.size)
-        memcpy(self.published_states, self.trainer.states[0], self.size * <size_t>self.trainer.optimizer.n_states)
-        self.published_steps = self.trainer.n_steps
-
-    cdef void roll_back(self, const void *block) noexcept:
-        """Parameters and state as they were when last published, to `block`."""
-        memcpy(self.trainer.block, block, self.size)
-        memcpy(self.trainer.states[0], self.published_states, self.size * <size_t>self.trainer.optimizer.n_states)
-        self.trainer.n_steps = self.published_steps
-
-
-cdef class Rows:
-    """Checked input rows and, where there are any, their targets, as the C core takes them; keeps the arrays alive."""
-
-    cdef fml_data data
-    cdef readonly cnp.ndarray x, values, labels
-    cdef int64_t largest_label
-
-    def __init__(self, cnp.ndarray x not None, cnp.ndarray values=None, cnp.ndarray labels=None):
-        self.x, self.values, self.labels = x, values, labels
-        self.data.x = cnp.PyArray_DATA(x)
-        self.data.bytes = cnp.PyArray_TYPE(x) == cnp.NPY_UINT8
-        self.data.n_rows = <size_t>x.shape[0] if x.ndim == 2 else 1
-        self.data.values = NULL if values is None else cnp.PyArray_DATA(values)
-        self.data.labels = NULL if labels is None else <int64_t *>cnp.PyArray_DATA(labels)
-        self.largest_label = -1 if labels is None else np.max(labels)
-
-    @property
-    def n_rows(self):
-        """How many rows there are."""
-        return self.data.n_rows
-
-
-cdef int stop_on_signal(void *caught) noexcept with gil:
-    """Runs Python's signal handlers; what they raise is kept in the list `caught`, and the pass stops."""
-    try:
-        PyErr_CheckSignals()
-    except BaseException as error:
-        (<list>caught).append(error)
-        return 1
-    return 0
+include "_kernels.pxi"
+include "_training.pxi"
 
 
 cdef class Core:
@@ -350,31 +226,14 @@ cdef class Core:
         return cnp.PyArray_EMPTY(ndim, dimensions, self.typenum, 0)
 
     cdef int _check_rows(self, Rows rows) except -1:
-        """Refuses rows that were made for a network of another shape or dtype; users cannot make such rows."""
-        cdef bint fits = self._is_ready(rows.x) and rows.largest_label < <int64_t>self.n_outputs
-        if rows.values is not None:
-            fits = fits and cnp.PyArray_TYPE(rows.values) == self.typenum and cnp.PyArray_ISCARRAY_RO(rows.values)
-            fits = fits and <size_t>rows.values.size == rows.data.n_rows * self.n_outputs
-        else:
-            fits = fits and rows.labels is not None and <size_t>rows.labels.size == rows.data.n_rows
-        if not fits:
+        if not rows.fit(self.typenum, self.n_inputs, self.n_outputs):
             raise ValueError("X: expected rows that were made for this network, got others")
         return 0
-
-    cdef bint _is_ready(self, cnp.ndarray x):
-        """Whether the kernels can read x where it stands: (., I) or (I,), aligned, in C order, our dtype or uint8."""
-        cdef int ndim = cnp.PyArray_NDIM(x), typenum = cnp.PyArray_TYPE(x)
-        return (
-            (typenum == self.typenum or typenum == cnp.NPY_UINT8)
-            and cnp.PyArray_IS_C_CONTIGUOUS(x) and cnp.PyArray_ISALIGNED(x) and cnp.PyArray_ISNOTSWAPPED(x)
-            and (ndim == 1 or (ndim == 2 and cnp.PyArray_DIM(x, 0) > 0))
-            and <size_t>cnp.PyArray_DIM(x, ndim - 1) == self.n_inputs
-        )
 
     cdef cnp.ndarray _input(self, X):
         """X as an array that the kernels can read: itself, or converted once."""
         self._check_built()
-        if cnp.PyArray_CheckExact(X) and self._is_ready(<cnp.ndarray>X):
+        if cnp.PyArray_CheckExact(X) and is_ready(<cnp.ndarray>X, self.typenum, self.n_inputs):
             return <cnp.ndarray>X
         return arrays.convert_input(X, self.n_inputs, self._type())
 
@@ -732,43 +591,3 @@ cdef class Core:
     def _random_state(self):
         """The state of the generator, 64 bits."""
         return self.random
-
-
-cdef size_t n_rows_of(cnp.ndarray x) noexcept:
-    return <size_t>cnp.PyArray_DIM(x, 0) if cnp.PyArray_NDIM(x) == 2 else 1
-
-
-cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
-    """Whether two C-contiguous arrays share a byte."""
-    cdef char *first_a = <char *>cnp.PyArray_DATA(a)
-    cdef char *first_b = <char *>cnp.PyArray_DATA(b)
-    return first_a < first_b + cnp.PyArray_NBYTES(b) and first_b < first_a + cnp.PyArray_NBYTES(a)
-
-
-def activation_values(str name, hyper_parameters, z, bint derivative, isa=None):
-    """f(z), or f'(z), of the named activation by the compiled kernels; an array of z's shape.
-
-    float32 arrays stay float32; all else is computed in float64. Softmax works along the last axis.
-    """
-    array = np.asarray(z)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"z: expected real numbers, got dtype {array.dtype}")
-    cdef bint single = array.dtype.kind == "f" and array.dtype.itemsize == 4
-    cdef cnp.ndarray values = np.array(array, dtype=np.float32 if single else np.float64, order="C", ndmin=1)
-    cdef const fml_kernels *kernels = find_kernels(isa, FML_F32 if single else FML_F64)
-    cdef const fml_activation *activation = fml_find_activation(kernels, name.encode())
-    if activation == NULL or (derivative and activation.backward == NULL) or len(hyper_parameters) > 4:
-        raise TypeError(f"activation: expected one of fastmlp's elementwise activations, got {name!r}")
-    cdef double[4] h = [0, 0, 0, 0]
-    for i, value in enumerate(hyper_parameters):
-        h[i] = value
-    cdef size_t n = values.size, O = values.shape[values.ndim - 1]
-    cdef cnp.ndarray y = np.empty_like(values), slopes
-    if n > 0:
-        activation.forward(cnp.PyArray_DATA(values), cnp.PyArray_DATA(y), n // O, O, h)
-    if derivative:
-        slopes = np.ones_like(values)
-        activation.backward(cnp.PyArray_DATA(values), cnp.PyArray_DATA(y), cnp.PyArray_DATA(slopes),
-                            cnp.PyArray_DATA(slopes), n, h)
-        y = slopes
-    return y.reshape(array.shape)[()]

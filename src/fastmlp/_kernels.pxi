@@ -1,0 +1,63 @@
+# Part of _core.pyx: the kernel tables, and activations called on arrays.
+#
+# A table is found by the name of its instruction set; an activation, loss or optimiser by its name in a table.
+
+def isas():
+    """The instruction sets that this build has and this processor runs, best first."""
+    names = []
+    while fml_isa(len(names)) != NULL:
+        names.append(fml_isa(len(names)).decode())
+    return names
+
+
+cdef const fml_kernels *find_kernels(isa, fml_dtype dtype) except NULL:
+    """The kernel table of the named ISA (None: the best, or what FASTMLP_ISA says)."""
+    cdef bytes name = b"" if isa is None else isa.encode()
+    cdef const fml_kernels *kernels = fml_find_kernels(name, dtype)
+    if kernels == NULL:
+        import os
+
+        wanted = os.environ.get("FASTMLP_ISA") if isa is None else isa
+        source = "FASTMLP_ISA" if isa is None else "isa"
+        raise ValueError(f"{source}: expected one of {', '.join(map(repr, isas()))} (what this build and this "
+                         f"processor have), got {wanted!r}")
+    return kernels
+
+
+def kernel_isa(isa=None):
+    """The instruction set that a new network's kernels use."""
+    return find_kernels(isa, FML_F32).isa.decode()
+
+
+def _plant_error():
+    """Reads out of bounds in a sanitizer build, so that CI sees that such a build finds it; else does nothing."""
+    fml_plant_error()
+
+
+def activation_values(str name, hyper_parameters, z, bint derivative, isa=None):
+    """f(z), or f'(z), of the named activation by the compiled kernels; an array of z's shape.
+
+    float32 arrays stay float32; all else is computed in float64. Softmax works along the last axis.
+    """
+    array = np.asarray(z)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"z: expected real numbers, got dtype {array.dtype}")
+    cdef bint single = array.dtype.kind == "f" and array.dtype.itemsize == 4
+    cdef cnp.ndarray values = np.array(array, dtype=np.float32 if single else np.float64, order="C", ndmin=1)
+    cdef const fml_kernels *kernels = find_kernels(isa, FML_F32 if single else FML_F64)
+    cdef const fml_activation *activation = fml_find_activation(kernels, name.encode())
+    if activation == NULL or (derivative and activation.backward == NULL) or len(hyper_parameters) > 4:
+        raise TypeError(f"activation: expected one of fastmlp's elementwise activations, got {name!r}")
+    cdef double[4] h = [0, 0, 0, 0]
+    for i, value in enumerate(hyper_parameters):
+        h[i] = value
+    cdef size_t n = values.size, O = values.shape[values.ndim - 1]
+    cdef cnp.ndarray y = np.empty_like(values), slopes
+    if n > 0:
+        activation.forward(cnp.PyArray_DATA(values), cnp.PyArray_DATA(y), n // O, O, h)
+    if derivative:
+        slopes = np.ones_like(values)
+        activation.backward(cnp.PyArray_DATA(values), cnp.PyArray_DATA(y), cnp.PyArray_DATA(slopes),
+                            cnp.PyArray_DATA(slopes), n, h)
+        y = slopes
+    return y.reshape(array.shape)[()]

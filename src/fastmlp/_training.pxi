@@ -1,0 +1,131 @@
+# Part of _core.pyx: what a Core holds while it predicts and trains.
+#
+# Block is memory for parameters, Rows is checked data, Training is an optimiser at work. Their memory goes with the
+# Python object; a Block that is published never changes while anybody else holds it.
+
+
+cdef bint is_ready(cnp.ndarray x, int typenum, size_t n_inputs) noexcept:
+    """Whether the kernels can read x where it stands: (., I) or (I,), aligned, in C order, of that type or uint8."""
+    cdef int ndim = cnp.PyArray_NDIM(x)
+    return (
+        (cnp.PyArray_TYPE(x) == typenum or cnp.PyArray_TYPE(x) == cnp.NPY_UINT8)
+        and cnp.PyArray_IS_C_CONTIGUOUS(x) and cnp.PyArray_ISALIGNED(x) and cnp.PyArray_ISNOTSWAPPED(x)
+        and (ndim == 1 or (ndim == 2 and cnp.PyArray_DIM(x, 0) > 0))
+        and <size_t>cnp.PyArray_DIM(x, ndim - 1) == n_inputs
+    )
+
+
+cdef size_t n_rows_of(cnp.ndarray x) noexcept:
+    return <size_t>cnp.PyArray_DIM(x, 0) if cnp.PyArray_NDIM(x) == 2 else 1
+
+
+cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
+    """Whether two C-contiguous arrays share a byte."""
+    cdef char *first_a = <char *>cnp.PyArray_DATA(a)
+    cdef char *first_b = <char *>cnp.PyArray_DATA(b)
+    return first_a < first_b + cnp.PyArray_NBYTES(b) and first_b < first_a + cnp.PyArray_NBYTES(a)
+
+cdef class Block:
+    """Aligned memory for the parameters of one network in its engine's layout; never changed once published."""
+
+    cdef void *data
+
+    def __dealloc__(self):
+        fml_free(self.data)
+
+
+cdef class Core
+
+
+cdef Block new_block(size_t size):
+    cdef Block block = Block.__new__(Block)
+    block.data = fml_allocate(size)
+    if block.data == NULL:
+        raise MemoryError(f"sizes: no memory for {size} bytes of parameters")
+    return block
+
+
+cdef class Training:
+    """An optimiser at work on one network: its block of parameters, gradient and state, and that state as published."""
+
+    cdef fml_trainer trainer
+    cdef void *published_states
+    cdef uint64_t published_steps
+    cdef object optimizer  # the Python object that says which
+    cdef size_t size       # bytes of a block
+
+    def __cinit__(self, Core core, optimizer):
+        cdef const fml_optimizer *kernel = fml_find_optimizer(core.net.kernels, optimizer.name.encode())
+        self.optimizer, self.size = optimizer, core.net.n_packed * core.net.kernels.real_size
+        self.trainer.net, self.trainer.optimizer = &core.net, kernel
+        for i, value in enumerate(optimizer.hyper_parameters):
+            self.trainer.hyper_parameters[i] = value
+        cdef size_t states = self.size * <size_t>kernel.n_states
+        self.trainer.block, self.trainer.gradient = fml_allocate(self.size), fml_allocate(self.size)
+        self.trainer.states[0], self.published_states = fml_allocate(states), fml_allocate(states)
+        if (self.trainer.block == NULL or self.trainer.gradient == NULL or self.trainer.states[0] == NULL
+                or self.published_states == NULL):
+            raise MemoryError(f"no memory to train {core.net.n_parameters} parameters")
+        if kernel.n_states == 2:
+            self.trainer.states[1] = <char *>self.trainer.states[0] + self.size
+        memcpy(self.trainer.block, core.published.data, self.size)
+
+    def __dealloc__(self):
+        fml_free(self.trainer.block)
+        fml_free(self.trainer.gradient)
+        fml_free(self.trainer.states[0])
+        fml_free(self.published_states)
+
+    cdef void publish(self, void *block) noexcept:
+        """Copies the parameters to `block`, and keeps the state that goes with them."""
+        memcpy(block, self.trainer.block, self.size)
+        memcpy(self.published_states, self.trainer.states[0], self.size * <size_t>self.trainer.optimizer.n_states)
+        self.published_steps = self.trainer.n_steps
+
+    cdef void roll_back(self, const void *block) noexcept:
+        """Parameters and state as they were when last published, to `block`."""
+        memcpy(self.trainer.block, block, self.size)
+        memcpy(self.trainer.states[0], self.published_states, self.size * <size_t>self.trainer.optimizer.n_states)
+        self.trainer.n_steps = self.published_steps
+
+
+cdef class Rows:
+    """Checked input rows and, where there are any, their targets, as the C core takes them; keeps the arrays alive."""
+
+    cdef fml_data data
+    cdef readonly cnp.ndarray x, values, labels
+    cdef int64_t largest_label
+
+    def __init__(self, cnp.ndarray x not None, cnp.ndarray values=None, cnp.ndarray labels=None):
+        self.x, self.values, self.labels = x, values, labels
+        self.data.x = cnp.PyArray_DATA(x)
+        self.data.bytes = cnp.PyArray_TYPE(x) == cnp.NPY_UINT8
+        self.data.n_rows = <size_t>x.shape[0] if x.ndim == 2 else 1
+        self.data.values = NULL if values is None else cnp.PyArray_DATA(values)
+        self.data.labels = NULL if labels is None else <int64_t *>cnp.PyArray_DATA(labels)
+        self.largest_label = -1 if labels is None else np.max(labels)
+
+    cdef bint fit(self, int typenum, size_t n_inputs, size_t n_outputs):
+        """Whether they were made for a network of that type and shape; users cannot make others."""
+        if not is_ready(self.x, typenum, n_inputs):
+            return False
+        if self.values is None:
+            return (self.labels is not None and <size_t>self.labels.size == self.data.n_rows
+                    and self.largest_label < <int64_t>n_outputs)
+        return (cnp.PyArray_TYPE(self.values) == typenum and cnp.PyArray_ISCARRAY_RO(self.values)
+                and <size_t>self.values.size == self.data.n_rows * n_outputs)
+
+    @property
+    def n_rows(self):
+        """How many rows there are."""
+        return self.data.n_rows
+
+
+cdef int stop_on_signal(void *caught) noexcept with gil:
+    """Runs Python's signal handlers; what they raise is kept in the list `caught`, and the pass stops."""
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        (<list>caught).append(error)
+        return 1
+    return 0
