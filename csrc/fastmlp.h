@@ -21,7 +21,7 @@ enum { FML_MAX_HYPER_PARAMETERS = 4, FML_MAX_STATES = 2, FML_ALIGNMENT = 64 };
 typedef enum { FML_F32, FML_F64 } fml_dtype;
 typedef enum { FML_OK, FML_STOPPED, FML_INPUT_NOT_FINITE, FML_LOSS_NOT_FINITE } fml_status;
 
-/* -- kernel tables: one row per activation, loss and optimiser, found by name; a NULL name ends a table --------- */
+/* -- kernel tables: one row per activation, loss and optimiser, found by name; a NULL name ends a table ---------- */
 
 typedef struct {
     const char *name;
@@ -86,7 +86,7 @@ const fml_activation *fml_find_activation(const fml_kernels *kernels, const char
 const fml_loss *fml_find_loss(const fml_kernels *kernels, const char *name);
 const fml_optimizer *fml_find_optimizer(const fml_kernels *kernels, const char *name);
 
-/* -- network: shapes and tables; the parameters are a block of n_packed reals in the engine's own layout -------- */
+/* -- network: shapes and tables; the parameters are a block of n_packed reals in the engine's own layout --------- */
 
 typedef struct {
     size_t n_inputs, n_outputs;
@@ -130,7 +130,7 @@ void fml_network_lay_out(fml_network *net);
 void fml_network_pack(const fml_network *net, const void *P, void *block);
 void fml_network_unpack(const fml_network *net, const void *block, void *P);
 
-/* -- data ------------------------------------------------------------------------------------------------------- */
+/* -- data -------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const void *x; /* (n_rows, I), reals or, where bytes is set, uint8 */
@@ -200,7 +200,7 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
 fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order, double *loss,
                            fml_poll *poll, void *workspace);
 
-/* -- random numbers (SplitMix64), memory, time -------------------------------------------------------------------- */
+/* -- random numbers (SplitMix64), memory, time ------------------------------------------------------------------- */
 
 uint64_t fml_random_next(uint64_t *state);
 double fml_random_uniform(uint64_t *state);                        /* [0, 1) */

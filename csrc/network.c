@@ -129,7 +129,7 @@ size_t fml_gradient_workspace(const fml_network *net, size_t rows) {
     return a.used;
 }
 
-/* -- rows of data -------------------------------------------------------------------------------------------------- */
+/* -- rows of data ------------------------------------------------------------------------------------------------ */
 
 /* The inputs of rows first ... of the order (of the data, where that is NULL). With `finite` they are gathered into x
  * and *finite says whether all are; without, rows that can be read where they stand are not looked at. */
@@ -175,7 +175,7 @@ static int stopped(fml_poll *poll, float_mode callers) {
     return stop;
 }
 
-/* -- forward ------------------------------------------------------------------------------------------------------- */
+/* -- forward ----------------------------------------------------------------------------------------------------- */
 
 static void forward_tile(const fml_network *net, const void *block, const void *x, size_t rows, const buffers *b) {
     for (size_t l = 0; l < net->n_layers; l++) {
@@ -237,7 +237,7 @@ fml_status fml_evaluate(const fml_network *net, const void *block, const fml_dat
     return status;
 }
 
-/* -- backward ------------------------------------------------------------------------------------------------------ */
+/* -- backward ---------------------------------------------------------------------------------------------------- */
 
 /* Adds the loss and gradient of one tile, asking the poll between layers; d is dz of the layer at hand, from the last
  * to the first. A loss that is not finite, or a poll that says stop, ends it before anything of the block changes. */
