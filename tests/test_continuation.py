@@ -216,3 +216,15 @@ def test_a_step_that_overflows_the_parameters_is_no_step(build: Any, before: Any
     for each in (net, control):
         each.train_on_batch(X, y)
     assert_same(net, control)
+
+
+def test_a_step_that_overflows_takes_back_itself_alone(build: Any) -> None:
+    """Not the steps before it, which nobody has read."""
+    net, twin = (build([1, 1], loss="mse", seed=0) for _ in range(2))
+    X, y = np.ones((4, 1)), np.zeros((4, 1))
+    for each in (net, twin):
+        for _ in range(5):
+            each.train_on_batch(X, y, fastmlp.SGD(0.1))
+    with pytest.raises(FloatingPointError):
+        net.train_on_batch(X * 1e4, y - 1e4, fastmlp.SGD(float(np.finfo(build.dtype).max) / 4))
+    np.testing.assert_array_equal(net.parameters, twin.parameters)

@@ -180,3 +180,38 @@ def test_an_object_in_the_wrong_place_is_refused(thing: Any) -> None:
     if "Optimizer" not in [base.__name__ for base in type(thing).__mro__]:
         with pytest.raises(TypeError, match=r"^optimizer: expected .*got"):
             construct().fit([[1, 2]], [0], optimizer=thing)
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("beta", {"activation": fastmlp.Sigmoid(1e300)}),
+        ("x_min", {"activation": fastmlp.PiecewiseLinear(-1e300, 1e300)}),
+        ("sigma", {"activation": fastmlp.Gaussian(0.0, 1e-45)}),
+    ],
+)
+def test_hyper_parameters_that_float32_cannot_hold(field, words):
+    fastmlp.Network([2, 2, 1], dtype="float64", **words)
+    with pytest.raises(ValueError, match=f"^{field}: expected a number that float32 can hold"):
+        fastmlp.Network([2, 2, 1], **words)
+
+
+def test_an_optimizer_that_float32_cannot_hold():
+    net = fastmlp.Network([2, 1])
+    with pytest.raises(ValueError, match=r"^epsilon: expected a number that float32 can hold"):
+        net.fit([[0.0, 1.0]], [1.0], optimizer=fastmlp.Adam(epsilon=1e-50))
+
+
+def test_dtype_none_and_sizes_without_order_are_refused():
+    with pytest.raises(TypeError, match="dtype: expected one of"):
+        fastmlp.Network([2, 1], dtype=None)
+    with pytest.raises(TypeError, match="sizes: expected a sequence"):
+        fastmlp.Network({3, 2})
+
+
+def test_load_checks_its_words_before_the_file(tmp_path):
+    for words in ({"n_threads": 2.0}, {"n_threads": True}, {"n_threads": None}):
+        with pytest.raises(TypeError, match="n_threads: expected"):
+            fastmlp.load(tmp_path / "none", **words)
+    with pytest.raises(ValueError, match="engine: expected"):
+        fastmlp.load(tmp_path / "none", engine="fast")

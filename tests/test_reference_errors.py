@@ -88,7 +88,6 @@ X4, Y4 = numbers(4, 3), numbers(4, 2, seed=1)
         ({"callbacks": [3]}, TypeError, r"callbacks\[0\]"),
         ({"callbacks": 3}, TypeError, "callbacks"),
         ({"verbose": -1}, ValueError, "verbose"),
-        ({"verbose": True}, TypeError, "verbose"),
     ],
 )
 def test_refused_by_fit_before_anything_is_written(arguments, error, words):

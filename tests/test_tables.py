@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -317,3 +318,13 @@ def test_a_model_file_s_words_are_json() -> None:
     for text in ("{", "", "[" * 100_000):
         with pytest.raises(FormatError, match="scaling: expected JSON"):
             Preparation.from_extra({"scaling": text}, 2, 2, True)
+
+
+@pytest.mark.parametrize("header", [b"{'descr': (", b'"""abc', b"\xff\xfe", b""])
+def test_an_npz_with_a_damaged_member(tmp_path, header):
+    """One error that names the file, whatever NumPy's parser of headers raises."""
+    path = tmp_path / "damaged.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("X.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(ValueError, match=r"damaged\.npz: expected an \.npz"):
+        tables._load_npz(str(path))

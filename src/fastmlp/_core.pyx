@@ -551,11 +551,11 @@ cdef class Core:
         cdef fml_trainer *trainer = &self.training.trainer
         cdef size_t n_rows = rows.data.n_rows
         cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, n_rows))
+        if self.unpublished:  # for who reads beside this step, and to go back to if it overflows
+            self._publish()
         if n_rows * self.n_weights < MANY_MULTIPLY_ADDS // 4:
             status = fml_train_step(trainer, &rows.data, NULL, n_rows, 0, loss, NULL, workspace)
         else:
-            if self.unpublished:  # who reads beside this step sees all steps before it
-                self._publish()
             with nogil:
                 status = fml_train_step(trainer, &rows.data, NULL, n_rows, 0, loss, NULL, workspace)
         self._give_scratch(workspace)

@@ -53,7 +53,9 @@ def refuse_output(out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
         raise ValueError(f"{expected}shape {out.shape}")
     if out.dtype != dtype:
         raise ValueError(f"{expected}dtype {out.dtype}")
-    raise ValueError(expected + ("a read-only array" if not out.flags.writeable else "an array of another layout"))
+    raise ValueError(
+        expected + ("a read-only array" if not out.flags.writeable else "an array of another layout or class")
+    )
 
 
 def refuse_not_finite(argument: str, array: NDArray[Any]) -> NoReturn:
@@ -66,7 +68,7 @@ def refuse_not_finite(argument: str, array: NDArray[Any]) -> NoReturn:
 def refuse_loss() -> NoReturn:
     """The loss, or what the step made of the parameters, is not finite."""
     raise FloatingPointError(
-        "loss: expected a finite number, got one that is not; the parameters of the last good epoch are kept "
+        "loss: expected a finite number, got one that is not; the parameters of the last good epoch or step are kept "
         "(a smaller learning_rate, or inputs scaled to about [-1, 1], usually helps)"
     )
 
@@ -89,8 +91,11 @@ def targets(
         expected = f"({n_rows}, {n_outputs})" + (f" or class labels of shape ({n_rows},)" if n_outputs > 1 else "")
         if n_outputs == 1:
             expected += f" or ({n_rows},)"
+        if single:
+            expected = f"({n_outputs},) or a number" if n_outputs == 1 else f"({n_outputs},) or a class label"
         raise ValueError(
-            f"y: expected shape {expected} to match X, got shape {array.shape[1:] if single else array.shape}"
+            f"y: expected shape {expected} to match X of {'one row' if single else f'{n_rows} rows'}, "
+            f"got shape {array.shape[1:] if single else array.shape}"
         )
     values = cast(array, dtype)
     if not np.isfinite(values).all():

@@ -17,14 +17,14 @@ import os
 import struct
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 import fastmlp
 
-from . import cli_train, persistence, tables
+from . import cli_train, construction, persistence, tables
 from .activations import ACTIVATIONS
 from .console import finish, say, silence
 from .losses import LOSSES
@@ -78,8 +78,15 @@ def _one_line(error: BaseException) -> str:
 # ------------------------------------------------------------------------------------------- arguments
 
 
+class _OneLineParser(argparse.ArgumentParser):
+    """Says in one line what is wrong with the arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fastmlp", description="A fast multilayer perceptron.")
+    parser = _OneLineParser(prog="fastmlp", description="A fast multilayer perceptron.")
     parser.add_argument("--version", action="version", version=f"fastmlp {fastmlp.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_train(commands)
@@ -95,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_train(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     parser = commands.add_parser(
         "train",
         help="train a network and save it",
@@ -144,7 +151,7 @@ def _add_network(add: Callable[..., object]) -> None:
     add("--activation", choices=hidden, default="relu", help="of the hidden layers (default: relu)")
     add("--output-activation", choices=outputs, help="default: the loss's partner")
     add("--loss", choices=list(LOSSES), help="default: cross_entropy for classes, mse for numbers")
-    add("--dtype", choices=("float32", "float64"), default="float32")
+    add("--dtype", choices=construction.DTYPES, default="float32")
     add("--seed", type=_seed, default=0, metavar="N", help="of weights, batches and split (default: 0)")
 
 
@@ -164,13 +171,13 @@ def _add_training(add: Callable[..., object]) -> None:
         help="default: 40 for digits, 10 for fashion-mnist; for tables 10 to 300, for about 1000 updates",
     )
     add("--batch-size", type=_count, metavar="N", help="default: 16 for digits, 64 for fashion-mnist, 32 for tables")
-    add("--threads", type=_threads, default="auto", metavar="N", help="default: auto")
-    add("--engine", choices=("auto", "blas", "native"), default="auto", help="default: auto")
+    add("--threads", type=_threads, default="auto", metavar="N", help="native engine; it runs on one so far")
+    add("--engine", choices=construction.ENGINES, default="auto", help="default: auto")
     add("--quiet", action="store_true", help="no progress and no introduction")
     add("--json", action="store_true", help="print one JSON object in place of the report")
 
 
-def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_predict(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     parser = commands.add_parser(
         "predict",
         help="apply a model file to rows",
@@ -186,7 +193,7 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="the network's output for every class, as a .csv with a header: probabilities, after a cross entropy",
     )
-    add("--threads", type=_threads, default="auto", metavar="N", help="default: auto")
+    add("--threads", type=_threads, default="auto", metavar="N", help="native engine; it runs on one so far")
     add("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_predict)
 

@@ -6,14 +6,18 @@ error that names it.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from . import activations, arguments
 from .activations import Activation
+from .optimizers import Optimizer
+
+T = TypeVar("T", bound=Activation | Optimizer)
 
 MOST = 2**31  # of the weights of a layer, and of all parameters
 MOST_LAYERS = 10_000
@@ -24,7 +28,7 @@ WITHOUT_FMA = ("base",)
 
 def check_sizes(sizes: object) -> tuple[int, ...]:
     """The layer sizes as ints: at least two, each at least 1, no product and no total above 2**31."""
-    if isinstance(sizes, (str, bytes, Mapping)) or not hasattr(sizes, "__iter__"):
+    if isinstance(sizes, (str, bytes)) or not isinstance(sizes, (Sequence, np.ndarray)):
         raise TypeError(f"sizes: expected a sequence of integers, got {sizes!r}")
     listed = list(itertools.islice(iter(sizes), MOST_LAYERS + 2))
     if len(listed) > MOST_LAYERS + 1:
@@ -34,7 +38,7 @@ def check_sizes(sizes: object) -> tuple[int, ...]:
         raise ValueError(f"sizes: expected at least 2 sizes, inputs and outputs, got {list(checked)}")
     counts = [n_inputs * n_outputs for n_inputs, n_outputs in itertools.pairwise(checked)]
     if max(*counts, sum(counts) + sum(checked[1:])) > MOST:
-        raise ValueError(f"sizes: expected at most 2**31 weights in a layer and in all, got {list(checked)}")
+        raise ValueError(f"sizes: expected at most 2**31 weights in a layer and parameters in all, got {list(checked)}")
     return checked
 
 
@@ -43,10 +47,22 @@ def check_dtype(dtype: object) -> np.dtype[Any]:
     if isinstance(dtype, str):
         return np.dtype(arguments.name("dtype", dtype, DTYPES))
     try:
+        if dtype is None:
+            raise TypeError
         found = np.dtype(dtype)  # type: ignore[call-overload]
     except TypeError:
         raise TypeError(f"dtype: expected one of {', '.join(map(repr, DTYPES))}, got {dtype!r}") from None
     return np.dtype(arguments.name("dtype", found.name, DTYPES))
+
+
+def check_precision(choice: T, dtype: np.dtype[Any]) -> T:
+    """The activation or optimiser, once its hyper-parameters are seen to survive the network's dtype."""
+    smallest = float(np.finfo(dtype).tiny)
+    for field in dataclasses.fields(choice):
+        value = float(getattr(choice, field.name))
+        if not (value == 0 or smallest <= abs(value) <= float(np.finfo(dtype).max)):
+            raise ValueError(f"{field.name}: expected a number that {dtype.name} can hold, got {value!r} in {choice!r}")
+    return choice
 
 
 def choose_engine(engine: object, isa: str) -> tuple[str, str]:

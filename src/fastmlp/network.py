@@ -8,7 +8,6 @@ and checks all of it before anything is written. The loop of `fit` is in `traini
 from __future__ import annotations
 
 import itertools
-import operator
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -51,7 +50,8 @@ class Network(_core.Core):
         What computes the layers: "native", the package's own kernels, or "blas", SciPy's BLAS; "auto" is native
         where the processor has fused multiply-add, as `summary` explains. A forced engine never falls back.
     n_threads : int or "auto", default "auto"
-        At most this many threads. The native engine runs on one; the `blas` engine leaves threads to BLAS.
+        Threads of the native engine, which so far runs on one whatever this says; the `blas` engine leaves threads
+        to BLAS.
 
     Raises
     ------
@@ -93,6 +93,8 @@ class Network(_core.Core):
             output = activations.resolve("output_activation", output_activation, output=True)
         self._output_activation = losses.match(self._loss, output)
         self._dtype = construction.check_dtype(dtype)
+        for f in (*self._activation, self._output_activation):
+            construction.check_precision(f, self._dtype)
         self._init = arguments.name("init", init, INITIALIZERS)
         self._seed = None if seed is None else arguments.integer("seed", seed, least=0, most=2**64 - 1)
         self._n_threads = construction.check_threads(n_threads)
@@ -324,7 +326,7 @@ class Network(_core.Core):
     def _resolve_optimizer(self, optimizer: object) -> Optimizer | None:
         """The optimiser to go on with; None: the one that the network has."""
         if optimizer is not None:
-            return optimizers.resolve("optimizer", optimizer)
+            return construction.check_precision(optimizers.resolve("optimizer", optimizer), self._dtype)
         return None if self._optimizer is not None else Adam()
 
     def fit(
@@ -394,7 +396,7 @@ class Network(_core.Core):
             batch_size=None if batch_size is None else arguments.integer("batch_size", batch_size, least=1),
             shuffle=arguments.flag("shuffle", shuffle),
             callbacks=training.check_callbacks(callbacks),
-            verbose=arguments.integer("verbose", verbose, least=0),
+            verbose=arguments.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, least=0),
         )
         return training.fit(self, X, y, optimizer, validation_data, plan)
 
@@ -411,8 +413,7 @@ class Network(_core.Core):
         ValueError, TypeError
             If an argument does not fit, or a number in X or y is not finite; the network is as before.
         FloatingPointError
-            If the loss is not finite, no step is made; if the step's result is not, the network goes back to the
-            parameters that were last read, predicted with or published by `fit`.
+            If the loss or what the step makes of the parameters is not finite; the network is as before.
 
         Examples
         --------
@@ -590,5 +591,6 @@ def load(path: str | os.PathLike[str], *, engine: str = "auto", n_threads: Suppo
     >>> net.sizes, net.loss
     ((3, 2), CrossEntropy())
     """
-    threads = n_threads if isinstance(n_threads, str) else operator.index(n_threads)
+    threads = construction.check_threads(n_threads)
+    construction.choose_engine(engine, _core.kernel_isa())
     return Network._from_model(persistence.read(path), engine=engine, n_threads=threads)

@@ -21,7 +21,7 @@ def _learning_rate(value: object) -> float:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """What all optimisers have: a name, hyper-parameters, and how many vectors of state they keep."""
+    """What all optimisers have: a name and hyper-parameters."""
 
     name: ClassVar[str]
 

@@ -28,13 +28,12 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from . import activations, losses
+from . import activations, construction, losses
 from .activations import ACTIVATIONS, Activation
 from .initializers import INITIALIZERS
 from .losses import LOSSES, Loss
 
 VERSION = 1
-LARGEST = 2**31  # of a size, of a layer's weights and of all parameters
 LARGEST_HEADER = 2**24
 
 _DTYPES = {"float32": "F32", "float64": "F64"}
@@ -369,14 +368,12 @@ def check_architecture(architecture: object) -> dict[str, Any]:
 
 
 def _check_sizes(sizes: object) -> list[int]:
-    if not isinstance(sizes, list) or len(sizes) < 2:
-        raise _unexpected("sizes", "a list of at least two integers", sizes)
-    for size in sizes:
-        if type(size) is not int or not 1 <= size <= LARGEST:
-            raise _unexpected("sizes", f"integers in [1, {LARGEST}]", size)
-    if _count(_layout(sizes)) > LARGEST:
-        raise _unexpected("sizes", f"at most {LARGEST} parameters", sizes)
-    return list(sizes)
+    if not isinstance(sizes, list) or any(type(size) is not int for size in sizes):
+        raise _unexpected("sizes", "a list of integers", sizes)
+    try:
+        return list(construction.check_sizes(sizes))
+    except ValueError as error:
+        raise FormatError(str(error)) from None
 
 
 def _check_tensors(header: dict[str, Any], layout: Layout, dtype: np.dtype[Any], length: int) -> list[int]:

@@ -29,6 +29,16 @@ CHUNK_ROWS = 4096
 Label = str | int | float
 
 
+def refuse_overflow(x: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+    """`out`, made from the finite numbers x, if it is finite as well."""
+    if not np.isfinite(out).all():
+        row, column = np.argwhere(~np.isfinite(out))[0].tolist()
+        raise ValueError(
+            f"row {row + 1}, column {column}: expected a number that {out.dtype} can hold, got {x[row, column]}"
+        )
+    return out
+
+
 @dataclass(frozen=True)
 class Scaling:
     """The affine map x' = (x - offset) / scale of each column."""
@@ -55,10 +65,11 @@ class Scaling:
     def apply(self, x: NDArray[Any], dtype: str) -> NDArray[Any]:
         """The scaled rows in the network's dtype, computed in float64 a few thousand rows at a time."""
         out = np.empty(x.shape, dtype)
-        for start in range(0, len(x), CHUNK_ROWS):
-            rows = slice(start, start + CHUNK_ROWS)
-            out[rows] = (x[rows].astype(np.float64) - self.offset) / self.scale
-        return out
+        with np.errstate(over="ignore"):
+            for start in range(0, len(x), CHUNK_ROWS):
+                rows = slice(start, start + CHUNK_ROWS)
+                out[rows] = (x[rows].astype(np.float64) - self.offset) / self.scale
+        return refuse_overflow(x, out)
 
     def undo(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """The rows before scaling, in float64."""
@@ -92,7 +103,10 @@ class Preparation:
 
     def inputs(self, x: NDArray[Any], dtype: str) -> NDArray[Any]:
         """Rows as the network takes them."""
-        return np.ascontiguousarray(x, dtype) if self.scaling is None else self.scaling.apply(x, dtype)
+        if self.scaling is not None:
+            return self.scaling.apply(x, dtype)
+        with np.errstate(over="ignore"):
+            return refuse_overflow(x, np.ascontiguousarray(x, dtype))
 
     def targets(self, y: NDArray[Any], dtype: str) -> NDArray[Any]:
         """Labels as they are, numbers (n, O) scaled, in the network's dtype."""

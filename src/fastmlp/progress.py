@@ -92,11 +92,11 @@ class Progress:
             self._shown = now
 
     def _status(self) -> str:
-        parts = [f"epoch {self.epochs_done}/{self.epochs}", f"loss {self.history['loss'][-1]:.4f}"]
+        parts = [f"epoch {self.epochs_done}/{self.epochs}", f"loss {self.history['loss'][-1]:.4g}"]
         if "test_accuracy" in self.history:
             parts.append(f"test accuracy {100 * self.history['test_accuracy'][-1]:.2f} %")
         elif "test_loss" in self.history:
-            parts.append(f"test loss {self.history['test_loss'][-1]:.4f}")
+            parts.append(f"test loss {self.history['test_loss'][-1]:.4g}")
         parts.append(f"{self.rows_per_second:,.0f} rows/s")
         return "  ".join(parts)
 

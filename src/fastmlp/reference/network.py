@@ -284,7 +284,7 @@ class Network:
         shuffle = checks.flag("shuffle", shuffle)
         validation = self._validation(validation_data)
         callbacks = checks.callback_list(callbacks)
-        verbose = checks.integer("verbose", verbose, 0)
+        verbose = checks.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0)
         self._use_optimizer(self._next_optimizer(optimizer))
         history, logs = History(), dict[str, float]()
         _notify(callbacks, "on_train_begin", logs)
