@@ -106,8 +106,14 @@ def test_predict_while_another_thread_fits(build: Callable[..., fastmlp.Network]
         lambda: seen_small.add(net(small).tobytes()),
         lambda: seen_large.add(net.predict(large).tobytes()),
     ]
+
+    def callback(epoch: int, logs: dict[str, float]) -> bool:
+        states.append(net.parameters)
+        time.sleep(0.002)  # lets the readers have the GIL
+        return epoch >= 12 and len(seen_small) > 1
+
     with threads(*loops) as errors:
-        net.fit(X, y, epochs=12, callbacks=[lambda *_: states.append(net.parameters)])
+        net.fit(X, y, epochs=500, callbacks=[callback])
     assert errors == []
     assert seen_small <= set(predictions_of(net, states, small))
     assert seen_large <= set(predictions_of(net, states, large))

@@ -18,6 +18,7 @@ from ._blas cimport blas_engine
 from ._csrc cimport *
 
 import threading
+import weakref
 
 import numpy as np
 
@@ -45,7 +46,7 @@ cdef class Core:
     cdef bint tentative      # `training` has published nothing yet: an error goes back to `previous`
     cdef bint unpublished    # train_on_batch has moved the training's block on
     cdef uint64_t random     # the state of the generator
-    cdef object fitting      # the token of the fit that is running, or None
+    cdef object fitting      # what runs: a weak reference to a fit's token, the rows of a step, or None
     cdef void *scratch       # one spare workspace; taken and given back under the GIL
     cdef int typenum
     cdef size_t n_inputs, n_outputs, n_weights
@@ -193,7 +194,7 @@ cdef class Core:
     cdef Block _readable(self):
         """The block that readers use; publishes the steps of train_on_batch if there are any."""
         self._check_built()
-        if self.unpublished and self.fitting is None:
+        if self.unpublished and not self._is_fitting():
             self._publish()
         return self.published
 
@@ -453,7 +454,7 @@ cdef class Core:
     # -- training ---------------------------------------------------------------------------------------------------
 
     def _refuse_while_fitting(self, str argument):
-        if self.fitting is not None:
+        if self._is_fitting():
             raise RuntimeError(f"{argument}: expected a network at rest, got one that a fit is running on")
 
     @property
@@ -478,18 +479,27 @@ cdef class Core:
             raise RuntimeError("optimizer: expected _use_optimizer before an epoch")
         return 0
 
+    cdef bint _is_fitting(self):
+        """A fit whose token is gone is over, even where an exception has kept it from saying so."""
+        if isinstance(self.fitting, weakref.ref) and self.fitting() is None:
+            self._stop_fitting()
+        return self.fitting is not None
+
+    cdef void _stop_fitting(self) noexcept:
+        self.fitting = None
+        if self.tentative:
+            self._roll_back()
+
     def _begin_fit(self, token):
         """Marks the network as being fitted; whoever calls this calls `_end_fit` with the same token, come what may."""
         self._refuse_while_fitting("fit")
         self._readable()
-        self.fitting = token
+        self.fitting = weakref.ref(token)
 
     def _end_fit(self, token):
         """Ends the fit of that token, if it is the one that is running."""
-        if self.fitting is token:
-            self.fitting = None
-            if self.tentative:
-                self._roll_back()
+        if isinstance(self.fitting, weakref.ref) and self.fitting() is token:
+            self._stop_fitting()
 
     cdef fml_poll _poll(self, list caught):
         """How a long pass hears signals, which only the main thread gets."""
@@ -540,9 +550,7 @@ cdef class Core:
             self._use_optimizer(optimizer)
             status = self._try_step(rows, &loss)
         finally:
-            self.fitting = None
-            if self.tentative:
-                self._roll_back()
+            self._stop_fitting()
         self._raise(status, rows, [])
         return loss / <double>rows.data.n_rows
 

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 HOOKS = ("on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end")
 
 
+class Token:
+    """Stands for one fit: Ctrl-C at any point ends this one and no other, at the latest when its token is gone."""
+
+    __slots__ = ("__weakref__",)
+
+
 @dataclass(frozen=True)
 class Plan:
     """The checked arguments of a fit that are not data."""
@@ -83,7 +89,7 @@ def describe(epoch: int, epochs: int, logs: dict[str, float], rows_per_second: f
 
 def fit(network: Network, X: object, y: object, optimizer: object, validation_data: object, plan: Plan) -> History:
     """Checks the data, then trains for the plan's epochs or until a callback says stop."""
-    token = object()  # so that Ctrl-C at any point ends this fit, and only this one
+    token = Token()
     try:
         network._begin_fit(token)
         network._refuse_untrainable("fit")
