@@ -82,6 +82,7 @@ def extension(name):
         f"fastmlp.{name}",
         [f"src/fastmlp/{name}.pyx"],
         include_dirs=["csrc", numpy.get_include()],
+        depends=sorted(str(path) for path in Path("csrc").iterdir()),
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"), *MACROS],
         extra_compile_args=MODULE_FLAGS,
         extra_link_args=LINK_FLAGS,
