@@ -16,7 +16,7 @@
 
 #undef I /* complex.h's; here it counts inputs */
 
-enum { FML_MAX_HYPER_PARAMETERS = 4, FML_MAX_STATES = 2, FML_ALIGNMENT = 64 };
+enum { FML_MAX_HYPER_PARAMETERS = 4, FML_MAX_SCALARS = 8, FML_MAX_STATES = 2, FML_ALIGNMENT = 64 };
 
 typedef enum { FML_F32, FML_F64 } fml_dtype;
 typedef enum { FML_OK, FML_STOPPED, FML_INPUT_NOT_FINITE, FML_LOSS_NOT_FINITE } fml_status;
@@ -44,14 +44,23 @@ typedef struct {
 typedef struct {
     const char *name;
     int n_states; /* vectors of n reals that the optimiser keeps; they start at 0 */
-    /* p <- p - update(g) for n parameters at step t = 1, 2, ...; h: the hyper-parameters. */
-    void (*step)(void *p, const void *g, void *const *states, size_t n, const double *h, uint64_t t);
+    /* What all parameters share at step t = 1, 2, ...; h: the hyper-parameters. */
+    void (*prepare)(const double *h, uint64_t t, double *scalars);
+    /* p <- p - update(g) for n parameters, each by itself: any piece of a block may be updated when its g is there. */
+    void (*step)(void *p, const void *g, void *const *states, size_t n, const double *scalars);
     /* The r of an update that is p - r g alone, which an engine may apply itself; 0 for any other, or NULL. */
     double (*plain_rate)(const double *h);
 } fml_optimizer;
 
 typedef struct fml_engine fml_engine;
 typedef struct fml_pass fml_pass;
+
+/* Rows of data that will be wanted soon: those of `order`, n of them, each row_bytes long. */
+typedef struct {
+    const char *data;
+    const uint32_t *order;
+    size_t n, row_bytes;
+} fml_ahead;
 
 typedef struct {
     const char *isa;
@@ -65,10 +74,11 @@ typedef struct {
     void (*add_bias)(const void *b, void *z, size_t rows, size_t O);
     /* sums = [sums +] the sum of the rows of d; d: (rows, O), sums: (O,). */
     void (*sum_rows)(const void *d, void *sums, size_t rows, size_t O, int accumulate);
-    /* x_i = X[order[i]], or X[i] where order is NULL; X: (., I), x: (rows, I). Returns 1 if all are finite. */
-    int (*gather)(const void *X, const uint32_t *order, size_t rows, size_t I, void *x);
+    /* x_i = X[order[i]], or X[i] where order is NULL; X: (., I), x: (rows, I), x_row reals from row to row. Returns 1
+     * if all are finite. */
+    int (*gather)(const void *X, const uint32_t *order, size_t rows, size_t I, void *x, size_t x_row);
     /* The same from bytes, 0-255 at face value. */
-    void (*gather_bytes)(const uint8_t *X, const uint32_t *order, size_t rows, size_t I, void *x);
+    void (*gather_bytes)(const uint8_t *X, const uint32_t *order, size_t rows, size_t I, void *x, size_t x_row);
     /* t_i = one-hot of labels[order[i]]; t: (rows, O). */
     void (*one_hot)(const int64_t *labels, const uint32_t *order, size_t rows, size_t O, void *t);
     /* The index of the first of n elements that is NaN or infinite; n if there is none. */
@@ -103,25 +113,42 @@ typedef struct {
     fml_layer *layers;
     size_t n_parameters; /* elements of P */
     size_t n_packed;     /* elements of a block, padding included; the padding is 0 and stays 0 */
+    size_t n_threads;    /* the most that a pass may use, itself included; 0 counts as 1 */
 } fml_network;
 
 struct fml_engine {
     const char *name;
-    size_t tile_rows, gradient_rows; /* rows that go through all layers together, predicting and training */
+    size_t tile_rows;     /* rows that go through all layers together */
+    size_t gradient_rows; /* rows whose weight gradient is formed together, a multiple of tile_rows */
+    int takes_threads;    /* whether its functions may run on several threads at once */
+    int odd_rows;         /* whether rows that training keeps should not be a power of two apart */
     size_t (*packed_weights)(size_t I, size_t O); /* reals that a layer's weights take in a block */
     /* w (O,I) and b (O,) into and out of the block of a network. */
     void (*pack)(const fml_network *net, size_t l, const void *w, const void *b, void *block);
     void (*unpack)(const fml_network *net, size_t l, const void *block, void *w, void *b);
-    /* z = x w^T + b and y = f(z) for 1 <= rows <= tile_rows; z or y NULL: not wanted. x: (rows,I), z, y: (rows,O). */
-    void (*forward_layer)(const fml_network *net, size_t l, const void *block, const void *x, size_t rows, void *z,
-                          void *y);
-    /* dw = [dw +] dz^T x and db = [db +] the sum of dz, accumulating into pass->gradient or, where pass->rate is not 0,
-     * applied at once: w -= rate dw and b -= rate db. dx = dz w, with w as it was, unless dx is NULL. */
-    void (*backward_layer)(const fml_pass *pass, size_t l, const void *x, const void *dz, size_t rows, void *dx,
-                           int accumulate, void *workspace);
-    /* Bytes of workspace that backward_layer needs for that many rows. */
-    size_t (*backward_workspace)(const fml_network *net, size_t rows);
-    int takes_rate; /* whether backward_layer can apply a rate */
+    /* z = x w^T + b and y = f(z) for 1 <= rows <= tile_rows; z or y NULL: not wanted. x: (rows,I), z, y: (rows,O);
+     * x_row, y_row: reals from row to row. What lies between rows of z and y may be written. ahead: whether as many
+     * rows as these, which will be wanted next, lie behind x. */
+    void (*forward_layer)(const fml_network *net, size_t l, const void *block, const void *x, size_t x_row, size_t rows,
+                          void *z, void *y, size_t y_row, int ahead);
+    /* What input_gradient needs of a layer's weights, into `prepared`: that of the inputs begin ... end - 1, begin a
+     * multiple of a cache line of reals. NULL: nothing. */
+    void (*prepare)(const fml_network *net, size_t l, const void *block, void *prepared, size_t begin, size_t end);
+    size_t (*prepared_size)(size_t I, size_t O); /* in reals */
+    /* dx = dz w for 1 <= rows <= tile_rows. */
+    void (*input_gradient)(const fml_network *net, size_t l, const void *block, const void *prepared, const void *dz,
+                           size_t dz_row, size_t rows, void *dx, size_t dx_row);
+    /* The rows dz of tile `first` ... into the delta that weight_gradient reads, of all_rows rows; NULL: a delta is dz,
+     * (all_rows,O), itself. */
+    void (*keep_delta)(const void *dz, size_t dz_row, size_t first, size_t rows, size_t all_rows, size_t O,
+                       void *delta);
+    size_t (*delta_size)(size_t rows, size_t O); /* in reals */
+    /* dw = [dw +] dz^T x for the inputs begin ... end - 1 and all rows of a piece, and where begin is 0 also db = [db
+     * +] the sum of dz; or the update of pass->update by them. scratch: gradient_scratch reals, a thread's own. ahead:
+     * NULL, or memory to ask for meanwhile. */
+    void (*weight_gradient)(const fml_pass *pass, size_t l, const void *x, size_t x_row, const void *delta, size_t rows,
+                            int accumulate, size_t begin, size_t end, void *scratch, const fml_ahead *ahead);
+    size_t (*gradient_scratch)(size_t I, size_t O);
 };
 
 /* Fills offsets and totals; the shapes, the activations, the tables and the engine are set. */
@@ -142,13 +169,16 @@ typedef struct {
 
 /* -- passes through the network; a workspace belongs to one call at a time --------------------------------------- */
 
-/* Bytes of workspace for predictions, and for gradients, of up to `rows` rows at a time (more go in tiles). */
+/* Bytes of workspace for predictions, and for gradients (training: without dx), of `rows` rows. */
 size_t fml_forward_workspace(const fml_network *net, size_t rows);
-size_t fml_gradient_workspace(const fml_network *net, size_t rows);
+size_t fml_gradient_workspace(const fml_network *net, size_t rows, int with_dx);
 
 /* All layers of all rows of data. z[l], y[l]: (n_rows, O_l), and output, the last y again; each may be NULL. */
 void fml_forward(const fml_network *net, const void *block, const fml_data *data, void *const *z, void *const *y,
                  void *output, void *workspace);
+/* The same for one row of reals: x (I,), y (O,). It takes fml_row_workspace bytes, and the bits are the same. */
+void fml_forward_row(const fml_network *net, const void *block, const void *x, void *y, void *workspace);
+size_t fml_row_workspace(const fml_network *net);
 /* How a long pass is interrupted: `stop`, unless NULL, is called every `interval` seconds between tiles; a result other
  * than 0 stops the pass. */
 typedef struct {
@@ -161,22 +191,31 @@ typedef struct {
 fml_status fml_evaluate(const fml_network *net, const void *block, const fml_data *data, double *loss, size_t *n_right,
                         fml_poll *poll, void *workspace);
 
+/* An optimiser's step, at the moment that it is taken. */
+typedef struct {
+    const fml_optimizer *optimizer;
+    void *const *states;
+    double scalars[FML_MAX_SCALARS];
+    double rate; /* the optimiser's plain rate; 0 if it has none */
+} fml_update;
+
 /* A backward pass over the rows order[0 ... rows - 1] of data (the first `rows`, where order is NULL). */
 struct fml_pass {
     const fml_network *net;
-    void *block; /* changed only where rate is not 0 */
+    void *block; /* changed only by update */
     const fml_data *data;
     const uint32_t *order;
     size_t rows;
-    void *gradient; /* a block: the gradient of the mean loss */
-    void *dx;       /* (rows, I), that gradient with respect to x; or NULL */
-    double rate;    /* 0, or a step of gradient descent that the engine takes as it goes (rows <= gradient_rows) */
-    const uint32_t *next; /* rows that will be wanted next and may be fetched meanwhile, n_next of them */
-    size_t n_next;
+    void *gradient;           /* a block: the gradient of the mean loss */
+    void *dx;                 /* (rows, I), that gradient with respect to x; or NULL */
+    const fml_update *update; /* NULL, or a step to take while the gradient is formed, which is then not kept */
+    size_t n_next;            /* so many rows of the order will be wanted after these, and may be fetched meanwhile */
     fml_poll *poll;
     void *workspace;
 };
 
+/* Whether a step can be taken while the gradient of so many rows is formed. */
+int fml_updates_in_pass(const fml_network *net, size_t rows);
 /* *loss: the sum over the rows. Nothing but the gradient and dx is changed unless FML_OK. */
 fml_status fml_gradient(const fml_pass *pass, double *loss);
 
@@ -199,6 +238,21 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
  * *loss: the sum over the rows of their batch's losses before its update, up to where the epoch ended. */
 fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order, double *loss,
                            fml_poll *poll, void *workspace);
+
+/* -- threads ----------------------------------------------------------------------------------------------------- */
+
+/* As many threads as this process may run: what the affinity mask of the calling thread and the cgroup's CPU quota (of
+ * either version; read once) allow; at least 1. */
+size_t fml_usable_threads(void);
+/* What CPU quotas allow the cgroups that a file as /proc/self/cgroup names, in the trees below a mount point as
+ * /sys/fs/cgroup, rounded up; SIZE_MAX where there is none. */
+size_t fml_quota_threads(const char *membership, const char *mount);
+/* Runs task(context, i) for 0 <= i < n, each once, on up to n threads, 256 at most, of which the caller is one; returns
+ * when all are done. Tasks must not wait for one another: where the pool is busy with another caller's work, cannot
+ * start a thread, or does not exist on this platform, the caller runs them all itself, in order. A task runs in the
+ * caller's floating-point mode and leaves it as it was; it must not fork. What it may call fml_parallel for, it does
+ * alone. The first call with n > 1 starts threads; none exists before. */
+void fml_parallel(size_t n, void (*task)(void *context, size_t i), void *context);
 
 /* -- random numbers (SplitMix64), memory, time ------------------------------------------------------------------- */
 

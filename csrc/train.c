@@ -1,46 +1,66 @@
 /* Training: one optimiser step, and one epoch of them.
  *
- * The rows of a batch are gathered by network.c from the shuffled order, so an epoch copies each row once. A step
- * changes the parameters only when its whole gradient is there and its loss is finite; an epoch that ends early
- * leaves whole steps behind. */
-#include "fastmlp.h"
-#include "float_mode.h"
+ * The rows of a batch are gathered by backward.c from the shuffled order, so an epoch copies each row once. A step
+ * changes the parameters only when its whole gradient is known to be wanted and its loss is finite; an epoch that ends
+ * early leaves whole steps behind. Where the batch is one piece, the step is taken while the gradient is formed: each
+ * stretch of it is applied while it is in the cache, and never goes to memory. */
+#include "passes.h"
+
+/* A step that is taken after the gradient, in shares of the block. */
+typedef struct {
+    const fml_trainer *trainer;
+    const fml_update *update;
+    size_t n_threads;
+} late_step;
+
+static void late_step_task(void *context, size_t i) {
+    const late_step *late = context;
+    const fml_trainer *trainer = late->trainer;
+    const fml_network *net = trainer->net;
+    size_t line = FML_ALIGNMENT / net->kernels->real_size;
+    size_t begin = part_begin(net->n_packed, line, i, late->n_threads);
+    size_t n = part_begin(net->n_packed, line, i + 1, late->n_threads) - begin;
+    void *states[FML_MAX_STATES] = {NULL};
+    for (int k = 0; k < trainer->optimizer->n_states; k++) states[k] = reals(net, trainer->states[k], begin);
+    trainer->optimizer->step(reals(net, trainer->block, begin), reals(net, trainer->gradient, begin), states, n,
+                             late->update->scalars);
+}
 
 fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows, size_t n_next,
                           double *loss, fml_poll *poll, void *workspace) {
     const fml_optimizer *optimizer = trainer->optimizer;
-    const fml_engine *engine = trainer->net->engine;
+    const double *h = trainer->hyper_parameters;
+    fml_update update = {.optimizer = optimizer, .states = trainer->states};
     fml_pass pass = {.net = trainer->net,
                      .block = trainer->block,
                      .data = data,
                      .order = order,
                      .rows = rows,
                      .gradient = trainer->gradient,
-                     .next = order == NULL ? NULL : order + rows,
                      .n_next = n_next,
                      .poll = poll,
                      .workspace = workspace};
-    if (optimizer->plain_rate != NULL && engine->takes_rate && rows <= engine->gradient_rows)
-        pass.rate = optimizer->plain_rate(trainer->hyper_parameters);
+    optimizer->prepare(h, trainer->n_steps + 1, update.scalars);
+    if (optimizer->plain_rate != NULL) update.rate = optimizer->plain_rate(h);
+    if (fml_updates_in_pass(trainer->net, rows)) pass.update = &update;
     fml_status status = fml_gradient(&pass, loss);
     if (status != FML_OK) return status;
     trainer->n_steps++;
-    if (pass.rate != 0) return FML_OK;
+    if (pass.update != NULL) return FML_OK;
     float_mode mode = flush_denormals();
-    optimizer->step(trainer->block, trainer->gradient, trainer->states, trainer->net->n_packed,
-                    trainer->hyper_parameters, trainer->n_steps);
+    late_step late = {trainer, &update, threads_for(trainer->net, rows)};
+    run(late.n_threads, late_step_task, &late);
     restore_mode(mode);
     return FML_OK;
 }
 
 /* The data from row `first` on. */
 static fml_data rows_from(const fml_network *net, const fml_data *data, size_t first) {
-    size_t I = net->layers[0].n_inputs, O = net->layers[net->n_layers - 1].n_outputs;
-    size_t real_size = net->kernels->real_size;
+    size_t I = net->layers[0].n_inputs, O = last_layer(net)->n_outputs;
     fml_data rest = *data;
-    rest.x = (const char *)data->x + first * I * (data->bytes ? 1 : real_size);
+    rest.x = (const char *)data->x + first * I * (data->bytes ? 1 : net->kernels->real_size);
     rest.n_rows -= first;
-    if (data->values != NULL) rest.values = (const char *)data->values + first * O * real_size;
+    if (data->values != NULL) rest.values = reals(net, data->values, first * O);
     if (data->labels != NULL) rest.labels = data->labels + first;
     return rest;
 }
@@ -51,8 +71,7 @@ fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t ba
     *loss = 0;
     if (order != NULL) fml_random_order(&trainer->random, order, data->n_rows);
     for (size_t first = 0; first < data->n_rows && status == FML_OK; first += batch_size) {
-        size_t rows = data->n_rows - first < batch_size ? data->n_rows - first : batch_size;
-        size_t rest_rows = data->n_rows - first - rows, n_next = rest_rows < batch_size ? rest_rows : batch_size;
+        size_t rows = least(batch_size, data->n_rows - first), n_next = least(batch_size, data->n_rows - first - rows);
         double batch_loss = 0;
         if (order != NULL)
             status = fml_train_step(trainer, data, order + first, rows, n_next, &batch_loss, poll, workspace);

@@ -5,8 +5,7 @@ Stated and asserted here, in ULP of the exact value, where u = (z - mu) / sigma 
 6.12 on the baseline, which has no fused multiply-add):
 
     sigmoid            2.5 + |beta z| ULP, and 2.5 ULP where beta is a power of two (beta z is then exact)
-    tanh               6.5 ULP in float32 (a rational function, 2.8 times as fast as one with an exponential), 2.5 ULP
-                       in float64
+    tanh               6.5 ULP in float32 (a rational function), 2.5 ULP in float64
     Gaussian           3 + 2.5 u^2 ULP (u and u^2 are rounded before the exponential); its derivative 2 ULP more
     piecewise linear   1 ULP of 1
     softmax            4 + (largest z - z) ULP (the difference is rounded before the exponential)

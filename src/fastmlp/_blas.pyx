@@ -9,7 +9,7 @@ from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from cython cimport floating
 from libc.string cimport memcpy
 
-from ._csrc cimport FML_F32, fml_engine, fml_layer, fml_network, fml_pass
+from ._csrc cimport FML_F32, fml_ahead, fml_engine, fml_layer, fml_network, fml_pass
 
 ctypedef void (*gemm_f32)(char *, char *, int *, int *, int *, float *, const float *, int *, const float *, int *,
                           float *, float *, int *) noexcept nogil
@@ -94,32 +94,45 @@ cdef void forward(const fml_network *net, size_t l, floating *block, floating *x
         layer.activation.forward(pre, y, rows, O, layer.hyper_parameters)
 
 
-cdef void backward(const fml_pass *pass_, size_t l, floating *x, floating *dz, size_t rows, floating *dx,
+cdef void gradient(const fml_pass *pass_, size_t l, floating *x, floating *dz, size_t rows,
                    int accumulate) noexcept nogil:
-    """dw = [dw +] dz^T x, db = [db +] the sum of dz's rows, dx = dz w."""
+    """dw = [dw +] dz^T x, db = [db +] the sum of dz's rows."""
     cdef const fml_layer *layer = &pass_.net.layers[l]
     cdef int I = <int>layer.n_inputs, O = <int>layer.n_outputs
     cdef floating *gradient = <floating *>pass_.gradient
     multiply(True, False, O, I, <int>rows, dz, x, <floating>accumulate, gradient + layer.weights)
     pass_.net.kernels.sum_rows(dz, gradient + layer.biases, rows, layer.n_outputs, accumulate)
-    if dx != NULL:
-        multiply(False, False, <int>rows, I, O, dz, <floating *>pass_.block + layer.weights, <floating>0, dx)
 
 
-cdef void forward_layer(const fml_network *net, size_t l, const void *block, const void *x, size_t rows, void *z,
-                        void *y) noexcept nogil:
+# The table's functions. Rows are dense (this engine does not ask for odd ones) and there is one thread, so the
+# distances of rows, the inputs' range and what lies ahead are not looked at.
+
+cdef void forward_layer(const fml_network *net, size_t l, const void *block, const void *x, size_t x_row, size_t rows,
+                        void *z, void *y, size_t y_row, int ahead) noexcept nogil:
     if net.kernels.dtype == FML_F32:
         forward[float](net, l, <float *>block, <float *>x, rows, z, y)
     else:
         forward[double](net, l, <double *>block, <double *>x, rows, z, y)
 
 
-cdef void backward_layer(const fml_pass *pass_, size_t l, const void *x, const void *dz, size_t rows, void *dx,
-                         int accumulate, void *workspace) noexcept nogil:
-    if pass_.net.kernels.dtype == FML_F32:
-        backward[float](pass_, l, <float *>x, <float *>dz, rows, <float *>dx, accumulate)
+cdef void input_gradient(const fml_network *net, size_t l, const void *block, const void *prepared, const void *dz,
+                         size_t dz_row, size_t rows, void *dx, size_t dx_row) noexcept nogil:
+    """dx = dz w"""
+    cdef const fml_layer *layer = &net.layers[l]
+    cdef int I = <int>layer.n_inputs, O = <int>layer.n_outputs
+    if net.kernels.dtype == FML_F32:
+        multiply(False, False, <int>rows, I, O, <float *>dz, <float *>block + layer.weights, <float>0, <float *>dx)
     else:
-        backward[double](pass_, l, <double *>x, <double *>dz, rows, <double *>dx, accumulate)
+        multiply(False, False, <int>rows, I, O, <double *>dz, <double *>block + layer.weights, <double>0, <double *>dx)
+
+
+cdef void weight_gradient(const fml_pass *pass_, size_t l, const void *x, size_t x_row, const void *delta, size_t rows,
+                          int accumulate, size_t begin, size_t end, void *scratch,
+                          const fml_ahead *ahead) noexcept nogil:
+    if pass_.net.kernels.dtype == FML_F32:
+        gradient[float](pass_, l, <float *>x, <float *>delta, rows, accumulate)
+    else:
+        gradient[double](pass_, l, <double *>x, <double *>delta, rows, accumulate)
 
 
 cdef size_t packed_weights(size_t I, size_t O) noexcept nogil:
@@ -140,10 +153,6 @@ cdef void unpack(const fml_network *net, size_t l, const void *block, void *w, v
     memcpy(b, <const char *>block + layer.biases * size, layer.n_outputs * size)
 
 
-cdef size_t backward_workspace(const fml_network *net, size_t rows) noexcept nogil:
-    return 0
-
-
 cdef fml_engine ENGINE
 ENGINE.name = b"blas"
 ENGINE.tile_rows = 256
@@ -152,5 +161,5 @@ ENGINE.packed_weights = packed_weights
 ENGINE.pack = pack
 ENGINE.unpack = unpack
 ENGINE.forward_layer = forward_layer
-ENGINE.backward_layer = backward_layer
-ENGINE.backward_workspace = backward_workspace
+ENGINE.input_gradient = input_gradient
+ENGINE.weight_gradient = weight_gradient

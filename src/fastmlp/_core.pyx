@@ -435,7 +435,7 @@ cdef class Core:
             shape = [rows.data.n_rows, self.n_inputs]
         cdef cnp.ndarray result = self._empty(2 if inputs else 1, shape)
         cdef void *dx = cnp.PyArray_DATA(result) if inputs else NULL
-        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, rows.data.n_rows))
+        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, rows.data.n_rows, inputs))
         cdef double loss
         cdef fml_status status
         cdef fml_pass pass_
@@ -520,7 +520,7 @@ cdef class Core:
         cdef fml_poll poll = self._poll(caught)
         cdef fml_trainer *trainer = &self.training.trainer
         cdef fml_status status
-        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, min(batch_size, rows.data.n_rows)))
+        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, min(batch_size, rows.data.n_rows), False))
         trainer.random = self.random
         if rows.data.n_rows * self.n_weights < MANY_MULTIPLY_ADDS // 4:
             status = fml_train_epoch(trainer, &rows.data, batch_size, order_data, &loss, &poll, workspace)
@@ -558,7 +558,7 @@ cdef class Core:
         cdef fml_status status
         cdef fml_trainer *trainer = &self.training.trainer
         cdef size_t n_rows = rows.data.n_rows
-        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, n_rows))
+        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, n_rows, False))
         if self.unpublished:  # for who reads beside this step, and to go back to if it overflows
             self._publish()
         if n_rows * self.n_weights < MANY_MULTIPLY_ADDS // 4:

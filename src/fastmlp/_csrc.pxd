@@ -54,6 +54,9 @@ cdef extern from "fastmlp.h" nogil:
         fml_layer *layers
         size_t n_parameters
         size_t n_packed
+        size_t n_threads
+    ctypedef struct fml_ahead:
+        pass
     ctypedef struct fml_engine:
         const char *name
         size_t tile_rows
@@ -61,11 +64,13 @@ cdef extern from "fastmlp.h" nogil:
         size_t (*packed_weights)(size_t I, size_t O) noexcept nogil
         void (*pack)(const fml_network *net, size_t l, const void *w, const void *b, void *block) noexcept nogil
         void (*unpack)(const fml_network *net, size_t l, const void *block, void *w, void *b) noexcept nogil
-        void (*forward_layer)(const fml_network *net, size_t l, const void *block, const void *x, size_t rows, void *z,
-                              void *y) noexcept nogil
-        void (*backward_layer)(const fml_pass *pass_, size_t l, const void *x, const void *dz, size_t rows, void *dx,
-                               int accumulate, void *workspace) noexcept nogil
-        size_t (*backward_workspace)(const fml_network *net, size_t rows) noexcept nogil
+        void (*forward_layer)(const fml_network *net, size_t l, const void *block, const void *x, size_t x_row,
+                              size_t rows, void *z, void *y, size_t y_row, int ahead) noexcept nogil
+        void (*input_gradient)(const fml_network *net, size_t l, const void *block, const void *prepared,
+                               const void *dz, size_t dz_row, size_t rows, void *dx, size_t dx_row) noexcept nogil
+        void (*weight_gradient)(const fml_pass *pass_, size_t l, const void *x, size_t x_row, const void *delta,
+                                size_t rows, int accumulate, size_t begin, size_t end, void *scratch,
+                                const fml_ahead *ahead) noexcept nogil
     void fml_network_lay_out(fml_network *net)
     void fml_network_pack(const fml_network *net, const void *P, void *block)
     void fml_network_unpack(const fml_network *net, const void *block, void *P)
@@ -77,9 +82,11 @@ cdef extern from "fastmlp.h" nogil:
         const void *values
         const int64_t *labels
     size_t fml_forward_workspace(const fml_network *net, size_t rows)
-    size_t fml_gradient_workspace(const fml_network *net, size_t rows)
+    size_t fml_gradient_workspace(const fml_network *net, size_t rows, int with_dx)
     void fml_forward(const fml_network *net, const void *block, const fml_data *data, void **z, void **y,
                      void *output, void *workspace)
+    void fml_forward_row(const fml_network *net, const void *block, const void *x, void *y, void *workspace)
+    size_t fml_row_workspace(const fml_network *net)
     ctypedef struct fml_poll:
         int (*stop)(void *context) noexcept nogil
         void *context
@@ -95,8 +102,6 @@ cdef extern from "fastmlp.h" nogil:
         size_t rows
         void *gradient
         void *dx
-        double rate
-        const uint32_t *next
         size_t n_next
         fml_poll *poll
         void *workspace
@@ -115,6 +120,8 @@ cdef extern from "fastmlp.h" nogil:
                               size_t n_next, double *loss, fml_poll *poll, void *workspace)
     fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order,
                                double *loss, fml_poll *poll, void *workspace)
+
+    size_t fml_usable_threads()
 
     double fml_random_uniform(uint64_t *state)
     double fml_random_normal(uint64_t *state)

@@ -1,0 +1,273 @@
+/* Backward passes: the gradient of the mean loss of a batch, with respect to the parameters and to the inputs.
+ *
+ * A batch goes in pieces of the engine's gradient_rows rows, a piece in two phases. Its rows: a tile of them goes
+ * forward through all layers, gives its loss, and comes back through all layers, leaving behind the inputs and the
+ * deltas (the gradients with respect to z) of every layer. Then its weights: each part of a weight gradient is formed
+ * over all rows of the piece, and where the caller gives an update, applied at once. Threads share a phase and meet
+ * at its end.
+ * Same bits for any number of threads: rows are summed in their order by one owner of each element, and losses are
+ * found for LOSS_ROWS rows at a time, added up in their order. */
+#include "passes.h"
+
+enum { LOSS_ROWS = 16 };
+
+/* A thread's buffers for one tile: the deltas of two layers in turn, and what weight_gradient needs. */
+typedef struct {
+    void *d[2], *scratch;
+} buffers;
+
+/* One pass, and the piece of it at hand. x, t, and each layer's z, y (NULL where nobody reads it) and delta hold all
+ * rows of the piece. */
+typedef struct {
+    const fml_pass *pass;
+    size_t n_threads, first, rows, x_row;
+    int *finite; /* by thread: whether the inputs that it gathered are */
+    double *losses;
+    void *x, **z, **y, **deltas, **prepared;
+    void *t;
+    float_mode callers;
+    int stopped; /* the caller's poll said so; asked for by a thread that is alone */
+    arena memory;
+    size_t per_thread;
+} piece;
+
+/* -- the workspace ----------------------------------------------------------------------------------------------- */
+
+/* Reals from one kept row of n to the next: where rows are read in columns, a power of two would put them all into
+ * the same few sets of the cache. */
+static size_t row_stride(const fml_network *net, size_t n) {
+    size_t line = FML_ALIGNMENT / net->kernels->real_size;
+    return net->engine->odd_rows && n % (8 * line) == 0 ? n + line : n;
+}
+
+/* The same for the outputs of layer l; the last layer's are read by losses, row after row. */
+static size_t layer_stride(const fml_network *net, size_t l) {
+    size_t O = net->layers[l].n_outputs;
+    return l + 1 == net->n_layers ? O : row_stride(net, O);
+}
+
+static size_t widest_stride(const fml_network *net) {
+    size_t width = 0;
+    for (size_t l = 0; l < net->n_layers; l++) width = most(width, layer_stride(net, l));
+    return width;
+}
+
+static buffers cut_buffers(const fml_network *net, size_t rows, arena *a) {
+    buffers b;
+    size_t scratch = 0;
+    rows = least(rows, net->engine->tile_rows);
+    for (int i = 0; i < 2; i++) b.d[i] = cut_reals(net, a, rows * widest_stride(net));
+    for (size_t l = 0; net->engine->gradient_scratch != NULL && l < net->n_layers; l++)
+        scratch = most(scratch, net->engine->gradient_scratch(net->layers[l].n_inputs, net->layers[l].n_outputs));
+    b.scratch = cut_reals(net, a, scratch);
+    return b;
+}
+
+static int stores_z(const fml_network *net, size_t l) {
+    return net->layers[l].activation->reads_z || (l + 1 == net->n_layers && net->loss->from_z);
+}
+static int stores_y(const fml_network *net, size_t l) { return l + 1 < net->n_layers || !net->loss->from_z; }
+
+/* Cuts what layer l keeps of `rows` rows. */
+static void cut_layer(const fml_network *net, size_t l, size_t rows, int prepare, piece *p, arena *a) {
+    const fml_engine *engine = net->engine;
+    size_t I = net->layers[l].n_inputs, O = net->layers[l].n_outputs, size = rows * layer_stride(net, l);
+    void *z = stores_z(net, l) ? cut_reals(net, a, size) : NULL, *y = stores_y(net, l) ? cut_reals(net, a, size) : NULL;
+    void *delta = cut_reals(net, a, engine->keep_delta != NULL ? engine->delta_size(rows, O) : size);
+    void *prepared = engine->prepare != NULL && prepare ? cut_reals(net, a, engine->prepared_size(I, O)) : NULL;
+    if (a->base == NULL) return;
+    p->z[l] = z;
+    p->y[l] = y;
+    p->deltas[l] = delta;
+    p->prepared[l] = prepared;
+}
+
+static piece begin(const fml_pass *pass, arena a) {
+    const fml_network *net = pass->net;
+    size_t rows = least(pass->rows, net->engine->gradient_rows), I = net->layers[0].n_inputs;
+    piece p = {.pass = pass, .n_threads = least(threads_for(net, rows), rows / LOSS_ROWS + 1)};
+    void ***const lists[] = {&p.z, &p.y, &p.deltas, &p.prepared};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) *lists[i] = cut(&a, net->n_layers * sizeof(void *));
+    p.finite = cut(&a, p.n_threads * sizeof *p.finite);
+    p.losses = cut(&a, (rows / LOSS_ROWS + 1) * sizeof *p.losses);
+    p.x_row = row_stride(net, I);
+    p.x = cut_reals(net, &a, rows * p.x_row);
+    p.t = cut_reals(net, &a, rows * last_layer(net)->n_outputs);
+    for (size_t l = 0; l < net->n_layers; l++) cut_layer(net, l, rows, l > 0 || pass->dx != NULL, &p, &a);
+    p.memory = a;
+    arena one = {NULL, 0};
+    cut_buffers(net, rows, &one);
+    p.per_thread = one.used;
+    return p;
+}
+
+static buffers thread_buffers(const piece *p, size_t i) {
+    arena own = {p->memory.base + p->memory.used + i * p->per_thread, 0};
+    return cut_buffers(p->pass->net, p->rows, &own);
+}
+
+size_t fml_gradient_workspace(const fml_network *net, size_t rows, int with_dx) {
+    fml_pass pass = {.net = net, .rows = rows, .dx = with_dx ? &pass : NULL};
+    piece p = begin(&pass, (arena){NULL, 0});
+    return p.memory.used + p.n_threads * p.per_thread;
+}
+
+/* -- the phases -------------------------------------------------------------------------------------------------- */
+
+/* Where the inputs of layer l begin that thread i has the weights of. */
+static size_t inputs_begin(const piece *p, size_t l, size_t i) {
+    size_t line = FML_ALIGNMENT / p->pass->net->kernels->real_size;
+    return part_begin(p->pass->net->layers[l].n_inputs, line, i, p->n_threads);
+}
+
+/* Whether the caller wants to stop. Only the caller's thread may ask, so nobody does while others work beside it. */
+static int interrupted(piece *p) {
+    if (p->n_threads == 1 && !p->stopped) p->stopped = stopped(p->pass->poll, p->callers);
+    return p->stopped;
+}
+
+static void prepare_task(void *context, size_t i) {
+    const piece *p = context;
+    const fml_pass *pass = p->pass;
+    for (size_t l = 0; l < pass->net->n_layers; l++)
+        if (p->prepared[l] != NULL)
+            pass->net->engine->prepare(pass->net, l, pass->block, p->prepared[l], inputs_begin(p, l, i),
+                                       inputs_begin(p, l, i + 1));
+}
+
+/* The rows of a tile forward; x is what they are gathered to. */
+static void tile_forward(const piece *p, const void *x, size_t at, size_t rows) {
+    const fml_network *net = p->pass->net;
+    size_t x_row = p->x_row;
+    for (size_t l = 0; l < net->n_layers; l++) {
+        size_t stride = layer_stride(net, l);
+        void *z = p->z[l] == NULL ? NULL : reals(net, p->z[l], at * stride);
+        void *y = p->y[l] == NULL ? NULL : reals(net, p->y[l], at * stride);
+        net->engine->forward_layer(net, l, p->pass->block, x, x_row, rows, z, y, stride, 0);
+        x = y;
+        x_row = stride;
+    }
+}
+
+/* The losses of a tile, and d = their gradient with respect to the last layer's z. */
+static void tile_loss(const piece *p, const void *t, size_t at, size_t rows, void *d) {
+    const fml_network *net = p->pass->net;
+    const fml_layer *last = last_layer(net);
+    size_t O = last->n_outputs, l = net->n_layers - 1;
+    const void *output = reals(net, net->loss->from_z ? p->z[l] : p->y[l], at * O);
+    for (size_t r = 0; r < rows; r += LOSS_ROWS)
+        p->losses[(at + r) / LOSS_ROWS] = net->loss->value_and_gradient(
+            reals(net, output, r * O), reals(net, t, r * O), reals(net, d, r * O), least(rows - r, LOSS_ROWS), O,
+            1.0 / (double)p->pass->rows, last->hyper_parameters);
+    if (net->loss->from_z) return;
+    const void *z = p->z[l] == NULL ? NULL : reals(net, p->z[l], at * O);
+    last->activation->backward(z, reals(net, p->y[l], at * O), d, d, rows * O, last->hyper_parameters);
+}
+
+/* The rows of a tile backward: keeps each layer's delta, and leaves dx if that is wanted. */
+static void tile_backward(const piece *p, const buffers *b, size_t at, size_t rows, void *d) {
+    const fml_pass *pass = p->pass;
+    const fml_network *net = pass->net;
+    const fml_engine *engine = net->engine;
+    for (size_t l = net->n_layers; l-- > 0;) {
+        const fml_layer *layer = &net->layers[l];
+        size_t stride = layer_stride(net, l), I = layer->n_inputs;
+        if (engine->keep_delta != NULL)
+            engine->keep_delta(d, stride, at, rows, p->rows, layer->n_outputs, p->deltas[l]);
+        if (l == 0 && pass->dx == NULL) return;
+        size_t below = l == 0 ? I : layer_stride(net, l - 1);
+        void *dx = l == 0                       ? reals(net, pass->dx, (p->first + at) * I)
+                   : engine->keep_delta == NULL ? reals(net, p->deltas[l - 1], at * below)
+                                                : b->d[(l - 1) % 2];
+        engine->input_gradient(net, l, pass->block, p->prepared[l], d, stride, rows, dx, below);
+        if (l == 0) return;
+        const void *z = p->z[l - 1] == NULL ? NULL : reals(net, p->z[l - 1], at * below);
+        net->layers[l - 1].activation->backward(z, reals(net, p->y[l - 1], at * below), dx, dx, rows * below,
+                                                net->layers[l - 1].hyper_parameters);
+        d = dx;
+    }
+}
+
+/* Gathers the rows of thread i, tile by tile, and takes them there and back. */
+static void rows_task(void *context, size_t i) {
+    piece *p = context;
+    const fml_pass *pass = p->pass;
+    const fml_network *net = pass->net;
+    size_t end = part_begin(p->rows, LOSS_ROWS, i + 1, p->n_threads), last = net->n_layers - 1, rows;
+    size_t O = last_layer(net)->n_outputs;
+    buffers b = thread_buffers(p, i);
+    p->finite[i] = 1;
+    for (size_t at = part_begin(p->rows, LOSS_ROWS, i, p->n_threads); at < end; at += rows) {
+        rows = least(net->engine->tile_rows, end - at);
+        size_t x_row = p->x_row;
+        const void *x = input_rows(net, pass->data, pass->order, p->first + at, rows, reals(net, p->x, at * x_row),
+                                   &x_row, &p->finite[i]);
+        const void *t = target_rows(net, pass->data, pass->order, p->first + at, rows, reals(net, p->t, at * O));
+        if (!p->finite[i] || interrupted(p)) return;
+        void *d = net->engine->keep_delta == NULL ? reals(net, p->deltas[last], at * O) : b.d[last % 2];
+        tile_forward(p, x, at, rows);
+        tile_loss(p, t, at, rows, d);
+        tile_backward(p, &b, at, rows, d);
+    }
+}
+
+/* The rows that thread i will gather next, if they are known. */
+static fml_ahead rows_ahead(const piece *p, size_t i) {
+    const fml_pass *pass = p->pass;
+    size_t done = p->first + p->rows, row_bytes = pass->net->layers[0].n_inputs;
+    if (!pass->data->bytes) row_bytes *= pass->net->kernels->real_size;
+    if (pass->order == NULL) return (fml_ahead){NULL, NULL, 0, row_bytes};
+    size_t n = least(pass->rows + pass->n_next - done, pass->net->engine->gradient_rows);
+    size_t begin = part_begin(n, LOSS_ROWS, i, p->n_threads), end = part_begin(n, LOSS_ROWS, i + 1, p->n_threads);
+    return (fml_ahead){pass->data->x, pass->order + done + begin, end - begin, row_bytes};
+}
+
+/* The weight gradients of thread i's share of the inputs; once an update has begun, nothing stops it. */
+static void weights_task(void *context, size_t i) {
+    piece *p = context;
+    const fml_network *net = p->pass->net;
+    buffers b = thread_buffers(p, i);
+    fml_ahead ahead = rows_ahead(p, i);
+    for (size_t l = 0; l < net->n_layers; l++) {
+        const void *x = l == 0 ? p->x : p->y[l - 1];
+        size_t x_row = l == 0 ? p->x_row : layer_stride(net, l - 1);
+        if (p->pass->update == NULL && interrupted(p)) return;
+        net->engine->weight_gradient(p->pass, l, x, x_row, p->deltas[l], p->rows, p->first > 0, inputs_begin(p, l, i),
+                                     inputs_begin(p, l, i + 1), b.scratch, l == 0 ? &ahead : NULL);
+    }
+}
+
+/* -- the pass ---------------------------------------------------------------------------------------------------- */
+
+/* What the rows phase has found: adds its losses. */
+static fml_status add_losses(const piece *p, double *loss) {
+    for (size_t i = 0; i < p->n_threads; i++)
+        if (!p->finite[i]) return FML_INPUT_NOT_FINITE;
+    for (size_t i = 0; i * LOSS_ROWS < p->rows; i++) *loss += p->losses[i];
+    return *loss - *loss == 0 ? FML_OK : FML_LOSS_NOT_FINITE;
+}
+
+int fml_updates_in_pass(const fml_network *net, size_t rows) {
+    return net->engine->gradient_scratch != NULL && rows <= net->engine->gradient_rows;
+}
+
+fml_status fml_gradient(const fml_pass *pass, double *loss) {
+    float_mode mode = flush_denormals();
+    piece p = begin(pass, (arena){pass->workspace, 0});
+    fml_status status = FML_OK;
+    p.callers = mode;
+    *loss = 0;
+    p.rows = least(pass->rows, pass->net->engine->gradient_rows);
+    if (pass->net->engine->prepare != NULL && (pass->net->n_layers > 1 || pass->dx != NULL))
+        run(p.n_threads, prepare_task, &p);
+    for (p.first = 0; p.first < pass->rows && status == FML_OK; p.first += p.rows) {
+        p.rows = least(pass->net->engine->gradient_rows, pass->rows - p.first);
+        run(p.n_threads, rows_task, &p);
+        status = add_losses(&p, loss);
+        if (p.stopped || stopped(pass->poll, mode)) status = FML_STOPPED;
+        if (status == FML_OK) run(p.n_threads, weights_task, &p);
+        if (p.stopped) status = FML_STOPPED;
+    }
+    restore_mode(mode);
+    return status;
+}

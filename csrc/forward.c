@@ -1,0 +1,179 @@
+/* Forward passes: predictions, and the loss of many rows.
+ *
+ * Rows go through all layers in tiles of the engine's tile_rows, so that activations stay in the cache and a batch of
+ * any size needs the same workspace; threads take runs of tiles. The public functions set flush-to-zero on entry and
+ * restore it on exit: results below the smallest normal number are 0 and never slow. */
+#include "passes.h"
+
+/* A thread's buffers for one tile; layers write into y[0] and y[1] in turn. */
+typedef struct {
+    void *x, *t, *z, *y[2];
+} buffers;
+
+static buffers cut_buffers(const fml_network *net, size_t rows, arena *a) {
+    buffers b;
+    size_t O = last_layer(net)->n_outputs;
+    rows = least(rows, net->engine->tile_rows);
+    for (int i = 0; i < 2; i++) b.y[i] = cut_reals(net, a, rows * widest(net));
+    b.x = cut_reals(net, a, rows * net->layers[0].n_inputs);
+    b.t = cut_reals(net, a, rows * O);
+    b.z = cut_reals(net, a, rows * O);
+    return b;
+}
+
+enum {
+    ROUND = 64, /* most tiles of a round: their losses are added up in their order, whoever found them */
+    MULTIPLY_ADDS_OF_A_ROUND = 1 << 30 /* about 20 ms: signals are heard between rounds */
+};
+
+/* One pass, as its threads see it. */
+typedef struct {
+    const fml_network *net;
+    const void *block;
+    const fml_data *data;
+    void *const *z, *const *y;
+    void *output;
+    size_t n_threads, n_tiles, first_tile, last_tile;
+    double *losses; /* of the tiles of a round */
+    size_t *n_right;
+    arena memory;
+    size_t per_thread;
+} pass;
+
+static pass begin(const fml_network *net, const void *block, const fml_data *data, arena a) {
+    pass p = {.net = net, .block = block, .data = data};
+    size_t tile = net->engine->tile_rows;
+    p.n_tiles = p.last_tile = (data->n_rows + tile - 1) / tile;
+    p.n_threads = least(threads_for(net, data->n_rows), least(p.n_tiles, ROUND));
+    p.losses = cut(&a, ROUND * sizeof *p.losses);
+    p.n_right = cut(&a, ROUND * sizeof *p.n_right);
+    p.memory = a;
+    arena one = {NULL, 0};
+    cut_buffers(net, data->n_rows, &one);
+    p.per_thread = one.used;
+    return p;
+}
+
+size_t fml_forward_workspace(const fml_network *net, size_t rows) {
+    fml_data data = {.n_rows = rows};
+    pass p = begin(net, NULL, &data, (arena){NULL, 0});
+    return p.memory.used + p.n_threads * p.per_thread;
+}
+
+/* The buffers of thread i, and the tiles that it takes: from *tile up to, not with, *end. */
+static buffers thread_share(const pass *p, size_t i, size_t *tile, size_t *end) {
+    arena own = {p->memory.base + p->memory.used + i * p->per_thread, 0};
+    size_t n = p->last_tile - p->first_tile;
+    *tile = p->first_tile + part_begin(n, 1, i, p->n_threads);
+    *end = p->first_tile + part_begin(n, 1, i + 1, p->n_threads);
+    return cut_buffers(p->net, p->data->n_rows, &own);
+}
+
+static size_t tile_rows(const pass *p, size_t tile) {
+    return least(p->net->engine->tile_rows, p->data->n_rows - tile * p->net->engine->tile_rows);
+}
+
+/* All layers of the rows x of a tile. The last layer writes z and y, of which one may be NULL. */
+static void forward_tile(const pass *p, size_t tile, const buffers *b, void *last_z, void *last_y) {
+    const fml_network *net = p->net;
+    size_t rows = tile_rows(p, tile), first = tile * net->engine->tile_rows, x_row = net->layers[0].n_inputs;
+    const void *x = input_rows(net, p->data, NULL, first, rows, b->x, &x_row, NULL);
+    int ahead = x != b->x && tile + 1 < p->n_tiles && tile_rows(p, tile + 1) == rows;
+    for (size_t l = 0; l < net->n_layers; l++) {
+        size_t O = net->layers[l].n_outputs, offset = first * O;
+        int last = l + 1 == net->n_layers;
+        void *z = last ? last_z : NULL, *y = last ? last_y : b->y[l % 2];
+        if (p->z != NULL && p->z[l] != NULL) z = reals(net, p->z[l], offset);
+        if (p->y != NULL && p->y[l] != NULL) y = reals(net, p->y[l], offset);
+        net->engine->forward_layer(net, l, p->block, x, x_row, rows, z, y, O, ahead && l == 0);
+        x = y;
+        x_row = O;
+    }
+}
+
+static void forward_task(void *context, size_t i) {
+    const pass *p = context;
+    const fml_network *net = p->net;
+    size_t tile, end, O = last_layer(net)->n_outputs;
+    buffers b = thread_share(p, i, &tile, &end);
+    for (; tile < end; tile++) {
+        void *y = b.y[(net->n_layers - 1) % 2];
+        if (p->output != NULL) y = reals(net, p->output, tile * net->engine->tile_rows * O);
+        forward_tile(p, tile, &b, NULL, y);
+    }
+}
+
+void fml_forward(const fml_network *net, const void *block, const fml_data *data, void *const *z, void *const *y,
+                 void *output, void *workspace) {
+    float_mode mode = flush_denormals();
+    pass p = begin(net, block, data, (arena){workspace, 0});
+    p.z = z;
+    p.y = y;
+    p.output = output;
+    run(p.n_threads, forward_task, &p);
+    restore_mode(mode);
+}
+
+size_t fml_row_workspace(const fml_network *net) { return 2 * padded(widest(net) * net->kernels->real_size, 64); }
+
+void fml_forward_row(const fml_network *net, const void *block, const void *x, void *y, void *workspace) {
+    float_mode mode = flush_denormals();
+    size_t n_layers = net->n_layers, half = fml_row_workspace(net) / 2;
+    for (size_t l = 0; l < n_layers; l++) {
+        void *to = l + 1 == n_layers ? y : (char *)workspace + l % 2 * half;
+        net->engine->forward_layer(net, l, block, x, 0, 1, NULL, to, 0, 0);
+        x = to;
+    }
+    restore_mode(mode);
+}
+
+/* -- the loss ---------------------------------------------------------------------------------------------------- */
+
+static size_t count_right(const fml_network *net, const void *y, const void *t, size_t rows) {
+    size_t O = last_layer(net)->n_outputs, n_right = 0;
+    for (size_t i = 0; i < rows; i++) {
+        int64_t got, wanted;
+        net->kernels->classify(reals(net, y, i * O), 1, O, &got);
+        net->kernels->classify(reals(net, t, i * O), 1, O, &wanted);
+        n_right += got == wanted;
+    }
+    return n_right;
+}
+
+static void evaluate_task(void *context, size_t i) {
+    const pass *p = context;
+    const fml_network *net = p->net;
+    const fml_layer *last = last_layer(net);
+    size_t tile, end;
+    buffers b = thread_share(p, i, &tile, &end);
+    void *y = b.y[(net->n_layers - 1) % 2], *z = net->loss->from_z ? b.z : NULL;
+    for (; tile < end; tile++) {
+        size_t rows = tile_rows(p, tile);
+        const void *t = target_rows(net, p->data, NULL, tile * net->engine->tile_rows, rows, b.t);
+        forward_tile(p, tile, &b, z, y);
+        p->losses[tile % ROUND] =
+            net->loss->value_and_gradient(z != NULL ? z : y, t, NULL, rows, last->n_outputs, 0, last->hyper_parameters);
+        p->n_right[tile % ROUND] = count_right(net, y, t, rows);
+    }
+}
+
+fml_status fml_evaluate(const fml_network *net, const void *block, const fml_data *data, double *loss, size_t *n_right,
+                        fml_poll *poll, void *workspace) {
+    float_mode mode = flush_denormals();
+    pass p = begin(net, block, data, (arena){workspace, 0});
+    fml_status status = FML_OK;
+    size_t round = least(ROUND, 1 + MULTIPLY_ADDS_OF_A_ROUND / (multiply_adds(net) * net->engine->tile_rows));
+    *loss = 0;
+    *n_right = 0;
+    for (p.first_tile = 0; p.first_tile < p.n_tiles && status == FML_OK; p.first_tile = p.last_tile) {
+        p.last_tile = least(p.first_tile + most(round, p.n_threads), p.n_tiles);
+        run(p.n_threads, evaluate_task, &p);
+        for (size_t tile = p.first_tile; tile < p.last_tile; tile++) {
+            *loss += p.losses[tile % ROUND];
+            *n_right += p.n_right[tile % ROUND];
+        }
+        if (stopped(poll, mode)) status = FML_STOPPED;
+    }
+    restore_mode(mode);
+    return status;
+}

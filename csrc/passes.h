@@ -1,0 +1,123 @@
+/* What the passes through a network share: sizes, the pieces of a workspace, rows of data, threads.
+ *
+ * Private to network.c, forward.c, backward.c and train.c; everything here is small and static. A pass cuts its
+ * workspace with an arena, once without memory to learn the size and once with. */
+#ifndef FASTMLP_PASSES_H
+#define FASTMLP_PASSES_H
+
+#include "fastmlp.h"
+#include "float_mode.h"
+
+static inline size_t padded(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
+static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static inline size_t most(size_t a, size_t b) { return a > b ? a : b; }
+static inline void *reals(const fml_network *net, const void *base, size_t n) {
+    return (char *)(uintptr_t)base + n * net->kernels->real_size;
+}
+static inline const fml_layer *last_layer(const fml_network *net) { return &net->layers[net->n_layers - 1]; }
+
+/* -- workspace --------------------------------------------------------------------------------------------------- */
+
+/* Cuts a workspace into aligned pieces; with base NULL it only counts. */
+typedef struct {
+    char *base;
+    size_t used;
+} arena;
+
+static inline void *cut(arena *a, size_t bytes) {
+    void *piece = a->base == NULL ? NULL : a->base + a->used;
+    a->used += padded(bytes, FML_ALIGNMENT);
+    return piece;
+}
+
+static inline void *cut_reals(const fml_network *net, arena *a, size_t n) {
+    return cut(a, n * net->kernels->real_size);
+}
+
+static inline size_t widest(const fml_network *net) {
+    size_t width = net->layers[0].n_inputs;
+    for (size_t l = 0; l < net->n_layers; l++) width = most(width, net->layers[l].n_outputs);
+    return width;
+}
+
+/* -- rows of data ------------------------------------------------------------------------------------------------ */
+
+/* The inputs of rows first ... of the order (of the data, where that is NULL). With `finite` they are gathered into x,
+ * *x_row reals apart, and *finite says whether all are; without, rows that can be read where they stand are not looked
+ * at, and *x_row becomes their distance. */
+static inline const void *input_rows(const fml_network *net, const fml_data *data, const uint32_t *order, size_t first,
+                                     size_t rows, void *x, size_t *x_row, int *finite) {
+    size_t I = net->layers[0].n_inputs, offset = order == NULL ? first * I : 0;
+    if (order != NULL) order += first;
+    if (data->bytes)
+        net->kernels->gather_bytes((const uint8_t *)data->x + offset, order, rows, I, x, *x_row);
+    else if (order == NULL && finite == NULL) {
+        *x_row = I;
+        return reals(net, data->x, offset);
+    } else {
+        int all = net->kernels->gather(reals(net, data->x, offset), order, rows, I, x, *x_row);
+        if (finite != NULL) *finite = all;
+    }
+    return x;
+}
+
+/* Their targets: where they stand, gathered, or one-hot from the labels. */
+static inline const void *target_rows(const fml_network *net, const fml_data *data, const uint32_t *order, size_t first,
+                                      size_t rows, void *t) {
+    size_t O = last_layer(net)->n_outputs, offset = order == NULL ? first : 0;
+    if (order != NULL) order += first;
+    if (data->labels != NULL)
+        net->kernels->one_hot(data->labels + offset, order, rows, O, t);
+    else if (order == NULL)
+        return reals(net, data->values, offset * O);
+    else
+        net->kernels->gather(data->values, order, rows, O, t, O);
+    return t;
+}
+
+/* -- threads and interruptions ----------------------------------------------------------------------------------- */
+
+/* So many multiply-adds, about 4 us of one core, must there be for each thread: below that, handing over costs more
+ * than it gains (bench/RESULTS.md, "Threads"). */
+enum { MULTIPLY_ADDS_OF_A_THREAD = 1 << 18 };
+
+static inline size_t multiply_adds(const fml_network *net) {
+    size_t n = 0;
+    for (size_t l = 0; l < net->n_layers; l++) n += net->layers[l].n_inputs * net->layers[l].n_outputs;
+    return n;
+}
+
+/* How many threads a pass over so many rows is worth. */
+static inline size_t threads_for(const fml_network *net, size_t rows) {
+    if (net->n_threads <= 1 || !net->engine->takes_threads) return 1;
+    size_t worth = (size_t)((double)multiply_adds(net) * (double)rows / MULTIPLY_ADDS_OF_A_THREAD);
+    return most(1, least(worth, net->n_threads));
+}
+
+static inline void run(size_t n_threads, void (*task)(void *context, size_t i), void *context) {
+    if (n_threads == 1)
+        task(context, 0);
+    else
+        fml_parallel(n_threads, task, context);
+}
+
+/* Where part `part` of `parts` of n things begins, in whole units. */
+static inline size_t part_begin(size_t n, size_t unit, size_t part, size_t parts) {
+    size_t units = (n + unit - 1) / unit;
+    return least(n, units * part / parts * unit);
+}
+
+/* Whether the poll is due and says stop; the caller's floating-point mode holds while it runs. */
+static inline int stopped(fml_poll *poll, float_mode callers) {
+    if (poll == NULL || poll->stop == NULL) return 0;
+    double now = fml_seconds();
+    if (now - poll->last < poll->interval) return 0;
+    float_mode ours = flush_denormals();
+    restore_mode(callers);
+    int stop = poll->stop(poll->context);
+    restore_mode(ours);
+    poll->last = fml_seconds();
+    return stop;
+}
+
+#endif
