@@ -10,7 +10,7 @@
 # it, because taking it back beside a busy thread costs a switch interval.
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.ref cimport Py_REFCNT
+from cpython.ref cimport Py_INCREF, Py_REFCNT, PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -24,7 +24,12 @@ import numpy as np
 
 from . import arrays
 
+cdef extern from "numpy/arrayobject.h":
+    cnp.ndarray PyArray_NewFromDescr(type subtype, cnp.dtype descr, int nd, cnp.npy_intp *dims, cnp.npy_intp *strides,
+                                     void *data, int flags, PyObject *obj)
+
 cnp.import_array()
+cdef type ndarray_type = np.ndarray
 
 cdef enum:
     MANY_MULTIPLY_ADDS = 1 << 20  # about 100 us of one core: from here on the GIL is released
@@ -50,6 +55,8 @@ cdef class Core:
     cdef void *scratch       # one spare workspace; taken and given back under the GIL
     cdef int typenum
     cdef size_t n_inputs, n_outputs, n_weights
+    cdef size_t row_workspace  # bytes of workspace for one row
+    cdef cnp.dtype descr       # the dtype
 
     def __dealloc__(self):
         fml_free(self.net.layers)
@@ -78,6 +85,8 @@ cdef class Core:
         self.typenum = cnp.NPY_FLOAT64 if double else cnp.NPY_FLOAT32
         self.n_inputs, self.n_outputs = sizes[0], sizes[len(sizes) - 1]
         self.n_weights = sum([sizes[i] * sizes[i + 1] for i in range(len(sizes) - 1)])
+        self.row_workspace = fml_row_workspace(&self.net)
+        self.descr = self._type()
         self.published = new_block(self.net.n_packed * self.net.kernels.real_size)
 
     def _draw(self, distributions, uint64_t random_state):
@@ -224,7 +233,8 @@ cdef class Core:
     cdef cnp.ndarray _empty(self, int ndim, size_t[2] shape):
         cdef cnp.npy_intp[2] dimensions
         dimensions[0], dimensions[1] = <cnp.npy_intp>shape[0], <cnp.npy_intp>shape[1]
-        return cnp.PyArray_EMPTY(ndim, dimensions, self.typenum, 0)
+        Py_INCREF(self.descr)  # PyArray_NewFromDescr takes it
+        return PyArray_NewFromDescr(ndarray_type, self.descr, ndim, dimensions, NULL, NULL, 0, NULL)
 
     cdef int _check_rows(self, Rows rows) except -1:
         if not rows.fit(self.typenum, self.n_inputs, self.n_outputs):
@@ -299,6 +309,14 @@ cdef class Core:
         self._give_scratch(workspace)
         return 0
 
+    cdef int _forward_row(self, const void *x, void *y) except -1:
+        """Runs one row of the network's dtype; what `_forward` does, with nothing to decide."""
+        cdef Block block = self._readable()
+        cdef void *workspace = self._take_scratch(self.row_workspace)
+        fml_forward_row(&self.net, block.data, x, y, workspace)
+        self._give_scratch(workspace)
+        return 0
+
     def predict(self, X, *, out=None):
         """The network's output for each row of X.
 
@@ -328,9 +346,12 @@ cdef class Core:
         """
         cdef cnp.ndarray x = self._input(X)
         cdef cnp.ndarray y = self._output(x, out)
-        if out is not None and (overlap(x, y) or (isinstance(X, np.ndarray) and np.may_share_memory(X, y))):
+        if out is not None and (overlap(x, y) or (x is not X and isinstance(X, np.ndarray) and np.may_share_memory(X, y))):
             raise ValueError("out: expected memory of its own, got an array that overlaps X")
-        self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
+        if cnp.PyArray_NDIM(x) == 1 and cnp.PyArray_TYPE(x) == self.typenum and self.n_weights < MANY_MULTIPLY_ADDS:
+            self._forward_row(cnp.PyArray_DATA(x), cnp.PyArray_DATA(y))
+        else:
+            self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
         return y
 
     def __call__(self, X, *, out=None):
