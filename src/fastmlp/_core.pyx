@@ -30,6 +30,8 @@ cdef extern from "numpy/arrayobject.h":
 
 cnp.import_array()
 cdef type ndarray_type = np.ndarray
+cdef int OUTPUT_FLAGS = (cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_F_CONTIGUOUS | cnp.NPY_ARRAY_OWNDATA
+                         | cnp.NPY_ARRAY_ALIGNED | cnp.NPY_ARRAY_WRITEABLE)
 
 cdef enum:
     MANY_MULTIPLY_ADDS = 1 << 20  # about 100 us of one core: from here on the GIL is released
@@ -57,6 +59,7 @@ cdef class Core:
     cdef size_t n_inputs, n_outputs, n_weights
     cdef size_t row_workspace  # bytes of workspace for one row
     cdef cnp.dtype descr       # the dtype
+    cdef cnp.ndarray spare_1, spare_2  # the last two outputs of single rows, see _row_output
 
     def __dealloc__(self):
         fml_free(self.net.layers)
@@ -64,13 +67,14 @@ cdef class Core:
 
     # -- construction ----------------------------------------------------------------------------------------------
 
-    def _build(self, sizes, activations, str loss, bint double, str engine, isa):
+    def _build(self, sizes, activations, str loss, bint double, str engine, isa, size_t n_threads):
         """Shapes and tables; activations: (name, hyper-parameters) per layer. All of it is checked already."""
         self._check_unbuilt()
         self.net.kernels = find_kernels(isa, FML_F64 if double else FML_F32)
         self.net.engine = self.net.kernels.native if engine == "native" else blas_engine()
         self.net.loss = fml_find_loss(self.net.kernels, loss.encode())
         self.net.n_layers = len(sizes) - 1
+        self.net.n_threads = n_threads
         self.net.layers = <fml_layer *>fml_allocate(self.net.n_layers * sizeof(fml_layer))
         if self.net.layers == NULL:
             raise MemoryError("sizes: no memory for the layers")
@@ -248,6 +252,23 @@ cdef class Core:
             return <cnp.ndarray>X
         return arrays.convert_input(X, self.n_inputs, self._type())
 
+    cdef cnp.ndarray _row_output(self):
+        """An array (O,) for the output of one row: one that was given out before and that nobody but the network holds
+        any more, if it is still as it was made, else a new one. Two take turns, as in `y = net.predict(x)` the last
+        one is held until the new one is there. Making an array costs as much as a small network's row."""
+        cdef cnp.ndarray y = self.spare_1
+        cdef size_t[2] shape = [self.n_outputs, 0]
+        if y is None or Py_REFCNT(y) > 2 or not self._is_as_made(y):
+            y = self._empty(1, shape)
+        self.spare_1, self.spare_2 = self.spare_2, y
+        return y
+
+    cdef bint _is_as_made(self, cnp.ndarray y) noexcept:
+        """Whether nobody has given this output another shape, type or flags."""
+        return (cnp.PyArray_NDIM(y) == 1 and <size_t>cnp.PyArray_DIM(y, 0) == self.n_outputs
+                and cnp.PyArray_TYPE(y) == self.typenum and cnp.PyArray_STRIDE(y, 0) == cnp.PyArray_ITEMSIZE(y)
+                and cnp.PyArray_FLAGS(y) == OUTPUT_FLAGS)
+
     cdef cnp.ndarray _output(self, cnp.ndarray x, out):
         """A new array for the predictions of x, or `out` once it is seen to fit."""
         cdef int ndim = cnp.PyArray_NDIM(x)
@@ -255,7 +276,7 @@ cdef class Core:
         if ndim == 1:
             shape[0] = self.n_outputs
         if out is None:
-            return self._empty(ndim, shape)
+            return self._empty(ndim, shape) if ndim == 2 else self._row_output()
         if not (
             cnp.PyArray_CheckExact(out)
             and cnp.PyArray_TYPE(<cnp.ndarray>out) == self.typenum

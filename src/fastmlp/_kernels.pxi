@@ -29,6 +29,11 @@ def kernel_isa(isa=None):
     return find_kernels(isa, FML_F32).isa.decode()
 
 
+def usable_threads():
+    """As many threads as affinity and CPU quota let this process run; at least 1."""
+    return fml_usable_threads()
+
+
 def _plant_error():
     """Reads out of bounds in a sanitizer build, so that CI sees that such a build finds it; else does nothing."""
     fml_plant_error()

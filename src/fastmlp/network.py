@@ -50,8 +50,9 @@ class Network(_core.Core):
         What computes the layers: "native", the package's own kernels, or "blas", SciPy's BLAS; "auto" is native
         where the processor has fused multiply-add, as `summary` explains. A forced engine never falls back.
     n_threads : int or "auto", default "auto"
-        Threads of the native engine, which so far runs on one whatever this says; the `blas` engine leaves threads
-        to BLAS.
+        The most threads that the native engine uses; work that is too small for more takes one. "auto" is as many as
+        this process may run: affinity and the CPU quota count. The bits of results do not depend on it. The `blas`
+        engine leaves threads to BLAS.
 
     Raises
     ------
@@ -98,11 +99,12 @@ class Network(_core.Core):
         self._init = arguments.name("init", init, INITIALIZERS)
         self._seed = None if seed is None else arguments.integer("seed", seed, least=0, most=2**64 - 1)
         self._n_threads = construction.check_threads(n_threads)
+        self._most_threads = self._n_threads if isinstance(self._n_threads, int) else _core.usable_threads()
         chosen, self._why_engine = construction.choose_engine(engine, _core.kernel_isa(_isa))
         self._wanted_engine = engine
         layers = [*self._activation, self._output_activation]
         described = [(f.name, f.hyper_parameters) for f in layers]
-        self._build(self._sizes, described, self._loss.name, self._dtype == np.float64, chosen, _isa)
+        self._build(self._sizes, described, self._loss.name, self._dtype == np.float64, chosen, _isa, self._most_threads)
         if _random_state is None:
             start = int.from_bytes(os.urandom(8), "little") if self._seed is None else self._seed
             rule = INITIALIZERS[self._init]
@@ -181,8 +183,9 @@ class Network(_core.Core):
             rows.append((str(layer), f"({n_outputs}, {n_inputs})", repr(f), f"{(n_inputs + 1) * n_outputs:,}"))
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        threads = "one thread" if self._most_threads == 1 else f"up to {self._most_threads} threads, one for small work"
         bits = {
-            "native": "one thread; a row gives the same bits alone and in any batch",
+            "native": f"{threads}; a row gives the same bits alone and in any batch, a fit with any number of threads",
             "blas": "threads are BLAS's own; a row's last bits may depend on its batch, as BLAS rounds by shape",
         }
         return "\n".join(
