@@ -1,6 +1,6 @@
 /* Which kernel table a network gets: the list of ISAs that this build carries, best first, and what the
  * processor can run. FASTMLP_ISA overrides the choice and is refused where the processor lacks it.
- * To add an ISA: kernels_<isa>_<dtype>.c, its line in setup.py, its row here. */
+ * To add an ISA: kernels_<isa>_<dtype>.c, its group in build.toml, its row here. */
 #include "fastmlp.h"
 
 #include <stdlib.h>
