@@ -22,6 +22,9 @@ static int has_avx512(void) {
            __builtin_cpu_supports("avx512vl");
 }
 #endif
+#ifdef FML_HAVE_WIDE /* the core's tests alone have it: 64-byte vectors on AVX2 */
+extern const fml_kernels fml_kernels_wide_f32, fml_kernels_wide_f64;
+#endif
 static int has_base(void) { return 1; }
 
 static const struct {
@@ -34,6 +37,9 @@ static const struct {
 #endif
 #ifdef FML_HAVE_AVX2
     {"avx2", has_avx2, {&fml_kernels_avx2_f32, &fml_kernels_avx2_f64}},
+#endif
+#ifdef FML_HAVE_WIDE
+    {"wide", has_avx2, {&fml_kernels_wide_f32, &fml_kernels_wide_f64}},
 #endif
     {"base", has_base, {&fml_kernels_base_f32, &fml_kernels_base_f64}},
 };
