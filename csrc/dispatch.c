@@ -22,6 +22,10 @@ static int has_avx512(void) {
            __builtin_cpu_supports("avx512vl");
 }
 #endif
+#ifdef FML_HAVE_NEON
+extern const fml_kernels fml_kernels_neon_f32, fml_kernels_neon_f64;
+static int has_neon(void) { return 1; } /* every 64-bit ARM processor has it */
+#endif
 #ifdef FML_HAVE_WIDE /* the core's tests alone have it: 64-byte vectors on AVX2 */
 extern const fml_kernels fml_kernels_wide_f32, fml_kernels_wide_f64;
 #endif
@@ -37,6 +41,9 @@ static const struct {
 #endif
 #ifdef FML_HAVE_AVX2
     {"avx2", has_avx2, {&fml_kernels_avx2_f32, &fml_kernels_avx2_f64}},
+#endif
+#ifdef FML_HAVE_NEON
+    {"neon", has_neon, {&fml_kernels_neon_f32, &fml_kernels_neon_f64}},
 #endif
 #ifdef FML_HAVE_WIDE
     {"wide", has_avx2, {&fml_kernels_wide_f32, &fml_kernels_wide_f64}},
