@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import _core
+from fastmlp import _core, construction
 
 # Around the widths of panels and tiles, with and without the parts that narrow layers cut their inputs into.
 SHAPES = [
@@ -92,6 +92,15 @@ def test_auto_is_native_where_there_is_fused_multiply_add():
         assert net.engine == ("blas" if isa == "base" else "native")
         assert f"engine {net.engine}" in net.summary()
         assert isa in net.summary()
+
+
+@pytest.mark.parametrize(
+    ("isa", "engine"), [("avx512", "native"), ("avx2", "native"), ("neon", "native"), ("base", "blas")]
+)
+def test_the_choice_for_an_instruction_set(isa, engine):
+    chosen, reason = construction.choose_engine("auto", isa)
+    assert chosen == engine
+    assert isa in reason
 
 
 def test_parameters_pass_between_the_engines_unchanged():
