@@ -22,7 +22,7 @@ static result gradient(run *r, const model *m, const naive_batch *b, int wants_d
                      .rows = b->rows,
                      .gradient = block,
                      .dx = got.dx,
-                     .workspace = take_aligned(r, fml_gradient_workspace(&m->net, b->rows))};
+                     .workspace = take_aligned(r, fml_gradient_workspace(&m->net, b->rows, 1))};
     fml_status status = fml_gradient(&pass, &got.loss);
     check(r, status == FML_OK, "%s: status %d of a gradient", m->name, (int)status);
     fml_network_unpack(&m->net, block, got.P);

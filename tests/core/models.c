@@ -25,7 +25,7 @@ const size_t THREAD_COUNTS[] = {1};
 /* In turn, where a design leaves the hidden activations open. */
 static const char *const MIXTURE[] = {"tanh", "relu", "gaussian", "sigmoid", "piecewise_linear"};
 
-static void use_threads(fml_network *net, size_t n_threads) { (void)net, (void)n_threads; }
+static void use_threads(fml_network *net, size_t n_threads) { net->n_threads = n_threads; }
 
 static void set_layer(const run *r, model *m, size_t l, const char *activation) {
     fml_layer *layer = &m->layers[l];

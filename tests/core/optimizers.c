@@ -49,6 +49,14 @@ static bounded *make_gradient(run *r, void *g, size_t n, uint64_t *random) {
     return plain;
 }
 
+/* Step t of the kernel. */
+static void take_step(const fml_optimizer *kernel, void *p, const void *g, void *const *states, size_t n,
+                      const double *h, uint64_t t) {
+    double scalars[FML_MAX_SCALARS];
+    kernel->prepare(h, t, scalars);
+    kernel->step(p, g, states, n, scalars);
+}
+
 static void check_steps(run *r, size_t k, size_t n) {
     const fml_optimizer *kernel = fml_find_optimizer(r->kernels, CASES[k].name);
     const optimizer_formula *oracle = find_optimizer_formula(CASES[k].name);
@@ -59,7 +67,7 @@ static void check_steps(run *r, size_t k, size_t n) {
     void *g = take_aligned(r, n * r->kernels->real_size);
     for (uint64_t t = 1; t <= STEPS; t++) {
         bounded *plain_g = make_gradient(r, g, n, &random);
-        kernel->step(all.p, g, all.states, n, h, t);
+        take_step(kernel, all.p, g, all.states, n, h, t);
         oracle->step(r, all.plain_p, plain_g, all.plain_states, n, h, t);
         check_within(r, all.p, all.plain_p, n, "%s, case %zu, %zu parameters, step %d", CASES[k].name, k, n, (int)t);
         for (int s = 0; s < kernel->n_states; s++)
@@ -74,7 +82,7 @@ static void check_padding(run *r, size_t k) {
     size_t n = FML_ALIGNMENT / r->kernels->real_size;
     void *zeros = take_aligned(r, FML_ALIGNMENT), *p = take_aligned(r, FML_ALIGNMENT);
     void *states[] = {take_aligned(r, FML_ALIGNMENT), take_aligned(r, FML_ALIGNMENT)};
-    for (uint64_t t = 1; t <= STEPS; t++) kernel->step(p, zeros, states, n, CASES[k].h, t);
+    for (uint64_t t = 1; t <= STEPS; t++) take_step(kernel, p, zeros, states, n, CASES[k].h, t);
     check_same_reals(r, p, zeros, n, "%s, case %zu: padding", CASES[k].name, k);
     for (size_t s = 0; s < FML_MAX_STATES; s++)
         check_same_reals(r, states[s], zeros, n, "%s, case %zu: state %zu of padding", CASES[k].name, k, s);

@@ -41,7 +41,7 @@ static training make_training(run *r, const design *wanted, size_t k, size_t n_t
         all.core.states[s] = take_aligned(r, size);
         all.states[s] = take(r, m->net.n_parameters * sizeof(bounded));
     }
-    all.workspace = take_aligned(r, fml_gradient_workspace(&m->net, batch_size));
+    all.workspace = take_aligned(r, fml_gradient_workspace(&m->net, batch_size, 0));
     return all;
 }
 
