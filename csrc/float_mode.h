@@ -1,5 +1,6 @@
 /* The processor's treatment of denormal numbers, set on entry to the core and restored on exit: results below the
- * smallest normal number become 0 and denormal operands count as 0. The mode belongs to the thread. */
+ * smallest normal number become 0 and denormal operands count as 0. The mode belongs to the thread; the pool's threads
+ * take over their caller's. */
 #ifndef FASTMLP_FLOAT_MODE_H
 #define FASTMLP_FLOAT_MODE_H
 
@@ -8,25 +9,29 @@
 #if defined(__SSE2__)
 #include <xmmintrin.h>
 typedef unsigned float_mode;
-static inline float_mode flush_denormals(void) {
-    float_mode before = _mm_getcsr();
-    _mm_setcsr(before | 0x8040); /* flush to zero, denormals are zero */
-    return before;
-}
+enum { FLUSH = 0x8040 }; /* flush to zero, denormals are zero */
+static inline float_mode current_mode(void) { return _mm_getcsr(); }
 static inline void restore_mode(float_mode before) { _mm_setcsr(before); }
 #elif defined(__aarch64__) && defined(__GNUC__)
 typedef uint64_t float_mode;
-static inline float_mode flush_denormals(void) {
-    float_mode before;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
-    __asm__ volatile("msr fpcr, %0" : : "r"(before | (UINT64_C(1) << 24)));
-    return before;
+enum { FLUSH = 1 << 24 };
+static inline float_mode current_mode(void) {
+    float_mode mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    return mode;
 }
 static inline void restore_mode(float_mode before) { __asm__ volatile("msr fpcr, %0" : : "r"(before)); }
 #else
 typedef int float_mode;
-static inline float_mode flush_denormals(void) { return 0; }
+enum { FLUSH = 0 };
+static inline float_mode current_mode(void) { return 0; }
 static inline void restore_mode(float_mode before) { (void)before; }
 #endif
+
+static inline float_mode flush_denormals(void) {
+    float_mode before = current_mode();
+    restore_mode(before | FLUSH);
+    return before;
+}
 
 #endif
