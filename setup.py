@@ -18,7 +18,7 @@ X86_64 = platform.machine().lower() in ("x86_64", "amd64")
 GNU_LIKE = os.name == "posix"
 
 # One row per group of C files with the same flags: (files, flags on GCC and clang, macros when the group is built).
-PLAIN = ["dispatch", "network", "platform", "rng", "train", "kernels_base_f32", "kernels_base_f64"]
+PLAIN = ["cores", "dispatch", "network", "platform", "pool", "rng", "train", "kernels_base_f32", "kernels_base_f64"]
 AVX2 = ["kernels_avx2_f32", "kernels_avx2_f64"]
 GROUPS = [(PLAIN, [], [])]
 AVX512 = ["kernels_avx512_f32", "kernels_avx512_f64"]
@@ -49,7 +49,9 @@ CORE_FLAGS = [
 ]
 SANITIZE = os.environ.get("FASTMLP_SANITIZE", "")
 MODULE_FLAGS = ["-O2", "-g0", "-fvisibility=hidden", "-Wno-unused-function"] if GNU_LIKE else []
-LINK_FLAGS = ["-Wl,-s"] if GNU_LIKE and platform.system() == "Linux" and not SANITIZE else []
+LINK_FLAGS = ["-pthread"] if GNU_LIKE else []
+if platform.system() == "Linux" and not SANITIZE:
+    LINK_FLAGS.append("-Wl,-s")
 if SANITIZE:
     instrument = [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g1", "-fno-sanitize-recover=all"]
     CORE_FLAGS += instrument

@@ -200,6 +200,21 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
 fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order, double *loss,
                            fml_poll *poll, void *workspace);
 
+/* -- threads ----------------------------------------------------------------------------------------------------- */
+
+/* As many threads as this process may run: what the affinity mask of the calling thread and the cgroup's CPU quota (of
+ * either version; read once) allow; at least 1. */
+size_t fml_usable_threads(void);
+/* What CPU quotas allow the cgroups that a file as /proc/self/cgroup names, in the trees below a mount point as
+ * /sys/fs/cgroup, rounded up; SIZE_MAX where there is none. */
+size_t fml_quota_threads(const char *membership, const char *mount);
+/* Runs task(context, i) for 0 <= i < n, each once, on up to n threads, 256 at most, of which the caller is one; returns
+ * when all are done. Tasks must not wait for one another: where the pool is busy with another caller's work, cannot
+ * start a thread, or does not exist on this platform, the caller runs them all itself, in order. A task runs in the
+ * caller's floating-point mode and leaves it as it was; it must not fork. What it may call fml_parallel for, it does
+ * alone. The first call with n > 1 starts threads; none exists before. */
+void fml_parallel(size_t n, void (*task)(void *context, size_t i), void *context);
+
 /* -- random numbers (SplitMix64), memory, time ------------------------------------------------------------------- */
 
 uint64_t fml_random_next(uint64_t *state);
