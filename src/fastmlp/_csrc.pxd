@@ -116,6 +116,8 @@ cdef extern from "fastmlp.h" nogil:
     fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order,
                                double *loss, fml_poll *poll, void *workspace)
 
+    size_t fml_usable_threads()
+
     double fml_random_uniform(uint64_t *state)
     double fml_random_normal(uint64_t *state)
     void *fml_allocate(size_t bytes)

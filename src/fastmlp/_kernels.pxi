@@ -1,4 +1,4 @@
-# Part of _core.pyx: the kernel tables, and activations called on arrays.
+# Part of _core.pyx: what the core has (kernel tables, threads), and activations called on arrays.
 #
 # A table is found by the name of its instruction set; an activation, loss or optimiser by its name in a table.
 
@@ -27,6 +27,11 @@ cdef const fml_kernels *find_kernels(isa, fml_dtype dtype) except NULL:
 def kernel_isa(isa=None):
     """The instruction set that a new network's kernels use."""
     return find_kernels(isa, FML_F32).isa.decode()
+
+
+def usable_threads():
+    """As many threads as affinity and CPU quota let this process run; at least 1."""
+    return fml_usable_threads()
 
 
 def _plant_error():
