@@ -29,7 +29,9 @@ MACROS = [(group["macro"], "1") for group in GROUPS if "macro" in group]
 CORE_FLAGS = [*CORE["flags"], "-g0"]
 SANITIZE = os.environ.get("FASTMLP_SANITIZE", "")
 MODULE_FLAGS = ["-O2", "-g0", "-fvisibility=hidden", "-Wno-unused-function"] if GNU_LIKE else []
-LINK_FLAGS = ["-Wl,-s"] if GNU_LIKE and platform.system() == "Linux" and not SANITIZE else []
+LINK_FLAGS = ["-pthread"] if GNU_LIKE else []
+if platform.system() == "Linux" and not SANITIZE:
+    LINK_FLAGS.append("-Wl,-s")
 if SANITIZE:
     instrument = [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g1", "-fno-sanitize-recover=all"]
     CORE_FLAGS += instrument

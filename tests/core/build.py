@@ -41,6 +41,7 @@ class Target:
     extra_groups: tuple[dict[str, Any], ...] = ()
     runner: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
+    thread_arguments: tuple[str, ...] = ()  # of the pool's tests, which are a program of their own
     environment: dict[str, str] = field(default_factory=dict)
     planted: tuple[str, str] | None = None  # the error that the tests commit on demand, and the report to be seen
 
@@ -68,6 +69,7 @@ TARGETS = {
         flags=("-static",),
         runner=("qemu-aarch64",),
         arguments=("--quick",),
+        thread_arguments=("--no-fork",),  # which the emulator cannot do beside threads
     ),
 }
 
@@ -125,7 +127,11 @@ def main() -> int:
         raise SystemExit(f"usage: python tests/core/build.py {'|'.join(TARGETS)} [argument of the tests ...]")
     name, *arguments = sys.argv[1:]
     target = TARGETS[name]
-    program = build(target, TOP / "build" / "core" / name, "core_tests", sorted(HERE.glob("[!k]*.c")))
+    folder = TOP / "build" / "core" / name
+    sources = sorted(path for path in HERE.glob("*.c") if not path.name.startswith(("kernels_", "test_")))
+    threads = build(target, folder, "thread_tests", sorted(HERE.glob("test_*.c")))
+    subprocess.run([*target.runner, str(threads), *target.thread_arguments], check=True)
+    program = build(target, folder, "core_tests", sources)
     return run(target, program, arguments or list(target.arguments))
 
 

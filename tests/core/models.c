@@ -20,7 +20,7 @@ const design DESIGNS[] = {
     {{300, 30, 10}, "relu", "softmax", "cross_entropy"},
 };
 const size_t N_DESIGNS = LENGTH_OF(DESIGNS);
-const size_t THREAD_COUNTS[] = {1};
+const size_t THREAD_COUNTS[] = {1, 2, 3};
 
 /* In turn, where a design leaves the hidden activations open. */
 static const char *const MIXTURE[] = {"tanh", "relu", "gaussian", "sigmoid", "piecewise_linear"};

@@ -23,7 +23,7 @@ typedef struct {
 extern const design DESIGNS[];
 extern const size_t N_DESIGNS;
 /* A network has the same bits for each of these. */
-enum { N_THREAD_COUNTS = 1 };
+enum { N_THREAD_COUNTS = 3 };
 extern const size_t THREAD_COUNTS[N_THREAD_COUNTS];
 
 typedef struct {
