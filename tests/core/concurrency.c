@@ -39,7 +39,7 @@ static call make_training(run *r, const model *m, const fml_data *data) {
                              .states = {take_aligned(r, size), take_aligned(r, size)}};
     return (call){.m = m,
                   .data = data,
-                  .workspace = take_aligned(r, fml_gradient_workspace(&m->net, 16, 1)),
+                  .workspace = take_aligned(r, fml_gradient_workspace(&m->net, 16, 0)),
                   .trainer = trainer,
                   .order = take(r, N_ROWS * sizeof(uint32_t))};
 }
