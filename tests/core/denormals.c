@@ -28,7 +28,7 @@ void check_denormals(run *r) {
     enum { ROWS = 300 };
     model *m = make_model(r, &WANTED, 1, 1);
     fml_data data = make_data(r, m, ROWS, VALUES, 1);
-    void *workspace = take_aligned(r, fml_gradient_workspace(&m->net, ROWS, 1));
+    void *workspace = take_aligned(r, fml_gradient_workspace(&m->net, ROWS, 0));
     size_t n_right;
     int n_seen = 0;
     double loss;
