@@ -24,8 +24,9 @@ from pathlib import Path
 
 import numpy as np
 import scipy
-from implementations import UnverifiedError, names
+from implementations import names
 from timing import EPOCH, ROW, ROWS, Case, verified_cases
+from verification import UnverifiedError
 from workloads import FASHION_MNIST, RANDOM, WORKLOADS
 
 import fastmlp
@@ -147,7 +148,13 @@ def main() -> int:
     for workload in (WORKLOADS[name] for name in options.workloads):
         for source in (source for source in workload.sources if source in options.data):
             try:
-                groups = verified_cases(options.implementations, workload, source, options.dtype, options.quick)
+                groups = verified_cases(
+                    [n for n in names(workload) if n in options.implementations],
+                    workload,
+                    source,
+                    options.dtype,
+                    options.quick,
+                )
             except UnverifiedError as error:
                 failed.append(f"not timed: {error} ({source})")
                 continue

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from implementations import Numpy, UnverifiedError, check, make, names, verify
+from implementations import Numpy, make, names
 from numpy_network import LAYOUTS
 from timing import EPOCH, ROW, Case, kinds
+from verification import UnverifiedError, check, verify
 from workloads import RANDOM, WORKLOADS, Workload, data
 
 from fastmlp import benchmark as installed
@@ -23,7 +24,7 @@ CASES = [
     pytest.param(workload, source, name, kind, dtype, id="-".join((workload.name, source, name, kind, dtype)))
     for workload in WORKLOADS.values()
     for source in workload.sources
-    for name in names()
+    for name in names(workload)
     for kind in kinds(workload)
     for dtype in (("float64",) if name == "reference" else ("float32", "float64"))
 ]
