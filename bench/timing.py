@@ -37,6 +37,10 @@ class Case:
     y: Any
     n_rows: int
     calls: int = 1
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        self.label = self.label or self.verified.implementation.name
 
     @classmethod
     def make(cls, verified: Verified, kind: str, x: Array, y: Array, quick: bool = False) -> Case:
@@ -68,6 +72,12 @@ class Case:
             for _ in range(self.calls):
                 for row in self.x:
                     predict(row)
+
+    def settle(self, seconds: float = 0.02) -> None:
+        """Let a measurement of single rows take about so long."""
+        if self.kind == ROW and self.verified.implementation.name != "reference":
+            self.calls = 1
+            self.calls = max(1, round(seconds / (self.once() * self.n_rows)))
 
     @property
     def n_units(self) -> int:

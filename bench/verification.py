@@ -83,13 +83,18 @@ def _oracle(workload: Workload) -> Implementation:
 
 def verify(name: str, workload: Workload, x: Array, y: Array, dtype: str = "float32") -> Verified:
     """Check the implementation against the oracles and return it, fresh, ready to be timed."""
-    implementation = make(name, workload, dtype)
+    return verify_new(lambda: make(name, workload, dtype), workload, x, y)
+
+
+def verify_new(new: Callable[[], Implementation], workload: Workload, x: Array, y: Array) -> Verified:
+    """The same for an implementation that has no name: `new` makes it, once for the check and once for the timing."""
+    implementation = new()
     computed = implementation.workload  # what a library lacks (an activation, say) is part of it
     few = (str(computed), computed.output_activation, x[:3].tobytes(), y[:3].tobytes())
     if few not in _checked_oracles:
         check(_oracle(computed), Reference(computed), computed, x[:3], y[:3], 2)
         _checked_oracles.add(few)
-    if name != "reference":
+    if not isinstance(implementation, Reference):
         n_rows = workload.check_rows
         check(implementation, _oracle(computed), computed, x[:n_rows], y[:n_rows], workload.batch_size)
-    return Verified(make(name, workload, dtype), workload)
+    return Verified(new(), workload)
