@@ -159,17 +159,23 @@ def peak_probes() -> dict[tuple[str, int], Probe]:
     return {pair: Probe.make(fma_loop(*pair), multiply_adds(*pair)) for pair in pairs}
 
 
+def passes(name: str, width: int) -> Callable[[int, int, int], Any]:
+    """The loop `sum` or `update` over an address and its bytes, so many times."""
+    result = {"sum": ctypes.c_int64, "update": None}[name]
+    return _function(f"{name}_{width}", result, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t)
+
+
 def bandwidth_probes(n_bytes: int) -> dict[str, Probe]:
     """Passes over a buffer of so many bytes: "read", and "update", which moves them twice."""
     n_bytes -= n_bytes % ALIGNMENT
     memory = np.ones(n_bytes + ALIGNMENT, "uint8")
     address = memory.ctypes.data + -memory.ctypes.data % ALIGNMENT
 
-    def passes(name: str) -> Callable[[int], Any]:
-        loop = _function(f"{name}_{widths()[-1]}", ctypes.c_int64, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t)
+    def run(name: str) -> Callable[[int], Any]:
+        loop = passes(name, widths()[-1])
         return lambda n: (loop(address, n_bytes, n), memory)  # the buffer lives as long as the probe
 
-    return {"read": Probe.make(passes("sum"), n_bytes), "update": Probe.make(passes("update"), 2 * n_bytes)}
+    return {"read": Probe.make(run("sum"), n_bytes), "update": Probe.make(run("update"), 2 * n_bytes)}
 
 
 def empty_call_probe() -> Probe:
