@@ -186,6 +186,7 @@ typedef struct {
     int (*stop)(void *context);
     void *context;
     double interval, last;
+    size_t work; /* multiply-adds since the last look at the clock; starts at 0 */
 } fml_poll;
 
 /* The sum of the losses of the rows, and how many have the right class. */

@@ -550,7 +550,7 @@ cdef class Core:
         poll.stop = NULL
         if threading.current_thread() is threading.main_thread():
             poll.stop = stop_on_signal
-        poll.context, poll.interval, poll.last = <void *>caught, 0.05, fml_seconds()
+        poll.context, poll.interval, poll.last, poll.work = <void *>caught, 0.05, fml_seconds(), 0
         return poll
 
     def _epoch(self, Rows rows not None, size_t batch_size, cnp.ndarray order):

@@ -92,6 +92,7 @@ cdef extern from "fastmlp.h" nogil:
         void *context
         double interval
         double last
+        size_t work
     fml_status fml_evaluate(const fml_network *net, const void *block, const fml_data *data, double *loss,
                             size_t *n_right, fml_poll *poll, void *workspace)
     ctypedef struct fml_pass:
