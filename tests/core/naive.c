@@ -121,7 +121,7 @@ bounded naive_loss(const run *r, const model *m, const activities *a, const doub
     if (dz != NULL && !m->loss->from_z) through_activation(r, m, l, a, dz);
     double value = (double)m->loss->value(outputs, targets, O, m->layers[l].hyper_parameters);
     double kernel = m->loss->from_z ? 8 * (double)O * (1 + total) : 0;
-    return (bounded){value, change + r->epsilon * (8 * fabs(value) + kernel)};
+    return (bounded){value, change + r->epsilon * (4 * fabs(value) + kernel)};
 }
 
 /* -- gradient ---------------------------------------------------------------------------------------------------- */

@@ -72,6 +72,22 @@ static void check_layers(run *r) {
     }
 }
 
+/* Inputs most of which are 0, of either sign: one row may leave them out. */
+static void check_sparse(run *r) {
+    static const design WIDE[] = {{{130, 97}, NULL, "identity", "mse"}, {{65, 64, 129, 3}, "relu", "identity", "mse"}};
+    for (size_t k = 0; k < LENGTH_OF(WIDE); k++) {
+        model *m = make_model(r, &WIDE[k], 1, k);
+        uint64_t random = k;
+        void *x = normal_reals(r, MOST_ROWS * m->I, 1, &random);
+        for (size_t i = 0; i < MOST_ROWS * m->I; i++)
+            if (fml_random_below(&random, 4) > 0) put(r, x, i, get(r, x, i) < 0 ? -0.0 : 0);
+        void *alone = predict_alone(r, m, x, MOST_ROWS);
+        check_within(r, alone, expect(r, m, x).y[m->net.n_layers - 1], MOST_ROWS * m->O, "%s: sparse rows", m->name);
+        check_batches(r, m, x, alone);
+        release(r, 0);
+    }
+}
+
 /* z and y of all layers, and the same y without them. */
 static void check_all_layers(run *r, const model *m, const fml_data *data, const void *alone) {
     void *z[MOST_LAYERS], *y[MOST_LAYERS], *workspace = take_aligned(r, fml_forward_workspace(&m->net, MOST_ROWS));
@@ -184,6 +200,7 @@ static void check_evaluation(run *r, const model *m, data_kind kind, const void 
 void check_networks(run *r) {
     static const design HARD = {{33, 17, 16, 2}, "threshold", "threshold", "mse"};
     check_layers(r);
+    check_sparse(r);
     for (size_t k = 0; k <= N_DESIGNS; k++) {
         if (left_out(r, k, 2)) continue;
         model *m = make_model(r, k < N_DESIGNS ? &DESIGNS[k] : &HARD, 1, k);
