@@ -233,8 +233,8 @@ def cache_sizes() -> dict[str, int]:
 
 
 def buffer_sizes(sizes: dict[str, int]) -> dict[str, int]:
-    """Bytes of the buffer that is measured for each level: half of L1 and L2, a quarter of L3 at most, and memory."""
-    third = max(2 * sizes["L2"], min(sizes["L3"] // 4, 8 * MEBI))
+    """Bytes of the buffer that is measured for each level: half of L1 and L2, four times L2 for L3, and memory."""
+    third = max(2 * sizes["L2"], min(4 * sizes["L2"], sizes["L3"] // 4))
     memory = min(max(4 * sizes["L3"], 64 * MEBI), 256 * MEBI)
     return {"L1": sizes["L1"] // 2, "L2": sizes["L2"] // 2, "L3": third, "memory": memory}
 

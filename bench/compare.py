@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 
 import calibrate
 import report
+import rounds
 import targets
 from implementations import names
 from measurement import Measurement
@@ -39,7 +40,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--implementations", nargs="+", choices=names(), metavar="NAME")
     parser.add_argument("--epoch-rounds", type=int, default=7, help="measurements of each training epoch")
     parser.add_argument("--table", action="store_true", help="the short tables alone, without what they do not need")
+    parser.add_argument("--clock", choices=rounds.CLOCKS, default="wall", help="cpu: where other work shares the core")
     options = parser.parse_args()
+    rounds.use(options.clock)
     if options.quick:
         options.rounds, options.epoch_rounds = 1, 1
     own = own_engine()
@@ -113,10 +116,12 @@ def main() -> int:
     """Calibrate, verify, time, print."""
     options = arguments()
     report.pin(options.cpu)
-    print(report.provenance(options.cpu, options.dtype, "one thread"), flush=True)
+    print(report.provenance(options.cpu, options.dtype, "one thread", f"{options.clock} time"), flush=True)
     machine, own = calibrate.measure(options.quick), options.own
     print("", "### Calibration", "", machine.markdown(), sep="\n", flush=True)
+    share = rounds.Share()
     results = list(measured(options))
+    print("", share, sep="\n")
     measurements = [one for one in results if isinstance(one, Measurement)]
     failed = [one for one in results if isinstance(one, str)]
     if not options.table:

@@ -11,7 +11,8 @@ Every array is moved once, at the bandwidth of the smallest level that holds it 
   there and is added: SGD updates p; Adam reads g and updates p, m and v, from the level that holds the four together.
 
 What is left out makes the floor lower: activations and losses, Adam's square roots and divisions, partial tiles,
-re-reading the weights for every tile of rows, shuffling, the Python around a call of many rows.
+re-reading the weights for every tile of rows, shuffling, the Python around a call of many rows. One thing can make it
+too high: of an array that is a little larger than a level, that level holds a part.
 """
 
 from __future__ import annotations

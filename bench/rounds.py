@@ -1,7 +1,8 @@
 """How anything is timed here: one run, enough runs for the clock, and interleaved rounds.
 
 Interleaved, because a machine's speed changes: every round runs each of what is compared once, in an order that
-rotates, and ratios are taken within a round. Knows nothing of networks.
+rotates, and ratios are taken within a round. The clock is the wall's; where other work shares the core, `use("cpu")`
+takes the processor time of this process instead, which is for one thread only. Knows nothing of networks.
 """
 
 from __future__ import annotations
@@ -11,12 +12,32 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+_clock = CLOCKS["wall"]
+
+
+def use(name: str) -> None:
+    """Choose the clock of all that follows."""
+    global _clock
+    _clock = CLOCKS[name]
+
 
 def seconds(call: Callable[[], Any]) -> float:
     """The time of one call."""
-    start = time.perf_counter()
+    start = _clock()
     call()
-    return time.perf_counter() - start
+    return _clock() - start
+
+
+class Share:
+    """How much of a core this process has had since it was made: less than 1 where others had it too."""
+
+    def __init__(self) -> None:
+        self._start = time.process_time(), time.perf_counter()
+
+    def __str__(self) -> str:
+        used, passed = time.process_time() - self._start[0], time.perf_counter() - self._start[1]
+        return f"- this process had {used / passed:.0%} of a core while it measured"
 
 
 def repeats(run: Callable[[int], Any], wanted: float) -> int:

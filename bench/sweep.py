@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import report
+import rounds
 from floors import multiply_adds
 from implementations import names
 from rounds import interleaved, repeats, seconds
@@ -156,13 +157,19 @@ def main() -> int:
     own = f"fastmlp {fastmlp.Network([1, 1]).engine}"
     parser.add_argument("--what", nargs="+", choices=ABSCISSAS, default=list(ABSCISSAS))
     parser.add_argument("--implementation", choices=names(), default=own)
+    parser.add_argument("--clock", choices=rounds.CLOCKS, default="wall", help="cpu: where other work shares the core")
     options = parser.parse_args()
+    rounds.use(options.clock)
     report.pin(options.cpu)
-    print(report.provenance(options.cpu, options.dtype, options.implementation, "random data"), flush=True)
+    print(
+        report.provenance(options.cpu, options.dtype, options.implementation, "random data", f"{options.clock} time"),
+        flush=True,
+    )
     for what in options.what:
         series = points(what, options.implementation, options.dtype, options.quick)
+        share = rounds.Share()
         times = measure(series, 1 if options.quick else options.rounds)
-        print("", f"### Sweep: {what}", "", tables(ABSCISSAS[what], series, times), sep="\n", flush=True)
+        print("", f"### Sweep: {what}", "", tables(ABSCISSAS[what], series, times), "", share, sep="\n", flush=True)
     return 0
 
 

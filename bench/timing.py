@@ -7,11 +7,11 @@ unit. Inputs are converted, and everything is run once, before the first measure
 from __future__ import annotations
 
 import contextlib
-import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rounds import seconds
 from verification import Verified, verify
 from workloads import Workload, data
 
@@ -73,11 +73,11 @@ class Case:
                 for row in self.x:
                     predict(row)
 
-    def settle(self, seconds: float = 0.02) -> None:
+    def settle(self, wanted: float = 0.02) -> None:
         """Let a measurement of single rows take about so long."""
         if self.kind == ROW and self.verified.implementation.name != "reference":
             self.calls = 1
-            self.calls = max(1, round(seconds / (self.once() * self.n_rows)))
+            self.calls = max(1, round(wanted / (self.once() * self.n_rows)))
 
     @property
     def n_units(self) -> int:
@@ -87,9 +87,7 @@ class Case:
     def once(self) -> float:
         """Seconds per row of one run; for single rows the loop over them, about 0.02 microseconds, is included."""
         with contextlib.nullcontext() if self.kind == EPOCH else self.verified.implementation.context():
-            start = time.perf_counter()
-            self.run()
-            return (time.perf_counter() - start) / self.n_units
+            return seconds(self.run) / self.n_units
 
 
 def verified_cases(
