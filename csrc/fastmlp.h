@@ -16,7 +16,7 @@
 
 #undef I /* complex.h's; here it counts inputs */
 
-enum { FML_MAX_HYPER_PARAMETERS = 4, FML_MAX_SCALARS = 8, FML_MAX_STATES = 2, FML_ALIGNMENT = 64 };
+enum { FML_MAX_HYPER_PARAMETERS = 8, FML_MAX_SCALARS = 8, FML_MAX_STATES = 3, FML_ALIGNMENT = 64 };
 
 typedef enum { FML_F32, FML_F64 } fml_dtype;
 typedef enum { FML_OK, FML_STOPPED, FML_INPUT_NOT_FINITE, FML_LOSS_NOT_FINITE } fml_status;
@@ -44,7 +44,8 @@ typedef struct {
 typedef struct {
     const char *name;
     int n_states; /* vectors of n reals that the optimiser keeps; they start at 0 */
-    /* What all parameters share at step t = 1, 2, ...; h: the hyper-parameters. */
+    /* What all parameters share at step t = 1, 2, ...; h: the hyper-parameters. The scalars hold those of step t - 1.
+     */
     void (*prepare)(const double *h, uint64_t t, double *scalars);
     /* p <- p - update(g) for n parameters, each by itself: any piece of a block may be updated when its g is there. */
     void (*step)(void *p, const void *g, void *const *states, size_t n, const double *scalars);
@@ -221,13 +222,27 @@ fml_status fml_gradient(const fml_pass *pass, double *loss);
 
 /* -- training ---------------------------------------------------------------------------------------------------- */
 
+/* How a learning rate follows from the number of steps that were taken before. A NULL name ends a table. */
+typedef struct {
+    const char *name;
+    double (*rate)(const double *h, uint64_t n_steps); /* h: the hyper-parameters of the schedule */
+} fml_schedule;
+
+/* The row of that name, or NULL. */
+const fml_schedule *fml_find_schedule(const char *name);
+
 typedef struct {
     const fml_network *net;
     const fml_optimizer *optimizer;
     double hyper_parameters[FML_MAX_HYPER_PARAMETERS];
-    void *block, *gradient;       /* n_packed reals each */
-    void *states[FML_MAX_STATES]; /* n_packed reals each */
-    uint64_t n_steps, random;     /* steps of the optimiser so far; the state of the generator */
+    void *block, *gradient;          /* n_packed reals each */
+    void *states[FML_MAX_STATES];    /* n_packed reals each */
+    uint64_t n_steps, random;        /* steps of the optimiser so far; the state of the generator */
+    double scalars[FML_MAX_SCALARS]; /* those of the last step, of which an optimiser may carry some on */
+    const fml_schedule *schedule;    /* of the learning rate, hyper-parameter 0; NULL: it stays as it is */
+    double schedule_parameters[FML_MAX_HYPER_PARAMETERS];
+    const double *rates; /* or, without a schedule, the learning rates of the steps first_rate, ... ; NULL: as it is */
+    uint64_t first_rate;
 } fml_trainer;
 
 /* One optimiser step on the rows order[0 ... rows - 1], with n_next more of the order to come; nothing is changed

@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "fastmlp.h" nogil:
     const int FML_MAX_HYPER_PARAMETERS
+    const int FML_MAX_SCALARS
     const int FML_MAX_STATES
     ctypedef enum fml_dtype:
         FML_F32
@@ -107,6 +108,10 @@ cdef extern from "fastmlp.h" nogil:
         void *workspace
     fml_status fml_gradient(const fml_pass *pass_, double *loss)
 
+    ctypedef struct fml_schedule:
+        const char *name
+        double (*rate)(const double *h, uint64_t n_steps) noexcept nogil
+    const fml_schedule *fml_find_schedule(const char *name)
     ctypedef struct fml_trainer:
         const fml_network *net
         const fml_optimizer *optimizer
@@ -116,6 +121,11 @@ cdef extern from "fastmlp.h" nogil:
         void **states
         uint64_t n_steps
         uint64_t random
+        double *scalars
+        const fml_schedule *schedule
+        double *schedule_parameters
+        const double *rates
+        uint64_t first_rate
     fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows,
                               size_t n_next, double *loss, fml_poll *poll, void *workspace)
     fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order,

@@ -35,6 +35,7 @@ from .functions import (
     dot,
     softmax,
 )
+from .schedules import SCHEDULES, Plateau
 
 INITS = ("auto", "glorot_uniform", "he_uniform", "lecun_normal", "normal")
 
@@ -103,6 +104,7 @@ class Network:
         self._rows = [row for w, b in self._layers for row in (*w, b)]
         self._optimizer: Any = None
         self._states: list[Matrix]
+        self._plateau: Plateau | None
         self._forget_state()
 
     def _draw_layer(self, n_inputs: int, n_outputs: int, activation: str) -> tuple[Matrix, Vector]:
@@ -264,7 +266,7 @@ class Network:
         y: Any,
         *,
         epochs: int = 10,
-        batch_size: int | None = 32,
+        batch_size: int | None = checks.DEFAULT_BATCH_SIZE,
         optimizer: Any = "adam",
         shuffle: bool = True,
         validation_data: Any = None,
@@ -280,12 +282,15 @@ class Network:
         X, T, single = self._examples(X, y, finite=True)
         if single:
             raise ValueError(f"X: expected shape (B, {self.sizes[0]}), got ({len(X[0])},)")
-        batch_size = len(X) if batch_size is None else checks.integer("batch_size", batch_size, 1)
+        choice = self._next_optimizer(optimizer)
+        batch_size = checks.batch_size(batch_size, choice, len(X))
         shuffle = checks.flag("shuffle", shuffle)
         validation = self._validation(validation_data)
         callbacks = checks.callback_list(callbacks)
         verbose = checks.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0)
-        self._use_optimizer(self._next_optimizer(optimizer))
+        if validation is None and getattr(getattr(choice, "learning_rate", 0.0), "monitor", None) == "val_loss":
+            raise ValueError("validation_data: expected a pair (X, y), as the learning rate follows val_loss")
+        self._use_optimizer(choice)
         history, logs = History(), dict[str, float]()
         _notify(callbacks, "on_train_begin", logs)
         for epoch in range(epochs):
@@ -295,6 +300,8 @@ class Network:
             if validation is not None:
                 logs.update({f"val_{name}": value for name, value in self._measure(*validation).items()})
             history._append(logs)
+            if self._plateau is not None:
+                self._plateau.observe(logs)
             if verbose:
                 _report(f"epoch {epoch + 1}/{epochs}", logs, time.perf_counter() - start)
             if _notify(callbacks, "on_epoch_end", epoch, dict(logs)):
@@ -341,10 +348,21 @@ class Network:
             old[:] = new
 
     def _step(self, gradient: Matrix) -> None:
+        o = Choice(**{**vars(self._optimizer), "learning_rate": self.learning_rate})
         self._n_steps += 1
-        update = OPTIMIZERS[self._optimizer.name].value
+        update = OPTIMIZERS[o.name].value
         for p, g, state in zip(self._rows, gradient, self._states):
-            update(p, g, state, self._n_steps, self._optimizer)
+            update(p, g, state, self._n_steps, o)
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The learning rate of the next step, a schedule's included; None before the first optimiser."""
+        rate = getattr(self._optimizer, "learning_rate", None) if self._states else None
+        if self._plateau is not None:
+            return float(self._plateau.rate)
+        if isinstance(rate, Choice):
+            return float(SCHEDULES[rate.name].value(self._n_steps, rate))
+        return rate if rate is None or isinstance(rate, float) else checks.rate(self._n_steps, rate)
 
     def _next_optimizer(self, optimizer: Any) -> Choice:
         if optimizer is None:
@@ -356,12 +374,14 @@ class Network:
         if choice != self._optimizer or not self._states:
             self._optimizer = choice
             self._n_steps = 0
+            rate = getattr(choice, "learning_rate", None)
+            self._plateau = Plateau(rate) if getattr(rate, "name", "") == "reduce_on_plateau" else None
             n_states = OPTIMIZERS[choice.name].n_states
             self._states = [[[0.0] * len(row) for _ in range(n_states)] for row in self._rows]
 
     def _forget_state(self) -> None:
         """The optimiser starts anew; which one it is stays the choice that None stands for."""
-        self._n_steps, self._states = 0, []
+        self._n_steps, self._states, self._plateau = 0, [], None
 
     # --- parameters ---
 
@@ -436,7 +456,7 @@ class Network:
     __copy__ = copy
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_optimizer": None, "_n_steps": 0, "_states": []}
+        return {**vars(self), "_optimizer": None, "_n_steps": 0, "_states": [], "_plateau": None}
 
     def fold_linear(self) -> Network:
         """A network with each identity hidden layer merged into the next: W = w2 w1, B = w2 b1 + b2 (paper, proof)."""
