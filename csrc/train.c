@@ -43,6 +43,7 @@ static void prepare_step(fml_trainer *trainer, fml_update *update) {
 fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows, size_t n_next,
                           double *loss, fml_poll *poll, void *workspace) {
     const fml_optimizer *optimizer = trainer->optimizer;
+    if (trainer->lbfgs != NULL) return fml_lbfgs_iterate(trainer, data, rows, loss, poll, workspace);
     fml_update update = {.optimizer = optimizer, .states = trainer->states};
     fml_pass pass = {.net = trainer->net,
                      .block = trainer->block,

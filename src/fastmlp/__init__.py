@@ -7,7 +7,7 @@ from .activations import Gaussian, Identity, PiecewiseLinear, ReLU, Sigmoid, Sof
 from .history import History
 from .losses import BinaryCrossEntropy, CrossEntropy, HalfSquaredError, MeanSquaredError, SquaredError
 from .network import Network, load
-from .optimizers import SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSprop, Rprop
+from .optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSprop, Rprop
 from .persistence import FormatError
 from .schedules import (
     ConstantRate,
@@ -20,6 +20,7 @@ from .schedules import (
 )
 
 __all__ = [
+    "LBFGS",
     "SGD",
     "AdaGrad",
     "Adam",

@@ -509,6 +509,12 @@ cdef class Core:
         """The learning rate of the next step, a schedule's included; None before the first optimiser."""
         return None if self.training is None else self.training.next_rate()
 
+    @property
+    def _converged(self):
+        """Whether the optimiser has found a minimum of the loss over the rows of its last iteration."""
+        return (self.training is not None and self.training.trainer.lbfgs != NULL
+                and fml_lbfgs_converged(self.training.trainer.lbfgs) != 0)
+
     def _observe(self, logs):
         """Tells a learning rate that follows from losses those of an epoch."""
         if self.training is not None and self.training.plateau is not None:
@@ -519,6 +525,7 @@ cdef class Core:
         """Continues the optimiser if it is equal to the last one, or None; else starts it anew, and an error before
         its first success brings back the one before. The caller has marked the network as being fitted."""
         if self.training is not None and (optimizer is None or optimizer == self.training.optimizer):
+            self.training.meet_data()
             return
         if self.unpublished:
             self._publish()

@@ -50,6 +50,7 @@ cdef class Training:
 
     cdef fml_trainer trainer
     cdef void *published_states
+    cdef void *lbfgs  # memory of that optimiser
     cdef uint64_t published_steps
     cdef double[8] published_scalars  # FML_MAX_SCALARS
     cdef object optimizer  # the Python object that says which
@@ -74,12 +75,20 @@ cdef class Training:
         for i in range(1, kernel.n_states):
             self.trainer.states[i] = <char *>self.trainer.states[0] + <size_t>i * self.size
         memcpy(self.trainer.block, core.published.data, self.size)
+        cdef size_t memory
+        if kernel.step == NULL:
+            memory = optimizer.memory
+            self.lbfgs = fml_allocate(fml_lbfgs_size(&core.net, memory))
+            if self.lbfgs == NULL:
+                raise MemoryError(f"memory: no memory for {memory} times {core.net.n_parameters} parameters")
+            self.trainer.lbfgs = fml_lbfgs_begin(&core.net, memory, self.lbfgs)
 
     def __dealloc__(self):
         fml_free(self.trainer.block)
         fml_free(self.trainer.gradient)
         fml_free(self.trainer.states[0])
         fml_free(self.published_states)
+        fml_free(self.lbfgs)
 
     cdef int _follow(self) except -1:
         """Has the learning rate follow the optimiser's schedule."""
@@ -101,10 +110,17 @@ cdef class Training:
         self.trainer.rates, self.trainer.first_rate = <double *>cnp.PyArray_DATA(rates), self.trainer.n_steps
         return 0
 
+    cdef void meet_data(self) noexcept:
+        """The rows of the next step may be others than those of the last, or the parameters."""
+        if self.trainer.lbfgs != NULL:
+            fml_lbfgs_new_data(self.trainer.lbfgs)
+
     cdef object next_rate(self):
         """The learning rate of the next step."""
         if self.by_function:
             return float(self.optimizer._rates(self.trainer.n_steps, 1)[0])
+        if not hasattr(self.optimizer, "learning_rate"):
+            return None
         if self.trainer.schedule != NULL:
             return self.trainer.schedule.rate(self.trainer.schedule_parameters, self.trainer.n_steps)
         return self.trainer.hyper_parameters[0]
@@ -121,6 +137,7 @@ cdef class Training:
         memcpy(self.trainer.block, block, self.size)
         memcpy(self.trainer.states[0], self.published_states, self.size * <size_t>self.trainer.optimizer.n_states)
         self.trainer.n_steps = self.published_steps
+        self.meet_data()
         memcpy(self.trainer.scalars, self.published_scalars, sizeof(self.published_scalars))
 
 

@@ -27,6 +27,7 @@ class Optimizer:
 
     name: ClassVar[str]
     full_batch: ClassVar[bool] = False  # makes sense with all rows in every step alone
+    shuffles: ClassVar[bool] = True  # the order of the rows means something to it
 
     def _set(self, field: str, value: object) -> None:
         object.__setattr__(self, field, value)
@@ -382,8 +383,56 @@ class Rprop(Optimizer):
             )
 
 
+@dataclass(frozen=True)
+class LBFGS(Optimizer):
+    """P <- P + s d with d = -H g: a quasi-Newton method over all rows; an epoch is one iteration.
+
+    H is made of the last steps and the changes of the gradient along them, s is searched for until the strong Wolfe
+    conditions hold. `fit` ends where an iteration has converged; one that finds no better point within rounding errors
+    has, too. Rows are taken as they stand, so nothing is drawn to shuffle them.
+
+    Parameters
+    ----------
+    memory : int, default 10
+        How many steps are remembered; at least 1. Each takes twice the memory of the parameters.
+    gradient_tolerance : float, default 1e-5
+        Converged where no element of the gradient is larger; at least 0.
+    loss_tolerance : float, default 2.22e-9
+        Converged where an iteration lowers the loss by less than this share of max(loss, 1); at least 0.
+    max_evaluations : int, default 20
+        The most evaluations of the loss in one search; at least 2.
+
+    References
+    ----------
+    Liu and Nocedal, "On the limited memory BFGS method for large scale optimization", 1989; More and Thuente, "Line
+    search algorithms with guaranteed sufficient decrease", 1994. Constants and tolerances as in SciPy's L-BFGS-B.
+
+    Examples
+    --------
+    >>> net = fastmlp.Network([1, 1], dtype="float64", seed=0)
+    >>> history = net.fit([[0.0], [1.0]], [1.0, 3.0], epochs=100, optimizer=LBFGS())
+    >>> history.epochs < 10
+    True
+    >>> net.predict([[2.0]]).round(6)
+    array([[5.]])
+    """
+
+    name: ClassVar[str] = "lbfgs"
+    full_batch: ClassVar[bool] = True
+    shuffles: ClassVar[bool] = False
+    memory: int = 10
+    gradient_tolerance: float = 1e-5
+    loss_tolerance: float = 2.22e-9
+    max_evaluations: int = 20
+
+    def __post_init__(self) -> None:
+        self._set("memory", arguments.integer("memory", self.memory, least=1, most=2**31))
+        self._check_real("gradient_tolerance", "loss_tolerance", least=0.0)
+        self._set("max_evaluations", arguments.integer("max_evaluations", self.max_evaluations, least=2, most=2**31))
+
+
 OPTIMIZERS: dict[str, type[Optimizer]] = {
-    optimizer.name: optimizer for optimizer in (SGD, Adam, AdamW, NAdam, RMSprop, AdaGrad, Lion, Rprop)
+    optimizer.name: optimizer for optimizer in (SGD, Adam, AdamW, NAdam, RMSprop, AdaGrad, Lion, Rprop, LBFGS)
 }
 
 

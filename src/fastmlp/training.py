@@ -134,7 +134,7 @@ def fit(network: Network, X: object, y: object, optimizer: object, validation_da
         assert used is not None
         batch_size = rows_of_a_step(used, plan.batch_size, rows.n_rows)
         check_monitor(used, validation)
-        order = np.empty(rows.n_rows, dtype=np.uint32) if plan.shuffle else None
+        order = np.empty(rows.n_rows, dtype=np.uint32) if plan.shuffle and used.shuffles else None
         history = History()
         call_hooks(plan.callbacks, "on_train_begin", {})
         logs: dict[str, float] = {}
@@ -142,7 +142,7 @@ def fit(network: Network, X: object, y: object, optimizer: object, validation_da
             call_hooks(plan.callbacks, "on_epoch_begin", epoch, {})
             logs = run_epoch(network, rows, batch_size, order, validation, epoch, plan)
             history._append(logs)
-            if call_hooks(plan.callbacks, "on_epoch_end", epoch, logs):
+            if call_hooks(plan.callbacks, "on_epoch_end", epoch, logs) or network._converged:
                 break
         call_hooks(plan.callbacks, "on_train_end", logs)
     finally:
