@@ -131,7 +131,7 @@ static fml_status search(const problem *p, double slope, line_search *s, double 
     const fml_network *net = p->pass.net;
     double rows = (double)p->pass.rows, most = p->trainer->hyper_parameters[MOST_EVALUATIONS], first = 1;
     search_state state = SEARCH_ON;
-    if (p->state->n_pairs == 0) first = fmin(1, 1 / sqrt(-slope));
+    if (p->state->n_pairs == 0) first = 1 / sqrt(-slope); /* of length 1 */
     line_search_begin(s, p->state->loss / rows, slope, first);
     for (double i = 0; i < most && state == SEARCH_ON; i++) {
         double at = s->at;
@@ -139,6 +139,12 @@ static fml_status search(const problem *p, double slope, line_search *s, double 
         if (status != FML_OK && status != FML_LOSS_NOT_FINITE) return status;
         state = status == FML_OK ? line_search_tell(s, *loss / rows, slope_of(p)) : line_search_overflow(s);
         if (state == SEARCH_FOUND) s->at = at;
+    }
+    if (state != SEARCH_FOUND && line_search_falls(s)) { /* its slope is too large, but there is none better */
+        s->at = s->best.step;
+        fml_status status = evaluate_at(p, s->at, loss);
+        if (status != FML_OK) return status;
+        state = SEARCH_FOUND;
     }
     *found = state == SEARCH_FOUND && net->kernels->first_not_finite(p->pass.block, net->n_packed) == net->n_packed;
     return FML_OK;

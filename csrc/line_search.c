@@ -88,6 +88,13 @@ static void set_bounds(line_search *s, double at) {
 
 static int too_narrow(const line_search *s) { return s->bracketed && s->high - s->low <= NARROW * s->high; }
 
+static int falls_at(const line_search *s, double step, double loss) {
+    return loss <= s->first_loss + step * s->decrease;
+}
+
+/* Whether the loss at a step hardly longer than this one is not finite. */
+static int at_cliff(const line_search *s) { return s->most - s->at <= (s->most < LONGEST ? NARROW * s->most : 0); }
+
 void line_search_begin(line_search *s, double loss, double slope, double at) {
     *s = (line_search){.at = at, .first_loss = loss, .first_slope = slope, .decrease = DECREASE * slope};
     s->best = s->other = (line_point){0, loss, slope};
@@ -117,15 +124,16 @@ static void narrow(line_search *s, line_point now) {
     }
     set_bounds(s, step);
     s->at = fmax(0, fmin(s->most, step));
+    if (s->at >= s->most && s->most < LONGEST) s->at = s->best.step + (s->most - s->best.step) / 2;
     if (s->bracketed && (s->at <= s->low || s->at >= s->high || too_narrow(s))) s->at = s->best.step;
 }
 
 search_state line_search_tell(line_search *s, double loss, double slope) {
     line_point now = {s->at, loss, slope};
-    int falls = loss <= s->first_loss + s->at * s->decrease;
+    int falls = falls_at(s, s->at, loss);
     if (s->modified && falls && slope >= DECREASE * s->first_slope) s->modified = 0;
     if (falls && fabs(slope) <= -CURVATURE * s->first_slope) return SEARCH_FOUND;
-    int ends = (s->bracketed && (s->at <= s->low || s->at >= s->high)) || too_narrow(s) || s->at >= s->most;
+    int ends = (s->bracketed && (s->at <= s->low || s->at >= s->high)) || too_narrow(s) || at_cliff(s);
     if (ends) return falls ? SEARCH_FOUND : SEARCH_FAILED;
     narrow(s, now);
     return s->at > 0 ? SEARCH_ON : SEARCH_FAILED;
@@ -137,3 +145,5 @@ search_state line_search_overflow(line_search *s) {
     s->high = fmin(s->high, s->most);
     return s->at > s->best.step ? SEARCH_ON : SEARCH_FAILED;
 }
+
+int line_search_falls(const line_search *s) { return s->best.step > 0 && falls_at(s, s->best.step, s->best.loss); }

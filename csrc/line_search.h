@@ -31,5 +31,7 @@ void line_search_begin(line_search *s, double loss, double slope, double at);
 search_state line_search_tell(line_search *s, double loss, double slope);
 /* At s->at the loss is not finite: a shorter step is to be tried. */
 search_state line_search_overflow(line_search *s);
+/* Whether the best step so far has the wanted decrease. */
+int line_search_falls(const line_search *s);
 
 #endif

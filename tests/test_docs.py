@@ -96,7 +96,7 @@ def test_what_is_looked_at() -> None:
     assert {f"Network.{name}" for name in f"{methods} {more}".split()} <= found
     public = {f"{v.__module__}.{v.__name__}" for k, v in vars(fastmlp).items() if k in fastmlp.__all__ and callable(v)}
     assert public <= set(OBJECTS)
-    assert len(CLASSES) == 8 + 5 + 8 + 7
+    assert len(CLASSES) == 8 + 5 + 9 + 7
     assert "fastmlp.reference.network.Network.fit" in OBJECTS
 
 

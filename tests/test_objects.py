@@ -44,6 +44,8 @@ OBJECTS = [
     fastmlp.Lion(0.1, beta_1=0.8, beta_2=0.9, weight_decay=0.1),
     fastmlp.Rprop(),
     fastmlp.Rprop(0.1, eta_minus=0.4, eta_plus=1.1, least_step=1e-3, largest_step=1.0),
+    fastmlp.LBFGS(),
+    fastmlp.LBFGS(memory=3, gradient_tolerance=1e-3, loss_tolerance=0.0, max_evaluations=5),
     fastmlp.ConstantRate(0.1),
     fastmlp.StepDecay(0.1, step_size=3),
     fastmlp.ExponentialDecay(0.1, gamma=0.9),
@@ -82,6 +84,7 @@ NAMES = {
         "adagrad": fastmlp.AdaGrad(),
         "lion": fastmlp.Lion(),
         "rprop": fastmlp.Rprop(),
+        "lbfgs": fastmlp.LBFGS(),
     },
 }
 

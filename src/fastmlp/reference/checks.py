@@ -40,12 +40,13 @@ BOUNDS |= {
     field: ("of at least 0", lambda v: v >= 0)
     for field in (
         "weight_decay", "momentum_decay", "learning_rate_decay", "initial_accumulator", "power", "warmup_rate",
-        "final_rate", "least_rate",
+        "final_rate", "least_rate", "gradient_tolerance", "loss_tolerance",
     )
 }  # fmt: skip
 BOUNDS |= {
     field: ("above 0", lambda v: v > 0) for field in ("least_step", "largest_step", "div_factor", "final_div_factor")
 }
+LEAST = {"step_size": 1, "n_steps": 1, "memory": 1, "max_evaluations": 2}
 
 
 class Choice(SimpleNamespace):
@@ -119,7 +120,7 @@ def hyper_parameter(field: str, given: Any, default: Any) -> Any:
     if isinstance(default, bool):
         return flag(field, given)
     if isinstance(default, int):
-        return integer(field, given, default if field in ("step_size", "n_steps") else 0)
+        return integer(field, given, LEAST.get(field, 0))
     return real(field, given)
 
 

@@ -366,4 +366,4 @@ OPTIMIZERS = {
     "lion": Entry(lion, fields=LION, n_states=1),
     "rprop": Entry(rprop, fields=RPROP, n_states=2),
 }
-FULL_BATCH = ("rprop",)  # optimisers that need all rows in every step
+FULL_BATCH = ("rprop", "lbfgs")  # optimisers that need all rows in every step

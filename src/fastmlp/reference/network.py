@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from . import checks
@@ -35,6 +35,7 @@ from .functions import (
     dot,
     softmax,
 )
+from .lbfgs import MINIMIZERS
 from .schedules import SCHEDULES, Plateau
 
 INITS = ("auto", "glorot_uniform", "he_uniform", "lecun_normal", "normal")
@@ -105,6 +106,7 @@ class Network:
         self._optimizer: Any = None
         self._states: list[Matrix]
         self._plateau: Plateau | None
+        self._minimizer: Any
         self._forget_state()
 
     def _draw_layer(self, n_inputs: int, n_outputs: int, activation: str) -> tuple[Matrix, Vector]:
@@ -257,6 +259,8 @@ class Network:
         if not math.isfinite(loss):
             raise FloatingPointError(f"loss: expected a finite number, got {loss!r}; a lower learning rate may help")
         self._use_optimizer(choice)
+        if self._minimizer is not None:
+            return self._iterate(X, T)
         self._step(gradient)
         return loss
 
@@ -304,7 +308,7 @@ class Network:
                 self._plateau.observe(logs)
             if verbose:
                 _report(f"epoch {epoch + 1}/{epochs}", logs, time.perf_counter() - start)
-            if _notify(callbacks, "on_epoch_end", epoch, dict(logs)):
+            if _notify(callbacks, "on_epoch_end", epoch, dict(logs)) or getattr(self._minimizer, "converged", False):
                 break
         _notify(callbacks, "on_train_end", dict(logs))
         return history
@@ -326,6 +330,8 @@ class Network:
 
     def _pass(self, X: Matrix, T: Matrix, batch_size: int, shuffle: bool) -> float:
         """A step after each batch, up to a loss that is not finite; the mean loss."""
+        if self._minimizer is not None:
+            return self._iterate(X, T)
         order = self._random.permutation(len(X)) if shuffle else range(len(X))
         total = 0.0
         for start in range(0, len(X), batch_size):
@@ -337,13 +343,28 @@ class Network:
             self._step(gradient)
         return total / len(X)
 
-    def _state(self) -> tuple[Matrix, list[Matrix], int, int]:
+    def _iterate(self, X: Matrix, T: Matrix) -> float:
+        """An iteration of the minimiser over all rows; the loss before it."""
+
+        def f(P: Vector) -> tuple[float, Vector]:
+            self._put(P)
+            loss, gradient = self._loss_and_gradient(X, T)
+            return loss, list(chain.from_iterable(gradient))
+
+        P = self.parameters
+        try:
+            loss, P = self._minimizer.iterate(f, P)
+        finally:
+            self._put(P)
+        return float(loss)
+
+    def _state(self) -> tuple[Any, ...]:
         """A copy of all that training changes: P, the optimiser's vectors and step, the random stream."""
         states = [[vector[:] for vector in state] for state in self._states]
-        return [row[:] for row in self._rows], states, self._n_steps, self._random.state
+        return [row[:] for row in self._rows], states, self._n_steps, self._random.state, copy.copy(self._minimizer)
 
-    def _restore(self, state: tuple[Matrix, list[Matrix], int, int]) -> None:
-        rows, self._states, self._n_steps, self._random.state = state
+    def _restore(self, state: tuple[Any, ...]) -> None:
+        rows, self._states, self._n_steps, self._random.state, self._minimizer = state
         for old, new in zip(self._rows, rows):
             old[:] = new
 
@@ -367,7 +388,7 @@ class Network:
     def _next_optimizer(self, optimizer: Any) -> Choice:
         if optimizer is None:
             optimizer = self._optimizer if self._optimizer is not None else "adam"
-        return checks.choose("optimizer", optimizer, OPTIMIZERS)
+        return checks.choose("optimizer", optimizer, {**OPTIMIZERS, **MINIMIZERS})
 
     def _use_optimizer(self, choice: Choice) -> None:
         """Continue with an equal optimiser's state, or start anew."""
@@ -376,12 +397,14 @@ class Network:
             self._n_steps = 0
             rate = getattr(choice, "learning_rate", None)
             self._plateau = Plateau(rate) if getattr(rate, "name", "") == "reduce_on_plateau" else None
-            n_states = OPTIMIZERS[choice.name].n_states
+            minimizer = MINIMIZERS.get(choice.name)
+            self._minimizer = minimizer.value(choice) if minimizer else None
+            n_states = 0 if minimizer else OPTIMIZERS[choice.name].n_states
             self._states = [[[0.0] * len(row) for _ in range(n_states)] for row in self._rows]
 
     def _forget_state(self) -> None:
         """The optimiser starts anew; which one it is stays the choice that None stands for."""
-        self._n_steps, self._states, self._plateau = 0, [], None
+        self._n_steps, self._states, self._plateau, self._minimizer = 0, [], None, None
 
     # --- parameters ---
 
@@ -397,11 +420,7 @@ class Network:
 
     @parameters.setter
     def parameters(self, P: Any) -> None:
-        values = checks.vector("parameters", P, self.n_parameters)
-        rows, at = [], 0
-        for row in self._rows:
-            rows.append(values[at : at + len(row)])
-            at += len(row)
+        rows = self._cut(checks.vector("parameters", P, self.n_parameters))
         places = [
             f"{name}[{layer}]{index}"
             for layer, (w, b) in enumerate(self._layers)
@@ -442,6 +461,15 @@ class Network:
             old[:] = new
         self._forget_state()
 
+    def _cut(self, P: Vector) -> Matrix:
+        """P as rows."""
+        values = iter(P)
+        return [list(islice(values, len(row))) for row in self._rows]
+
+    def _put(self, P: Vector) -> None:
+        for old, new in zip(self._rows, self._cut(P)):
+            old[:] = new
+
     def _write(self, rows: Matrix) -> None:
         for old, new in zip(self._rows, rows):
             old[:] = new
@@ -456,7 +484,7 @@ class Network:
     __copy__ = copy
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_optimizer": None, "_n_steps": 0, "_states": [], "_plateau": None}
+        return {**vars(self), "_optimizer": None, "_n_steps": 0, "_states": [], "_plateau": None, "_minimizer": None}
 
     def fold_linear(self) -> Network:
         """A network with each identity hidden layer merged into the next: W = w2 w1, B = w2 b1 + b2 (paper, proof)."""
