@@ -93,6 +93,22 @@ def test_the_path_is_scipys(build64: Any, activation: str, scale: float, memory:
     np.testing.assert_allclose(history.loss[1:], losses, rtol=1e-5)
 
 
+def test_searches_on_rugged_losses_are_scipys(build64: Any) -> None:
+    """The first iterations on 60 networks whose loss along a line has hills, flats and corners."""
+    hidden = [fastmlp.Gaussian(0.0, 0.2), fastmlp.Sigmoid(15.0), fastmlp.PiecewiseLinear(-0.1, 0.1), fastmlp.ReLU()]
+    most = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        X, y = rng.normal(size=(4, 1)), 3 * rng.normal(size=(4, 1))
+        net = build64([1, 3, 1], activation=hidden[seed % 4], output_activation="tanh", init="normal", seed=seed)
+        losses, result = by_scipy(net, X, y, 3, 1e-9)
+        most = max(most, result.nfev)
+        history = net.fit(X, y, epochs=4, optimizer=fastmlp.LBFGS(loss_tolerance=0.0))
+        n = min(len(losses), history.epochs - 1)
+        np.testing.assert_allclose(history.loss[1 : n + 1], losses[:n], rtol=1e-5, err_msg=f"seed {seed}")
+    assert most >= 10
+
+
 def test_against_the_reference(build64: Any) -> None:
     X, y = data()
     for optimizer in (fastmlp.LBFGS(), fastmlp.LBFGS(memory=2, max_evaluations=3)):
