@@ -18,7 +18,8 @@ X86_64 = platform.machine().lower() in ("x86_64", "amd64")
 GNU_LIKE = os.name == "posix"
 
 # One row per group of C files with the same flags: (files, flags on GCC and clang, macros when the group is built).
-PLAIN = ["backward", "cores", "dispatch", "forward", "lbfgs", "line_search", "network", "platform", "pool", "rng", "schedules", "train"]
+PLAIN = ["backward", "cores", "dispatch", "forward", "lbfgs", "line_search", "network", "platform", "pool", "rng"]
+PLAIN += ["schedules", "train"]
 PLAIN += ["kernels_base_f32", "kernels_base_f64"]
 AVX2 = ["kernels_avx2_f32", "kernels_avx2_f64"]
 GROUPS = [(PLAIN, [], [])]
