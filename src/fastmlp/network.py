@@ -104,7 +104,9 @@ class Network(_core.Core):
         self._wanted_engine = engine
         layers = [*self._activation, self._output_activation]
         described = [(f.name, f.hyper_parameters) for f in layers]
-        self._build(self._sizes, described, self._loss.name, self._dtype == np.float64, chosen, _isa, self._most_threads)
+        self._build(
+            self._sizes, described, self._loss.name, self._dtype == np.float64, chosen, _isa, self._most_threads
+        )
         if _random_state is None:
             start = int.from_bytes(os.urandom(8), "little") if self._seed is None else self._seed
             rule = INITIALIZERS[self._init]
@@ -338,7 +340,7 @@ class Network(_core.Core):
         y: ArrayLike,
         *,
         epochs: SupportsIndex = 10,
-        batch_size: SupportsIndex | None = 32,
+        batch_size: SupportsIndex | None = training.DEFAULT_BATCH_SIZE,
         optimizer: str | Optimizer | None = "adam",
         shuffle: bool = True,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
@@ -356,7 +358,8 @@ class Network(_core.Core):
         epochs : int, default 10
             Passes over the data.
         batch_size : int or None, default 32
-            Rows of one step; None is the full batch. A short last batch divides by its own size.
+            Rows of one step; None is the full batch. A short last batch divides by its own size. Optimisers that need
+            all rows in each step (Rprop, LBFGS) take them unless another number is given, which they refuse.
         optimizer : str, Optimizer or None, default "adam"
             An optimiser equal to the last one, or None, continues it with its state; another starts anew.
         shuffle : bool, default True
@@ -396,7 +399,7 @@ class Network(_core.Core):
         """
         plan = training.Plan(
             epochs=arguments.integer("epochs", epochs, least=1),
-            batch_size=None if batch_size is None else arguments.integer("batch_size", batch_size, least=1),
+            batch_size=training.check_batch_size(batch_size),
             shuffle=arguments.flag("shuffle", shuffle),
             callbacks=training.check_callbacks(callbacks),
             verbose=arguments.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, least=0),
