@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,14 @@ def usable_threads() -> int: ...
 def activation_values(
     name: str, hyper_parameters: Sequence[float], z: ArrayLike, derivative: bool, isa: str | None = ...
 ) -> Any: ...
+def custom_values(argument: str, function: Callable[[Any], Any], z: ArrayLike) -> Any: ...
+
+@disjoint_base
+class CustomLayer: ...
+
+@disjoint_base
+class CustomCall:
+    def __new__(cls, core: Core, caught: list[BaseException]) -> CustomCall: ...
 
 @disjoint_base
 class Block: ...
@@ -37,7 +45,7 @@ class Core:
     def _build(
         self,
         sizes: Sequence[int],
-        activations: Sequence[tuple[str, Sequence[float]]],
+        activations: Sequence[tuple[str, Sequence[float], tuple[Callable[[Any], Any], Callable[[Any], Any]] | None]],
         loss: str,
         double: bool,
         engine: str,

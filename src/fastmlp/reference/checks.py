@@ -21,13 +21,19 @@ from .functions import ACTIVATIONS, ALIASES, LOSSES, Entry, Matrix, Vector
 HOOKS = ("on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end")
 BOUNDS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "beta": ("not 0", lambda v: v != 0),
+    "softplus.beta": ("above 0", lambda v: v > 0),
     "sigma": ("above 0", lambda v: v > 0),
+    "alpha": ("above 0", lambda v: v > 0),
+    "negative_slope": ("of at least 0", lambda v: v >= 0),
+    "omega": ("not 0", lambda v: v != 0),
     "learning_rate": ("above 0 (the step is P - learning_rate * gradient)", lambda v: v > 0),
     "momentum": ("in [0, 1)", lambda v: 0 <= v < 1),
     "beta_1": ("in [0, 1)", lambda v: 0 <= v < 1),
     "beta_2": ("in [0, 1)", lambda v: 0 <= v < 1),
     "epsilon": ("above 0", lambda v: v > 0),
 }
+WORDS = {"approximate": ("none", "tanh")}
+ENDS = {"piecewise_linear": ("x_min", "x_max"), "hard_tanh": ("min_val", "max_val")}  # the first below the second
 
 
 class Choice(SimpleNamespace):
@@ -68,6 +74,29 @@ def flag(argument: str, value: Any) -> bool:
     return bool(value)
 
 
+def pair_of_functions(argument: str, value: Any) -> tuple[Callable[[float], Any], Callable[[float], Any]]:
+    """Two functions of a number: a value and its derivative."""
+    if not (isinstance(value, (list, tuple)) and len(value) == 2 and all(map(callable, value))):
+        raise TypeError(f"{argument}: expected a pair of functions, f and its derivative, got {value!r}")
+    return tuple(value)
+
+
+def hyper_parameter(name: str, field: str, default: Any, given: Any) -> Any:
+    """The value given for a field of that name's entry, of the default's kind and within its bounds."""
+    if isinstance(default, bool):
+        return flag(field, given)
+    if isinstance(default, str):
+        return known_name(field, given, WORDS[field])
+    if default is None:
+        return pair_of_functions(field, given)
+    if isinstance(given, bool) or not isinstance(given, numbers.Real):
+        raise TypeError(f"{field}: expected a real number, got {given!r}")
+    expected, inside = BOUNDS.get(f"{name}.{field}", BOUNDS.get(field, ("", math.isfinite)))
+    if not (math.isfinite(given) and inside(float(given))):
+        raise ValueError(f"{field}: expected a finite number {expected}, got {given!r}")
+    return float(given)
+
+
 def choose(argument: str, value: Any, table: Mapping[str, Entry]) -> Choice:
     """The name and hyper-parameters that a name, or an object with a name and attributes, stands for."""
     known = [*table, *(alias for alias, name in ALIASES.items() if name in table)]
@@ -75,17 +104,11 @@ def choose(argument: str, value: Any, table: Mapping[str, Entry]) -> Choice:
     choice = Choice(name=ALIASES.get(name, name))
     for field, default in table[choice.name].fields.items():
         given = default if isinstance(value, str) else getattr(value, field, default)
-        if isinstance(default, bool):
-            setattr(choice, field, flag(field, given))
-            continue
-        if isinstance(given, bool) or not isinstance(given, numbers.Real):
-            raise TypeError(f"{field}: expected a real number, got {given!r}")
-        expected, inside = BOUNDS.get(field, ("", math.isfinite))
-        if not (math.isfinite(given) and inside(float(given))):
-            raise ValueError(f"{field}: expected a finite number {expected}, got {given!r}")
-        setattr(choice, field, float(given))
-    if choice.name == "piecewise_linear" and not 0.0 < choice.x_max - choice.x_min < math.inf:
-        raise ValueError(f"x_min: expected a number below x_max = {choice.x_max!r}, got {choice.x_min!r}")
+        setattr(choice, field, hyper_parameter(choice.name, field, default, given))
+    if choice.name in ENDS:
+        (low, least), (high, most) = ((end, getattr(choice, end)) for end in ENDS[choice.name])
+        if not 0.0 < most - least < math.inf:
+            raise ValueError(f"{low}: expected a number below {high} = {most!r}, got {least!r}")
     if choice.name == "sgd" and choice.nesterov and not choice.momentum:
         raise ValueError("nesterov: expected a momentum above 0 to go with it, got momentum=0.0")
     return choice
