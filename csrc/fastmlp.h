@@ -31,6 +31,7 @@ typedef struct {
     void (*forward)(const void *z, void *y, size_t rows, size_t O, const double *h);
     /* dz = dy * f'(z) for as many; dz may be dy. NULL where only a loss knows the gradient (softmax). */
     void (*backward)(const void *z, const void *y, const void *dy, void *dz, size_t rows, size_t O, const double *h);
+    int whole_tiles; /* a call costs so much that it should be for all rows of a tile at once */
 } fml_activation;
 
 typedef struct {

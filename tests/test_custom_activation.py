@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from processes import run_python
 
 import fastmlp
 from fastmlp import reference
@@ -113,6 +114,16 @@ def test_the_functions_see_rows_of_their_layer_alone(build: Any) -> None:
     assert {z.shape[1] for z in seen} == {128}
     assert {z.dtype for z in seen} == {net.dtype}
     assert all(z.flags.owndata and (z == 7).all() for z in seen)
+
+
+def test_a_function_is_called_once_for_a_tile(build: Any) -> None:
+    value, slope = (Fails(function, sys.maxsize, KeyError()) for function in (np.tanh, tanh_slope))
+    net = build([5, 4, 2], activation=fastmlp.CustomActivation(value, slope), n_threads=1)
+    X, y = data(40)
+    net.loss_and_grad(X, y)
+    net.predict(X)
+    assert value.shapes == [(40, 4)] * 2
+    assert slope.shapes == [(40, 4)]
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------
@@ -268,6 +279,21 @@ def test_errors_of_overlapping_calls_stay_apart() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_small_work_on_two_threads_does_not_wait_for_itself() -> None:
+    """A call so short that it would keep the GIL, and yet of two threads, of which one waits for the GIL."""
+    code = """
+        import numpy as np, fastmlp
+        f = fastmlp.CustomActivation(np.tanh, np.cos)
+        net = fastmlp.Network([64, 128, 2], activation=f, n_threads=2, seed=0)
+        X = np.ones((100, 64), np.float32)
+        for _ in range(20):
+            net.predict(X)
+            net.evaluate(X, np.ones((100, 2)))
+            net.train_on_batch(X, np.ones((100, 2)))
+    """
+    run_python(code, timeout=60)
 
 
 def test_a_function_may_use_networks(build: Any) -> None:

@@ -18,6 +18,7 @@ cdef extern from "fastmlp.h" nogil:
         void (*forward)(const void *z, void *y, size_t rows, size_t O, const double *h) noexcept nogil
         void (*backward)(const void *z, const void *y, const void *dy, void *dz, size_t rows, size_t O,
                          const double *h) noexcept nogil
+        int whole_tiles
     ctypedef struct fml_loss:
         const char *name
     ctypedef struct fml_optimizer:

@@ -134,5 +134,6 @@ cdef void custom_backward(const void *z, const void *y, const void *dy, void *dz
 cdef fml_activation CUSTOM
 CUSTOM.name = b"custom"
 CUSTOM.reads_z = True
+CUSTOM.whole_tiles = True
 CUSTOM.forward = custom_forward
 CUSTOM.backward = custom_backward
