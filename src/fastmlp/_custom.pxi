@@ -93,10 +93,11 @@ def custom_values(str argument, function, z):
 
 cdef int compute_rows(CustomLayer layer, const void *z, const void *dy, void *to, size_t rows, size_t O) except -1:
     """to = f(z), or where dy is given to = dy f'(z)."""
-    cdef cnp.ndarray target = strided_view(layer, to, rows, O), own = strided_view(layer, z, rows, O).copy()
+    cdef cnp.ndarray target = strided_view(layer, to, rows, O), own
     if layer.caught:
         target.fill(np.nan)
         return 0
+    own = strided_view(layer, z, rows, O).copy()
     result = apply_custom("value", layer.value, own) if dy == NULL else apply_custom("derivative", layer.derivative, own)
     with np.errstate(all="ignore"):
         if dy == NULL:
