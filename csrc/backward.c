@@ -162,7 +162,7 @@ static void tile_loss(const piece *p, const void *t, size_t at, size_t rows, voi
             1.0 / (double)p->pass->rows, last->hyper_parameters);
     if (net->loss->from_z) return;
     const void *z = p->z[l] == NULL ? NULL : reals(net, p->z[l], at * O);
-    last->activation->backward(z, reals(net, p->y[l], at * O), d, d, rows * O, last->hyper_parameters);
+    last->activation->backward(z, reals(net, p->y[l], at * O), d, d, rows, O, last->hyper_parameters);
 }
 
 /* The rows of a tile backward: keeps each layer's delta, and leaves dx if that is wanted. */
@@ -183,7 +183,7 @@ static void tile_backward(const piece *p, const buffers *b, size_t at, size_t ro
         engine->input_gradient(net, l, pass->block, p->prepared[l], d, stride, rows, dx, below);
         if (l == 0) return;
         const void *z = p->z[l - 1] == NULL ? NULL : reals(net, p->z[l - 1], at * below);
-        net->layers[l - 1].activation->backward(z, reals(net, p->y[l - 1], at * below), dx, dx, rows * below,
+        net->layers[l - 1].activation->backward(z, reals(net, p->y[l - 1], at * below), dx, dx, rows, below,
                                                 net->layers[l - 1].hyper_parameters);
         d = dx;
     }

@@ -26,10 +26,12 @@ typedef enum { FML_OK, FML_STOPPED, FML_INPUT_NOT_FINITE, FML_LOSS_NOT_FINITE } 
 typedef struct {
     const char *name;
     int reads_z; /* backward needs z; otherwise z may be NULL and f' is taken from y */
-    /* y = f(z) for (rows, O) elements; y may be z. h: the hyper-parameters. */
+    /* y = f(z) for (rows, O) elements; y may be z. h: the hyper-parameters. A layer may have fewer outputs than O: what
+     * then lies between its rows is anything. */
     void (*forward)(const void *z, void *y, size_t rows, size_t O, const double *h);
-    /* dz = dy * f'(z) for n elements; dz may be dy. NULL where only a loss knows the gradient (softmax). */
-    void (*backward)(const void *z, const void *y, const void *dy, void *dz, size_t n, const double *h);
+    /* dz = dy * f'(z) for as many; dz may be dy. NULL where only a loss knows the gradient (softmax). */
+    void (*backward)(const void *z, const void *y, const void *dy, void *dz, size_t rows, size_t O, const double *h);
+    int whole_tiles; /* a call costs so much that it should be for all rows of a tile at once */
 } fml_activation;
 
 typedef struct {

@@ -34,4 +34,11 @@ static inline float_mode flush_denormals(void) {
     return before;
 }
 
+/* For the time of a call that leaves the core. */
+static inline float_mode keep_denormals(void) {
+    float_mode before = current_mode();
+    restore_mode(before & ~(float_mode)FLUSH);
+    return before;
+}
+
 #endif

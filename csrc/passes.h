@@ -108,7 +108,7 @@ enum { MULTIPLY_ADDS_OF_A_LOOK = 1 << 20 }; /* between two looks at the clock, w
 static inline int stopped(fml_poll *poll, size_t work, float_mode callers) {
     if (poll == NULL || poll->stop == NULL) return 0;
     poll->work += work;
-    if (poll->work < MULTIPLY_ADDS_OF_A_LOOK) return 0;
+    if (poll->interval > 0 && poll->work < MULTIPLY_ADDS_OF_A_LOOK) return 0;
     poll->work = 0;
     double now = fml_seconds();
     if (now - poll->last < poll->interval) return 0;

@@ -28,6 +28,23 @@ HIDDEN = [
     fastmlp.Gaussian(0.25, 1.5),
     fastmlp.PiecewiseLinear(-2.0, 2.5),
 ]
+MORE = [  # beside HIDDEN, of which the random architectures are made
+    fastmlp.LeakyReLU(0.2),
+    fastmlp.ELU(),
+    fastmlp.ELU(0.6),
+    fastmlp.SELU(),
+    fastmlp.GELU(),
+    fastmlp.GELU(approximate="tanh"),
+    fastmlp.SiLU(),
+    fastmlp.Mish(),
+    fastmlp.Softplus(),
+    fastmlp.Softplus(2.5),
+    fastmlp.Softsign(),
+    fastmlp.HardSigmoid(),
+    fastmlp.HardTanh(-1.25, 0.75),
+    fastmlp.Sine(),
+    fastmlp.Sine(2.5),
+]
 OUTPUTS: dict[str, list[Any]] = {
     "mse": HIDDEN,
     "squared_error": HIDDEN,
@@ -63,6 +80,28 @@ def central_differences(f: Callable[[Any], float], at: Any, step: float = 1e-5) 
     return slopes.reshape(np.shape(at))
 
 
+# Each activation f of z in PyTorch: functions of (torch, torch.nn.functional, z, f).
+IN_TORCH: dict[type, Callable[..., Any]] = {
+    fastmlp.Identity: lambda t, F, z, f: z,
+    fastmlp.Sigmoid: lambda t, F, z, f: t.sigmoid(f.beta * z),
+    fastmlp.Tanh: lambda t, F, z, f: t.tanh(z),
+    fastmlp.ReLU: lambda t, F, z, f: t.relu(z),
+    fastmlp.Gaussian: lambda t, F, z, f: t.exp(-(((z - f.mu) / f.sigma) ** 2) / 2) / (math.sqrt(2 * math.pi) * f.sigma),
+    fastmlp.PiecewiseLinear: lambda t, F, z, f: t.clamp((z - f.x_min) / (f.x_max - f.x_min), 0, 1),
+    fastmlp.LeakyReLU: lambda t, F, z, f: F.leaky_relu(z, f.negative_slope),
+    fastmlp.ELU: lambda t, F, z, f: F.elu(z, f.alpha),
+    fastmlp.SELU: lambda t, F, z, f: F.selu(z),
+    fastmlp.GELU: lambda t, F, z, f: F.gelu(z, approximate=f.approximate),
+    fastmlp.SiLU: lambda t, F, z, f: F.silu(z),
+    fastmlp.Mish: lambda t, F, z, f: F.mish(z),
+    fastmlp.Softplus: lambda t, F, z, f: F.softplus(z, f.beta, threshold=1000),  # no jump to the line
+    fastmlp.Softsign: lambda t, F, z, f: F.softsign(z),
+    fastmlp.HardSigmoid: lambda t, F, z, f: F.hardsigmoid(z),
+    fastmlp.HardTanh: lambda t, F, z, f: F.hardtanh(z, f.min_val, f.max_val),
+    fastmlp.Sine: lambda t, F, z, f: t.sin(f.omega * z),
+}
+
+
 class Torch:
     """The network in PyTorch, float64, on one thread; skips the test where PyTorch is not installed."""
 
@@ -77,21 +116,7 @@ class Torch:
         return self.torch.tensor(np.asarray(array, dtype=np.float64), requires_grad=True)
 
     def _apply(self, f: Any, z: Any) -> Any:
-        torch = self.torch
-        match f:
-            case fastmlp.Identity():
-                return z
-            case fastmlp.Sigmoid(beta):
-                return torch.sigmoid(beta * z)
-            case fastmlp.Tanh():
-                return torch.tanh(z)
-            case fastmlp.ReLU():
-                return torch.relu(z)
-            case fastmlp.Gaussian(mu, sigma):
-                return torch.exp(-(((z - mu) / sigma) ** 2) / 2) / (math.sqrt(2 * math.pi) * sigma)
-            case fastmlp.PiecewiseLinear(x_min, x_max):
-                return torch.clamp((z - x_min) / (x_max - x_min), 0, 1)
-        raise NotImplementedError(f)
+        return IN_TORCH[type(f)](self.torch, self.torch.nn.functional, z, f)
 
     def _loss(self, x: Any, t: Any) -> Any:
         """The mean over the rows, by PyTorch's own losses."""

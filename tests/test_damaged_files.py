@@ -146,6 +146,13 @@ HOSTILE_ARCHITECTURES: dict[str, tuple[dict[str, Any], str]] = {
     "sigma 0": ({"activation": [{"name": "gaussian", "mu": 0.0, "sigma": 0.0}, {"name": "relu"}]}, "sigma"),
     "sigma text": ({"activation": [{"name": "gaussian", "mu": 0.0, "sigma": "1"}, {"name": "relu"}]}, "sigma"),
     "sigma true": ({"activation": [{"name": "gaussian", "mu": 0.0, "sigma": True}, {"name": "relu"}]}, "sigma"),
+    "form a number": ({"activation": [{"name": "gelu", "approximate": 1.0}, {"name": "relu"}]}, "approximate"),
+    "form unknown": ({"activation": [{"name": "gelu", "approximate": "erf"}, {"name": "relu"}]}, "approximate"),
+    "slope text": (
+        {"activation": [{"name": "leaky_relu", "negative_slope": "0.1"}, {"name": "relu"}]},
+        "negative_slope",
+    ),
+    "custom": ({"activation": [{"name": "custom", "functions": "eval"}, {"name": "relu"}]}, "name"),
     "sigma NaN": ({"activation": [{"name": "gaussian", "mu": 0.0, "sigma": np.nan}, {"name": "relu"}]}, "NaN"),
     "without its partner": ({"output_activation": {"name": "sigmoid", "beta": 1.0}}, "partner"),
     "unknown loss": ({"loss": {"name": "hinge"}}, "loss"),

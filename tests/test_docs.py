@@ -67,8 +67,13 @@ def members(path: str, cls: type) -> Iterator[tuple[str, Any]]:
 OBJECTS = {path: value for module in modules() for path, value in defined_in(module)}
 MODULES = {module.__name__: module for module in modules()}
 
-CLASSES = {*activations.ACTIVATIONS.values(), *losses.LOSSES.values(), *optimizers.OPTIMIZERS.values()}
-CLASSES |= set(schedules.SCHEDULES.values())
+CLASSES = {
+    *activations.ACTIVATIONS.values(),
+    activations.CustomActivation,
+    *losses.LOSSES.values(),
+    *optimizers.OPTIMIZERS.values(),
+    *schedules.SCHEDULES.values(),
+}
 METHODS = [path for path in OBJECTS if re.fullmatch(r"fastmlp\.network\.Network\.\w+", path)]
 WITH_EXAMPLES = sorted(
     [f"{cls.__module__}.{cls.__name__}" for cls in CLASSES]
@@ -96,7 +101,7 @@ def test_what_is_looked_at() -> None:
     assert {f"Network.{name}" for name in f"{methods} {more}".split()} <= found
     public = {f"{v.__module__}.{v.__name__}" for k, v in vars(fastmlp).items() if k in fastmlp.__all__ and callable(v)}
     assert public <= set(OBJECTS)
-    assert len(CLASSES) == 8 + 5 + 9 + 7
+    assert len(CLASSES) == 20 + 5 + 9 + 7
     assert "fastmlp.reference.network.Network.fit" in OBJECTS
 
 

@@ -268,6 +268,10 @@ REALS: dict[str, Callable[[Any], Any]] = {
     "mu": fastmlp.Gaussian,
     "sigma": lambda value: fastmlp.Gaussian(0.0, value),
     "x_min": lambda value: fastmlp.PiecewiseLinear(value, 1.0),
+    "negative_slope": fastmlp.LeakyReLU,
+    "alpha": fastmlp.ELU,
+    "omega": fastmlp.Sine,
+    "min_val": lambda value: fastmlp.HardTanh(value, 1.0),
 }
 
 

@@ -57,6 +57,19 @@ ACTIVATIONS = [
     named("relu"),
     named("piecewise_linear", x_min=-0.75, x_max=1.25),
     named("gaussian", mu=0.25, sigma=0.7),
+    named("leaky_relu", negative_slope=0.2),
+    named("elu", alpha=0.6),
+    named("selu"),
+    named("gelu", approximate="none"),
+    named("gelu", approximate="tanh"),
+    named("silu"),
+    named("mish"),
+    named("softplus", beta=1.5),
+    named("softsign"),
+    named("hard_sigmoid"),
+    named("hard_tanh", min_val=-1.25, max_val=0.75),
+    named("sine", omega=1.5),
+    named("custom", functions=(math.atan, lambda z: 1 / (1 + z * z))),
 ]
 
 
@@ -95,7 +108,7 @@ def test_confident_cross_entropies_keep_their_digits():
     assert functions.sigmoid_derivative(40.0) == pytest.approx(math.exp(-40), rel=1e-12, abs=0)
 
 
-@pytest.mark.parametrize("name", ["identity", "sigmoid", "tanh", "relu", "piecewise_linear", "gaussian", "threshold"])
+@pytest.mark.parametrize("name", sorted({"threshold", *(f.name for f in ACTIVATIONS if f.name != "custom")}))
 def test_activations_pass_nan_through(name):
     assert math.isnan(getattr(functions, name)(math.nan))
 

@@ -3,7 +3,28 @@
 from . import datasets
 from ._version import __version__
 from .about import info
-from .activations import Gaussian, Identity, PiecewiseLinear, ReLU, Sigmoid, Softmax, Tanh, Threshold
+from .activations import (
+    ELU,
+    GELU,
+    SELU,
+    CustomActivation,
+    Gaussian,
+    HardSigmoid,
+    HardTanh,
+    Identity,
+    LeakyReLU,
+    Mish,
+    PiecewiseLinear,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Sine,
+    Softmax,
+    Softplus,
+    Softsign,
+    Tanh,
+    Threshold,
+)
 from .history import History
 from .losses import BinaryCrossEntropy, CrossEntropy, HalfSquaredError, MeanSquaredError, SquaredError
 from .network import Network, load
@@ -20,7 +41,10 @@ from .schedules import (
 )
 
 __all__ = [
+    "ELU",
+    "GELU",
     "LBFGS",
+    "SELU",
     "SGD",
     "AdaGrad",
     "Adam",
@@ -29,15 +53,19 @@ __all__ = [
     "ConstantRate",
     "CosineDecay",
     "CrossEntropy",
+    "CustomActivation",
     "ExponentialDecay",
     "FormatError",
     "Gaussian",
     "HalfSquaredError",
+    "HardSigmoid",
+    "HardTanh",
     "History",
     "Identity",
     "InverseScaling",
+    "LeakyReLU",
     "Lion",
-    "MeanSquaredError",
+    "Mish",
     "NAdam",
     "Network",
     "OneCycle",
@@ -46,8 +74,12 @@ __all__ = [
     "ReLU",
     "ReduceOnPlateau",
     "Rprop",
+    "SiLU",
     "Sigmoid",
+    "Sine",
     "Softmax",
+    "Softplus",
+    "Softsign",
     "SquaredError",
     "StepDecay",
     "Tanh",

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,14 @@ def activation_values(
     name: str, hyper_parameters: Sequence[float], z: ArrayLike, derivative: bool, isa: str | None = ...
 ) -> Any: ...
 def schedule_rates(name: str, hyper_parameters: Sequence[float], t: ArrayLike) -> Any: ...
+def custom_values(argument: str, function: Callable[[Any], Any], z: ArrayLike) -> Any: ...
+
+@disjoint_base
+class CustomLayer: ...
+
+@disjoint_base
+class CustomCall:
+    def __new__(cls, core: Core, caught: list[BaseException]) -> CustomCall: ...
 
 @disjoint_base
 class Block: ...
@@ -38,7 +46,7 @@ class Core:
     def _build(
         self,
         sizes: Sequence[int],
-        activations: Sequence[tuple[str, Sequence[float]]],
+        activations: Sequence[tuple[str, Sequence[float], tuple[Callable[[Any], Any], Callable[[Any], Any]] | None]],
         loss: str,
         double: bool,
         engine: str,

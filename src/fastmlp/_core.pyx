@@ -40,6 +40,7 @@ cdef enum:
 
 include "_kernels.pxi"
 include "_training.pxi"
+include "_custom.pxi"
 
 
 cdef class Core:
@@ -53,6 +54,8 @@ cdef class Core:
     cdef bint tentative      # `training` has published nothing yet: an error goes back to `previous`
     cdef bint unpublished    # train_on_batch has moved the training's block on
     cdef uint64_t random     # the state of the generator
+    cdef list functions      # of each layer: the user's (value, derivative), or None; None where no layer has any
+    cdef size_t small        # a call of fewer multiply-adds than this keeps the GIL
     cdef object fitting      # what runs: a weak reference to a fit's token, the rows of a step, or None
     cdef void *scratch       # one spare workspace; taken and given back under the GIL
     cdef int typenum
@@ -68,7 +71,8 @@ cdef class Core:
     # -- construction ----------------------------------------------------------------------------------------------
 
     def _build(self, sizes, activations, str loss, bint double, str engine, isa, size_t n_threads):
-        """Shapes and tables; activations: (name, hyper-parameters) per layer. All of it is checked already."""
+        """Shapes and tables; activations: per layer the name, the hyper-parameters, and a user's own functions or None.
+        All of it is checked already."""
         self._check_unbuilt()
         self.net.kernels = find_kernels(isa, FML_F64 if double else FML_F32)
         self.net.engine = self.net.kernels.native if engine == "native" else blas_engine()
@@ -79,10 +83,15 @@ cdef class Core:
         if self.net.layers == NULL:
             raise MemoryError("sizes: no memory for the layers")
         cdef size_t l
-        for l, (name, hyper_parameters) in enumerate(activations):
+        own = [functions for _, _, functions in activations]
+        self.functions = own if any(own) else None
+        self.small = 0 if any(own) else MANY_MULTIPLY_ADDS  # a thread that waits for the GIL must be able to get it
+        for l, (name, hyper_parameters, functions) in enumerate(activations):
             self.net.layers[l].n_inputs = sizes[l]
             self.net.layers[l].n_outputs = sizes[l + 1]
             self.net.layers[l].activation = fml_find_activation(self.net.kernels, name.encode())
+            if functions is not None:
+                self.net.layers[l].activation = &CUSTOM
             for i, value in enumerate(hyper_parameters):
                 self.net.layers[l].hyper_parameters[i] = value
         fml_network_lay_out(&self.net)
@@ -116,6 +125,14 @@ cdef class Core:
             else:
                 (<double *>at)[i] = scale * value
         return values
+
+    cdef CustomCall _custom_call(self, list caught):
+        """What a call of the core needs where layers have functions of the user's own; else None."""
+        return None if self.functions is None else CustomCall(self, caught)
+
+    cdef const fml_network *_network(self, CustomCall call) noexcept:
+        """The network as that call sees it."""
+        return &self.net if call is None else &call.net
 
     cdef object _type(self):
         return cnp.PyArray_DescrFromType(self.typenum)
@@ -319,17 +336,19 @@ cdef class Core:
         """Runs all rows of x; the GIL is released where that takes long."""
         cdef fml_data data
         cdef Block block = self._readable()
+        cdef CustomCall call = None if self.functions is None else self._custom_call([])
+        cdef const fml_network *net = self._network(call)
         data.x = cnp.PyArray_DATA(x)
         data.bytes = cnp.PyArray_TYPE(x) == cnp.NPY_UINT8
         data.n_rows = n_rows_of(x)
         cdef void *workspace = self._take_scratch(fml_forward_workspace(&self.net, data.n_rows))
-        if data.n_rows * self.n_weights < MANY_MULTIPLY_ADDS:
-            fml_forward(&self.net, block.data, &data, z, y, output, workspace)
+        if data.n_rows * self.n_weights < self.small:
+            fml_forward(net, block.data, &data, z, y, output, workspace)
         else:
             with nogil:
-                fml_forward(&self.net, block.data, &data, z, y, output, workspace)
+                fml_forward(net, block.data, &data, z, y, output, workspace)
         self._give_scratch(workspace)
-        return 0
+        return 0 if call is None else call.check()
 
     cdef int _forward_row(self, const void *x, void *y) except -1:
         """Runs one row of the network's dtype; what `_forward` does, with nothing to decide."""
@@ -370,7 +389,7 @@ cdef class Core:
         cdef cnp.ndarray y = self._output(x, out)
         if out is not None and (overlap(x, y) or (x is not X and isinstance(X, np.ndarray) and np.may_share_memory(X, y))):
             raise ValueError("out: expected memory of its own, got an array that overlaps X")
-        if cnp.PyArray_NDIM(x) == 1 and cnp.PyArray_TYPE(x) == self.typenum and self.n_weights < MANY_MULTIPLY_ADDS:
+        if cnp.PyArray_NDIM(x) == 1 and cnp.PyArray_TYPE(x) == self.typenum and self.n_weights < self.small:
             self._forward_row(cnp.PyArray_DATA(x), cnp.PyArray_DATA(y))
         else:
             self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
@@ -453,16 +472,18 @@ cdef class Core:
         self._check_rows(rows)
         cdef Block block = self._readable()
         cdef list caught = []
+        cdef CustomCall call = self._custom_call(caught)
+        cdef const fml_network *net = self._network(call)
         cdef fml_poll poll = self._poll(caught)
         cdef void *workspace = self._take_scratch(fml_forward_workspace(&self.net, rows.data.n_rows))
         cdef size_t n_right = 0
         cdef double loss = 0
         cdef fml_status status
-        if rows.data.n_rows * self.n_weights < MANY_MULTIPLY_ADDS:
-            status = fml_evaluate(&self.net, block.data, &rows.data, &loss, &n_right, &poll, workspace)
+        if rows.data.n_rows * self.n_weights < self.small:
+            status = fml_evaluate(net, block.data, &rows.data, &loss, &n_right, &poll, workspace)
         else:
             with nogil:
-                status = fml_evaluate(&self.net, block.data, &rows.data, &loss, &n_right, &poll, workspace)
+                status = fml_evaluate(net, block.data, &rows.data, &loss, &n_right, &poll, workspace)
         self._give_scratch(workspace)
         self._raise(status, rows, caught)
         return loss / <double>rows.data.n_rows, n_right / <double>rows.data.n_rows
@@ -478,18 +499,21 @@ cdef class Core:
             shape = [rows.data.n_rows, self.n_inputs]
         cdef cnp.ndarray result = self._empty(2 if inputs else 1, shape)
         cdef void *dx = cnp.PyArray_DATA(result) if inputs else NULL
+        cdef CustomCall call = self._custom_call([])
         cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, rows.data.n_rows, inputs))
         cdef double loss
         cdef fml_status status
         cdef fml_pass pass_
         memset(&pass_, 0, sizeof(fml_pass))
-        pass_.net, pass_.block, pass_.data, pass_.rows = &self.net, block.data, &rows.data, rows.data.n_rows
+        pass_.net, pass_.block, pass_.data, pass_.rows = self._network(call), block.data, &rows.data, rows.data.n_rows
         pass_.gradient, pass_.dx, pass_.workspace = gradient.data, dx, workspace
         with nogil:
             status = fml_gradient(&pass_, &loss)
             if dx == NULL:
                 fml_network_unpack(&self.net, gradient.data, cnp.PyArray_DATA(result))
         self._give_scratch(workspace)
+        if call is not None:
+            call.check()
         if status != FML_LOSS_NOT_FINITE:
             self._raise(status, rows, [])
         return loss / <double>rows.data.n_rows, result
@@ -563,12 +587,13 @@ cdef class Core:
             self._stop_fitting()
 
     cdef fml_poll _poll(self, list caught):
-        """How a long pass hears signals, which only the main thread gets."""
+        """How a long pass hears signals, which only the main thread gets, and of errors in users' functions."""
         cdef fml_poll poll
         poll.stop = NULL
-        if threading.current_thread() is threading.main_thread():
+        if self.functions is not None or threading.current_thread() is threading.main_thread():
             poll.stop = stop_on_signal
-        poll.context, poll.interval, poll.last, poll.work = <void *>caught, 0.05, fml_seconds(), 0
+        poll.context, poll.last, poll.work = <void *>caught, fml_seconds(), 0
+        poll.interval = 0.05 if self.functions is None else 0
         return poll
 
     def _epoch(self, Rows rows not None, size_t batch_size, cnp.ndarray order):
@@ -576,6 +601,7 @@ cdef class Core:
         self._check_rows(rows)
         self._check_training()
         cdef list caught = []
+        cdef CustomCall call = self._custom_call(caught)
         cdef double loss = 0
         cdef uint32_t *order_data = NULL if order is None else <uint32_t *>cnp.PyArray_DATA(order)
         cdef fml_poll poll = self._poll(caught)
@@ -584,14 +610,17 @@ cdef class Core:
         if self.training.by_function:
             self.training.plan((rows.data.n_rows + batch_size - 1) // batch_size)
         cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, min(batch_size, rows.data.n_rows), False))
-        trainer.random = self.random
-        if rows.data.n_rows * self.n_weights < MANY_MULTIPLY_ADDS // 4:
+        trainer.random, trainer.net = self.random, self._network(call)
+        if rows.data.n_rows * self.n_weights < self.small // 4:
             status = fml_train_epoch(trainer, &rows.data, batch_size, order_data, &loss, &poll, workspace)
         else:
             with nogil:
                 status = fml_train_epoch(trainer, &rows.data, batch_size, order_data, &loss, &poll, workspace)
+        trainer.net = &self.net
         self._give_scratch(workspace)
-        if status in (FML_OK, FML_STOPPED) and self._trained_not_finite():
+        if call is not None and call.failed():
+            self._roll_back()
+        elif status in (FML_OK, FML_STOPPED) and self._trained_not_finite():
             status = FML_LOSS_NOT_FINITE if status == FML_OK else FML_STOPPED
             self._roll_back()
         elif status in (FML_OK, FML_STOPPED):
@@ -606,19 +635,26 @@ cdef class Core:
         """One optimiser step on all rows; returns their mean loss before it. What it learns is published when read."""
         cdef fml_status status
         cdef double loss = 0
+        cdef list caught = []
         self._refuse_while_fitting("train_on_batch")
         self._check_rows(rows)
         self.fitting = rows
         try:
             self._use_optimizer(optimizer)
-            status = self._try_step(rows, &loss)
+            status = self._try_step(rows, &loss, caught)
         finally:
             self._stop_fitting()
-        self._raise(status, rows, [])
+        self._raise(status, rows, caught)
         return loss / <double>rows.data.n_rows
 
-    cdef fml_status _try_step(self, Rows rows, double *loss) except *:
+    cdef fml_status _try_step(self, Rows rows, double *loss, list caught) except *:
         cdef fml_status status
+        cdef CustomCall call = self._custom_call(caught)
+        cdef fml_poll poll
+        cdef fml_poll *poll_at = NULL  # a step hears no signals
+        if call is not None:
+            poll = self._poll(caught)
+            poll_at = &poll
         cdef fml_trainer *trainer = &self.training.trainer
         cdef size_t n_rows = rows.data.n_rows
         if self.training.by_function:
@@ -626,11 +662,13 @@ cdef class Core:
         cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, n_rows, False))
         if self.unpublished:  # for who reads beside this step, and to go back to if it overflows
             self._publish()
-        if n_rows * self.n_weights < MANY_MULTIPLY_ADDS // 4:
-            status = fml_train_step(trainer, &rows.data, NULL, n_rows, 0, loss, NULL, workspace)
+        trainer.net = self._network(call)
+        if n_rows * self.n_weights < self.small // 4:
+            status = fml_train_step(trainer, &rows.data, NULL, n_rows, 0, loss, poll_at, workspace)
         else:
             with nogil:
-                status = fml_train_step(trainer, &rows.data, NULL, n_rows, 0, loss, NULL, workspace)
+                status = fml_train_step(trainer, &rows.data, NULL, n_rows, 0, loss, poll_at, workspace)
+        trainer.net = &self.net
         self._give_scratch(workspace)
         if status == FML_OK and self._trained_not_finite():
             self._roll_back()

@@ -15,9 +15,11 @@ cdef extern from "fastmlp.h" nogil:
         FML_LOSS_NOT_FINITE
     ctypedef struct fml_activation:
         const char *name
+        int reads_z
         void (*forward)(const void *z, void *y, size_t rows, size_t O, const double *h) noexcept nogil
-        void (*backward)(const void *z, const void *y, const void *dy, void *dz, size_t n,
+        void (*backward)(const void *z, const void *y, const void *dy, void *dz, size_t rows, size_t O,
                          const double *h) noexcept nogil
+        int whole_tiles
     ctypedef struct fml_loss:
         const char *name
     ctypedef struct fml_optimizer:

@@ -62,8 +62,9 @@ def activation_values(str name, hyper_parameters, z, bint derivative, isa=None):
         activation.forward(cnp.PyArray_DATA(values), cnp.PyArray_DATA(y), n // O, O, h)
     if derivative:
         slopes = np.ones_like(values)
-        activation.backward(cnp.PyArray_DATA(values), cnp.PyArray_DATA(y), cnp.PyArray_DATA(slopes),
-                            cnp.PyArray_DATA(slopes), n, h)
+        if n > 0:
+            activation.backward(cnp.PyArray_DATA(values), cnp.PyArray_DATA(y), cnp.PyArray_DATA(slopes),
+                                cnp.PyArray_DATA(slopes), n // O, O, h)
         y = slopes
     return y.reshape(array.shape)[()]
 

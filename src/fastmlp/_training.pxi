@@ -174,8 +174,10 @@ cdef class Rows:
 
 
 cdef int stop_on_signal(void *caught) noexcept with gil:
-    """Runs Python's signal handlers; what they raise is kept in the list `caught`, and the pass stops."""
+    """Runs Python's signal handlers; what they raise is kept in the list `caught`. The pass stops if it has anything."""
     try:
+        if <list>caught:
+            return 1
         PyErr_CheckSignals()
     except BaseException as error:
         (<list>caught).append(error)

@@ -3,11 +3,12 @@
 An object says *which* function is meant; the values are computed by the compiled kernel of the same
 name (`csrc/activations.inc`). The order of an object's fields is the order of the kernel's parameters.
 To add one: a class and its line in `ACTIVATIONS` here, a kernel and its row there, a function in
-`reference/functions.py`.
+`reference/functions.py`. `CustomActivation` alone has no kernel: it computes what its two functions say.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,6 +16,8 @@ from . import _core, arguments
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+APPROXIMATIONS = ("none", "tanh")  # of GELU, in the order of the kernel's numbers for them
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Activation:
     name: ClassVar[str]
     output_only: ClassVar[bool] = False
     trainable: ClassVar[bool] = True
+    initializer: ClassVar[str] = "glorot_uniform"  # what init="auto" draws the weights before it from
 
     @property
     def hyper_parameters(self) -> tuple[float, ...]:
@@ -113,6 +117,7 @@ class ReLU(Activation):
     """
 
     name: ClassVar[str] = "relu"
+    initializer: ClassVar[str] = "he_uniform"
 
 
 @dataclass(frozen=True)
@@ -194,6 +199,274 @@ class Threshold(Activation):
 
 
 @dataclass(frozen=True)
+class LeakyReLU(Activation):
+    """The leaky rectifier f(z) = z where z > 0, else negative_slope z; f'(0) is negative_slope, as in PyTorch.
+
+    Parameters
+    ----------
+    negative_slope : float, default 0.01
+        The slope below 0; at least 0.
+
+    References
+    ----------
+    Maas, Hannun and Ng (2013).
+
+    Examples
+    --------
+    >>> LeakyReLU()([3.0, -2.0])
+    array([ 3.  , -0.02])
+    """
+
+    name: ClassVar[str] = "leaky_relu"
+    initializer: ClassVar[str] = "he_uniform"
+    negative_slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "negative_slope", arguments.real("negative_slope", self.negative_slope, least=0.0))
+
+
+@dataclass(frozen=True)
+class ELU(Activation):
+    """The exponential linear unit f(z) = z where z > 0, else alpha (exp z - 1); f'(0) is alpha, as in PyTorch.
+
+    Parameters
+    ----------
+    alpha : float, default 1.0
+        The values end at -alpha; above 0.
+
+    References
+    ----------
+    Clevert, Unterthiner and Hochreiter (2016).
+
+    Examples
+    --------
+    >>> ELU()([3.0, -1.0]).round(4)
+    array([ 3.    , -0.6321])
+    """
+
+    name: ClassVar[str] = "elu"
+    initializer: ClassVar[str] = "he_uniform"
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "alpha", arguments.real("alpha", self.alpha, above=0.0))
+
+
+@dataclass(frozen=True)
+class SELU(Activation):
+    """The self-normalising f(z) = s z where z > 0, else s a (exp z - 1); f'(0) is s a, as in PyTorch.
+
+    s = 1.0507009873554805 and a = 1.6732632423543772 make mean 0 and variance 1 a fixed point of a layer
+    whose weights are drawn from N(0, 1 / I), which is what ``init="auto"`` does before it.
+
+    References
+    ----------
+    Klambauer, Unterthiner, Mayr and Hochreiter (2017).
+
+    Examples
+    --------
+    >>> SELU()([1.0, -1.0]).round(4)
+    array([ 1.0507, -1.1113])
+    """
+
+    name: ClassVar[str] = "selu"
+    initializer: ClassVar[str] = "lecun_normal"
+
+
+@dataclass(frozen=True)
+class GELU(Activation):
+    """The Gaussian error linear unit f(z) = z Phi(z), with Phi the distribution function of N(0, 1).
+
+    Parameters
+    ----------
+    approximate : {"none", "tanh"}, default "none"
+        "tanh" is f(z) = z (1 + tanh v) / 2 with v = sqrt(2 / pi) (z + 0.044715 z^3), which differs from the
+        exact form by up to 5e-4.
+
+    References
+    ----------
+    Hendrycks and Gimpel (2016); the argument is PyTorch's.
+
+    Examples
+    --------
+    >>> GELU()([1.0, -1.0]).round(4)
+    array([ 0.8413, -0.1587])
+    >>> GELU(approximate="tanh")([1.0, -1.0]).round(4)
+    array([ 0.8412, -0.1588])
+    """
+
+    name: ClassVar[str] = "gelu"
+    initializer: ClassVar[str] = "he_uniform"
+    approximate: str = "none"
+
+    def __post_init__(self) -> None:
+        arguments.name("approximate", self.approximate, APPROXIMATIONS)
+
+    @property
+    def hyper_parameters(self) -> tuple[float, ...]:
+        """The number of the form."""
+        return (float(APPROXIMATIONS.index(self.approximate)),)
+
+
+@dataclass(frozen=True)
+class SiLU(Activation):
+    """The sigmoid linear unit f(z) = z / (1 + exp(-z)), also called swish.
+
+    References
+    ----------
+    Elfwing, Uchibe and Doya (2018).
+
+    Examples
+    --------
+    >>> SiLU()([1.0, -1.0]).round(4)
+    array([ 0.7311, -0.2689])
+    """
+
+    name: ClassVar[str] = "silu"
+    initializer: ClassVar[str] = "he_uniform"
+
+
+@dataclass(frozen=True)
+class Mish(Activation):
+    """f(z) = z tanh(ln(1 + exp z)).
+
+    References
+    ----------
+    Misra (2020).
+
+    Examples
+    --------
+    >>> Mish()([1.0, -1.0]).round(4)
+    array([ 0.8651, -0.3034])
+    """
+
+    name: ClassVar[str] = "mish"
+    initializer: ClassVar[str] = "he_uniform"
+
+
+@dataclass(frozen=True)
+class Softplus(Activation):
+    """f(z) = ln(1 + exp(beta z)) / beta, computed without overflow and without PyTorch's jump to the line.
+
+    Parameters
+    ----------
+    beta : float, default 1.0
+        The larger, the closer to ReLU; above 0.
+
+    References
+    ----------
+    Dugas et al. (2001); beta is PyTorch's.
+
+    Examples
+    --------
+    >>> Softplus()([0.0, 1.0]).round(4)
+    array([0.6931, 1.3133])
+    """
+
+    name: ClassVar[str] = "softplus"
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "beta", arguments.real("beta", self.beta, above=0.0))
+
+
+@dataclass(frozen=True)
+class Softsign(Activation):
+    """f(z) = z / (1 + abs(z)), with f' = 1 / (1 + abs(z))^2.
+
+    References
+    ----------
+    Bergstra et al. (2009).
+
+    Examples
+    --------
+    >>> Softsign()([0.0, 1.0, -3.0])
+    array([ 0.  ,  0.5 , -0.75])
+    """
+
+    name: ClassVar[str] = "softsign"
+
+
+@dataclass(frozen=True)
+class HardSigmoid(Activation):
+    """The ramp f(z) = (z + 3) / 6, cut to [0, 1]; f' is 0 at and outside both ends.
+
+    References
+    ----------
+    Howard et al. (2019): relu6(z + 3) / 6, as in PyTorch. (Keras before version 3 had 0.2 z + 0.5.)
+
+    Examples
+    --------
+    >>> HardSigmoid()([-4.0, 0.0, 1.5])
+    array([0.  , 0.5 , 0.75])
+    """
+
+    name: ClassVar[str] = "hard_sigmoid"
+
+
+@dataclass(frozen=True)
+class HardTanh(Activation):
+    """f(z) = z, cut to [min_val, max_val]; f' is 0 at and outside both ends.
+
+    Parameters
+    ----------
+    min_val, max_val : float, default -1.0 and 1.0
+        The ends; min_val < max_val.
+
+    References
+    ----------
+    Collobert (2004); the arguments are PyTorch's.
+
+    Examples
+    --------
+    >>> HardTanh()([-4.0, 0.25, 1.5])
+    array([-1.  ,  0.25,  1.  ])
+    """
+
+    name: ClassVar[str] = "hard_tanh"
+    min_val: float = -1.0
+    max_val: float = 1.0
+
+    def __post_init__(self) -> None:
+        min_val = arguments.real("min_val", self.min_val)
+        max_val = arguments.real("max_val", self.max_val)
+        if not min_val < max_val:
+            raise ValueError(f"min_val: expected a number below max_val = {max_val!r}, got {min_val!r}")
+        object.__setattr__(self, "min_val", min_val)
+        object.__setattr__(self, "max_val", max_val)
+
+
+@dataclass(frozen=True)
+class Sine(Activation):
+    """f(z) = sin(omega z), with f' = omega cos(omega z); NaN where omega z is infinite.
+
+    Parameters
+    ----------
+    omega : float, default 1.0
+        Frequency; finite and not 0. Sitzmann et al. use 30, with weights from a distribution of their own, which
+        ``init="auto"`` does not know: `Network.set_layer` sets them.
+
+    References
+    ----------
+    Sitzmann et al. (2020).
+
+    Examples
+    --------
+    >>> Sine(omega=2.0)([0.0, 0.5]).round(4)
+    array([0.    , 0.8415])
+    """
+
+    name: ClassVar[str] = "sine"
+    omega: float = 1.0
+
+    def __post_init__(self) -> None:
+        omega = arguments.real("omega", self.omega)
+        if omega == 0:
+            raise ValueError("omega: expected a number that is finite and not 0, got 0.0")
+        object.__setattr__(self, "omega", omega)
+
+
+@dataclass(frozen=True)
 class Softmax(Activation):
     """f(z)_o = exp(z_o) / sum_p exp(z_p) over the outputs of a row; only for the last layer.
 
@@ -213,6 +486,68 @@ class Softmax(Activation):
         raise TypeError("softmax: expected an elementwise activation, and softmax has a Jacobian in place of f'")
 
 
+@dataclass(frozen=True, init=False, repr=False)
+class CustomActivation(Activation):
+    """A user's own f(z), as a pair of Python functions on arrays; a slow path.
+
+    While the network computes, each function is called once per tile of some dozens or hundreds of rows, under
+    the GIL: two threads share the products of matrices, not these functions. An exception that they raise comes
+    out of `predict`, `fit` or whatever called them; a fit then keeps its last whole epoch. Such a network can be
+    copied, and pickled where the functions can; `save` refuses it, as a file that held code could not be trusted.
+    ``init="auto"`` draws the weights before it as for tanh.
+
+    Parameters
+    ----------
+    value : callable
+        f; takes an array z of shape (rows, O) and the network's dtype, its own to keep, and returns the array f(z)
+        of the same shape. Each element must depend on its own z alone.
+    derivative : callable
+        f'; the same for f'(z).
+
+    Raises
+    ------
+    TypeError
+        If they are not callable; while the network computes, if what they return is not numbers.
+    ValueError
+        While the network computes, if what they return has another shape.
+
+    Examples
+    --------
+    >>> f = CustomActivation(np.arctan, lambda z: 1 / (1 + z * z))
+    >>> net = fastmlp.Network([2, 3, 1], activation=f, seed=0)
+    >>> f([0.0, 1.0]).round(4)
+    array([0.    , 0.7854])
+    """
+
+    name: ClassVar[str] = "custom"
+    functions: tuple[Callable[[Any], Any], Callable[[Any], Any]]
+
+    def __init__(self, value: Callable[[Any], Any], derivative: Callable[[Any], Any]) -> None:
+        for argument, function in (("value", value), ("derivative", derivative)):
+            if not callable(function):
+                raise TypeError(f"{argument}: expected a function of an array, got {function!r}")
+        object.__setattr__(self, "functions", (value, derivative))
+
+    def __repr__(self) -> str:
+        value, derivative = self.functions
+        return f"CustomActivation({value!r}, {derivative!r})"
+
+    @property
+    def hyper_parameters(self) -> tuple[float, ...]:
+        """None."""
+        return ()
+
+    def __call__(self, z: ArrayLike) -> NDArray[Any]:
+        """f(z), elementwise; an array of the shape of z."""
+        values: NDArray[Any] = _core.custom_values("value", self.functions[0], z)
+        return values
+
+    def derivative(self, z: ArrayLike) -> NDArray[Any]:
+        """f'(z), elementwise; an array of the shape of z."""
+        values: NDArray[Any] = _core.custom_values("derivative", self.functions[1], z)
+        return values
+
+
 ACTIVATIONS: dict[str, type[Activation]] = {
     "identity": Identity,
     "linear": Identity,
@@ -223,6 +558,18 @@ ACTIVATIONS: dict[str, type[Activation]] = {
     "piecewise_linear": PiecewiseLinear,
     "gaussian": Gaussian,
     "threshold": Threshold,
+    "leaky_relu": LeakyReLU,
+    "elu": ELU,
+    "selu": SELU,
+    "gelu": GELU,
+    "silu": SiLU,
+    "swish": SiLU,
+    "mish": Mish,
+    "softplus": Softplus,
+    "softsign": Softsign,
+    "hard_sigmoid": HardSigmoid,
+    "hard_tanh": HardTanh,
+    "sine": Sine,
     "softmax": Softmax,
 }
 
@@ -230,7 +577,7 @@ ACTIVATIONS: dict[str, type[Activation]] = {
 def resolve(argument: str, value: object, *, output: bool) -> Activation:
     """The activation that a name or an object stands for; softmax only where `output` is true."""
     activation = arguments.by_name(argument, value, Activation, ACTIVATIONS)
-    if type(activation) not in ACTIVATIONS.values():
+    if type(activation) not in (*ACTIVATIONS.values(), CustomActivation):
         raise TypeError(f"{argument}: expected one of fastmlp's activations, got {value!r}")
     if activation.output_only and not output:
         raise ValueError(

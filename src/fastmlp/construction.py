@@ -59,7 +59,8 @@ def check_precision(choice: T, dtype: np.dtype[Any]) -> T:
     """The activation or optimiser, once its hyper-parameters are seen to survive the network's dtype."""
     smallest = float(np.finfo(dtype).tiny)
     for field in dataclasses.fields(choice):
-        if callable(given := getattr(choice, field.name)):  # a schedule
+        given = getattr(choice, field.name)
+        if not isinstance(given, (int, float)):  # a word, a schedule or a function
             continue
         value = float(given)
         if not (value == 0 or smallest <= abs(value) <= float(np.finfo(dtype).max)):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from .activations import Activation, ReLU
+from .activations import Activation
 
 Distribution = tuple[str, float, bool]
 Rule = Callable[[int, int, Activation], Distribution]
@@ -22,8 +22,9 @@ def glorot_uniform(n_inputs: int, n_outputs: int, activation: Activation) -> Dis
 
 
 def he_uniform(n_inputs: int, n_outputs: int, activation: Activation) -> Distribution:
-    """U(-a, a) with a = sqrt(6 / I) (He et al. 2015)."""
-    return "uniform", math.sqrt(6 / n_inputs), False
+    """U(-a, a) with a = sqrt(6 / ((1 + s^2) I)), s the negative slope of a leaky ReLU, else 0 (He et al. 2015)."""
+    slope = getattr(activation, "negative_slope", 0.0)
+    return "uniform", math.sqrt(6 / ((1 + slope * slope) * n_inputs)), False
 
 
 def lecun_normal(n_inputs: int, n_outputs: int, activation: Activation) -> Distribution:
@@ -37,9 +38,8 @@ def normal(n_inputs: int, n_outputs: int, activation: Activation) -> Distributio
 
 
 def auto(n_inputs: int, n_outputs: int, activation: Activation) -> Distribution:
-    """He uniform before the ReLU family, else Glorot uniform."""
-    rule = he_uniform if isinstance(activation, ReLU) else glorot_uniform
-    return rule(n_inputs, n_outputs, activation)
+    """What goes with the activation: He uniform before the ReLU family, LeCun normal before SELU, or Glorot uniform."""
+    return INITIALIZERS[activation.initializer](n_inputs, n_outputs, activation)
 
 
 INITIALIZERS: dict[str, Rule] = {

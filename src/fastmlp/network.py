@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
 from . import _core, activations, arguments, arrays, construction, losses, optimizers, persistence, training
-from .activations import Activation, Identity
+from .activations import Activation, CustomActivation, Identity
 from .history import History
 from .initializers import INITIALIZERS
 from .losses import Loss
@@ -42,7 +43,9 @@ class Network(_core.Core):
     dtype : {"float32", "float64"}, default "float32"
         Of parameters and results.
     init : str, default "auto"
-        auto, glorot_uniform, he_uniform, lecun_normal or normal.
+        auto, glorot_uniform, he_uniform, lecun_normal or normal. "auto" takes, for each layer, what goes with its
+        activation: he_uniform before the ReLU family (ReLU, leaky ReLU, ELU, GELU, SiLU, mish; He et al. 2015, and
+        common practice for the smooth ones), lecun_normal before SELU (Klambauer et al. 2017), else glorot_uniform.
     seed : int, optional
         0 <= seed < 2**64: the same initial parameters and the same batches on every engine. None draws one from
         the operating system.
@@ -103,10 +106,9 @@ class Network(_core.Core):
         chosen, self._why_engine = construction.choose_engine(engine, _core.kernel_isa(_isa))
         self._wanted_engine = engine
         layers = [*self._activation, self._output_activation]
-        described = [(f.name, f.hyper_parameters) for f in layers]
-        self._build(
-            self._sizes, described, self._loss.name, self._dtype == np.float64, chosen, _isa, self._most_threads
-        )
+        described = [(f.name, f.hyper_parameters, getattr(f, "functions", None)) for f in layers]
+        double = self._dtype == np.float64
+        self._build(self._sizes, described, self._loss.name, double, chosen, _isa, self._most_threads)
         if _random_state is None:
             start = int.from_bytes(os.urandom(8), "little") if self._seed is None else self._seed
             rule = INITIALIZERS[self._init]
@@ -491,10 +493,14 @@ class Network(_core.Core):
 
     def _architecture(self) -> dict[str, Any]:
         """Everything but the parameters, as JSON can hold it."""
+        return self._described([*self._activation, self._output_activation])
+
+    def _described(self, layers: Sequence[Activation]) -> dict[str, Any]:
+        described = [persistence.describe(f) for f in layers]
         return {
             "sizes": list(self._sizes),
-            "activation": [persistence.describe(f) for f in self._activation],
-            "output_activation": persistence.describe(self._output_activation),
+            "activation": described[:-1],
+            "output_activation": described[-1],
             "loss": persistence.describe(self._loss),
             "dtype": self._dtype.name,
             "init": self._init,
@@ -504,15 +510,24 @@ class Network(_core.Core):
 
     @classmethod
     def _from_model(
-        cls, model: persistence.Model, *, engine: str = "auto", n_threads: int | str = "auto", isa: str | None = None
+        cls,
+        model: persistence.Model,
+        *,
+        engine: str = "auto",
+        n_threads: int | str = "auto",
+        isa: str | None = None,
+        custom: Mapping[int, Activation] = MappingProxyType({}),
     ) -> Network:
+        """The model's network; custom: the activations of the layers where the model has a stand-in."""
         words = model.architecture
+        layers = [persistence.activation_from(f) for f in (*words["activation"], words["output_activation"])]
+        layers = [custom.get(layer, f) for layer, f in enumerate(layers)]
         net = cls.__new__(cls)
         Network.__init__(
             net,
             words["sizes"],
-            activation=[persistence.activation_from(f, output=False) for f in words["activation"]],
-            output_activation=persistence.activation_from(words["output_activation"], "output_activation"),
+            activation=layers[:-1],
+            output_activation=layers[-1],
             loss=persistence.loss_from(words["loss"]),
             dtype=words["dtype"],
             init=words["init"],
@@ -534,6 +549,13 @@ class Network(_core.Core):
         ----------
         path : path-like
             Usually ``*.safetensors``; an existing file is replaced.
+
+        Raises
+        ------
+        ValueError
+            If a layer has a `CustomActivation`: a model file holds no code.
+        OSError
+            If it cannot be written; an old file is kept.
 
         Examples
         --------
@@ -560,7 +582,11 @@ class Network(_core.Core):
         return rebuild(*state)  # type: ignore[no-any-return]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _from_bytes, (type(self), persistence.to_bytes(self), self._wanted_engine, self._n_threads, self._isa)
+        layers = [*self._activation, self._output_activation]
+        custom = {layer: f for layer, f in enumerate(layers) if isinstance(f, CustomActivation)}
+        stand_ins = [Identity() if layer in custom else f for layer, f in enumerate(layers)]
+        data = persistence.to_bytes(persistence.Model(self._described(stand_ins), self.parameters, {}))
+        return _from_bytes, (type(self), data, self._wanted_engine, self._n_threads, self._isa, custom)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Network:
         return self.copy()
@@ -568,10 +594,17 @@ class Network(_core.Core):
     __copy__ = copy
 
 
-def _from_bytes(cls: type[Network], data: bytes, engine: str, n_threads: int | str, isa: str) -> Network:
+def _from_bytes(
+    cls: type[Network],
+    data: bytes,
+    engine: str,
+    n_threads: int | str,
+    isa: str,
+    custom: Mapping[int, Activation] = MappingProxyType({}),
+) -> Network:
     """What pickle calls; the instruction set is kept where the processor has it."""
     known = isa if isa in _core.isas() else None
-    return cls._from_model(persistence.parse(data), engine=engine, n_threads=n_threads, isa=known)
+    return cls._from_model(persistence.parse(data), engine=engine, n_threads=n_threads, isa=known, custom=custom)
 
 
 def load(path: str | os.PathLike[str], *, engine: str = "auto", n_threads: SupportsIndex | str = "auto") -> Network:

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import activations, construction, losses
-from .activations import ACTIVATIONS, Activation
+from .activations import ACTIVATIONS, Activation, CustomActivation
 from .initializers import INITIALIZERS
 from .losses import LOSSES, Loss
 
@@ -71,12 +71,26 @@ class Model:
     parameters: NDArray[Any]
     extra: dict[str, str]
 
+    def _architecture(self) -> dict[str, Any]:
+        return self.architecture
+
 
 # ------------------------------------------------------------------------------------------------------ objects as JSON
 
 
 def describe(value: Activation | Loss) -> dict[str, Any]:
-    """The object as a dict: its name, then its fields; `activation_from` and `loss_from` turn it back."""
+    """The object as a dict: its name, then its fields; `activation_from` and `loss_from` turn it back.
+
+    Raises
+    ------
+    ValueError
+        For a `CustomActivation`.
+    """
+    if isinstance(value, CustomActivation):
+        raise ValueError(
+            f"activation: expected activations with a name, which a model file can hold, got {value!r}: its functions "
+            "are code, and a model file holds none; pickle can keep the network where it can keep the functions"
+        )
     return {"name": value.name, **dataclasses.asdict(value)}
 
 
@@ -101,12 +115,13 @@ def _object_from(description: object, argument: str, table: Mapping[str, type[T]
     if not isinstance(name, str) or name not in kinds:
         raise _unexpected(f"{argument}: name", f"one of {', '.join(map(repr, kinds))}", name)
     kind = kinds[name]
-    expected: list[str] = [field.name for field in dataclasses.fields(kind)]
+    expected: dict[str, object] = {field.name: field.default for field in dataclasses.fields(kind)}
     if set(fields) != {"name", *expected}:
         raise _unexpected(argument, f"the fields {['name', *expected]} of {name!r}", sorted(fields))
-    for field in expected:
-        if type(fields[field]) not in (int, float):
-            raise _unexpected(f"{argument}: {field}", "a number", fields[field])
+    for field, default in expected.items():
+        wanted, kinds_of_it = ("a word", (str,)) if isinstance(default, str) else ("a number", (int, float))
+        if type(fields[field]) not in kinds_of_it:
+            raise _unexpected(f"{argument}: {field}", wanted, fields[field])
     try:
         return kind(**{field: fields[field] for field in expected})
     except (ValueError, OverflowError) as error:

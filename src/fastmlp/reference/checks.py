@@ -22,13 +22,17 @@ from .schedules import SCHEDULES
 HOOKS = ("on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end")
 BOUNDS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "beta": ("not 0", lambda v: v != 0),
+    "softplus.beta": ("above 0", lambda v: v > 0),
     "sigma": ("above 0", lambda v: v > 0),
+    "alpha": ("above 0", lambda v: v > 0),
+    "negative_slope": ("of at least 0", lambda v: v >= 0),
+    "omega": ("not 0", lambda v: v != 0),
     "learning_rate": ("above 0 (the step is P - learning_rate * gradient)", lambda v: v > 0),
     "momentum": ("in [0, 1)", lambda v: 0 <= v < 1),
     "beta_1": ("in [0, 1)", lambda v: 0 <= v < 1),
     "beta_2": ("in [0, 1)", lambda v: 0 <= v < 1),
     "epsilon": ("above 0", lambda v: v > 0),
-    "alpha": ("in [0, 1)", lambda v: 0 <= v < 1),
+    "rmsprop.alpha": ("in [0, 1)", lambda v: 0 <= v < 1),
     "eta_minus": ("in (0, 1)", lambda v: 0 < v < 1),
     "eta_plus": ("above 1", lambda v: v > 1),
     "gamma": ("above 0", lambda v: v > 0),
@@ -47,6 +51,8 @@ BOUNDS |= {
     field: ("above 0", lambda v: v > 0) for field in ("least_step", "largest_step", "div_factor", "final_div_factor")
 }
 LEAST = {"step_size": 1, "n_steps": 1, "memory": 1, "max_evaluations": 2}
+WORDS = {"approximate": ("none", "tanh")}
+ENDS = {"piecewise_linear": ("x_min", "x_max"), "hard_tanh": ("min_val", "max_val")}  # the first below the second
 
 
 class Choice(SimpleNamespace):
@@ -87,6 +93,13 @@ def flag(argument: str, value: Any) -> bool:
     return bool(value)
 
 
+def pair_of_functions(argument: str, value: Any) -> tuple[Callable[[float], Any], Callable[[float], Any]]:
+    """Two functions of a number: a value and its derivative."""
+    if not (isinstance(value, (list, tuple)) and len(value) == 2 and all(map(callable, value))):
+        raise TypeError(f"{argument}: expected a pair of functions, f and its derivative, got {value!r}")
+    return tuple(value)
+
+
 def choose(argument: str, value: Any, table: Mapping[str, Entry]) -> Choice:
     """The name and hyper-parameters that a name, or an object with a name and attributes, stands for."""
     known = [*table, *(alias for alias, name in ALIASES.items() if name in table)]
@@ -94,9 +107,11 @@ def choose(argument: str, value: Any, table: Mapping[str, Entry]) -> Choice:
     choice = Choice(name=ALIASES.get(name, name))
     for field, default in table[choice.name].fields.items():
         given = default if isinstance(value, str) else getattr(value, field, default)
-        setattr(choice, field, hyper_parameter(field, given, default))
-    if choice.name == "piecewise_linear" and not 0.0 < choice.x_max - choice.x_min < math.inf:
-        raise ValueError(f"x_min: expected a number below x_max = {choice.x_max!r}, got {choice.x_min!r}")
+        setattr(choice, field, hyper_parameter(choice.name, field, given, default))
+    if choice.name in ENDS:
+        (low, least), (high, most) = ((end, getattr(choice, end)) for end in ENDS[choice.name])
+        if not 0.0 < most - least < math.inf:
+            raise ValueError(f"{low}: expected a number below {high} = {most!r}, got {least!r}")
     if choice.name == "sgd" and choice.nesterov and not choice.momentum:
         raise ValueError("nesterov: expected a momentum above 0 to go with it, got momentum=0.0")
     if choice.name == "rprop":
@@ -107,9 +122,9 @@ def choose(argument: str, value: Any, table: Mapping[str, Entry]) -> Choice:
     return choice
 
 
-def hyper_parameter(field: str, given: Any, default: Any) -> Any:
-    """A hyper-parameter of the kind of its default: a real number, an integer, a flag, what a rate watches, or a rate
-    that follows a schedule or a function of the step.
+def hyper_parameter(name: str, field: str, given: Any, default: Any) -> Any:
+    """A hyper-parameter of the kind of its default: a real number, an integer, a flag, a word, a pair of functions,
+    what a rate watches, or a rate that follows a schedule or a function of the step.
     """
     if field == "learning_rate" and hasattr(given, "name"):
         return schedule(given)
@@ -121,14 +136,18 @@ def hyper_parameter(field: str, given: Any, default: Any) -> Any:
         return flag(field, given)
     if isinstance(default, int):
         return integer(field, given, LEAST.get(field, 0))
-    return real(field, given)
+    if isinstance(default, str):
+        return known_name(field, given, WORDS[field])
+    if default is None:
+        return pair_of_functions(field, given)
+    return real(field, given, name)
 
 
-def real(field: str, given: Any) -> float:
-    """A finite real number within the bounds of its field."""
+def real(field: str, given: Any, name: str = "") -> float:
+    """A finite real number within the bounds of its field, or of that field of the named object."""
     if isinstance(given, bool) or not isinstance(given, numbers.Real):
         raise TypeError(f"{field}: expected a real number, got {given!r}")
-    expected, inside = BOUNDS.get(field, ("", math.isfinite))
+    expected, inside = BOUNDS.get(f"{name}.{field}", BOUNDS.get(field, ("", math.isfinite)))
     if not (math.isfinite(given) and inside(float(given))):
         raise ValueError(f"{field}: expected a finite number {expected}, got {given!r}")
     return float(given)

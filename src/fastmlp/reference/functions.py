@@ -107,6 +107,144 @@ def threshold_derivative(z: float) -> float:
     return 0.0
 
 
+def leaky_relu(z: float, negative_slope: float = 0.01) -> float:
+    """f(z) = z above 0, else negative_slope z."""
+    return z if z > 0.0 else negative_slope * z
+
+
+def leaky_relu_derivative(z: float, negative_slope: float = 0.01) -> float:
+    """f'(z) = 1 above 0, else negative_slope, also at 0."""
+    return 1.0 if z > 0.0 else negative_slope
+
+
+def elu(z: float, alpha: float = 1.0) -> float:
+    """f(z) = z above 0, else alpha (exp z - 1)."""
+    return z if z > 0.0 else alpha * math.expm1(z)
+
+
+def elu_derivative(z: float, alpha: float = 1.0) -> float:
+    """f'(z) = 1 above 0, else alpha exp z, also at 0."""
+    return 1.0 if z > 0.0 else alpha * math.exp(z)
+
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554804934, 1.6732632423543772848  # of Klambauer et al. (2017)
+
+
+def selu(z: float) -> float:
+    """f(z) = scale elu(z, alpha), with the numbers above."""
+    return SELU_SCALE * elu(z, SELU_ALPHA)
+
+
+def selu_derivative(z: float) -> float:
+    """f'(z) = scale elu'(z, alpha)."""
+    return SELU_SCALE * elu_derivative(z, SELU_ALPHA)
+
+
+def gelu(z: float, approximate: str = "none") -> float:
+    """f(z) = z Phi(z), with Phi(z) = erfc(-z / sqrt(2)) / 2; its "tanh" form has sigmoid(2 v) in place of Phi."""
+    gate = sigmoid(2.0 * _gelu_v(z)) if approximate == "tanh" else 0.5 * math.erfc(-z * math.sqrt(0.5))
+    return z * gate if gate else 0.0
+
+
+def gelu_derivative(z: float, approximate: str = "none") -> float:
+    """f'(z) = Phi(z) + z exp(-z^2 / 2) / sqrt(2 pi), or sigmoid(2 v) + z sigmoid'(2 v) 2 v'."""
+    if approximate == "tanh":
+        slope = sigmoid_derivative(2.0 * _gelu_v(z))
+        rise = 2.0 * math.sqrt(2.0 / math.pi) * (1.0 + 3.0 * 0.044715 * z * z) * z * slope if slope else 0.0
+        return sigmoid(2.0 * _gelu_v(z)) + rise
+    return 0.5 * math.erfc(-z * math.sqrt(0.5)) - gaussian_derivative(z)
+
+
+def _gelu_v(z: float) -> float:
+    return math.sqrt(2.0 / math.pi) * z * (1.0 + 0.044715 * z * z)
+
+
+def silu(z: float) -> float:
+    """f(z) = z sigmoid(z)."""
+    gate = sigmoid(z)
+    return z * gate if gate else 0.0
+
+
+def silu_derivative(z: float) -> float:
+    """f'(z) = sigmoid(z) + z sigmoid'(z)."""
+    slope = sigmoid_derivative(z)
+    return sigmoid(z) + (z * slope if slope else 0.0)
+
+
+def mish(z: float) -> float:
+    """f(z) = z tanh(softplus(z))."""
+    gate = math.tanh(softplus(z))
+    return z * gate if gate else 0.0
+
+
+def mish_derivative(z: float) -> float:
+    """f'(z) = tanh(softplus(z)) + z tanh'(softplus(z)) sigmoid(z)."""
+    slope = tanh_derivative(softplus(z)) * sigmoid(z)
+    return math.tanh(softplus(z)) + (z * slope if slope else 0.0)
+
+
+def softplus(z: float, beta: float = 1.0) -> float:
+    """f(z) = ln(1 + exp u) / beta with u = beta z, computed as (max(0, u) + ln(1 + exp -|u|)) / beta."""
+    u = beta * z
+    return ((0.0 if u <= 0.0 else u) + math.log1p(math.exp(-abs(u)))) / beta
+
+
+def softplus_derivative(z: float, beta: float = 1.0) -> float:
+    """f'(z) = sigmoid(z, beta)."""
+    return sigmoid(z, beta)
+
+
+def softsign(z: float) -> float:
+    """f(z) = z / (1 + |z|), and -1 and 1 at the infinities."""
+    return math.copysign(1.0, z) if math.isinf(z) else z / (1.0 + abs(z))
+
+
+def softsign_derivative(z: float) -> float:
+    """f'(z) = 1 / (1 + |z|)^2."""
+    root = 1.0 / (1.0 + abs(z))
+    return root * root
+
+
+def hard_sigmoid(z: float) -> float:
+    """f(z) = (z + 3) / 6, cut to [0, 1]."""
+    return 0.0 if z <= -3.0 else 1.0 if z >= 3.0 else (z + 3.0) / 6.0
+
+
+def hard_sigmoid_derivative(z: float) -> float:
+    """f'(z) = 1 / 6 strictly between -3 and 3, else 0."""
+    return 1.0 / 6.0 if -3.0 < z < 3.0 else 0.0
+
+
+def hard_tanh(z: float, min_val: float = -1.0, max_val: float = 1.0) -> float:
+    """f(z) = z, cut to [min_val, max_val]."""
+    return min_val if z <= min_val else max_val if z >= max_val else z
+
+
+def hard_tanh_derivative(z: float, min_val: float = -1.0, max_val: float = 1.0) -> float:
+    """f'(z) = 1 strictly between min_val and max_val, else 0."""
+    return 1.0 if min_val < z < max_val else 0.0
+
+
+def sine(z: float, omega: float = 1.0) -> float:
+    """f(z) = sin(omega z), and NaN where that is infinite."""
+    return math.sin(omega * z) if math.isfinite(omega * z) else math.nan
+
+
+def sine_derivative(z: float, omega: float = 1.0) -> float:
+    """f'(z) = omega cos(omega z)."""
+    return omega * math.cos(omega * z) if math.isfinite(omega * z) else math.nan
+
+
+def custom(z: float, functions: Sequence[Callable[[float], Any]]) -> float:
+    """f(z), the user's own; here it takes one number at a time."""
+    return float(functions[0](z))
+
+
+def custom_derivative(z: float, functions: Sequence[Callable[[float], Any]]) -> float:
+    """f'(z), the user's own."""
+    return float(functions[1](z))
+
+
 def softmax(z: Sequence[float]) -> Vector:
     """f(z)_o = exp(z_o) / sum_p exp(z_p), over a row."""
     largest = max(z)
@@ -331,19 +469,32 @@ class Entry(NamedTuple):
     fields: Mapping[str, Any] = {}
     partner: str | None = None  # of a loss that is a function of z: the output activation it belongs to
     n_states: int = 0  # of an optimiser: vectors that it keeps per row of P
+    init: str = "glorot_uniform"  # of an activation: what init="auto" draws the weights before it from
 
 
 ACTIVATIONS = {
     "identity": Entry(identity, identity_derivative),
     "sigmoid": Entry(sigmoid, sigmoid_derivative, {"beta": 1.0}),
     "tanh": Entry(tanh, tanh_derivative),
-    "relu": Entry(relu, relu_derivative),
+    "relu": Entry(relu, relu_derivative, init="he_uniform"),
     "piecewise_linear": Entry(piecewise_linear, piecewise_linear_derivative, {"x_min": -1.0, "x_max": 1.0}),
     "gaussian": Entry(gaussian, gaussian_derivative, {"mu": 0.0, "sigma": 1.0}),
     "threshold": Entry(threshold, threshold_derivative),
+    "leaky_relu": Entry(leaky_relu, leaky_relu_derivative, {"negative_slope": 0.01}, init="he_uniform"),
+    "elu": Entry(elu, elu_derivative, {"alpha": 1.0}, init="he_uniform"),
+    "selu": Entry(selu, selu_derivative, init="lecun_normal"),
+    "gelu": Entry(gelu, gelu_derivative, {"approximate": "none"}, init="he_uniform"),
+    "silu": Entry(silu, silu_derivative, init="he_uniform"),
+    "mish": Entry(mish, mish_derivative, init="he_uniform"),
+    "softplus": Entry(softplus, softplus_derivative, {"beta": 1.0}),
+    "softsign": Entry(softsign, softsign_derivative),
+    "hard_sigmoid": Entry(hard_sigmoid, hard_sigmoid_derivative),
+    "hard_tanh": Entry(hard_tanh, hard_tanh_derivative, {"min_val": -1.0, "max_val": 1.0}),
+    "sine": Entry(sine, sine_derivative, {"omega": 1.0}),
+    "custom": Entry(custom, custom_derivative, {"functions": None}),
     "softmax": Entry(softmax),
 }
-ALIASES = {"linear": "identity", "logistic": "sigmoid"}
+ALIASES = {"linear": "identity", "logistic": "sigmoid", "swish": "silu"}
 LOSSES = {
     "mse": Entry(mse, mse_derivative),
     "squared_error": Entry(squared_error, squared_error_derivative),

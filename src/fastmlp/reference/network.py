@@ -99,7 +99,7 @@ class Network:
         self._df = [_bind(ACTIVATIONS[choice.name].derivative, choice) for choice in choices]
         self._random = SplitMix64(secrets.randbits(64) if self.seed is None else self.seed)
         self._layers = [
-            self._draw_layer(n_inputs, n_outputs, choice.name)
+            self._draw_layer(n_inputs, n_outputs, choice)
             for n_inputs, n_outputs, choice in zip(self.sizes, self.sizes[1:], choices)
         ]
         self._rows = [row for w, b in self._layers for row in (*w, b)]
@@ -109,14 +109,15 @@ class Network:
         self._minimizer: Any
         self._forget_state()
 
-    def _draw_layer(self, n_inputs: int, n_outputs: int, activation: str) -> tuple[Matrix, Vector]:
+    def _draw_layer(self, n_inputs: int, n_outputs: int, activation: Choice) -> tuple[Matrix, Vector]:
         """w (O, I) row by row, then b (O,), from the random stream."""
         init, random = self.init, self._random
         if init == "auto":
-            init = "he_uniform" if activation == "relu" else "glorot_uniform"
+            init = ACTIVATIONS[activation.name].init
+        slope = getattr(activation, "negative_slope", 0.0)
         scale = {
             "glorot_uniform": math.sqrt(6.0 / (n_inputs + n_outputs)),
-            "he_uniform": math.sqrt(6.0 / n_inputs),
+            "he_uniform": math.sqrt(6.0 / ((1.0 + slope * slope) * n_inputs)),
             "lecun_normal": math.sqrt(1.0 / n_inputs),
             "normal": 1.0,
         }[init]

@@ -1,0 +1,134 @@
+"""The activations beside those of the sources: in networks against PyTorch and the reference, kept and initialised.
+
+Their kernels alone are in test_kernels.py, those of a user's own in test_custom_activation.py.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from oracles import IN_TORCH, MORE, Torch, twin
+
+import fastmlp
+from fastmlp import reference
+
+SIZES = (5, 17, 128, 3)  # 128 outputs: rows that are kept in training are padded
+HARD = (fastmlp.HardSigmoid,)  # PyTorch has 1 / 6 in float32 there
+
+
+def network(build: Any, f: Any) -> tuple[Any, Any, Any]:
+    """A network of f alone, and rows for which every layer sees numbers on both sides of 0, some far out."""
+    rng = np.random.default_rng(3)
+    net = build(SIZES, activation=f, output_activation=f, seed=3)
+    P = net.parameters.astype(np.float64) + rng.normal(size=net.n_parameters) / 8
+    net.parameters = P.astype(np.float32)
+    X = (rng.normal(size=(37, 5)) * 2).astype(np.float32)
+    return net, X, rng.normal(size=(37, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("f", MORE, ids=repr)
+def test_gradients_against_pytorch(build64: Any, f: Any) -> None:
+    net, X, y = network(build64, f)
+    loss, gradient, dx = Torch(net).gradients(X, y)
+    tolerance = 1e-7 if isinstance(f, HARD) else 1e-12
+    actual_loss, actual = net.loss_and_grad(X, y)
+    assert actual_loss == pytest.approx(loss, rel=tolerance)
+    np.testing.assert_allclose(actual, gradient, rtol=0, atol=tolerance * np.abs(gradient).max())
+    np.testing.assert_allclose(net.input_gradient(X, y), dx, rtol=0, atol=tolerance * np.abs(dx).max())
+
+
+@pytest.mark.parametrize("f", MORE, ids=repr)
+def test_against_the_reference(build: Any, f: Any) -> None:
+    net, X, y = network(build, f)
+    other = twin(net)
+    build.assert_close(net.predict(X), other.predict(X.tolist()), SIZES)
+    loss, gradient = net.loss_and_grad(X, y)
+    expected_loss, expected = other.loss_and_grad(X.tolist(), y.tolist())
+    build.assert_close(loss, expected_loss, SIZES)
+    build.assert_close(gradient, expected, SIZES, passes=3)
+
+
+@pytest.mark.parametrize("f", MORE, ids=repr)
+def test_the_reference_number_by_number(f: Any) -> None:
+    """Values and derivatives agree out to the infinities, at corners, and for NaN."""
+    corners = [0.0, -0.0, 3.0, -3.0, -1.25, 0.75]
+    z = [*np.linspace(-40, 40, 997), *corners, 1e300, -1e300, math.inf, -math.inf]
+    choice = reference.checks.choose("activation", f, reference.functions.ACTIVATIONS)
+    entry = reference.functions.ACTIVATIONS[choice.name]
+    fields = {name: getattr(choice, name) for name in entry.fields}
+    np.testing.assert_allclose(f(z), [entry.value(v, **fields) for v in z], rtol=1e-13, atol=1e-15)
+    assert entry.derivative is not None
+    np.testing.assert_allclose(f.derivative(z), [entry.derivative(v, **fields) for v in z], rtol=1e-13, atol=2e-15)
+    assert np.isnan([entry.value(math.nan, **fields), f(math.nan), f.derivative(math.nan)]).all()
+
+
+@pytest.mark.parametrize("f", MORE, ids=repr)
+def test_slopes_at_corners_are_those_of_pytorch(f: Any) -> None:
+    torch = pytest.importorskip("torch")
+    z = np.array([0.0, 3.0, -3.0, -1.25, 0.75])
+    leaf = torch.tensor(z, requires_grad=True)
+    IN_TORCH[type(f)](torch, torch.nn.functional, leaf, f).sum().backward()
+    np.testing.assert_allclose(f.derivative(z), leaf.grad.numpy(), rtol=1e-7, atol=1e-15)
+
+
+@pytest.mark.parametrize("f", MORE, ids=repr)
+def test_trained_saved_and_pickled(build: Any, f: Any, tmp_path: Any) -> None:
+    net, X, y = network(build, f)
+    before = net.evaluate(X, y)["loss"]
+    net.fit(X, y, epochs=5, batch_size=10, optimizer=fastmlp.Adam(0.003))
+    assert net.evaluate(X, y)["loss"] < before
+    path = tmp_path / "model.safetensors"
+    net.save(path)
+    for again in (fastmlp.load(path), pickle.loads(pickle.dumps(net)), net.copy()):
+        assert again.activation == (f, f)
+        assert again.output_activation == f
+        np.testing.assert_array_equal(again.parameters, net.parameters)
+
+
+HE = [fastmlp.ReLU(), fastmlp.ELU(), fastmlp.GELU(), fastmlp.SiLU(), fastmlp.Mish(), fastmlp.LeakyReLU(0.0)]
+GLOROT = [fastmlp.Tanh(), fastmlp.Softplus(), fastmlp.Softsign(), fastmlp.HardSigmoid(), fastmlp.HardTanh()]
+GLOROT += [fastmlp.Sine(), fastmlp.CustomActivation(np.tanh, np.cos)]
+
+
+@pytest.mark.parametrize(
+    ("activations", "limit"),
+    [(HE, math.sqrt(6 / 300)), (GLOROT, math.sqrt(6 / 500)), ([fastmlp.LeakyReLU(0.5)], math.sqrt(6 / 1.25 / 300))],
+    ids=["He", "Glorot", "leaky"],
+)
+def test_init_auto_is_uniform(activations: Any, limit: float) -> None:
+    for f in activations:
+        w = fastmlp.Network([300, 200, 1], activation=f, seed=1).weights[0]
+        assert 0.999 * limit < np.abs(w).max() <= limit * (1 + 1e-6), f
+        assert w.std() == pytest.approx(limit / math.sqrt(3), rel=0.01)
+
+
+def test_init_auto_before_selu_is_normal() -> None:
+    w = fastmlp.Network([300, 200, 1], activation="selu", seed=1).weights[0]
+    assert w.std() == pytest.approx(math.sqrt(1 / 300), rel=0.02)
+    assert np.abs(w).max() > 3 * w.std()
+
+
+@pytest.mark.parametrize("f", [*MORE, fastmlp.LeakyReLU(0.5)], ids=repr)
+def test_the_reference_draws_the_same_weights(f: Any) -> None:
+    net = fastmlp.Network([7, 5, 2], activation=f, dtype="float64", seed=9)
+    np.testing.assert_array_equal(net.parameters, reference.Network([7, 5, 2], activation=f, seed=9).parameters)
+
+
+@pytest.mark.parametrize(
+    "f", [fastmlp.LeakyReLU(), fastmlp.ELU(), fastmlp.Softplus(), fastmlp.HardTanh(), fastmlp.Sine()], ids=repr
+)
+def test_the_reference_refuses_the_same_numbers(f: Any) -> None:
+    name = next(iter(vars(f)))
+    for bad in (
+        -1.0 if f.name in ("leaky_relu", "elu", "softplus") else 1.0 if f.name == "hard_tanh" else 0.0,
+        math.nan,
+    ):
+        words = {"name": f.name, name: bad}
+        with pytest.raises(ValueError, match=f"^{name}: expected"):
+            type(f)(bad)
+        with pytest.raises(ValueError, match=f"^{name}: expected"):
+            reference.Network([2, 2, 1], activation=type("Words", (), words)())
