@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import report
+import rounds
 import targets
 from implementations import names
 from timing import ROW, Case
@@ -87,6 +88,7 @@ def main() -> int:
     report.pin(options.cpu)
     n_calls = 100 if options.quick else options.calls
     print(report.provenance(options.cpu, options.dtype, f"{n_calls:,} calls of each"), flush=True)
+    share = rounds.Share()
     rows = [line("an empty call", callable, [0.0], n_calls)]
     for workload in (WORKLOADS[name] for name in options.workloads):
         x, y = data(workload, RANDOM, workload.check_rows, options.dtype)
@@ -96,7 +98,9 @@ def main() -> int:
                 what = f"{workload}, {name}"
                 rows.append(line(what, case.verified.implementation.predict_row, case.x, n_calls))
     columns = [f"p{each:g}{beside}" for beside in ("", ", busy") for each in PERCENTILES]
-    print("", report.table(("one row", *columns, f"p99/p50, busy (≤ {targets.TAIL:g})", "met"), rows), sep="\n")
+    print(
+        "", report.table(("one row", *columns, f"p99/p50, busy (≤ {targets.TAIL:g})", "met"), rows), "", share, sep="\n"
+    )
     return 0
 
 

@@ -56,10 +56,8 @@ def cells(measurements: Iterable[Measurement], machine: Machine, own: str) -> st
 
 def further(measurements: Sequence[Measurement], machine: Machine, own: str) -> str:
     """The criteria beside the twelve cells that the same run can judge."""
-    columns = ("criterion", "measured", "target", "met")
-    return table(
-        columns, [*_peak_shares(measurements, machine, own), *_rates(measurements, own), *_gains(measurements, own)]
-    )
+    rows = [*_peak_shares(measurements, machine, own), *_rates(measurements, own), *_gains(measurements, own)]
+    return table(("criterion", "measured", "target", "met"), rows) if rows else ""
 
 
 def _row(what: str, value: float, target: float, form: str) -> tuple[str, str, str, str]:

@@ -1,4 +1,8 @@
-"""The programs print what they say, and their tables judge rightly; figures are made up or not looked at."""
+"""The programs run and print their tables, and the tables judge rightly.
+
+Each program runs once with --quick, in a process of its own; its figures are not looked at. What is read from figures
+(ratios, the fastest peer, verdicts, cliffs) is tested on made-up ones, on both sides of each bound.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ import threads
 from face import Implementation
 from measurement import Measurement
 from test_calibration import MACHINE
-from timing import EPOCH, ROW, Case
+from timing import EPOCH, ROW, Case, kinds
 from verification import Verified
 from workloads import RANDOM, WORKLOADS, Workload
 
@@ -97,8 +101,6 @@ def test_a_cell_is_judged_by_its_target(own: float, met: str) -> None:
 
 
 def test_every_cell_has_a_target() -> None:
-    from timing import kinds
-
     assert set(targets.RATIOS) == {(name, kind) for name, workload in WORKLOADS.items() for kind in kinds(workload)}
 
 

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 import report
+import rounds
 import targets
 from calibrate import AVAILABLE, TwoLoops
 from implementations import Engine
-from rounds import interleaved
 from timing import EPOCH, ROWS, Case, kinds
 from verification import verify_new
 from workloads import RANDOM, WORKLOADS, Workload, data
@@ -57,7 +57,7 @@ def pairs(dtype: str, quick: bool) -> dict[tuple[str, str, Any], tuple[Case, Cas
 def gains(compared: dict[Any, tuple[Case, Case]], loop: TwoLoops, n_rounds: int) -> dict[Any, list[float]]:
     """Key -> the gain of each round, one thread's time over the other's; and "FMA loop"."""
     measures = [loop.gain, *(case.once for pair in compared.values() for case in pair)]
-    loops, *times = interleaved(measures, n_rounds)
+    loops, *times = rounds.interleaved(measures, n_rounds)
     pairs = zip(times[::2], times[1::2], strict=True)
     ratios = ([one / other for one, other in zip(*pair, strict=True)] for pair in pairs)
     return {"FMA loop": loops, **dict(zip(compared, ratios, strict=True))}
@@ -93,10 +93,13 @@ def main() -> int:
         return 1
     print(report.provenance(None, options.dtype, "random data"), flush=True)
     loop = TwoLoops(wanted=1e-3 if options.quick else 0.05)
-    result = gains(pairs(options.dtype, options.quick), loop, 1 if options.quick else options.rounds)
+    compared = pairs(options.dtype, options.quick)
+    share = rounds.Share()
+    result = gains(compared, loop, 1 if options.quick else options.rounds)
     columns = ("workload", "what", "threads", "lower quartile", "gain over one thread", "upper quartile")
-    share = f"share of the loop's (≥ {targets.THREADS_SHARE}, where that is ≥ {targets.JUDGED_FROM}×)"
-    print("", report.table((*columns, share, "met, or nothing lost"), lines(result), left=3), sep="\n")
+    judged_by = f"share of the loop's (≥ {targets.THREADS_SHARE}, where that is ≥ {targets.JUDGED_FROM}×)"
+    text = report.table((*columns, judged_by, "met, or nothing lost"), lines(result), left=3)
+    print("", text, "", share, sep="\n")
     return 0
 
 
