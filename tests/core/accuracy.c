@@ -51,7 +51,7 @@ static void check_formula(run *r, const formula *f, const double *h, const void 
     const fml_activation *kernel = fml_find_activation(r->kernels, f->name);
     void *y = take_reals(r, n), *dz = take_reals(r, n), *ones = equal_reals(r, n, 1);
     kernel->forward(z, y, 1, n, h);
-    kernel->backward(z, y, ones, dz, n, h);
+    kernel->backward(z, y, ones, dz, 1, n, h);
     for (int slope = 0; slope < 2; slope++) {
         void *actual = slope ? dz : y;
         size_t i = first_wrong(r, f, h, slope, z, actual, n);

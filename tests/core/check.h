@@ -71,6 +71,8 @@ void check_activations(run *r);
 void check_accuracy(run *r);
 void check_losses(run *r);
 void check_optimizers(run *r);
+void check_schedules(run *r);
+void check_lbfgs(run *r);
 void check_rows(run *r);
 void check_networks(run *r);
 void check_gradients(run *r);

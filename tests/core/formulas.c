@@ -98,6 +98,108 @@ BOTH(threshold_slope, 0)
 VALUE_CHANGE(threshold, may_cross(z, 0))
 SLOPE_CHANGE(threshold, 0)
 
+/* -- the ReLU family --------------------------------------------------------------------------------------------- */
+
+BOTH(leaky, z > 0 ? z : h[0] * z)
+BOTH(leaky_slope, z > 0 ? 1 : h[0])
+BOUND(leaky_bound, spacing(r, exact) + underflow(r, exact, 1))
+VALUE_CHANGE(leaky, fmax(1, fabs(h[0])) * z.error)
+SLOPE_CHANGE(leaky, may_cross(z, 0) ? fabs(1 - h[0]) : 0)
+
+BOTH(elu, z > 0 ? z : h[0] * expm1(z))
+BOTH(elu_slope, z > 0 ? 1 : h[0] * exp(z))
+BOUND(elu_bound, 3 * spacing(r, exact) + underflow(r, exact, fmax(h[0], 1 / h[0])))
+BOUND(elu_slope_bound, 2.5 * r->epsilon * h[0] + underflow(r, exact, fmax(h[0], 1 / h[0])))
+VALUE_CHANGE(elu, fmax(1, h[0]) * z.error)
+SLOPE_CHANGE(elu, y.error + (may_cross(z, 0) ? fabs(1 - h[0]) : 0))
+
+#define LAMBDA 1.0507009873554804934193349852946L
+#define LAMBDA_ALPHA (LAMBDA * 1.6732632423543772848170429916717L)
+BOTH(selu, z > 0 ? (real)LAMBDA * z : (real)LAMBDA_ALPHA * expm1(z))
+BOTH(selu_slope, z > 0 ? (real)LAMBDA : (real)LAMBDA_ALPHA * exp(z))
+BOUND(selu_bound, 4 * spacing(r, exact) + underflow(r, exact, 1))
+BOUND(selu_slope_bound, 2.5 * r->epsilon * (double)LAMBDA_ALPHA)
+VALUE_CHANGE(selu, (double)LAMBDA_ALPHA *z.error)
+SLOPE_CHANGE(selu, y.error + (may_cross(z, 0) ? (double)(LAMBDA_ALPHA - LAMBDA) : 0))
+
+BOTH(smooth_relu, (fmax(h[0] * z, (real)0) + log1p(exp(-fabs(h[0] * z)))) / h[0])
+BOTH(smooth_relu_slope, 1 / (1 + exp(-h[0] * z)))
+static double smooth_relu_bound(const run *r, double z, double exact, const double *h) {
+    int exponent;
+    double ulps = frexp(h[0], &exponent) == 0.5 ? 4 : 6 + fabs(h[0] * z); /* beta z is rounded or not */
+    return ulps * spacing(r, exact) + underflow(r, exact, fmax(h[0], 1 / h[0]));
+}
+BOUND(smooth_relu_slope_bound, 3 * r->epsilon)
+VALUE_CHANGE(smooth_relu, z.error)
+SLOPE_CHANGE(smooth_relu, h[0] * y.error)
+
+/* -- z times a gate from 0 to 1; the largest first and second derivatives are in the changes ---------------------- */
+
+BOUND(gated_slope_bound, 6 * r->epsilon)
+
+BOTH(silu, z / (1 + exp(-z)))
+BOTH(silu_slope, 1 / (1 + exp(-z)) + z / (4 * cosh(z / 2) * cosh(z / 2)))
+BOUND(silu_bound, 4 * spacing(r, exact) + underflow(r, exact, fmax(1, fabs(z))))
+VALUE_CHANGE(silu, 1.1 * z.error)
+SLOPE_CHANGE(silu, 0.5 * z.error)
+
+#define SOFTPLUS log1p(exp(z))
+BOTH(mish, z *tanh(SOFTPLUS))
+BOTH(mish_slope, tanh(SOFTPLUS) + z / (cosh(SOFTPLUS) * cosh(SOFTPLUS) * (1 + exp(-z))))
+BOUND(mish_bound, 5 * spacing(r, exact) + underflow(r, exact, fmax(1, fabs(z))))
+VALUE_CHANGE(mish, 1.1 * z.error)
+SLOPE_CHANGE(mish, 0.65 * z.error)
+
+/* h[0] names the form: 0 exact, 1 tanh, with V the argument of its tanh. */
+#define ROOT_2_OVER_PI 0.797884560802865355879892119868763737L
+#define V ((real)ROOT_2_OVER_PI * (z + (real)0.044715 * z * z * z))
+BOTH(gelu, h[0] == 0 ? z * erfc(-z / sqrt((real)2)) / 2 : z / (1 + exp(-2 * V)))
+BOTH(gelu_slope, h[0] == 0 ? erfc(-z / sqrt((real)2)) / 2 + z * exp(-z * z / 2) * (real)ONE_OVER_SQRT_2_PI
+                           : 1 / (1 + exp(-2 * V)) +
+                                 z * (real)ROOT_2_OVER_PI * (1 + 3 * (real)0.044715 * z * z) / (2 * cosh(V) * cosh(V)))
+static double gelu_bound(const run *r, double z, double exact, const double *h) {
+    typedef double real;
+    double ulps = h[0] == 0 ? 5 + 1.5 * z * z : 4 + 6 * fabs(V); /* z^2 and V are rounded before the exponential */
+    return ulps * spacing(r, exact) + underflow(r, exact, fmax(1, fabs(z)));
+}
+VALUE_CHANGE(gelu, 1.13 * z.error)
+SLOPE_CHANGE(gelu, 0.8 * z.error)
+
+/* -- others ------------------------------------------------------------------------------------------------------ */
+
+BOTH(softsign, z / (1 + fabs(z)))
+BOTH(softsign_slope, 1 / ((1 + fabs(z)) * (1 + fabs(z))))
+BOUND(softsign_bound, 2 * spacing(r, exact) + underflow(r, exact, 1))
+BOUND(softsign_slope_bound, 4 * spacing(r, exact))
+VALUE_CHANGE(softsign, z.error)
+SLOPE_CHANGE(softsign, 2 * z.error)
+
+BOTH(hard_sigmoid, z <= -3 ? 0 : z >= 3 ? 1 : (z + 3) / 6)
+BOTH(hard_sigmoid_slope, fabs(z) < 3 ? 1 / (real)6 : 0)
+BOUND(hard_sigmoid_bound, 1.5 * spacing(r, exact))
+BOUND(hard_sigmoid_slope_bound, spacing(r, exact))
+VALUE_CHANGE(hard_sigmoid, z.error / 6)
+SLOPE_CHANGE(hard_sigmoid, may_cross(z, -3) || may_cross(z, 3) ? 1.0 / 6 : 0)
+
+BOTH(hard_tanh, z <= h[0] ? h[0] : z >= h[1] ? h[1] : z)
+BOTH(hard_tanh_slope, z > h[0] && z < h[1])
+BOUND(hard_tanh_bound, underflow(r, exact, 1))
+VALUE_CHANGE(hard_tanh, z.error)
+SLOPE_CHANGE(hard_tanh, may_cross(z, h[0]) || may_cross(z, h[1]))
+
+BOTH(sine, sin(h[0] * z))
+BOTH(sine_slope, h[0] * cos(h[0] * z))
+/* What rounding omega z and reducing it leave. */
+static double sine_error(const run *r, double z, const double *h) {
+    int exponent;
+    double rounding = frexp(fabs(h[0]), &exponent) == 0.5 ? 0 : fabs(h[0] * z) * r->epsilon;
+    return rounding + (r->kernels->dtype == FML_F32 ? 1e-12 : 1e-24);
+}
+BOUND(sine_bound, 2 * spacing(r, exact) + sine_error(r, z, h) + underflow(r, exact, 1))
+BOUND(sine_slope_bound, 3 * spacing(r, exact) + fabs(h[0]) * sine_error(r, z, h))
+VALUE_CHANGE(sine, fabs(h[0]) * z.error)
+SLOPE_CHANGE(sine, h[0] * h[0] * z.error)
+
 /* clang-format off */
 #define FUNCTIONS(NAME, VALUE_BOUND, SLOPE_BOUND) \
     NAME, NAME##_slope, NAME##_exact, NAME##_slope_exact, VALUE_BOUND, SLOPE_BOUND, NAME##_value_change, \
@@ -110,6 +212,17 @@ const formula FORMULAS[] = {
     {"piecewise_linear", 3, {{-1, 1}, {0, 4}, {0.1, 0.3}}, FUNCTIONS(ramp, ramp_bound, ramp_slope_bound)},
     {"gaussian", 4, {{0, 1}, {0.3, 0.5}, {-2, 3}, {5, 0.125}}, FUNCTIONS(bell, bell_bound, bell_slope_bound)},
     {"threshold", 1, {{0}}, FUNCTIONS(threshold, exact_bound, exact_bound)},
+    {"leaky_relu", 3, {{0.01}, {0}, {0.25}}, FUNCTIONS(leaky, leaky_bound, exact_bound)},
+    {"elu", 3, {{1}, {0.3}, {2}}, FUNCTIONS(elu, elu_bound, elu_slope_bound)},
+    {"selu", 1, {{0}}, FUNCTIONS(selu, selu_bound, selu_slope_bound)},
+    {"softplus", 4, {{1}, {0.7}, {2}, {30}}, FUNCTIONS(smooth_relu, smooth_relu_bound, smooth_relu_slope_bound)},
+    {"silu", 1, {{0}}, FUNCTIONS(silu, silu_bound, gated_slope_bound)},
+    {"mish", 1, {{0}}, FUNCTIONS(mish, mish_bound, gated_slope_bound)},
+    {"gelu", 2, {{0}, {1}}, FUNCTIONS(gelu, gelu_bound, gated_slope_bound)},
+    {"softsign", 1, {{0}}, FUNCTIONS(softsign, softsign_bound, softsign_slope_bound)},
+    {"hard_sigmoid", 1, {{0}}, FUNCTIONS(hard_sigmoid, hard_sigmoid_bound, hard_sigmoid_slope_bound)},
+    {"hard_tanh", 3, {{-1, 1}, {0.5, 4}, {-6, -0.1}}, FUNCTIONS(hard_tanh, hard_tanh_bound, exact_bound)},
+    {"sine", 3, {{1}, {30}, {-0.7}}, FUNCTIONS(sine, sine_bound, sine_slope_bound)},
     {NULL, 0, {{0}}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL},
 };
 /* clang-format on */

@@ -18,6 +18,13 @@ const design DESIGNS[] = {
     {{257, 1, 40}, "sigmoid", "sigmoid", "half_squared_error"},
     {{130, 47, 16, 2}, NULL, "gaussian", "squared_error"},
     {{300, 30, 10}, "relu", "softmax", "cross_entropy"},
+    {{9, 17, 33, 3}, "leaky_relu", "identity", "mse"},
+    {{5, 31, 4}, "elu", "selu", "mse"},
+    {{17, 15, 2}, "softplus", "softplus", "squared_error"},
+    {{16, 33, 9, 5}, "silu", "softmax", "cross_entropy"},
+    {{7, 18, 3}, "mish", "softsign", "mse"},
+    {{33, 16, 7, 2}, "gelu", "hard_sigmoid", "mse"},
+    {{6, 12, 47, 3}, "hard_tanh", "sine", "mse"},
 };
 const size_t N_DESIGNS = LENGTH_OF(DESIGNS);
 const size_t THREAD_COUNTS[] = {1, 2, 3};

@@ -13,6 +13,8 @@ static const struct {
     {"sgd", {0.01, 0.9, 0}},
     {"sgd", {0.01, 0.9, 1}},
     {"adam", {0.001, 0.9, 0.999, 0.01}},
+    {"nadam", {0.001, 0.9, 0.999, 0.01, 0.004}},
+    {"rmsprop", {0.001, 0.9, 0.1, 0.5, 1}},
 };
 enum { N_OPTIMIZERS = LENGTH_OF(OPTIMIZERS) };
 

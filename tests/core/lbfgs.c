@@ -1,0 +1,73 @@
+/* L-BFGS on least squares through a linear network: it ends where the plain gradient is 0, which there is the minimum,
+ * on the way the loss falls, and the bits are the same on any number of threads. */
+#include "naive.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { ROWS = 7 * MOST_ROWS, MOST_ITERATIONS = 200, MEMORY = 5 };
+
+/* A model in training, and how it went. */
+typedef struct {
+    model *m;
+    fml_trainer trainer;
+    fml_data data;
+    double last_loss;
+    int falls;
+} descent;
+
+static descent descend(run *r, const design *wanted, size_t n_threads, double tolerance) {
+    descent d = {.m = make_model(r, wanted, n_threads, 1), .last_loss = INFINITY, .falls = 1};
+    const fml_network *net = &d.m->net;
+    size_t size = net->n_packed * r->kernels->real_size;
+    void *workspace = take_aligned(r, fml_gradient_workspace(net, ROWS, 0));
+    d.data = make_data(r, d.m, ROWS, VALUES, 2);
+    d.trainer = (fml_trainer){.net = net,
+                              .optimizer = fml_find_optimizer(r->kernels, "lbfgs"),
+                              .hyper_parameters = {MEMORY, tolerance, 0, 20},
+                              .block = d.m->block,
+                              .gradient = take_aligned(r, size)};
+    d.trainer.lbfgs = fml_lbfgs_begin(net, MEMORY, take_aligned(r, fml_lbfgs_size(net, MEMORY)));
+    for (int i = 0; i < MOST_ITERATIONS && !fml_lbfgs_converged(d.trainer.lbfgs); i++) {
+        double loss;
+        fml_status status = fml_train_step(&d.trainer, &d.data, NULL, ROWS, 0, &loss, NULL, workspace);
+        d.falls &= status == FML_OK && loss <= d.last_loss;
+        d.last_loss = loss;
+    }
+    return d;
+}
+
+/* Where it has converged, no element of the core's gradient is above the tolerance, and the plain one is within its
+ * bound of that. */
+static void check_minimum(run *r, const descent *d, double tolerance) {
+    size_t n = d->m->net.n_parameters;
+    void *P = take_reals(r, n);
+    bounded *gradient = take(r, n * sizeof *gradient);
+    fml_network_unpack(&d->m->net, d->m->block, P);
+    for (size_t i = 0; i < n; i++) d->m->P[i] = (bounded){get(r, P, i), 0};
+    naive_batch all = {&d->data, NULL, ROWS};
+    naive_gradient(r, d->m, &all, gradient, NULL);
+    size_t i = 0;
+    while (i < n && fabs(gradient[i].value) <= tolerance + gradient[i].error) i++;
+    check(r, i == n, "%s: slope %g of parameter %zu at the minimum", d->m->name, i < n ? gradient[i].value : 0, i);
+    check(r, fml_lbfgs_converged(d->trainer.lbfgs) && d->falls && d->trainer.n_steps > 1, "%s: %d steps, falling: %d",
+          d->m->name, (int)d->trainer.n_steps, d->falls);
+}
+
+void check_lbfgs(run *r) {
+    static const design LINEAR[] = {{{3, 2}, NULL, "identity", "mse"},
+                                    {{97, 10}, NULL, "identity", "half_squared_error"}};
+    double tolerance = sqrt(r->epsilon); /* the fall of the loss by smaller slopes is below its rounding */
+    for (size_t k = 0; k < LENGTH_OF(LINEAR); k++) {
+        descent first = descend(r, &LINEAR[k], THREAD_COUNTS[0], tolerance);
+        for (size_t i = 1; i < N_THREAD_COUNTS; i++) {
+            descent other = descend(r, &LINEAR[k], THREAD_COUNTS[i], tolerance);
+            check_same_reals(r, other.m->block, first.m->block, first.m->net.n_packed, "%s on %zu threads",
+                             first.m->name, THREAD_COUNTS[i]);
+            check(r, other.last_loss == first.last_loss && other.trainer.n_steps == first.trainer.n_steps,
+                  "%s on %zu threads: loss and steps", first.m->name, THREAD_COUNTS[i]);
+        }
+        check_minimum(r, &first, tolerance);
+        release(r, 0);
+    }
+}
