@@ -17,7 +17,6 @@ static const struct {
     {"adam", {0.001, 0.9, 0.999, 1e-8}, 0},
     {"adam", {0.1, 0.5, 0.75, 1e-3}, 0},
     {"adam", {0.01, 0, 0.9, 1}, 0},
-<<<<<<< HEAD
     {"adamw", {0.001, 0.9, 0.999, 1e-8, 0.01}, 0},
     {"adamw", {0.1, 0.5, 0.75, 1e-3, 0.5}, 0},
     {"nadam", {0.002, 0.9, 0.999, 1e-8, 0.004}, 0},
@@ -32,19 +31,6 @@ static const struct {
     {"lion", {0.1, 0.5, 0.75, 0.5}, 0},
     {"rprop", {0.01, 0.5, 1.2, 1e-6, 50}, 0},
     {"rprop", {0.1, 0.25, 2, 0.05, 0.3}, 0}, /* both ends are met */
-=======
-    {"adamw", {0.1, 0.5, 0.75, 1e-3, 0.25}, 0},
-    {"nadam", {0.1, 0.5, 0.75, 1e-3, 0.1}, 0},
-    {"nadam", {0.002, 0.9, 0.999, 1e-8, 0.004}, 0},
-    {"rmsprop", {0.01, 0.99, 1e-8, 0, 0}, 0},
-    {"rmsprop", {0.1, 0.75, 1e-3, 0.5, 0}, 0},
-    {"rmsprop", {0.1, 0.75, 1e-3, 0.5, 1}, 0},
-    {"adagrad", {0.1, 0, 0, 1e-10}, 0},
-    {"adagrad", {0.1, 0.5, 0.25, 1e-3}, 0},
-    {"lion", {0.1, 0.5, 0.75, 0}, 0},
-    {"lion", {0.1, 0.875, 0.96, 0.25}, 0},
-    {"rprop", {0.125, 0.5, 1.25, 0.0625, 0.15625}, 0},
->>>>>>> optimizers
 };
 
 /* The core's side and the plain one. */
@@ -88,11 +74,7 @@ static void check_steps(run *r, size_t k, size_t n) {
     const fml_optimizer *kernel = fml_find_optimizer(r->kernels, CASES[k].name);
     const optimizer_formula *oracle = find_optimizer_formula(CASES[k].name);
     uint64_t random = n;
-<<<<<<< HEAD
     double h[FML_MAX_HYPER_PARAMETERS], scalars[FML_MAX_SCALARS];
-=======
-    double h[FML_MAX_HYPER_PARAMETERS], scalars[FML_MAX_SCALARS] = {0};
->>>>>>> optimizers
     for (size_t i = 0; i < FML_MAX_HYPER_PARAMETERS; i++) h[i] = CASES[k].h[i];
     parameters all = make_parameters(r, n, &random);
     void *g = take_aligned(r, n * r->kernels->real_size);
@@ -107,7 +89,6 @@ static void check_steps(run *r, size_t k, size_t n) {
     }
 }
 
-<<<<<<< HEAD
 /* Padding has parameter and gradient 0 and keeps them; its states are what they are for any such parameter. */
 static void check_padding(run *r, size_t k) {
     const fml_optimizer *kernel = fml_find_optimizer(r->kernels, CASES[k].name);
@@ -127,18 +108,6 @@ static void check_padding(run *r, size_t k) {
     for (size_t s = 0; s < FML_MAX_STATES; s++)
         check_same_reals(r, states[s], equal_reals(r, n, plain[s].value), n, "%s, case %zu: state %zu of padding",
                          CASES[k].name, k, s);
-=======
-/* Padding has parameter and gradient 0, and keeps them. */
-static void check_padding(run *r, size_t k) {
-    const fml_optimizer *kernel = fml_find_optimizer(r->kernels, CASES[k].name);
-    size_t n = FML_ALIGNMENT / r->kernels->real_size;
-    void *zeros = take_aligned(r, FML_ALIGNMENT), *p = take_aligned(r, FML_ALIGNMENT);
-    void *states[FML_MAX_STATES];
-    double scalars[FML_MAX_SCALARS] = {0};
-    for (size_t s = 0; s < FML_MAX_STATES; s++) states[s] = take_aligned(r, FML_ALIGNMENT);
-    for (uint64_t t = 1; t <= STEPS; t++) take_step(kernel, p, zeros, states, n, CASES[k].h, t, scalars);
-    check_same_reals(r, p, zeros, n, "%s, case %zu: padding", CASES[k].name, k);
->>>>>>> optimizers
 }
 
 void check_optimizers(run *r) {
