@@ -234,8 +234,13 @@ typedef struct {
  * unless FML_OK. *loss: the sum of their losses before it. */
 fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows, size_t n_next,
                           double *loss, fml_poll *poll, void *workspace);
-/* One epoch in batches of batch_size rows; order: n_rows elements of scratch, or NULL for the rows as they stand.
- * *loss: the sum over the rows of their batch's losses before its update, up to where the epoch ended. */
+/* A stretch of an epoch in batches of batch_size rows: those that begin at row *first (a multiple of batch_size) or
+ * later and before row `end`; order: n_rows elements, or NULL for the rows as they stand. *first becomes the row that
+ * is next, and *loss grows by the sum over the rows of their batch's losses before its update; both count whole steps.
+ * Stretches one after another have the bits of one. */
+fml_status fml_train_rows(fml_trainer *trainer, const fml_data *data, size_t batch_size, const uint32_t *order,
+                          size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace);
+/* One epoch, whole; order: n_rows elements of scratch, into which a new order is drawn, or NULL. *loss: as above. */
 fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order, double *loss,
                            fml_poll *poll, void *workspace);
 

@@ -4,6 +4,7 @@ from . import datasets
 from ._version import __version__
 from .about import info
 from .activations import Gaussian, Identity, PiecewiseLinear, ReLU, Sigmoid, Softmax, Tanh, Threshold
+from .callbacks import Checkpoint, EarlyStopping
 from .history import History
 from .losses import BinaryCrossEntropy, CrossEntropy, HalfSquaredError, MeanSquaredError, SquaredError
 from .network import Network, load
@@ -14,7 +15,9 @@ __all__ = [
     "SGD",
     "Adam",
     "BinaryCrossEntropy",
+    "Checkpoint",
     "CrossEntropy",
+    "EarlyStopping",
     "FormatError",
     "Gaussian",
     "HalfSquaredError",

@@ -118,11 +118,12 @@ cdef extern from "fastmlp.h" nogil:
         uint64_t random
     fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows,
                               size_t n_next, double *loss, fml_poll *poll, void *workspace)
-    fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order,
-                               double *loss, fml_poll *poll, void *workspace)
+    fml_status fml_train_rows(fml_trainer *trainer, const fml_data *data, size_t batch_size, const uint32_t *order,
+                              size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace)
 
     size_t fml_usable_threads()
 
+    void fml_random_order(uint64_t *state, uint32_t *order, size_t n)
     double fml_random_uniform(uint64_t *state)
     double fml_random_normal(uint64_t *state)
     void *fml_allocate(size_t bytes)

@@ -1,7 +1,8 @@
 # Part of _core.pyx: what a Core holds while it predicts and trains.
 #
-# Block is memory for parameters, Rows is checked data, Training is an optimiser at work. Their memory goes with the
-# Python object; a Block that is published never changes while anybody else holds it.
+# Block is memory for parameters, Rows is checked data, RowLog rows that were learnt one by one, Training an optimiser
+# at work, Watch what stops it. Their memory goes with the Python object; a Block that is published never changes while
+# anybody else holds it.
 
 
 cdef bint is_ready(cnp.ndarray x, int typenum, size_t n_inputs) noexcept:
@@ -121,11 +122,63 @@ cdef class Rows:
         return self.data.n_rows
 
 
-cdef int stop_on_signal(void *caught) noexcept with gil:
-    """Runs Python's signal handlers; what they raise is kept in the list `caught`, and the pass stops."""
+cdef class RowLog:
+    """The rows that a network has learnt one by one since it last published, with their targets: no more of them than
+    fit into the size of its parameters."""
+
+    cdef char *memory
+    cdef int64_t *labels  # -1 where the target is a vector
+    cdef size_t capacity, n_rows, x_bytes, t_bytes
+
+    def __cinit__(self, Core core):
+        self.x_bytes = core.n_inputs * core.net.kernels.real_size
+        self.t_bytes = core.n_outputs * core.net.kernels.real_size
+        cdef size_t row = self.x_bytes + self.t_bytes + sizeof(int64_t)
+        cdef size_t least = 16, most = 1024
+        self.capacity = max(least, min(most, core.net.n_packed * core.net.kernels.real_size // row))
+        self.memory = <char *>fml_allocate(self.capacity * row)
+        if self.memory == NULL:
+            raise MemoryError(f"no memory for a log of {self.capacity} rows")
+        self.labels = <int64_t *>self.memory
+
+    def __dealloc__(self):
+        fml_free(self.memory)
+
+    cdef void *x_of(self, size_t k) noexcept:
+        return self.memory + self.capacity * sizeof(int64_t) + k * self.x_bytes
+
+    cdef void *t_of(self, size_t k) noexcept:
+        return self.memory + self.capacity * (sizeof(int64_t) + self.x_bytes) + k * self.t_bytes
+
+    cdef fml_status step(self, Core core, size_t k, double *loss, void *workspace) noexcept:
+        """A step of the core's training on row k."""
+        cdef fml_data data
+        memset(&data, 0, sizeof(fml_data))
+        data.x, data.n_rows = self.x_of(k), 1
+        if self.labels[k] < 0:
+            data.values = self.t_of(k)
+        else:
+            data.labels = &self.labels[k]
+        return fml_train_step(&core.training.trainer, &data, NULL, 1, 0, loss, NULL, workspace)
+
+
+cdef class Watch:
+    """What may stop a long pass: a signal handler that raises, or the time."""
+
+    cdef object error
+    cdef double deadline  # of fml_seconds
+    cdef bint late
+
+    def __cinit__(self):
+        self.deadline = INFINITY
+
+
+cdef int stop_when_told(void *watch) noexcept with gil:
+    """Runs Python's signal handlers and looks at the clock; the Watch keeps what it finds, and the pass stops."""
     try:
         PyErr_CheckSignals()
     except BaseException as error:
-        (<list>caught).append(error)
+        (<Watch>watch).error = error
         return 1
-    return 0
+    (<Watch>watch).late = fml_seconds() >= (<Watch>watch).deadline
+    return (<Watch>watch).late

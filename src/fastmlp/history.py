@@ -12,12 +12,18 @@ from collections.abc import Iterator, Mapping
 
 class History(Mapping[str, list[float]]):
     """The numbers of each epoch by name: `loss`, and with validation data `val_loss` and, for the cross
-    entropies, `val_accuracy`.
+    entropies, `val_accuracy`, and for each metric `val_<name>`.
 
     Parameters
     ----------
     records : mapping of str to list of float, optional
         What to begin with; lists of equal length.
+
+    Attributes
+    ----------
+    stopped : str or None
+        Why the training ended: "epochs" (all were run), "callback" (one said so), "early_stopping", "max_time", or a
+        callback's own `stop_reason`. None before it has ended.
 
     Examples
     --------
@@ -30,9 +36,10 @@ class History(Mapping[str, list[float]]):
     (['loss', 'val_loss'], 2)
     """
 
-    __slots__ = ("_records",)
+    __slots__ = ("_records", "stopped")
 
     def __init__(self, records: Mapping[str, list[float]] | None = None) -> None:
+        self.stopped: str | None = None
         self._records = {name: list(values) for name, values in (records or {}).items()}
         lengths = {name: len(values) for name, values in self._records.items()}
         if len(set(lengths.values())) > 1:
