@@ -112,6 +112,7 @@ typedef struct {
     size_t n_layers;
     fml_layer *layers;
     size_t n_parameters; /* elements of P */
+    size_t widest;       /* the most elements of a row of any layer's input or output */
     size_t n_packed;     /* elements of a block, padding included; the padding is 0 and stays 0 */
     size_t n_threads;    /* the most that a pass may use, itself included; 0 counts as 1 */
 } fml_network;

@@ -34,12 +34,6 @@ static inline void *cut_reals(const fml_network *net, arena *a, size_t n) {
     return cut(a, n * net->kernels->real_size);
 }
 
-static inline size_t widest(const fml_network *net) {
-    size_t width = net->layers[0].n_inputs;
-    for (size_t l = 0; l < net->n_layers; l++) width = most(width, net->layers[l].n_outputs);
-    return width;
-}
-
 /* -- rows of data ------------------------------------------------------------------------------------------------ */
 
 /* The inputs of rows first ... of the order (of the data, where that is NULL). With `finite` they are gathered into x,

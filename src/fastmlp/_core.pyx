@@ -258,6 +258,7 @@ cdef class Core:
     cdef cnp.ndarray _empty(self, int ndim, size_t[2] shape):
         cdef cnp.npy_intp[2] dimensions
         dimensions[0], dimensions[1] = <cnp.npy_intp>shape[0], <cnp.npy_intp>shape[1]
+        self._check_built()
         Py_INCREF(self.descr)  # PyArray_NewFromDescr takes it
         return PyArray_NewFromDescr(ndarray_type, self.descr, ndim, dimensions, NULL, NULL, 0, NULL)
 

@@ -1,4 +1,4 @@
-# Part of _core.pyx: the kernel tables, and activations called on arrays.
+# Part of _core.pyx: what the core has (kernel tables, threads), and activations called on arrays.
 #
 # A table is found by the name of its instruction set; an activation, loss or optimiser by its name in a table.
 
