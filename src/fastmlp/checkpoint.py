@@ -116,33 +116,49 @@ def _tensor(value: object) -> NDArray[Any]:
 # -------------------------------------------------------------------------------------------------------------- reading
 
 
-def resume(path: Path, network: Network, optimizer: Optimizer, words: Mapping[str, Any]) -> Position:
-    """Reads the file, checks it against the network and the settings, and puts the network where the training was."""
+@dataclass(frozen=True, eq=False)
+class Resumable:
+    """A checkpoint that was read and checked: where the training was, and what `restart` puts into the network."""
+
+    name: str
+    at: Position
+    model: persistence.Model
+    vectors: list[NDArray[Any]]
+    n_steps: int
+
+    def restart(self, network: Network, optimizer: Optimizer, callbacks: Sequence[Any]) -> None:
+        """The callbacks first, as they may refuse their states; the network is as before if something is refused."""
+        random_state = int(self.model.architecture["random_state"], 16)
+        try:
+            for callback, state in zip(callbacks, self.at.states, strict=True):
+                callback.restore(state)
+            network._resume_training(optimizer, self.model.parameters, self.vectors, self.n_steps, random_state)
+        except (ValueError, KeyError) as error:
+            raise FormatError(f"{self.name}: {error}") from None
+
+
+def read(path: Path, network: Network, words: Mapping[str, Any], n_rows: int) -> Resumable:
+    """The file, checked against the network, the settings and the number of rows."""
     name = durable.name_of(path)
     model = persistence.read(name)
     if model.training is None:
         raise FormatError(f"{name}: expected a checkpoint, got a model without a training")
-    theirs, ours = dict(model.architecture), network._architecture()
+    theirs, ours = model.architecture, network._architecture()
     for key in theirs.keys() - {"random_state", "seed"}:
         if theirs[key] != ours[key]:
             raise ValueError(f"resume: expected a network with {key} {theirs[key]!r}, got one with {ours[key]!r}")
     try:
         fields = _check(model.training.words)
         _compare(fields["settings"], words)
-        n_states = sum(key.startswith("optimizer.") for key in model.training.tensors)
-        vectors = [_vector(model.training, f"optimizer.{k}", model.parameters) for k in range(n_states)]
+        n_vectors = sum(key.startswith("optimizer.") for key in model.training.tensors)
+        vectors = [_vector(model.training, f"optimizer.{k}", model.parameters) for k in range(n_vectors)]
         at = _position(fields, model)
-        if len(at.states) != len(words["callbacks"]) or at.position % words["batch_size"]:
+        whole = at.position % words["batch_size"] == 0 and at.position < n_rows
+        if len(at.states) != len(words["callbacks"]) or not whole:
             raise FormatError("training: expected a state for each callback and whole batches, got others")
     except FormatError as error:
         raise FormatError(f"{name}: {error}") from None
-    try:
-        network._resume_training(
-            optimizer, model.parameters, vectors, fields["n_steps"], int(theirs["random_state"], 16)
-        )
-    except ValueError as error:  # another number of vectors, of which nothing has been used yet
-        raise FormatError(f"{name}: {error}") from None
-    return at
+    return Resumable(name, at, model, vectors, fields["n_steps"])
 
 
 def _check(words: object) -> dict[str, Any]:

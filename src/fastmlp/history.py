@@ -19,12 +19,6 @@ class History(Mapping[str, list[float]]):
     records : mapping of str to list of float, optional
         What to begin with; lists of equal length.
 
-    Attributes
-    ----------
-    stopped : str or None
-        Why the training ended: "epochs" (all were run), "callback" (one said so), "early_stopping", "max_time", or a
-        callback's own `stop_reason`. None before it has ended.
-
     Examples
     --------
     >>> history = History({"loss": [0.5, 0.25], "val_loss": [0.75, 0.5]})
@@ -36,10 +30,10 @@ class History(Mapping[str, list[float]]):
     (['loss', 'val_loss'], 2)
     """
 
-    __slots__ = ("_records", "stopped")
+    __slots__ = ("_records", "_stopped")
 
     def __init__(self, records: Mapping[str, list[float]] | None = None) -> None:
-        self.stopped: str | None = None
+        self._stopped: str | None = None
         self._records = {name: list(values) for name, values in (records or {}).items()}
         lengths = {name: len(values) for name, values in self._records.items()}
         if len(set(lengths.values())) > 1:
@@ -49,6 +43,13 @@ class History(Mapping[str, list[float]]):
     def epochs(self) -> int:
         """How many epochs are recorded."""
         return len(next(iter(self._records.values()), ()))
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the training ended: "epochs" (all were run), "callback" (one said so), "early_stopping", "max_time", or
+        a callback's own `stop_reason`; None before it has.
+        """
+        return self._stopped
 
     def _append(self, logs: Mapping[str, float]) -> None:
         """Add an epoch; the names are the same in each."""

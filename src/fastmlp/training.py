@@ -199,29 +199,27 @@ class Loop:
             while self.stopped is None:
                 logs = self.run_epoch(display) or logs
         callbacks.call(self.callbacks, "on_train_end", logs)
-        self.history.stopped = self.stopped
+        self.history._stopped = self.stopped
         return self.history
 
     def begin(self, optimizer: Optimizer | None) -> None:
         """The optimiser, callbacks and place to begin with; what a checkpoint says if there is one to go on from."""
-        plan = self.plan
-        if self.checkpoints or plan.resume is not None:
-            described = optimizer or self.network._optimizer
-            assert described is not None
-            words = {"batch_size": self.batch_size, "shuffle": plan.shuffle, "metrics": self.names}
-            self.settings = checkpoint.settings(described, self.rows, self.validation, self.stateful, **words)
-        if plan.resume is None:
-            self.network._use_optimizer(optimizer)
-            callbacks.call(self.callbacks, "on_train_begin", {})
-            return
+        plan, resumed = self.plan, None
         described = optimizer or self.network._optimizer
         assert described is not None
-        at = checkpoint.resume(plan.resume, self.network, described, self.settings)
+        if self.checkpoints or plan.resume is not None:
+            words = {"batch_size": self.batch_size, "shuffle": plan.shuffle, "metrics": self.names}
+            self.settings = checkpoint.settings(described, self.rows, self.validation, self.stateful, **words)
+        if plan.resume is not None:
+            resumed = checkpoint.read(plan.resume, self.network, self.settings, self.rows.n_rows)
+        else:
+            self.network._use_optimizer(optimizer)
         callbacks.call(self.callbacks, "on_train_begin", {})
-        self.epoch, self.position, self.loss, self.stopped = at.epoch, at.position, at.loss, at.stopped
-        self.history, self.random_state = History(at.history), self.network._random_state
-        for callback, state in zip(self.stateful, at.states, strict=True):
-            callback.restore(state)
+        if resumed is not None:
+            resumed.restart(self.network, described, self.stateful)
+            at = resumed.at
+            self.epoch, self.position, self.loss, self.stopped = at.epoch, at.position, at.loss, at.stopped
+            self.history, self.random_state = History(at.history), self.network._random_state
 
     # -- an epoch -----------------------------------------------------------------------------------------------------
 

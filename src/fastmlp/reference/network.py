@@ -12,7 +12,6 @@ import copy
 import math
 import operator
 import secrets
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -20,7 +19,7 @@ from itertools import chain
 from typing import Any
 
 from . import checks
-from .checks import HOOKS, Choice
+from .checks import Choice
 from .functions import (
     ACTIVATIONS,
     LOSSES,
@@ -35,25 +34,12 @@ from .functions import (
     dot,
     softmax,
 )
+from .history import History, notify, report
 from .metrics import accuracy, class_of
 
+Work = tuple[Matrix, Matrix, int, bool]  # what the epochs of a fit share: X, T, batch_size, shuffle
+
 INITS = ("auto", "glorot_uniform", "he_uniform", "lecun_normal", "normal")
-
-
-class History(dict[str, list[float]]):
-    """What `fit` returns: a list per epoch under "loss", "val_loss", ..., also as attributes; `stopped` says why."""
-
-    stopped: str | None = None
-
-    def _append(self, logs: Mapping[str, float]) -> None:
-        for name, value in logs.items():
-            self.setdefault(name, []).append(value)
-
-    def __getattr__(self, name: str) -> list[float]:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
 
 
 class Network:
@@ -321,17 +307,17 @@ class Network:
         return self._run(epochs, (X, T, batch_size or len(X), shuffle), measure, callbacks, deadline, verbose > 0)
 
     def _run(
-        self, epochs: int, work: Any, measure: Callable[[], Any], callbacks: Any, deadline: float, tell: bool
+        self, epochs: int, work: Work, measure: Callable[[], Any], callbacks: Any, deadline: float, tell: bool
     ) -> History:
         """The loop of epochs; an epoch that is cut short counts as far as it went."""
         history, logs = History(), dict[str, float]()
         for callback in callbacks:
             if hasattr(callback, "set_network"):
                 callback.set_network(self)
-        _notify(callbacks, "on_train_begin", logs)
+        notify(callbacks, "on_train_begin", logs)
 
         def stop(batch: int, loss: float) -> str | None:
-            reason = _notify(callbacks, "on_batch_end", batch, {"loss": loss})
+            reason = notify(callbacks, "on_batch_end", batch, {"loss": loss})
             return reason or ("max_time" if time.perf_counter() >= deadline else None)
 
         for epoch in range(epochs):
@@ -339,17 +325,17 @@ class Network:
                 history.stopped = "max_time"
                 break
             start = time.perf_counter()
-            _notify(callbacks, "on_epoch_begin", epoch, {})
+            notify(callbacks, "on_epoch_begin", epoch, {})
             loss, reason = self._epoch(epoch, work, stop)
             logs = {"loss": loss, **measure()}
             history._append(logs)
             if tell:
-                _report(f"epoch {epoch + 1}/{epochs}", logs, time.perf_counter() - start)
-            history.stopped = _notify(callbacks, "on_epoch_end", epoch, dict(logs)) or reason
+                report(f"epoch {epoch + 1}/{epochs}", logs, time.perf_counter() - start)
+            history.stopped = notify(callbacks, "on_epoch_end", epoch, dict(logs)) or reason
             if history.stopped:
                 break
         history.stopped = history.stopped or "epochs"
-        _notify(callbacks, "on_train_end", dict(logs))
+        notify(callbacks, "on_train_end", dict(logs))
         return history
 
     def partial_fit(self, X: Any, y: Any, *, batch_size: int | None = 32, optimizer: Any = None) -> Network:
@@ -363,7 +349,7 @@ class Network:
             raise ValueError(f"X: expected one row of shape ({self.sizes[0]},), got {checks.shape_of(checks.plain(x))}")
         return self.train_on_batch(x, y, optimizer)
 
-    def _epoch(self, epoch: int, work: Any, stop: Callable[..., str | None]) -> tuple[float, str | None]:
+    def _epoch(self, epoch: int, work: Work, stop: Callable[..., str | None]) -> tuple[float, str | None]:
         """One pass, taken back whole by whatever ends it early; `FloatingPointError` where not all is finite."""
         before = self._state()
         try:
@@ -590,20 +576,3 @@ def _elementwise(f: Callable[[float], float], z: Vector) -> Vector:
 
 def _row_function(choice: Choice) -> Callable[[Vector], Vector]:
     return softmax if choice.name == "softmax" else partial(_elementwise, _bind(ACTIVATIONS[choice.name].value, choice))
-
-
-def _notify(callbacks: Sequence[Any], hook: str, *arguments: Any) -> str | None:
-    """Tell every callback; a plain callable hears of the end of an epoch only. Why the first that says stop does so."""
-    stop: str | None = None
-    for callback in callbacks:
-        has_hooks = any(hasattr(callback, name) for name in HOOKS)
-        function = getattr(callback, hook, None) if has_hooks else callback if hook == "on_epoch_end" else None
-        answer = function(*arguments) if function is not None else None
-        if type(answer).__name__ in ("bool", "bool_") and answer:
-            stop = stop or getattr(callback, "stop_reason", "callback")
-    return stop
-
-
-def _report(epoch: str, logs: Mapping[str, float], seconds: float) -> None:
-    words = ", ".join(f"{name} {value:.6g}" for name, value in logs.items())
-    print(f"{epoch}: {words}, {seconds:.2f} s", file=sys.stderr)
