@@ -383,7 +383,7 @@ class Network(_core.Core):
             ``on_train_end(logs)``. Epochs count from 0, batches within their epoch. A function, ``on_batch_end`` or
             ``on_epoch_end`` that returns True stops the training. `EarlyStopping` and `Checkpoint` go here, too.
         max_time : float, optional
-            Seconds of this call after which the training stops, at the end of a step; looked at every 0.05 s. An epoch
+            Seconds of this call after which the training stops, between two steps; looked at every 0.05 s. An epoch
             that is cut short is validated and recorded as far as it went.
         resume : path-like, optional
             A file of `Checkpoint` to go on from: with the data, the batches and the optimiser of that fit, on a network
