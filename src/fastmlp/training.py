@@ -169,11 +169,13 @@ class Loop:
 
     def __init__(self, network: Network, rows: _core.Rows, validation: _core.Rows | None, plan: Plan) -> None:
         self.network, self.rows, self.validation, self.plan = network, rows, validation, plan
-        self.batch_size = min(plan.batch_size or rows.n_rows, rows.n_rows)
-        self.order = np.empty(rows.n_rows, dtype=np.uint32) if plan.shuffle else None
+        self.n_rows = rows.n_rows
+        self.batch_size = min(plan.batch_size or self.n_rows, self.n_rows)
+        self.order = np.empty(self.n_rows, dtype=np.uint32) if plan.shuffle else None
         self.checkpoints = [each for each in plan.callbacks if isinstance(each, Checkpoint)]
         self.callbacks = [each for each in plan.callbacks if not isinstance(each, Checkpoint)]
         self.stateful = [each for each in self.callbacks if hasattr(each, "state") and hasattr(each, "restore")]
+        self.by_steps = [each for each in self.checkpoints if each.unit == "step"]
         self.every_batch = any(hasattr(each, "on_batch_end") for each in self.callbacks)
         self.deadline = math.inf if plan.max_time is None else time.perf_counter() + plan.max_time
         self.names = ["loss"]
@@ -211,7 +213,7 @@ class Loop:
             words = {"batch_size": self.batch_size, "shuffle": plan.shuffle, "metrics": self.names}
             self.settings = checkpoint.settings(described, self.rows, self.validation, self.stateful, **words)
         if plan.resume is not None:
-            resumed = checkpoint.read(plan.resume, self.network, self.settings, self.rows.n_rows)
+            resumed = checkpoint.read(plan.resume, self.network, self.settings, self.n_rows)
         else:
             self.network._use_optimizer(optimizer)
         callbacks.call(self.callbacks, "on_train_begin", {})
@@ -233,10 +235,10 @@ class Loop:
         start, first = time.perf_counter(), self.position
         self.train_rows()
         rows_per_second = (self.position - first) / max(time.perf_counter() - start, 1e-9)
-        whole = self.position == self.rows.n_rows
+        whole = self.position == self.n_rows
         if not whole:
             self.write_checkpoints(self.checkpoints)
-        self.network._end_epoch()
+            self.network._end_epoch()
         if self.position == 0:
             return None
         logs = {"loss": self.loss / self.position}
@@ -256,7 +258,7 @@ class Loop:
         self.random_state = network._random_state
         try:
             network._begin_epoch(rows, self.order)
-            while self.stopped is None and self.position < rows.n_rows:
+            while self.stopped is None and self.position < self.n_rows:
                 end, seconds = self.next_stop(), self.deadline - time.perf_counter()
                 self.position, self.loss = network._stretch(
                     rows, self.batch_size, self.order, self.position, end, self.loss, seconds
@@ -267,7 +269,7 @@ class Loop:
                     batch = -(-self.position // self.batch_size) - 1
                     logs = {"loss": self.loss / self.position}
                     self.stopped = callbacks.call(self.callbacks, "on_batch_end", batch, logs)
-                if self.position < rows.n_rows and self.stopped is None:
+                if self.position < self.n_rows and self.stopped is None:
                     self.write_checkpoints(self.due("step"))
         except FloatingPointError as error:
             raise FloatingPointError(f"epoch {self.epoch + 1} of {self.plan.epochs}: {error}") from None
@@ -277,26 +279,29 @@ class Loop:
 
     def end_epoch(self) -> None:
         """On to the next one; the checkpoints that are due, all of them where it was the last."""
-        due = self.due("step")
+        due = self.due("step") if self.by_steps else []
         self.epoch, self.position, self.loss = self.epoch + 1, 0, 0.0
-        self.random_state = self.network._random_state
         if self.epoch == self.plan.epochs and self.stopped is None:
             self.stopped = "epochs"
-        self.write_checkpoints(self.checkpoints if self.stopped else due + self.due("epoch"))
+        if self.checkpoints:
+            self.random_state = self.network._random_state
+            self.write_checkpoints(self.checkpoints if self.stopped else due + self.due("epoch"))
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
     @property
     def steps_done(self) -> int:
         """Steps since the training began, the epoch at hand included."""
-        steps_per_epoch = -(-self.rows.n_rows // self.batch_size)
+        steps_per_epoch = -(-self.n_rows // self.batch_size)
         return self.epoch * steps_per_epoch + -(-self.position // self.batch_size)
 
     def next_stop(self) -> int:
         """The row before which somebody wants to look."""
-        steps = [1] if self.every_batch else []
-        steps += [each.every - self.steps_done % each.every for each in self.checkpoints if each.unit == "step"]
-        return min([self.rows.n_rows, *(self.position + n * self.batch_size for n in steps)])
+        if not (self.every_batch or self.by_steps):
+            return self.n_rows
+        steps = [each.every - self.steps_done % each.every for each in self.by_steps]
+        n_steps = min([1, *steps] if self.every_batch else steps)
+        return min(self.n_rows, self.position + n_steps * self.batch_size)
 
     def due(self, unit: str) -> list[Checkpoint]:
         """The checkpoints that are to be written now."""
