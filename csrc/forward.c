@@ -172,7 +172,7 @@ fml_status fml_evaluate(const fml_network *net, const void *block, const fml_dat
             *loss += p.losses[tile % ROUND];
             *n_right += p.n_right[tile % ROUND];
         }
-        if (stopped(poll, mode)) status = FML_STOPPED;
+        if (stopped(poll, multiply_adds(net) * net->engine->tile_rows * round, mode)) status = FML_STOPPED;
     }
     restore_mode(mode);
     return status;

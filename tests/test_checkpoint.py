@@ -24,7 +24,21 @@ import fastmlp
 from fastmlp import Checkpoint, EarlyStopping, checkpoint, durable, persistence
 
 X, Y = data(41)
-OPTIMIZERS = [fastmlp.Adam(0.02), fastmlp.SGD(0.1, momentum=0.9), fastmlp.SGD(0.1)]
+PLATEAU = fastmlp.ReduceOnPlateau(0.1, factor=0.5, patience=0, threshold=0.5, cooldown=1)
+OPTIMIZERS = [
+    fastmlp.Adam(0.02),
+    fastmlp.SGD(0.1, momentum=0.9),
+    fastmlp.SGD(0.1),
+    fastmlp.AdamW(0.02, weight_decay=0.1),
+    fastmlp.NAdam(0.02),
+    fastmlp.RMSprop(0.01, momentum=0.5, centered=True),
+    fastmlp.AdaGrad(0.1, learning_rate_decay=0.1, initial_accumulator=0.1),
+    fastmlp.Lion(0.01),
+    fastmlp.SGD(fastmlp.CosineDecay(0.2, n_steps=15, warmup_steps=3), momentum=0.9),
+    fastmlp.SGD(PLATEAU, momentum=0.9),
+    fastmlp.Adam(lambda t: 0.05 / (1 + t)),
+]
+FULL_BATCH = [fastmlp.Rprop(), fastmlp.LBFGS(), fastmlp.LBFGS(memory=2, gradient_tolerance=0.0, loss_tolerance=0.0)]
 PLANS = {
     "epochs": {"every": 1},
     "steps": {"every": 3, "unit": "step"},
@@ -61,6 +75,7 @@ def assert_ends_alike(one: tuple[Any, Any], other: tuple[Any, Any]) -> None:
     """P, the random state, the optimiser's state, every curve and the reason."""
     assert_same(one[0], other[0])
     assert (one[1], one[1].stopped) == (other[1], other[1].stopped)
+    assert one[0].learning_rate == other[0].learning_rate
     for net, _ in (one, other):
         net.fit(X, Y, epochs=1, optimizer=None)
     assert_same(one[0], other[0])
@@ -104,6 +119,24 @@ def test_a_cut_fit_goes_on_to_the_same_end(
         with pytest.raises(Cut):
             run(build, tmp_path / "c", plan=plan, optimizer=optimizer)
     assert_ends_alike(run(build, resume=tmp_path / "c", optimizer=optimizer), run(build, optimizer=optimizer))
+
+
+@pytest.mark.parametrize("optimizer", FULL_BATCH, ids=repr)
+@pytest.mark.parametrize("epochs", [1, 2, 4, 7])
+def test_all_rows_in_a_step(build: Any, optimizer: Any, epochs: int, tmp_path: pathlib.Path) -> None:
+    """The pairs that L-BFGS remembers, their ring full or not, and the steps of Rprop."""
+    changes = {"optimizer": optimizer, "batch_size": None, "callbacks": []}
+    run(build, tmp_path / "c", **{**changes, "epochs": epochs}, plan="epochs")
+    resumed = run(build, resume=tmp_path / "c", **changes, epochs=12)
+    assert_ends_alike(resumed, run(build, **changes, epochs=12))
+
+
+def test_what_has_converged_stays(build: Any, tmp_path: pathlib.Path) -> None:
+    changes = {"optimizer": fastmlp.LBFGS(loss_tolerance=0.05), "batch_size": None, "callbacks": [], "epochs": 500}
+    net, history = run(build, tmp_path / "c", **changes)
+    assert history.stopped == "converged"
+    assert history.epochs < 500
+    assert_ends_alike(run(build, resume=tmp_path / "c", **changes), (net, history))
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -473,6 +506,10 @@ HOSTILE = {
     "short optimizer": lambda f, t: t.update({"optimizer.0": np.zeros(5, "f4")}),
     "no vector": lambda f, t: t.pop("optimizer.1"),
     "one more vector": lambda f, t: t.update({"optimizer.2": t["optimizer.1"]}),
+    "no numbers": lambda f, t: f.update(numbers=[]),
+    "a number is none": lambda f, t: f.update(numbers=["nan", *f["numbers"][1:]]),
+    "numbers are no texts": lambda f, t: f.update(numbers=[0.5] * 8),
+    "one more number": lambda f, t: f.update(numbers=[*f["numbers"], "0x1p0"]),
     "another tensor": lambda f, t: t.update({"other": np.zeros(3)}),
 }
 

@@ -9,8 +9,8 @@ Stated and asserted here, in ULP of the exact value, where u = (z - mu) / sigma 
     Gaussian           3 + 2.5 u^2 ULP (u and u^2 are rounded before the exponential); its derivative 2 ULP more
     piecewise linear   1 ULP of 1
     softmax            4 + (largest z - z) ULP (the difference is rounded before the exponential)
-    sigmoid', tanh'    3 beta / 4 epsilon, and as many epsilon as tanh has ULP, absolute: they are computed from f, which
-                       is 1 to the last bit far out
+    sigmoid', tanh'    3 beta / 4 epsilon, and as many epsilon as tanh has ULP, absolute: they are computed from f,
+                       which is 1 to the last bit far out
     relu, identity, threshold   exact
 
 Hyper-parameters are rounded to the dtype first. What is below the smallest normal number, or passes through a number

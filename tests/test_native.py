@@ -39,6 +39,22 @@ def test_a_row_has_the_same_bits_in_any_batch(words, sizes):
             np.testing.assert_array_equal(net.predict(X[first : first + n_rows]), alone[first : first + n_rows])
 
 
+@pytest.mark.parametrize("sizes", [[784, 128, 10], [70, 65, 130, 3], [64, 97, 1]], ids=str)
+def test_a_row_with_zeros_has_the_same_bits_in_any_batch(words, sizes):
+    """Where a quarter of the inputs is 0, a row alone leaves them out; -0 in the biases must not show that."""
+    generator = np.random.default_rng(0)
+    net = fastmlp.Network(sizes, activation="relu", seed=1, **words)
+    for layer, (w, b) in enumerate(zip(net.weights, net.biases, strict=True)):
+        net.set_layer(layer, w * (generator.random(w.shape) < 0.7), np.where(generator.random(b.shape) < 0.5, -0.0, b))
+    for share in (0.0, 0.2, 0.3, 0.9, 1.0):
+        X = generator.standard_normal((13, sizes[0])).astype(words["dtype"])
+        X[generator.random(X.shape) < share] = generator.choice([0.0, -0.0])
+        X[5, ::3] = np.nan
+        together = net.predict(X)
+        for x, expected in zip(X, together, strict=True):
+            assert net.predict(x).tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize("sizes", SHAPES, ids=str)
 def test_gradient_descent_taken_as_it_goes_has_the_bits_of_a_step(words, sizes):
     """SGD is applied while the weight gradient is formed; the numbers are those of P - r g."""

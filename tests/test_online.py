@@ -150,23 +150,27 @@ def test_refused_rows_are_no_step(build: Any, case: int) -> None:
     assert_same(net, control)
 
 
-@pytest.mark.parametrize("n_before", [1, 2, 40])
-def test_a_row_that_overflows_takes_back_itself_alone(build: Any, n_before: int) -> None:
-    """By its loss, or by what the step makes of the parameters; the rows before it, which nobody has read, stay."""
-    rate = float(np.finfo(build.dtype).max) / 4
-    rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(n_before, 1)).astype(build.dtype), rng.normal(size=n_before)
-    for bad_x, bad_y in ((1e30, 1e30), (1.0, 1e4)):
-        net, control = (build([1, 1], seed=0) for _ in range(2))
-        for each in (net, control):
-            each.learn_one(np.zeros(1, build.dtype), float(each.biases[0][0]), fastmlp.SGD(rate))  # no gradient
-            for i in range(n_before):
-                z = each.weights[0][0, 0] * X[i, 0] + each.biases[0][0]
-                each.learn_one(X[i], float(z) + float(np.finfo(build.dtype).smallest_normal) * y[i])
-        bad = np.array([bad_x if build.dtype == "float32" else bad_x**10], build.dtype)
-        with pytest.raises(FloatingPointError, match=r"^loss: expected a finite number"):
-            net.learn_one(bad, bad_y if build.dtype == "float32" else bad_y**10)
-        assert_same(net, control)
+@pytest.mark.parametrize("by", ["loss", "step"])
+@pytest.mark.parametrize("n_before", [1, 2, 15, 40])
+def test_a_row_that_overflows_takes_back_itself_alone(build: Any, n_before: int, by: str) -> None:
+    """By its loss, or by what the step makes of the parameters; the rows before it, which nobody has read, stay.
+
+    Those are 0, so the weight stays 0 and the bias alone learns; then x is so large that the weight overflows.
+    """
+    zero, largest = np.zeros(1, build.dtype), np.array([np.finfo(build.dtype).max], build.dtype)
+    t = np.random.default_rng(0).normal(size=n_before)
+    net, control = (build([1, 1], seed=0) for _ in range(2))
+    for each in (net, control):
+        each.parameters = [0.0, 0.5]
+        for i in range(n_before):
+            each.learn_one(zero, t[i], fastmlp.SGD(0.4) if i == 0 else None)
+    bad = (zero, float(largest[0]) / 2) if by == "loss" else (largest, -1e3)
+    with pytest.raises(FloatingPointError, match=r"^loss: expected a finite number"):
+        net.learn_one(*bad)
+    assert_same(net, control)
+    for each in (net, control):
+        each.learn_one(zero, 2.0)
+    assert_same(net, control)
 
 
 def test_threshold_cannot_learn() -> None:

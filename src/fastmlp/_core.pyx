@@ -389,7 +389,8 @@ cdef class Core:
         """
         cdef cnp.ndarray x = self._input(X)
         cdef cnp.ndarray y = self._output(x, out)
-        if out is not None and (overlap(x, y) or (x is not X and isinstance(X, np.ndarray) and np.may_share_memory(X, y))):
+        if out is not None and (overlap(x, y)
+                                or (x is not X and isinstance(X, np.ndarray) and np.may_share_memory(X, y))):
             raise ValueError("out: expected memory of its own, got an array that overlaps X")
         if cnp.PyArray_NDIM(x) == 1 and cnp.PyArray_TYPE(x) == self.typenum and self.n_weights < MANY_MULTIPLY_ADDS:
             self._forward_row(cnp.PyArray_DATA(x), cnp.PyArray_DATA(y))
@@ -526,10 +527,28 @@ cdef class Core:
         """The optimiser that was used last, or None; its state may be gone."""
         return self.chosen if self.training is None else self.training.optimizer
 
+    @property
+    def learning_rate(self):
+        """The learning rate of the next step, a schedule's included; None before the first optimiser."""
+        return None if self.training is None else self.training.next_rate()
+
+    @property
+    def _converged(self):
+        """Whether the optimiser has found a minimum of the loss over the rows of its last iteration."""
+        return (self.training is not None and self.training.trainer.lbfgs != NULL
+                and fml_lbfgs_converged(self.training.trainer.lbfgs) != 0)
+
+    def _observe(self, logs):
+        """Tells a learning rate that follows from losses those of an epoch."""
+        if self.training is not None and self.training.plateau is not None:
+            self.training.plateau.observe(logs)
+            self.training.trainer.hyper_parameters[0] = self.training.plateau.rate
+
     def _use_optimizer(self, optimizer):
         """Continues the optimiser if it is equal to the last one, or None; else starts it anew, and an error before
         its first success brings back the one before. The caller has marked the network as being fitted."""
         if self.training is not None and (optimizer is None or optimizer == self.training.optimizer):
+            self.training.meet_data()
             return
         if self.unpublished:
             self._publish()
@@ -569,7 +588,7 @@ cdef class Core:
         """How a long pass hears signals, which only the main thread gets, and of the end of its time."""
         cdef fml_poll poll
         poll.stop = NULL
-        poll.context, poll.interval, poll.last = <void *>watch, 0.05, fml_seconds()
+        poll.context, poll.interval, poll.last, poll.work = <void *>watch, 0.05, fml_seconds(), 0
         if watch.deadline < INFINITY:
             poll.interval = min(poll.interval, max(watch.deadline - poll.last, 0))
         if watch.deadline < INFINITY or threading.current_thread() is threading.main_thread():
@@ -610,6 +629,8 @@ cdef class Core:
         cdef fml_trainer *trainer = &self.training.trainer
         cdef fml_status status
         cdef size_t most_rows = min(batch_size, rows.data.n_rows)
+        if self.training.by_function:
+            self.training.plan((end - first + batch_size - 1) // batch_size)
         cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, most_rows, False))
         if (end - first) * self.n_weights < MANY_MULTIPLY_ADDS // 4:
             status = fml_train_rows(trainer, &rows.data, batch_size, order_data, &first, end, &loss, &poll, workspace)
@@ -637,30 +658,30 @@ cdef class Core:
             self._publish()
 
     def _training_state(self):
-        """P, the optimiser's vectors in the order of P, and the number of its steps, as training has them now."""
+        """P, the optimiser's vectors in the order of P, its numbers, and that of its steps, as training has them."""
         self._check_training()
         cdef fml_trainer *trainer = &self.training.trainer
         cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0]), state
         fml_network_unpack(&self.net, trainer.block, cnp.PyArray_DATA(P))
         cdef list states = []
-        for k in range(trainer.optimizer.n_states):
+        for k in range(self.training.n_vectors()):
             state = self._empty(1, [self.net.n_parameters, 0])
-            fml_network_unpack(&self.net, trainer.states[k], cnp.PyArray_DATA(state))
+            fml_network_unpack(&self.net, self.training.vector(k), cnp.PyArray_DATA(state))
             states.append(state)
-        return P, states, trainer.n_steps
+        return P, states, self.training.numbers(), trainer.n_steps
 
-    def _resume_training(self, optimizer, cnp.ndarray P not None, list states, uint64_t n_steps, uint64_t random):
+    def _resume_training(self, optimizer, cnp.ndarray P not None, list states, list numbers, uint64_t n_steps,
+                         uint64_t random):
         """Goes on from what `_training_state` gave and from that state of the generator; the caller has checked all of
         it and marked the network as being fitted."""
         cdef Training training = Training(self, optimizer)
         cdef cnp.ndarray state
-        if len(states) != training.trainer.optimizer.n_states:
-            raise ValueError(f"states: expected those of {optimizer}, got {len(states)} vectors")
+        training.remember(len(states), numbers)
         for k in range(len(states)):
             state = states[k]
             if state.size != <cnp.npy_intp>self.net.n_parameters or cnp.PyArray_TYPE(state) != self.typenum:
                 raise ValueError(f"states: expected {self.net.n_parameters} numbers, got {state.size} of {state.dtype}")
-            fml_network_pack(&self.net, cnp.PyArray_DATA(state), training.trainer.states[k])
+            fml_network_pack(&self.net, cnp.PyArray_DATA(state), training.vector(k))
         self._put_parameters(P)
         memcpy(training.trainer.block, self.published.data, training.size)
         training.trainer.n_steps, self.training, self.random = n_steps, training, random
@@ -685,6 +706,8 @@ cdef class Core:
         cdef fml_status status
         cdef fml_trainer *trainer = &self.training.trainer
         cdef size_t n_rows = rows.data.n_rows
+        if self.training.by_function:
+            self.training.plan(1)
         cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, n_rows, False))
         if self.unpublished:  # for who reads beside this step, and to go back to if it overflows
             self._publish()
@@ -734,7 +757,7 @@ cdef class Core:
         >>> net.learn_one([2.0], 3.0)
         2.25
         """
-        if optimizer is None and self.fitting is None and self.training is not None:
+        if optimizer is None and self.fitting is None and self.training is not None and self.training.can_repeat():
             if self.log is None or self.log.n_rows == self.log.capacity or (self.unpublished and self.log.n_rows == 0):
                 self._begin_log()
             if self.n_weights < MANY_MULTIPLY_ADDS // 4 and self._log_row(x, y):

@@ -51,8 +51,13 @@ cdef class Training:
 
     cdef fml_trainer trainer
     cdef void *published_states
+    cdef void *lbfgs  # memory of that optimiser
     cdef uint64_t published_steps
+    cdef double[8] published_scalars  # FML_MAX_SCALARS
     cdef object optimizer  # the Python object that says which
+    cdef object plateau    # where a learning rate stands that follows from losses, or None
+    cdef object rates      # the learning rates of a function of the step, while they are used
+    cdef bint by_function  # the learning rate is such a function
     cdef size_t size       # bytes of a block
 
     def __cinit__(self, Core core, optimizer):
@@ -61,33 +66,131 @@ cdef class Training:
         self.trainer.net, self.trainer.optimizer = &core.net, kernel
         for i, value in enumerate(optimizer.hyper_parameters):
             self.trainer.hyper_parameters[i] = value
+        self._follow()
         cdef size_t states = self.size * <size_t>kernel.n_states
         self.trainer.block, self.trainer.gradient = fml_allocate(self.size), fml_allocate(self.size)
         self.trainer.states[0], self.published_states = fml_allocate(states), fml_allocate(states)
         if (self.trainer.block == NULL or self.trainer.gradient == NULL or self.trainer.states[0] == NULL
                 or self.published_states == NULL):
             raise MemoryError(f"no memory to train {core.net.n_parameters} parameters")
-        if kernel.n_states == 2:
-            self.trainer.states[1] = <char *>self.trainer.states[0] + self.size
+        for i in range(1, kernel.n_states):
+            self.trainer.states[i] = <char *>self.trainer.states[0] + <size_t>i * self.size
         memcpy(self.trainer.block, core.published.data, self.size)
+        cdef size_t memory
+        if kernel.step == NULL:
+            memory = optimizer.memory
+            self.lbfgs = fml_allocate(fml_lbfgs_size(&core.net, memory))
+            if self.lbfgs == NULL:
+                raise MemoryError(f"memory: no memory for {memory} times {core.net.n_parameters} parameters")
+            self.trainer.lbfgs = fml_lbfgs_begin(&core.net, memory, self.lbfgs)
 
     def __dealloc__(self):
         fml_free(self.trainer.block)
         fml_free(self.trainer.gradient)
         fml_free(self.trainer.states[0])
         fml_free(self.published_states)
+        fml_free(self.lbfgs)
+
+    cdef int _follow(self) except -1:
+        """Has the learning rate follow the optimiser's schedule."""
+        scheduled = self.optimizer._scheduled()
+        if scheduled is not None:
+            self.trainer.schedule = fml_find_schedule(scheduled[0].encode())
+            for i, value in enumerate(scheduled[1]):
+                self.trainer.schedule_parameters[i] = value
+        self.plateau = self.optimizer._new_plateau()
+        if self.plateau is not None:
+            self.trainer.hyper_parameters[0] = self.plateau.rate
+        self.by_function = scheduled is None and self.plateau is None and self.optimizer.schedule is not None
+        return 0
+
+    cdef int plan(self, size_t n_steps) except -1:
+        """Asks a function of the step for the learning rates of the next n_steps steps."""
+        cdef cnp.ndarray rates = self.optimizer._rates(self.trainer.n_steps, n_steps)
+        self.rates = rates
+        self.trainer.rates, self.trainer.first_rate = <double *>cnp.PyArray_DATA(rates), self.trainer.n_steps
+        return 0
+
+    cdef bint can_repeat(self) noexcept:
+        """Whether a step that is taken again from what is published has the same bits, and costs no call of Python."""
+        return self.trainer.lbfgs == NULL and not self.by_function
+
+    # What a checkpoint keeps of the optimiser beside the number of its steps: vectors of n_packed reals, and numbers.
+
+    cdef size_t n_vectors(self) noexcept:
+        if self.trainer.lbfgs != NULL:
+            return 2 * fml_lbfgs_n_pairs(self.trainer.lbfgs)
+        return <size_t>self.trainer.optimizer.n_states
+
+    cdef void *vector(self, size_t k) noexcept:
+        if self.trainer.lbfgs == NULL:
+            return self.trainer.states[k]
+        cdef fml_pair pair = fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k // 2)
+        return pair.y if k % 2 else pair.s
+
+    cdef list numbers(self):
+        cdef size_t n = self.n_vectors() // 2
+        if self.trainer.lbfgs != NULL:
+            weights = [fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k).weight[0] for k in range(n)]
+            return [fml_lbfgs_scale(self.trainer.lbfgs)[0] if n else 1.0, *weights]
+        scalars = [self.trainer.scalars[i] for i in range(FML_MAX_SCALARS)]
+        return scalars if self.plateau is None else [*scalars, *self.plateau.state]
+
+    cdef int remember(self, size_t n_vectors, list numbers) except -1:
+        """Makes room for so many vectors, which the caller then fills, and takes the numbers that go with them."""
+        cdef size_t n_scalars = 1 + n_vectors // 2 if self.trainer.lbfgs != NULL else <size_t>FML_MAX_SCALARS
+        cdef bint fits = all(np.isfinite(numbers[:n_scalars]))
+        if self.trainer.lbfgs != NULL:
+            fits = (fits and n_vectors % 2 == 0 and n_vectors // 2 <= <size_t>self.optimizer.memory
+                    and len(numbers) == <Py_ssize_t>n_scalars and min(numbers) > 0)
+        else:
+            n_more = 0 if self.plateau is None else len(self.plateau.state)
+            fits = (fits and n_vectors == <size_t>self.trainer.optimizer.n_states
+                    and len(numbers) == <Py_ssize_t>n_scalars + n_more)
+        if not fits:
+            raise ValueError(f"states: expected those of {self.optimizer}, got {n_vectors} vectors and {numbers}")
+        if self.trainer.lbfgs != NULL:
+            fml_lbfgs_remember(self.trainer.lbfgs, n_vectors // 2)
+            fml_lbfgs_scale(self.trainer.lbfgs)[0] = numbers[0]
+            for k in range(n_vectors // 2):
+                fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k).weight[0] = numbers[k + 1]
+            return 0
+        for i in range(FML_MAX_SCALARS):
+            self.trainer.scalars[i] = numbers[i]
+        if self.plateau is not None:
+            self.plateau.restore(numbers[n_scalars:])
+            self.trainer.hyper_parameters[0] = self.plateau.rate
+        return 0
+
+    cdef void meet_data(self) noexcept:
+        """The rows of the next step may be others than those of the last, or the parameters."""
+        if self.trainer.lbfgs != NULL:
+            fml_lbfgs_new_data(self.trainer.lbfgs)
+
+    cdef object next_rate(self):
+        """The learning rate of the next step."""
+        if self.by_function:
+            return float(self.optimizer._rates(self.trainer.n_steps, 1)[0])
+        if not hasattr(self.optimizer, "learning_rate"):
+            return None
+        if self.trainer.schedule != NULL:
+            return self.trainer.schedule.rate(self.trainer.schedule_parameters, self.trainer.n_steps)
+        return self.trainer.hyper_parameters[0]
 
     cdef void publish(self, void *block) noexcept:
         """Copies the parameters to `block`, and keeps the state that goes with them."""
         memcpy(block, self.trainer.block, self.size)
         memcpy(self.published_states, self.trainer.states[0], self.size * <size_t>self.trainer.optimizer.n_states)
         self.published_steps = self.trainer.n_steps
+        memcpy(self.published_scalars, self.trainer.scalars, sizeof(self.published_scalars))
 
     cdef void roll_back(self, const void *block) noexcept:
         """Parameters and state as they were when last published, to `block`."""
         memcpy(self.trainer.block, block, self.size)
         memcpy(self.trainer.states[0], self.published_states, self.size * <size_t>self.trainer.optimizer.n_states)
         self.trainer.n_steps = self.published_steps
+        self.meet_data()
+        memcpy(self.trainer.scalars, self.published_scalars, sizeof(self.published_scalars))
 
 
 cdef class Rows:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .optimizers import Optimizer
 
 VERSION = 1
-_FIELDS = {"version", "epoch", "position", "loss", "n_steps", "stopped", "settings", "states", "history"}
+_FIELDS = {"version", "epoch", "position", "loss", "n_steps", "numbers", "stopped", "settings", "states", "history"}
 _SETTINGS = {"data": "X", "validation": "validation_data"}  # arguments by another name
 
 
@@ -88,7 +88,7 @@ def fingerprint(rows: Rows) -> str:
 
 def to_bytes(network: Network, random_state: int, at: Position, words: Mapping[str, Any]) -> bytes:
     """The training of the network, whose order of rows began at that random state, under those settings."""
-    P, vectors, n_steps = network._training_state()
+    P, vectors, numbers, n_steps = network._training_state()
     tensors: dict[str, NDArray[Any]] = {f"optimizer.{k}": vector for k, vector in enumerate(vectors)}
     tensors.update({f"history.{name}": np.array(values, np.float64) for name, values in at.history.items()})
     for i, state in enumerate(at.states):
@@ -99,6 +99,7 @@ def to_bytes(network: Network, random_state: int, at: Position, words: Mapping[s
         "position": at.position,
         "loss": at.loss.hex(),
         "n_steps": n_steps,
+        "numbers": [number.hex() for number in numbers],
         "stopped": at.stopped,
         "settings": dict(words),
         "states": [list(state) for state in at.states],
@@ -124,6 +125,7 @@ class Resumable:
     at: Position
     model: persistence.Model
     vectors: list[NDArray[Any]]
+    numbers: list[float]
     n_steps: int
 
     def restart(self, network: Network, optimizer: Optimizer, callbacks: Sequence[Any]) -> None:
@@ -132,7 +134,8 @@ class Resumable:
         try:
             for callback, state in zip(callbacks, self.at.states, strict=True):
                 callback.restore(state)
-            network._resume_training(optimizer, self.model.parameters, self.vectors, self.n_steps, random_state)
+            P, training = self.model.parameters, (self.vectors, self.numbers, self.n_steps)
+            network._resume_training(optimizer, P, *training, random_state)
         except (ValueError, KeyError) as error:
             raise FormatError(f"{self.name}: {error}") from None
 
@@ -152,13 +155,14 @@ def read(path: Path, network: Network, words: Mapping[str, Any], n_rows: int) ->
         _compare(fields["settings"], words)
         n_vectors = sum(key.startswith("optimizer.") for key in model.training.tensors)
         vectors = [_vector(model.training, f"optimizer.{k}", model.parameters) for k in range(n_vectors)]
+        numbers = [_number("numbers", text) for text in _list(fields["numbers"])]
         at = _position(fields, model)
         whole = at.position % words["batch_size"] == 0 and at.position < n_rows
         if len(at.states) != len(words["callbacks"]) or not whole:
             raise FormatError("training: expected a state for each callback and whole batches, got others")
     except FormatError as error:
         raise FormatError(f"{name}: {error}") from None
-    return Resumable(name, at, model, vectors, fields["n_steps"])
+    return Resumable(name, at, model, vectors, numbers, fields["n_steps"])
 
 
 def _check(words: object) -> dict[str, Any]:
@@ -191,6 +195,14 @@ def _compare(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
             raise ValueError(f"{argument}: expected that of the checkpoint, {theirs[key]!r}, got {value!r}")
 
 
+def _number(name: str, text: Any) -> float:
+    """What `float.hex` has written."""
+    try:
+        return float.fromhex(text)
+    except (TypeError, ValueError, OverflowError):
+        raise FormatError(f"{name}: expected a hexadecimal number, got {text!r}") from None
+
+
 def _vector(training: persistence.Training, name: str, like: NDArray[Any]) -> NDArray[Any]:
     """The tensor of that name, of the shape and dtype of P, and finite."""
     tensor = training.tensors.get(name)
@@ -210,10 +222,7 @@ def _position(fields: Mapping[str, Any], model: persistence.Model) -> Position:
     states = [
         {name: _value(model, f"callbacks.{i}.{name}") for name in names} for i, names in enumerate(fields["states"])
     ]
-    try:
-        loss = float.fromhex(fields["loss"])
-    except (TypeError, ValueError, OverflowError):
-        raise FormatError(f"loss: expected a hexadecimal number, got {fields['loss']!r}") from None
+    loss = _number("loss", fields["loss"])
     curves = {name: values.tolist() for name, values in history.items() if values is not None}
     if not math.isfinite(loss):
         raise FormatError(f"loss: expected a finite number, got {loss!r}")

@@ -59,7 +59,9 @@ def check_precision(choice: T, dtype: np.dtype[Any]) -> T:
     """The activation or optimiser, once its hyper-parameters are seen to survive the network's dtype."""
     smallest = float(np.finfo(dtype).tiny)
     for field in dataclasses.fields(choice):
-        value = float(getattr(choice, field.name))
+        if callable(given := getattr(choice, field.name)):  # a schedule
+            continue
+        value = float(given)
         if not (value == 0 or smallest <= abs(value) <= float(np.finfo(dtype).max)):
             raise ValueError(f"{field.name}: expected a number that {dtype.name} can hold, got {value!r} in {choice!r}")
     return choice

@@ -46,8 +46,8 @@ class History(Mapping[str, list[float]]):
 
     @property
     def stopped(self) -> str | None:
-        """Why the training ended: "epochs" (all were run), "callback" (one said so), "early_stopping", "max_time", or
-        a callback's own `stop_reason`; None before it has.
+        """Why the training ended: "epochs" (all were run), "callback" (one said so), "early_stopping", "max_time",
+        "converged" (the optimiser, L-BFGS, has found a minimum), or a callback's own `stop_reason`; None before it has.
         """
         return self._stopped
 

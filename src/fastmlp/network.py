@@ -343,7 +343,7 @@ class Network(_core.Core):
         y: ArrayLike,
         *,
         epochs: SupportsIndex = 10,
-        batch_size: SupportsIndex | None = 32,
+        batch_size: SupportsIndex | None = training.DEFAULT_BATCH_SIZE,
         optimizer: str | Optimizer | None = "adam",
         shuffle: bool = True,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
@@ -365,7 +365,8 @@ class Network(_core.Core):
         epochs : int, default 10
             Passes over the data.
         batch_size : int or None, default 32
-            Rows of one step; None is the full batch. A short last batch divides by its own size.
+            Rows of one step; None is the full batch. A short last batch divides by its own size. Optimisers that need
+            all rows in each step (Rprop, LBFGS) take them unless another number is given, which they refuse.
         optimizer : str, Optimizer or None, default "adam"
             An optimiser equal to the last one, or None, continues it with its state; another starts anew.
         shuffle : bool, default True
@@ -439,7 +440,7 @@ class Network(_core.Core):
         X: ArrayLike,
         y: ArrayLike,
         *,
-        batch_size: SupportsIndex | None = 32,
+        batch_size: SupportsIndex | None = training.DEFAULT_BATCH_SIZE,
         optimizer: str | Optimizer | None = None,
     ) -> Network:
         """One pass over the rows in their order, for data that come in pieces.

@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     from .network import Network
     from .optimizers import Optimizer
 
-BY_ITSELF = ("early_stopping",)  # a training that has stopped so does not go on when it is resumed
+BY_ITSELF = ("early_stopping", "converged")  # a training that has stopped so does not go on when it is resumed
+
+
+class Default(int):
+    """A default that can be told from the same number given by the caller."""
+
+
+DEFAULT_BATCH_SIZE = Default(32)
 
 
 class Token:
@@ -71,7 +78,7 @@ def check_plan(
     share = None if validation_split is None else real("validation_split", validation_split, above=0.0, below=1.0)
     return Plan(
         epochs=integer("epochs", epochs, least=1),
-        batch_size=None if batch_size is None else integer("batch_size", batch_size, least=1),
+        batch_size=check_batch_size(batch_size),
         shuffle=flag("shuffle", shuffle),
         validation_split=share,
         metrics=resolve_metrics(metrics),
@@ -92,7 +99,7 @@ def fit(network: Network, X: object, y: object, optimizer: object, validation_da
         if rows.x.ndim != 2:
             raise ValueError(f"X: expected shape (B, {network.sizes[0]}), got shape {rows.x.shape}")
         rows, validation = divide(network, rows, validation_data, plan)
-        return Loop(network, rows, validation, plan).run(optimizer)
+        return Loop(network, rows, validation, plan, network._resolve_optimizer(optimizer)).run()
     finally:
         network._end_fit(token)
 
@@ -147,6 +154,30 @@ def check_validation(network: Network, validation_data: object) -> _core.Rows | 
     return rows
 
 
+def check_batch_size(batch_size: object) -> int | None:
+    """None, or an integer of at least 1."""
+    if batch_size is None or batch_size is DEFAULT_BATCH_SIZE:
+        return batch_size
+    return integer("batch_size", batch_size, least=1)
+
+
+def rows_of_a_step(optimizer: Optimizer, batch_size: int | None, n_rows: int) -> int:
+    """How many rows a step takes; all, where the optimiser needs them and nobody has asked for fewer."""
+    if batch_size is None or (optimizer.full_batch and batch_size is DEFAULT_BATCH_SIZE):
+        return n_rows
+    if optimizer.full_batch and batch_size < n_rows:
+        raise ValueError(
+            f"batch_size: expected None, as {optimizer.name!r} takes all {n_rows} rows in each step, got {batch_size}"
+        )
+    return min(batch_size, n_rows)
+
+
+def check_monitor(optimizer: Optimizer, validation: _core.Rows | None) -> None:
+    """Refuses a learning rate that follows the loss of validation data where there are none."""
+    if validation is None and getattr(optimizer.schedule, "monitor", None) == "val_loss":
+        raise ValueError("validation_data: expected a pair (X, y), as the learning rate follows val_loss, got None")
+
+
 def refuse_not_finite(network: Network, argument: str, rows: _core.Rows) -> None:
     """An error if a number in the inputs is NaN or infinite; training looks while it gathers, validation does not."""
     if rows.x.dtype != np.uint8 and network._first_not_finite(rows.x) is not None:
@@ -165,13 +196,26 @@ class Loop:
     rows, validation : Rows
         To train on; to evaluate after each epoch, or None.
     plan : Plan
+    optimizer : Optimizer or None
+        None goes on with the last one.
     """
 
-    def __init__(self, network: Network, rows: _core.Rows, validation: _core.Rows | None, plan: Plan) -> None:
+    def __init__(
+        self,
+        network: Network,
+        rows: _core.Rows,
+        validation: _core.Rows | None,
+        plan: Plan,
+        optimizer: Optimizer | None,
+    ) -> None:
         self.network, self.rows, self.validation, self.plan = network, rows, validation, plan
+        used = optimizer or network._optimizer
+        assert used is not None
+        check_monitor(used, validation)
+        self.optimizer, self.used = optimizer, used
         self.n_rows = rows.n_rows
-        self.batch_size = min(plan.batch_size or self.n_rows, self.n_rows)
-        self.order = np.empty(self.n_rows, dtype=np.uint32) if plan.shuffle else None
+        self.batch_size = rows_of_a_step(used, plan.batch_size, self.n_rows)
+        self.order = np.empty(self.n_rows, dtype=np.uint32) if plan.shuffle and used.shuffles else None
         self.checkpoints = [each for each in plan.callbacks if isinstance(each, Checkpoint)]
         self.callbacks = [each for each in plan.callbacks if not isinstance(each, Checkpoint)]
         self.stateful = [each for each in self.callbacks if hasattr(each, "state") and hasattr(each, "restore")]
@@ -187,15 +231,14 @@ class Loop:
         # Whole epochs; of the epoch at hand the rows that are done, their loss, and the random state before it.
         self.epoch, self.position, self.loss, self.random_state = 0, 0, 0.0, network._random_state
 
-    def run(self, optimizer: object) -> History:
+    def run(self) -> History:
         """The training from its beginning, or from where it was, to its end."""
-        chosen = self.network._resolve_optimizer(optimizer)
         for callback in self.callbacks:
             if isinstance(callback, EarlyStopping):
                 callback.check_monitor(self.names)
             if hasattr(callback, "set_network"):
                 callback.set_network(self.network)
-        self.begin(chosen)
+        self.begin()
         logs = {name: values[-1] for name, values in self.history.items() if values}
         with epoch_display(self.plan.verbose, self.plan.epochs) as display:
             while self.stopped is None:
@@ -204,21 +247,19 @@ class Loop:
         self.history._stopped = self.stopped
         return self.history
 
-    def begin(self, optimizer: Optimizer | None) -> None:
+    def begin(self) -> None:
         """The optimiser, callbacks and place to begin with; what a checkpoint says if there is one to go on from."""
         plan, resumed = self.plan, None
-        described = optimizer or self.network._optimizer
-        assert described is not None
         if self.checkpoints or plan.resume is not None:
             words = {"batch_size": self.batch_size, "shuffle": plan.shuffle, "metrics": self.names}
-            self.settings = checkpoint.settings(described, self.rows, self.validation, self.stateful, **words)
+            self.settings = checkpoint.settings(self.used, self.rows, self.validation, self.stateful, **words)
         if plan.resume is not None:
             resumed = checkpoint.read(plan.resume, self.network, self.settings, self.n_rows)
         else:
-            self.network._use_optimizer(optimizer)
+            self.network._use_optimizer(self.optimizer)
         callbacks.call(self.callbacks, "on_train_begin", {})
         if resumed is not None:
-            resumed.restart(self.network, described, self.stateful)
+            resumed.restart(self.network, self.used, self.stateful)
             at = resumed.at
             self.epoch, self.position, self.loss, self.stopped = at.epoch, at.position, at.loss, at.stopped
             self.history, self.random_state = History(at.history), self.network._random_state
@@ -246,8 +287,11 @@ class Loop:
             figures = metrics.evaluate(self.network, self.validation, self.plan.metrics)
             logs.update({f"val_{name}": value for name, value in figures.items()})
         self.history._append(logs)
+        self.network._observe(logs)
         display.show(self.epoch, logs, rows_per_second)
         self.stopped = callbacks.call(self.callbacks, "on_epoch_end", self.epoch, logs) or self.stopped
+        if self.stopped is None and self.network._converged:
+            self.stopped = "converged"
         if whole:
             self.end_epoch()
         return logs

@@ -90,22 +90,23 @@ def core_files(target: Target) -> list[tuple[Path, list[str]]]:
     ]
 
 
-def build(target: Target, folder: Path, program: str, sources: list[Path]) -> Path:
-    """The program, linked in the folder from the core and the sources."""
+def build(target: Target, folder: Path, programs: dict[str, list[Path]]) -> None:
+    """Compiles the core and the sources of the programs, and links each program in the folder."""
     compiler = os.environ.get("CC", target.compiler) if target.compiler == Target.compiler else target.compiler
     folder.mkdir(parents=True, exist_ok=True)
-    commands = []
-    for source, flags in [*core_files(target), *((source, DRIVER_FLAGS) for source in sources)]:
+    core = core_files(target)
+    commands = {}
+    for source, flags in [*core, *((source, DRIVER_FLAGS) for sources in programs.values() for source in sources)]:
         compiled = folder / f"{source.parent.name}_{source.stem}.o"
         words = [compiler, *flags, "-Werror", "-pthread", *target.flags, f"-I{CSRC}", "-c", source, "-o", compiled]
-        commands.append([str(word) for word in words])
+        commands[source] = [str(word) for word in words]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for done in pool.map(lambda command: subprocess.run(command, check=False).returncode, commands):
-            if done != 0:
-                raise SystemExit(f"{program}: does not compile")
-    objects = [command[-1] for command in commands]
-    subprocess.run([compiler, *target.flags, "-pthread", *objects, "-lm", "-o", folder / program], check=True)
-    return folder / program
+        statuses = pool.map(lambda command: subprocess.run(command, check=False).returncode, commands.values())
+        if any(list(statuses)):
+            raise SystemExit(f"{folder.name}: does not compile")
+    for program, sources in programs.items():
+        objects = [commands[source][-1] for source in [*(source for source, _ in core), *sources]]
+        subprocess.run([compiler, *target.flags, "-pthread", *objects, "-lm", "-o", folder / program], check=True)
 
 
 def run(target: Target, program: Path, arguments: list[str]) -> int:
@@ -128,11 +129,13 @@ def main() -> int:
     name, *arguments = sys.argv[1:]
     target = TARGETS[name]
     folder = TOP / "build" / "core" / name
-    sources = sorted(path for path in HERE.glob("*.c") if not path.name.startswith(("kernels_", "test_")))
-    threads = build(target, folder, "thread_tests", sorted(HERE.glob("test_*.c")))
-    subprocess.run([*target.runner, str(threads), *target.thread_arguments], check=True)
-    program = build(target, folder, "core_tests", sources)
-    return run(target, program, arguments or list(target.arguments))
+    pool_tests = sorted(HERE.glob("test_*.c"))
+    core_tests = sorted(
+        path for path in set(HERE.glob("*.c")) - set(pool_tests) if not path.stem.startswith("kernels_")
+    )
+    build(target, folder, {"thread_tests": pool_tests, "core_tests": core_tests})
+    subprocess.run([*target.runner, folder / "thread_tests", *target.thread_arguments], check=True)
+    return run(target, folder / "core_tests", arguments or list(target.arguments))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,9 @@ typedef struct {
 /* -- checks: each counts as one; a failure is reported with the message, and the run goes on ---------------------- */
 
 int check(run *r, int ok, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Whether n reals, or bytes, are the same to the bit. */
+/* Whether case i of a series is left out: in a quick run all are but every n-th. */
+int left_out(const run *r, size_t i, size_t n);
+/* Whether n reals are the same to the bit. */
 int check_same_reals(run *r, const void *a, const void *b, size_t n, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 /* Whether each of n reals is within its bound. */

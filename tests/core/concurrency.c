@@ -39,7 +39,7 @@ static call make_training(run *r, const model *m, const fml_data *data) {
                              .states = {take_aligned(r, size), take_aligned(r, size)}};
     return (call){.m = m,
                   .data = data,
-                  .workspace = take_aligned(r, fml_gradient_workspace(&m->net, 16, 1)),
+                  .workspace = take_aligned(r, fml_gradient_workspace(&m->net, 16, 0)),
                   .trainer = trainer,
                   .order = take(r, N_ROWS * sizeof(uint32_t))};
 }
@@ -71,5 +71,6 @@ static void check_design(run *r, const design *wanted, size_t n_threads) {
 
 void check_concurrency(run *r) {
     for (size_t i = 0; i < N_THREAD_COUNTS; i++)
-        for (size_t d = 0; d < N_DESIGNS; d++) check_design(r, &DESIGNS[d], THREAD_COUNTS[i]);
+        for (size_t d = 0; d < N_DESIGNS; d++)
+            if (!left_out(r, d + i, 3)) check_design(r, &DESIGNS[d], THREAD_COUNTS[i]);
 }

@@ -62,10 +62,9 @@ SLOPE_CHANGE(sigmoid, fabs(h[0]) * y.error * (1 + y.error))
 
 BOTH(hyperbolic, tanh(z))
 BOTH(hyperbolic_slope, 1 / (cosh(z) * cosh(z)))
-/* In float32 a rational function: tests/test_kernels.py has the bounds. */
-static double hyperbolic_ulps(const run *r) { return r->kernels->dtype == FML_F32 ? 6.5 : 2.5; }
-BOUND(hyperbolic_bound, hyperbolic_ulps(r) * spacing(r, exact) + underflow(r, exact, 1))
-BOUND(hyperbolic_slope_bound, hyperbolic_ulps(r) * r->epsilon)
+static double ulps_of_tanh(const run *r) { return r->kernels->dtype == FML_F32 ? 6.5 : 2.5; }
+BOUND(hyperbolic_bound, ulps_of_tanh(r) * spacing(r, exact) + underflow(r, exact, 1))
+BOUND(hyperbolic_slope_bound, ulps_of_tanh(r) * r->epsilon)
 VALUE_CHANGE(hyperbolic, z.error)
 SLOPE_CHANGE(hyperbolic, (2 * fabs(y.value) + y.error) * y.error)
 

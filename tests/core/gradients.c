@@ -22,7 +22,7 @@ static result gradient(run *r, const model *m, const naive_batch *b, int wants_d
                      .rows = b->rows,
                      .gradient = block,
                      .dx = got.dx,
-                     .workspace = take_aligned(r, fml_gradient_workspace(&m->net, b->rows, 1))};
+                     .workspace = take_aligned(r, fml_gradient_workspace(&m->net, b->rows, wants_dx))};
     fml_status status = fml_gradient(&pass, &got.loss);
     check(r, status == FML_OK, "%s: status %d of a gradient", m->name, (int)status);
     fml_network_unpack(&m->net, block, got.P);
@@ -54,10 +54,29 @@ static void check_bounds(run *r, const model *m, const naive_batch *b) {
     check(r, error < size * 1e6 * r->epsilon, "%s: bounds of %g on gradients of %g", m->name, error, size);
 }
 
+/* The same gradient, dx and loss on any number of threads. */
+static void check_threads(run *r, const design *wanted) {
+    result first = {NULL, NULL, 0};
+    for (size_t i = 0; i < N_THREAD_COUNTS; i++) {
+        model *m = make_model(r, wanted, THREAD_COUNTS[i], 3);
+        fml_data data = make_data(r, m, 3 * N_ROWS, VALUES, 4);
+        naive_batch all = {&data, NULL, 3 * N_ROWS};
+        result got = gradient(r, m, &all, 1);
+        if (i == 0) first = got;
+        size_t n = m->net.n_parameters;
+        check_same_reals(r, got.P, first.P, n, "%s on %zu threads: gradient", m->name, THREAD_COUNTS[i]);
+        check_same_reals(r, got.dx, first.dx, all.rows * m->I, "%s on %zu threads: dx", m->name, THREAD_COUNTS[i]);
+        check(r, got.loss == first.loss, "%s on %zu threads: loss", m->name, THREAD_COUNTS[i]);
+    }
+    release(r, 0);
+}
+
 void check_gradients(run *r) {
     for (size_t d = 0; d < N_DESIGNS; d++)
+        if (!left_out(r, d, 2)) check_threads(r, &DESIGNS[d]);
+    for (size_t d = 0; d < N_DESIGNS; d++)
         for (size_t k = 0; k < N_BATCHES; k++) {
-            if (r->quick && (d + k) % 4 != 0) continue;
+            if (left_out(r, d + k, 4)) continue;
             model *m = make_model(r, &DESIGNS[d], 1, d);
             fml_data data = make_data(r, m, N_ROWS, (data_kind)(k % 4), k);
             uint32_t *order = take(r, N_ROWS * sizeof *order);

@@ -25,8 +25,6 @@ const size_t THREAD_COUNTS[] = {1, 2, 3};
 /* In turn, where a design leaves the hidden activations open. */
 static const char *const MIXTURE[] = {"tanh", "relu", "gaussian", "sigmoid", "piecewise_linear"};
 
-static void use_threads(fml_network *net, size_t n_threads) { net->n_threads = n_threads; }
-
 static void set_layer(const run *r, model *m, size_t l, const char *activation) {
     fml_layer *layer = &m->layers[l];
     m->formulas[l] = find_formula(activation);
@@ -77,8 +75,8 @@ model *make_model(run *r, const design *wanted, size_t n_threads, uint64_t seed)
                            .engine = r->kernels->native,
                            .loss = fml_find_loss(r->kernels, wanted->loss),
                            .n_layers = L,
-                           .layers = m->layers};
-    use_threads(&m->net, n_threads);
+                           .layers = m->layers,
+                           .n_threads = n_threads};
     fml_network_lay_out(&m->net);
     set_name(m, wanted);
     set_parameters(r, m, seed);

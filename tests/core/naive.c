@@ -178,11 +178,12 @@ bounded naive_gradient(run *r, const model *m, const naive_batch *b, bounded *gr
     double *t = take(r, m->O * sizeof *t);
     activities a = make_activities(r, m);
     bounded sum = {0, 0};
-    memset(gradient, 0, m->net.n_parameters * sizeof *gradient);
+    if (gradient != NULL) memset(gradient, 0, m->net.n_parameters * sizeof *gradient);
     for (size_t i = 0; i < b->rows; i++) {
         naive_row(r, m, b, i, x, t);
         naive_forward(r, m, x, &a);
         add(&sum, naive_loss(r, m, &a, t, 1.0 / (double)b->rows, d[last % 2]), rounding(r, 1));
+        if (gradient == NULL) continue;
         backward(r, m, x, &a, d, gradient, dx == NULL ? NULL : dx + i * m->I, rounding(r, b->rows));
     }
     release(r, n_kept);

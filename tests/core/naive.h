@@ -61,7 +61,7 @@ typedef struct {
 
 /* The input and the target of row i of the batch. */
 void naive_row(const run *r, const model *m, const naive_batch *b, size_t i, bounded *x, double *t);
-/* The sum of the rows' losses; the gradient of their mean with respect to P and, unless dx is NULL, to x. */
+/* The sum of the rows' losses; unless they are NULL, the gradient of their mean with respect to P, and with it to x. */
 bounded naive_gradient(run *r, const model *m, const naive_batch *b, bounded *gradient, bounded *dx);
 /* The loss of a row; and, unless dz is NULL, scale times its gradient with respect to the last z. */
 bounded naive_loss(const run *r, const model *m, const activities *a, const double *t, double scale, bounded *dz);

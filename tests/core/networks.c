@@ -1,5 +1,5 @@
-/* Whole networks forward: every layer against plain loops, the same bits for a row wherever it stands, parameters into
- * panels and back, evaluation. */
+/* Whole networks forward: every layer against plain loops, the same bits for a row wherever it stands and however many
+ * threads there are, parameters into panels and back, evaluation. */
 #include "naive.h"
 
 #include <string.h>
@@ -12,12 +12,14 @@ static void *predict(run *r, const model *m, const void *x, size_t rows) {
     return y;
 }
 
+/* Row by row, by the pass that is for one row; a batch of one has the same bits. */
 static void *predict_alone(run *r, const model *m, const void *x, size_t rows) {
-    void *all = take_reals(r, rows * m->O);
+    void *all = take_reals(r, rows * m->O), *workspace = take_aligned(r, fml_row_workspace(&m->net));
     size_t n_kept = r->n_taken, size = r->kernels->real_size;
     for (size_t i = 0; i < rows; i++) {
-        void *row = memcpy(take_reals(r, m->I), at(r, x, i * m->I), m->I * size);
-        memcpy(at(r, all, i * m->O), predict(r, m, row, 1), m->O * size);
+        void *row = memcpy(take_reals(r, m->I), at(r, x, i * m->I), m->I * size), *y = take_reals(r, m->O);
+        fml_forward_row(&m->net, m->block, row, y, workspace);
+        memcpy(at(r, all, i * m->O), y, m->O * size);
         release(r, n_kept);
     }
     return all;
@@ -59,13 +61,29 @@ static activities expect(run *r, const model *m, const void *x) {
 static void check_layers(run *r) {
     for (size_t k = 0; k < N_EDGE_SIZES * N_EDGE_SIZES; k++) {
         size_t i = k / N_EDGE_SIZES, o = k % N_EDGE_SIZES;
-        if (r->quick && (i + o) % 4 != 0) continue;
+        if (left_out(r, i + o, 5)) continue;
         design wanted = {{EDGE_SIZES[i], EDGE_SIZES[o]}, NULL, "identity", "mse"};
         model *m = make_model(r, &wanted, 1, k);
         fml_data data = make_data(r, m, MOST_ROWS, VALUES, k);
         void *alone = predict_alone(r, m, data.x, MOST_ROWS);
         check_within(r, alone, expect(r, m, data.x).y[0], MOST_ROWS * m->O, "%s: single rows", m->name);
         check_batches(r, m, data.x, alone);
+        release(r, 0);
+    }
+}
+
+/* Inputs most of which are 0, of either sign: one row may leave them out. */
+static void check_sparse(run *r) {
+    static const design WIDE[] = {{{130, 97}, NULL, "identity", "mse"}, {{65, 64, 129, 3}, "relu", "identity", "mse"}};
+    for (size_t k = 0; k < LENGTH_OF(WIDE); k++) {
+        model *m = make_model(r, &WIDE[k], 1, k);
+        uint64_t random = k;
+        void *x = normal_reals(r, MOST_ROWS * m->I, 1, &random);
+        for (size_t i = 0; i < MOST_ROWS * m->I; i++)
+            if (fml_random_below(&random, 4) > 0) put(r, x, i, get(r, x, i) < 0 ? -0.0 : 0);
+        void *alone = predict_alone(r, m, x, MOST_ROWS);
+        check_within(r, alone, expect(r, m, x).y[m->net.n_layers - 1], MOST_ROWS * m->O, "%s: sparse rows", m->name);
+        check_batches(r, m, x, alone);
         release(r, 0);
     }
 }
@@ -127,6 +145,30 @@ static void check_packing(run *r, const model *m) {
     check(r, n_set == n_there, "%s: %zu of %zu parameters in the block", m->name, n_set, n_there);
 }
 
+/* The same predictions, loss and classes on any number of threads. */
+static void check_threads(run *r, const design *wanted) {
+    enum { ROWS = 7 * MOST_ROWS };
+    void *first_y = NULL;
+    double first_loss = 0;
+    size_t first_right = 0;
+    for (size_t i = 0; i < N_THREAD_COUNTS; i++) {
+        model *m = make_model(r, wanted, THREAD_COUNTS[i], 3);
+        fml_data data = make_data(r, m, ROWS, LABELS, 4);
+        void *y = predict(r, m, data.x, ROWS), *workspace = take_aligned(r, fml_forward_workspace(&m->net, ROWS));
+        double loss;
+        size_t n_right;
+        fml_evaluate(&m->net, m->block, &data, &loss, &n_right, NULL, workspace);
+        if (i == 0) {
+            first_y = y;
+            first_loss = loss;
+            first_right = n_right;
+        }
+        check_same_reals(r, y, first_y, ROWS * m->O, "%s on %zu threads", m->name, THREAD_COUNTS[i]);
+        check(r, loss == first_loss && n_right == first_right, "%s on %zu threads: loss %.17g and %.17g", m->name,
+              THREAD_COUNTS[i], loss, first_loss);
+    }
+}
+
 /* The index of the largest, the first of equals; whether it is at least 1/2 where there is one. */
 static size_t class_of(const double *y, size_t O) {
     size_t best = 0;
@@ -139,7 +181,7 @@ static size_t class_of(const double *y, size_t O) {
 static void check_evaluation(run *r, const model *m, data_kind kind, const void *alone) {
     fml_data data = make_data(r, m, MOST_ROWS, kind, 6); /* `alone` is of the same inputs */
     naive_batch all = {&data, NULL, MOST_ROWS};
-    bounded expected = naive_gradient(r, m, &all, take(r, m->net.n_parameters * sizeof(bounded)), NULL);
+    bounded expected = naive_gradient(r, m, &all, NULL, NULL);
     bounded *x = take(r, m->I * sizeof *x);
     double *t = take(r, m->O * sizeof *t), *y = take(r, m->O * sizeof *y), loss;
     size_t n_right, n_expected = 0;
@@ -158,7 +200,9 @@ static void check_evaluation(run *r, const model *m, data_kind kind, const void 
 void check_networks(run *r) {
     static const design HARD = {{33, 17, 16, 2}, "threshold", "threshold", "mse"};
     check_layers(r);
+    check_sparse(r);
     for (size_t k = 0; k <= N_DESIGNS; k++) {
+        if (left_out(r, k, 2)) continue;
         model *m = make_model(r, k < N_DESIGNS ? &DESIGNS[k] : &HARD, 1, k);
         fml_data data = make_data(r, m, MOST_ROWS, VALUES, 6);
         void *alone = predict_alone(r, m, data.x, MOST_ROWS);
@@ -169,6 +213,7 @@ void check_networks(run *r) {
         check_packing(r, m);
         check_evaluation(r, m, VALUES, alone);
         check_evaluation(r, m, LABELS, alone);
+        check_threads(r, k < N_DESIGNS ? &DESIGNS[k] : &HARD);
         release(r, 0);
     }
 }

@@ -49,7 +49,6 @@ static bounded *make_gradient(run *r, void *g, size_t n, uint64_t *random) {
     return plain;
 }
 
-/* Step t of the kernel. */
 static void take_step(const fml_optimizer *kernel, void *p, const void *g, void *const *states, size_t n,
                       const double *h, uint64_t t) {
     double scalars[FML_MAX_SCALARS];

@@ -14,36 +14,38 @@ enum { N_ORDER = LENGTH_OF(ORDER) };
 static void check_gather(run *r, size_t I) {
     static const double SPOILED[] = {NAN, INFINITY, -INFINITY};
     uint64_t random = I;
-    size_t size = I * r->kernels->real_size;
-    void *X = normal_reals(r, ROWS * I, 1, &random), *x = take_reals(r, N_ORDER * I), *all = take_reals(r, ROWS * I);
+    size_t size = I * r->kernels->real_size, x_row = I + 3;
+    void *X = normal_reals(r, ROWS * I, 1, &random), *x = take_reals(r, (N_ORDER - 1) * x_row + I),
+         *all = take_reals(r, ROWS * I);
     put(r, X, 0, r->largest);
     check(r, r->kernels->gather(X, NULL, ROWS, I, all, I) == 1, "gather finds %zu columns finite", I);
     check_same_reals(r, all, X, ROWS * I, "gather of all rows of %zu", I);
-    check(r, r->kernels->gather(X, ORDER, N_ORDER, I, x, I) == 1, "gather in order finds %zu columns finite", I);
+    check(r, r->kernels->gather(X, ORDER, N_ORDER, I, x, x_row) == 1, "gather in order finds %zu columns finite", I);
     int same = 1;
-    for (size_t i = 0; i < N_ORDER; i++) same &= memcmp(at(r, x, i * I), at(r, X, ORDER[i] * I), size) == 0;
+    for (size_t i = 0; i < N_ORDER; i++) same &= memcmp(at(r, x, i * x_row), at(r, X, ORDER[i] * I), size) == 0;
     check(r, same, "gather in order of %zu", I);
     for (size_t i = 0; i < I; i++) {
         memcpy(all, X, ROWS * size);
         put(r, all, 9 * I + i, SPOILED[i % 3]);
-        check(r, r->kernels->gather(all, ORDER, N_ORDER, I, x, I) == 0, "gather sees column %zu of %zu", i, I);
-        check(r, r->kernels->gather(all, ORDER, 5, I, x, I) == 1, "gather looks only at its rows, of %zu", I);
+        check(r, r->kernels->gather(all, ORDER, N_ORDER, I, x, x_row) == 0, "gather sees column %zu of %zu", i, I);
+        check(r, r->kernels->gather(all, ORDER, 5, I, x, x_row) == 1, "gather looks only at its rows, of %zu", I);
     }
 }
 
 static void check_bytes_and_labels(run *r, size_t I) {
     uint8_t *X = take(r, ROWS * I);
     int64_t *labels = take(r, ROWS * sizeof *labels);
-    void *x = take_reals(r, ROWS * I), *t = take_reals(r, ROWS * I);
+    size_t x_row = I + 5;
+    void *x = take_reals(r, (ROWS - 1) * x_row + I), *t = take_reals(r, ROWS * I);
     for (size_t i = 0; i < ROWS * I; i++) X[i] = (uint8_t)(i * 37 + 255);
     for (size_t i = 0; i < ROWS; i++) labels[i] = (int64_t)(i * 13 % I);
     for (int ordered = 0; ordered < 2; ordered++) {
         size_t rows = ordered ? N_ORDER : ROWS, wrong = 0;
-        r->kernels->gather_bytes(X, ordered ? ORDER : NULL, rows, I, x, I);
+        r->kernels->gather_bytes(X, ordered ? ORDER : NULL, rows, I, x, x_row);
         r->kernels->one_hot(labels, ordered ? ORDER : NULL, rows, I, t);
         for (size_t i = 0; i < rows * I; i++) {
             size_t row = ordered ? ORDER[i / I] : i / I;
-            wrong += get(r, x, i) != X[row * I + i % I];
+            wrong += get(r, x, i / I * x_row + i % I) != X[row * I + i % I];
             wrong += get(r, t, i) != (labels[row] == (int64_t)(i % I));
         }
         check(r, wrong == 0, "bytes and labels of %zu columns%s", I, ordered ? " in order" : "");

@@ -16,8 +16,9 @@ from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
-from .functions import ACTIVATIONS, ALIASES, LOSSES, Entry, Matrix, Vector
+from .functions import ACTIVATIONS, ALIASES, FULL_BATCH, LOSSES, Entry, Matrix, Vector
 from .metrics import METRICS
+from .schedules import SCHEDULES
 
 HOOKS = ("on_train_begin", "on_epoch_begin", "on_batch_end", "on_epoch_end", "on_train_end")
 BOUNDS: dict[str, tuple[str, Callable[[float], bool]]] = {
@@ -28,7 +29,25 @@ BOUNDS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "beta_1": ("in [0, 1)", lambda v: 0 <= v < 1),
     "beta_2": ("in [0, 1)", lambda v: 0 <= v < 1),
     "epsilon": ("above 0", lambda v: v > 0),
+    "alpha": ("in [0, 1)", lambda v: 0 <= v < 1),
+    "eta_minus": ("in (0, 1)", lambda v: 0 < v < 1),
+    "eta_plus": ("above 1", lambda v: v > 1),
+    "gamma": ("above 0", lambda v: v > 0),
+    "factor": ("in (0, 1)", lambda v: 0 < v < 1),
+    "pct_start": ("in (0, 1)", lambda v: 0 < v < 1),
+    "threshold": ("in [0, 1)", lambda v: 0 <= v < 1),
 }
+BOUNDS |= {
+    field: ("of at least 0", lambda v: v >= 0)
+    for field in (
+        "weight_decay", "momentum_decay", "learning_rate_decay", "initial_accumulator", "power", "warmup_rate",
+        "final_rate", "least_rate", "gradient_tolerance", "loss_tolerance",
+    )
+}  # fmt: skip
+BOUNDS |= {
+    field: ("above 0", lambda v: v > 0) for field in ("least_step", "largest_step", "div_factor", "final_div_factor")
+}
+LEAST = {"step_size": 1, "n_steps": 1, "memory": 1, "max_evaluations": 2}
 
 
 class Choice(SimpleNamespace):
@@ -62,7 +81,7 @@ def integer(argument: str, value: Any, least: int | None = None, most: int | Non
     return number
 
 
-def real(argument: str, value: Any, below: float = math.inf) -> float:
+def positive(argument: str, value: Any, below: float = math.inf) -> float:
     """A number above 0 and below the bound."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{argument}: expected a real number, got {value!r}")
@@ -74,7 +93,7 @@ def real(argument: str, value: Any, below: float = math.inf) -> float:
 
 def split(argument: str, share: Any, n_rows: int) -> int:
     """How many rows are before the last share of them, which is rounded up."""
-    n = math.floor(n_rows * (1 - real(argument, share, below=1.0)) + 1e-9)
+    n = math.floor(n_rows * (1 - positive(argument, share, below=1.0)) + 1e-9)
     if not 0 < n < n_rows:
         raise ValueError(f"{argument}: expected a share that leaves both some rows, got {share} of {n_rows}")
     return n
@@ -94,19 +113,65 @@ def choose(argument: str, value: Any, table: Mapping[str, Entry]) -> Choice:
     choice = Choice(name=ALIASES.get(name, name))
     for field, default in table[choice.name].fields.items():
         given = default if isinstance(value, str) else getattr(value, field, default)
-        if isinstance(default, bool):
-            setattr(choice, field, flag(field, given))
-            continue
-        if isinstance(given, bool) or not isinstance(given, numbers.Real):
-            raise TypeError(f"{field}: expected a real number, got {given!r}")
-        expected, inside = BOUNDS.get(field, ("", math.isfinite))
-        if not (math.isfinite(given) and inside(float(given))):
-            raise ValueError(f"{field}: expected a finite number {expected}, got {given!r}")
-        setattr(choice, field, float(given))
+        setattr(choice, field, hyper_parameter(field, given, default))
     if choice.name == "piecewise_linear" and not 0.0 < choice.x_max - choice.x_min < math.inf:
         raise ValueError(f"x_min: expected a number below x_max = {choice.x_max!r}, got {choice.x_min!r}")
     if choice.name == "sgd" and choice.nesterov and not choice.momentum:
         raise ValueError("nesterov: expected a momentum above 0 to go with it, got momentum=0.0")
+    if choice.name == "rprop":
+        if not isinstance(choice.learning_rate, float):
+            raise TypeError(f"learning_rate: expected a real number, got {choice.learning_rate!r}")
+        if choice.least_step > choice.largest_step:
+            raise ValueError(f"least_step: expected at most {choice.largest_step!r}, got {choice.least_step!r}")
+    return choice
+
+
+def hyper_parameter(field: str, given: Any, default: Any) -> Any:
+    """A hyper-parameter of the kind of its default: a real number, an integer, a flag, what a rate watches, or a rate
+    that follows a schedule or a function of the step.
+    """
+    if field == "learning_rate" and hasattr(given, "name"):
+        return schedule(given)
+    if field == "learning_rate" and callable(given) and not isinstance(given, type):
+        return given
+    if field == "monitor":
+        return None if given is None else known_name(field, given, ("val_loss", "loss"))
+    if isinstance(default, bool):
+        return flag(field, given)
+    if isinstance(default, int):
+        return integer(field, given, LEAST.get(field, 0))
+    return real(field, given)
+
+
+def real(field: str, given: Any) -> float:
+    """A finite real number within the bounds of its field."""
+    if isinstance(given, bool) or not isinstance(given, numbers.Real):
+        raise TypeError(f"{field}: expected a real number, got {given!r}")
+    expected, inside = BOUNDS.get(field, ("", math.isfinite))
+    if not (math.isfinite(given) and inside(float(given))):
+        raise ValueError(f"{field}: expected a finite number {expected}, got {given!r}")
+    return float(given)
+
+
+def rate(t: int, function: Callable[[int], Any]) -> float:
+    """What a function of the step gives as the learning rate."""
+    given = function(t)
+    if isinstance(given, bool) or not isinstance(given, numbers.Real):
+        raise TypeError(f"learning_rate({t}): expected a real number, got {given!r}")
+    if not 0.0 <= float(given) < math.inf:
+        raise ValueError(f"learning_rate({t}): expected a finite number of at least 0, got {given!r}")
+    return float(given)
+
+
+def schedule(value: Any) -> Choice:
+    """A schedule of the learning rate, from an object with its name and attributes."""
+    choice = choose("learning_rate", value, SCHEDULES)
+    if choice.name == "cosine" and choice.warmup_steps >= choice.n_steps:
+        raise ValueError(f"warmup_steps: expected fewer than {choice.n_steps}, got {choice.warmup_steps}")
+    if choice.name == "one_cycle" and not choice.pct_start * choice.n_steps > 1.0:
+        raise ValueError(f"pct_start: expected more than 1 of {choice.n_steps} steps, got {choice.pct_start!r}")
+    if choice.name == "one_cycle" and choice.three_phase and choice.pct_start > 0.5:
+        raise ValueError(f"pct_start: expected at most 0.5 with three_phase, got {choice.pct_start!r}")
     return choice
 
 
@@ -237,6 +302,24 @@ def metric_table(metrics: Any) -> dict[str, tuple[Callable[..., Any], bool]]:
             raise ValueError(f"metrics[{i}]: expected each name once, and none that is 'loss', got {name!r}")
         table[name] = (metric if own else METRICS[name], own)
     return table
+
+
+class Default(int):
+    """A default that can be told from the same number given by the caller."""
+
+
+DEFAULT_BATCH_SIZE = Default(32)
+
+
+def batch_size(value: Any, optimizer: Choice, n_rows: int) -> int:
+    """How many rows a step takes; all, where the optimiser needs them and nobody has asked for fewer."""
+    full = optimizer.name in FULL_BATCH
+    if value is None or (full and value is DEFAULT_BATCH_SIZE):
+        return n_rows
+    size = integer("batch_size", value, 1)
+    if full and size < n_rows:
+        raise ValueError(f"batch_size: expected None, as {optimizer.name!r} takes all {n_rows} rows, got {size}")
+    return size
 
 
 def callback_list(callbacks: Any) -> list[Any]:
