@@ -261,8 +261,13 @@ typedef struct {
  * unless FML_OK. *loss: the sum of their losses before it. */
 fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows, size_t n_next,
                           double *loss, fml_poll *poll, void *workspace);
-/* One epoch in batches of batch_size rows; order: n_rows elements of scratch, or NULL for the rows as they stand.
- * *loss: the sum over the rows of their batch's losses before its update, up to where the epoch ended. */
+/* A stretch of an epoch in batches of batch_size rows: those that begin at row *first (a multiple of batch_size) or
+ * later and before row `end`; order: n_rows elements, or NULL for the rows as they stand. *first becomes the row that
+ * is next, and *loss grows by the sum over the rows of their batch's losses before its update; both count whole steps.
+ * Stretches one after another have the bits of one. */
+fml_status fml_train_rows(fml_trainer *trainer, const fml_data *data, size_t batch_size, const uint32_t *order,
+                          size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace);
+/* One epoch, whole; order: n_rows elements of scratch, into which a new order is drawn, or NULL. *loss: as above. */
 fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order, double *loss,
                            fml_poll *poll, void *workspace);
 
@@ -273,6 +278,19 @@ size_t fml_lbfgs_size(const fml_network *net, size_t memory);
 fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes);
 void fml_lbfgs_new_data(fml_lbfgs *state);
 int fml_lbfgs_converged(const fml_lbfgs *state);
+
+/* What L-BFGS remembers, to be kept and put back: the scale of its H and, of each pair from the newest (age 0) on, the
+ * blocks s and y and 1 / (s . y). fml_lbfgs_remember makes room for at most `memory` pairs, which the caller fills. */
+typedef struct {
+    void *s, *y;
+    double *weight;
+} fml_pair;
+
+size_t fml_lbfgs_n_pairs(const fml_lbfgs *state);
+double *fml_lbfgs_scale(fml_lbfgs *state);
+fml_pair fml_lbfgs_pair(const fml_network *net, fml_lbfgs *state, size_t age);
+void fml_lbfgs_remember(fml_lbfgs *state, size_t n_pairs);
+
 fml_status fml_lbfgs_iterate(fml_trainer *trainer, const fml_data *data, size_t rows, double *loss, fml_poll *poll,
                              void *workspace);
 

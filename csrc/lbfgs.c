@@ -61,13 +61,29 @@ fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes) {
 void fml_lbfgs_new_data(fml_lbfgs *state) { state->known = state->converged = 0; }
 int fml_lbfgs_converged(const fml_lbfgs *state) { return state->converged; }
 
+/* -- the memory -------------------------------------------------------------------------------------------------- */
+
+fml_pair fml_lbfgs_pair(const fml_network *net, fml_lbfgs *state, size_t age) {
+    size_t place = (state->newest + state->memory - age) % state->memory;
+    char *s = state->pairs + 2 * place * block_bytes(net);
+    return (fml_pair){s, s + block_bytes(net), &state->weights[place]};
+}
+
+size_t fml_lbfgs_n_pairs(const fml_lbfgs *state) { return state->n_pairs; }
+double *fml_lbfgs_scale(fml_lbfgs *state) { return &state->scale; }
+
+void fml_lbfgs_remember(fml_lbfgs *state, size_t n_pairs) {
+    state->n_pairs = n_pairs;
+    state->newest = 0;
+    fml_lbfgs_new_data(state);
+}
+
 /* -- the direction ----------------------------------------------------------------------------------------------- */
 
 /* s (which 0) or y (which 1) of the pair that is `age` iterations old. */
 static void *pair(const problem *p, size_t age, int which) {
-    const fml_lbfgs *state = p->state;
-    size_t place = (state->newest + state->memory - age) % state->memory;
-    return state->pairs + (2 * place + (size_t)which) * block_bytes(p->pass.net);
+    fml_pair both = fml_lbfgs_pair(p->pass.net, p->state, age);
+    return which == 0 ? both.s : both.y;
 }
 
 static double *of_pair(const problem *p, double *values, size_t age) {

@@ -1,4 +1,4 @@
-/* Training: one optimiser step, and one epoch of them.
+/* Training: one optimiser step, a stretch of an epoch, and a whole one.
  *
  * The rows of a batch are gathered by backward.c from the shuffled order, so an epoch copies each row once. A step
  * changes the parameters only when its whole gradient is known to be wanted and its loss is finite; an epoch that ends
@@ -79,21 +79,30 @@ static fml_data rows_from(const fml_network *net, const fml_data *data, size_t f
     return rest;
 }
 
-fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order, double *loss,
-                           fml_poll *poll, void *workspace) {
-    fml_status status = FML_OK;
-    *loss = 0;
-    if (order != NULL) fml_random_order(&trainer->random, order, data->n_rows);
-    for (size_t first = 0; first < data->n_rows && status == FML_OK; first += batch_size) {
-        size_t rows = least(batch_size, data->n_rows - first), n_next = least(batch_size, data->n_rows - first - rows);
+fml_status fml_train_rows(fml_trainer *trainer, const fml_data *data, size_t batch_size, const uint32_t *order,
+                          size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace) {
+    while (*first < end) {
+        size_t rows = least(batch_size, data->n_rows - *first);
+        size_t n_next = least(batch_size, data->n_rows - *first - rows);
         double batch_loss = 0;
+        fml_status status;
         if (order != NULL)
-            status = fml_train_step(trainer, data, order + first, rows, n_next, &batch_loss, poll, workspace);
+            status = fml_train_step(trainer, data, order + *first, rows, n_next, &batch_loss, poll, workspace);
         else {
-            fml_data rest = rows_from(trainer->net, data, first);
+            fml_data rest = rows_from(trainer->net, data, *first);
             status = fml_train_step(trainer, &rest, NULL, rows, 0, &batch_loss, poll, workspace);
         }
+        if (status != FML_OK) return status;
         *loss += batch_loss;
+        *first += rows;
     }
-    return status;
+    return FML_OK;
+}
+
+fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order, double *loss,
+                           fml_poll *poll, void *workspace) {
+    size_t first = 0;
+    *loss = 0;
+    if (order != NULL) fml_random_order(&trainer->random, order, data->n_rows);
+    return fml_train_rows(trainer, data, batch_size, order, &first, data->n_rows, loss, poll, workspace);
 }

@@ -513,7 +513,7 @@ METHODS = [
     for name in ("__init__", *dir(fastmlp.Network))
     if (name == "__init__" or not name.startswith("_")) and callable(getattr(fastmlp.Network, name))
 ]
-OURS_ALONE = {"__init__": {"dtype", "engine", "n_threads"}, "predict": {"out"}}
+OURS_ALONE = {"__init__": {"dtype", "engine", "n_threads"}, "predict": {"out"}, "fit": {"resume"}}
 
 
 @pytest.mark.parametrize("name", sorted({*METHODS, "predict", "fit"} - {"save"}))
@@ -546,7 +546,7 @@ def test_signatures_and_defaults_of_the_contract() -> None:
     }  # fmt: skip
     assert defaults(fastmlp.Network.fit) == {
         "epochs": 10, "batch_size": 32, "optimizer": "adam", "shuffle": True, "validation_data": None,
-        "callbacks": (), "verbose": 0,
+        "validation_split": None, "metrics": (), "callbacks": (), "max_time": None, "resume": None, "verbose": 0,
     }  # fmt: skip
     assert defaults(fastmlp.SGD) == {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
     assert defaults(fastmlp.Adam) == {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}

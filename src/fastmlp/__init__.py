@@ -25,6 +25,7 @@ from .activations import (
     Tanh,
     Threshold,
 )
+from .callbacks import Checkpoint, EarlyStopping
 from .history import History
 from .losses import BinaryCrossEntropy, CrossEntropy, HalfSquaredError, MeanSquaredError, SquaredError
 from .network import Network, load
@@ -50,10 +51,12 @@ __all__ = [
     "Adam",
     "AdamW",
     "BinaryCrossEntropy",
+    "Checkpoint",
     "ConstantRate",
     "CosineDecay",
     "CrossEntropy",
     "CustomActivation",
+    "EarlyStopping",
     "ExponentialDecay",
     "FormatError",
     "Gaussian",

@@ -10,7 +10,10 @@
 # it, because taking it back beside a busy thread costs a switch interval.
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.float cimport PyFloat_AsDouble, PyFloat_CheckExact
+from cpython.long cimport PyLong_CheckExact
 from cpython.ref cimport Py_INCREF, Py_REFCNT, PyObject
+from libc.math cimport INFINITY
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -29,7 +32,7 @@ cdef extern from "numpy/arrayobject.h":
                                      void *data, int flags, PyObject *obj)
 
 cnp.import_array()
-cdef type ndarray_type = np.ndarray
+cdef type ndarray_type = np.ndarray, integer_type = np.integer, floating_type = np.floating
 cdef int OUTPUT_FLAGS = (cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_F_CONTIGUOUS | cnp.NPY_ARRAY_OWNDATA
                          | cnp.NPY_ARRAY_ALIGNED | cnp.NPY_ARRAY_WRITEABLE)
 
@@ -52,7 +55,10 @@ cdef class Core:
     cdef object chosen       # what None stands for when there is no training: the last optimiser
     cdef Training previous   # what `training` has replaced, until its first success
     cdef bint tentative      # `training` has published nothing yet: an error goes back to `previous`
-    cdef bint unpublished    # train_on_batch has moved the training's block on
+    cdef bint unpublished    # train_on_batch or learn_one has moved the training's block on
+    cdef bint mid_epoch      # a fit has, by an epoch that is neither published nor taken back
+    cdef RowLog log          # the rows of learn_one since the last publication, or None before the first
+    cdef double least_target, most_target  # what the loss takes
     cdef uint64_t random     # the state of the generator
     cdef list functions      # of each layer: the user's (value, derivative), or None; None where no layer has any
     cdef size_t small        # a call of fewer multiply-adds than this keeps the GIL
@@ -60,7 +66,7 @@ cdef class Core:
     cdef void *scratch       # one spare workspace; taken and given back under the GIL
     cdef int typenum
     cdef size_t n_inputs, n_outputs, n_weights
-    cdef size_t row_workspace  # bytes of workspace for one row
+    cdef size_t row_workspace, step_workspace  # bytes of workspace for one row: to predict, to train
     cdef cnp.dtype descr       # the dtype
     cdef cnp.ndarray spare_1, spare_2  # the last two outputs of single rows, see _row_output
 
@@ -70,9 +76,9 @@ cdef class Core:
 
     # -- construction ----------------------------------------------------------------------------------------------
 
-    def _build(self, sizes, activations, str loss, bint double, str engine, isa, size_t n_threads):
-        """Shapes and tables; activations: per layer the name, the hyper-parameters, and a user's own functions or None.
-        All of it is checked already."""
+    def _build(self, sizes, activations, str loss, bint double, str engine, isa, size_t n_threads, targets):
+        """Shapes and tables; activations: per layer the name, the hyper-parameters, and a user's own functions or None;
+        targets: the least and the largest that the loss takes. All of it is checked already."""
         self._check_unbuilt()
         self.net.kernels = find_kernels(isa, FML_F64 if double else FML_F32)
         self.net.engine = self.net.kernels.native if engine == "native" else blas_engine()
@@ -99,6 +105,8 @@ cdef class Core:
         self.n_inputs, self.n_outputs = sizes[0], sizes[len(sizes) - 1]
         self.n_weights = sum([sizes[i] * sizes[i + 1] for i in range(len(sizes) - 1)])
         self.row_workspace = fml_row_workspace(&self.net)
+        self.step_workspace = fml_gradient_workspace(&self.net, 1, False)
+        self.least_target, self.most_target = targets
         self.descr = self._type()
         self.published = new_block(self.net.n_packed * self.net.kernels.real_size)
 
@@ -188,15 +196,20 @@ cdef class Core:
         return P
 
     def _replace_parameters(self, cnp.ndarray P not None):
-        """Publishes P, checked and of the network's dtype, and forgets the optimiser's state."""
+        """What assigning parameters does; refused while a fit is running."""
         self._refuse_while_fitting("parameters")
+        self._put_parameters(P)
+
+    def _put_parameters(self, cnp.ndarray P not None):
+        """Publishes P, checked and of the network's dtype, and forgets the optimiser's state."""
         if P.size != <cnp.npy_intp>self.net.n_parameters or cnp.PyArray_TYPE(P) != self.typenum:
             raise ValueError(f"parameters: expected {self.net.n_parameters} numbers, got {P.size} of dtype {P.dtype}")
         cdef Block block = new_block(self.net.n_packed * self.net.kernels.real_size)
         fml_network_pack(&self.net, cnp.PyArray_DATA(P), block.data)
         self.published = block
         self.chosen = self._optimizer
-        self.training, self.unpublished = None, False
+        self.training = None
+        self._forget_steps()
         self._commit()
 
     def _layer(self, size_t l):
@@ -234,8 +247,14 @@ cdef class Core:
             self.published = new_block(self.training.size)
         self.training.publish(self.published.data)
         self._commit()
-        self.unpublished = False
+        self._forget_steps()
         return 0
+
+    cdef void _forget_steps(self) noexcept:
+        """What training has done since the last publication is published, or gone."""
+        self.unpublished, self.mid_epoch = False, False
+        if self.log is not None:
+            self.log.n_rows = 0
 
     cdef void _commit(self) noexcept:
         """The training in use has succeeded; there is no way back to the one before."""
@@ -248,6 +267,7 @@ cdef class Core:
             self._commit()
         elif self.training is not None:
             self.training.roll_back(self.published.data)
+        self._forget_steps()
 
     # -- arrays -----------------------------------------------------------------------------------------------------
 
@@ -471,10 +491,10 @@ cdef class Core:
         """The mean loss over the rows, and the share of rows whose class is right."""
         self._check_rows(rows)
         cdef Block block = self._readable()
-        cdef list caught = []
-        cdef CustomCall call = self._custom_call(caught)
+        cdef Watch watch = Watch()
+        cdef CustomCall call = self._custom_call(watch.caught)
         cdef const fml_network *net = self._network(call)
-        cdef fml_poll poll = self._poll(caught)
+        cdef fml_poll poll = self._poll(watch)
         cdef void *workspace = self._take_scratch(fml_forward_workspace(&self.net, rows.data.n_rows))
         cdef size_t n_right = 0
         cdef double loss = 0
@@ -485,7 +505,7 @@ cdef class Core:
             with nogil:
                 status = fml_evaluate(net, block.data, &rows.data, &loss, &n_right, &poll, workspace)
         self._give_scratch(workspace)
-        self._raise(status, rows, caught)
+        self._raise(status, rows, watch)
         return loss / <double>rows.data.n_rows, n_right / <double>rows.data.n_rows
 
     # -- gradients --------------------------------------------------------------------------------------------------
@@ -515,7 +535,7 @@ cdef class Core:
         if call is not None:
             call.check()
         if status != FML_LOSS_NOT_FINITE:
-            self._raise(status, rows, [])
+            self._raise(status, rows, None)
         return loss / <double>rows.data.n_rows, result
 
     # -- training ---------------------------------------------------------------------------------------------------
@@ -572,7 +592,7 @@ cdef class Core:
 
     cdef void _stop_fitting(self) noexcept:
         self.fitting = None
-        if self.tentative:
+        if self.tentative or self.mid_epoch:
             self._roll_back()
 
     def _begin_fit(self, token):
@@ -586,75 +606,138 @@ cdef class Core:
         if isinstance(self.fitting, weakref.ref) and self.fitting() is token:
             self._stop_fitting()
 
-    cdef fml_poll _poll(self, list caught):
-        """How a long pass hears signals, which only the main thread gets, and of errors in users' functions."""
+    cdef fml_poll _poll(self, Watch watch):
+        """How a long pass hears signals, which only the main thread gets, of errors in users' functions, and of the end
+        of its time."""
         cdef fml_poll poll
         poll.stop = NULL
-        if self.functions is not None or threading.current_thread() is threading.main_thread():
-            poll.stop = stop_on_signal
-        poll.context, poll.last, poll.work = <void *>caught, fml_seconds(), 0
+        poll.context, poll.last, poll.work = <void *>watch, fml_seconds(), 0
         poll.interval = 0.05 if self.functions is None else 0
+        if watch.deadline < INFINITY:
+            poll.interval = min(poll.interval, max(watch.deadline - poll.last, 0))
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if self.functions is not None or watch.deadline < INFINITY or in_main_thread:
+            poll.stop = stop_when_told
         return poll
 
-    def _epoch(self, Rows rows not None, size_t batch_size, cnp.ndarray order):
-        """One epoch in batches; publishes its result and returns the mean loss. order: uint32 scratch, or None."""
+    def _begin_epoch(self, Rows rows not None, cnp.ndarray order):
+        """Draws the order of the rows into `order`, uint32, unless that is None. What the epoch learns is taken back
+        when the fit ends, unless `_end_epoch` has been called."""
         self._check_rows(rows)
         self._check_training()
-        cdef list caught = []
-        cdef CustomCall call = self._custom_call(caught)
-        cdef double loss = 0
-        cdef uint32_t *order_data = NULL if order is None else <uint32_t *>cnp.PyArray_DATA(order)
-        cdef fml_poll poll = self._poll(caught)
-        cdef fml_trainer *trainer = &self.training.trainer
-        cdef fml_status status
-        if self.training.by_function:
-            self.training.plan((rows.data.n_rows + batch_size - 1) // batch_size)
-        cdef size_t rows_of_a_step = min(batch_size, rows.data.n_rows)
-        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, rows_of_a_step, False))
-        trainer.random, trainer.net = self.random, self._network(call)
-        if rows.data.n_rows * self.n_weights < self.small // 4:
-            status = fml_train_epoch(trainer, &rows.data, batch_size, order_data, &loss, &poll, workspace)
+        cdef uint32_t *drawn = NULL if order is None else <uint32_t *>cnp.PyArray_DATA(order)
+        cdef size_t n = rows.data.n_rows
+        self.training.trainer.random, self.mid_epoch = self.random, True
+        if order is None:
+            return
+        if order.size != <cnp.npy_intp>n or cnp.PyArray_TYPE(order) != cnp.NPY_UINT32:
+            raise ValueError(f"order: expected {n} elements of uint32, got {order.size} of {order.dtype}")
+        if n < MANY_MULTIPLY_ADDS // 16:
+            fml_random_order(&self.training.trainer.random, drawn, n)
         else:
             with nogil:
-                status = fml_train_epoch(trainer, &rows.data, batch_size, order_data, &loss, &poll, workspace)
+                fml_random_order(&self.training.trainer.random, drawn, n)
+
+    def _stretch(self, Rows rows not None, size_t batch_size, cnp.ndarray order, size_t first, size_t end, double loss,
+                 double seconds):
+        """The batches of an epoch that begin at row `first` or later and before `end`, or those of them that begin
+        within so many seconds: (the row that is next, the loss and the new losses summed over rows). Publishes at the
+        end of the rows."""
+        self._check_rows(rows)
+        self._check_training()
+        if not self.mid_epoch or batch_size < 1 or end > rows.data.n_rows:
+            raise ValueError(f"end: expected a stretch of an epoch of {rows.data.n_rows} rows, got {first} to {end}")
+        cdef Watch watch = Watch()
+        watch.deadline = fml_seconds() + seconds
+        cdef uint32_t *order_data = NULL if order is None else <uint32_t *>cnp.PyArray_DATA(order)
+        cdef CustomCall call = self._custom_call(watch.caught)
+        cdef fml_poll poll = self._poll(watch)
+        cdef fml_trainer *trainer = &self.training.trainer
+        cdef fml_status status
+        cdef size_t most_rows = min(batch_size, rows.data.n_rows)
+        if self.training.by_function:
+            self.training.plan((end - first + batch_size - 1) // batch_size)
+        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, most_rows, False))
+        trainer.net = self._network(call)
+        if (end - first) * self.n_weights < self.small // 4:
+            status = fml_train_rows(trainer, &rows.data, batch_size, order_data, &first, end, &loss, &poll, workspace)
+        else:
+            with nogil:
+                status = fml_train_rows(trainer, &rows.data, batch_size, order_data, &first, end, &loss, &poll,
+                                        workspace)
         trainer.net = &self.net
         self._give_scratch(workspace)
-        if call is not None and call.failed():
+        if status == FML_STOPPED and watch.late:
+            status = FML_OK
+        if status not in (FML_OK, FML_STOPPED) or (call is not None and call.failed()):
             self._roll_back()
-        elif status in (FML_OK, FML_STOPPED) and self._trained_not_finite():
+        elif self._trained_not_finite():
             status = FML_LOSS_NOT_FINITE if status == FML_OK else FML_STOPPED
             self._roll_back()
-        elif status in (FML_OK, FML_STOPPED):
-            self.random = trainer.random
+        elif status == FML_STOPPED or first >= rows.data.n_rows:
+            self._end_epoch()
+        self._raise(status, rows, watch)
+        return first, loss
+
+    def _end_epoch(self):
+        """Publishes what the epoch has learnt so far."""
+        if self.mid_epoch:
+            self.random = self.training.trainer.random
             self._publish()
-        else:
-            self._roll_back()
-        self._raise(status, rows, caught)
-        return loss / <double>rows.data.n_rows
+
+    def _training_state(self):
+        """P, the optimiser's vectors in the order of P, its numbers, and that of its steps, as training has them."""
+        self._check_training()
+        cdef fml_trainer *trainer = &self.training.trainer
+        cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0]), state
+        fml_network_unpack(&self.net, trainer.block, cnp.PyArray_DATA(P))
+        cdef list states = []
+        for k in range(self.training.n_vectors()):
+            state = self._empty(1, [self.net.n_parameters, 0])
+            fml_network_unpack(&self.net, self.training.vector(k), cnp.PyArray_DATA(state))
+            states.append(state)
+        return P, states, self.training.numbers(), trainer.n_steps
+
+    def _resume_training(self, optimizer, cnp.ndarray P not None, list states, list numbers, uint64_t n_steps,
+                         uint64_t random):
+        """Goes on from what `_training_state` gave and from that state of the generator; the caller has checked all of
+        it and marked the network as being fitted."""
+        cdef Training training = Training(self, optimizer)
+        cdef cnp.ndarray state
+        training.remember(len(states), numbers)
+        for k in range(len(states)):
+            state = states[k]
+            if state.size != <cnp.npy_intp>self.net.n_parameters or cnp.PyArray_TYPE(state) != self.typenum:
+                raise ValueError(f"states: expected {self.net.n_parameters} numbers, got {state.size} of {state.dtype}")
+            fml_network_pack(&self.net, cnp.PyArray_DATA(state), training.vector(k))
+        self._put_parameters(P)
+        memcpy(training.trainer.block, self.published.data, training.size)
+        training.trainer.n_steps, self.training, self.random = n_steps, training, random
+        self._publish()
 
     def _step(self, Rows rows not None, optimizer):
         """One optimiser step on all rows; returns their mean loss before it. What it learns is published when read."""
         cdef fml_status status
         cdef double loss = 0
-        cdef list caught = []
+        cdef Watch watch = Watch()
         self._refuse_while_fitting("train_on_batch")
         self._check_rows(rows)
         self.fitting = rows
         try:
             self._use_optimizer(optimizer)
-            status = self._try_step(rows, &loss, caught)
+            status = self._try_step(rows, &loss, watch)
         finally:
             self._stop_fitting()
-        self._raise(status, rows, caught)
+        self._raise(status, rows, watch)
         return loss / <double>rows.data.n_rows
 
-    cdef fml_status _try_step(self, Rows rows, double *loss, list caught) except *:
+    cdef fml_status _try_step(self, Rows rows, double *loss, Watch watch) except *:
         cdef fml_status status
-        cdef CustomCall call = self._custom_call(caught)
+        cdef CustomCall call = self._custom_call(watch.caught)
         cdef fml_poll poll
         cdef fml_poll *poll_at = NULL  # a step hears no signals
         if call is not None:
-            poll = self._poll(caught)
+            poll = self._poll(watch)
             poll_at = &poll
         cdef fml_trainer *trainer = &self.training.trainer
         cdef size_t n_rows = rows.data.n_rows
@@ -673,12 +756,121 @@ cdef class Core:
         self._give_scratch(workspace)
         if status == FML_OK and self._trained_not_finite():
             self._roll_back()
-            self.unpublished = False
             return FML_LOSS_NOT_FINITE
         if status == FML_OK:
             self.unpublished = True
             self._commit()
         return status
+
+    def learn_one(self, x, y, optimizer=None):
+        """One optimiser step on a single row; what `train_on_batch` does with it, at less cost around the arithmetic.
+
+        Parameters
+        ----------
+        x : array_like, shape (I,)
+            An array of the network's dtype is read where it stands.
+        y : array_like, shape (O,), or a number where O is 1, or a class label where O > 1
+        optimizer : str, Optimizer or None, default None
+            None continues the last one, with its state; before the first step it is Adam.
+
+        Returns
+        -------
+        float
+            The loss of the row before the step.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit, or a number in x or y is not finite; the network is as before.
+        FloatingPointError
+            If the loss or what the step makes of the parameters is not finite; the network is as before.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([1, 1])
+        >>> net.set_layer(0, [[1.0]], [0.0])
+        >>> net.learn_one([2.0], 3.0, fastmlp.SGD(0.25))  # (2 - 3)^2; the gradient is (-4, -2)
+        1.0
+        >>> net.learn_one([2.0], 3.0)
+        2.25
+        """
+        if optimizer is None and self.fitting is None and self.training is not None and self.training.can_repeat():
+            if self.log is None or self.log.n_rows == self.log.capacity or (self.unpublished and self.log.n_rows == 0):
+                self._begin_log()
+            if self.n_weights < self.small // 4 and self._log_row(x, y):
+                return self._learn_logged(x)
+        return self._learn_unusual(x, y, optimizer)
+
+    cdef int _begin_log(self) except -1:
+        """Publishes what there is to publish, so that the rows that will be logged are all since then."""
+        if self.unpublished:
+            self._publish()
+        if self.log is None:
+            self.log = RowLog(self)
+        return 0
+
+    cdef bint _log_row(self, x, y) except -1:
+        """Copies a row and its target to the end of the log; False if they are of a kind that takes a conversion, or
+        may be wrong."""
+        cdef size_t real_size = self.net.kernels.real_size
+        if not (cnp.PyArray_CheckExact(x) and is_ready(<cnp.ndarray>x, self.typenum, self.n_inputs)
+                and cnp.PyArray_NDIM(<cnp.ndarray>x) == 1 and cnp.PyArray_TYPE(<cnp.ndarray>x) == self.typenum):
+            return False
+        memcpy(self.log.x_of(self.log.n_rows), cnp.PyArray_DATA(<cnp.ndarray>x), self.n_inputs * real_size)
+        cdef int64_t *label = &self.log.labels[self.log.n_rows]
+        if self.n_outputs > 1 and (PyLong_CheckExact(y) or isinstance(y, integer_type)):
+            if not 0 <= y < self.n_outputs:
+                return False
+            label[0] = y
+            return True
+        label[0] = -1
+        return self._log_target(y, self.log.t_of(self.log.n_rows))
+
+    cdef bint _log_target(self, y, void *t) except -1:
+        """The same for a target that is a number, or a vector of the network's dtype."""
+        cdef size_t i
+        cdef double value
+        if cnp.PyArray_CheckExact(y):
+            if not (cnp.PyArray_TYPE(<cnp.ndarray>y) == self.typenum and cnp.PyArray_NDIM(<cnp.ndarray>y) == 1
+                    and <size_t>cnp.PyArray_DIM(<cnp.ndarray>y, 0) == self.n_outputs
+                    and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>y)):
+                return False
+            memcpy(t, cnp.PyArray_DATA(<cnp.ndarray>y), self.n_outputs * self.net.kernels.real_size)
+        elif self.n_outputs == 1 and (PyFloat_CheckExact(y) or isinstance(y, floating_type)):
+            value = PyFloat_AsDouble(y)
+            if self.typenum == cnp.NPY_FLOAT32:
+                (<float *>t)[0] = <float>value
+            else:
+                (<double *>t)[0] = value
+        else:
+            return False
+        for i in range(self.n_outputs):
+            value = (<float *>t)[i] if self.typenum == cnp.NPY_FLOAT32 else (<double *>t)[i]
+            if not (value - value == 0 and self.least_target <= value <= self.most_target):
+                return False
+        return True
+
+    cdef object _learn_logged(self, x):
+        """A step on the last row of the log. The log is how a step that fails takes back itself alone without a copy of
+        everything before each step: what is published is the state before the log's first row."""
+        cdef double loss = 0
+        cdef void *workspace = self._take_scratch(self.step_workspace)
+        self.fitting = self.log  # for who is called from within
+        cdef fml_status status = self.log.step(self, self.log.n_rows, &loss, workspace)
+        if status == FML_OK and self._trained_not_finite():
+            status = FML_LOSS_NOT_FINITE
+            self.training.roll_back(self.published.data)
+            for k in range(self.log.n_rows):
+                self.log.step(self, k, &loss, workspace)
+        self.fitting = None
+        self._give_scratch(workspace)
+        if status == FML_INPUT_NOT_FINITE:
+            arrays.refuse_not_finite("X", x)
+        if status == FML_LOSS_NOT_FINITE:
+            arrays.refuse_loss()
+        self.log.n_rows += 1
+        self.unpublished = True
+        return loss
 
     cdef bint _trained_not_finite(self):
         cdef size_t i
@@ -689,10 +881,10 @@ cdef class Core:
             i = self.net.kernels.first_not_finite(block, self.net.n_packed)
         return i < self.net.n_packed
 
-    cdef int _raise(self, fml_status status, Rows rows, list caught) except -1:
+    cdef int _raise(self, fml_status status, Rows rows, Watch watch) except -1:
         """The error that a status stands for."""
         if status == FML_STOPPED:
-            raise caught[0]
+            raise watch.caught[0]
         if status == FML_INPUT_NOT_FINITE:
             arrays.refuse_not_finite("X", rows.x)
         if status == FML_LOSS_NOT_FINITE:

@@ -121,6 +121,14 @@ cdef extern from "fastmlp.h" nogil:
     fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes)
     void fml_lbfgs_new_data(fml_lbfgs *state)
     int fml_lbfgs_converged(const fml_lbfgs *state)
+    ctypedef struct fml_pair:
+        void *s
+        void *y
+        double *weight
+    size_t fml_lbfgs_n_pairs(const fml_lbfgs *state)
+    double *fml_lbfgs_scale(fml_lbfgs *state)
+    fml_pair fml_lbfgs_pair(const fml_network *net, fml_lbfgs *state, size_t age)
+    void fml_lbfgs_remember(fml_lbfgs *state, size_t n_pairs)
     ctypedef struct fml_trainer:
         const fml_network *net
         const fml_optimizer *optimizer
@@ -138,11 +146,12 @@ cdef extern from "fastmlp.h" nogil:
         fml_lbfgs *lbfgs
     fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows,
                               size_t n_next, double *loss, fml_poll *poll, void *workspace)
-    fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order,
-                               double *loss, fml_poll *poll, void *workspace)
+    fml_status fml_train_rows(fml_trainer *trainer, const fml_data *data, size_t batch_size, const uint32_t *order,
+                              size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace)
 
     size_t fml_usable_threads()
 
+    void fml_random_order(uint64_t *state, uint32_t *order, size_t n)
     double fml_random_uniform(uint64_t *state)
     double fml_random_normal(uint64_t *state)
     void *fml_allocate(size_t bytes)

@@ -1,7 +1,8 @@
 # Part of _core.pyx: what a Core holds while it predicts and trains.
 #
-# Block is memory for parameters, Rows is checked data, Training is an optimiser at work. Their memory goes with the
-# Python object; a Block that is published never changes while anybody else holds it.
+# Block is memory for parameters, Rows is checked data, RowLog rows that were learnt one by one, Training an optimiser
+# at work, Watch what stops it. Their memory goes with the Python object; a Block that is published never changes while
+# anybody else holds it.
 
 
 cdef bint is_ready(cnp.ndarray x, int typenum, size_t n_inputs) noexcept:
@@ -117,6 +118,57 @@ cdef class Training:
         self.trainer.rates, self.trainer.first_rate = <double *>cnp.PyArray_DATA(rates), self.trainer.n_steps
         return 0
 
+    cdef bint can_repeat(self) noexcept:
+        """Whether a step that is taken again from what is published has the same bits, and costs no call of Python."""
+        return self.trainer.lbfgs == NULL and not self.by_function
+
+    # What a checkpoint keeps of the optimiser beside the number of its steps: vectors of n_packed reals, and numbers.
+
+    cdef size_t n_vectors(self) noexcept:
+        if self.trainer.lbfgs != NULL:
+            return 2 * fml_lbfgs_n_pairs(self.trainer.lbfgs)
+        return <size_t>self.trainer.optimizer.n_states
+
+    cdef void *vector(self, size_t k) noexcept:
+        if self.trainer.lbfgs == NULL:
+            return self.trainer.states[k]
+        cdef fml_pair pair = fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k // 2)
+        return pair.y if k % 2 else pair.s
+
+    cdef list numbers(self):
+        cdef size_t n = self.n_vectors() // 2
+        if self.trainer.lbfgs != NULL:
+            weights = [fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k).weight[0] for k in range(n)]
+            return [fml_lbfgs_scale(self.trainer.lbfgs)[0] if n else 1.0, *weights]
+        scalars = [self.trainer.scalars[i] for i in range(FML_MAX_SCALARS)]
+        return scalars if self.plateau is None else [*scalars, *self.plateau.state]
+
+    cdef int remember(self, size_t n_vectors, list numbers) except -1:
+        """Makes room for so many vectors, which the caller then fills, and takes the numbers that go with them."""
+        cdef size_t n_scalars = 1 + n_vectors // 2 if self.trainer.lbfgs != NULL else <size_t>FML_MAX_SCALARS
+        cdef bint fits = all(np.isfinite(numbers[:n_scalars]))
+        if self.trainer.lbfgs != NULL:
+            fits = (fits and n_vectors % 2 == 0 and n_vectors // 2 <= <size_t>self.optimizer.memory
+                    and len(numbers) == <Py_ssize_t>n_scalars and min(numbers) > 0)
+        else:
+            n_more = 0 if self.plateau is None else len(self.plateau.state)
+            fits = (fits and n_vectors == <size_t>self.trainer.optimizer.n_states
+                    and len(numbers) == <Py_ssize_t>n_scalars + n_more)
+        if not fits:
+            raise ValueError(f"states: expected those of {self.optimizer}, got {n_vectors} vectors and {numbers}")
+        if self.trainer.lbfgs != NULL:
+            fml_lbfgs_remember(self.trainer.lbfgs, n_vectors // 2)
+            fml_lbfgs_scale(self.trainer.lbfgs)[0] = numbers[0]
+            for k in range(n_vectors // 2):
+                fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k).weight[0] = numbers[k + 1]
+            return 0
+        for i in range(FML_MAX_SCALARS):
+            self.trainer.scalars[i] = numbers[i]
+        if self.plateau is not None:
+            self.plateau.restore(numbers[n_scalars:])
+            self.trainer.hyper_parameters[0] = self.plateau.rate
+        return 0
+
     cdef void meet_data(self) noexcept:
         """The rows of the next step may be others than those of the last, or the parameters."""
         if self.trainer.lbfgs != NULL:
@@ -180,13 +232,65 @@ cdef class Rows:
         return self.data.n_rows
 
 
-cdef int stop_on_signal(void *caught) noexcept with gil:
-    """Runs Python's signal handlers; what they raise is kept in the list `caught`. The pass stops if it has anything."""
+cdef class RowLog:
+    """The rows that a network has learnt one by one since it last published, with their targets: no more of them than
+    fit into the size of its parameters."""
+
+    cdef char *memory
+    cdef int64_t *labels  # -1 where the target is a vector
+    cdef size_t capacity, n_rows, x_bytes, t_bytes
+
+    def __cinit__(self, Core core):
+        self.x_bytes = core.n_inputs * core.net.kernels.real_size
+        self.t_bytes = core.n_outputs * core.net.kernels.real_size
+        cdef size_t row = self.x_bytes + self.t_bytes + sizeof(int64_t)
+        cdef size_t least = 16, most = 1024
+        self.capacity = max(least, min(most, core.net.n_packed * core.net.kernels.real_size // row))
+        self.memory = <char *>fml_allocate(self.capacity * row)
+        if self.memory == NULL:
+            raise MemoryError(f"no memory for a log of {self.capacity} rows")
+        self.labels = <int64_t *>self.memory
+
+    def __dealloc__(self):
+        fml_free(self.memory)
+
+    cdef void *x_of(self, size_t k) noexcept:
+        return self.memory + self.capacity * sizeof(int64_t) + k * self.x_bytes
+
+    cdef void *t_of(self, size_t k) noexcept:
+        return self.memory + self.capacity * (sizeof(int64_t) + self.x_bytes) + k * self.t_bytes
+
+    cdef fml_status step(self, Core core, size_t k, double *loss, void *workspace) noexcept:
+        """A step of the core's training on row k."""
+        cdef fml_data data
+        memset(&data, 0, sizeof(fml_data))
+        data.x, data.n_rows = self.x_of(k), 1
+        if self.labels[k] < 0:
+            data.values = self.t_of(k)
+        else:
+            data.labels = &self.labels[k]
+        return fml_train_step(&core.training.trainer, &data, NULL, 1, 0, loss, NULL, workspace)
+
+
+cdef class Watch:
+    """What may stop a long pass: a signal handler or a user's function that raises, or the time."""
+
+    cdef list caught      # what was raised
+    cdef double deadline  # of fml_seconds
+    cdef bint late
+
+    def __cinit__(self):
+        self.caught, self.deadline = [], INFINITY
+
+
+cdef int stop_when_told(void *watch) noexcept with gil:
+    """Runs Python's signal handlers and looks at the clock; the Watch keeps what it finds, and the pass stops."""
     try:
-        if <list>caught:
+        if (<Watch>watch).caught:
             return 1
         PyErr_CheckSignals()
     except BaseException as error:
-        (<list>caught).append(error)
+        (<Watch>watch).caught.append(error)
         return 1
-    return 0
+    (<Watch>watch).late = fml_seconds() >= (<Watch>watch).deadline
+    return (<Watch>watch).late

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 class History(Mapping[str, list[float]]):
     """The numbers of each epoch by name: `loss`, and with validation data `val_loss` and, for the cross
-    entropies, `val_accuracy`.
+    entropies, `val_accuracy`, and for each metric `val_<name>`.
 
     Parameters
     ----------
@@ -30,9 +30,10 @@ class History(Mapping[str, list[float]]):
     (['loss', 'val_loss'], 2)
     """
 
-    __slots__ = ("_records",)
+    __slots__ = ("_records", "_stopped")
 
     def __init__(self, records: Mapping[str, list[float]] | None = None) -> None:
+        self._stopped: str | None = None
         self._records = {name: list(values) for name, values in (records or {}).items()}
         lengths = {name: len(values) for name, values in self._records.items()}
         if len(set(lengths.values())) > 1:
@@ -42,6 +43,13 @@ class History(Mapping[str, list[float]]):
     def epochs(self) -> int:
         """How many epochs are recorded."""
         return len(next(iter(self._records.values()), ()))
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the training ended: "epochs" (all were run), "callback" (one said so), "early_stopping", "max_time",
+        "converged" (the optimiser, L-BFGS, has found a minimum), or a callback's own `stop_reason`; None before it has.
+        """
+        return self._stopped
 
     def _append(self, logs: Mapping[str, float]) -> None:
         """Add an epoch; the names are the same in each."""

@@ -8,10 +8,11 @@ and checks all of it before anything is written. The loop of `fit` is in `traini
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from .activations import Activation, CustomActivation, Identity
 from .history import History
 from .initializers import INITIALIZERS
 from .losses import Loss
+from .metrics import evaluate as evaluate_metrics
+from .metrics import resolve as resolve_metrics
 from .optimizers import Adam, Optimizer
 
 if TYPE_CHECKING:
@@ -107,8 +110,9 @@ class Network(_core.Core):
         self._wanted_engine = engine
         layers = [*self._activation, self._output_activation]
         described = [(f.name, f.hyper_parameters, getattr(f, "functions", None)) for f in layers]
+        targets = (0.0, 1.0) if self._loss.probabilities else (-math.inf, math.inf)
         double = self._dtype == np.float64
-        self._build(self._sizes, described, self._loss.name, double, chosen, _isa, self._most_threads)
+        self._build(self._sizes, described, self._loss.name, double, chosen, _isa, self._most_threads, targets)
         if _random_state is None:
             start = int.from_bytes(os.urandom(8), "little") if self._seed is None else self._seed
             rule = INITIALIZERS[self._init]
@@ -346,7 +350,11 @@ class Network(_core.Core):
         optimizer: str | Optimizer | None = "adam",
         shuffle: bool = True,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_split: SupportsFloat | None = None,
+        metrics: Sequence[str | Callable[[Any, Any], Any]] = (),
         callbacks: Sequence[Callable[..., Any] | object] = (),
+        max_time: SupportsFloat | None = None,
+        resume: str | os.PathLike[str] | None = None,
         verbose: SupportsIndex = 0,
     ) -> History:
         """Train on rows X and targets y.
@@ -368,23 +376,41 @@ class Network(_core.Core):
             Whether each epoch takes the rows in a new order.
         validation_data : (X, y), optional
             Evaluated after each epoch, as ``val_loss`` and, for the cross entropies, ``val_accuracy``.
+        validation_split : float, optional
+            In (0, 1): this last share of the rows, as they are given and before any shuffling, is not trained on but
+            validated on; rounded up to whole rows.
+        metrics : sequence of str and functions, default ()
+            Evaluated on the validation's rows after each epoch, as ``val_<name>``; see `evaluate`.
         callbacks : sequence, default ()
             Functions ``f(epoch, logs)``, and objects with any of ``on_train_begin(logs)``,
-            ``on_epoch_begin(epoch, logs)``, ``on_epoch_end(epoch, logs)``, ``on_train_end(logs)``. Epochs count
-            from 0. A function, or ``on_epoch_end``, that returns True stops the training.
+            ``on_epoch_begin(epoch, logs)``, ``on_batch_end(batch, logs)``, ``on_epoch_end(epoch, logs)``,
+            ``on_train_end(logs)``. Epochs count from 0, batches within their epoch. A function, ``on_batch_end`` or
+            ``on_epoch_end`` that returns True stops the training. `EarlyStopping` and `Checkpoint` go here, too.
+        max_time : float, optional
+            Seconds of this call after which the training stops, between two steps; looked at every 0.05 s. An epoch
+            that is cut short is validated and recorded as far as it went.
+        resume : path-like, optional
+            A file of `Checkpoint` to go on from: with the data, the batches and the optimiser of that fit, on a network
+            of its architecture, the training ends with the bits that it would have had without an interruption.
         verbose : int, default 0
-            1 writes a line per epoch to stderr.
+            1 shows a bar on stderr where that is a terminal and tqdm is installed, and else writes a line per epoch;
+            2 always writes lines.
 
         Returns
         -------
         History
-            ``loss`` and the validation's figures, a list each with one value per epoch. An epoch's loss is the
-            mean over its rows, each as it was before the step of its batch.
+            ``loss`` and the validation's figures, a list each with one value per epoch, and in ``stopped`` why the
+            training ended. An epoch's loss is the mean over its rows, each as it was before the step of its batch.
 
         Raises
         ------
         ValueError, TypeError
-            If an argument does not fit, or a number in X or y is not finite; the network is as before.
+            If an argument does not fit, or a number in X or y is not finite; the network is as before. Also if the
+            checkpoint to resume is of another training: the message says in what.
+        FormatError
+            If the file to resume is truncated, altered or no checkpoint.
+        OSError
+            If a checkpoint cannot be read or written; the network keeps the last whole epoch.
         FloatingPointError
             If the loss becomes NaN or infinite; the parameters of the last good epoch are kept.
         RuntimeError
@@ -399,14 +425,69 @@ class Network(_core.Core):
         >>> net.predict([[2.0]]).round(3)
         array([[5.]], dtype=float32)
         """
-        plan = training.Plan(
-            epochs=arguments.integer("epochs", epochs, least=1),
-            batch_size=training.check_batch_size(batch_size),
-            shuffle=arguments.flag("shuffle", shuffle),
-            callbacks=training.check_callbacks(callbacks),
-            verbose=arguments.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, least=0),
+        plan = training.check_plan(
+            epochs=epochs,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            validation_split=validation_split,
+            metrics=metrics,
+            callbacks=callbacks,
+            max_time=max_time,
+            resume=resume,
+            verbose=verbose,
         )
         return training.fit(self, X, y, optimizer, validation_data, plan)
+
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        batch_size: SupportsIndex | None = training.DEFAULT_BATCH_SIZE,
+        optimizer: str | Optimizer | None = None,
+    ) -> Network:
+        """One pass over the rows in their order, for data that come in pieces.
+
+        Parameters
+        ----------
+        X : array_like, shape (B, I)
+        y : array_like, shape (B, O), or (B,)
+        batch_size : int or None, default 32
+            Rows of one step; None is all.
+        optimizer : str, Optimizer or None, default None
+            None continues the last one, with its state; before the first step it is Adam.
+
+        Returns
+        -------
+        Network
+            This one, as in scikit-learn.
+
+        Raises
+        ------
+        ValueError, TypeError, FloatingPointError, RuntimeError
+            As `fit`.
+
+        Examples
+        --------
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [1.0, 3.0, 5.0, 7.0]
+        >>> net, other = (fastmlp.Network([1, 4, 1], seed=0) for _ in range(2))
+        >>> _ = net.partial_fit(X[:2], y[:2], batch_size=1).partial_fit(X[2:], y[2:], batch_size=1)
+        >>> _ = other.fit(X, y, epochs=1, batch_size=1, shuffle=False)
+        >>> np.array_equal(net.parameters, other.parameters)
+        True
+        """
+        self.fit(X, y, epochs=1, batch_size=batch_size, optimizer=optimizer, shuffle=False)
+        return self
+
+    def _learn_unusual(self, x: object, y: object, optimizer: object) -> float:
+        """What `learn_one` does where its fast path does not: conversions, another optimiser, errors."""
+        self._refuse_while_fitting("learn_one")
+        self._refuse_untrainable("learn_one")
+        wanted = self._resolve_optimizer(optimizer)
+        rows = self._rows(x, y)
+        if rows.x.ndim != 1:
+            raise ValueError(f"X: expected one row of shape ({self._sizes[0]},), got shape {rows.x.shape}")
+        return self._step(rows, wanted)
 
     def train_on_batch(self, X: ArrayLike, y: ArrayLike, optimizer: str | Optimizer | None = None) -> float:
         """One optimiser step on the rows X; the optimiser is continued as by `fit`.
@@ -437,14 +518,26 @@ class Network(_core.Core):
         wanted = self._resolve_optimizer(optimizer)
         return self._step(self._rows(X, y), wanted)
 
-    def evaluate(self, X: ArrayLike, y: ArrayLike) -> dict[str, float]:
-        """The mean loss over rows X with targets y, and for the cross entropies the accuracy.
+    def evaluate(
+        self, X: ArrayLike, y: ArrayLike, *, metrics: Sequence[str | Callable[[Any, Any], Any]] = ()
+    ) -> dict[str, float]:
+        """The mean loss over rows X with targets y, for the cross entropies the accuracy, and metrics.
+
+        Parameters
+        ----------
+        X : array_like, shape (B, I) or (I,)
+        y : array_like
+            As for `fit`.
+        metrics : sequence of str and functions, default ()
+            Names: accuracy, balanced_accuracy, precision, recall, f1, auc, mae, mse, rmse, r2 (`fastmlp.metrics` has
+            the formulas). Functions ``metric(y_true, y_pred)`` that return a number: y_pred is (B, O), y_true the
+            labels (B,) or the targets (B, O), and both are (B,) where O is 1.
 
         Returns
         -------
         dict
             ``loss``; ``accuracy``, the share of rows whose class (see `classify`) is the label, or the class of
-            the target row, for the cross entropies.
+            the target row, for the cross entropies; the metrics by their names.
 
         Examples
         --------
@@ -453,9 +546,11 @@ class Network(_core.Core):
         >>> figures = net.evaluate([[-2.0], [1.0], [3.0]], [0, 0, 1])
         >>> {name: round(value, 4) for name, value in figures.items()}
         {'loss': 0.4963, 'accuracy': 0.6667}
+        >>> net.evaluate([[-2.0], [1.0], [3.0]], [0, 0, 1], metrics=["auc"])["auc"]
+        1.0
         """
-        loss, accuracy = self._evaluate(self._rows(X, y))
-        return {"loss": loss, "accuracy": accuracy} if self._loss.classifies else {"loss": loss}
+        resolved = resolve_metrics(metrics)
+        return evaluate_metrics(self, self._rows(X, y), resolved)
 
     def loss_and_grad(self, X: ArrayLike, y: ArrayLike) -> tuple[float, NDArray[Any]]:
         """The mean loss over rows X with targets y, and its gradient as one vector in the order of `parameters`.

@@ -2,7 +2,8 @@
 
 Layout: 8 bytes with the length n of the header (little-endian), n bytes of JSON, the tensors' bytes. The tensors
 are `layers.<l>.weight` (O, I) and `layers.<l>.bias` (O,), in the order of the parameter vector P; what a tensor
-does not say (activations, loss, random state) is JSON inside the header's `__metadata__`, with its SHA-256.
+does not say (activations, loss, random state) is JSON inside the header's `__metadata__`, with its SHA-256. A
+checkpoint (checkpoint.py) is a model file with a training in it: more tensors, listed in JSON of its own.
 
 Nothing in a file is trusted: sizes are compared with the file's length before anything is allocated, no code is
 run, and what does not check out is a `FormatError`. The checksum of the parameters is over their little-endian
@@ -11,9 +12,7 @@ bytes in the order of P, so a tool that stores the same tensors in another order
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import errno
 import io
 import itertools
 import json
@@ -28,8 +27,9 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from . import activations, construction, losses
+from . import activations, construction, durable, losses
 from .activations import ACTIVATIONS, Activation, CustomActivation
+from .durable import Path
 from .initializers import INITIALIZERS
 from .losses import LOSSES, Loss
 
@@ -40,13 +40,15 @@ _DTYPES = {"float32": "F32", "float64": "F64"}
 _ARCHITECTURE = "fastmlp.architecture"
 _EXTRA = "fastmlp.extra"
 _PARAMETERS = "fastmlp.parameters"
+_TRAINING = "fastmlp.training"
+_TENSORS = "fastmlp.tensors"
 _CHECKSUMS = {f"{key}.sha256" for key in (_ARCHITECTURE, _EXTRA, _PARAMETERS)}
 _METADATA = {"format", _ARCHITECTURE, _EXTRA, *_CHECKSUMS}
+_TRAINING_CHECKSUMS = {f"{key}.sha256" for key in (_TRAINING, _TENSORS)}
 _FIELDS = {"sizes", "activation", "output_activation", "loss", "dtype", "init", "seed", "random_state"}
 
 T = TypeVar("T", Activation, Loss)
-Layout = list[tuple[str, tuple[int, ...]]]
-Path = str | os.PathLike[str]
+Layout = list[tuple[str, tuple[int, ...], np.dtype[Any]]]
 
 
 class FormatError(ValueError):
@@ -64,12 +66,21 @@ class Saveable(Protocol):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Training:
+    """What a checkpoint has beside the model: a value that JSON can hold, and tensors float32 or float64 by name."""
+
+    words: object
+    tensors: dict[str, NDArray[Any]]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Model:
     """What a model file holds: the checked architecture, P in native byte order, and the caller's own words."""
 
     architecture: dict[str, Any]
     parameters: NDArray[Any]
     extra: dict[str, str]
+    training: Training | None = None
 
     def _architecture(self) -> dict[str, Any]:
         return self.architecture
@@ -131,7 +142,7 @@ def _object_from(description: object, argument: str, table: Mapping[str, type[T]
 # -------------------------------------------------------------------------------------------------------------- writing
 
 
-def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None) -> bytes:
+def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None, training: Training | None = None) -> bytes:
     """The network as the bytes of a model file.
 
     Parameters
@@ -140,6 +151,8 @@ def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None) -> bytes
         What to write.
     extra : mapping of str to str, optional
         The caller's own words, handed back in `Model.extra`.
+    training : Training, optional
+        What makes it a checkpoint, handed back in `Model.training`.
 
     Raises
     ------
@@ -148,25 +161,37 @@ def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None) -> bytes
     """
     words = _check_words("extra", {} if extra is None else extra)
     architecture = check_architecture(network._architecture())
-    layout = _layout(architecture["sizes"])
     dtype = np.dtype(architecture["dtype"])
+    layout = _layout(architecture["sizes"], dtype)
     parameters = np.ascontiguousarray(network.parameters, dtype=dtype.newbyteorder("<"))
     if parameters.shape != (_count(layout),):
         raise _unexpected("parameters", f"the shape {(_count(layout),)}", parameters.shape)
     _refuse_non_finite(parameters, layout)
     body = parameters.view(np.uint8).data
     texts = {_ARCHITECTURE: _canonical({"version": VERSION, **architecture}), _EXTRA: _canonical(words)}
-    metadata = {"format": "fastmlp", **texts, f"{_PARAMETERS}.sha256": _sha256(body)}
+    metadata = {"format": "fastmlp", **texts, f"{_PARAMETERS}.sha256": sha256(body)}
     metadata.update({f"{key}.sha256": _digest(text) for key, text in texts.items()})
-    header = _header_text(metadata, layout, dtype)
-    return b"".join((len(header).to_bytes(8, "little"), header, body))
+    tensors = {} if training is None else training.tensors
+    layout += [(name, tensor.shape, tensor.dtype) for name, tensor in tensors.items()]
+    more = [_little(tensor) for tensor in tensors.values()]
+    if training is not None:
+        listed = [[name, list(tensor.shape), tensor.dtype.name] for name, tensor in tensors.items()]
+        text = _canonical({"tensors": listed, "words": training.words})
+        metadata.update({_TRAINING: text, f"{_TRAINING}.sha256": _digest(text), f"{_TENSORS}.sha256": sha256(*more)})
+    header = _header_text(metadata, layout)
+    return b"".join((len(header).to_bytes(8, "little"), header, body, *more))
 
 
-def _header_text(metadata: dict[str, str], layout: Layout, dtype: np.dtype[Any]) -> bytes:
+def _little(tensor: NDArray[Any]) -> memoryview:
+    """The tensor's bytes, in C order and little-endian."""
+    return np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data
+
+
+def _header_text(metadata: dict[str, str], layout: Layout) -> bytes:
     """The header's JSON, padded with spaces so that the tensors begin at a multiple of 8."""
     header: dict[str, Any] = {"__metadata__": metadata}
     offset = 0
-    for name, shape in layout:
+    for name, shape, dtype in layout:
         end = offset + math.prod(shape) * dtype.itemsize
         header[name] = {"dtype": _DTYPES[dtype.name], "shape": list(shape), "data_offsets": [offset, end]}
         offset = end
@@ -180,77 +205,12 @@ def _header_text(metadata: dict[str, str], layout: Layout, dtype: np.dtype[Any])
 def save(path: Path, network: Saveable, extra: Mapping[str, str] | None = None) -> None:
     """Write the network to a file; at any moment the path holds the previous file or the whole new one.
 
-    The bytes go to a temporary file in the same folder, which is synced to the disk and then renamed over
-    the path. A failure (a full disk, say) is raised after the temporary file is removed, and the previous
-    file stays. A symbolic link is followed; a device or a pipe is written to directly.
-
     Raises
     ------
     OSError
         What the operating system says.
     """
-    target = os.path.realpath(_path(path))
-    data = to_bytes(network, extra)
-    try:
-        mode: int | None = os.stat(target).st_mode
-    except FileNotFoundError:
-        mode = None
-    if mode is not None and not stat.S_ISREG(mode):
-        with open(target, "wb", buffering=0) as stream:
-            _write_all(stream.fileno(), data)
-        return
-    if mode is not None and not os.access(target, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), target)
-    _replace(target, data, mode)
-
-
-def _replace(target: str, data: bytes, mode: int | None) -> None:
-    """Put a new file in the target's place in one step, with the previous file's mode if there was one."""
-    folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".fastmlp-{os.urandom(8).hex()}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-    try:
-        descriptor = os.open(temporary, flags, 0o666 if mode is None else 0o600)
-    except OSError as error:
-        error.filename = target
-        raise
-    try:
-        try:
-            if mode is not None:
-                os.chmod(temporary, stat.S_IMODE(mode) & 0o777)
-            _write_all(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    _sync_folder(folder)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-
-
-def _sync_folder(folder: str) -> None:
-    """Make the renaming durable, where the system can open and sync a folder."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except PermissionError:  # a folder that may be written to but not listed
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
+    durable.write(path, to_bytes(network, extra))
 
 
 # -------------------------------------------------------------------------------------------------------------- reading
@@ -266,7 +226,7 @@ def read(path: Path) -> Model:
     OSError
         What the operating system says.
     """
-    name = _path(path)
+    name = durable.name_of(path)
     status = os.stat(name)
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # open() refuses a folder itself
         raise FormatError(f"{name}: expected a regular file, got a device or a pipe")
@@ -290,23 +250,68 @@ def _load(stream: io.BufferedIOBase, size: int) -> Model:
     metadata = _check_metadata(header.pop("__metadata__", None))
     architecture = _architecture_from(_verified(metadata, _ARCHITECTURE))
     extra = _check_words(_EXTRA, _json(_EXTRA, _verified(metadata, _EXTRA, default="{}")))
-    layout = _layout(architecture["sizes"])
     dtype = np.dtype(architecture["dtype"])
+    layout = _layout(architecture["sizes"], dtype)
+    words, more = _training_from(metadata, [name for name, _, _ in layout])
     begin = stream.tell()
-    offsets = _check_tensors(header, layout, dtype, size - begin)
+    offsets = [begin + offset for offset in _check_tensors(header, [*layout, *more], size - begin)]
     parameters = np.empty(_count(layout), dtype.newbyteorder("<"))
     rest = parameters.view(np.uint8)
-    for offset, (name, shape) in zip(offsets, layout, strict=True):
+    for offset, (name, shape, _) in zip(offsets, layout, strict=False):
         length = math.prod(shape) * dtype.itemsize
-        stream.seek(begin + offset)
-        if stream.readinto(rest[:length].data) != length:
-            raise FormatError(f"{name}: expected {length} bytes, got the end of the file")
+        _read_at(stream, offset, rest[:length], name)
         rest = rest[length:]
     _refuse_non_finite(parameters, layout)
-    digest = metadata.get(f"{_PARAMETERS}.sha256")
-    if digest is not None and digest != _sha256(parameters.view(np.uint8).data):
-        raise _unexpected("parameters", f"the SHA-256 {digest[:64]}", "that of other numbers")
-    return Model(architecture, parameters.astype(dtype, copy=False), extra)
+    _check_digest("parameters", metadata.get(f"{_PARAMETERS}.sha256"), parameters.view(np.uint8).data)
+    training = None
+    if _TRAINING in metadata:
+        tensors = _read_tensors(stream, offsets[len(layout) :], more)
+        _check_digest("tensors", metadata[f"{_TENSORS}.sha256"], *(_little(tensor) for tensor in tensors.values()))
+        training = Training(words, tensors)
+    return Model(architecture, parameters.astype(dtype, copy=False), extra, training)
+
+
+def _training_from(metadata: Mapping[str, str], taken: list[str]) -> tuple[object, Layout]:
+    """The words of a checkpoint and the layout of its tensors; of a model None and nothing."""
+    if _TRAINING not in metadata:
+        return None, []
+    if not metadata.keys() >= _CHECKSUMS | _TRAINING_CHECKSUMS:
+        raise _unexpected("__metadata__", "all checksums beside a training", sorted(metadata))
+    fields = _dict(_TRAINING, _json(_TRAINING, _verified(metadata, _TRAINING)))
+    if set(fields) != {"tensors", "words"} or not isinstance(fields["tensors"], list):
+        raise _unexpected(_TRAINING, "a list 'tensors' and 'words'", sorted(fields))
+    layout: Layout = []
+    for entry in fields["tensors"]:
+        name, shape, dtype = entry if isinstance(entry, list) and len(entry) == 3 else ("", None, "")
+        known = isinstance(name, str) and isinstance(dtype, str) and dtype in _DTYPES
+        if not (known and _is_integers(shape) and min(shape or (), default=0) >= 0):
+            raise _unexpected(f"{_TRAINING}: tensors", "a name, a shape and a dtype", entry)
+        layout.append((name, tuple(shape or ()), np.dtype(dtype)))
+    names = [*taken, *(name for name, _, _ in layout)]
+    if len(set(names)) != len(names):
+        raise _unexpected(f"{_TRAINING}: tensors", "each name once", names)
+    return fields["words"], layout
+
+
+def _read_tensors(stream: io.BufferedIOBase, offsets: list[int], layout: Layout) -> dict[str, NDArray[Any]]:
+    tensors = {}
+    for offset, (name, shape, dtype) in zip(offsets, layout, strict=True):
+        tensor = np.empty(math.prod(shape), dtype.newbyteorder("<"))
+        _read_at(stream, offset, tensor.view(np.uint8), name)
+        tensors[name] = tensor.astype(dtype, copy=False).reshape(shape)
+    return tensors
+
+
+def _read_at(stream: io.BufferedIOBase, offset: int, rest: NDArray[np.uint8], name: str) -> None:
+    """Fills `rest` with the bytes of the tensor of that name."""
+    stream.seek(offset)
+    if stream.readinto(rest.data) != len(rest):
+        raise FormatError(f"{name}: expected {len(rest)} bytes, got the end of the file")
+
+
+def _check_digest(what: str, digest: str | None, *data: memoryview) -> None:
+    if digest is not None and digest != sha256(*data):
+        raise _unexpected(what, f"the SHA-256 {digest[:64]}", "that of other numbers")
 
 
 def _header(stream: io.BufferedIOBase, size: int) -> dict[str, Any]:
@@ -329,7 +334,7 @@ def _check_metadata(metadata: object) -> dict[str, str]:
             raise _unexpected("__metadata__", f"a string for {reprlib.repr(key)}", value)
     if words.get("format") != "fastmlp":
         raise _unexpected("__metadata__: format", "'fastmlp'", words.get("format"))
-    unknown = words.keys() - _METADATA
+    unknown = words.keys() - _METADATA - ({_TRAINING, *_TRAINING_CHECKSUMS} if _TRAINING in words else set())
     if unknown and not words.keys() >= _CHECKSUMS:  # a missing checksum may be there under a damaged name
         raise _unexpected("__metadata__", "no unknown keys where a checksum is missing", sorted(unknown))
     return words
@@ -391,12 +396,12 @@ def _check_sizes(sizes: object) -> list[int]:
         raise FormatError(str(error)) from None
 
 
-def _check_tensors(header: dict[str, Any], layout: Layout, dtype: np.dtype[Any], length: int) -> list[int]:
+def _check_tensors(header: dict[str, Any], layout: Layout, length: int) -> list[int]:
     """Where each tensor of the layout begins, once all of them fill the data section without gap or overlap."""
-    names = [name for name, _ in layout]
+    names = [name for name, _, _ in layout]
     if set(header) != set(names):
         raise _unexpected("tensors", f"the {len(names)} names from {names[0]!r} to {names[-1]!r}", sorted(header))
-    pieces = [_check_entry(name, header[name], shape, dtype) for name, shape in layout]
+    pieces = [_check_entry(name, header[name], shape, dtype) for name, shape, dtype in layout]
     end = 0
     for piece in sorted(pieces):
         if piece[0] != end:
@@ -428,17 +433,17 @@ def _check_entry(name: str, value: object, shape: tuple[int, ...], dtype: np.dty
 # ---------------------------------------------------------------------------------------------------------------- small
 
 
-def _layout(sizes: list[int]) -> Layout:
+def _layout(sizes: list[int], dtype: np.dtype[Any]) -> Layout:
     """The names and shapes of the tensors, in the order of P."""
     return [
-        (f"layers.{layer}.{kind}", shape)
+        (f"layers.{layer}.{kind}", shape, dtype)
         for layer, (inputs, outputs) in enumerate(itertools.pairwise(sizes))
         for kind, shape in (("weight", (outputs, inputs)), ("bias", (outputs,)))
     ]
 
 
 def _count(layout: Layout) -> int:
-    return sum(math.prod(shape) for _, shape in layout)
+    return sum(math.prod(shape) for _, shape, _ in layout)
 
 
 def _refuse_non_finite(parameters: NDArray[Any], layout: Layout) -> None:
@@ -447,7 +452,7 @@ def _refuse_non_finite(parameters: NDArray[Any], layout: Layout) -> None:
         return
     index = int(np.argmin(finite))
     value = float(parameters[index])
-    for name, shape in layout:
+    for name, shape, _ in layout:
         if index < math.prod(shape):
             where = ", ".join(str(int(i)) for i in np.unravel_index(index, shape))
             _, layer, kind = name.split(".")
@@ -487,13 +492,17 @@ def _canonical(value: object) -> str:
 
 
 def _digest(text: str) -> str:
-    return _sha256(text.encode("utf-8", "surrogatepass"))
+    return sha256(text.encode("utf-8", "surrogatepass"))
 
 
-def _sha256(data: bytes | memoryview) -> str:
+def sha256(*data: Any) -> str:
+    """The checksum of the bytes of all of them, one after another."""
     import hashlib  # its import costs more than the rest of this file's
 
-    return hashlib.sha256(data).hexdigest()
+    digest = hashlib.sha256()
+    for piece in data:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _dict(argument: str, value: object) -> dict[str, Any]:
@@ -524,12 +533,6 @@ def _kind_error(argument: str, value: object) -> Exception:
 
 def _is_integers(value: object) -> bool:
     return isinstance(value, list) and all(type(each) is int for each in value)
-
-
-def _path(path: Path) -> str:
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"path: expected a str or a path object, got {path!r}")
-    return os.fsdecode(path)
 
 
 def _unexpected(argument: str, expected: str, value: object) -> FormatError:

@@ -1,22 +1,79 @@
-"""The progress of a training: a callback of `fit` that scores every epoch and shows it on stderr.
+"""The progress of a training, on stderr: what `fit(verbose=...)` shows, and the command line's `Progress`.
 
-On a terminal it redraws one line, at most ten times a second; elsewhere it writes a plain line for the first
-epoch, every tenth part of the training, the last epoch, and after five silent seconds. Rows per second count
-the time inside the epochs alone, not that of the scoring. Text is ASCII, so that any terminal shows it.
+`fit` shows a bar of tqdm's on a terminal where tqdm is installed, else a plain line per epoch. `Progress` is a callback
+that scores every epoch: on a terminal it redraws one line, at most ten times a second; elsewhere it writes a plain line
+for the first epoch, every tenth part of the training, the last epoch, and after five silent seconds. Rows per second
+count the time inside the epochs alone, not that of the scoring. Its text is ASCII, so that any terminal shows it.
 """
 
 from __future__ import annotations
 
+import importlib
 import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import TextIO
+from types import TracebackType
+from typing import Any, TextIO
 
 from .console import say
 
 REDRAW_SECONDS = 0.1
 SILENT_SECONDS = 5.0
 BAR_WIDTH = 24
+
+
+def describe(logs: Mapping[str, float], rows_per_second: float) -> str:
+    """The figures of an epoch as text."""
+    figures = "  ".join(f"{name} {value:.6g}" for name, value in logs.items())
+    return f"{figures}  {rows_per_second:,.0f} rows/s"
+
+
+class EpochLines:
+    """A plain line per epoch, or nothing where `stream` is None."""
+
+    def __init__(self, epochs: int, stream: TextIO | None) -> None:
+        self.epochs, self.stream = epochs, stream
+
+    def __enter__(self) -> EpochLines:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """End what is shown."""
+
+    def show(self, epoch: int, logs: Mapping[str, float], rows_per_second: float) -> None:
+        """Show an epoch, counted from 0."""
+        if self.stream is not None:
+            line = f"epoch {epoch + 1}/{self.epochs}  {describe(logs, rows_per_second)}"
+            print(line, file=self.stream, flush=True)
+
+
+class EpochBar(EpochLines):
+    """A bar of tqdm's over the epochs."""
+
+    def __init__(self, epochs: int, stream: TextIO, tqdm: Any) -> None:
+        super().__init__(epochs, stream)
+        self.bar = tqdm(total=epochs, unit="epoch", file=stream, dynamic_ncols=True)
+
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """Leave the bar as it is, and go to the next line."""
+        self.bar.close()
+
+    def show(self, epoch: int, logs: Mapping[str, float], rows_per_second: float) -> None:
+        """Move the bar to the end of that epoch."""
+        self.bar.set_postfix_str(describe(logs, rows_per_second), refresh=False)
+        self.bar.update(epoch + 1 - self.bar.n)
+
+
+def epoch_display(verbose: int, epochs: int) -> EpochLines:
+    """What `verbose` asks for: 0 nothing, 1 a bar where that is useful and else lines, 2 lines."""
+    stream = sys.stderr
+    if verbose == 1 and stream is not None and stream.isatty():
+        try:
+            return EpochBar(epochs, stream, importlib.import_module("tqdm").tqdm)
+        except ImportError:
+            pass
+    return EpochLines(epochs, stream if verbose else None)
 
 
 class Progress:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -379,6 +379,19 @@ class Plateau:
         self.rate = schedule.learning_rate
         self.best = math.inf
         self.n_bad = self.n_cooling = 0
+
+    @property
+    def state(self) -> list[float]:
+        """All of it as numbers, for a checkpoint."""
+        return [self.rate, self.best, float(self.n_bad), float(self.n_cooling)]
+
+    def restore(self, state: Sequence[float]) -> None:
+        """Stands where `state` says; a ValueError where nothing can stand."""
+        self.rate, self.best, n_bad, n_cooling = state
+        self.n_bad, self.n_cooling = int(n_bad), int(n_cooling)
+        counts = (n_bad in range(self.schedule.patience + 1)) and (n_cooling in range(self.schedule.cooldown + 1))
+        if not (counts and 0 <= self.rate < math.inf and self.best > -math.inf):
+            raise ValueError(f"states: expected those of {self.schedule}, got {list(state)}")
 
     def observe(self, logs: Mapping[str, float]) -> None:
         """Counts an epoch, and lowers the rate where it is time."""

@@ -1,27 +1,35 @@
-"""The loop of `fit`: epochs, validation, callbacks, history. One epoch is one compiled call without the GIL.
+"""The loop of `fit`: epochs, validation, callbacks, checkpoints, history. An epoch is a compiled call without the GIL.
 
 Every argument is checked before the first step. An epoch publishes its parameters when it ends; whatever is raised
 in between (a callback's error, a loss that is not finite, Ctrl-C) leaves the network usable and the loop closed.
+An epoch is run in stretches where somebody wants to look in between: a hook `on_batch_end`, a checkpoint by steps. The
+bits are those of a whole one.
 """
 
 from __future__ import annotations
 
-import sys
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _core, arguments, arrays
+from . import _core, arrays, callbacks, checkpoint, durable, metrics
+from .arguments import flag, integer, real
+from .callbacks import Checkpoint, EarlyStopping
+from .callbacks import check as check_callbacks
+from .durable import Path
 from .history import History
+from .metrics import resolve as resolve_metrics
+from .progress import EpochLines, epoch_display
 
 if TYPE_CHECKING:
     from .network import Network
     from .optimizers import Optimizer
 
-HOOKS = ("on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end")
+BY_ITSELF = ("early_stopping", "converged")  # a training that has stopped so does not go on when it is resumed
 
 
 class Default(int):
@@ -44,32 +52,90 @@ class Plan:
     epochs: int
     batch_size: int | None
     shuffle: bool
+    validation_split: float | None
+    metrics: Sequence[metrics.Metric]
     callbacks: Sequence[Any]
+    max_time: float | None
+    resume: Path | None
     verbose: int
 
 
-def check_callbacks(callbacks: object) -> list[Any]:
-    """The callbacks, each a function or an object with at least one of the hooks."""
-    if not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
-        raise TypeError(f"callbacks: expected a sequence of functions or objects with hooks, got {callbacks!r}")
-    for i, callback in enumerate(callbacks):
-        if not callable(callback) and not any(hasattr(callback, hook) for hook in HOOKS):
-            raise TypeError(
-                f"callbacks[{i}]: expected a function, or an object with one of {', '.join(HOOKS)}, got {callback!r}"
-            )
-    return list(callbacks)
+def check_plan(
+    *,
+    epochs: object,
+    batch_size: object,
+    shuffle: object,
+    validation_split: object,
+    metrics: object,
+    callbacks: object,
+    max_time: object,
+    resume: Any,
+    verbose: object,
+) -> Plan:
+    """The arguments of `fit` that are not data, checked."""
+    if resume is not None:
+        durable.name_of(resume, "resume")
+    share = None if validation_split is None else real("validation_split", validation_split, above=0.0, below=1.0)
+    return Plan(
+        epochs=integer("epochs", epochs, least=1),
+        batch_size=check_batch_size(batch_size),
+        shuffle=flag("shuffle", shuffle),
+        validation_split=share,
+        metrics=resolve_metrics(metrics),
+        callbacks=check_callbacks(callbacks),
+        max_time=None if max_time is None else real("max_time", max_time, above=0.0),
+        resume=resume,
+        verbose=integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, least=0),
+    )
 
 
-def call_hooks(callbacks: Sequence[Any], hook: str, *args: Any) -> bool:
-    """Calls one hook of all callbacks (a plain function has `on_epoch_end` alone); whether one returned True."""
-    stop = False
-    for callback in callbacks:
-        function: Callable[..., Any] | None = getattr(callback, hook, None)
-        if function is None and hook == "on_epoch_end" and not any(hasattr(callback, name) for name in HOOKS):
-            function = callback
-        if function is not None and isinstance(answer := function(*args), (bool, np.bool_)) and answer:
-            stop = True
-    return stop
+def fit(network: Network, X: object, y: object, optimizer: object, validation_data: object, plan: Plan) -> History:
+    """Checks the data, then trains for the plan's epochs or until something says stop."""
+    token = Token()
+    try:
+        network._begin_fit(token)
+        network._refuse_untrainable("fit")
+        rows = network._rows(X, y)
+        if rows.x.ndim != 2:
+            raise ValueError(f"X: expected shape (B, {network.sizes[0]}), got shape {rows.x.shape}")
+        rows, validation = divide(network, rows, validation_data, plan)
+        return Loop(network, rows, validation, plan, network._resolve_optimizer(optimizer)).run()
+    finally:
+        network._end_fit(token)
+
+
+# ----------------------------------------------------------------------------------------------------------------- data
+
+
+def divide(
+    network: Network, rows: _core.Rows, validation_data: object, plan: Plan
+) -> tuple[_core.Rows, _core.Rows | None]:
+    """The rows to train on, and those to validate on if there are any."""
+    if plan.validation_split is not None and validation_data is not None:
+        raise ValueError("validation_split: expected None beside validation_data, got both")
+    validation = check_validation(network, validation_data)
+    if plan.validation_split is not None:
+        rows, validation = split(rows, plan.validation_split)
+        refuse_not_finite(network, "X", validation)
+    if plan.metrics and validation is None:
+        raise ValueError("metrics: expected validation_data or validation_split to go with them, got neither")
+    return rows, validation
+
+
+def split(rows: _core.Rows, share: float) -> tuple[_core.Rows, _core.Rows]:
+    """All rows but the last share of them, rounded up to whole rows, and those."""
+    n = math.floor(rows.n_rows * (1 - share) + 1e-9)  # 10 * (1 - 0.9) is 0.9999999999999998
+    if not 0 < n < rows.n_rows:
+        raise ValueError(
+            f"validation_split: expected a share that leaves rows on both sides, got {share} of {rows.n_rows}"
+        )
+    parts = []
+    for part in (slice(None, n), slice(n, None)):
+        y = rows.values if rows.values is not None else rows.labels
+        assert y is not None
+        values, labels = (y[part], None) if rows.values is not None else (None, y[part])
+        parts.append(_core.Rows(rows.x[part], values, labels))
+    return parts[0], parts[1]
 
 
 def check_validation(network: Network, validation_data: object) -> _core.Rows | None:
@@ -82,8 +148,7 @@ def check_validation(network: Network, validation_data: object) -> _core.Rows | 
         rows = network._rows(*validation_data)
         if rows.x.ndim != 2:
             raise ValueError(f"X: expected shape (B, {network.sizes[0]}), got shape {rows.x.shape}")
-        if rows.x.dtype != np.uint8 and network._first_not_finite(rows.x) is not None:
-            arrays.refuse_not_finite("X", rows.x)
+        refuse_not_finite(network, "X", rows)
     except (ValueError, TypeError) as error:
         raise type(error)(f"validation_data: {error}") from None
     return rows
@@ -93,7 +158,7 @@ def check_batch_size(batch_size: object) -> int | None:
     """None, or an integer of at least 1."""
     if batch_size is None or batch_size is DEFAULT_BATCH_SIZE:
         return batch_size
-    return arguments.integer("batch_size", batch_size, least=1)
+    return integer("batch_size", batch_size, least=1)
 
 
 def rows_of_a_step(optimizer: Optimizer, batch_size: int | None, n_rows: int) -> int:
@@ -113,65 +178,187 @@ def check_monitor(optimizer: Optimizer, validation: _core.Rows | None) -> None:
         raise ValueError("validation_data: expected a pair (X, y), as the learning rate follows val_loss, got None")
 
 
-def describe(epoch: int, epochs: int, logs: dict[str, float], rows_per_second: float) -> str:
-    """The line that `verbose=1` writes."""
-    figures = "  ".join(f"{name} {value:.6g}" for name, value in logs.items())
-    return f"epoch {epoch + 1}/{epochs}  {figures}  {rows_per_second:,.0f} rows/s"
+def refuse_not_finite(network: Network, argument: str, rows: _core.Rows) -> None:
+    """An error if a number in the inputs is NaN or infinite; training looks while it gathers, validation does not."""
+    if rows.x.dtype != np.uint8 and network._first_not_finite(rows.x) is not None:
+        arrays.refuse_not_finite(argument, rows.x)
 
 
-def fit(network: Network, X: object, y: object, optimizer: object, validation_data: object, plan: Plan) -> History:
-    """Checks the data, then trains for the plan's epochs or until a callback says stop."""
-    token = Token()
-    try:
-        network._begin_fit(token)
-        network._refuse_untrainable("fit")
-        rows = network._rows(X, y)
-        if rows.x.ndim != 2:
-            raise ValueError(f"X: expected shape (B, {network.sizes[0]}), got shape {rows.x.shape}")
-        validation = check_validation(network, validation_data)
-        network._use_optimizer(network._resolve_optimizer(optimizer))
-        used = network._optimizer
+# ------------------------------------------------------------------------------------------------------------- the loop
+
+
+class Loop:
+    """One fit on its way.
+
+    Parameters
+    ----------
+    network : Network
+    rows, validation : Rows
+        To train on; to evaluate after each epoch, or None.
+    plan : Plan
+    optimizer : Optimizer or None
+        None goes on with the last one.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        rows: _core.Rows,
+        validation: _core.Rows | None,
+        plan: Plan,
+        optimizer: Optimizer | None,
+    ) -> None:
+        self.network, self.rows, self.validation, self.plan = network, rows, validation, plan
+        used = optimizer or network._optimizer
         assert used is not None
-        batch_size = rows_of_a_step(used, plan.batch_size, rows.n_rows)
         check_monitor(used, validation)
-        order = np.empty(rows.n_rows, dtype=np.uint32) if plan.shuffle and used.shuffles else None
-        history = History()
-        call_hooks(plan.callbacks, "on_train_begin", {})
-        logs: dict[str, float] = {}
-        for epoch in range(plan.epochs):
-            call_hooks(plan.callbacks, "on_epoch_begin", epoch, {})
-            logs = run_epoch(network, rows, batch_size, order, validation, epoch, plan)
-            history._append(logs)
-            if call_hooks(plan.callbacks, "on_epoch_end", epoch, logs) or network._converged:
-                break
-        call_hooks(plan.callbacks, "on_train_end", logs)
-    finally:
-        network._end_fit(token)
-    return history
+        self.optimizer, self.used = optimizer, used
+        self.n_rows = rows.n_rows
+        self.batch_size = rows_of_a_step(used, plan.batch_size, self.n_rows)
+        self.order = np.empty(self.n_rows, dtype=np.uint32) if plan.shuffle and used.shuffles else None
+        self.checkpoints = [each for each in plan.callbacks if isinstance(each, Checkpoint)]
+        self.callbacks = [each for each in plan.callbacks if not isinstance(each, Checkpoint)]
+        self.stateful = [each for each in self.callbacks if hasattr(each, "state") and hasattr(each, "restore")]
+        self.by_steps = [each for each in self.checkpoints if each.unit == "step"]
+        self.every_batch = any(hasattr(each, "on_batch_end") for each in self.callbacks)
+        self.deadline = math.inf if plan.max_time is None else time.perf_counter() + plan.max_time
+        self.names = ["loss"]
+        if validation is not None:
+            self.names += [f"val_{name}" for name in metrics.names(network, plan.metrics)]
+        self.settings: dict[str, Any] = {}
+        self.history = History()
+        self.stopped: str | None = None
+        # Whole epochs; of the epoch at hand the rows that are done, their loss, and the random state before it.
+        self.epoch, self.position, self.loss, self.random_state = 0, 0, 0.0, network._random_state
 
+    def run(self) -> History:
+        """The training from its beginning, or from where it was, to its end."""
+        for callback in self.callbacks:
+            if isinstance(callback, EarlyStopping):
+                callback.check_monitor(self.names)
+            if hasattr(callback, "set_network"):
+                callback.set_network(self.network)
+        self.begin()
+        logs = {name: values[-1] for name, values in self.history.items() if values}
+        with epoch_display(self.plan.verbose, self.plan.epochs) as display:
+            while self.stopped is None:
+                logs = self.run_epoch(display) or logs
+        callbacks.call(self.callbacks, "on_train_end", logs)
+        self.history._stopped = self.stopped
+        return self.history
 
-def run_epoch(
-    network: Network,
-    rows: _core.Rows,
-    batch_size: int,
-    order: Any,
-    validation: _core.Rows | None,
-    epoch: int,
-    plan: Plan,
-) -> dict[str, float]:
-    """One epoch and its validation; what the history gets."""
-    start = time.perf_counter()
-    try:
-        logs = {"loss": network._epoch(rows, batch_size, order)}
-    except FloatingPointError as error:
-        raise FloatingPointError(f"epoch {epoch + 1} of {plan.epochs}: {error}") from None
-    seconds = time.perf_counter() - start
-    if validation is not None:
-        loss, accuracy = network._evaluate(validation)
-        logs["val_loss"] = loss
-        if network.loss.classifies:
-            logs["val_accuracy"] = accuracy
-    network._observe(logs)
-    if plan.verbose:
-        print(describe(epoch, plan.epochs, logs, rows.n_rows / max(seconds, 1e-9)), file=sys.stderr, flush=True)
-    return logs
+    def begin(self) -> None:
+        """The optimiser, callbacks and place to begin with; what a checkpoint says if there is one to go on from."""
+        plan, resumed = self.plan, None
+        if self.checkpoints or plan.resume is not None:
+            words = {"batch_size": self.batch_size, "shuffle": plan.shuffle, "metrics": self.names}
+            self.settings = checkpoint.settings(self.used, self.rows, self.validation, self.stateful, **words)
+        if plan.resume is not None:
+            resumed = checkpoint.read(plan.resume, self.network, self.settings, self.n_rows)
+        else:
+            self.network._use_optimizer(self.optimizer)
+        callbacks.call(self.callbacks, "on_train_begin", {})
+        if resumed is not None:
+            resumed.restart(self.network, self.used, self.stateful)
+            at = resumed.at
+            self.epoch, self.position, self.loss, self.stopped = at.epoch, at.position, at.loss, at.stopped
+            self.history, self.random_state = History(at.history), self.network._random_state
+
+    # -- an epoch -----------------------------------------------------------------------------------------------------
+
+    def run_epoch(self, display: EpochLines) -> dict[str, float] | None:
+        """One epoch, or what is left of it and of the time; what the history gets, or None where nothing was left."""
+        if self.epoch >= self.plan.epochs or time.perf_counter() >= self.deadline:
+            self.stopped = "epochs" if self.epoch >= self.plan.epochs else "max_time"
+            self.write_checkpoints(self.checkpoints)
+            return None
+        callbacks.call(self.callbacks, "on_epoch_begin", self.epoch, {})
+        start, first = time.perf_counter(), self.position
+        self.train_rows()
+        rows_per_second = (self.position - first) / max(time.perf_counter() - start, 1e-9)
+        whole = self.position == self.n_rows
+        if not whole:
+            self.write_checkpoints(self.checkpoints)
+            self.network._end_epoch()
+        if self.position == 0:
+            return None
+        logs = {"loss": self.loss / self.position}
+        if self.validation is not None:
+            figures = metrics.evaluate(self.network, self.validation, self.plan.metrics)
+            logs.update({f"val_{name}": value for name, value in figures.items()})
+        self.history._append(logs)
+        self.network._observe(logs)
+        display.show(self.epoch, logs, rows_per_second)
+        self.stopped = callbacks.call(self.callbacks, "on_epoch_end", self.epoch, logs) or self.stopped
+        if self.stopped is None and self.network._converged:
+            self.stopped = "converged"
+        if whole:
+            self.end_epoch()
+        return logs
+
+    def train_rows(self) -> None:
+        """The epoch's rows from the position on, until they or the time are over or a callback says stop."""
+        network, rows = self.network, self.rows
+        self.random_state = network._random_state
+        try:
+            network._begin_epoch(rows, self.order)
+            while self.stopped is None and self.position < self.n_rows:
+                end, seconds = self.next_stop(), self.deadline - time.perf_counter()
+                self.position, self.loss = network._stretch(
+                    rows, self.batch_size, self.order, self.position, end, self.loss, seconds
+                )
+                if self.position < end:
+                    self.stopped = "max_time"
+                elif self.every_batch:
+                    batch = -(-self.position // self.batch_size) - 1
+                    logs = {"loss": self.loss / self.position}
+                    self.stopped = callbacks.call(self.callbacks, "on_batch_end", batch, logs)
+                if self.position < self.n_rows and self.stopped is None:
+                    self.write_checkpoints(self.due("step"))
+        except FloatingPointError as error:
+            raise FloatingPointError(f"epoch {self.epoch + 1} of {self.plan.epochs}: {error}") from None
+        except KeyboardInterrupt:
+            network._end_epoch()
+            raise
+
+    def end_epoch(self) -> None:
+        """On to the next one; the checkpoints that are due, all of them where it was the last."""
+        due = self.due("step") if self.by_steps else []
+        self.epoch, self.position, self.loss = self.epoch + 1, 0, 0.0
+        if self.epoch == self.plan.epochs and self.stopped is None:
+            self.stopped = "epochs"
+        if self.checkpoints:
+            self.random_state = self.network._random_state
+            self.write_checkpoints(self.checkpoints if self.stopped else due + self.due("epoch"))
+
+    # -- checkpoints --------------------------------------------------------------------------------------------------
+
+    @property
+    def steps_done(self) -> int:
+        """Steps since the training began, the epoch at hand included."""
+        steps_per_epoch = -(-self.n_rows // self.batch_size)
+        return self.epoch * steps_per_epoch + -(-self.position // self.batch_size)
+
+    def next_stop(self) -> int:
+        """The row before which somebody wants to look."""
+        if not (self.every_batch or self.by_steps):
+            return self.n_rows
+        steps = [each.every - self.steps_done % each.every for each in self.by_steps]
+        n_steps = min([1, *steps] if self.every_batch else steps)
+        return min(self.n_rows, self.position + n_steps * self.batch_size)
+
+    def due(self, unit: str) -> list[Checkpoint]:
+        """The checkpoints that are to be written now."""
+        done = self.steps_done if unit == "step" else self.epoch
+        return [each for each in self.checkpoints if each.unit == unit and done % each.every == 0]
+
+    def write_checkpoints(self, due: Sequence[Checkpoint]) -> None:
+        """The training as it is now, to the files of those checkpoints."""
+        if not due:
+            return
+        stopped = self.stopped if self.stopped in BY_ITSELF else None
+        states = [callback.state() for callback in self.stateful]
+        at = checkpoint.Position(self.epoch, self.position, self.loss, stopped, self.history, states)
+        data = checkpoint.to_bytes(self.network, self.random_state, at, self.settings)
+        for each in due:
+            durable.write(each.path, data)

@@ -17,9 +17,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from .functions import ACTIVATIONS, ALIASES, FULL_BATCH, LOSSES, Entry, Matrix, Vector
+from .metrics import METRICS
 from .schedules import SCHEDULES
 
-HOOKS = ("on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end")
+HOOKS = ("on_train_begin", "on_epoch_begin", "on_batch_end", "on_epoch_end", "on_train_end")
 BOUNDS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "beta": ("not 0", lambda v: v != 0),
     "softplus.beta": ("above 0", lambda v: v > 0),
@@ -84,6 +85,24 @@ def integer(argument: str, value: Any, least: int | None = None, most: int | Non
         bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise ValueError(f"{argument}: expected an integer {bounds}, got {number}")
     return number
+
+
+def positive(argument: str, value: Any, below: float = math.inf) -> float:
+    """A number above 0 and below the bound."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{argument}: expected a real number, got {value!r}")
+    number = float(value)
+    if not 0 < number < below:
+        raise ValueError(f"{argument}: expected a number above 0 and below {below:g}, got {value!r}")
+    return number
+
+
+def split(argument: str, share: Any, n_rows: int) -> int:
+    """How many rows are before the last share of them, which is rounded up."""
+    n = math.floor(n_rows * (1 - positive(argument, share, below=1.0)) + 1e-9)
+    if not 0 < n < n_rows:
+        raise ValueError(f"{argument}: expected a share that leaves both some rows, got {share} of {n_rows}")
+    return n
 
 
 def flag(argument: str, value: Any) -> bool:
@@ -287,6 +306,21 @@ def targets(argument: str, y: Any, n_rows: int, n_outputs: int) -> Matrix:
         if not (value.is_integer() and 0 <= value < n_outputs):
             raise ValueError(f"{argument}: expected class labels from 0 to {n_outputs - 1}, got {y[i]!r} in row {i}")
     return [[float(o == label) for o in range(n_outputs)] for label in map(int, values)]
+
+
+def metric_table(metrics: Any) -> dict[str, tuple[Callable[..., Any], bool]]:
+    """The metrics by their names, in order, and whether each is the user's own."""
+    if not isinstance(metrics, (list, tuple)):
+        raise TypeError(f"metrics: expected a sequence of names or functions, got {metrics!r}")
+    table: dict[str, tuple[Callable[..., Any], bool]] = {}
+    for i, metric in enumerate(metrics):
+        own = callable(metric)
+        name = getattr(metric, "__name__", type(metric).__name__) if own else metric
+        name = name if own else known_name(f"metrics[{i}]", name, METRICS)
+        if name == "loss" or name in table:
+            raise ValueError(f"metrics[{i}]: expected each name once, and none that is 'loss', got {name!r}")
+        table[name] = (metric if own else METRICS[name], own)
+    return table
 
 
 class Default(int):

@@ -12,7 +12,6 @@ import copy
 import math
 import operator
 import secrets
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -20,7 +19,7 @@ from itertools import chain, islice
 from typing import Any
 
 from . import checks
-from .checks import HOOKS, Choice
+from .checks import Choice
 from .functions import (
     ACTIVATIONS,
     LOSSES,
@@ -35,24 +34,14 @@ from .functions import (
     dot,
     softmax,
 )
+from .history import History, notify, report
 from .lbfgs import MINIMIZERS
+from .metrics import accuracy, class_of
 from .schedules import SCHEDULES, Plateau
 
+Work = tuple[Matrix, Matrix, int, bool]  # what the epochs of a fit share: X, T, batch_size, shuffle
+
 INITS = ("auto", "glorot_uniform", "he_uniform", "lecun_normal", "normal")
-
-
-class History(dict[str, list[float]]):
-    """What `fit` returns: a list per epoch under "loss", "val_loss", ..., also as attributes."""
-
-    def _append(self, logs: Mapping[str, float]) -> None:
-        for name, value in logs.items():
-            self.setdefault(name, []).append(value)
-
-    def __getattr__(self, name: str) -> list[float]:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
 
 
 class Network:
@@ -201,7 +190,7 @@ class Network:
     def classify(self, X: Any) -> Any:
         """The class of each row: argmax, the lowest index on a tie; y >= 0.5 where O is 1."""
         X, single = checks.matrix("X", X, self.sizes[0])
-        classes = [_class(self._forward(x)[1][-1]) for x in X]
+        classes = [class_of(self._forward(x)[1][-1]) for x in X]
         return classes[0] if single else classes
 
     def activations(self, X: Any) -> list[Any]:
@@ -217,19 +206,29 @@ class Network:
         rows = [self._forward(x)[which] for x in X]
         return rows[0] if single else [list(layer) for layer in zip(*rows)]
 
-    def evaluate(self, X: Any, y: Any) -> dict[str, float]:
-        """{"loss": ...}, with "accuracy" for the cross entropies; NaN in X gives NaN."""
+    def evaluate(self, X: Any, y: Any, *, metrics: Any = ()) -> dict[str, float]:
+        """{"loss": ...}, with "accuracy" for the cross entropies, and metrics; NaN in X gives NaN."""
+        table = checks.metric_table(metrics)
+        labels = self._labels(y)
         X, T, _ = self._examples(X, y)
-        return self._measure(X, T)
+        return self._measure(X, T, labels, table)
 
-    def _measure(self, X: Matrix, T: Matrix) -> dict[str, float]:
-        loss, n_right = 0.0, 0
+    def _measure(self, X: Matrix, T: Matrix, labels: Any, table: Mapping[str, Any]) -> dict[str, float]:
+        """Loss, accuracy and metrics; the user's own get labels, or rows, or numbers where O is 1."""
+        loss, Y = 0.0, []
         for x, t in zip(X, T):
             zs, ys = self._forward(x)
             loss += self._cost(zs[-1], ys[-1], t)
-            n_right += _class(ys[-1]) == _class(t)
-        accuracy = {"accuracy": n_right / len(X)} if LOSSES[self.loss.name].partner else {}
-        return {"loss": loss / len(X), **accuracy}
+            Y.append(ys[-1])
+        figures = {"loss": loss / len(X), **({"accuracy": accuracy(T, Y)} if LOSSES[self.loss.name].partner else {})}
+        flat = self.sizes[-1] == 1
+        own = ([t[0] for t in T], [y[0] for y in Y]) if flat else (T if labels is None else labels, Y)
+        return figures | {name: float(f(*own) if is_own else f(T, Y)) for name, (f, is_own) in table.items()}
+
+    def _labels(self, y: Any) -> list[int] | None:
+        """The class labels that y is, if it is some."""
+        y = checks.plain(y)
+        return [int(label) for label in y] if len(checks.shape_of(y)) == 1 and self.sizes[-1] > 1 else None
 
     # --- training ---
 
@@ -275,11 +274,15 @@ class Network:
         optimizer: Any = "adam",
         shuffle: bool = True,
         validation_data: Any = None,
+        validation_split: float | None = None,
+        metrics: Sequence[Any] = (),
         callbacks: Sequence[Any] = (),
+        max_time: float | None = None,
         verbose: int = 0,
     ) -> History:
         """Pass over the data `epochs` times, a step after each batch; the losses are those before the steps.
 
+        `validation_split` sets the last share of the rows apart; `max_time` (seconds) is looked at after each step.
         After an error P, the optimiser's state and the random stream are those of the last good epoch.
         """
         self._check_trainable()
@@ -288,37 +291,83 @@ class Network:
         if single:
             raise ValueError(f"X: expected shape (B, {self.sizes[0]}), got ({len(X[0])},)")
         choice = self._next_optimizer(optimizer)
-        batch_size = checks.batch_size(batch_size, choice, len(X))
         shuffle = checks.flag("shuffle", shuffle)
+        deadline = math.inf if max_time is None else time.perf_counter() + checks.positive("max_time", max_time)
+        table = checks.metric_table(metrics)
         validation = self._validation(validation_data)
+        if validation_split is not None:
+            if validation is not None:
+                raise ValueError("validation_split: expected None beside validation_data, got both")
+            n = checks.split("validation_split", validation_split, len(X))
+            validation = X[n:], T[n:], (self._labels(y) or [])[n:] or None
+            X, T = X[:n], T[:n]
+        if table and validation is None:
+            raise ValueError("metrics: expected validation_data or validation_split to go with them, got neither")
         callbacks = checks.callback_list(callbacks)
         verbose = checks.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0)
+        size = checks.batch_size(batch_size, choice, len(X))
         if validation is None and getattr(getattr(choice, "learning_rate", 0.0), "monitor", None) == "val_loss":
             raise ValueError("validation_data: expected a pair (X, y), as the learning rate follows val_loss")
         self._use_optimizer(choice)
+
+        def measure() -> dict[str, float]:
+            figures = self._measure(*validation, table) if validation is not None else {}
+            return {f"val_{name}": value for name, value in figures.items()}
+
+        return self._run(epochs, (X, T, size, shuffle), measure, callbacks, deadline, verbose > 0)
+
+    def _run(
+        self, epochs: int, work: Work, measure: Callable[[], Any], callbacks: Any, deadline: float, tell: bool
+    ) -> History:
+        """The loop of epochs; an epoch that is cut short counts as far as it went."""
         history, logs = History(), dict[str, float]()
-        _notify(callbacks, "on_train_begin", logs)
+        for callback in callbacks:
+            if hasattr(callback, "set_network"):
+                callback.set_network(self)
+        notify(callbacks, "on_train_begin", logs)
+
+        def stop(batch: int, loss: float) -> str | None:
+            reason = notify(callbacks, "on_batch_end", batch, {"loss": loss})
+            return reason or ("max_time" if time.perf_counter() >= deadline else None)
+
         for epoch in range(epochs):
+            if time.perf_counter() >= deadline:
+                history.stopped = "max_time"
+                break
             start = time.perf_counter()
-            _notify(callbacks, "on_epoch_begin", epoch, {})
-            logs = {"loss": self._epoch(epoch, X, T, batch_size, shuffle)}
-            if validation is not None:
-                logs.update({f"val_{name}": value for name, value in self._measure(*validation).items()})
+            notify(callbacks, "on_epoch_begin", epoch, {})
+            loss, reason = self._epoch(epoch, work, stop)
+            logs = {"loss": loss, **measure()}
             history._append(logs)
             if self._plateau is not None:
                 self._plateau.observe(logs)
-            if verbose:
-                _report(f"epoch {epoch + 1}/{epochs}", logs, time.perf_counter() - start)
-            if _notify(callbacks, "on_epoch_end", epoch, dict(logs)) or getattr(self._minimizer, "converged", False):
+            if tell:
+                report(f"epoch {epoch + 1}/{epochs}", logs, time.perf_counter() - start)
+            history.stopped = notify(callbacks, "on_epoch_end", epoch, dict(logs)) or reason
+            if history.stopped:
                 break
-        _notify(callbacks, "on_train_end", dict(logs))
+        history.stopped = history.stopped or "epochs"
+        notify(callbacks, "on_train_end", dict(logs))
         return history
 
-    def _epoch(self, epoch: int, X: Matrix, T: Matrix, batch_size: int, shuffle: bool) -> float:
+    def partial_fit(
+        self, X: Any, y: Any, *, batch_size: int | None = checks.DEFAULT_BATCH_SIZE, optimizer: Any = None
+    ) -> Network:
+        """One pass over the rows in their order; the network."""
+        self.fit(X, y, epochs=1, batch_size=batch_size, optimizer=optimizer, shuffle=False)
+        return self
+
+    def learn_one(self, x: Any, y: Any, optimizer: Any = None) -> float:
+        """One step on a single row; returns its loss before the step."""
+        if not checks.matrix("X", x, self.sizes[0])[1]:
+            raise ValueError(f"X: expected one row of shape ({self.sizes[0]},), got {checks.shape_of(checks.plain(x))}")
+        return self.train_on_batch(x, y, optimizer)
+
+    def _epoch(self, epoch: int, work: Work, stop: Callable[..., str | None]) -> tuple[float, str | None]:
         """One pass, taken back whole by whatever ends it early; `FloatingPointError` where not all is finite."""
         before = self._state()
         try:
-            loss = self._pass(X, T, batch_size, shuffle)
+            loss, reason = self._pass(*work, stop)
             if not (math.isfinite(loss) and all(map(math.isfinite, chain.from_iterable(self._rows)))):
                 raise FloatingPointError(
                     f"epoch {epoch + 1}: loss: expected a finite number, got a loss or parameters that are not; those "
@@ -327,14 +376,17 @@ class Network:
         except BaseException:
             self._restore(before)
             raise
-        return loss
+        return loss, reason
 
-    def _pass(self, X: Matrix, T: Matrix, batch_size: int, shuffle: bool) -> float:
-        """A step after each batch, up to a loss that is not finite; the mean loss."""
+    def _pass(
+        self, X: Matrix, T: Matrix, batch_size: int, shuffle: bool, stop: Callable[..., str | None]
+    ) -> tuple[float, str | None]:
+        """A step after each batch, up to a loss that is not finite or a reason to stop; the mean loss, and that."""
         if self._minimizer is not None:
-            return self._iterate(X, T)
+            loss = self._iterate(X, T)
+            return loss, stop(0, loss) or ("converged" if self._minimizer.converged else None)
         order = self._random.permutation(len(X)) if shuffle else range(len(X))
-        total = 0.0
+        total, n_rows, reason = 0.0, 0, None
         for start in range(0, len(X), batch_size):
             batch = order[start : start + batch_size]
             loss, gradient = self._loss_and_gradient([X[k] for k in batch], [T[k] for k in batch])
@@ -342,7 +394,10 @@ class Network:
             if not math.isfinite(total):
                 break
             self._step(gradient)
-        return total / len(X)
+            n_rows += len(batch)
+            if reason := stop(start // batch_size, total / n_rows):
+                break
+        return total / max(n_rows, 1), reason
 
     def _iterate(self, X: Matrix, T: Matrix) -> float:
         """An iteration of the minimiser over all rows; the loss before it."""
@@ -430,6 +485,10 @@ class Network:
         for place, row in zip(places, rows):
             checks.require_finite("parameters", row, place)
         self._write(rows)
+
+    def _put_parameters(self, P: Any) -> None:
+        """What `EarlyStopping` calls."""
+        self.parameters = P
 
     @property
     def weights(self) -> list[Matrix]:
@@ -547,12 +606,13 @@ class Network:
                     raise ValueError(f"{names[1]}: expected targets in [0, 1], got {value!r} in row {i}, column {o}")
         return X, T, single
 
-    def _validation(self, data: Any) -> tuple[Matrix, Matrix] | None:
+    def _validation(self, data: Any) -> tuple[Matrix, Matrix, list[int] | None] | None:
         if data is None:
             return None
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise TypeError(f"validation_data: expected a pair (X, y), got {type(data).__name__}")
-        return self._examples(*data, finite=True, names=("validation_data[0]", "validation_data[1]"))[:2]
+        X, T, _ = self._examples(*data, finite=True, names=("validation_data[0]", "validation_data[1]"))
+        return X, T, self._labels(data[1])
 
 
 def _bind(function: Callable[..., Any] | None, choice: Choice) -> Any:
@@ -568,23 +628,3 @@ def _elementwise(f: Callable[[float], float], z: Vector) -> Vector:
 
 def _row_function(choice: Choice) -> Callable[[Vector], Vector]:
     return softmax if choice.name == "softmax" else partial(_elementwise, _bind(ACTIVATIONS[choice.name].value, choice))
-
-
-def _class(y: Vector) -> int:
-    return int(y[0] >= 0.5) if len(y) == 1 else y.index(max(y))
-
-
-def _notify(callbacks: Sequence[Any], hook: str, *arguments: Any) -> bool:
-    """Tell every callback; a plain callable hears of the end of an epoch only. Whether one of them said stop."""
-    stop = False
-    for callback in callbacks:
-        has_hooks = any(hasattr(callback, name) for name in HOOKS)
-        function = getattr(callback, hook, None) if has_hooks else callback if hook == "on_epoch_end" else None
-        answer = function(*arguments) if function is not None else None
-        stop |= type(answer).__name__ in ("bool", "bool_") and bool(answer)
-    return stop
-
-
-def _report(epoch: str, logs: Mapping[str, float], seconds: float) -> None:
-    words = ", ".join(f"{name} {value:.6g}" for name, value in logs.items())
-    print(f"{epoch}: {words}, {seconds:.2f} s", file=sys.stderr)

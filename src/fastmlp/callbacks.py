@@ -1,0 +1,208 @@
+"""Callbacks: what a fit calls on its way, and the two that come with the package.
+
+A callback is a function `f(epoch, logs)`, called at the end of each epoch, or an object with any of `HOOKS`. One that
+returns True stops the training. An object may also have `set_network(network)`, called first; `state()` and
+`restore(state)`, by which a checkpoint keeps what it has learnt: numbers, and vectors in the network's dtype, by name;
+and `stop_reason`, what `History.stopped` says where it stops the training.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, SupportsFloat, SupportsIndex
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import arguments, durable, metrics
+
+HOOKS = ("on_train_begin", "on_epoch_begin", "on_batch_end", "on_epoch_end", "on_train_end")
+MODES = ("auto", "min", "max")
+UNITS = ("epoch", "step")
+
+State = Mapping[str, float | NDArray[Any]]
+
+
+def check(callbacks: object) -> list[Any]:
+    """The callbacks, each a function, a Checkpoint or an object with at least one of the hooks."""
+    if not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
+        raise TypeError(f"callbacks: expected a sequence of functions or objects with hooks, got {callbacks!r}")
+    for i, callback in enumerate(callbacks):
+        if not (callable(callback) or isinstance(callback, Checkpoint) or has_hooks(callback)):
+            raise TypeError(
+                f"callbacks[{i}]: expected a function, or an object with one of {', '.join(HOOKS)}, got {callback!r}"
+            )
+    return list(callbacks)
+
+
+def has_hooks(callback: object) -> bool:
+    """Whether it is an object with hooks."""
+    return any(hasattr(callback, hook) for hook in HOOKS)
+
+
+def call(callbacks: Sequence[Any], hook: str, *args: Any) -> str | None:
+    """Calls one hook of all callbacks (a plain function has `on_epoch_end` alone); the reason of the first that said
+    True, or None.
+    """
+    reason = None
+    for callback in callbacks:
+        function: Callable[..., Any] | None = getattr(callback, hook, None)
+        if function is None and hook == "on_epoch_end" and callable(callback) and not has_hooks(callback):
+            function = callback
+        if function is not None and isinstance(answer := function(*args), (bool, np.bool_)) and answer:
+            reason = reason or str(getattr(callback, "stop_reason", "callback"))
+    return reason
+
+
+class EarlyStopping:
+    """Stops a training when a figure has not improved for some epochs, and goes back to the best weights.
+
+    Parameters
+    ----------
+    monitor : str, default "val_loss"
+        A name in the history: loss, or a validation's figure.
+    patience : int, default 10
+        The training stops after so many epochs in a row without an improvement.
+    min_delta : float, default 0.0
+        Only a change by more than this is an improvement.
+    mode : {"auto", "min", "max"}, default "auto"
+        Whether less or more is better; "auto" knows it of loss and the package's metrics.
+    restore_best_weights : bool, default True
+        Whether the network has the parameters of the best epoch when the training ends, for whatever reason it does;
+        its optimiser then starts anew, as after an assignment to `parameters`.
+
+    Attributes
+    ----------
+    best, best_epoch
+        The best figure, and its epoch, counted from 0; None before there is one. NaN is never an improvement.
+
+    Examples
+    --------
+    >>> X, y = np.linspace(-1, 1, 40).reshape(-1, 1), np.linspace(-1, 1, 40) ** 2
+    >>> net = fastmlp.Network([1, 8, 1], activation="tanh", seed=0)
+    >>> stop = fastmlp.EarlyStopping(patience=3)
+    >>> history = net.fit(X[::2], y[::2], epochs=1000, validation_data=(X[1::2], y[1::2]), callbacks=[stop])
+    >>> net.evaluate(X[1::2], y[1::2])["loss"] == min(history.val_loss) == stop.best
+    True
+    """
+
+    stop_reason = "early_stopping"
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        *,
+        patience: SupportsIndex = 10,
+        min_delta: SupportsFloat = 0.0,
+        mode: str = "auto",
+        restore_best_weights: bool = True,
+    ) -> None:
+        if not isinstance(monitor, str):
+            raise TypeError(f"monitor: expected the name of a figure in the history, got {monitor!r}")
+        self.monitor = monitor
+        self.patience = arguments.integer("patience", patience, least=1)
+        self.min_delta = arguments.real("min_delta", min_delta, least=0.0)
+        self.mode = arguments.name("mode", mode, MODES)
+        self.restore_best_weights = arguments.flag("restore_best_weights", restore_best_weights)
+        name = monitor.removeprefix("val_")
+        if self.mode == "auto" and name != "loss" and name not in metrics.METRICS:
+            raise ValueError(f"mode: expected 'min' or 'max' for a metric of your own, {monitor!r}, got 'auto'")
+        self._sign = -1.0 if self.mode == "max" or (self.mode == "auto" and name in metrics.UP) else 1.0
+        self._network: Any = None
+        self._begin()
+
+    def __repr__(self) -> str:
+        return (
+            f"EarlyStopping({self.monitor!r}, patience={self.patience}, min_delta={self.min_delta}, "
+            f"mode={self.mode!r}, restore_best_weights={self.restore_best_weights})"
+        )
+
+    def _begin(self) -> None:
+        self.best: float | None = None
+        self.best_epoch: int | None = None
+        self._wait = 0
+        self._weights: NDArray[Any] | None = None
+
+    def set_network(self, network: Any) -> None:
+        """Whose weights are kept; called by `fit`."""
+        self._network = network
+
+    def check_monitor(self, names: Sequence[str]) -> None:
+        """Refuses to monitor what the training will not report; called by `fit`."""
+        if self.monitor not in names:
+            raise ValueError(f"monitor: expected one of {', '.join(map(repr, names))}, got {self.monitor!r}")
+
+    def on_train_begin(self, logs: Mapping[str, float]) -> None:
+        """Forget the training before."""
+        self._begin()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> bool:
+        """Whether it is time to stop."""
+        self.check_monitor(list(logs))
+        value = logs[self.monitor]
+        if self._sign * value < (math.inf if self.best is None else self._sign * self.best - self.min_delta):
+            self.best, self.best_epoch, self._wait = value, epoch, 0
+            if self.restore_best_weights:
+                self._weights = np.array(self._network.parameters)
+        else:
+            self._wait += 1
+        return self._wait >= self.patience
+
+    def on_train_end(self, logs: Mapping[str, float]) -> None:
+        """Go back to the best weights, unless the network has them."""
+        if self._weights is not None and not np.array_equal(self._weights, self._network.parameters):
+            self._network._put_parameters(self._weights)
+        self._weights = None
+
+    def state(self) -> State:
+        """What a checkpoint keeps."""
+        known = {"best": self.best, "best_epoch": self.best_epoch, "weights": self._weights}
+        return {"wait": self._wait, **{name: value for name, value in known.items() if value is not None}}
+
+    def restore(self, state: State) -> None:
+        """Goes on from what `state` gave."""
+        numbers = {name: float(value) for name, value in state.items() if name != "weights"}
+        self._wait = int(numbers["wait"])
+        if "best" in numbers:
+            self.best, self.best_epoch = numbers["best"], int(numbers["best_epoch"])
+        weights = state.get("weights")
+        self._weights = None if weights is None else np.array(weights)
+
+
+class Checkpoint:
+    """Writes a file with all that a training is made of, from which ``fit(..., resume=path)`` continues bit for bit.
+
+    The file has the model (`fastmlp.load` reads it), the optimiser's state, the random state, the epoch and the place
+    in it, the history and the callbacks' states. It is written to a temporary file in the same folder, synced, and
+    renamed over the path, and the folder synced: a crash at any moment, a full disk or a sync that fails leaves the
+    previous file. An error while writing ends the fit and is raised.
+
+    Parameters
+    ----------
+    path : path-like
+        Usually ``*.safetensors``; an existing file is replaced.
+    every : int, default 1
+        Epochs or steps from one file to the next. When the training ends, one more is written.
+    unit : {"epoch", "step"}, default "epoch"
+
+    Examples
+    --------
+    >>> X, y = np.linspace(-1, 1, 40).reshape(-1, 1), np.linspace(-1, 1, 40) ** 2
+    >>> net, again = (fastmlp.Network([1, 8, 1], seed=0) for _ in range(2))
+    >>> history = net.fit(X, y, epochs=3, callbacks=[fastmlp.Checkpoint("run.safetensors")])
+    >>> history = net.fit(X, y, epochs=2)  # goes on: five epochs in all
+    >>> history = again.fit(X, y, epochs=5, resume="run.safetensors")  # from the third
+    >>> history.epochs, np.array_equal(net.parameters, again.parameters)
+    (5, True)
+    """
+
+    def __init__(self, path: durable.Path, *, every: SupportsIndex = 1, unit: str = "epoch") -> None:
+        durable.name_of(path)
+        self.path = os.fspath(path)
+        self.every = arguments.integer("every", every, least=1)
+        self.unit = arguments.name("unit", unit, UNITS)
+
+    def __repr__(self) -> str:
+        return f"Checkpoint({self.path!r}, every={self.every}, unit={self.unit!r})"

@@ -1,0 +1,536 @@
+"""Checkpoints: a fit that was cut off ends with the bits of one that was not, and no accident costs the file before.
+
+A fit is cut off by an error after each of its writes, by a write that fails (a full disk, a failing sync), and by
+SIGKILL in a child process. Damage to the file is generated. `run` is the fit that all of them are compared with.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from trainings import assert_same, classifier, data
+
+import fastmlp
+from fastmlp import Checkpoint, EarlyStopping, checkpoint, durable, persistence
+
+X, Y = data(41)
+PLATEAU = fastmlp.ReduceOnPlateau(0.1, factor=0.5, patience=0, threshold=0.5, cooldown=1)
+OPTIMIZERS = [
+    fastmlp.Adam(0.02),
+    fastmlp.SGD(0.1, momentum=0.9),
+    fastmlp.SGD(0.1),
+    fastmlp.AdamW(0.02, weight_decay=0.1),
+    fastmlp.NAdam(0.02),
+    fastmlp.RMSprop(0.01, momentum=0.5, centered=True),
+    fastmlp.AdaGrad(0.1, learning_rate_decay=0.1, initial_accumulator=0.1),
+    fastmlp.Lion(0.01),
+    fastmlp.SGD(fastmlp.CosineDecay(0.2, n_steps=15, warmup_steps=3), momentum=0.9),
+    fastmlp.SGD(PLATEAU, momentum=0.9),
+    fastmlp.Adam(lambda t: 0.05 / (1 + t)),
+]
+FULL_BATCH = [fastmlp.Rprop(), fastmlp.LBFGS(), fastmlp.LBFGS(memory=2, gradient_tolerance=0.0, loss_tolerance=0.0)]
+PLANS = {
+    "epochs": {"every": 1},
+    "steps": {"every": 3, "unit": "step"},
+    "each step": {"every": 1, "unit": "step"},
+    "rarely": {"every": 4},
+}
+
+
+class Cut(Exception):  # noqa: N818
+    """Ends a fit where a kill would."""
+
+
+def words(optimizer: Any = OPTIMIZERS[0], patience: int = 3) -> dict[str, Any]:
+    return {
+        "epochs": 5,
+        "batch_size": 8,
+        "optimizer": optimizer,
+        "validation_split": 0.25,
+        "metrics": ["mae"],
+        "callbacks": [EarlyStopping(patience=patience)],
+    }
+
+
+def run(build: Any, path: Any = None, *, resume: Any = None, plan: str = "steps", **changes: Any) -> tuple[Any, Any]:
+    """The network and the history of the fit, with a checkpoint if a path is given."""
+    net = classifier(build)
+    all_words = {**words(), **changes}
+    if path is not None:
+        all_words["callbacks"] = [*all_words["callbacks"], Checkpoint(path, **PLANS[plan])]
+    return net, net.fit(X, Y, **all_words, resume=resume)
+
+
+def assert_ends_alike(one: tuple[Any, Any], other: tuple[Any, Any]) -> None:
+    """P, the random state, the optimiser's state, every curve and the reason."""
+    assert_same(one[0], other[0])
+    assert (one[1], one[1].stopped) == (other[1], other[1].stopped)
+    assert one[0].learning_rate == other[0].learning_rate
+    for net, _ in (one, other):
+        net.fit(X, Y, epochs=1, optimizer=None)
+    assert_same(one[0], other[0])
+
+
+def cut_after(monkeypatch: pytest.MonkeyPatch, n_writes: int) -> None:
+    """After so many more files, `Cut` is raised."""
+    write, left = durable.write, [n_writes]
+
+    def cut(path: Any, content: bytes) -> None:
+        write(path, content)
+        left[0] -= 1
+        if left[0] == 0:
+            raise Cut
+
+    monkeypatch.setattr(durable, "write", cut)
+
+
+@pytest.fixture(scope="module")
+def plain() -> Any:
+    """A build for what does not depend on the implementation."""
+    return lambda sizes, **words: fastmlp.Network(sizes, **words)
+
+
+# -- a fit that goes on ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_checkpoint_does_not_change_the_fit(build: Any, plan: str, tmp_path: pathlib.Path) -> None:
+    assert_ends_alike(run(build, tmp_path / "c", plan=plan), run(build))
+    assert os.listdir(tmp_path) == ["c"]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+@pytest.mark.parametrize(("plan", "n_writes"), [("epochs", 1), ("epochs", 4), ("steps", 1), ("steps", 5)])
+def test_a_cut_fit_goes_on_to_the_same_end(
+    build: Any, optimizer: Any, plan: str, n_writes: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        cut_after(patch, n_writes)
+        with pytest.raises(Cut):
+            run(build, tmp_path / "c", plan=plan, optimizer=optimizer)
+    assert_ends_alike(run(build, resume=tmp_path / "c", optimizer=optimizer), run(build, optimizer=optimizer))
+
+
+@pytest.mark.parametrize("optimizer", FULL_BATCH, ids=repr)
+@pytest.mark.parametrize("epochs", [1, 2, 4, 7])
+def test_all_rows_in_a_step(build: Any, optimizer: Any, epochs: int, tmp_path: pathlib.Path) -> None:
+    """The pairs that L-BFGS remembers, their ring full or not, and the steps of Rprop."""
+    changes = {"optimizer": optimizer, "batch_size": None, "callbacks": []}
+    run(build, tmp_path / "c", **{**changes, "epochs": epochs}, plan="epochs")
+    resumed = run(build, resume=tmp_path / "c", **changes, epochs=12)
+    assert_ends_alike(resumed, run(build, **changes, epochs=12))
+
+
+def test_what_has_converged_stays(build: Any, tmp_path: pathlib.Path) -> None:
+    changes = {"optimizer": fastmlp.LBFGS(loss_tolerance=0.05), "batch_size": None, "callbacks": [], "epochs": 500}
+    net, history = run(build, tmp_path / "c", **changes)
+    assert history.stopped == "converged"
+    assert history.epochs < 500
+    assert_ends_alike(run(build, resume=tmp_path / "c", **changes), (net, history))
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("patience", [1, 3])
+def test_cut_at_every_write(
+    plan: str, patience: int, plain: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And cut again each time it goes on: the training ends as the one that nobody touched."""
+    whole = run(plain, **words(patience=patience))
+    net, history = None, None
+    for i in range(100):
+        with monkeypatch.context() as patch:
+            cut_after(patch, 2 if i else 1)
+            try:
+                resume = tmp_path / "c" if i else None
+                net, history = run(plain, tmp_path / "c", plan=plan, resume=resume, **words(patience=patience))
+                break
+            except Cut:
+                pass
+    assert i > (0 if plan == "rarely" else 1)
+    assert_ends_alike((net, history), whole)
+
+
+def test_more_epochs_than_at_first(build: Any, tmp_path: pathlib.Path) -> None:
+    run(build, tmp_path / "c", epochs=2)
+    assert_ends_alike(run(build, resume=tmp_path / "c"), run(build))
+
+
+@pytest.mark.parametrize("how", ["max_time", "on_batch_end", "on_epoch_end"])
+def test_a_stopped_fit_can_go_on(build: Any, how: str, tmp_path: pathlib.Path) -> None:
+    """What stopped it is no part of it: the epoch that was cut short is finished, and recorded once."""
+
+    class Stopper:
+        n_calls = 0
+
+        def stop(self, i: int, logs: Any) -> bool:
+            self.n_calls += 1
+            return self.n_calls == 6
+
+    if how == "max_time":
+        clock = Slow()
+        net, history = run(build, tmp_path / "c", epochs=10**6, max_time=0.2, callbacks=[clock], plan="rarely")
+        epochs = history.epochs
+    else:
+        epochs = 8
+        setattr(Stopper, how, Stopper.stop)
+        net, history = run(build, tmp_path / "c", epochs=epochs, callbacks=[Stopper()], plan="rarely")
+    assert history.stopped == ("max_time" if how == "max_time" else "callback")
+    assert np.array_equal(fastmlp.load(tmp_path / "c").parameters, net.parameters)
+    resumed = run(build, resume=tmp_path / "c", epochs=epochs, callbacks=[])
+    assert_ends_alike(resumed, run(build, epochs=epochs, callbacks=[]))
+
+
+class Slow:
+    """Makes steps take time."""
+
+    def on_batch_end(self, batch: int, logs: Any) -> None:
+        time.sleep(0.01)
+
+
+def test_an_early_stopping_stays(build: Any, tmp_path: pathlib.Path) -> None:
+    """It has ended by itself; going on gives the best weights again and nothing more."""
+    changes = {"epochs": 500, "callbacks": [EarlyStopping(patience=1, monitor="loss", min_delta=0.5)]}
+    net, history = run(build, tmp_path / "c", **changes)
+    assert history.stopped == "early_stopping"
+    changes["callbacks"] = [EarlyStopping(patience=1, monitor="loss", min_delta=0.5)]
+    again, its = run(build, resume=tmp_path / "c", **changes)
+    np.testing.assert_array_equal(net.parameters, again.parameters)
+    assert (history, history.stopped) == (its, its.stopped)
+
+
+def test_a_checkpoint_is_a_model(build: Any, tmp_path: pathlib.Path) -> None:
+    net, _ = run(build, tmp_path / "c", plan="epochs", callbacks=[])
+    loaded = fastmlp.load(tmp_path / "c")
+    assert_same(net, loaded)
+    loaded.save(tmp_path / "m")
+    assert persistence.read(tmp_path / "m").training is None
+
+
+def test_the_safetensors_library_reads_it(tmp_path: pathlib.Path, plain: Any) -> None:
+    numpy = pytest.importorskip("safetensors.numpy")
+    net, history = run(plain, tmp_path / "c", callbacks=[])
+    tensors = numpy.load_file(tmp_path / "c")
+    np.testing.assert_array_equal(tensors["layers.0.weight"], net.weights[0])
+    assert tensors["history.val_loss"].tolist() == history.val_loss
+    assert tensors["optimizer.0"].shape == tensors["optimizer.1"].shape == (net.n_parameters,)
+
+
+def test_a_network_of_another_engine_goes_on(plain: Any, tmp_path: pathlib.Path) -> None:
+    """To the same end, up to rounding."""
+    run(plain, tmp_path / "c", epochs=2)
+    nets = [
+        run(lambda s, e=e, **w: fastmlp.Network(s, engine=e, **w), resume=tmp_path / "c")[0] for e in ("native", "blas")
+    ]
+    np.testing.assert_allclose(nets[0].parameters, nets[1].parameters, rtol=1e-3, atol=1e-5)
+
+
+# -- another training, another network -------------------------------------------------------------------------------
+
+OTHERS = {
+    "X": {"X": X + 1},
+    "y": {"y": 1 - Y},
+    "rows": {"X": X[:-1], "y": Y[:-1]},
+    "targets": {"y": np.eye(2)[Y]},
+    "bytes": {"X": np.zeros(X.shape, np.uint8)},
+    "validation_split": {"validation_split": 0.3},
+    "validation_data": {"validation_split": None, "validation_data": (X[:5], Y[:5])},
+    "batch_size": {"batch_size": 7},
+    "optimizer": {"optimizer": fastmlp.Adam(0.03)},
+    "shuffle": {"shuffle": False},
+    "metrics": {"metrics": ["mse"]},
+    "callbacks": {"callbacks": []},
+}
+SAYS = {
+    "y": "X",
+    "rows": "(X|validation_data)",
+    "targets": "X",
+    "bytes": "X",
+    "validation_split": "(X|validation_data)",
+    "validation_data": "X",
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_another_training_is_refused(plain: Any, what: str, tmp_path: pathlib.Path) -> None:
+    run(plain, tmp_path / "c", epochs=2)
+    net = classifier(plain)
+    before = net.parameters
+    changes = {"X": X, "y": Y, **words(), **OTHERS[what]}
+    with pytest.raises(ValueError, match=rf"^{SAYS.get(what, what)}: expected that of the checkpoint, .*, got "):
+        net.fit(changes.pop("X"), changes.pop("y"), **changes, resume=tmp_path / "c")
+    np.testing.assert_array_equal(net.parameters, before)
+    net.fit(X, Y, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "changes", "key"),
+    [
+        ([3, 6, 2], {}, "sizes"),
+        ([3, 5, 2], {"activation": "relu"}, "activation"),
+        ([3, 5, 2], {"dtype": "float64"}, "dtype"),
+        ([3, 5, 2], {"loss": "mse"}, "loss|output_activation"),
+    ],
+)
+def test_another_network_is_refused(
+    plain: Any, sizes: Any, changes: dict[str, Any], key: str, tmp_path: pathlib.Path
+) -> None:
+    run(plain, tmp_path / "c", epochs=1)
+    net = fastmlp.Network(sizes, **{"activation": "tanh", "loss": "cross_entropy", **changes})
+    with pytest.raises(ValueError, match=rf"^resume: expected a network with ({key}) "):
+        net.fit(X, Y, **words(), resume=tmp_path / "c")
+
+
+def test_bad_arguments(tmp_path: pathlib.Path, plain: Any) -> None:
+    for wrong in (3, None, [b"a"]):
+        with pytest.raises(TypeError, match=r"^path: expected a str or a path object"):
+            Checkpoint(wrong)
+    with pytest.raises(ValueError, match=r"^every: expected an integer of at least 1, got 0"):
+        Checkpoint("c", every=0)
+    with pytest.raises(ValueError, match=r"^unit: expected one of 'epoch', 'step', got 'steps'; did you mean 'step'"):
+        Checkpoint("c", unit="steps")
+    assert eval(repr(Checkpoint("c", every=3)), vars(fastmlp).copy()).every == 3
+    net = classifier(plain)
+    with pytest.raises(TypeError, match=r"^resume: expected a str or a path object, got 3"):
+        net.fit(X, Y, resume=3)
+    with pytest.raises(FileNotFoundError):
+        net.fit(X, Y, resume=tmp_path / "none")
+    net.save(tmp_path / "m")
+    with pytest.raises(fastmlp.FormatError, match="expected a checkpoint, got a model without a training"):
+        net.fit(X, Y, resume=tmp_path / "m")
+
+
+# -- accidents -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "replace", "open"])
+@pytest.mark.parametrize("plan", ["epochs", "steps"])
+def test_a_failing_call_leaves_the_previous_checkpoint(
+    call: str, plan: str, plain: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is raised, the network keeps whole epochs, and the training can go on from the file before."""
+    path, write, n_writes = tmp_path / "c", durable.write, 0
+
+    def full_disk(*_: Any) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def third(target: Any, content: bytes) -> None:
+        nonlocal n_writes
+        n_writes += 1
+        with monkeypatch.context() as patch:
+            if n_writes == 3:
+                patch.setattr(os, call, full_disk)
+            write(target, content)
+
+    net = classifier(plain)
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "write", third)
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            net.fit(X, Y, **{**words(), "callbacks": [EarlyStopping(patience=3), Checkpoint(path, **PLANS[plan])]})
+    assert os.listdir(tmp_path) == ["c"]
+    control = classifier(plain)
+    control.fit(X, Y, **{**words(), "callbacks": [], "epochs": 3 if plan == "epochs" else 2})
+    assert_same(net, control)
+    assert_ends_alike(run(plain, resume=path), run(plain))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX limits")
+def test_a_limit_of_the_file_size(tmp_path: pathlib.Path, plain: Any) -> None:
+    """The kernel refuses to write the whole file; the previous one stays."""
+    run(plain, tmp_path / "c", epochs=2)
+    before = (tmp_path / "c").read_bytes()
+    code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+    done = subprocess.run([*child(tmp_path, code), "0"], stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert b"File too large" in done.stderr
+    assert (tmp_path / "c").read_bytes() == before
+    assert os.listdir(tmp_path) == ["c"]
+
+
+def child(folder: pathlib.Path, head: str = "") -> list[str]:
+    """A process that runs the fit of `run` slowly and writes P to the folder at its end; with 1, from a checkpoint."""
+    code = f"""
+import os, sys, time
+sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
+import numpy as np
+import fastmlp
+from test_checkpoint import *
+{head}
+folder = {str(folder)!r}
+build = lambda sizes, **words: fastmlp.Network(sizes, **words)
+print("ready", flush=True)
+resume = os.path.join(folder, "c") if sys.argv[1] == "1" else None
+net, history = run(build, os.path.join(folder, "c"), plan="each step", epochs=40, resume=resume)
+np.savez(os.path.join(folder, "end.npz"), P=net.parameters, **dict(history.items()), state=str(net._random_state))
+"""
+    return [sys.executable, "-c", code]
+
+
+def kill_at_random(folder: pathlib.Path, seed: int, seconds: float) -> bool:
+    """Kills the fit at a random moment, then lets it go on to its end; whether there was a checkpoint by then."""
+    process = subprocess.Popen([*child(folder), "0"], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    time.sleep(random.Random(seed).uniform(0, seconds))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    begun = (folder / "c").exists()
+    (folder / "end.npz").unlink(missing_ok=True)
+    subprocess.run([*child(folder), str(int(begun))], check=True, stdout=subprocess.DEVNULL)
+    return begun
+
+
+def killed(tmp_path: pathlib.Path, n_moments: int) -> int:
+    """How many of the moments were in the middle of the training; each ends with the same bits."""
+    net, history = run(lambda sizes, **each: fastmlp.Network(sizes, **each), epochs=40)
+    start = time.perf_counter()
+    subprocess.run([*child(tmp_path), "0"], check=True, stdout=subprocess.DEVNULL)
+    seconds = (time.perf_counter() - start) / 2  # the rest is the imports
+    n_begun = 0
+    for moment in range(n_moments):
+        folder = tmp_path / str(moment)
+        folder.mkdir()
+        n_begun += kill_at_random(folder, moment, seconds)
+        end = np.load(folder / "end.npz")
+        np.testing.assert_array_equal(end["P"], net.parameters)
+        assert str(end["state"]) == str(net._random_state)
+        assert {name: end[name].tolist() for name in history} == dict(history)
+    return n_begun
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_killed_at_random_moments(tmp_path: pathlib.Path) -> None:
+    assert killed(tmp_path, 4) >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_killed_at_a_hundred_random_moments(tmp_path: pathlib.Path) -> None:
+    assert killed(tmp_path, 100) >= 50
+
+
+# -- damage ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory, plain: Any) -> bytes:
+    path = tmp_path_factory.mktemp("whole") / "c"
+    net = classifier(plain)
+    net.fit(X, Y, **{**words(), "epochs": 2, "callbacks": [EarlyStopping(patience=3), Checkpoint(path)]})
+    return path.read_bytes()
+
+
+def refused(content: bytes, file: bytes, path: pathlib.Path, plain: Any) -> bool:
+    """Whether the content is refused with the network as it was; else it is the same checkpoint."""
+    path.write_bytes(content)
+    net, control = classifier(plain), classifier(plain)
+    try:
+        history = net.fit(X, Y, **words(), resume=path)
+    except fastmlp.FormatError:
+        assert_same(net, control)
+        return True
+    control_path = path.with_name("whole")
+    control_path.write_bytes(file)
+    assert history == control.fit(X, Y, **words(), resume=control_path)
+    assert_same(net, control)
+    return False
+
+
+def test_truncated(file: bytes, plain: Any, tmp_path: pathlib.Path) -> None:
+    for length in [*range(40), *range(40, len(file), 37), len(file) - 1]:
+        assert refused(file[:length], file, tmp_path / "c", plain)
+    assert refused(file + b"\0", file, tmp_path / "c", plain)
+    assert not refused(file, file, tmp_path / "c", plain)
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x20, 0xFF])
+def test_altered(file: bytes, mask: int, plain: Any, tmp_path: pathlib.Path) -> None:
+    places = sorted(random.Random(mask).sample(range(len(file)), 700))
+    n = sum(refused(file[:i] + bytes([file[i] ^ mask]) + file[i + 1 :], file, tmp_path / "c", plain) for i in places)
+    assert n > 0.95 * len(places)
+
+
+def hostile(change: Any, plain: Any, path: pathlib.Path) -> bytes:
+    """A checkpoint whose checksums are right and in whose training one thing is changed."""
+    to_bytes = persistence.to_bytes
+
+    def changed(network: Any, extra: Any = None, training: Any = None) -> bytes:
+        tensors, fields = dict(training.tensors), dict(training.words)
+        change(fields, tensors)
+        return to_bytes(network, extra, persistence.Training(fields, tensors))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(persistence, "to_bytes", changed)
+        run(plain, path, epochs=2)
+    return path.read_bytes()
+
+
+HOSTILE = {
+    "version": lambda f, t: f.update(version=2),
+    "missing": lambda f, t: f.pop("loss"),
+    "surplus": lambda f, t: f.update(code="import os"),
+    "epoch": lambda f, t: f.update(epoch=-1),
+    "epoch without curves": lambda f, t: f.update(epoch=3),
+    "epoch is a truth": lambda f, t: f.update(epoch=True),
+    "n_steps": lambda f, t: f.update(n_steps=2**64),
+    "position": lambda f, t: f.update(position=3),
+    "far position": lambda f, t: f.update(position=8 * 10**6),
+    "loss": lambda f, t: f.update(loss="nan"),
+    "loss is a number": lambda f, t: f.update(loss=1.5),
+    "large loss": lambda f, t: f.update(loss="0x1p99999"),
+    "stopped": lambda f, t: f.update(stopped=["early_stopping"]),
+    "settings": lambda f, t: f.update(settings=[]),
+    "setting": lambda f, t: f["settings"].pop("shuffle"),
+    "history": lambda f, t: f.update(history={}),
+    "curves": lambda f, t: f.update(history=["loss"]),
+    "curve": lambda f, t: t.update({"history.loss": np.zeros(7)}),
+    "states": lambda f, t: f.update(states=[]),
+    "more states": lambda f, t: f.update(states=[*f["states"], []]),
+    "state": lambda f, t: f.update(states=[["wait", "other"]]),
+    "names": lambda f, t: f.update(states=[[1, 2, 3, 4]]),
+    "no wait": lambda f, t: (f.update(states=[[n for n in f["states"][0] if n != "wait"]]), t.pop("callbacks.0.wait")),
+    "weights": lambda f, t: t.update({"callbacks.0.weights": np.full(32, np.nan, "f4")}),
+    "short weights": lambda f, t: t.update({"callbacks.0.weights": np.zeros(31, "f4")}),
+    "wide weights": lambda f, t: t.update({"callbacks.0.weights": np.zeros(32)}),
+    "optimizer": lambda f, t: t.update({"optimizer.0": np.full(32, np.inf, "f4")}),
+    "short optimizer": lambda f, t: t.update({"optimizer.0": np.zeros(5, "f4")}),
+    "no vector": lambda f, t: t.pop("optimizer.1"),
+    "one more vector": lambda f, t: t.update({"optimizer.2": t["optimizer.1"]}),
+    "no numbers": lambda f, t: f.update(numbers=[]),
+    "a number is none": lambda f, t: f.update(numbers=["nan", *f["numbers"][1:]]),
+    "numbers are no texts": lambda f, t: f.update(numbers=[0.5] * 8),
+    "one more number": lambda f, t: f.update(numbers=[*f["numbers"], "0x1p0"]),
+    "another tensor": lambda f, t: t.update({"other": np.zeros(3)}),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile(what: str, plain: Any, tmp_path: pathlib.Path) -> None:
+    hostile(HOSTILE[what], plain, tmp_path / "c")
+    net, control = classifier(plain), classifier(plain)
+    with pytest.raises(fastmlp.FormatError):
+        net.fit(X, Y, **words(), resume=tmp_path / "c")
+    assert_same(net, control)
+    net.fit(X, Y, epochs=1)
+
+
+def test_a_training_without_a_checksum(file: bytes) -> None:
+    for key in (b"fastmlp.tensors.sha256", b"fastmlp.training.sha256", b"fastmlp.parameters.sha256"):
+        with pytest.raises(fastmlp.FormatError):
+            persistence.parse(file.replace(key, key[:-1] + b"7"))
+
+
+def test_the_words_that_are_checked(plain: Any) -> None:
+    """An optimiser's settings come without the addresses of what is in them."""
+    rows = classifier(plain)._rows(X, Y)
+    assert checkpoint.settings(object(), rows, None, [])["optimizer"] == "<object object>"  # type: ignore[arg-type]
