@@ -65,6 +65,7 @@ __all__ = [
     "InverseScaling",
     "LeakyReLU",
     "Lion",
+    "MeanSquaredError",
     "Mish",
     "NAdam",
     "Network",

@@ -387,7 +387,7 @@ cdef class Core:
         """
         cdef cnp.ndarray x = self._input(X)
         cdef cnp.ndarray y = self._output(x, out)
-        if out is not None and (overlap(x, y) or (x is not X and isinstance(X, np.ndarray) and np.may_share_memory(X, y))):
+        if out is not None and (overlap(x, y) or (x is not X and shares_memory(X, y))):
             raise ValueError("out: expected memory of its own, got an array that overlaps X")
         if cnp.PyArray_NDIM(x) == 1 and cnp.PyArray_TYPE(x) == self.typenum and self.n_weights < self.small:
             self._forward_row(cnp.PyArray_DATA(x), cnp.PyArray_DATA(y))
@@ -609,7 +609,8 @@ cdef class Core:
         cdef fml_status status
         if self.training.by_function:
             self.training.plan((rows.data.n_rows + batch_size - 1) // batch_size)
-        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, min(batch_size, rows.data.n_rows), False))
+        cdef size_t rows_of_a_step = min(batch_size, rows.data.n_rows)
+        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, rows_of_a_step, False))
         trainer.random, trainer.net = self.random, self._network(call)
         if rows.data.n_rows * self.n_weights < self.small // 4:
             status = fml_train_epoch(trainer, &rows.data, batch_size, order_data, &loss, &poll, workspace)

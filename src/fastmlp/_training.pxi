@@ -25,6 +25,13 @@ cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
     cdef char *first_b = <char *>cnp.PyArray_DATA(b)
     return first_a < first_b + cnp.PyArray_NBYTES(b) and first_b < first_a + cnp.PyArray_NBYTES(a)
 
+
+
+cdef bint shares_memory(X, cnp.ndarray y) except -1:
+    """Whether what was converted, if it is an array, may share memory with y."""
+    return isinstance(X, np.ndarray) and np.may_share_memory(X, y)
+
+
 cdef class Block:
     """Aligned memory for the parameters of one network in its engine's layout; never changed once published."""
 
