@@ -285,13 +285,15 @@ def test_small_work_on_two_threads_does_not_wait_for_itself() -> None:
     """A call so short that it would keep the GIL, and yet of two threads, of which one waits for the GIL."""
     code = """
         import numpy as np, fastmlp
-        f = fastmlp.CustomActivation(np.tanh, np.cos)
-        net = fastmlp.Network([64, 128, 2], activation=f, n_threads=2, seed=0)
+        def slow(z):
+            sum(range(5000))  # so that the other thread has its share before this one is done
+            return np.tanh(z)
+        f = fastmlp.CustomActivation(slow, np.cos)
+        net = fastmlp.Network([64, 128, 2], activation=f, engine="native", n_threads=2, seed=0)
         X = np.ones((100, 64), np.float32)
-        for _ in range(20):
+        for _ in range(300):
             net.predict(X)
-            net.evaluate(X, np.ones((100, 2)))
-            net.train_on_batch(X, np.ones((100, 2)))
+        net.evaluate(X, np.ones((100, 2)))
     """
     run_python(code, timeout=60)
 

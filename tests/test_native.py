@@ -125,3 +125,17 @@ def test_parameters_pass_between_the_engines_unchanged():
         np.testing.assert_array_equal(native.parameters, blas.parameters)
         for w, v in zip(native.weights, blas.weights, strict=True):
             np.testing.assert_array_equal(w, v)
+
+
+@pytest.mark.parametrize("n_inputs", [1, 16, 17])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_fewer_lines_of_inputs_than_threads(n_inputs: int, dtype: str) -> None:
+    """A share without inputs has no biases either: each is updated once, whatever the number of threads."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(140, n_inputs)).astype(dtype), rng.normal(size=(140, 4)).astype(dtype)
+    sizes, parameters = [n_inputs, 128, 128, 4], []
+    for n_threads in (1, 2, 7):
+        net = fastmlp.Network(sizes, dtype=dtype, engine="native", n_threads=n_threads, seed=0)
+        losses = [net.train_on_batch(X, y, "adam") for _ in range(3)]
+        parameters.append([*net.parameters, *losses])
+    assert parameters[0] == parameters[1] == parameters[2]
