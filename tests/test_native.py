@@ -55,6 +55,17 @@ def test_a_row_with_zeros_has_the_same_bits_in_any_batch(words, sizes):
             assert net.predict(x).tobytes() == expected.tobytes()
 
 
+def test_a_sum_that_is_flushed_to_minus_zero_has_the_same_bits_in_any_batch(words):
+    """Inputs that are left out would have made it +0."""
+    net = fastmlp.Network([64, 64], **words)
+    least = np.finfo(words["dtype"]).tiny
+    w, x = np.zeros((64, 64)), np.zeros(64, words["dtype"])
+    w[:, 0], w[:, 1], w[:, 2], x[:2] = 1.5 * least, -1.75 * least, 1.0, 1.0
+    net.set_layer(0, w, np.zeros(64))
+    together = net.predict(np.tile(x, (7, 1)))
+    assert all(net.predict(x).tobytes() == y.tobytes() for y in together)
+
+
 @pytest.mark.parametrize("sizes", SHAPES, ids=str)
 def test_gradient_descent_taken_as_it_goes_has_the_bits_of_a_step(words, sizes):
     """SGD is applied while the weight gradient is formed; the numbers are those of P - r g."""
