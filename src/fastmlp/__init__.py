@@ -5,7 +5,24 @@ from ._version import __version__
 from .about import info
 from .activations import Gaussian, Identity, PiecewiseLinear, ReLU, Sigmoid, Softmax, Tanh, Threshold
 from .history import History
-from .losses import BinaryCrossEntropy, CrossEntropy, HalfSquaredError, MeanSquaredError, SquaredError
+from .losses import (
+    BinaryCrossEntropy,
+    BinaryFocal,
+    CrossEntropy,
+    CustomLoss,
+    Focal,
+    Gamma,
+    GaussianNLL,
+    HalfSquaredError,
+    Hinge,
+    Huber,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Poisson,
+    Quantile,
+    SquaredError,
+)
 from .network import Network, load
 from .optimizers import SGD, Adam
 from .persistence import FormatError
@@ -14,15 +31,26 @@ __all__ = [
     "SGD",
     "Adam",
     "BinaryCrossEntropy",
+    "BinaryFocal",
     "CrossEntropy",
+    "CustomLoss",
+    "Focal",
     "FormatError",
+    "Gamma",
     "Gaussian",
+    "GaussianNLL",
     "HalfSquaredError",
+    "Hinge",
     "History",
+    "Huber",
     "Identity",
+    "LogCosh",
+    "MeanAbsoluteError",
     "MeanSquaredError",
     "Network",
     "PiecewiseLinear",
+    "Poisson",
+    "Quantile",
     "ReLU",
     "Sigmoid",
     "Softmax",

@@ -1,9 +1,10 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import disjoint_base
 
+from .losses import Loss
 from .optimizers import Optimizer
 
 def _plant_error() -> None: ...
@@ -22,12 +23,22 @@ class Training:
     def __new__(cls, core: Core, optimizer: Optimizer) -> Training: ...
 
 @disjoint_base
+class OwnLoss:
+    def __init__(self, function: Callable[..., Any], typenum: int) -> None: ...
+
+@disjoint_base
 class Rows:
     x: NDArray[Any]
     values: NDArray[Any] | None
     labels: NDArray[Any] | None
+    weights: NDArray[Any] | None
+    total_weight: float
     def __init__(
-        self, x: NDArray[Any], values: NDArray[Any] | None = ..., labels: NDArray[Any] | None = ...
+        self,
+        x: NDArray[Any],
+        values: NDArray[Any] | None = ...,
+        labels: NDArray[Any] | None = ...,
+        weights: NDArray[Any] | None = ...,
     ) -> None: ...
     @property
     def n_rows(self) -> int: ...
@@ -38,7 +49,7 @@ class Core:
         self,
         sizes: Sequence[int],
         activations: Sequence[tuple[str, Sequence[float]]],
-        loss: str,
+        loss: Loss,
         double: bool,
         engine: str,
         isa: str | None,

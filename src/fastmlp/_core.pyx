@@ -60,19 +60,21 @@ cdef class Core:
     cdef size_t row_workspace  # bytes of workspace for one row
     cdef cnp.dtype descr       # the dtype
     cdef cnp.ndarray spare_1, spare_2  # the last two outputs of single rows, see _row_output
+    cdef OwnLoss own_loss              # a user's loss, or None
 
     def __dealloc__(self):
         fml_free(self.net.layers)
+        fml_free(<void *>self.net.loss_hyper_parameters)
         fml_free(self.scratch)
 
     # -- construction ----------------------------------------------------------------------------------------------
 
-    def _build(self, sizes, activations, str loss, bint double, str engine, isa, size_t n_threads):
-        """Shapes and tables; activations: (name, hyper-parameters) per layer. All of it is checked already."""
+    def _build(self, sizes, activations, loss, bint double, str engine, isa, size_t n_threads):
+        """Shapes and tables; activations: (name, hyper-parameters) per layer; loss: the object. All of it is checked
+        already."""
         self._check_unbuilt()
         self.net.kernels = find_kernels(isa, FML_F64 if double else FML_F32)
         self.net.engine = self.net.kernels.native if engine == "native" else blas_engine()
-        self.net.loss = fml_find_loss(self.net.kernels, loss.encode())
         self.net.n_layers = len(sizes) - 1
         self.net.n_threads = n_threads
         self.net.layers = <fml_layer *>fml_allocate(self.net.n_layers * sizeof(fml_layer))
@@ -87,11 +89,28 @@ cdef class Core:
                 self.net.layers[l].hyper_parameters[i] = value
         fml_network_lay_out(&self.net)
         self.typenum = cnp.NPY_FLOAT64 if double else cnp.NPY_FLOAT32
+        self._build_loss(loss, sizes[len(sizes) - 1])
         self.n_inputs, self.n_outputs = sizes[0], sizes[len(sizes) - 1]
         self.n_weights = sum([sizes[i] * sizes[i + 1] for i in range(len(sizes) - 1)])
         self.row_workspace = fml_row_workspace(&self.net)
         self.descr = self._type()
         self.published = new_block(self.net.n_packed * self.net.kernels.real_size)
+
+    cdef int _build_loss(self, loss, size_t n_outputs) except -1:
+        cdef size_t n = len(loss.hyper_parameters)
+        cdef double *values = <double *>fml_allocate((n + 1) * sizeof(double))
+        if values == NULL:
+            raise MemoryError("loss: no memory for the hyper-parameters")
+        self.net.loss_hyper_parameters, self.net.n_loss_hyper_parameters = values, n
+        for i, value in enumerate(loss.hyper_parameters):
+            values[i] = value
+        self.net.loss = fml_find_loss(self.net.kernels, loss.name.encode())
+        self.net.n_targets = n_outputs // <size_t>loss.n_heads
+        if hasattr(loss, "function"):
+            self.own_loss = OwnLoss(loss.function, self.typenum)
+            self.net.own_loss, self.net.own_loss_context = call_own_loss, <void *>self.own_loss
+            self.net.n_threads = 1
+        return 0
 
     def _draw(self, distributions, uint64_t random_state):
         """Initial parameters; distributions: per layer ("uniform" limit | "normal" deviation, scale, biases too)."""
@@ -165,8 +184,8 @@ cdef class Core:
 
     def _unpack(self):
         """The published parameters as a new vector P."""
+        cdef Block block = self._readable()  # first: it sees whether there are any
         cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0])
-        cdef Block block = self._readable()
         fml_network_unpack(&self.net, block.data, cnp.PyArray_DATA(P))
         return P
 
@@ -241,7 +260,7 @@ cdef class Core:
         return PyArray_NewFromDescr(ndarray_type, self.descr, ndim, dimensions, NULL, NULL, 0, NULL)
 
     cdef int _check_rows(self, Rows rows) except -1:
-        if not rows.fit(self.typenum, self.n_inputs, self.n_outputs):
+        if not rows.fit(self.typenum, self.n_inputs, self.net.n_targets):
             raise ValueError("X: expected rows that were made for this network, got others")
         return 0
 
@@ -382,7 +401,8 @@ cdef class Core:
     def classify(self, X):
         """The class of each row of X: the index of its largest output, the lowest on a tie.
 
-        Where the network has one output, the class is 1 where that is at or above 0.5, else 0.
+        Where the network has one output, the class is 1 where that is at or above 0.5 (with the hinge loss, whose
+        classes are told apart by their sign, 0), else 0.
 
         Parameters
         ----------
@@ -405,7 +425,8 @@ cdef class Core:
         self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
         cdef cnp.npy_intp n_rows = n_rows_of(y)
         cdef cnp.ndarray classes = cnp.PyArray_EMPTY(1, &n_rows, cnp.NPY_INT64, 0)
-        self.net.kernels.classify(cnp.PyArray_DATA(y), n_rows, self.n_outputs, <int64_t *>cnp.PyArray_DATA(classes))
+        self.net.kernels.classify(cnp.PyArray_DATA(y), n_rows, self.n_outputs, self.net.loss.threshold,
+                                  <int64_t *>cnp.PyArray_DATA(classes))
         return classes if y.ndim == 2 else classes[0]
 
     def activations(self, X):
@@ -448,23 +469,22 @@ cdef class Core:
         return results
 
     def _evaluate(self, Rows rows not None):
-        """The mean loss over the rows, and the share of rows whose class is right."""
+        """The weighted mean loss over the rows, and the share of the weight of those whose class is right."""
         self._check_rows(rows)
         cdef Block block = self._readable()
         cdef list caught = []
         cdef fml_poll poll = self._poll(caught)
         cdef void *workspace = self._take_scratch(fml_forward_workspace(&self.net, rows.data.n_rows))
-        cdef size_t n_right = 0
-        cdef double loss = 0
+        cdef double loss = 0, right = 0
         cdef fml_status status
         if rows.data.n_rows * self.n_weights < MANY_MULTIPLY_ADDS:
-            status = fml_evaluate(&self.net, block.data, &rows.data, &loss, &n_right, &poll, workspace)
+            status = fml_evaluate(&self.net, block.data, &rows.data, &loss, &right, &poll, workspace)
         else:
             with nogil:
-                status = fml_evaluate(&self.net, block.data, &rows.data, &loss, &n_right, &poll, workspace)
+                status = fml_evaluate(&self.net, block.data, &rows.data, &loss, &right, &poll, workspace)
         self._give_scratch(workspace)
         self._raise(status, rows, caught)
-        return loss / <double>rows.data.n_rows, n_right / <double>rows.data.n_rows
+        return loss / rows.total_weight, right / rows.total_weight
 
     # -- gradients --------------------------------------------------------------------------------------------------
 
@@ -489,9 +509,8 @@ cdef class Core:
             if dx == NULL:
                 fml_network_unpack(&self.net, gradient.data, cnp.PyArray_DATA(result))
         self._give_scratch(workspace)
-        if status != FML_LOSS_NOT_FINITE:
-            self._raise(status, rows, [])
-        return loss / <double>rows.data.n_rows, result
+        self._raise(FML_OK if status == FML_LOSS_NOT_FINITE else status, rows, [])
+        return loss / rows.total_weight, result
 
     # -- training ---------------------------------------------------------------------------------------------------
 
@@ -579,7 +598,7 @@ cdef class Core:
         else:
             self._roll_back()
         self._raise(status, rows, caught)
-        return loss / <double>rows.data.n_rows
+        return loss / rows.total_weight
 
     def _step(self, Rows rows not None, optimizer):
         """One optimiser step on all rows; returns their mean loss before it. What it learns is published when read."""
@@ -594,7 +613,7 @@ cdef class Core:
         finally:
             self._stop_fitting()
         self._raise(status, rows, [])
-        return loss / <double>rows.data.n_rows
+        return loss / rows.total_weight
 
     cdef fml_status _try_step(self, Rows rows, double *loss) except *:
         cdef fml_status status
@@ -628,7 +647,9 @@ cdef class Core:
         return i < self.net.n_packed
 
     cdef int _raise(self, fml_status status, Rows rows, list caught) except -1:
-        """The error that a status stands for."""
+        """The error that a status stands for, or what a user's loss has raised."""
+        if self.own_loss is not None:
+            self.own_loss.raise_caught()
         if status == FML_STOPPED:
             raise caught[0]
         if status == FML_INPUT_NOT_FINITE:

@@ -1,7 +1,7 @@
 # Part of _core.pyx: what a Core holds while it predicts and trains.
 #
-# Block is memory for parameters, Rows is checked data, Training is an optimiser at work. Their memory goes with the
-# Python object; a Block that is published never changes while anybody else holds it.
+# Block is memory for parameters, Rows is checked data, Training is an optimiser at work, OwnLoss a user's loss. Their
+# memory goes with the Python object; a Block that is published never changes while anybody else holds it.
 
 
 cdef bint is_ready(cnp.ndarray x, int typenum, size_t n_inputs) noexcept:
@@ -93,27 +93,36 @@ cdef class Rows:
     """Checked input rows and, where there are any, their targets, as the C core takes them; keeps the arrays alive."""
 
     cdef fml_data data
-    cdef readonly cnp.ndarray x, values, labels
+    cdef readonly cnp.ndarray x, values, labels, weights
+    cdef readonly double total_weight
     cdef int64_t largest_label
 
-    def __init__(self, cnp.ndarray x not None, cnp.ndarray values=None, cnp.ndarray labels=None):
-        self.x, self.values, self.labels = x, values, labels
+    def __init__(self, cnp.ndarray x not None, cnp.ndarray values=None, cnp.ndarray labels=None,
+                 cnp.ndarray weights=None):
+        self.x, self.values, self.labels, self.weights = x, values, labels, weights
         self.data.x = cnp.PyArray_DATA(x)
         self.data.bytes = cnp.PyArray_TYPE(x) == cnp.NPY_UINT8
         self.data.n_rows = <size_t>x.shape[0] if x.ndim == 2 else 1
         self.data.values = NULL if values is None else cnp.PyArray_DATA(values)
         self.data.labels = NULL if labels is None else <int64_t *>cnp.PyArray_DATA(labels)
         self.largest_label = -1 if labels is None else np.max(labels)
+        self.data.weights = NULL if weights is None else <double *>cnp.PyArray_DATA(weights)
+        self.total_weight = self.data.n_rows if weights is None else np.sum(weights)
 
-    cdef bint fit(self, int typenum, size_t n_inputs, size_t n_outputs):
+    cdef bint fit(self, int typenum, size_t n_inputs, size_t n_targets):
         """Whether they were made for a network of that type and shape; users cannot make others."""
         if not is_ready(self.x, typenum, n_inputs):
             return False
+        if self.weights is not None and not (
+            cnp.PyArray_TYPE(self.weights) == cnp.NPY_FLOAT64 and cnp.PyArray_ISCARRAY_RO(self.weights)
+            and <size_t>self.weights.size == self.data.n_rows
+        ):
+            return False
         if self.values is None:
             return (self.labels is not None and <size_t>self.labels.size == self.data.n_rows
-                    and self.largest_label < <int64_t>n_outputs)
+                    and self.largest_label < <int64_t>n_targets)
         return (cnp.PyArray_TYPE(self.values) == typenum and cnp.PyArray_ISCARRAY_RO(self.values)
-                and <size_t>self.values.size == self.data.n_rows * n_outputs)
+                and <size_t>self.values.size == self.data.n_rows * n_targets)
 
     @property
     def n_rows(self):
@@ -129,3 +138,58 @@ cdef int stop_on_signal(void *caught) noexcept with gil:
         (<list>caught).append(error)
         return 1
     return 0
+
+
+cdef class OwnLoss:
+    """A user's loss, and by thread the first exception of the pass that runs there."""
+
+    cdef object function
+    cdef int typenum
+    cdef dict caught
+
+    def __init__(self, function, int typenum):
+        self.function, self.typenum, self.caught = function, typenum, {}
+
+    cdef cnp.ndarray _matrix(self, const void *data, size_t rows, size_t columns):
+        """A new array (rows, columns) with these numbers, which the user may keep."""
+        cdef cnp.ndarray matrix = np.empty((rows, columns), dtype=cnp.PyArray_DescrFromType(self.typenum))
+        memcpy(cnp.PyArray_DATA(matrix), data, cnp.PyArray_NBYTES(matrix))
+        return matrix
+
+    cdef double call(self, const fml_loss_rows *rows) except *:
+        """The function's answer, checked, weighted and written to d."""
+        cdef size_t O = rows.net.layers[rows.net.n_layers - 1].n_outputs
+        cdef cnp.npy_intp n_rows = <cnp.npy_intp>rows.rows
+        cdef cnp.ndarray d, weights = np.ones(n_rows)
+        if rows.weights != NULL:
+            memcpy(cnp.PyArray_DATA(weights), rows.weights, rows.rows * sizeof(double))
+        output = self._matrix(rows.output, rows.rows, O)
+        answer = self.function(output, self._matrix(rows.t, rows.rows, O))
+        loss, gradient = arrays.own_loss(answer, n_rows, O)
+        there = weights > 0  # a row of weight 0 is as if it were not there
+        if rows.d != NULL:
+            slopes = np.where(there[:, np.newaxis], gradient, 0) * (rows.scale * weights)[:, np.newaxis]
+            d = arrays.cast(slopes, cnp.PyArray_DescrFromType(self.typenum))
+            memcpy(rows.d, cnp.PyArray_DATA(d), cnp.PyArray_NBYTES(d))
+        return np.dot(np.where(there, loss, 0), weights)
+
+    cdef int raise_caught(self) except -1:
+        """Raises what this thread's pass has caught, if anything."""
+        error = self.caught.pop(threading.get_ident(), None)
+        if error is not None:
+            raise error
+        return 0
+
+
+cdef double call_own_loss(void *context, const fml_loss_rows *rows) noexcept with gil:
+    """The user's loss; what it raises is kept, and NaN ends the pass."""
+    cdef OwnLoss own = <OwnLoss>context
+    cdef size_t O = rows.net.layers[rows.net.n_layers - 1].n_outputs
+    try:
+        if threading.get_ident() not in own.caught:
+            return own.call(rows)
+    except BaseException as error:
+        own.caught[threading.get_ident()] = error
+    if rows.d != NULL:
+        memset(rows.d, 0, rows.rows * O * rows.net.kernels.real_size)
+    return float("nan")

@@ -14,14 +14,27 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
-from . import _core, activations, arguments, arrays, construction, losses, optimizers, persistence, training
+from . import (
+    _core,
+    activations,
+    arguments,
+    arrays,
+    construction,
+    losses,
+    optimizers,
+    persistence,
+    row_weights,
+    training,
+)
 from .activations import Activation, Identity
 from .history import History
 from .initializers import INITIALIZERS
-from .losses import Loss
+from .losses import CustomLoss, Loss, MeanSquaredError
 from .optimizers import Adam, Optimizer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike, NDArray
 
 
@@ -35,10 +48,11 @@ class Network(_core.Core):
     activation : str, Activation, or a sequence of these, default "relu"
         Of the hidden layers: one for all, or a list with one for each.
     output_activation : str or Activation, optional
-        Of the last layer; None is the loss's partner: identity, sigmoid (binary cross entropy) or softmax
-        (cross entropy).
+        Of the last layer; None is the loss's partner: sigmoid (binary_cross_entropy, binary_focal), softmax
+        (cross_entropy, focal) or else identity.
     loss : str or Loss, default "mse"
-        One of squared_error, half_squared_error, mse, binary_cross_entropy, cross_entropy.
+        One of mse, squared_error, half_squared_error, mae, huber, log_cosh, quantile, poisson, gamma, gaussian_nll,
+        binary_cross_entropy, cross_entropy, binary_focal, focal, hinge; a `CustomLoss` is a user's own.
     dtype : {"float32", "float64"}, default "float32"
         Of parameters and results.
     init : str, default "auto"
@@ -92,19 +106,22 @@ class Network(_core.Core):
         output = None
         if output_activation is not None:
             output = activations.resolve("output_activation", output_activation, output=True)
-        self._output_activation = losses.match(self._loss, output)
+        self._output_activation = losses.match(self._loss, output, self._sizes[-1])
         self._dtype = construction.check_dtype(dtype)
         for f in (*self._activation, self._output_activation):
             construction.check_precision(f, self._dtype)
+        construction.check_precision(self._loss, self._dtype)
         self._init = arguments.name("init", init, INITIALIZERS)
         self._seed = None if seed is None else arguments.integer("seed", seed, least=0, most=2**64 - 1)
         self._n_threads = construction.check_threads(n_threads)
         self._most_threads = self._n_threads if isinstance(self._n_threads, int) else _core.usable_threads()
+        if isinstance(self._loss, CustomLoss):
+            self._most_threads = 1
         chosen, self._why_engine = construction.choose_engine(engine, _core.kernel_isa(_isa))
         self._wanted_engine = engine
         layers = [*self._activation, self._output_activation]
         described = [(f.name, f.hyper_parameters) for f in layers]
-        self._build(self._sizes, described, self._loss.name, self._dtype == np.float64, chosen, _isa, self._most_threads)
+        self._build(self._sizes, described, self._loss, self._dtype == np.float64, chosen, _isa, self._most_threads)
         if _random_state is None:
             start = int.from_bytes(os.urandom(8), "little") if self._seed is None else self._seed
             rule = INITIALIZERS[self._init]
@@ -156,7 +173,7 @@ class Network(_core.Core):
         activation = f"activation={hidden!r}, " if self._activation else ""
         return (
             f"Network({list(self._sizes)}, {activation}output_activation={self._output_activation!r}, "
-            f"loss={self._loss.name!r}, dtype={self._dtype.name!r}, init={self._init!r}, seed={self._seed!r})"
+            f"loss={losses.word(self._loss)!r}, dtype={self._dtype.name!r}, init={self._init!r}, seed={self._seed!r})"
         )
 
     def summary(self) -> str:
@@ -191,7 +208,7 @@ class Network(_core.Core):
         return "\n".join(
             [
                 *lines,
-                f"{self.n_parameters:,} parameters, {self._dtype.name}, loss {self._loss.name}",
+                f"{self.n_parameters:,} parameters, {self._dtype.name}, loss {losses.word(self._loss)}",
                 f"engine {self.engine} ({self._why_engine}), kernels {self._isa}",
                 bits[self.engine],
             ]
@@ -294,13 +311,13 @@ class Network(_core.Core):
         folded.parameters = np.concatenate([array.ravel() for pair in layers for array in pair])
         return folded
 
-    def _like(self, sizes: Sequence[int], hidden: Sequence[Activation]) -> Network:
+    def _like(self, sizes: Sequence[int], hidden: Sequence[Activation], loss: Loss | None = None) -> Network:
         """A network of other layers and otherwise the same words; its parameters are 0."""
         return Network(
             sizes,
             activation=hidden,
             output_activation=self._output_activation,
-            loss=self._loss,
+            loss=loss or self._loss,
             dtype=self._dtype,
             init=self._init,
             seed=self._seed,
@@ -312,14 +329,16 @@ class Network(_core.Core):
 
     # -- training ------------------------------------------------------------------------------------------------
 
-    def _rows(self, X: object, y: object) -> _core.Rows:
-        """X and its targets, checked, as the core takes them."""
+    def _rows(self, X: object, y: object, sample_weight: object = None, class_weight: object = None) -> _core.Rows:
+        """X, its targets and its weights, checked, as the core takes them."""
         x = arrays.convert_input(X, self._sizes[0], self._dtype)
         n_rows = len(x) if x.ndim == 2 else 1
         if n_rows >= 2**32:
             raise ValueError(f"X: expected fewer than 2**32 rows, got {n_rows}")
         values, labels = arrays.targets(y, n_rows, self._sizes[-1], self._dtype, self._loss, single=x.ndim == 1)
-        return _core.Rows(x, values, labels)
+        n_targets = self._sizes[-1] // self._loss.n_heads
+        weights = row_weights.combine(sample_weight, class_weight, values, labels, n_targets, self._loss)
+        return _core.Rows(x, values, labels, weights)
 
     def _refuse_untrainable(self, what: str) -> None:
         for layer, f in enumerate([*self._activation, self._output_activation]):
@@ -344,6 +363,8 @@ class Network(_core.Core):
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         callbacks: Sequence[Callable[..., Any] | object] = (),
         verbose: SupportsIndex = 0,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
     ) -> History:
         """Train on rows X and targets y.
 
@@ -352,7 +373,8 @@ class Network(_core.Core):
         X : array_like, shape (B, I)
             uint8 is taken at face value and converted batch by batch.
         y : array_like, shape (B, O), or (B,)
-            Targets; 1-D where O is 1, or whole numbers as class labels where O > 1.
+            Targets; 1-D where O is 1, or whole numbers as class labels where O > 1. A loss with several heads
+            (`Quantile` of several levels, `GaussianNLL`) takes one number for its heads together.
         epochs : int, default 10
             Passes over the data.
         batch_size : int or None, default 32
@@ -369,12 +391,17 @@ class Network(_core.Core):
             from 0. A function, or ``on_epoch_end``, that returns True stops the training.
         verbose : int, default 0
             1 writes a line per epoch to stderr.
+        sample_weight : array_like, shape (B,), optional
+            Of each row, at least 0: a batch's loss is sum(w_i l_i) / sum(w_i). A batch of weights 0 makes no step.
+        class_weight : dict or "balanced", optional
+            A weight of each class label, 1 for those that are missing, times the row's own; "balanced" is
+            n_rows / (n_classes * rows of the class), as scikit-learn's.
 
         Returns
         -------
         History
             ``loss`` and the validation's figures, a list each with one value per epoch. An epoch's loss is the
-            mean over its rows, each as it was before the step of its batch.
+            weighted mean over its rows, each as it was before the step of its batch.
 
         Raises
         ------
@@ -400,16 +427,31 @@ class Network(_core.Core):
             shuffle=arguments.flag("shuffle", shuffle),
             callbacks=training.check_callbacks(callbacks),
             verbose=arguments.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, least=0),
+            sample_weight=sample_weight,
+            class_weight=class_weight,
         )
         return training.fit(self, X, y, optimizer, validation_data, plan)
 
-    def train_on_batch(self, X: ArrayLike, y: ArrayLike, optimizer: str | Optimizer | None = None) -> float:
+    def train_on_batch(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        optimizer: str | Optimizer | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+    ) -> float:
         """One optimiser step on the rows X; the optimiser is continued as by `fit`.
+
+        Parameters
+        ----------
+        X, y, optimizer, sample_weight, class_weight
+            As for `fit`; weights must not all be 0.
 
         Returns
         -------
         float
-            The mean loss of the rows before the step.
+            The weighted mean loss of the rows before the step.
 
         Raises
         ------
@@ -430,16 +472,23 @@ class Network(_core.Core):
         self._refuse_while_fitting("train_on_batch")
         self._refuse_untrainable("train_on_batch")
         wanted = self._resolve_optimizer(optimizer)
-        return self._step(self._rows(X, y), wanted)
+        return self._step(self._rows(X, y, sample_weight, class_weight), wanted)
 
-    def evaluate(self, X: ArrayLike, y: ArrayLike) -> dict[str, float]:
-        """The mean loss over rows X with targets y, and for the cross entropies the accuracy.
+    def evaluate(self, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> dict[str, float]:
+        """The mean loss over rows X with targets y, and for losses of classes the accuracy.
+
+        Parameters
+        ----------
+        X, y
+            As for `fit`.
+        sample_weight : array_like, shape (B,), optional
+            Of each row, at least 0 and not all 0; both figures are then weighted means.
 
         Returns
         -------
         dict
             ``loss``; ``accuracy``, the share of rows whose class (see `classify`) is the label, or the class of
-            the target row, for the cross entropies.
+            the target row, for the cross entropies, the focal losses and hinge.
 
         Examples
         --------
@@ -449,11 +498,20 @@ class Network(_core.Core):
         >>> {name: round(value, 4) for name, value in figures.items()}
         {'loss': 0.4963, 'accuracy': 0.6667}
         """
-        loss, accuracy = self._evaluate(self._rows(X, y))
+        loss, accuracy = self._evaluate(self._rows(X, y, sample_weight))
         return {"loss": loss, "accuracy": accuracy} if self._loss.classifies else {"loss": loss}
 
-    def loss_and_grad(self, X: ArrayLike, y: ArrayLike) -> tuple[float, NDArray[Any]]:
+    def loss_and_grad(
+        self, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> tuple[float, NDArray[Any]]:
         """The mean loss over rows X with targets y, and its gradient as one vector in the order of `parameters`.
+
+        Parameters
+        ----------
+        X, y
+            As for `fit`.
+        sample_weight : array_like, shape (B,), optional
+            Of each row, at least 0 and not all 0: the loss is sum(w_i l_i) / sum(w_i).
 
         References
         ----------
@@ -467,10 +525,17 @@ class Network(_core.Core):
         (0.5, array([2., 3., 1.], dtype=float32))
         """
         self._refuse_untrainable("loss_and_grad")
-        return self._gradient(self._rows(X, y), False)
+        return self._gradient(self._rows(X, y, sample_weight), False)
 
-    def input_gradient(self, X: ArrayLike, y: ArrayLike) -> NDArray[Any]:
+    def input_gradient(self, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> NDArray[Any]:
         """The gradient of the mean loss with respect to X; an array of X's shape.
+
+        Parameters
+        ----------
+        X, y
+            As for `fit`.
+        sample_weight : array_like, shape (B,), optional
+            Of each row, at least 0 and not all 0: the loss is sum(w_i l_i) / sum(w_i).
 
         Examples
         --------
@@ -480,7 +545,7 @@ class Network(_core.Core):
         array([10., 20.], dtype=float32)
         """
         self._refuse_untrainable("input_gradient")
-        rows = self._rows(X, y)
+        rows = self._rows(X, y, sample_weight)
         gradient: NDArray[Any] = self._gradient(rows, True)[1].reshape(rows.x.shape)
         return gradient
 
@@ -501,7 +566,13 @@ class Network(_core.Core):
 
     @classmethod
     def _from_model(
-        cls, model: persistence.Model, *, engine: str = "auto", n_threads: int | str = "auto", isa: str | None = None
+        cls,
+        model: persistence.Model,
+        *,
+        engine: str = "auto",
+        n_threads: int | str = "auto",
+        isa: str | None = None,
+        own_loss: CustomLoss | None = None,
     ) -> Network:
         words = model.architecture
         net = cls.__new__(cls)
@@ -510,7 +581,7 @@ class Network(_core.Core):
             words["sizes"],
             activation=[persistence.activation_from(f, output=False) for f in words["activation"]],
             output_activation=persistence.activation_from(words["output_activation"], "output_activation"),
-            loss=persistence.loss_from(words["loss"]),
+            loss=own_loss or persistence.loss_from(words["loss"]),
             dtype=words["dtype"],
             init=words["init"],
             seed=words["seed"],
@@ -531,6 +602,11 @@ class Network(_core.Core):
         ----------
         path : path-like
             Usually ``*.safetensors``; an existing file is replaced.
+
+        Raises
+        ------
+        TypeError
+            If the loss is a `CustomLoss`; files hold no code.
 
         Examples
         --------
@@ -557,7 +633,15 @@ class Network(_core.Core):
         return rebuild(*state)  # type: ignore[no-any-return]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _from_bytes, (type(self), persistence.to_bytes(self), self._wanted_engine, self._n_threads, self._isa)
+        own_loss = self._loss if isinstance(self._loss, CustomLoss) else None
+        data = persistence.to_bytes(self if own_loss is None else self._with_stand_in())
+        return _from_bytes, (type(self), data, self._wanted_engine, self._n_threads, self._isa, own_loss)
+
+    def _with_stand_in(self) -> Network:
+        """The same network with a loss that a file can hold in place of a user's own."""
+        stand_in = self._like(self._sizes, self._activation, MeanSquaredError())
+        stand_in.parameters = self.parameters
+        return stand_in
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Network:
         return self.copy()
@@ -565,10 +649,13 @@ class Network(_core.Core):
     __copy__ = copy
 
 
-def _from_bytes(cls: type[Network], data: bytes, engine: str, n_threads: int | str, isa: str) -> Network:
+def _from_bytes(
+    cls: type[Network], data: bytes, engine: str, n_threads: int | str, isa: str, own_loss: CustomLoss | None = None
+) -> Network:
     """What pickle calls; the instruction set is kept where the processor has it."""
     known = isa if isa in _core.isas() else None
-    return cls._from_model(persistence.parse(data), engine=engine, n_threads=n_threads, isa=known)
+    model = persistence.parse(data)
+    return cls._from_model(model, engine=engine, n_threads=n_threads, isa=known, own_loss=own_loss)
 
 
 def load(path: str | os.PathLike[str], *, engine: str = "auto", n_threads: SupportsIndex | str = "auto") -> Network:
@@ -592,7 +679,7 @@ def load(path: str | os.PathLike[str], *, engine: str = "auto", n_threads: Suppo
     >>> fastmlp.Network([3, 2], loss="cross_entropy", seed=0).save("model.safetensors")
     >>> net = fastmlp.load("model.safetensors")
     >>> net.sizes, net.loss
-    ((3, 2), CrossEntropy())
+    ((3, 2), CrossEntropy(label_smoothing=0.0))
     """
     threads = construction.check_threads(n_threads)
     construction.choose_engine(engine, _core.kernel_isa())

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from . import activations, construction, losses
 from .activations import ACTIVATIONS, Activation
 from .initializers import INITIALIZERS
-from .losses import LOSSES, Loss
+from .losses import LOSSES, CustomLoss, Loss
 
 VERSION = 1
 LARGEST_HEADER = 2**24
@@ -76,8 +76,16 @@ class Model:
 
 
 def describe(value: Activation | Loss) -> dict[str, Any]:
-    """The object as a dict: its name, then its fields; `activation_from` and `loss_from` turn it back."""
-    return {"name": value.name, **dataclasses.asdict(value)}
+    """The object as a dict: its name, then its fields; `activation_from` and `loss_from` turn it back.
+
+    A loss's fields that have their default are left out, so that a field that a loss gets later changes no file.
+    """
+    if isinstance(value, CustomLoss):
+        raise TypeError(f"loss: expected one that a file can hold, got {value!r}, whose function is code")
+    fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Loss):
+        fields = {name: field for name, field in fields.items() if field != getattr(type(value), name)}
+    return {"name": value.name, **{name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}}
 
 
 def activation_from(description: object, argument: str = "activation", *, output: bool = True) -> Activation:
@@ -101,14 +109,18 @@ def _object_from(description: object, argument: str, table: Mapping[str, type[T]
     if not isinstance(name, str) or name not in kinds:
         raise _unexpected(f"{argument}: name", f"one of {', '.join(map(repr, kinds))}", name)
     kind = kinds[name]
-    expected: list[str] = [field.name for field in dataclasses.fields(kind)]
-    if set(fields) != {"name", *expected}:
-        raise _unexpected(argument, f"the fields {['name', *expected]} of {name!r}", sorted(fields))
-    for field in expected:
-        if type(fields[field]) not in (int, float):
-            raise _unexpected(f"{argument}: {field}", "a number", fields[field])
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    given = {field: fields[field] for field in defaults if field in fields}
+    if len(fields) != 1 + len(given) or (len(given) < len(defaults) and not issubclass(kind, Loss)):
+        raise _unexpected(argument, f"the fields {['name', *defaults]} of {name!r}", sorted(fields))
+    for field, value in given.items():
+        several = isinstance(defaults[field], tuple)
+        if type(value) is not list if several else type(value) not in (int, float):
+            raise _unexpected(f"{argument}: {field}", "a list of numbers" if several else "a number", value)
+        if several and any(type(each) not in (int, float) for each in value):
+            raise _unexpected(f"{argument}: {field}", "a list of numbers", value)
     try:
-        return kind(**{field: fields[field] for field in expected})
+        return kind(**given)
     except (ValueError, OverflowError) as error:
         raise FormatError(f"{argument}: {error}") from None
 
@@ -359,7 +371,7 @@ def check_architecture(architecture: object) -> dict[str, Any]:
         raise _unexpected("random_state", "16 hexadecimal digits", state)
     loss = loss_from(fields["loss"])
     try:
-        output = losses.match(loss, activation_from(fields["output_activation"], "output_activation"))
+        output = losses.match(loss, activation_from(fields["output_activation"], "output_activation"), sizes[-1])
     except ValueError as error:
         raise FormatError(str(error)) from None
     checked = [activation_from(each, f"activation[{i}]", output=False) for i, each in enumerate(hidden)]

@@ -38,6 +38,8 @@ class Plan:
     shuffle: bool
     callbacks: Sequence[Any]
     verbose: int
+    sample_weight: object = None
+    class_weight: object = None
 
 
 def check_callbacks(callbacks: object) -> list[Any]:
@@ -93,7 +95,7 @@ def fit(network: Network, X: object, y: object, optimizer: object, validation_da
     try:
         network._begin_fit(token)
         network._refuse_untrainable("fit")
-        rows = network._rows(X, y)
+        rows = network._rows(X, y, plan.sample_weight, plan.class_weight)
         if rows.x.ndim != 2:
             raise ValueError(f"X: expected shape (B, {network.sizes[0]}), got shape {rows.x.shape}")
         validation = check_validation(network, validation_data)

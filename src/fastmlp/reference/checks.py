@@ -16,7 +16,9 @@ from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
-from .functions import ACTIVATIONS, ALIASES, LOSSES, Entry, Matrix, Vector
+from . import losses
+from .functions import ACTIVATIONS, ALIASES, Matrix, Vector
+from .losses import LOSSES, TARGETS
 
 HOOKS = ("on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end")
 BOUNDS: dict[str, tuple[str, Callable[[float], bool]]] = {
@@ -27,6 +29,11 @@ BOUNDS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "beta_1": ("in [0, 1)", lambda v: 0 <= v < 1),
     "beta_2": ("in [0, 1)", lambda v: 0 <= v < 1),
     "epsilon": ("above 0", lambda v: v > 0),
+    "delta": ("above 0", lambda v: v > 0),
+    "margin": ("above 0", lambda v: v > 0),
+    "gamma": ("of at least 0", lambda v: v >= 0),
+    "label_smoothing": ("in [0, 1)", lambda v: 0 <= v < 1),
+    "levels": ("in (0, 1)", lambda v: 0 < v < 1),
 }
 
 
@@ -68,7 +75,7 @@ def flag(argument: str, value: Any) -> bool:
     return bool(value)
 
 
-def choose(argument: str, value: Any, table: Mapping[str, Entry]) -> Choice:
+def choose(argument: str, value: Any, table: Mapping[str, Any]) -> Choice:
     """The name and hyper-parameters that a name, or an object with a name and attributes, stands for."""
     known = [*table, *(alias for alias, name in ALIASES.items() if name in table)]
     name = known_name(argument, getattr(value, "name", value), known)
@@ -77,18 +84,32 @@ def choose(argument: str, value: Any, table: Mapping[str, Entry]) -> Choice:
         given = default if isinstance(value, str) else getattr(value, field, default)
         if isinstance(default, bool):
             setattr(choice, field, flag(field, given))
-            continue
-        if isinstance(given, bool) or not isinstance(given, numbers.Real):
-            raise TypeError(f"{field}: expected a real number, got {given!r}")
-        expected, inside = BOUNDS.get(field, ("", math.isfinite))
-        if not (math.isfinite(given) and inside(float(given))):
-            raise ValueError(f"{field}: expected a finite number {expected}, got {given!r}")
-        setattr(choice, field, float(given))
+        elif field == "function":
+            if not callable(given):
+                raise TypeError(f"function: expected a function of outputs and targets, got {given!r}")
+            setattr(choice, field, given)
+        elif isinstance(default, tuple):
+            each = tuple(real(field, v) for v in (given if isinstance(given, (tuple, list)) else (given,)))
+            if not each or any(a >= b for a, b in pairwise(each)):
+                raise ValueError(f"{field}: expected at least one, in ascending order, got {each!r}")
+            setattr(choice, field, each)
+        else:
+            setattr(choice, field, real(field, given))
     if choice.name == "piecewise_linear" and not 0.0 < choice.x_max - choice.x_min < math.inf:
         raise ValueError(f"x_min: expected a number below x_max = {choice.x_max!r}, got {choice.x_min!r}")
     if choice.name == "sgd" and choice.nesterov and not choice.momentum:
         raise ValueError("nesterov: expected a momentum above 0 to go with it, got momentum=0.0")
     return choice
+
+
+def real(field: str, value: Any) -> float:
+    """A finite number within the bounds of the hyper-parameter of that name."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{field}: expected a real number, got {value!r}")
+    expected, inside = BOUNDS.get(field, ("", math.isfinite))
+    if not (math.isfinite(value) and inside(float(value))):
+        raise ValueError(f"{field}: expected a finite number {expected}, got {value!r}")
+    return float(value)
 
 
 def layer_sizes(sizes: Any) -> tuple[int, ...]:
@@ -121,8 +142,11 @@ def hidden_activation(argument: str, activation: Any) -> Choice:
     return choice
 
 
-def output_activation(loss: Choice, activation: Any) -> Choice:
+def output_activation(loss: Choice, activation: Any, n_outputs: int) -> Choice:
     """The output activation, by default the loss's partner; a loss that has a partner takes no other."""
+    n_heads = losses.n_heads(loss)
+    if n_outputs % n_heads:
+        raise ValueError(f"sizes: expected a multiple of {n_heads} outputs, as {loss!r} has heads, got {n_outputs}")
     partner = LOSSES[loss.name].partner
     choice = choose("output_activation", (partner or "identity") if activation is None else activation, ACTIVATIONS)
     if partner and choice.name != partner:
@@ -130,7 +154,9 @@ def output_activation(loss: Choice, activation: Any) -> Choice:
             f"output_activation: expected {partner!r}, the partner of loss {loss.name!r}, got {choice.name!r}"
         )
     if choice.name == "softmax" and partner != "softmax":
-        raise ValueError(f"output_activation: 'softmax' expects its partner, loss 'cross_entropy', got {loss.name!r}")
+        raise ValueError(
+            f"output_activation: 'softmax' expects its partner, loss 'cross_entropy' or 'focal', got {loss.name!r}"
+        )
     return choice
 
 
@@ -203,6 +229,62 @@ def targets(argument: str, y: Any, n_rows: int, n_outputs: int) -> Matrix:
         if not (value.is_integer() and 0 <= value < n_outputs):
             raise ValueError(f"{argument}: expected class labels from 0 to {n_outputs - 1}, got {y[i]!r} in row {i}")
     return [[float(o == label) for o in range(n_outputs)] for label in map(int, values)]
+
+
+def fitting(argument: str, T: Matrix, loss: Choice) -> None:
+    """Refuses target rows that the loss does not take."""
+    expected, fits = TARGETS[LOSSES[loss.name].targets]
+    for i, t in enumerate(T):
+        for o, value in enumerate(t):
+            if not fits(value):
+                raise ValueError(f"{argument}: expected {expected}, got {value!r} in row {i}, column {o}")
+        if loss.name == "hinge" and len(t) > 1 and t.count(1.0) != 1:
+            raise ValueError(f"{argument}: expected {expected}, got {t!r} in row {i}")
+
+
+def row_weights(sample_weight: Any, class_weight: Any, T: Matrix, loss: Choice) -> Vector:
+    """The weight of each row, its own times its class's; 1 where neither is given."""
+    weights = [1.0] * len(T)
+    if sample_weight is not None:
+        given = plain(sample_weight)
+        weights = vector("sample_weight", [given] if not shape_of(given) and len(T) == 1 else given, len(T))
+    for i, weight in enumerate(weights):
+        if not 0.0 <= weight < math.inf:
+            raise ValueError(f"sample_weight: expected finite numbers of at least 0, got {weight!r} in row {i}")
+    if class_weight is not None:
+        table = _class_weights(class_weight, _classes(T, loss), max(2, len(T[0])))
+        weights = [weight * table[c] for weight, c in zip(weights, _classes(T, loss))]
+    if not 0.0 < sum(weights) < math.inf:
+        name = "sample_weight" if class_weight is None else "class_weight"
+        raise ValueError(f"{name}: expected weights with a sum that is above 0 and finite, got {sum(weights)}")
+    return weights
+
+
+def _classes(T: Matrix, loss: Choice) -> list[int]:
+    """The class of each target row: the place of its 1, or whether a single number is 1."""
+    allowed = (-1.0, 0.0, 1.0) if loss.name == "hinge" else (0.0, 1.0)
+    for t in T:
+        if not all(v in allowed for v in t) or (len(t) > 1 and t.count(1.0) != 1):
+            raise ValueError(f"class_weight: expected targets that are one class in each row, got {t!r}")
+    return [int(t[0] == 1.0) if len(t) == 1 else t.index(1.0) for t in T]
+
+
+def _class_weights(class_weight: Any, classes: list[int], n_classes: int) -> Vector:
+    """The weight of each class: the mapping's or 1; "balanced" is n / (number of classes * n of the class)."""
+    if isinstance(class_weight, str):
+        known_name("class_weight", class_weight, ["balanced"])
+        counts = [classes.count(c) for c in range(n_classes)]
+        n_present = sum(1 for n in counts if n)
+        return [len(classes) / (n_present * max(n, 1)) for n in counts]
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(f"class_weight: expected 'balanced' or a dict of a weight for each class, got {class_weight!r}")
+    table = [1.0] * n_classes
+    for label, weight in class_weight.items():
+        c = integer("class_weight: label", label, 0, n_classes - 1)
+        table[c] = real(f"class_weight[{c}]", weight)
+        if table[c] < 0.0:
+            raise ValueError(f"class_weight[{c}]: expected a finite number of at least 0, got {weight!r}")
+    return table
 
 
 def callback_list(callbacks: Any) -> list[Any]:

@@ -19,22 +19,10 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from . import checks
+from . import checks, losses
 from .checks import HOOKS, Choice
-from .functions import (
-    ACTIVATIONS,
-    LOSSES,
-    OPTIMIZERS,
-    Matrix,
-    SplitMix64,
-    Vector,
-    binary_cross_entropy,
-    binary_cross_entropy_derivative,
-    cross_entropy,
-    cross_entropy_derivative,
-    dot,
-    softmax,
-)
+from .functions import ACTIVATIONS, OPTIMIZERS, Matrix, SplitMix64, Vector, dot, softmax
+from .losses import LOSSES
 
 INITS = ("auto", "glorot_uniform", "he_uniform", "lecun_normal", "normal")
 
@@ -89,10 +77,11 @@ class Network:
         self.sizes = checks.layer_sizes(sizes)
         self.activation = checks.hidden_activations(activation, len(self.sizes) - 2)
         self.loss = checks.choose("loss", loss, LOSSES)
-        self.output_activation = checks.output_activation(self.loss, output_activation)
+        self.output_activation = checks.output_activation(self.loss, output_activation, self.sizes[-1])
         self.init = checks.known_name("init", init, INITS)
         self.seed = None if seed is None else checks.integer("seed", seed, 0, 2**64 - 1)
         choices = [*self.activation, self.output_activation]
+        self._beta = getattr(self.output_activation, "beta", 1.0)  # of the losses that work from z
         self._f = [_row_function(choice) for choice in choices]
         self._df = [_bind(ACTIVATIONS[choice.name].derivative, choice) for choice in choices]
         self._random = SplitMix64(secrets.randbits(64) if self.seed is None else self.seed)
@@ -150,40 +139,37 @@ class Network:
 
     def _output_delta(self, z: Vector, y: Vector, t: Vector) -> Vector:
         """dC/dz (O,) of the last layer for one sample."""
-        derivative: Any = LOSSES[self.loss.name].derivative
-        if self.loss.name == "binary_cross_entropy":
-            return binary_cross_entropy_derivative(z, t, self.output_activation.beta)
-        if self.loss.name == "cross_entropy":
-            return cross_entropy_derivative(z, t)
-        return [self._df[-1](a) * dy for a, dy in zip(z, derivative(y, t))]
+        entry = LOSSES[self.loss.name]
+        if entry.from_z:
+            return [self._beta * dz for dz in entry.derivative([self._beta * a for a in z], t, self.loss)]
+        return [self._df[-1](a) * dy for a, dy in zip(z, entry.derivative(y, t, self.loss))]
 
     def _cost(self, z: Vector, y: Vector, t: Vector) -> float:
         """C of one sample."""
-        if self.loss.name == "binary_cross_entropy":
-            return binary_cross_entropy(z, t, self.output_activation.beta)
-        if self.loss.name == "cross_entropy":
-            return cross_entropy(z, t)
-        return float(LOSSES[self.loss.name].value(y, t))
+        entry = LOSSES[self.loss.name]
+        return float(entry.value([self._beta * a for a in z] if entry.from_z else y, t, self.loss))
 
-    def _loss_and_gradient(self, X: Matrix, T: Matrix) -> tuple[float, Matrix]:
-        """C = 1/B sum_k C_k and dC/dP, row by row, with dC_k/dw = dz x^T (O, I) and dC_k/db = dz (O,)."""
-        n = len(X)
+    def _loss_and_gradient(self, X: Matrix, T: Matrix, W: Vector) -> tuple[float, Matrix]:
+        """C = sum_k w_k C_k / sum_k w_k and dC/dP, row by row, with dC_k/dw = dz x^T (O, I) and dC_k/db = dz (O,)."""
+        total = sum(W)
         loss = 0.0
         gradient = [[0.0] * len(row) for row in self._rows]
         columns = [(), *(list(zip(*w)) for w, _ in self._layers[1:])]
-        for x, t in zip(X, T):
+        for x, t, weight in zip(X, T, W):
+            if not weight:  # as if the row were not there
+                continue
             zs, ys = self._forward(x)
-            loss += self._cost(zs[-1], ys[-1], t)
+            loss += weight * self._cost(zs[-1], ys[-1], t)
             at = 0
             for dz, inputs in zip(self._backward(zs, ys, t, columns), [x, *ys]):
-                dz = [d / n for d in dz]
+                dz = [weight / total * d for d in dz]
                 for d in dz:
                     if d:  # a silent ReLU has nothing to add
                         gradient[at] = [g + d * v for g, v in zip(gradient[at], inputs)]
                     at += 1
                 gradient[at] = list(map(operator.add, gradient[at], dz))
                 at += 1
-        return loss / n, gradient
+        return loss / total if total else 0.0, gradient
 
     # --- prediction ---
 
@@ -194,9 +180,9 @@ class Network:
     __call__ = predict
 
     def classify(self, X: Any) -> Any:
-        """The class of each row: argmax, the lowest index on a tie; y >= 0.5 where O is 1."""
+        """The class of each row: argmax, the lowest index on a tie; y >= 0.5 (hinge: 0) where O is 1."""
         X, single = checks.matrix("X", X, self.sizes[0])
-        classes = [_class(self._forward(x)[1][-1]) for x in X]
+        classes = [_class(self._forward(x)[1][-1], LOSSES[self.loss.name].threshold) for x in X]
         return classes[0] if single else classes
 
     def activations(self, X: Any) -> list[Any]:
@@ -212,46 +198,50 @@ class Network:
         rows = [self._forward(x)[which] for x in X]
         return rows[0] if single else [list(layer) for layer in zip(*rows)]
 
-    def evaluate(self, X: Any, y: Any) -> dict[str, float]:
-        """{"loss": ...}, with "accuracy" for the cross entropies; NaN in X gives NaN."""
+    def evaluate(self, X: Any, y: Any, *, sample_weight: Any = None) -> dict[str, float]:
+        """{"loss": ...}, with "accuracy" for losses of classes, both weighted means; NaN in X gives NaN."""
         X, T, _ = self._examples(X, y)
-        return self._measure(X, T)
+        return self._measure(X, T, checks.row_weights(sample_weight, None, T, self.loss))
 
-    def _measure(self, X: Matrix, T: Matrix) -> dict[str, float]:
-        loss, n_right = 0.0, 0
-        for x, t in zip(X, T):
+    def _measure(self, X: Matrix, T: Matrix, W: Vector) -> dict[str, float]:
+        loss, right, entry = 0.0, 0.0, LOSSES[self.loss.name]
+        for x, t, weight in zip(X, T, W):
             zs, ys = self._forward(x)
-            loss += self._cost(zs[-1], ys[-1], t)
-            n_right += _class(ys[-1]) == _class(t)
-        accuracy = {"accuracy": n_right / len(X)} if LOSSES[self.loss.name].partner else {}
-        return {"loss": loss / len(X), **accuracy}
+            loss += weight * self._cost(zs[-1], ys[-1], t) if weight else 0.0
+            right += weight * (_class(ys[-1], entry.threshold) == _class(t))
+        accuracy = {"accuracy": right / sum(W)} if entry.classifies else {}
+        return {"loss": loss / sum(W), **accuracy}
 
     # --- training ---
 
-    def loss_and_grad(self, X: Any, y: Any) -> tuple[float, Vector]:
-        """C, the mean over the batch, and dC/dP as one vector in the order of P."""
+    def loss_and_grad(self, X: Any, y: Any, *, sample_weight: Any = None) -> tuple[float, Vector]:
+        """C, the weighted mean over the batch, and dC/dP as one vector in the order of P."""
         self._check_trainable()
         X, T, _ = self._examples(X, y, finite=True)
-        loss, gradient = self._loss_and_gradient(X, T)
+        loss, gradient = self._loss_and_gradient(X, T, checks.row_weights(sample_weight, None, T, self.loss))
         return loss, list(chain.from_iterable(gradient))
 
-    def input_gradient(self, X: Any, y: Any) -> Any:
-        """dC/dX, (B, I), of C, the mean over the batch; a row in gives a row out."""
+    def input_gradient(self, X: Any, y: Any, *, sample_weight: Any = None) -> Any:
+        """dC/dX, (B, I), of C, the weighted mean over the batch; a row in gives a row out."""
         self._check_trainable()
         X, T, single = self._examples(X, y, finite=True)
+        W = checks.row_weights(sample_weight, None, T, self.loss)
         columns = [list(zip(*w)) for w, _ in self._layers]
         dX = []
-        for x, t in zip(X, T):
-            dz = self._backward(*self._forward(x), t, columns)[0]
-            dX.append([dot(column, dz) / len(X) for column in columns[0]])
+        for x, t, weight in zip(X, T, W):
+            dz = self._backward(*self._forward(x), t, columns)[0] if weight else [0.0] * len(columns[0][0])
+            dX.append([weight / sum(W) * dot(column, dz) for column in columns[0]])
         return dX[0] if single else dX
 
-    def train_on_batch(self, X: Any, y: Any, optimizer: Any = None) -> float:
+    def train_on_batch(
+        self, X: Any, y: Any, optimizer: Any = None, *, sample_weight: Any = None, class_weight: Any = None
+    ) -> float:
         """One step of the optimiser (by default the one in use); returns the loss before it."""
         self._check_trainable()
         X, T, _ = self._examples(X, y, finite=True)
+        W = checks.row_weights(sample_weight, class_weight, T, self.loss)
         choice = self._next_optimizer(optimizer)
-        loss, gradient = self._loss_and_gradient(X, T)
+        loss, gradient = self._loss_and_gradient(X, T, W)
         if not math.isfinite(loss):
             raise FloatingPointError(f"loss: expected a finite number, got {loss!r}; a lower learning rate may help")
         self._use_optimizer(choice)
@@ -270,6 +260,8 @@ class Network:
         validation_data: Any = None,
         callbacks: Sequence[Any] = (),
         verbose: int = 0,
+        sample_weight: Any = None,
+        class_weight: Any = None,
     ) -> History:
         """Pass over the data `epochs` times, a step after each batch; the losses are those before the steps.
 
@@ -280,6 +272,7 @@ class Network:
         X, T, single = self._examples(X, y, finite=True)
         if single:
             raise ValueError(f"X: expected shape (B, {self.sizes[0]}), got ({len(X[0])},)")
+        W = checks.row_weights(sample_weight, class_weight, T, self.loss)
         batch_size = len(X) if batch_size is None else checks.integer("batch_size", batch_size, 1)
         shuffle = checks.flag("shuffle", shuffle)
         validation = self._validation(validation_data)
@@ -291,7 +284,7 @@ class Network:
         for epoch in range(epochs):
             start = time.perf_counter()
             _notify(callbacks, "on_epoch_begin", epoch, {})
-            logs = {"loss": self._epoch(epoch, X, T, batch_size, shuffle)}
+            logs = {"loss": self._epoch(epoch, (X, T, W), batch_size, shuffle)}
             if validation is not None:
                 logs.update({f"val_{name}": value for name, value in self._measure(*validation).items()})
             history._append(logs)
@@ -302,11 +295,11 @@ class Network:
         _notify(callbacks, "on_train_end", dict(logs))
         return history
 
-    def _epoch(self, epoch: int, X: Matrix, T: Matrix, batch_size: int, shuffle: bool) -> float:
+    def _epoch(self, epoch: int, data: tuple[Matrix, Matrix, Vector], batch_size: int, shuffle: bool) -> float:
         """One pass, taken back whole by whatever ends it early; `FloatingPointError` where not all is finite."""
         before = self._state()
         try:
-            loss = self._pass(X, T, batch_size, shuffle)
+            loss = self._pass(*data, batch_size, shuffle)
             if not (math.isfinite(loss) and all(map(math.isfinite, chain.from_iterable(self._rows)))):
                 raise FloatingPointError(
                     f"epoch {epoch + 1}: loss: expected a finite number, got a loss or parameters that are not; those "
@@ -317,18 +310,20 @@ class Network:
             raise
         return loss
 
-    def _pass(self, X: Matrix, T: Matrix, batch_size: int, shuffle: bool) -> float:
-        """A step after each batch, up to a loss that is not finite; the mean loss."""
+    def _pass(self, X: Matrix, T: Matrix, W: Vector, batch_size: int, shuffle: bool) -> float:
+        """A step after each batch but those of weight 0, up to a loss that is not finite; the weighted mean loss."""
         order = self._random.permutation(len(X)) if shuffle else range(len(X))
         total = 0.0
         for start in range(0, len(X), batch_size):
             batch = order[start : start + batch_size]
-            loss, gradient = self._loss_and_gradient([X[k] for k in batch], [T[k] for k in batch])
-            total += loss * len(batch)
+            weights = [W[k] for k in batch]
+            loss, gradient = self._loss_and_gradient([X[k] for k in batch], [T[k] for k in batch], weights)
+            total += loss * sum(weights)
             if not math.isfinite(total):
                 break
-            self._step(gradient)
-        return total / len(X)
+            if any(weights):
+                self._step(gradient)
+        return total / sum(W)
 
     def _state(self) -> tuple[Matrix, list[Matrix], int, int]:
         """A copy of all that training changes: P, the optimiser's vectors and step, the random stream."""
@@ -474,7 +469,7 @@ class Network:
     def __repr__(self) -> str:
         return (
             f"Network({list(self.sizes)}, activation={list(self.activation)}, output_activation="
-            f"{self.output_activation}, loss={self.loss.name!r}, init={self.init!r}, seed={self.seed})"
+            f"{self.output_activation}, loss={self.loss!r}, init={self.init!r}, seed={self.seed})"
         )
 
     # --- checks that need the network ---
@@ -488,22 +483,21 @@ class Network:
     ) -> tuple[Matrix, Matrix, bool]:
         """X as rows (B, I), y as target rows (B, O), and whether X was a single row."""
         X, single = checks.matrix(names[0], X, self.sizes[0])
-        T = checks.targets(names[1], [checks.plain(y)] if single else checks.plain(y), len(X), self.sizes[-1])
+        n_targets = self.sizes[-1] // losses.n_heads(self.loss)
+        T = checks.targets(names[1], [checks.plain(y)] if single else checks.plain(y), len(X), n_targets)
         for name, rows in zip(names, (X if finite else (), T)):
             for i, row in enumerate(rows):
                 checks.require_finite(name, row, f"row {i}")
-        for i, t in enumerate(T if LOSSES[self.loss.name].partner else ()):
-            for o, value in enumerate(t):
-                if not 0.0 <= value <= 1.0:
-                    raise ValueError(f"{names[1]}: expected targets in [0, 1], got {value!r} in row {i}, column {o}")
+        checks.fitting(names[1], T, self.loss)
         return X, T, single
 
-    def _validation(self, data: Any) -> tuple[Matrix, Matrix] | None:
+    def _validation(self, data: Any) -> tuple[Matrix, Matrix, Vector] | None:
         if data is None:
             return None
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise TypeError(f"validation_data: expected a pair (X, y), got {type(data).__name__}")
-        return self._examples(*data, finite=True, names=("validation_data[0]", "validation_data[1]"))[:2]
+        X, T, _ = self._examples(*data, finite=True, names=("validation_data[0]", "validation_data[1]"))
+        return X, T, [1.0] * len(X)
 
 
 def _bind(function: Callable[..., Any] | None, choice: Choice) -> Any:
@@ -521,8 +515,8 @@ def _row_function(choice: Choice) -> Callable[[Vector], Vector]:
     return softmax if choice.name == "softmax" else partial(_elementwise, _bind(ACTIVATIONS[choice.name].value, choice))
 
 
-def _class(y: Vector) -> int:
-    return int(y[0] >= 0.5) if len(y) == 1 else y.index(max(y))
+def _class(y: Vector, threshold: float = 0.5) -> int:
+    return int(y[0] >= threshold) if len(y) == 1 else y.index(max(y))
 
 
 def _notify(callbacks: Sequence[Any], hook: str, *arguments: Any) -> bool:
