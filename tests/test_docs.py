@@ -67,7 +67,7 @@ def members(path: str, cls: type) -> Iterator[tuple[str, Any]]:
 OBJECTS = {path: value for module in modules() for path, value in defined_in(module)}
 MODULES = {module.__name__: module for module in modules()}
 
-CLASSES = {*activations.ACTIVATIONS.values(), *losses.LOSSES.values(), *optimizers.OPTIMIZERS.values()}
+CLASSES = {*activations.ACTIVATIONS.values(), *losses.LOSSES.values(), losses.CustomLoss, *optimizers.OPTIMIZERS.values()}
 METHODS = [path for path in OBJECTS if re.fullmatch(r"fastmlp\.network\.Network\.\w+", path)]
 WITH_EXAMPLES = sorted(
     [f"{cls.__module__}.{cls.__name__}" for cls in CLASSES]
@@ -95,7 +95,7 @@ def test_what_is_looked_at() -> None:
     assert {f"Network.{name}" for name in f"{methods} {more}".split()} <= found
     public = {f"{v.__module__}.{v.__name__}" for k, v in vars(fastmlp).items() if k in fastmlp.__all__ and callable(v)}
     assert public <= set(OBJECTS)
-    assert len(CLASSES) == 8 + 5 + 2
+    assert len(CLASSES) == 8 + 16 + 2
     assert "fastmlp.reference.network.Network.fit" in OBJECTS
 
 
