@@ -67,7 +67,12 @@ def members(path: str, cls: type) -> Iterator[tuple[str, Any]]:
 OBJECTS = {path: value for module in modules() for path, value in defined_in(module)}
 MODULES = {module.__name__: module for module in modules()}
 
-CLASSES = {*activations.ACTIVATIONS.values(), *losses.LOSSES.values(), losses.CustomLoss, *optimizers.OPTIMIZERS.values()}
+CLASSES = {
+    *activations.ACTIVATIONS.values(),
+    *losses.LOSSES.values(),
+    losses.CustomLoss,
+    *optimizers.OPTIMIZERS.values(),
+}
 METHODS = [path for path in OBJECTS if re.fullmatch(r"fastmlp\.network\.Network\.\w+", path)]
 WITH_EXAMPLES = sorted(
     [f"{cls.__module__}.{cls.__name__}" for cls in CLASSES]
