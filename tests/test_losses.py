@@ -266,7 +266,7 @@ def test_gaussian_nll_is_that_of_scipy(build64: Any) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_forms_of_targets(build: Any, case: LossCase) -> None:
-    """(B,) is (B, 1) where there is one target; with several, labels are one-hot rows; a row alone is a batch of one."""
+    """(B,) is (B, 1) where there is one target; labels are one-hot rows; a row alone is a batch of one."""
     X, t = data(case, 6, 1)
     net = network(build, case, 1)
     assert net.loss_and_grad(X, t[:, 0])[0] == net.loss_and_grad(X, t)[0]
@@ -375,7 +375,7 @@ def test_hinge_tells_classes_apart_by_the_sign(build: Any) -> None:
     assert net.evaluate(X, [0, 0, 1, 1])["accuracy"] == 0.75
 
 
-# -- kept ---------------------------------------------------------------------------------------------------------------
+# -- kept -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -85,7 +85,7 @@ def test_the_function_may_change_what_it_is_given(build: Any) -> None:
     assert network(build, spoil).fit(X, T, epochs=2).loss == network(build).fit(X, T, epochs=2).loss
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """What a user's function raises."""
 
 
@@ -100,7 +100,7 @@ def failing_at(call: int, error: Any) -> Any:
     return function
 
 
-@pytest.mark.parametrize("error", [Broken("no"), KeyboardInterrupt(), SystemExit(3)], ids=repr)
+@pytest.mark.parametrize("error", [BrokenError("no"), KeyboardInterrupt(), SystemExit(3)], ids=repr)
 @pytest.mark.parametrize("method", ["evaluate", "loss_and_grad", "input_gradient", "train_on_batch", "fit"])
 def test_an_exception_surfaces_and_nothing_has_changed(build: Any, method: str, error: BaseException) -> None:
     net, other = network(build, failing_at(0, error)), network(build)
@@ -112,9 +112,9 @@ def test_an_exception_surfaces_and_nothing_has_changed(build: Any, method: str, 
 
 
 def test_an_exception_in_a_later_epoch_leaves_the_last_good_one(build: Any) -> None:
-    net, other = network(build, failing_at(2 * 10 + 3, Broken())), network(build)  # 10 batches an epoch
+    net, other = network(build, failing_at(2 * 10 + 3, BrokenError())), network(build)  # 10 batches an epoch
     words = {"batch_size": 30, "optimizer": fastmlp.Adam(0.01)}
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenError):
         net.fit(X, T, epochs=5, **words)
     other.fit(X, T, epochs=2, **words)
     assert_same(net, other)
@@ -123,7 +123,7 @@ def test_an_exception_in_a_later_epoch_leaves_the_last_good_one(build: Any) -> N
 def test_an_error_of_one_thread_is_not_anothers(build: Any) -> None:
     def function(y: Any, t: Any) -> Any:
         if threading.current_thread() is not threading.main_thread():
-            raise Broken
+            raise BrokenError
         return squares(y, t)
 
     net, raised = network(build, function), []
@@ -132,7 +132,7 @@ def test_an_error_of_one_thread_is_not_anothers(build: Any) -> None:
         for _ in range(20):
             try:
                 net.evaluate(X, T)
-            except Broken:
+            except BrokenError:
                 raised.append(1)
 
     thread = threading.Thread(target=evaluate)

@@ -79,9 +79,8 @@ def _is_one_class(t: NDArray[Any]) -> Any:
     return np.isin(t, (-1, 0, 1)) & ((t.shape[1] == 1) | ((t == 1).sum(axis=1, keepdims=True) == 1))
 
 
-# What targets a loss may take: in words, and which elements of (B, n_targets) fit.
+# What targets a loss that does not take all real ones may have: in words, and which elements of (B, n_targets) fit.
 TARGETS: dict[str, tuple[str, Callable[[NDArray[Any]], Any]]] = {
-    "real": ("targets", lambda t: np.True_),
     "probability": ("targets in [0, 1]", lambda t: (t >= 0) & (t <= 1)),
     "not negative": ("targets of at least 0", lambda t: t >= 0),
     "positive": ("targets above 0", lambda t: t > 0),
@@ -103,10 +102,9 @@ def targets(
     if array.ndim == 1 and n_outputs == 1:
         array = array[:, np.newaxis]
     if array.shape == (n_rows,) and n_outputs > 1:
-        found = labels(array, n_outputs)
         if loss.targets == "positive":
             raise ValueError(f"y: expected {TARGETS[loss.targets][0]} for {loss.name}, got class labels")
-        return None, found
+        return None, labels(array, n_outputs)
     if array.shape != (n_rows, n_outputs):
         expected = f"({n_rows}, {n_outputs})" + (f" or class labels of shape ({n_rows},)" if n_outputs > 1 else "")
         if n_outputs == 1:
@@ -120,13 +118,20 @@ def targets(
     values = cast(array, dtype)
     if not np.isfinite(values).all():
         refuse_not_finite("y", values)
+    if loss.targets != "real":
+        check_values(values, loss)
+    return values, None
+
+
+def check_values(values: NDArray[Any], loss: Loss) -> None:
+    """Names the first target (B, n_targets) that the loss does not take."""
     expected, fits = TARGETS[loss.targets]
-    if not (right := fits(values)).all():
+    right = fits(values)
+    if not right.all():
         row, column = np.argwhere(~right)[0].tolist()
         raise ValueError(
             f"y: expected {expected} for {loss.name}, got {values[row, column]} at row {row}, column {column}"
         )
-    return values, None
 
 
 def labels(array: NDArray[Any], n_classes: int) -> NDArray[np.int64]:

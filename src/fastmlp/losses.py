@@ -31,7 +31,7 @@ class Loss:
     partner: ClassVar[type[Activation]] = Identity
     exclusive: ClassVar[bool] = False  # only the partner will do
     classifies: ClassVar[bool] = False  # `evaluate` reports accuracy
-    targets: ClassVar[str] = "real"  # a key of arrays.TARGETS
+    targets: ClassVar[str] = "real"  # or a key of arrays.TARGETS
 
     @property
     def hyper_parameters(self) -> tuple[float, ...]:

@@ -336,6 +336,8 @@ class Network(_core.Core):
         if n_rows >= 2**32:
             raise ValueError(f"X: expected fewer than 2**32 rows, got {n_rows}")
         values, labels = arrays.targets(y, n_rows, self._sizes[-1], self._dtype, self._loss, single=x.ndim == 1)
+        if sample_weight is None and class_weight is None:
+            return _core.Rows(x, values, labels)
         n_targets = self._sizes[-1] // self._loss.n_heads
         weights = row_weights.combine(sample_weight, class_weight, values, labels, n_targets, self._loss)
         return _core.Rows(x, values, labels, weights)

@@ -109,7 +109,7 @@ def _object_from(description: object, argument: str, table: Mapping[str, type[T]
     if not isinstance(name, str) or name not in kinds:
         raise _unexpected(f"{argument}: name", f"one of {', '.join(map(repr, kinds))}", name)
     kind = kinds[name]
-    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    defaults: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(kind)}
     given = {field: fields[field] for field in defaults if field in fields}
     if len(fields) != 1 + len(given) or (len(given) < len(defaults) and not issubclass(kind, Loss)):
         raise _unexpected(argument, f"the fields {['name', *defaults]} of {name!r}", sorted(fields))

@@ -27,10 +27,8 @@ def combine(
     labels: NDArray[np.int64] | None,
     n_outputs: int,
     loss: Loss,
-) -> NDArray[np.float64] | None:
-    """The weight of each row, the product of its own and its class's; None where neither is given."""
-    if sample_weight is None and class_weight is None:
-        return None
+) -> NDArray[np.float64]:
+    """The weight of each row: its own, where there are any, times its class's, where there are any."""
     n_rows = len(labels) if values is None else len(values)  # type: ignore[arg-type]
     weights = np.ones(n_rows) if sample_weight is None else of_samples(sample_weight, n_rows)
     if class_weight is not None:

@@ -224,7 +224,7 @@ def binary_focal_derivative(z: Row, t: Row, loss: Any) -> Vector:
 
 def focal(z: Row, t: Row, loss: Any) -> float:
     """C = -sum_o t (1 - y)^gamma ln y with y = softmax z."""
-    return -sum([b * (-math.expm1(a)) ** loss.gamma * a for a, b in zip(_log_softmax(z), t)])
+    return float(-sum([b * (-math.expm1(a)) ** loss.gamma * a for a, b in zip(_log_softmax(z), t)]))
 
 
 def focal_derivative(z: Row, t: Row, loss: Any) -> Vector:
