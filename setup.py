@@ -1,12 +1,13 @@
 """Builds the extension modules: Cython over the C core, whose kernels are compiled once per ISA and dtype.
 
-The core is compiled here, file by file, because its kernel files need flags of their own; the objects are linked
-into `_core`. Environment: FASTMLP_SANITIZE=address,undefined builds with sanitizers; CC and CFLAGS as usual
+The core is compiled here, file by file, because its kernel files need flags of their own (csrc/build.toml); the objects
+are linked into `_core`. Environment: FASTMLP_SANITIZE=address,undefined builds with sanitizers; CC and CFLAGS as usual
 (CFLAGS=-DFML_NO_VECTOR_EXTENSIONS builds the kernels as plain C).
 """
 
 import os
 import platform
+import tomllib
 from pathlib import Path
 
 import numpy
@@ -14,43 +15,23 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-X86_64 = platform.machine().lower() in ("x86_64", "amd64")
 GNU_LIKE = os.name == "posix"
+CORE = tomllib.loads(Path("csrc/build.toml").read_text(encoding="utf-8"))
 
-# One row per group of C files with the same flags: (files, flags on GCC and clang, macros when the group is built).
-PLAIN = ["backward", "cores", "dispatch", "forward", "network", "platform", "pool", "rng", "train"]
-PLAIN += ["kernels_base_f32", "kernels_base_f64"]
-AVX2 = ["kernels_avx2_f32", "kernels_avx2_f64"]
-GROUPS = [(PLAIN, [], [])]
-AVX512 = ["kernels_avx512_f32", "kernels_avx512_f64"]
-if X86_64 and GNU_LIKE:
-    GROUPS.append((AVX2, ["-mavx2", "-mfma"], [("FML_HAVE_AVX2", "1")]))
-    GROUPS.append(
-        (
-            AVX512,
-            ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"],
-            [("FML_HAVE_AVX512", "1")],
-        )
-    )
-MACROS = [macro for _, _, macros in GROUPS for macro in macros]
 
-# No contraction: every fused multiply-add is written. No fast-math: it would change the whole process.
-CORE_FLAGS = [
-    "-std=c11",
-    "-O3",
-    "-g0",
-    "-ffp-contract=off",
-    "-fno-math-errno",
-    "-fno-trapping-math",
-    "-fno-wrapv",
-    "-fvisibility=hidden",
-    "-Wall",
-    "-Wextra",
-    "-Wno-unknown-pragmas",
-]
+def built_here(group):
+    """Whether a group of the core's files belongs to this machine and its compiler."""
+    return "machines" not in group or (GNU_LIKE and platform.machine().lower() in group["machines"])
+
+
+GROUPS = [group for group in CORE["groups"] if built_here(group)]
+MACROS = [(group["macro"], "1") for group in GROUPS if "macro" in group]
+CORE_FLAGS = [*CORE["flags"], "-g0"]
 SANITIZE = os.environ.get("FASTMLP_SANITIZE", "")
 MODULE_FLAGS = ["-O2", "-g0", "-fvisibility=hidden", "-Wno-unused-function"] if GNU_LIKE else []
-LINK_FLAGS = ["-Wl,-s"] if GNU_LIKE and platform.system() == "Linux" and not SANITIZE else []
+LINK_FLAGS = ["-pthread"] if GNU_LIKE else []
+if platform.system() == "Linux" and not SANITIZE:
+    LINK_FLAGS.append("-Wl,-s")
 if SANITIZE:
     instrument = [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g1", "-fno-sanitize-recover=all"]
     CORE_FLAGS += instrument
@@ -64,17 +45,17 @@ class BuildExt(build_ext):
 
     def build_extension(self, ext):
         if ext.name == "fastmlp._core":
-            ext.extra_objects = [obj for group in GROUPS for obj in self.compile_group(*group)]
+            ext.extra_objects = [obj for group in GROUPS for obj in self.compile_group(group)]
         super().build_extension(ext)
 
-    def compile_group(self, names, flags, _macros):
+    def compile_group(self, group):
         return self.compiler.compile(
-            [f"csrc/{name}.c" for name in names],
+            [f"csrc/{name}.c" for name in group["files"]],
             output_dir=self.build_temp,
             macros=MACROS,
             include_dirs=["csrc"],
-            extra_postargs=CORE_FLAGS + flags if GNU_LIKE else ["/O2", "/std:c11"],
-            depends=[str(path) for path in Path("csrc").glob("*.[hi]*")],
+            extra_postargs=CORE_FLAGS + group.get("flags", []) if GNU_LIKE else ["/O2", "/std:c11"],
+            depends=[str(path) for path in Path("csrc").iterdir() if path.suffix != ".c"],
         )
 
 

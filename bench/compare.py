@@ -1,9 +1,10 @@
 """Measure all implementations side by side and print the tables of `RESULTS.md`.
 
     python bench/compare.py [--workloads A T1 ...] [--data random fashion-mnist] [--rounds N] [--cpu N] [--quick]
+    python bench/compare.py --table       # only what the targets need: one engine against its peers, dense data
 
-Every round runs each implementation once, in an order that rotates, so that a change of the machine's speed
-meets all of them; ratios are taken within a round. Nothing is timed before `verify` has checked it. One thread.
+The machine is calibrated first (`calibrate.py`), for the floors (`floors.py`). Nothing is timed before `verify` has
+checked it. `measurement.py` says how rounds are interleaved, `targets.py` what is judged. One thread.
 """
 
 from __future__ import annotations
@@ -14,153 +15,124 @@ if __name__ == "__main__":
     one_thread.ensure()
 
 import argparse
-import os
-import platform
-import shlex
-import subprocess
+import itertools
 import sys
-import time
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
-import numpy as np
-import scipy
-from implementations import UnverifiedError, names
-from timing import EPOCH, ROW, ROWS, Case, verified_cases
+import calibrate
+import report
+import rounds
+import targets
+from implementations import names
+from measurement import Measurement
+from timing import EPOCH, kinds, verified_cases
+from verification import UnverifiedError
 from workloads import FASHION_MNIST, RANDOM, WORKLOADS
 
 import fastmlp
 
-REFERENCE_SECONDS = 20.0  # pure Python stops taking part in the rounds of a case after so long
-HEADER = """
-| workload | what | data | implementation | lower quartile | median | upper quartile | NumPy's time over its |
-|---|---|---|---|---:|---:|---:|---:|"""
-
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = report.parser(__doc__)
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), metavar="NAME")
-    parser.add_argument("--data", nargs="+", choices=(RANDOM, FASHION_MNIST), default=[RANDOM, FASHION_MNIST])
-    parser.add_argument("--implementations", nargs="+", choices=names(), default=names(), metavar="NAME")
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
-    parser.add_argument("--rounds", type=int, default=15, help="measurements of each forward pass")
+    parser.add_argument("--data", nargs="+", choices=(RANDOM, FASHION_MNIST))
+    parser.add_argument("--implementations", nargs="+", choices=names(), metavar="NAME")
     parser.add_argument("--epoch-rounds", type=int, default=7, help="measurements of each training epoch")
-    parser.add_argument("--cpu", type=int, help="pin the process to this core")
-    parser.add_argument("--quick", action="store_true", help="verify everything, time it once on few rows: no figures")
+    parser.add_argument("--table", action="store_true", help="the short tables alone, without what they do not need")
+    parser.add_argument("--clock", choices=rounds.CLOCKS, default="wall", help="cpu: where other work shares the core")
     options = parser.parse_args()
+    rounds.use(options.clock)
     if options.quick:
         options.rounds, options.epoch_rounds = 1, 1
+    own = own_engine()
+    if not options.implementations:
+        needed = [name for name in names() if name == own or not name.startswith(("fastmlp", "reference"))]
+        options.implementations = needed if options.table else names()
+    options.data = options.data or ([RANDOM] if options.table else [RANDOM, FASHION_MNIST])
+    options.own = own if own in options.implementations else options.implementations[0]
     return options
 
 
-def interleaved(cases: list[Case], n_rounds: int) -> dict[str, list[float]]:
-    """Name -> seconds per row of each round, one after another within a round, the first one rotating."""
-    times: dict[str, list[float]] = {case.verified.implementation.name: [] for case in cases}
-    spent = 0.0
-    for i in range(n_rounds):
-        for case in cases[i % len(cases) :] + cases[: i % len(cases)]:
-            slow = case.verified.implementation.name == "reference"
-            if slow and spent > REFERENCE_SECONDS:
-                continue
-            start = time.perf_counter()
-            times[case.verified.implementation.name].append(case.once())
-            spent += (time.perf_counter() - start) * slow
-    return times
+def own_engine() -> str:
+    """The engine that fastmlp chooses here."""
+    return f"fastmlp {fastmlp.Network([1, 1]).engine}"
 
 
-def duration(seconds: float) -> str:
-    """Three digits, in the unit that fits."""
-    factor, unit = (1.0, "s") if seconds >= 1 else (1e3, "ms") if seconds >= 1e-3 else (1e6, "µs")
-    value = seconds * factor
-    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+def measured(options: argparse.Namespace) -> Iterator[Measurement | str]:
+    """A measurement of each workload, data and kind, or why there is none."""
+    for workload, source in itertools.product((WORKLOADS[name] for name in options.workloads), options.data):
+        if source not in workload.sources:
+            continue
+        wanted = [name for name in names(workload) if name in options.implementations]
+        try:
+            groups = verified_cases(wanted, workload, source, options.dtype, options.quick)
+            if options.dtype == "float32" and options.own.startswith("fastmlp"):
+                for kind, cases in verified_cases([options.own], workload, source, "float64", options.quick).items():
+                    cases[0].label = targets.float64_label(options.own)
+                    groups[kind] += cases
+        except UnverifiedError as error:
+            yield f"not timed: {error} ({source})"
+            continue
+        for kind in kinds(workload):
+            yield Measurement.take(groups[kind], source, options.epoch_rounds if kind == EPOCH else options.rounds)
+            print(f"{workload}, {source}, {kind}: verified and timed", file=sys.stderr, flush=True)
 
 
-def calibrate(cases: list[Case]) -> None:
-    """Let a measurement of single rows take about 20 ms."""
-    for case in cases:
-        if case.kind == ROW and case.verified.implementation.name != "reference":
-            case.calls = max(1, round(0.02 / (case.once() * case.n_rows)))
-
-
-def table(cases: list[Case], times: dict[str, list[float]], source: str) -> list[str]:
-    """The lines of one workload, kind and data: quartiles, and the median of the ratios within each round."""
-    workload, kind = cases[0].verified.workload, cases[0].kind
-    n_rows = 1 if kind == ROW else max(case.n_rows for case in cases)
-    what = {ROW: ROW, ROWS: f"{n_rows:,} rows", EPOCH: f"epoch of {n_rows:,} rows"}[kind]
-    result = []
-    for case, (name, per_row) in zip(cases, times.items(), strict=True):
-        quartiles = " | ".join(duration(value * n_rows) for value in np.percentile(per_row, (25, 50, 75)))
-        ratios = [numpy / own for numpy, own in zip(times.get("NumPy", []), per_row, strict=False)]
-        ratio = f"{np.median(ratios):.3g}×" if ratios else ""
-        extrapolated = f" (from {case.n_rows})" if kind != ROW and case.n_rows < n_rows else ""
-        result.append(f"| {workload} | {what} | {source} | {name}{extrapolated} | {quartiles} | {ratio} |")
-    return result
-
-
-def gain_over_python(cases: list[Case], times: dict[str, list[float]], source: str) -> str:
-    """Pure Python's own time per row, and beside it what the others gain over it."""
-    own = float(np.median(times["reference"]))
-    gains = ", ".join(
-        f"{name} {own / float(np.median(values)):,.0f}×" for name, values in times.items() if name != "reference"
-    )
-    return f"- {cases[0].verified.workload}, {source}: {duration(own)} a row in pure Python; {gains}"
-
-
-def machine(options: argparse.Namespace) -> str:
-    """Machine, commit, versions and command, as Markdown."""
-    info = fastmlp.info()
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    for line in cpuinfo.read_text().splitlines() if cpuinfo.exists() else ():
-        if line.startswith("model name"):
-            model = line.split(":")[1].strip()
-    where = f", pinned to core {options.cpu}" if options.cpu is not None else ""
-    return "\n".join(
-        (
-            f"- machine: {model}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}{where}",
-            f"- commit: {commit()}",
-            f"- versions: fastmlp {info['version']} (ISA {info['isa']}, BLAS {info['blas']}), Python "
-            f"{platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}",
-            f"- command: `python {shlex.join(sys.argv)}`, {options.dtype}, one thread",
+def lines(one: Measurement, machine: calibrate.Machine, own: str) -> Iterator[Sequence[str]]:
+    """A line of the long table for each case."""
+    for label, case in one.cases.items():
+        few = f" (from {case.n_rows})" if one.n_rows > case.n_rows else ""
+        share = one.floor(label, machine).seconds / one.seconds(label)
+        yield (
+            *(str(one.workload), one.what, one.source, label + few),
+            *map(report.duration, one.quartiles(label)),
+            *(f"{2e-9 * one.rate(label):.3g}", f"{share:.2%}" if share < 0.01 else f"{share:.0%}"),
+            f"{one.ratio(label, own):.3g}×",
         )
-    )
 
 
-def commit() -> str:
-    """The commit of the working tree, marked where files differ from it."""
+LONG = ("workload", "what", "data", "implementation", "lower quartile", "median", "upper quartile", "GFLOP/s")
 
-    def git(*words: str) -> str:
-        done = subprocess.run(("git", *words), cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else ""
 
-    changed = " with changes" if git("status", "--porcelain") else ""
-    return (git("rev-parse", "HEAD") or "none") + changed
+def floors_table(measurements: Sequence[Measurement], machine: calibrate.Machine, own: str) -> str:
+    """What the floors consist of, once for every workload, kind and number of rows."""
+    columns = ("workload", "what", "multiply-adds", "bytes", "optimiser", "call", "floor")
+    rows = []
+    for one in measurements:
+        floor = one.floor(own, machine)
+        rows.append((str(one.workload), one.what, *map(report.duration, (*floor, floor.seconds))))
+    return report.table(columns, dict.fromkeys(rows), left=2)
+
+
+def gain_over_python(one: Measurement) -> str:
+    """Pure Python's own time per row, and beside it what the others gain over it."""
+    own = one.seconds("reference") / one.n_rows
+    gains = ", ".join(f"{name} {one.ratio('reference', name):,.0f}×" for name in one.times if name != "reference")
+    return f"- {one.workload}, {one.source}: {report.duration(own)} a row in pure Python; {gains}"
 
 
 def main() -> int:
-    """Verify, time, print."""
+    """Calibrate, verify, time, print."""
     options = arguments()
-    if options.cpu is not None:
-        os.sched_setaffinity(0, {options.cpu})
-    print(machine(options))
-    rows, gains, failed = [], [], []
-    for workload in (WORKLOADS[name] for name in options.workloads):
-        for source in (source for source in workload.sources if source in options.data):
-            try:
-                groups = verified_cases(options.implementations, workload, source, options.dtype, options.quick)
-            except UnverifiedError as error:
-                failed.append(f"not timed: {error} ({source})")
-                continue
-            for kind, cases in groups.items():
-                if not options.quick:
-                    calibrate(cases)
-                times = interleaved(cases, options.epoch_rounds if kind == EPOCH else options.rounds)
-                rows += table(cases, times, source)
-                if kind == EPOCH and "reference" in times:
-                    gains.append(gain_over_python(cases, times, source))
-                print(f"{workload}, {source}, {kind}: verified and timed", file=sys.stderr, flush=True)
-    print(HEADER, *rows, sep="\n")
-    print("", "Training, per row:" if gains else "", "", *gains, sep="\n")
+    report.pin(options.cpu)
+    print(report.provenance(options.cpu, options.dtype, "one thread", f"{options.clock} time"), flush=True)
+    machine, own = calibrate.measure(options.quick), options.own
+    print("", "### Calibration", "", machine.markdown(), sep="\n", flush=True)
+    share = rounds.Share()
+    results = list(measured(options))
+    print("", share, sep="\n")
+    measurements = [one for one in results if isinstance(one, Measurement)]
+    failed = [one for one in results if isinstance(one, str)]
+    if not options.table:
+        rows = [row for one in measurements for row in lines(one, machine, own)]
+        columns = (*LONG, "share of its floor", f"its time over {own}'s")
+        print("", "### Every implementation", "", report.table(columns, rows, left=4), sep="\n")
+        gains = [gain_over_python(one) for one in measurements if one.kind == EPOCH and "reference" in one.times]
+        print(*(["", "Training, per row:", "", *gains] if gains else []), sep="\n")
+    print("", "### Floors", "", floors_table(measurements, machine, own), sep="\n")
+    print("", "### Targets", "", targets.cells(measurements, machine, own), sep="\n")
+    print("", targets.further(measurements, machine, own), sep="\n")
     print(*failed, sep="\n", file=sys.stderr)
     return 1 if failed else 0
 

@@ -16,7 +16,7 @@ OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # would make OpenBLAS tak
 def environment() -> dict[str, str]:
     """This process's environment with one thread and no overrides."""
     kept = {name: value for name, value in os.environ.items() if name not in OVERRIDES}
-    return kept | dict.fromkeys(THREADS, "1")
+    return kept | dict.fromkeys(THREADS, "1") | {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
 
 
 def ensure() -> None:

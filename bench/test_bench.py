@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from implementations import Numpy, UnverifiedError, check, make, names, verify
+from implementations import Numpy, make, names
 from numpy_network import LAYOUTS
 from timing import EPOCH, ROW, Case, kinds
+from verification import UnverifiedError, Verified, check, verify
 from workloads import RANDOM, WORKLOADS, Workload, data
 
 from fastmlp import benchmark as installed
@@ -23,19 +24,24 @@ CASES = [
     pytest.param(workload, source, name, kind, dtype, id="-".join((workload.name, source, name, kind, dtype)))
     for workload in WORKLOADS.values()
     for source in workload.sources
-    for name in names()
+    for name in names(workload)
     for kind in kinds(workload)
     for dtype in (("float64",) if name == "reference" else ("float32", "float64"))
 ]
 
-cached_data = functools.lru_cache(maxsize=1)(data)
+cached_data = functools.lru_cache(maxsize=2)(data)
+
+
+@functools.lru_cache(maxsize=4)
+def verified(name: str, workload: Workload, source: str, n_rows: int, dtype: str) -> Verified:
+    return verify(name, workload, *cached_data(workload, source, n_rows, dtype), dtype)
 
 
 @pytest.mark.parametrize(("workload", "source", "name", "kind", "dtype"), CASES)
 def test_speed(benchmark: Any, quick: bool, workload: Workload, source: str, name: str, kind: str, dtype: str) -> None:
     n_rows = workload.check_rows if quick else workload.n_rows
     x, y = cached_data(workload, source, n_rows, dtype)
-    case = Case.make(verify(name, workload, x, y, dtype), kind, x, y, quick)
+    case = Case.make(verified(name, workload, source, n_rows, dtype), kind, x, y, quick)
     if kind == ROW and name != "reference":
         case.calls = 10
     rounds = 1 if quick or name == "reference" else 5 if kind == EPOCH else 15

@@ -6,12 +6,13 @@ unit. Inputs are converted, and everything is run once, before the first measure
 
 from __future__ import annotations
 
-import time
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from implementations import Verified, verify
+from rounds import seconds
+from verification import Verified, verify
 from workloads import Workload, data
 
 Array = np.ndarray[Any, Any]
@@ -36,6 +37,10 @@ class Case:
     y: Any
     n_rows: int
     calls: int = 1
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        self.label = self.label or self.verified.implementation.name
 
     @classmethod
     def make(cls, verified: Verified, kind: str, x: Array, y: Array, quick: bool = False) -> Case:
@@ -49,8 +54,8 @@ class Case:
                 n_rows, workload.batch_size * workload.reference_batches if workload.trains and not quick else 8
             )
         n_rows = min(n_rows, len(x))
-        rows = implementation.convert(x[:n_rows])
-        case = cls(verified, kind, list(rows) if kind == ROW else rows, implementation.convert(y[:n_rows]), n_rows)
+        rows = (implementation.single_rows if kind == ROW else implementation.convert)(x[:n_rows])
+        case = cls(verified, kind, rows, implementation.convert(y[:n_rows]), n_rows)
         if implementation.name != "reference":
             case.once()
         return case
@@ -68,6 +73,12 @@ class Case:
                 for row in self.x:
                     predict(row)
 
+    def settle(self, wanted: float = 0.02) -> None:
+        """Let a measurement of single rows take about so long."""
+        if self.kind == ROW and self.verified.implementation.name != "reference":
+            self.calls = 1
+            self.calls = max(1, round(wanted / (self.once() * self.n_rows)))
+
     @property
     def n_units(self) -> int:
         """How many rows `run` goes through."""
@@ -75,9 +86,8 @@ class Case:
 
     def once(self) -> float:
         """Seconds per row of one run; for single rows the loop over them, about 0.02 microseconds, is included."""
-        start = time.perf_counter()
-        self.run()
-        return (time.perf_counter() - start) / self.n_units
+        with contextlib.nullcontext() if self.kind == EPOCH else self.verified.implementation.context():
+            return seconds(self.run) / self.n_units
 
 
 def verified_cases(

@@ -33,6 +33,7 @@ class Workload:
     batch_size: int = 0
     n_rows: int = 10_000
     reference_batches: int = 1  # so many batches of an epoch are enough to time pure Python
+    epsilon: float = 1e-8  # of Adam
 
     @property
     def trains(self) -> bool:

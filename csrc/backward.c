@@ -27,7 +27,8 @@ typedef struct {
     void *x, **z, **y, **deltas, **prepared;
     void *t;
     float_mode callers;
-    int stopped; /* the caller's poll said so; asked for by a thread that is alone */
+    int stopped;      /* the caller's poll said so; asked for by a thread that is alone */
+    size_t tile_work; /* multiply-adds between two such questions, about */
     arena memory;
     size_t per_thread;
 } piece;
@@ -125,7 +126,7 @@ static size_t inputs_begin(const piece *p, size_t l, size_t i) {
 
 /* Whether the caller wants to stop. Only the caller's thread may ask, so nobody does while others work beside it. */
 static int interrupted(piece *p) {
-    if (p->n_threads == 1 && !p->stopped) p->stopped = stopped(p->pass->poll, p->callers);
+    if (p->n_threads == 1 && !p->stopped) p->stopped = stopped(p->pass->poll, p->tile_work, p->callers);
     return p->stopped;
 }
 
@@ -267,7 +268,9 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
     piece p = begin(pass, (arena){pass->workspace, 0});
     fml_status status = FML_OK;
     p.callers = mode;
-    p.scale = 1 / total_weight(pass->data, pass->order, pass->rows);
+    double total = total_weight(pass->data, pass->order, pass->rows);
+    p.scale = total > 0 ? 1 / total : 0;
+    p.tile_work = multiply_adds(pass->net) * least(pass->rows, pass->net->engine->tile_rows);
     *loss = 0;
     p.rows = least(pass->rows, pass->net->engine->gradient_rows);
     if (pass->net->engine->prepare != NULL && (pass->net->n_layers > 1 || pass->dx != NULL))
@@ -276,7 +279,7 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
         p.rows = least(pass->net->engine->gradient_rows, pass->rows - p.first);
         run(p.n_threads, rows_task, &p);
         status = add_losses(&p, loss);
-        if (p.stopped || stopped(pass->poll, mode)) status = FML_STOPPED;
+        if (p.stopped || stopped(pass->poll, p.tile_work, mode)) status = FML_STOPPED;
         if (status == FML_OK) run(p.n_threads, weights_task, &p);
         if (p.stopped) status = FML_STOPPED;
     }

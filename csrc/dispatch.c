@@ -1,6 +1,6 @@
 /* Which kernel table a network gets: the list of ISAs that this build carries, best first, and what the
  * processor can run. FASTMLP_ISA overrides the choice and is refused where the processor lacks it.
- * To add an ISA: kernels_<isa>_<dtype>.c, its line in setup.py, its row here. */
+ * To add an ISA: kernels_<isa>_<dtype>.c, its group in build.toml, its row here. */
 #include "fastmlp.h"
 
 #include <stdlib.h>
@@ -22,6 +22,13 @@ static int has_avx512(void) {
            __builtin_cpu_supports("avx512vl");
 }
 #endif
+#ifdef FML_HAVE_NEON
+extern const fml_kernels fml_kernels_neon_f32, fml_kernels_neon_f64;
+static int has_neon(void) { return 1; } /* every 64-bit ARM processor has it */
+#endif
+#ifdef FML_HAVE_WIDE /* the core's tests alone have it: 64-byte vectors on AVX2 */
+extern const fml_kernels fml_kernels_wide_f32, fml_kernels_wide_f64;
+#endif
 static int has_base(void) { return 1; }
 
 static const struct {
@@ -34,6 +41,12 @@ static const struct {
 #endif
 #ifdef FML_HAVE_AVX2
     {"avx2", has_avx2, {&fml_kernels_avx2_f32, &fml_kernels_avx2_f64}},
+#endif
+#ifdef FML_HAVE_NEON
+    {"neon", has_neon, {&fml_kernels_neon_f32, &fml_kernels_neon_f64}},
+#endif
+#ifdef FML_HAVE_WIDE
+    {"wide", has_avx2, {&fml_kernels_wide_f32, &fml_kernels_wide_f64}},
 #endif
     {"base", has_base, {&fml_kernels_base_f32, &fml_kernels_base_f64}},
 };

@@ -16,7 +16,7 @@
 
 #undef I /* complex.h's; here it counts inputs */
 
-enum { FML_MAX_HYPER_PARAMETERS = 4, FML_MAX_SCALARS = 8, FML_MAX_STATES = 2, FML_ALIGNMENT = 64 };
+enum { FML_MAX_HYPER_PARAMETERS = 8, FML_MAX_SCALARS = 8, FML_MAX_STATES = 3, FML_ALIGNMENT = 64 };
 
 typedef enum { FML_F32, FML_F64 } fml_dtype;
 typedef enum { FML_OK, FML_STOPPED, FML_INPUT_NOT_FINITE, FML_LOSS_NOT_FINITE } fml_status;
@@ -61,9 +61,11 @@ typedef double (*fml_own_loss)(void *context, const fml_loss_rows *rows);
 typedef struct {
     const char *name;
     int n_states; /* vectors of n reals that the optimiser keeps; they start at 0 */
-    /* What all parameters share at step t = 1, 2, ...; h: the hyper-parameters. */
+    /* What all parameters share at step t = 1, 2, ...; h: the hyper-parameters. The scalars hold those of step t - 1.
+     */
     void (*prepare)(const double *h, uint64_t t, double *scalars);
-    /* p <- p - update(g) for n parameters, each by itself: any piece of a block may be updated when its g is there. */
+    /* p <- p - update(g) for n parameters, each by itself: any piece of a block may be updated when its g is there.
+     * NULL: it moves all at once, see fml_lbfgs. */
     void (*step)(void *p, const void *g, void *const *states, size_t n, const double *scalars);
     /* The r of an update that is p - r g alone, which an engine may apply itself; 0 for any other, or NULL. */
     double (*plain_rate)(const double *h);
@@ -100,6 +102,10 @@ typedef struct {
     void (*one_hot)(const int64_t *labels, const uint32_t *order, size_t rows, size_t O, void *t);
     /* The index of the first of n elements that is NaN or infinite; n if there is none. */
     size_t (*first_not_finite)(const void *x, size_t n);
+    /* Of whole blocks: sum_i a_i b_i; out = s x + t y, where out may be x or y; max_i |a_i|. */
+    double (*dot)(const void *a, const void *b, size_t n);
+    void (*combine)(double s, const void *x, double t, const void *y, void *out, size_t n);
+    double (*largest)(const void *a, size_t n);
     /* classes[i] = the lowest index of the largest of row i; where O is 1, whether it is at least the threshold. */
     void (*classify)(const void *y, size_t rows, size_t O, double threshold, int64_t *classes);
 } fml_kernels;
@@ -134,6 +140,7 @@ struct fml_network {
     size_t n_layers;
     fml_layer *layers;
     size_t n_parameters; /* elements of P */
+    size_t widest;       /* the most elements of a row of any layer's input or output */
     size_t n_packed;     /* elements of a block, padding included; the padding is 0 and stays 0 */
     size_t n_threads;    /* the most that a pass may use, itself included; 0 counts as 1 */
 };
@@ -208,6 +215,7 @@ typedef struct {
     int (*stop)(void *context);
     void *context;
     double interval, last;
+    size_t work; /* multiply-adds since the last look at the clock; starts at 0 */
 } fml_poll;
 
 /* The sum of the rows' weights times their losses, and the sum of the weights of those that have the right class. */
@@ -245,13 +253,30 @@ fml_status fml_gradient(const fml_pass *pass, double *loss);
 
 /* -- training ---------------------------------------------------------------------------------------------------- */
 
+/* How a learning rate follows from the number of steps that were taken before. A NULL name ends a table. */
+typedef struct {
+    const char *name;
+    double (*rate)(const double *h, uint64_t n_steps); /* h: the hyper-parameters of the schedule */
+} fml_schedule;
+
+/* The row of that name, or NULL. */
+const fml_schedule *fml_find_schedule(const char *name);
+
+typedef struct fml_lbfgs fml_lbfgs;
+
 typedef struct {
     const fml_network *net;
     const fml_optimizer *optimizer;
     double hyper_parameters[FML_MAX_HYPER_PARAMETERS];
-    void *block, *gradient;       /* n_packed reals each */
-    void *states[FML_MAX_STATES]; /* n_packed reals each */
-    uint64_t n_steps, random;     /* steps of the optimiser so far; the state of the generator */
+    void *block, *gradient;          /* n_packed reals each */
+    void *states[FML_MAX_STATES];    /* n_packed reals each */
+    uint64_t n_steps, random;        /* steps of the optimiser so far; the state of the generator */
+    double scalars[FML_MAX_SCALARS]; /* those of the last step, of which an optimiser may carry some on */
+    const fml_schedule *schedule;    /* of the learning rate, hyper-parameter 0; NULL: it stays as it is */
+    double schedule_parameters[FML_MAX_HYPER_PARAMETERS];
+    const double *rates; /* or, without a schedule, the learning rates of the steps first_rate, ... ; NULL: as it is */
+    uint64_t first_rate;
+    fml_lbfgs *lbfgs; /* what that optimiser remembers; NULL for any other */
 } fml_trainer;
 
 /* One optimiser step on the rows order[0 ... rows - 1], with n_next more of the order to come; nothing is changed
@@ -262,6 +287,16 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
  * *loss: the weighted sum over the rows of their losses before their batch's update, up to where the epoch ended. */
 fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order, double *loss,
                            fml_poll *poll, void *workspace);
+
+/* L-BFGS on the first `rows` rows of data: one iteration, after which the trainer is where it was or, unless it has
+ * converged, at less loss. *loss: the weighted sum of the rows' losses before it. The state of a trainer takes
+ * fml_lbfgs_size bytes and begins without a memory; new_data tells it that the rows may be others than last time. */
+size_t fml_lbfgs_size(const fml_network *net, size_t memory);
+fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes);
+void fml_lbfgs_new_data(fml_lbfgs *state);
+int fml_lbfgs_converged(const fml_lbfgs *state);
+fml_status fml_lbfgs_iterate(fml_trainer *trainer, const fml_data *data, size_t rows, double *loss, fml_poll *poll,
+                             void *workspace);
 
 /* -- threads ----------------------------------------------------------------------------------------------------- */
 

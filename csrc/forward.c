@@ -14,7 +14,7 @@ static buffers cut_buffers(const fml_network *net, size_t rows, arena *a) {
     buffers b;
     size_t O = last_layer(net)->n_outputs;
     rows = least(rows, net->engine->tile_rows);
-    for (int i = 0; i < 2; i++) b.y[i] = cut_reals(net, a, rows * widest(net));
+    for (int i = 0; i < 2; i++) b.y[i] = cut_reals(net, a, rows * net->widest);
     b.x = cut_reals(net, a, rows * net->layers[0].n_inputs);
     b.t = cut_reals(net, a, rows * net->n_targets);
     b.z = cut_reals(net, a, rows * O);
@@ -114,7 +114,7 @@ void fml_forward(const fml_network *net, const void *block, const fml_data *data
     restore_mode(mode);
 }
 
-size_t fml_row_workspace(const fml_network *net) { return 2 * padded(widest(net) * net->kernels->real_size, 64); }
+size_t fml_row_workspace(const fml_network *net) { return 2 * padded(net->widest * net->kernels->real_size, 64); }
 
 void fml_forward_row(const fml_network *net, const void *block, const void *x, void *y, void *workspace) {
     float_mode mode = flush_denormals();
@@ -175,7 +175,7 @@ fml_status fml_evaluate(const fml_network *net, const void *block, const fml_dat
             *loss += p.losses[tile % ROUND];
             *right += p.right[tile % ROUND];
         }
-        if (stopped(poll, mode)) status = FML_STOPPED;
+        if (stopped(poll, multiply_adds(net) * net->engine->tile_rows * round, mode)) status = FML_STOPPED;
     }
     restore_mode(mode);
     return status;

@@ -36,12 +36,6 @@ static inline void *cut_reals(const fml_network *net, arena *a, size_t n) {
     return cut(a, n * net->kernels->real_size);
 }
 
-static inline size_t widest(const fml_network *net) {
-    size_t width = net->layers[0].n_inputs;
-    for (size_t l = 0; l < net->n_layers; l++) width = most(width, net->layers[l].n_outputs);
-    return width;
-}
-
 /* -- rows of data ------------------------------------------------------------------------------------------------ */
 
 /* The inputs of rows first ... of the order (of the data, where that is NULL). With `finite` they are gathered into x,
@@ -160,9 +154,15 @@ static inline size_t part_begin(size_t n, size_t unit, size_t part, size_t parts
     return least(n, units * part / parts * unit);
 }
 
-/* Whether the poll is due and says stop; the caller's floating-point mode holds while it runs. */
-static inline int stopped(fml_poll *poll, float_mode callers) {
+enum { MULTIPLY_ADDS_OF_A_LOOK = 1 << 20 }; /* between two looks at the clock, which cost as much as a small step */
+
+/* Whether the poll is due, after so many multiply-adds more, and says stop; the caller's floating-point mode holds
+ * while it runs. */
+static inline int stopped(fml_poll *poll, size_t work, float_mode callers) {
     if (poll == NULL || poll->stop == NULL) return 0;
+    poll->work += work;
+    if (poll->work < MULTIPLY_ADDS_OF_A_LOOK) return 0;
+    poll->work = 0;
     double now = fml_seconds();
     if (now - poll->last < poll->interval) return 0;
     float_mode ours = flush_denormals();

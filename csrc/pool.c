@@ -123,7 +123,7 @@ static void *work(void *unused) {
             wait_for(&untaken, 1, &end);
         } while (take_tasks(0) == 0);
     }
-    return unused;
+    return unused; /* never; but compilers want it */
 }
 
 /* Publishes the job, which is complete, and sees to it that as many workers are awake as it has use for. */

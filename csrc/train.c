@@ -6,6 +6,8 @@
  * stretch of it is applied while it is in the cache, and never goes to memory. */
 #include "passes.h"
 
+#include <string.h>
+
 /* A step that is taken after the gradient, in shares of the block. */
 typedef struct {
     const fml_trainer *trainer;
@@ -26,10 +28,22 @@ static void late_step_task(void *context, size_t i) {
                              late->update->scalars);
 }
 
+/* The scalars of the step that comes next, and its plain rate. */
+static void prepare_step(fml_trainer *trainer, fml_update *update) {
+    const fml_optimizer *optimizer = trainer->optimizer;
+    double *h = trainer->hyper_parameters;
+    uint64_t n_steps = trainer->n_steps;
+    if (trainer->schedule != NULL) h[0] = trainer->schedule->rate(trainer->schedule_parameters, n_steps);
+    if (trainer->rates != NULL) h[0] = trainer->rates[n_steps - trainer->first_rate];
+    memcpy(update->scalars, trainer->scalars, sizeof update->scalars);
+    optimizer->prepare(h, n_steps + 1, update->scalars);
+    if (optimizer->plain_rate != NULL) update->rate = optimizer->plain_rate(h);
+}
+
 fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows, size_t n_next,
                           double *loss, fml_poll *poll, void *workspace) {
     const fml_optimizer *optimizer = trainer->optimizer;
-    const double *h = trainer->hyper_parameters;
+    if (trainer->lbfgs != NULL) return fml_lbfgs_iterate(trainer, data, rows, loss, poll, workspace);
     fml_update update = {.optimizer = optimizer, .states = trainer->states};
     fml_pass pass = {.net = trainer->net,
                      .block = trainer->block,
@@ -40,13 +54,13 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
                      .n_next = n_next,
                      .poll = poll,
                      .workspace = workspace};
-    optimizer->prepare(h, trainer->n_steps + 1, update.scalars);
-    if (optimizer->plain_rate != NULL) update.rate = optimizer->plain_rate(h);
+    prepare_step(trainer, &update);
     int counts = total_weight(data, order, rows) > 0;
     if (counts && fml_updates_in_pass(trainer->net, rows)) pass.update = &update;
     fml_status status = fml_gradient(&pass, loss);
     if (status != FML_OK || !counts) return status;
     trainer->n_steps++;
+    memcpy(trainer->scalars, update.scalars, sizeof update.scalars);
     if (pass.update != NULL) return FML_OK;
     float_mode mode = flush_denormals();
     late_step late = {trainer, &update, threads_for(trainer->net, rows)};

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -139,13 +140,46 @@ class Torch:
 
     def _stepper(self, optimizer: Any) -> Any:
         if not hasattr(self, "_optimizer"):
-            o = optimizer
-            self._optimizer = (
-                self.torch.optim.Adam(self.layers, lr=o.learning_rate, betas=(o.beta_1, o.beta_2), eps=o.epsilon)
-                if isinstance(o, fastmlp.Adam)
-                else self.torch.optim.SGD(self.layers, lr=o.learning_rate, momentum=o.momentum, nesterov=o.nesterov)
+            o, each = optimizer, self.torch.optim
+            kind: Any = {fastmlp.Lion: LionInPyTorch}.get(type(o)) or getattr(
+                each, PYTORCH_NAMES.get(o.name, type(o).__name__)
             )
+            given = {PYTORCH_WORDS.get(f.name, f.name): getattr(o, f.name) for f in dataclasses.fields(o)}
+            if hasattr(o, "beta_1"):
+                given["betas"] = (given.pop("beta_1"), given.pop("beta_2"))
+            if isinstance(o, fastmlp.Rprop):
+                given["etas"] = (given.pop("eta_minus"), given.pop("eta_plus"))
+                given["step_sizes"] = (given.pop("least_step"), given.pop("largest_step"))
+            self._optimizer = kind(self.layers, **given)
         return self._optimizer
+
+
+PYTORCH_NAMES = {"adagrad": "Adagrad"}
+PYTORCH_WORDS = {
+    "learning_rate": "lr",
+    "epsilon": "eps",
+    "learning_rate_decay": "lr_decay",
+    "initial_accumulator": "initial_accumulator_value",
+}
+
+
+class LionInPyTorch:
+    """The paper's algorithm 2 on tensors; PyTorch has none."""
+
+    def __init__(self, params: Any, lr: float, betas: tuple[float, float], weight_decay: float) -> None:
+        self.params = [(p, p.detach().clone().zero_()) for p in params]
+        self.lr, self.betas, self.weight_decay = lr, betas, weight_decay
+
+    def zero_grad(self) -> None:
+        for p, _ in self.params:
+            p.grad = None
+
+    def step(self) -> None:
+        b1, b2 = self.betas
+        for p, m in self.params:
+            c = b1 * m + (1 - b1) * p.grad
+            p.data.sub_(self.lr * (c.sign() + self.weight_decay * p.data))
+            m.mul_(b2).add_((1 - b2) * p.grad)
 
 
 @dataclass(frozen=True)

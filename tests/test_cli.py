@@ -362,7 +362,7 @@ def test_a_model_file_with_words_that_do_not_fit_is_an_error(run: Run, tmp_path:
         ["train", "--threads", "0"],
         ["train", "--loss", "crossentropy"],
         ["train", "--activation", "softmax"],
-        ["train", "--optimizer", "adamw"],
+        ["train", "--optimizer", "adamx"],
         ["predict", "m.safetensors"],
     ],
 )

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import activations, losses, optimizers
+from fastmlp import activations, losses, optimizers, schedules
 
 TOP = pathlib.Path(__file__).parents[1]
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
@@ -72,6 +72,7 @@ CLASSES = {
     *losses.LOSSES.values(),
     losses.CustomLoss,
     *optimizers.OPTIMIZERS.values(),
+    *schedules.SCHEDULES.values(),
 }
 METHODS = [path for path in OBJECTS if re.fullmatch(r"fastmlp\.network\.Network\.\w+", path)]
 WITH_EXAMPLES = sorted(
@@ -100,7 +101,7 @@ def test_what_is_looked_at() -> None:
     assert {f"Network.{name}" for name in f"{methods} {more}".split()} <= found
     public = {f"{v.__module__}.{v.__name__}" for k, v in vars(fastmlp).items() if k in fastmlp.__all__ and callable(v)}
     assert public <= set(OBJECTS)
-    assert len(CLASSES) == 8 + 16 + 2
+    assert len(CLASSES) == 8 + 16 + 9 + 7
     assert "fastmlp.reference.network.Network.fit" in OBJECTS
 
 

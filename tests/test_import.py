@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from processes import run_python
 
@@ -44,6 +46,18 @@ def test_no_library_that_only_an_error_or_a_command_needs(imported: set[str], na
 
 def test_says_nothing() -> None:
     assert run("import fastmlp") == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the system does not list threads")
+def test_starts_no_thread() -> None:
+    before, after = run(
+        "import os, numpy\n"
+        "print(len(os.listdir('/proc/self/task')))\n"
+        "import fastmlp\n"
+        "fastmlp.Network([3, 2]).predict([1, 2, 3])\n"
+        "print(len(os.listdir('/proc/self/task')))"
+    )
+    assert after == before
 
 
 def test_blas_is_bound_at_first_use() -> None:

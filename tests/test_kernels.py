@@ -9,9 +9,21 @@ Stated and asserted here, in ULP of the exact value, where u = (z - mu) / sigma 
     Gaussian           3 + 2.5 u^2 ULP (u and u^2 are rounded before the exponential); its derivative 2 ULP more
     piecewise linear   1 ULP of 1
     softmax            4 + (largest z - z) ULP (the difference is rounded before the exponential)
-    sigmoid', tanh'    3 beta / 4 epsilon, and as many epsilon as tanh has ULP, absolute: they are computed from f, which
-                       is 1 to the last bit far out
-    relu, identity, threshold   exact
+    sigmoid', tanh'    3 beta / 4 epsilon, and as many epsilon as tanh has ULP, absolute: they are computed from f,
+                       which is 1 to the last bit far out
+    softsign           2 ULP; its derivative 4 ULP
+    hard sigmoid       1.5 ULP
+    ELU, SELU          3 ULP, SELU 4; their derivatives 2.5 epsilon times alpha (they are computed from f)
+    softplus           6 + |beta z| ULP, and 4 ULP where beta is a power of two; its derivative 3 epsilon, absolute
+    SiLU, mish         4 ULP, mish 5
+    GELU               5 + 1.5 z^2 ULP (z^2 is rounded before the exponential); in its tanh form 4 + 6 |v| ULP, v the
+                       argument of its tanh, which is rounded before the exponential
+    their derivatives  6 epsilon, absolute: sums of two terms of either sign
+    sine               2 ULP, and |omega z| epsilon where omega is not a power of two (omega z is then rounded), and
+                       1e-12 (float32) or 1e-24 (float64), which counts only next to multiples of pi / 2; its derivative
+                       3 ULP and omega times that
+    leaky ReLU         1 ULP
+    relu, identity, threshold, hard tanh   exact
 
 Hyper-parameters are rounded to the dtype first. What is below the smallest normal number, or passes through a number
 that is, may be 0.
@@ -27,6 +39,7 @@ from typing import Any, NamedTuple
 import mpmath
 import numpy as np
 import pytest
+import scipy.special
 
 import fastmlp
 from fastmlp import _core
@@ -38,12 +51,18 @@ LENGTHS = (0, 1, 2, 5, 6, 7, 15, 16, 17, 97)
 mpmath.mp.dps = 40
 EXACT = SimpleNamespace(
     exp=mpmath.exp,
+    expm1=mpmath.expm1,
+    log1p=mpmath.log1p,
+    erfc=mpmath.erfc,
+    sin=mpmath.sin,
+    cos=mpmath.cos,
     cosh=mpmath.cosh,
     tanh=mpmath.tanh,
     sqrt=mpmath.sqrt,
     pi=mpmath.pi,
     where=lambda condition, a, b: mpmath.mpf(a if condition else b),
 )
+WIDE = SimpleNamespace(**{name: getattr(np, name) for name in vars(EXACT) if name != "erfc"}, erfc=scipy.special.erfc)
 
 
 TANH_ULP = {True: 6.5, False: 2.5}  # by whether it is float32
@@ -81,6 +100,65 @@ def exact_result(z: Any, exact: Any, epsilon: float, *_: float) -> Any:
     return np.zeros_like(exact)
 
 
+def exponential_linear(m: Any, z: Any, scale: Any, alpha: Any) -> Any:
+    return scale * m.where(z > 0, z, alpha * m.expm1(m.where(z > 0, 0, z)))
+
+
+def exponential_linear_derivative(m: Any, z: Any, scale: Any, alpha: Any) -> Any:
+    return scale * m.where(z > 0, 1, alpha * m.exp(m.where(z > 0, 0, z)))
+
+
+SELU = (1.0507009873554804934, 1.6732632423543772848)
+
+
+def logistic_slope(m: Any, z: Any) -> Any:
+    return 1 / (4 * m.cosh(z / 2) ** 2)
+
+
+def gelu_v(m: Any, z: Any) -> Any:
+    return m.sqrt(2 / m.pi) * (z + 0.044715 * z**3)
+
+
+def gelu(m: Any, z: Any, form: Any) -> Any:
+    return z * m.erfc(-z / m.sqrt(2)) / 2 if form == 0 else z / (1 + m.exp(-2 * gelu_v(m, z)))
+
+
+def gelu_derivative(m: Any, z: Any, form: Any) -> Any:
+    if form == 0:
+        return m.erfc(-z / m.sqrt(2)) / 2 + z * m.exp(-z * z / 2) / m.sqrt(2 * m.pi)
+    v = gelu_v(m, z)
+    rise = z * logistic_slope(m, 2 * v) * 2 * m.sqrt(2 / m.pi) * (1 + 3 * 0.044715 * z * z)
+    return 1 / (1 + m.exp(-2 * v)) + rise
+
+
+def gelu_bound(z: Any, exact: Any, epsilon: float, form: float) -> Any:
+    return ulp(exact, epsilon) * (5 + 1.5 * z * z if form == 0 else 4 + 6 * np.abs(gelu_v(np, z)))
+
+
+def softplus(m: Any, z: Any, beta: Any) -> Any:
+    u = beta * z
+    return (m.where(u > 0, u, 0) + m.log1p(m.exp(-abs(u)))) / beta
+
+
+def softplus_bound(z: Any, exact: Any, epsilon: float, beta: float) -> Any:
+    return ulp(exact, epsilon) * (4 if np.frexp(beta)[0] == 0.5 else 6 + np.abs(beta * z))
+
+
+def mish_derivative(m: Any, z: Any) -> Any:
+    s = softplus(m, z, 1)
+    return m.tanh(s) + z / (m.cosh(s) ** 2 * (1 + m.exp(-z)))
+
+
+def sine_error(z: Any, epsilon: float, omega: float) -> Any:
+    """What rounding omega z and reducing it leave, absolute."""
+    product_exact = np.frexp(abs(omega))[0] == 0.5
+    return (0 if product_exact else np.abs(omega * z) * epsilon) + (1e-12 if epsilon > 1e-10 else 1e-24)
+
+
+def six_epsilon(z: Any, exact: Any, epsilon: float, *_: float) -> Any:
+    return np.full_like(exact, 6 * epsilon)
+
+
 ORACLES = {
     "identity": Oracle(lambda m, z: z, lambda m, z: z * 0 + 1, exact_result, exact_result),
     "relu": Oracle(lambda m, z: m.where(z > 0, z, 0), lambda m, z: m.where(z > 0, 1, 0), exact_result, exact_result),
@@ -115,6 +193,74 @@ ORACLES = {
         ((0.0, 1.0), (0.3, 0.5), (-2.0, 3.0), (5.0, 0.125)),
     ),
 }
+ORACLES |= {
+    "leaky_relu": Oracle(
+        lambda m, z, slope: m.where(z > 0, z, slope * z),
+        lambda m, z, slope: m.where(z > 0, 1, slope),
+        lambda z, exact, epsilon, slope: ulp(exact, epsilon),
+        exact_result,
+        ((0.01,), (0.0,), (0.25,)),
+    ),
+    "elu": Oracle(
+        lambda m, z, alpha: exponential_linear(m, z, 1, alpha),
+        lambda m, z, alpha: exponential_linear_derivative(m, z, 1, alpha),
+        lambda z, exact, epsilon, alpha: 3 * ulp(exact, epsilon),
+        lambda z, exact, epsilon, alpha: 2.5 * epsilon * alpha,
+        ((1.0,), (0.3,), (2.0,)),
+    ),
+    "selu": Oracle(
+        lambda m, z: exponential_linear(m, z, *SELU),
+        lambda m, z: exponential_linear_derivative(m, z, *SELU),
+        lambda z, exact, epsilon: 4 * ulp(exact, epsilon),
+        lambda z, exact, epsilon: np.full_like(exact, 2.5 * epsilon * SELU[0] * SELU[1]),
+    ),
+    "gelu": Oracle(gelu, gelu_derivative, gelu_bound, six_epsilon, ((0.0,), (1.0,))),
+    "silu": Oracle(
+        lambda m, z: z / (1 + m.exp(-z)),
+        lambda m, z: 1 / (1 + m.exp(-z)) + z * logistic_slope(m, z),
+        lambda z, exact, epsilon: 4 * ulp(exact, epsilon),
+        six_epsilon,
+    ),
+    "mish": Oracle(
+        lambda m, z: z * m.tanh(softplus(m, z, 1)),
+        mish_derivative,
+        lambda z, exact, epsilon: 5 * ulp(exact, epsilon),
+        six_epsilon,
+    ),
+    "softplus": Oracle(
+        softplus,
+        lambda m, z, beta: 1 / (1 + m.exp(-beta * z)),
+        softplus_bound,
+        lambda z, exact, epsilon, beta: np.full_like(exact, 3 * epsilon),
+        ((1.0,), (0.7,), (2.0,), (30.0,)),
+    ),
+    "softsign": Oracle(
+        lambda m, z: z / (1 + abs(z)),
+        lambda m, z: 1 / (1 + abs(z)) ** 2,
+        lambda z, exact, epsilon: 2 * ulp(exact, epsilon),
+        lambda z, exact, epsilon: 4 * ulp(exact, epsilon),
+    ),
+    "hard_sigmoid": Oracle(
+        lambda m, z: m.where(z <= -3, 0, m.where(z >= 3, 1, (z + 3) / 6)),
+        lambda m, z: m.where(abs(z) < 3, 1 / (6 + 0 * z), 0),
+        lambda z, exact, epsilon: 1.5 * ulp(exact, epsilon),
+        lambda z, exact, epsilon: ulp(exact, epsilon),
+    ),
+    "hard_tanh": Oracle(
+        lambda m, z, a, b: m.where(z <= a, a, m.where(z >= b, b, z)),
+        lambda m, z, a, b: m.where((a < z) & (z < b), 1, 0),
+        exact_result,
+        exact_result,
+        ((-1.0, 1.0), (0.5, 4.0), (-6.0, -0.1)),
+    ),
+    "sine": Oracle(
+        lambda m, z, omega: m.sin(omega * z),
+        lambda m, z, omega: omega * m.cos(omega * z),
+        lambda z, exact, epsilon, omega: 2 * ulp(exact, epsilon) + sine_error(z, epsilon, omega),
+        lambda z, exact, epsilon, omega: 3 * ulp(exact, epsilon) + abs(omega) * sine_error(z, epsilon, omega),
+        ((1.0,), (30.0,), (-0.7,)),
+    ),
+}
 CASES = [(name, h) for name, oracle in ORACLES.items() for h in oracle.hyper_parameters]
 
 
@@ -138,6 +284,10 @@ def exact_values(function: Callable[..., Any], z: Any, hyper_parameters: tuple[f
 
 def underflow(name: str, z: Any, h: tuple[float, ...], derivative: bool) -> Any:
     """By what a number just below the smallest normal one may still be multiplied on the way to a result."""
+    if name in ("silu", "mish", "gelu"):  # z times a gate
+        return np.maximum(1.0, np.abs(z))
+    if name in ("softplus", "elu"):
+        return max(h[0], 1 / h[0])
     if name != "gaussian":
         return 1.0
     factor = max(1.0, 1 / (np.sqrt(2 * np.pi) * h[1]))
@@ -179,12 +329,17 @@ def test_float32_of_every_exponent(name: str, hyper_parameters: tuple[float, ...
     z = z[np.isfinite(z)]
     wide = z.astype(np.float64)
     with np.errstate(all="ignore"):
-        exact = (oracle.derivative if derivative else oracle.value)(np, wide, *h)
+        exact = (oracle.derivative if derivative else oracle.value)(WIDE, wide, *h)
         exact = np.where(np.isnan(exact), 0.0, exact)  # the formula's inf * 0 far out
         bound = (oracle.derivative_bound if derivative else oracle.bound)(wide, exact, 2.0**-23, *h)
     actual = _core.activation_values(name, hyper_parameters, z, derivative, isa)
     factor = underflow(name, wide, h, derivative)
-    assert_within(actual, np.abs(actual - exact), exact, bound + np.abs(exact) * 1e-12, z, factor)
+    inside = np.abs(exact) <= np.finfo(np.float32).max
+    if name == "sine":
+        inside &= np.abs(h[0] * wide) <= np.finfo(np.float32).max
+    bound, factor = (np.broadcast_to(each, z.shape)[inside] for each in (bound + np.abs(exact) * 1e-12, factor))
+    actual, exact, z = actual[inside], exact[inside], z[inside]
+    assert_within(actual, np.abs(actual - exact), exact, bound, z, factor)
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -192,7 +347,7 @@ def test_float32_of_every_exponent(name: str, hyper_parameters: tuple[float, ...
 def test_edges(dtype: str, isa: str) -> None:
     inf, nan, huge = np.inf, np.nan, float(np.finfo(dtype).max)
     z = np.array([-inf, -huge, -0.0, 0.0, huge, inf, nan], dtype=dtype)
-    root = 1 / np.sqrt(2 * np.pi)
+    root, (s, a) = 1 / np.sqrt(2 * np.pi), SELU
     expected = {
         "identity": ([-inf, -huge, 0, 0, huge, inf, nan], [1, 1, 1, 1, 1, 1]),
         "relu": ([0, 0, 0, 0, huge, inf, nan], [0, 0, 0, 0, 1, 1]),
@@ -201,13 +356,26 @@ def test_edges(dtype: str, isa: str) -> None:
         "tanh": ([-1, -1, 0, 0, 1, 1, nan], [0, 0, 1, 1, 0, 0]),
         "piecewise_linear": ([0, 0, 0.5, 0.5, 1, 1, nan], [0, 0, 0.5, 0.5, 0, 0]),
         "gaussian": ([0, 0, root, root, 0, 0, nan], [0, 0, 0, 0, 0, 0]),
+        "leaky_relu": ([-inf, -0.01 * huge, 0, 0, huge, inf, nan], [0.01, 0.01, 0.01, 0.01, 1, 1]),
+        "elu": ([-1, -1, 0, 0, huge, inf, nan], [0, 0, 1, 1, 1, 1]),
+        "selu": ([-s * a, -s * a, 0, 0, inf, inf, nan], [0, 0, s * a, s * a, s, s]),
+        "gelu": ([0, 0, 0, 0, huge, inf, nan], [0, 0, 0.5, 0.5, 1, 1]),
+        "silu": ([0, 0, 0, 0, huge, inf, nan], [0, 0, 0.5, 0.5, 1, 1]),
+        "mish": ([0, 0, 0, 0, huge, inf, nan], [0, 0, 0.6, 0.6, 1, 1]),
+        "softplus": ([0, 0, np.log(2), np.log(2), huge, inf, nan], [0, 0, 0.5, 0.5, 1, 1]),
+        "softsign": ([-1, -1, 0, 0, 1, 1, nan], [0, 0, 1, 1, 0, 0]),
+        "hard_sigmoid": ([0, 0, 0.5, 0.5, 1, 1, nan], [0, 0, 1 / 6, 1 / 6, 0, 0]),
+        "hard_tanh": ([-1, -1, 0, 0, 1, 1, nan], [0, 0, 1, 1, 0, 0]),
+        "sine": ([nan, -np.sin(huge), 0, 0, np.sin(huge), nan, nan], [nan, np.cos(huge), 1, 1, np.cos(huge), nan]),
     }
+    assert expected.keys() == ORACLES.keys()
     for name, (values, slopes) in expected.items():
         h = ORACLES[name].hyper_parameters[0]
         actual = _core.activation_values(name, h, z, False, isa)
-        np.testing.assert_allclose(actual, values, rtol=4 * np.finfo(dtype).eps, atol=0, err_msg=name)
+        np.testing.assert_allclose(actual, np.array(values, dtype), rtol=4 * np.finfo(dtype).eps, atol=0, err_msg=name)
         actual = _core.activation_values(name, h, z[:-1], True, isa)
         np.testing.assert_allclose(actual, slopes, rtol=4 * np.finfo(dtype).eps, atol=0, err_msg=name)
+        assert name == "threshold" or np.isnan(_core.activation_values(name, h, z[-1:], True, isa)).all(), name
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -227,7 +395,11 @@ def test_subnormals(dtype: str, isa: str) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("name", "hyper_parameters", "corners"),
-    [("relu", (), (0.0,)), *(("piecewise_linear", h, h) for h in ORACLES["piecewise_linear"].hyper_parameters)],
+    [
+        ("relu", (), (0.0,)),
+        ("hard_sigmoid", (), (-3.0, 3.0)),
+        *((name, h, h) for name in ("piecewise_linear", "hard_tanh") for h in ORACLES[name].hyper_parameters),
+    ],
 )
 def test_corners(name: str, hyper_parameters: tuple[float, ...], corners: Any, dtype: str, isa: str) -> None:
     """At each corner the derivative is 0 and the value exact; at the normal floats beside it, that of its side."""
@@ -236,12 +408,43 @@ def test_corners(name: str, hyper_parameters: tuple[float, ...], corners: Any, d
         below, above = (np.nextafter(at, end, dtype=dtype) for end in (-np.inf, np.inf))
         z = np.array([min(below, at - tiny), at, max(above, at + tiny)])
         slopes = _core.activation_values(name, hyper_parameters, z, True, isa)
-        exact = ORACLES[name].derivative(np, z.astype(np.float64), *rounded(hyper_parameters, dtype))
+        exact = ORACLES[name].derivative(WIDE, z.astype(np.float64), *rounded(hyper_parameters, dtype))
         assert slopes[1] == 0
-        value = ORACLES[name].value(np, np.float64(at), *rounded(hyper_parameters, dtype))
+        value = ORACLES[name].value(WIDE, np.float64(at), *rounded(hyper_parameters, dtype))
         assert _core.activation_values(name, hyper_parameters, z, False, isa)[1] == value
         assert np.count_nonzero(slopes) == 1
         np.testing.assert_allclose(slopes, exact, rtol=2 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("name", "h", "left"),
+    [("leaky_relu", (0.25,), 0.25), ("elu", (0.5,), 0.5), ("selu", (), SELU[0] * SELU[1])],
+)
+def test_corners_between_two_slopes(name: str, h: tuple[float, ...], left: float, dtype: str, isa: str) -> None:
+    """Where neither side is flat the derivative at the corner is that of the left side, as in PyTorch."""
+    z = np.array([-0.0, 0.0], dtype=dtype)
+    np.testing.assert_allclose(_core.activation_values(name, h, z, True, isa), left, rtol=np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("omega", [1.0, 0.5])
+def test_sine_far_out(omega: float, dtype: str, isa: str) -> None:
+    """Around the end of what the vectors reduce, next to multiples of pi / 2, and up to the largest numbers."""
+    end = {"float32": 8192.0, "float64": 2.0**20}[dtype] / omega
+    multiples = np.arange(1, int(end * omega), int(end * omega) // 997 + 1) * (np.pi / 2 / omega)
+    huge = np.geomspace(end * 1.01, float(np.finfo(dtype).max) / 4, 60)
+    z = np.concatenate([np.nextafter(end, [0, np.inf]), [end], multiples, huge, -huge]).astype(dtype)
+    for derivative, function in ((False, mpmath.sin), (True, mpmath.cos)):
+        with mpmath.workdps(400):
+            exact = [function(mpmath.mpf(float(value)) * omega) * (omega if derivative else 1) for value in z]
+        actual = _core.activation_values("sine", (omega,), z, derivative, isa)
+        error = np.array([float(abs(mpmath.mpf(float(a)) - e)) for a, e in zip(actual, exact, strict=True)])
+        approximate = np.array([float(e) for e in exact])
+        epsilon = float(np.finfo(dtype).eps)
+        assert_within(actual, error, approximate, 2 * ulp(approximate, epsilon) + sine_error(z, epsilon, 1.0), z)
 
 
 # -- softmax ----------------------------------------------------------------------------------------------------------
@@ -345,9 +548,21 @@ def test_activation_objects_call_the_kernels() -> None:
         (fastmlp.PiecewiseLinear(-0.5, 2.0), "piecewise_linear", (-0.5, 2.0)),
         (fastmlp.Gaussian(0.5, 2.0), "gaussian", (0.5, 2.0)),
         (fastmlp.Threshold(), "threshold", ()),
+        (fastmlp.LeakyReLU(0.25), "leaky_relu", (0.25,)),
+        (fastmlp.ELU(0.5), "elu", (0.5,)),
+        (fastmlp.SELU(), "selu", ()),
+        (fastmlp.GELU(), "gelu", (0,)),
+        (fastmlp.GELU(approximate="tanh"), "gelu", (1,)),
+        (fastmlp.SiLU(), "silu", ()),
+        (fastmlp.Mish(), "mish", ()),
+        (fastmlp.Softplus(2.5), "softplus", (2.5,)),
+        (fastmlp.Softsign(), "softsign", ()),
+        (fastmlp.HardSigmoid(), "hard_sigmoid", ()),
+        (fastmlp.HardTanh(-0.5, 2.0), "hard_tanh", (-0.5, 2.0)),
+        (fastmlp.Sine(3.0), "sine", (3.0,)),
     ]:
         with np.errstate(all="ignore"):
-            values, slopes = ORACLES[name].value(np, z, *h), ORACLES[name].derivative(np, z, *h)
+            values, slopes = ORACLES[name].value(WIDE, z, *h), ORACLES[name].derivative(WIDE, z, *h)
         np.testing.assert_allclose(f(z), values, rtol=1e-14, atol=1e-15)
         np.testing.assert_allclose(f.derivative(z), slopes, rtol=1e-14, atol=1e-15)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import _core
+from fastmlp import _core, construction
 
 # Around the widths of panels and tiles, with and without the parts that narrow layers cut their inputs into.
 SHAPES = [
@@ -39,6 +39,22 @@ def test_a_row_has_the_same_bits_in_any_batch(words, sizes):
             np.testing.assert_array_equal(net.predict(X[first : first + n_rows]), alone[first : first + n_rows])
 
 
+@pytest.mark.parametrize("sizes", [[784, 128, 10], [70, 65, 130, 3], [64, 97, 1]], ids=str)
+def test_a_row_with_zeros_has_the_same_bits_in_any_batch(words, sizes):
+    """Where a quarter of the inputs is 0, a row alone leaves them out; -0 in the biases must not show that."""
+    generator = np.random.default_rng(0)
+    net = fastmlp.Network(sizes, activation="relu", seed=1, **words)
+    for layer, (w, b) in enumerate(zip(net.weights, net.biases, strict=True)):
+        net.set_layer(layer, w * (generator.random(w.shape) < 0.7), np.where(generator.random(b.shape) < 0.5, -0.0, b))
+    for share in (0.0, 0.2, 0.3, 0.9, 1.0):
+        X = generator.standard_normal((13, sizes[0])).astype(words["dtype"])
+        X[generator.random(X.shape) < share] = generator.choice([0.0, -0.0])
+        X[5, ::3] = np.nan
+        together = net.predict(X)
+        for x, expected in zip(X, together, strict=True):
+            assert net.predict(x).tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize("sizes", SHAPES, ids=str)
 def test_gradient_descent_taken_as_it_goes_has_the_bits_of_a_step(words, sizes):
     """SGD is applied while the weight gradient is formed; the numbers are those of P - r g."""
@@ -48,6 +64,36 @@ def test_gradient_descent_taken_as_it_goes_has_the_bits_of_a_step(words, sizes):
     P, gradient = net.parameters, net.loss_and_grad(X, y)[1]
     net.train_on_batch(X, y, fastmlp.SGD(0.125))  # a rate that makes the product exact
     np.testing.assert_array_equal(net.parameters, P - gradient * gradient.dtype.type(0.125))
+
+
+# Enough work for three threads with 144 rows and more (one for about 2**18 multiply-adds); inputs of a cache line or
+# less, which only one thread can have; a single output.
+THREADED_SHAPES = [
+    [16, 64, 90, 4],
+    [5, 97, 80, 33, 1],
+    [784, 30, 10],
+    [131, 48, 49, 3],
+    [8001, 1],
+    [33, 257, 2],
+]
+
+
+@pytest.mark.parametrize("sizes", THREADED_SHAPES, ids=str)
+def test_any_number_of_threads_gives_the_same_bits(words, sizes):
+    generator = np.random.default_rng(0)
+    X, y = (generator.random((700, n)).astype(words["dtype"]) for n in (sizes[0], sizes[-1]))
+    nets = [fastmlp.Network(sizes, activation="tanh", seed=1, n_threads=n, **words) for n in (1, 2, 3)]
+    for optimizer, batch_size in [("adam", 144), (fastmlp.SGD(0.01), 144), (fastmlp.SGD(0.01, 0.9), 700), ("adam", 97)]:
+        histories = [net.fit(X, y, epochs=2, batch_size=batch_size, optimizer=optimizer) for net in nets]
+        results = [net.loss_and_grad(X, y) for net in nets]
+        for net, history, (loss, gradient) in zip(nets[1:], histories[1:], results[1:], strict=True):
+            assert history == histories[0]
+            np.testing.assert_array_equal(net.parameters, nets[0].parameters)
+            assert loss == results[0][0]
+            np.testing.assert_array_equal(gradient, results[0][1])
+            np.testing.assert_array_equal(net.predict(X), nets[0].predict(X))
+            np.testing.assert_array_equal(net.input_gradient(X, y), nets[0].input_gradient(X, y))
+            assert net.evaluate(X, y) == nets[0].evaluate(X, y)
 
 
 def test_the_engine_that_was_asked_for_runs():
@@ -62,6 +108,15 @@ def test_auto_is_native_where_there_is_fused_multiply_add():
         assert net.engine == ("blas" if isa == "base" else "native")
         assert f"engine {net.engine}" in net.summary()
         assert isa in net.summary()
+
+
+@pytest.mark.parametrize(
+    ("isa", "engine"), [("avx512", "native"), ("avx2", "native"), ("neon", "native"), ("base", "blas")]
+)
+def test_the_choice_for_an_instruction_set(isa, engine):
+    chosen, reason = construction.choose_engine("auto", isa)
+    assert chosen == engine
+    assert isa in reason
 
 
 def test_parameters_pass_between_the_engines_unchanged():

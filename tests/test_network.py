@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import os
 import pickle
 from typing import Any
 
@@ -556,3 +557,14 @@ def test_info() -> None:
     assert info["version"] == fastmlp.__version__
     assert info["isa"] in info["isas"]
     assert {"engines", "blas", "threads"} <= set(info)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no affinity masks")
+def test_threads_are_what_the_affinity_allows() -> None:
+    allowed = os.sched_getaffinity(0)
+    assert 1 <= fastmlp.info()["threads"] <= len(allowed)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert fastmlp.info()["threads"] == 1
+    finally:
+        os.sched_setaffinity(0, allowed)

@@ -47,6 +47,28 @@ OBJECTS = [
     fastmlp.SGD(3.0, momentum=0.9, nesterov=True),
     fastmlp.Adam(),
     fastmlp.Adam(0.1, beta_1=0.8, beta_2=0.99, epsilon=1e-7),
+    fastmlp.AdamW(),
+    fastmlp.AdamW(0.1, 0.8, 0.99, 1e-7, weight_decay=0.1),
+    fastmlp.NAdam(),
+    fastmlp.NAdam(momentum_decay=0.1),
+    fastmlp.RMSprop(),
+    fastmlp.RMSprop(0.1, alpha=0.9, epsilon=1e-4, momentum=0.5, centered=True),
+    fastmlp.AdaGrad(),
+    fastmlp.AdaGrad(0.1, learning_rate_decay=0.1, initial_accumulator=1.0, epsilon=1e-4),
+    fastmlp.Lion(),
+    fastmlp.Lion(0.1, beta_1=0.8, beta_2=0.9, weight_decay=0.1),
+    fastmlp.Rprop(),
+    fastmlp.Rprop(0.1, eta_minus=0.4, eta_plus=1.1, least_step=1e-3, largest_step=1.0),
+    fastmlp.LBFGS(),
+    fastmlp.LBFGS(memory=3, gradient_tolerance=1e-3, loss_tolerance=0.0, max_evaluations=5),
+    fastmlp.ConstantRate(0.1),
+    fastmlp.StepDecay(0.1, step_size=3),
+    fastmlp.ExponentialDecay(0.1, gamma=0.9),
+    fastmlp.InverseScaling(0.1),
+    fastmlp.CosineDecay(0.1, n_steps=10, warmup_steps=2, warmup_rate=0.01, final_rate=0.001),
+    fastmlp.OneCycle(0.1, n_steps=10, linear=True),
+    fastmlp.ReduceOnPlateau(0.1, "loss", patience=3),
+    fastmlp.SGD(fastmlp.OneCycle(0.1, n_steps=10)),
 ]
 
 NAMES = {
@@ -78,7 +100,17 @@ NAMES = {
         "focal": fastmlp.Focal(2.0),
         "hinge": fastmlp.Hinge(1.0),
     },
-    "optimizer": {"sgd": fastmlp.SGD(), "adam": fastmlp.Adam()},
+    "optimizer": {
+        "sgd": fastmlp.SGD(),
+        "adam": fastmlp.Adam(),
+        "adamw": fastmlp.AdamW(),
+        "nadam": fastmlp.NAdam(),
+        "rmsprop": fastmlp.RMSprop(),
+        "adagrad": fastmlp.AdaGrad(),
+        "lion": fastmlp.Lion(),
+        "rprop": fastmlp.Rprop(),
+        "lbfgs": fastmlp.LBFGS(),
+    },
 }
 
 
@@ -90,7 +122,7 @@ def test_repr_evaluates_to_an_equal_object(thing: Any) -> None:
 @pytest.mark.parametrize("thing", OBJECTS, ids=repr)
 def test_equal_by_value_and_by_nothing_else(thing: Any) -> None:
     assert [other for other in OBJECTS if other == thing] == [thing]
-    again = type(thing)(*dataclasses.astuple(thing))
+    again = dataclasses.replace(thing)
     assert again is not thing
     assert again == thing
     assert hash(again) == hash(thing)
@@ -178,7 +210,8 @@ def test_an_unknown_name_is_answered_with_all_and_the_nearest(words: Any, near: 
 
 
 def test_an_unknown_optimiser_is_answered_with_all_and_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"^optimizer: expected one of 'sgd', 'adam', got 'adm'; did you mean 'adam'"):
+    names = ", ".join(map(repr, NAMES["optimizer"]))
+    with pytest.raises(ValueError, match=f"^optimizer: expected one of {names}, got 'adm'; did you mean 'adam'"):
         construct().fit([[1, 2]], [0], optimizer="adm")
 
 

@@ -19,6 +19,18 @@ OPTIMIZERS = [
     fastmlp.SGD(0.02, momentum=0.9, nesterov=True),
     fastmlp.Adam(0.01),
     fastmlp.Adam(0.02, beta_1=0.5, beta_2=0.9, epsilon=1e-3),
+    fastmlp.AdamW(0.01, weight_decay=0.1),
+    fastmlp.NAdam(0.01),
+    fastmlp.NAdam(0.02, beta_1=0.8, beta_2=0.95, epsilon=1e-4, momentum_decay=0.05),
+    fastmlp.RMSprop(0.005),
+    fastmlp.RMSprop(0.005, alpha=0.9, epsilon=1e-4, momentum=0.8),
+    fastmlp.RMSprop(0.005, momentum=0.5, centered=True),
+    fastmlp.AdaGrad(0.05),
+    fastmlp.AdaGrad(0.1, learning_rate_decay=0.1, initial_accumulator=0.2, epsilon=1e-6),
+    fastmlp.Lion(0.005),
+    fastmlp.Lion(0.01, beta_1=0.7, beta_2=0.8, weight_decay=0.5),
+    fastmlp.Rprop(0.003),
+    fastmlp.Rprop(0.01, eta_minus=0.3, eta_plus=1.5, least_step=1e-3, largest_step=0.02),
 ]
 
 
@@ -55,7 +67,8 @@ def test_fit_against_the_reference(build64: Any, optimizer: Any, shuffle: bool) 
     net = classifier(build64)
     oracle = twin(net)
     X, y = data()
-    words: dict[str, Any] = {"epochs": 3, "batch_size": 4, "optimizer": optimizer, "shuffle": shuffle}
+    size = None if optimizer.full_batch else 4
+    words: dict[str, Any] = {"epochs": 3, "batch_size": size, "optimizer": optimizer, "shuffle": shuffle}
     history = net.fit(X, y, validation_data=(X[:9], y[:9]), **words)
     expected = oracle.fit(X, y, validation_data=(X[:9], y[:9]), **words)
     assert list(history) == list(expected) == ["loss", "val_loss", "val_accuracy"]

@@ -24,16 +24,31 @@ from .losses import (
     SquaredError,
 )
 from .network import Network, load
-from .optimizers import SGD, Adam
+from .optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSprop, Rprop
 from .persistence import FormatError
+from .schedules import (
+    ConstantRate,
+    CosineDecay,
+    ExponentialDecay,
+    InverseScaling,
+    OneCycle,
+    ReduceOnPlateau,
+    StepDecay,
+)
 
 __all__ = [
+    "LBFGS",
     "SGD",
+    "AdaGrad",
     "Adam",
+    "AdamW",
     "BinaryCrossEntropy",
     "BinaryFocal",
+    "ConstantRate",
+    "CosineDecay",
     "CrossEntropy",
     "CustomLoss",
+    "ExponentialDecay",
     "Focal",
     "FormatError",
     "Gamma",
@@ -44,17 +59,25 @@ __all__ = [
     "History",
     "Huber",
     "Identity",
+    "InverseScaling",
+    "Lion",
     "LogCosh",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "NAdam",
     "Network",
+    "OneCycle",
     "PiecewiseLinear",
     "Poisson",
     "Quantile",
+    "RMSprop",
     "ReLU",
+    "ReduceOnPlateau",
+    "Rprop",
     "Sigmoid",
     "Softmax",
     "SquaredError",
+    "StepDecay",
     "Tanh",
     "Threshold",
     "__version__",

@@ -256,6 +256,7 @@ cdef class Core:
     cdef cnp.ndarray _empty(self, int ndim, size_t[2] shape):
         cdef cnp.npy_intp[2] dimensions
         dimensions[0], dimensions[1] = <cnp.npy_intp>shape[0], <cnp.npy_intp>shape[1]
+        self._check_built()
         Py_INCREF(self.descr)  # PyArray_NewFromDescr takes it
         return PyArray_NewFromDescr(ndarray_type, self.descr, ndim, dimensions, NULL, NULL, 0, NULL)
 
@@ -523,10 +524,28 @@ cdef class Core:
         """The optimiser that was used last, or None; its state may be gone."""
         return self.chosen if self.training is None else self.training.optimizer
 
+    @property
+    def learning_rate(self):
+        """The learning rate of the next step, a schedule's included; None before the first optimiser."""
+        return None if self.training is None else self.training.next_rate()
+
+    @property
+    def _converged(self):
+        """Whether the optimiser has found a minimum of the loss over the rows of its last iteration."""
+        return (self.training is not None and self.training.trainer.lbfgs != NULL
+                and fml_lbfgs_converged(self.training.trainer.lbfgs) != 0)
+
+    def _observe(self, logs):
+        """Tells a learning rate that follows from losses those of an epoch."""
+        if self.training is not None and self.training.plateau is not None:
+            self.training.plateau.observe(logs)
+            self.training.trainer.hyper_parameters[0] = self.training.plateau.rate
+
     def _use_optimizer(self, optimizer):
         """Continues the optimiser if it is equal to the last one, or None; else starts it anew, and an error before
         its first success brings back the one before. The caller has marked the network as being fitted."""
         if self.training is not None and (optimizer is None or optimizer == self.training.optimizer):
+            self.training.meet_data()
             return
         if self.unpublished:
             self._publish()
@@ -568,7 +587,7 @@ cdef class Core:
         poll.stop = NULL
         if threading.current_thread() is threading.main_thread():
             poll.stop = stop_on_signal
-        poll.context, poll.interval, poll.last = <void *>caught, 0.05, fml_seconds()
+        poll.context, poll.interval, poll.last, poll.work = <void *>caught, 0.05, fml_seconds(), 0
         return poll
 
     def _epoch(self, Rows rows not None, size_t batch_size, cnp.ndarray order):
@@ -581,6 +600,8 @@ cdef class Core:
         cdef fml_poll poll = self._poll(caught)
         cdef fml_trainer *trainer = &self.training.trainer
         cdef fml_status status
+        if self.training.by_function:
+            self.training.plan((rows.data.n_rows + batch_size - 1) // batch_size)
         cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, min(batch_size, rows.data.n_rows), False))
         trainer.random = self.random
         if rows.data.n_rows * self.n_weights < MANY_MULTIPLY_ADDS // 4:
@@ -619,6 +640,8 @@ cdef class Core:
         cdef fml_status status
         cdef fml_trainer *trainer = &self.training.trainer
         cdef size_t n_rows = rows.data.n_rows
+        if self.training.by_function:
+            self.training.plan(1)
         cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, n_rows, False))
         if self.unpublished:  # for who reads beside this step, and to go back to if it overflows
             self._publish()

@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "fastmlp.h" nogil:
     const int FML_MAX_HYPER_PARAMETERS
+    const int FML_MAX_SCALARS
     const int FML_MAX_STATES
     ctypedef enum fml_dtype:
         FML_F32
@@ -33,6 +34,7 @@ cdef extern from "fastmlp.h" nogil:
     ctypedef struct fml_optimizer:
         const char *name
         int n_states
+        void (*step)(void *p, const void *g, void *const *states, size_t n, const double *scalars) noexcept nogil
     ctypedef struct fml_engine
     ctypedef struct fml_pass
     ctypedef struct fml_kernels:
@@ -109,6 +111,7 @@ cdef extern from "fastmlp.h" nogil:
         void *context
         double interval
         double last
+        size_t work
     fml_status fml_evaluate(const fml_network *net, const void *block, const fml_data *data, double *loss,
                             double *right, fml_poll *poll, void *workspace)
     ctypedef struct fml_pass:
@@ -124,6 +127,15 @@ cdef extern from "fastmlp.h" nogil:
         void *workspace
     fml_status fml_gradient(const fml_pass *pass_, double *loss)
 
+    ctypedef struct fml_schedule:
+        const char *name
+        double (*rate)(const double *h, uint64_t n_steps) noexcept nogil
+    const fml_schedule *fml_find_schedule(const char *name)
+    ctypedef struct fml_lbfgs
+    size_t fml_lbfgs_size(const fml_network *net, size_t memory)
+    fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes)
+    void fml_lbfgs_new_data(fml_lbfgs *state)
+    int fml_lbfgs_converged(const fml_lbfgs *state)
     ctypedef struct fml_trainer:
         const fml_network *net
         const fml_optimizer *optimizer
@@ -133,6 +145,12 @@ cdef extern from "fastmlp.h" nogil:
         void **states
         uint64_t n_steps
         uint64_t random
+        double *scalars
+        const fml_schedule *schedule
+        double *schedule_parameters
+        const double *rates
+        uint64_t first_rate
+        fml_lbfgs *lbfgs
     fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows,
                               size_t n_next, double *loss, fml_poll *poll, void *workspace)
     fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order,

@@ -1,4 +1,4 @@
-# Part of _core.pyx: the kernel tables, and activations called on arrays.
+# Part of _core.pyx: what the core has (kernel tables, threads), and activations called on arrays.
 #
 # A table is found by the name of its instruction set; an activation, loss or optimiser by its name in a table.
 
@@ -66,3 +66,18 @@ def activation_values(str name, hyper_parameters, z, bint derivative, isa=None):
                             cnp.PyArray_DATA(slopes), n, h)
         y = slopes
     return y.reshape(array.shape)[()]
+
+
+def schedule_rates(str name, hyper_parameters, t):
+    """The learning rates of the named schedule at the steps before which t were taken: float64, in the shape of t."""
+    steps = np.asarray(t)
+    if steps.dtype.kind not in "iu" or (steps.size and steps.min() < 0):
+        raise ValueError(f"t: expected numbers of steps, integers of at least 0, got {t!r}")
+    cdef const fml_schedule *schedule = fml_find_schedule(name.encode())
+    if schedule == NULL or len(hyper_parameters) > FML_MAX_HYPER_PARAMETERS:
+        raise TypeError(f"schedule: expected one of fastmlp's schedules of the step, got {name!r}")
+    cdef double[8] h = [0, 0, 0, 0, 0, 0, 0, 0]
+    for i, value in enumerate(hyper_parameters):
+        h[i] = value
+    rates = [schedule.rate(h, step) for step in steps.ravel().tolist()]
+    return np.array(rates, dtype=np.float64).reshape(steps.shape)[()]

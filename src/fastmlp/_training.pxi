@@ -50,8 +50,13 @@ cdef class Training:
 
     cdef fml_trainer trainer
     cdef void *published_states
+    cdef void *lbfgs  # memory of that optimiser
     cdef uint64_t published_steps
+    cdef double[8] published_scalars  # FML_MAX_SCALARS
     cdef object optimizer  # the Python object that says which
+    cdef object plateau    # where a learning rate stands that follows from losses, or None
+    cdef object rates      # the learning rates of a function of the step, while they are used
+    cdef bint by_function  # the learning rate is such a function
     cdef size_t size       # bytes of a block
 
     def __cinit__(self, Core core, optimizer):
@@ -60,33 +65,80 @@ cdef class Training:
         self.trainer.net, self.trainer.optimizer = &core.net, kernel
         for i, value in enumerate(optimizer.hyper_parameters):
             self.trainer.hyper_parameters[i] = value
+        self._follow()
         cdef size_t states = self.size * <size_t>kernel.n_states
         self.trainer.block, self.trainer.gradient = fml_allocate(self.size), fml_allocate(self.size)
         self.trainer.states[0], self.published_states = fml_allocate(states), fml_allocate(states)
         if (self.trainer.block == NULL or self.trainer.gradient == NULL or self.trainer.states[0] == NULL
                 or self.published_states == NULL):
             raise MemoryError(f"no memory to train {core.net.n_parameters} parameters")
-        if kernel.n_states == 2:
-            self.trainer.states[1] = <char *>self.trainer.states[0] + self.size
+        for i in range(1, kernel.n_states):
+            self.trainer.states[i] = <char *>self.trainer.states[0] + <size_t>i * self.size
         memcpy(self.trainer.block, core.published.data, self.size)
+        cdef size_t memory
+        if kernel.step == NULL:
+            memory = optimizer.memory
+            self.lbfgs = fml_allocate(fml_lbfgs_size(&core.net, memory))
+            if self.lbfgs == NULL:
+                raise MemoryError(f"memory: no memory for {memory} times {core.net.n_parameters} parameters")
+            self.trainer.lbfgs = fml_lbfgs_begin(&core.net, memory, self.lbfgs)
 
     def __dealloc__(self):
         fml_free(self.trainer.block)
         fml_free(self.trainer.gradient)
         fml_free(self.trainer.states[0])
         fml_free(self.published_states)
+        fml_free(self.lbfgs)
+
+    cdef int _follow(self) except -1:
+        """Has the learning rate follow the optimiser's schedule."""
+        scheduled = self.optimizer._scheduled()
+        if scheduled is not None:
+            self.trainer.schedule = fml_find_schedule(scheduled[0].encode())
+            for i, value in enumerate(scheduled[1]):
+                self.trainer.schedule_parameters[i] = value
+        self.plateau = self.optimizer._new_plateau()
+        if self.plateau is not None:
+            self.trainer.hyper_parameters[0] = self.plateau.rate
+        self.by_function = scheduled is None and self.plateau is None and self.optimizer.schedule is not None
+        return 0
+
+    cdef int plan(self, size_t n_steps) except -1:
+        """Asks a function of the step for the learning rates of the next n_steps steps."""
+        cdef cnp.ndarray rates = self.optimizer._rates(self.trainer.n_steps, n_steps)
+        self.rates = rates
+        self.trainer.rates, self.trainer.first_rate = <double *>cnp.PyArray_DATA(rates), self.trainer.n_steps
+        return 0
+
+    cdef void meet_data(self) noexcept:
+        """The rows of the next step may be others than those of the last, or the parameters."""
+        if self.trainer.lbfgs != NULL:
+            fml_lbfgs_new_data(self.trainer.lbfgs)
+
+    cdef object next_rate(self):
+        """The learning rate of the next step."""
+        if self.by_function:
+            return float(self.optimizer._rates(self.trainer.n_steps, 1)[0])
+        if not hasattr(self.optimizer, "learning_rate"):
+            return None
+        if self.trainer.schedule != NULL:
+            return self.trainer.schedule.rate(self.trainer.schedule_parameters, self.trainer.n_steps)
+        return self.trainer.hyper_parameters[0]
 
     cdef void publish(self, void *block) noexcept:
         """Copies the parameters to `block`, and keeps the state that goes with them."""
         memcpy(block, self.trainer.block, self.size)
         memcpy(self.published_states, self.trainer.states[0], self.size * <size_t>self.trainer.optimizer.n_states)
         self.published_steps = self.trainer.n_steps
+        memcpy(self.published_scalars, self.trainer.scalars, sizeof(self.published_scalars))
 
     cdef void roll_back(self, const void *block) noexcept:
         """Parameters and state as they were when last published, to `block`."""
         memcpy(self.trainer.block, block, self.size)
         memcpy(self.trainer.states[0], self.published_states, self.size * <size_t>self.trainer.optimizer.n_states)
         self.trainer.n_steps = self.published_steps
+        self.meet_data()
+        memcpy(self.trainer.scalars, self.published_scalars, sizeof(self.published_scalars))
 
 
 cdef class Rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from typing import Any
 
@@ -10,13 +9,6 @@ import numpy as np
 
 from . import _core
 from ._version import __version__
-
-
-def n_usable_cores() -> int:
-    """The cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def blas_name() -> str:
@@ -37,7 +29,8 @@ def info() -> dict[str, Any]:
     -------
     dict
         ``version``; ``isa``, the instruction set of new networks' kernels, and ``isas``, all that this build and
-        processor have; ``engines``; ``blas``; ``threads``, the cores that this process may use; ``python``,
+        processor have; ``engines``; ``blas``; ``threads``, as many as this process may run (by affinity
+        and CPU quota); ``python``,
         ``numpy`` and ``scipy`` versions.
 
     Examples
@@ -53,7 +46,7 @@ def info() -> dict[str, Any]:
         "isas": _core.isas(),
         "engines": ["native", "blas"],
         "blas": blas_name(),
-        "threads": n_usable_cores(),
+        "threads": _core.usable_threads(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "scipy": scipy.__version__,

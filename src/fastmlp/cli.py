@@ -156,7 +156,8 @@ def _add_network(add: Callable[..., object]) -> None:
 
 
 def _add_training(add: Callable[..., object]) -> None:
-    add("--optimizer", choices=list(OPTIMIZERS), default="adam", help="default: adam")
+    by_batches = [name for name, kind in OPTIMIZERS.items() if not kind.full_batch]
+    add("--optimizer", choices=by_batches, default="adam", help="default: adam")
     add(
         "--learning-rate",
         type=_positive,

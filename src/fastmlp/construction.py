@@ -61,7 +61,9 @@ def check_precision(choice: T, dtype: np.dtype[Any]) -> T:
     smallest = float(np.finfo(dtype).tiny)
     for field in dataclasses.fields(choice):
         value = getattr(choice, field.name)
-        for number in value if isinstance(value, tuple) else () if callable(value) else (float(value),):
+        if callable(value):  # a schedule, or the function of a custom loss
+            continue
+        for number in value if isinstance(value, tuple) else (float(value),):
             if not (number == 0 or smallest <= abs(number) <= float(np.finfo(dtype).max)):
                 raise ValueError(
                     f"{field.name}: expected a number that {dtype.name} can hold, got {number!r} in {choice!r}"

@@ -359,7 +359,7 @@ class Network(_core.Core):
         y: ArrayLike,
         *,
         epochs: SupportsIndex = 10,
-        batch_size: SupportsIndex | None = 32,
+        batch_size: SupportsIndex | None = training.DEFAULT_BATCH_SIZE,
         optimizer: str | Optimizer | None = "adam",
         shuffle: bool = True,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
@@ -380,7 +380,8 @@ class Network(_core.Core):
         epochs : int, default 10
             Passes over the data.
         batch_size : int or None, default 32
-            Rows of one step; None is the full batch. A short last batch divides by its own size.
+            Rows of one step; None is the full batch. A short last batch divides by its own size. Optimisers that need
+            all rows in each step (Rprop, LBFGS) take them unless another number is given, which they refuse.
         optimizer : str, Optimizer or None, default "adam"
             An optimiser equal to the last one, or None, continues it with its state; another starts anew.
         shuffle : bool, default True
@@ -425,7 +426,7 @@ class Network(_core.Core):
         """
         plan = training.Plan(
             epochs=arguments.integer("epochs", epochs, least=1),
-            batch_size=None if batch_size is None else arguments.integer("batch_size", batch_size, least=1),
+            batch_size=training.check_batch_size(batch_size),
             shuffle=arguments.flag("shuffle", shuffle),
             callbacks=training.check_callbacks(callbacks),
             verbose=arguments.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, least=0),

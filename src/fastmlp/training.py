@@ -14,13 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _core, arrays
+from . import _core, arguments, arrays
 from .history import History
 
 if TYPE_CHECKING:
     from .network import Network
+    from .optimizers import Optimizer
 
 HOOKS = ("on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end")
+
+
+class Default(int):
+    """A default that can be told from the same number given by the caller."""
+
+
+DEFAULT_BATCH_SIZE = Default(32)
 
 
 class Token:
@@ -83,6 +91,30 @@ def check_validation(network: Network, validation_data: object) -> _core.Rows | 
     return rows
 
 
+def check_batch_size(batch_size: object) -> int | None:
+    """None, or an integer of at least 1."""
+    if batch_size is None or batch_size is DEFAULT_BATCH_SIZE:
+        return batch_size
+    return arguments.integer("batch_size", batch_size, least=1)
+
+
+def rows_of_a_step(optimizer: Optimizer, batch_size: int | None, n_rows: int) -> int:
+    """How many rows a step takes; all, where the optimiser needs them and nobody has asked for fewer."""
+    if batch_size is None or (optimizer.full_batch and batch_size is DEFAULT_BATCH_SIZE):
+        return n_rows
+    if optimizer.full_batch and batch_size < n_rows:
+        raise ValueError(
+            f"batch_size: expected None, as {optimizer.name!r} takes all {n_rows} rows in each step, got {batch_size}"
+        )
+    return min(batch_size, n_rows)
+
+
+def check_monitor(optimizer: Optimizer, validation: _core.Rows | None) -> None:
+    """Refuses a learning rate that follows the loss of validation data where there are none."""
+    if validation is None and getattr(optimizer.schedule, "monitor", None) == "val_loss":
+        raise ValueError("validation_data: expected a pair (X, y), as the learning rate follows val_loss, got None")
+
+
 def describe(epoch: int, epochs: int, logs: dict[str, float], rows_per_second: float) -> str:
     """The line that `verbose=1` writes."""
     figures = "  ".join(f"{name} {value:.6g}" for name, value in logs.items())
@@ -100,15 +132,19 @@ def fit(network: Network, X: object, y: object, optimizer: object, validation_da
             raise ValueError(f"X: expected shape (B, {network.sizes[0]}), got shape {rows.x.shape}")
         validation = check_validation(network, validation_data)
         network._use_optimizer(network._resolve_optimizer(optimizer))
-        order = np.empty(rows.n_rows, dtype=np.uint32) if plan.shuffle else None
+        used = network._optimizer
+        assert used is not None
+        batch_size = rows_of_a_step(used, plan.batch_size, rows.n_rows)
+        check_monitor(used, validation)
+        order = np.empty(rows.n_rows, dtype=np.uint32) if plan.shuffle and used.shuffles else None
         history = History()
         call_hooks(plan.callbacks, "on_train_begin", {})
         logs: dict[str, float] = {}
         for epoch in range(plan.epochs):
             call_hooks(plan.callbacks, "on_epoch_begin", epoch, {})
-            logs = run_epoch(network, rows, order, validation, epoch, plan)
+            logs = run_epoch(network, rows, batch_size, order, validation, epoch, plan)
             history._append(logs)
-            if call_hooks(plan.callbacks, "on_epoch_end", epoch, logs):
+            if call_hooks(plan.callbacks, "on_epoch_end", epoch, logs) or network._converged:
                 break
         call_hooks(plan.callbacks, "on_train_end", logs)
     finally:
@@ -117,12 +153,18 @@ def fit(network: Network, X: object, y: object, optimizer: object, validation_da
 
 
 def run_epoch(
-    network: Network, rows: _core.Rows, order: Any, validation: _core.Rows | None, epoch: int, plan: Plan
+    network: Network,
+    rows: _core.Rows,
+    batch_size: int,
+    order: Any,
+    validation: _core.Rows | None,
+    epoch: int,
+    plan: Plan,
 ) -> dict[str, float]:
     """One epoch and its validation; what the history gets."""
     start = time.perf_counter()
     try:
-        logs = {"loss": network._epoch(rows, min(plan.batch_size or rows.n_rows, rows.n_rows), order)}
+        logs = {"loss": network._epoch(rows, batch_size, order)}
     except FloatingPointError as error:
         raise FloatingPointError(f"epoch {epoch + 1} of {plan.epochs}: {error}") from None
     seconds = time.perf_counter() - start
@@ -131,6 +173,7 @@ def run_epoch(
         logs["val_loss"] = loss
         if network.loss.classifies:
             logs["val_accuracy"] = accuracy
+    network._observe(logs)
     if plan.verbose:
         print(describe(epoch, plan.epochs, logs, rows.n_rows / max(seconds, 1e-9)), file=sys.stderr, flush=True)
     return logs

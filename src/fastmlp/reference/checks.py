@@ -17,11 +17,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from . import losses
-from .functions import ACTIVATIONS, ALIASES, Matrix, Vector
+from .functions import ACTIVATIONS, ALIASES, FULL_BATCH, Matrix, Vector
 from .losses import LOSSES, TARGETS
+from .schedules import SCHEDULES
 
 HOOKS = ("on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end")
-BOUNDS: dict[str, tuple[str, Callable[[float], bool]]] = {
+Bounds = tuple[str, Callable[[float], bool]]
+BOUNDS: dict[str, Bounds] = {
     "beta": ("not 0", lambda v: v != 0),
     "sigma": ("above 0", lambda v: v > 0),
     "learning_rate": ("above 0 (the step is P - learning_rate * gradient)", lambda v: v > 0),
@@ -31,10 +33,31 @@ BOUNDS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "epsilon": ("above 0", lambda v: v > 0),
     "delta": ("above 0", lambda v: v > 0),
     "margin": ("above 0", lambda v: v > 0),
-    "gamma": ("of at least 0", lambda v: v >= 0),
     "label_smoothing": ("in [0, 1)", lambda v: 0 <= v < 1),
     "levels": ("in (0, 1)", lambda v: 0 < v < 1),
+    "alpha": ("in [0, 1)", lambda v: 0 <= v < 1),
+    "eta_minus": ("in (0, 1)", lambda v: 0 < v < 1),
+    "eta_plus": ("above 1", lambda v: v > 1),
+    "gamma": ("above 0", lambda v: v > 0),
+    "factor": ("in (0, 1)", lambda v: 0 < v < 1),
+    "pct_start": ("in (0, 1)", lambda v: 0 < v < 1),
+    "threshold": ("in [0, 1)", lambda v: 0 <= v < 1),
 }
+BOUNDS |= {
+    field: ("of at least 0", lambda v: v >= 0)
+    for field in (
+        "weight_decay", "momentum_decay", "learning_rate_decay", "initial_accumulator", "power", "warmup_rate",
+        "final_rate", "least_rate", "gradient_tolerance", "loss_tolerance",
+    )
+}  # fmt: skip
+BOUNDS |= {
+    field: ("above 0", lambda v: v > 0) for field in ("least_step", "largest_step", "div_factor", "final_div_factor")
+}
+# Of a field that other objects have too, with other bounds: by the object's name and the field.
+OWN_BOUNDS: dict[tuple[str, str], Bounds] = {
+    (name, "gamma"): ("of at least 0", lambda v: v >= 0) for name in ("focal", "binary_focal")
+}
+LEAST = {"step_size": 1, "n_steps": 1, "memory": 1, "max_evaluations": 2}
 
 
 class Choice(SimpleNamespace):
@@ -82,34 +105,86 @@ def choose(argument: str, value: Any, table: Mapping[str, Any]) -> Choice:
     choice = Choice(name=ALIASES.get(name, name))
     for field, default in table[choice.name].fields.items():
         given = default if isinstance(value, str) else getattr(value, field, default)
-        if isinstance(default, bool):
-            setattr(choice, field, flag(field, given))
-        elif field == "function":
-            if not callable(given):
-                raise TypeError(f"function: expected a function of outputs and targets, got {given!r}")
-            setattr(choice, field, given)
-        elif isinstance(default, tuple):
-            each = tuple(real(field, v) for v in (given if isinstance(given, (tuple, list)) else (given,)))
-            if not each or any(a >= b for a, b in pairwise(each)):
-                raise ValueError(f"{field}: expected at least one, in ascending order, got {each!r}")
-            setattr(choice, field, each)
-        else:
-            setattr(choice, field, real(field, given))
+        setattr(choice, field, hyper_parameter(choice.name, field, given, default))
     if choice.name == "piecewise_linear" and not 0.0 < choice.x_max - choice.x_min < math.inf:
         raise ValueError(f"x_min: expected a number below x_max = {choice.x_max!r}, got {choice.x_min!r}")
     if choice.name == "sgd" and choice.nesterov and not choice.momentum:
         raise ValueError("nesterov: expected a momentum above 0 to go with it, got momentum=0.0")
+    if choice.name == "rprop":
+        if not isinstance(choice.learning_rate, float):
+            raise TypeError(f"learning_rate: expected a real number, got {choice.learning_rate!r}")
+        if choice.least_step > choice.largest_step:
+            raise ValueError(f"least_step: expected at most {choice.largest_step!r}, got {choice.least_step!r}")
     return choice
 
 
-def real(field: str, value: Any) -> float:
-    """A finite number within the bounds of the hyper-parameter of that name."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{field}: expected a real number, got {value!r}")
-    expected, inside = BOUNDS.get(field, ("", math.isfinite))
-    if not (math.isfinite(value) and inside(float(value))):
-        raise ValueError(f"{field}: expected a finite number {expected}, got {value!r}")
-    return float(value)
+def hyper_parameter(name: str, field: str, given: Any, default: Any) -> Any:
+    """A hyper-parameter of the kind of its default: a real number or several, an integer, a flag, what a rate watches,
+    a function, or a rate that follows a schedule or a function of the step.
+    """
+    if field == "learning_rate" and hasattr(given, "name"):
+        return schedule(given)
+    if field == "learning_rate" and callable(given) and not isinstance(given, type):
+        return given
+    if field == "monitor":
+        return None if given is None else known_name(field, given, ("val_loss", "loss"))
+    if field == "function":
+        return function(field, given)
+    bounds = OWN_BOUNDS.get((name, field)) or BOUNDS.get(field)
+    if isinstance(default, tuple):
+        return ascending(field, given, bounds)
+    if isinstance(default, bool):
+        return flag(field, given)
+    if isinstance(default, int):
+        return integer(field, given, LEAST.get(field, 0))
+    return real(field, given, bounds)
+
+
+def function(field: str, given: Any) -> Callable[..., Any]:
+    """A function of outputs and targets."""
+    if not callable(given):
+        raise TypeError(f"{field}: expected a function of outputs and targets, got {given!r}")
+    return given  # type: ignore[no-any-return]
+
+
+def ascending(field: str, given: Any, bounds: Bounds | None) -> tuple[float, ...]:
+    """At least one real number, in ascending order; a number alone is one."""
+    each = tuple(real(field, v, bounds) for v in (given if isinstance(given, (tuple, list)) else (given,)))
+    if not each or any(a >= b for a, b in pairwise(each)):
+        raise ValueError(f"{field}: expected at least one, in ascending order, got {each!r}")
+    return each
+
+
+def real(field: str, given: Any, bounds: Bounds | None = None) -> float:
+    """A finite real number within the bounds, if any."""
+    if isinstance(given, bool) or not isinstance(given, numbers.Real):
+        raise TypeError(f"{field}: expected a real number, got {given!r}")
+    expected, inside = bounds or ("", math.isfinite)
+    if not (math.isfinite(given) and inside(float(given))):
+        raise ValueError(f"{field}: expected a finite number {expected}, got {given!r}")
+    return float(given)
+
+
+def rate(t: int, function: Callable[[int], Any]) -> float:
+    """What a function of the step gives as the learning rate."""
+    given = function(t)
+    if isinstance(given, bool) or not isinstance(given, numbers.Real):
+        raise TypeError(f"learning_rate({t}): expected a real number, got {given!r}")
+    if not 0.0 <= float(given) < math.inf:
+        raise ValueError(f"learning_rate({t}): expected a finite number of at least 0, got {given!r}")
+    return float(given)
+
+
+def schedule(value: Any) -> Choice:
+    """A schedule of the learning rate, from an object with its name and attributes."""
+    choice = choose("learning_rate", value, SCHEDULES)
+    if choice.name == "cosine" and choice.warmup_steps >= choice.n_steps:
+        raise ValueError(f"warmup_steps: expected fewer than {choice.n_steps}, got {choice.warmup_steps}")
+    if choice.name == "one_cycle" and not choice.pct_start * choice.n_steps > 1.0:
+        raise ValueError(f"pct_start: expected more than 1 of {choice.n_steps} steps, got {choice.pct_start!r}")
+    if choice.name == "one_cycle" and choice.three_phase and choice.pct_start > 0.5:
+        raise ValueError(f"pct_start: expected at most 0.5 with three_phase, got {choice.pct_start!r}")
+    return choice
 
 
 def layer_sizes(sizes: Any) -> tuple[int, ...]:
@@ -285,6 +360,24 @@ def _class_weights(class_weight: Any, classes: list[int], n_classes: int) -> Vec
         if table[c] < 0.0:
             raise ValueError(f"class_weight[{c}]: expected a finite number of at least 0, got {weight!r}")
     return table
+
+
+class Default(int):
+    """A default that can be told from the same number given by the caller."""
+
+
+DEFAULT_BATCH_SIZE = Default(32)
+
+
+def batch_size(value: Any, optimizer: Choice, n_rows: int) -> int:
+    """How many rows a step takes; all, where the optimiser needs them and nobody has asked for fewer."""
+    full = optimizer.name in FULL_BATCH
+    if value is None or (full and value is DEFAULT_BATCH_SIZE):
+        return n_rows
+    size = integer("batch_size", value, 1)
+    if full and size < n_rows:
+        raise ValueError(f"batch_size: expected None, as {optimizer.name!r} takes all {n_rows} rows, got {size}")
+    return size
 
 
 def callback_list(callbacks: Any) -> list[Any]:

@@ -138,6 +138,80 @@ def adam(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
     p[:] = [a - r * (b / c1) / (sqrt(c / c2) + epsilon) for a, b, c in zip(p, m, v)]
 
 
+def adamw(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
+    """Adam's step from P (1 - r weight_decay)."""
+    kept = 1.0 - o.learning_rate * o.weight_decay
+    p[:] = [a * kept for a in p]
+    adam(p, g, state, t, o)
+
+
+def nadam(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
+    """P <- P - r [(1 - mu_t) g / (1 - M) + mu_(t+1) m / (1 - M mu_(t+1))] / (sqrt(v') + epsilon), M = mu_1 ... mu_t.
+
+    mu_i = beta_1 (1 - 0.96^(i momentum_decay) / 2); m and v' as in Adam.
+    """
+    b1, b2, epsilon, sqrt, c2 = o.beta_1, o.beta_2, o.epsilon, math.sqrt, 1.0 - o.beta_2**t
+    mu = [b1 * (1.0 - 0.5 * 0.96 ** (i * o.momentum_decay)) for i in range(1, t + 2)]
+    product = math.prod(mu[:t])
+    of_g = o.learning_rate * (1.0 - mu[t - 1]) / (1.0 - product)
+    of_m = o.learning_rate * mu[t] / (1.0 - product * mu[t])
+    m, v = state
+    m[:] = [b1 * a + (1.0 - b1) * d for a, d in zip(m, g)]
+    v[:] = [b2 * a + (1.0 - b2) * d * d for a, d in zip(v, g)]
+    p[:] = [a - (of_g * d + of_m * b) / (sqrt(c / c2) + epsilon) for a, d, b, c in zip(p, g, m, v)]
+
+
+def rmsprop(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
+    """P <- P - r u with u = g / (sqrt(v) + epsilon), v <- alpha v + (1 - alpha) g^2; momentum: b <- mu b + u for u.
+
+    Centered: v - a^2 in place of v, with a <- alpha a + (1 - alpha) g.
+    """
+    r, alpha, mu, epsilon = o.learning_rate, o.alpha, o.momentum, o.epsilon
+    v, b, a = state
+    v[:] = [alpha * c + (1.0 - alpha) * d * d for c, d in zip(v, g)]
+    size = v
+    if o.centered:
+        a[:] = [alpha * c + (1.0 - alpha) * d for c, d in zip(a, g)]
+        size = [max(0.0, c - e * e) for c, e in zip(v, a)]
+    u = [d / (math.sqrt(c) + epsilon) for d, c in zip(g, size)]
+    if mu:
+        u = b[:] = [mu * c + d for c, d in zip(b, u)]
+    p[:] = [c - r * d for c, d in zip(p, u)]
+
+
+def adagrad(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
+    """P <- P - r / (1 + (t - 1) decay) g / (sqrt(v) + epsilon) with v <- v + g^2, from the initial accumulator on."""
+    r = o.learning_rate / (1.0 + (t - 1) * o.learning_rate_decay)
+    start = o.initial_accumulator if t == 1 else 0.0
+    v = state[0]
+    v[:] = [a + start + d * d for a, d in zip(v, g)]
+    p[:] = [a - r * d / (math.sqrt(b) + o.epsilon) for a, d, b in zip(p, g, v)]
+
+
+def sign(a: float) -> float:
+    """1, -1, or a itself where that is 0 or NaN."""
+    return 1.0 if a > 0.0 else -1.0 if a < 0.0 else a
+
+
+def lion(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
+    """P <- P (1 - r weight_decay) - r sign(beta_1 m + (1 - beta_1) g), then m <- beta_2 m + (1 - beta_2) g."""
+    r, b1, b2, kept = o.learning_rate, o.beta_1, o.beta_2, 1.0 - o.learning_rate * o.weight_decay
+    m = state[0]
+    p[:] = [kept * a - r * sign(b1 * b + (1.0 - b1) * d) for a, b, d in zip(p, m, g)]
+    m[:] = [b2 * b + (1.0 - b2) * d for b, d in zip(m, g)]
+
+
+def rprop(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
+    """P <- P - s sign(g); s, at first r, times eta_plus where g keeps its sign; where not, eta_minus, and g = 0."""
+    before, s = state
+    factor = {1.0: o.eta_plus, -1.0: o.eta_minus}
+    agree = [sign(a) * sign(d) for a, d in zip(before, g)]
+    start = o.learning_rate if t == 1 else 0.0
+    s[:] = [min(max((a + start) * factor.get(b, 1.0), o.least_step), o.largest_step) for a, b in zip(s, agree)]
+    before[:] = [0.0 if b < 0.0 else d for d, b in zip(g, agree)]
+    p[:] = [a - b * sign(d) for a, b, d in zip(p, s, before)]
+
+
 # --- the random stream -------------------------------------------------------------------------------------------
 
 
@@ -191,7 +265,7 @@ class Entry(NamedTuple):
 
     value: Callable[..., Any]
     derivative: Callable[..., Any] | None = None
-    fields: Mapping[str, float | bool] = {}
+    fields: Mapping[str, Any] = {}
     n_states: int = 0  # of an optimiser: vectors that it keeps per row of P
 
 
@@ -206,7 +280,19 @@ ACTIVATIONS = {
     "softmax": Entry(softmax),
 }
 ALIASES = {"linear": "identity", "logistic": "sigmoid"}
+ADAM = {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
+RMSPROP = {"learning_rate": 0.01, "alpha": 0.99, "epsilon": 1e-8, "momentum": 0.0, "centered": False}
+ADAGRAD = {"learning_rate": 0.01, "learning_rate_decay": 0.0, "initial_accumulator": 0.0, "epsilon": 1e-10}
+LION = {"learning_rate": 0.0001, "beta_1": 0.9, "beta_2": 0.99, "weight_decay": 0.0}
+RPROP = {"learning_rate": 0.01, "eta_minus": 0.5, "eta_plus": 1.2, "least_step": 1e-6, "largest_step": 50.0}
 OPTIMIZERS = {
     "sgd": Entry(sgd, fields={"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}, n_states=1),
-    "adam": Entry(adam, fields={"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}, n_states=2),
+    "adam": Entry(adam, fields=ADAM, n_states=2),
+    "adamw": Entry(adamw, fields={**ADAM, "weight_decay": 0.01}, n_states=2),
+    "nadam": Entry(nadam, fields={**ADAM, "learning_rate": 0.002, "momentum_decay": 0.004}, n_states=2),
+    "rmsprop": Entry(rmsprop, fields=RMSPROP, n_states=3),
+    "adagrad": Entry(adagrad, fields=ADAGRAD, n_states=1),
+    "lion": Entry(lion, fields=LION, n_states=1),
+    "rprop": Entry(rprop, fields=RPROP, n_states=2),
 }
+FULL_BATCH = ("rprop", "lbfgs")  # optimisers that need all rows in every step

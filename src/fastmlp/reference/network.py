@@ -16,13 +16,15 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from . import checks, losses
 from .checks import HOOKS, Choice
 from .functions import ACTIVATIONS, OPTIMIZERS, Matrix, SplitMix64, Vector, dot, softmax
+from .lbfgs import MINIMIZERS
 from .losses import LOSSES
+from .schedules import SCHEDULES, Plateau
 
 INITS = ("auto", "glorot_uniform", "he_uniform", "lecun_normal", "normal")
 
@@ -92,6 +94,8 @@ class Network:
         self._rows = [row for w, b in self._layers for row in (*w, b)]
         self._optimizer: Any = None
         self._states: list[Matrix]
+        self._plateau: Plateau | None
+        self._minimizer: Any
         self._forget_state()
 
     def _draw_layer(self, n_inputs: int, n_outputs: int, activation: str) -> tuple[Matrix, Vector]:
@@ -245,6 +249,8 @@ class Network:
         if not math.isfinite(loss):
             raise FloatingPointError(f"loss: expected a finite number, got {loss!r}; a lower learning rate may help")
         self._use_optimizer(choice)
+        if self._minimizer is not None:
+            return self._iterate(X, T, W)
         self._step(gradient)
         return loss
 
@@ -254,7 +260,7 @@ class Network:
         y: Any,
         *,
         epochs: int = 10,
-        batch_size: int | None = 32,
+        batch_size: int | None = checks.DEFAULT_BATCH_SIZE,
         optimizer: Any = "adam",
         shuffle: bool = True,
         validation_data: Any = None,
@@ -273,12 +279,15 @@ class Network:
         if single:
             raise ValueError(f"X: expected shape (B, {self.sizes[0]}), got ({len(X[0])},)")
         W = checks.row_weights(sample_weight, class_weight, T, self.loss)
-        batch_size = len(X) if batch_size is None else checks.integer("batch_size", batch_size, 1)
+        choice = self._next_optimizer(optimizer)
+        batch_size = checks.batch_size(batch_size, choice, len(X))
         shuffle = checks.flag("shuffle", shuffle)
         validation = self._validation(validation_data)
         callbacks = checks.callback_list(callbacks)
         verbose = checks.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0)
-        self._use_optimizer(self._next_optimizer(optimizer))
+        if validation is None and getattr(getattr(choice, "learning_rate", 0.0), "monitor", None) == "val_loss":
+            raise ValueError("validation_data: expected a pair (X, y), as the learning rate follows val_loss")
+        self._use_optimizer(choice)
         history, logs = History(), dict[str, float]()
         _notify(callbacks, "on_train_begin", logs)
         for epoch in range(epochs):
@@ -288,9 +297,11 @@ class Network:
             if validation is not None:
                 logs.update({f"val_{name}": value for name, value in self._measure(*validation).items()})
             history._append(logs)
+            if self._plateau is not None:
+                self._plateau.observe(logs)
             if verbose:
                 _report(f"epoch {epoch + 1}/{epochs}", logs, time.perf_counter() - start)
-            if _notify(callbacks, "on_epoch_end", epoch, dict(logs)):
+            if _notify(callbacks, "on_epoch_end", epoch, dict(logs)) or getattr(self._minimizer, "converged", False):
                 break
         _notify(callbacks, "on_train_end", dict(logs))
         return history
@@ -312,6 +323,8 @@ class Network:
 
     def _pass(self, X: Matrix, T: Matrix, W: Vector, batch_size: int, shuffle: bool) -> float:
         """A step after each batch but those of weight 0, up to a loss that is not finite; the weighted mean loss."""
+        if self._minimizer is not None:
+            return self._iterate(X, T, W)
         order = self._random.permutation(len(X)) if shuffle else range(len(X))
         total = 0.0
         for start in range(0, len(X), batch_size):
@@ -325,38 +338,68 @@ class Network:
                 self._step(gradient)
         return total / sum(W)
 
-    def _state(self) -> tuple[Matrix, list[Matrix], int, int]:
+    def _iterate(self, X: Matrix, T: Matrix, W: Vector) -> float:
+        """An iteration of the minimiser over all rows; the loss before it."""
+
+        def f(P: Vector) -> tuple[float, Vector]:
+            self._put(P)
+            loss, gradient = self._loss_and_gradient(X, T, W)
+            return loss, list(chain.from_iterable(gradient))
+
+        P = self.parameters
+        try:
+            loss, P = self._minimizer.iterate(f, P)
+        finally:
+            self._put(P)
+        return float(loss)
+
+    def _state(self) -> tuple[Any, ...]:
         """A copy of all that training changes: P, the optimiser's vectors and step, the random stream."""
         states = [[vector[:] for vector in state] for state in self._states]
-        return [row[:] for row in self._rows], states, self._n_steps, self._random.state
+        return [row[:] for row in self._rows], states, self._n_steps, self._random.state, copy.copy(self._minimizer)
 
-    def _restore(self, state: tuple[Matrix, list[Matrix], int, int]) -> None:
-        rows, self._states, self._n_steps, self._random.state = state
+    def _restore(self, state: tuple[Any, ...]) -> None:
+        rows, self._states, self._n_steps, self._random.state, self._minimizer = state
         for old, new in zip(self._rows, rows):
             old[:] = new
 
     def _step(self, gradient: Matrix) -> None:
+        o = Choice(**{**vars(self._optimizer), "learning_rate": self.learning_rate})
         self._n_steps += 1
-        update = OPTIMIZERS[self._optimizer.name].value
+        update = OPTIMIZERS[o.name].value
         for p, g, state in zip(self._rows, gradient, self._states):
-            update(p, g, state, self._n_steps, self._optimizer)
+            update(p, g, state, self._n_steps, o)
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The learning rate of the next step, a schedule's included; None before the first optimiser."""
+        rate = getattr(self._optimizer, "learning_rate", None) if self._states else None
+        if self._plateau is not None:
+            return float(self._plateau.rate)
+        if isinstance(rate, Choice):
+            return float(SCHEDULES[rate.name].value(self._n_steps, rate))
+        return rate if rate is None or isinstance(rate, float) else checks.rate(self._n_steps, rate)
 
     def _next_optimizer(self, optimizer: Any) -> Choice:
         if optimizer is None:
             optimizer = self._optimizer if self._optimizer is not None else "adam"
-        return checks.choose("optimizer", optimizer, OPTIMIZERS)
+        return checks.choose("optimizer", optimizer, {**OPTIMIZERS, **MINIMIZERS})
 
     def _use_optimizer(self, choice: Choice) -> None:
         """Continue with an equal optimiser's state, or start anew."""
         if choice != self._optimizer or not self._states:
             self._optimizer = choice
             self._n_steps = 0
-            n_states = OPTIMIZERS[choice.name].n_states
+            rate = getattr(choice, "learning_rate", None)
+            self._plateau = Plateau(rate) if getattr(rate, "name", "") == "reduce_on_plateau" else None
+            minimizer = MINIMIZERS.get(choice.name)
+            self._minimizer = minimizer.value(choice) if minimizer else None
+            n_states = 0 if minimizer else OPTIMIZERS[choice.name].n_states
             self._states = [[[0.0] * len(row) for _ in range(n_states)] for row in self._rows]
 
     def _forget_state(self) -> None:
         """The optimiser starts anew; which one it is stays the choice that None stands for."""
-        self._n_steps, self._states = 0, []
+        self._n_steps, self._states, self._plateau, self._minimizer = 0, [], None, None
 
     # --- parameters ---
 
@@ -372,11 +415,7 @@ class Network:
 
     @parameters.setter
     def parameters(self, P: Any) -> None:
-        values = checks.vector("parameters", P, self.n_parameters)
-        rows, at = [], 0
-        for row in self._rows:
-            rows.append(values[at : at + len(row)])
-            at += len(row)
+        rows = self._cut(checks.vector("parameters", P, self.n_parameters))
         places = [
             f"{name}[{layer}]{index}"
             for layer, (w, b) in enumerate(self._layers)
@@ -417,6 +456,15 @@ class Network:
             old[:] = new
         self._forget_state()
 
+    def _cut(self, P: Vector) -> Matrix:
+        """P as rows."""
+        values = iter(P)
+        return [list(islice(values, len(row))) for row in self._rows]
+
+    def _put(self, P: Vector) -> None:
+        for old, new in zip(self._rows, self._cut(P)):
+            old[:] = new
+
     def _write(self, rows: Matrix) -> None:
         for old, new in zip(self._rows, rows):
             old[:] = new
@@ -431,7 +479,7 @@ class Network:
     __copy__ = copy
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_optimizer": None, "_n_steps": 0, "_states": []}
+        return {**vars(self), "_optimizer": None, "_n_steps": 0, "_states": [], "_plateau": None, "_minimizer": None}
 
     def fold_linear(self) -> Network:
         """A network with each identity hidden layer merged into the next: W = w2 w1, B = w2 b1 + b2 (paper, proof)."""

@@ -1,0 +1,79 @@
+/* What the processor can do at most: loops of fused multiply-adds, and passes over a buffer.
+ *
+ * Compiled by calibrate.py with the system's compiler, without flags for a processor: each function has its own
+ * target, and `supported` says which of them this processor can run. The 16-byte functions are for every processor
+ * (on x86-64 a multiplication and an addition, since its baseline cannot fuse). All vectors are GCC's extension;
+ * nothing here is part of fastmlp. Only calibrate.py calls these functions. */
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CHAINS = 12, STREAMS = 8 }; /* enough to hide the latency of two fused units, and few enough for 16 registers */
+
+#if defined(__x86_64__)
+#define TARGET_32 __attribute__((target("avx2,fma")))
+#define TARGET_64 __attribute__((target("avx512f")))
+#else
+#define TARGET_32
+#define TARGET_64
+#endif
+#define TARGET_16
+
+/* n times CHAINS independent multiply-adds of a vector; the result keeps them alive. */
+#define FMA_LOOP(TYPE, REAL, BYTES)                                                                \
+    TARGET_##BYTES double fma_##TYPE##_##BYTES(size_t n) {                                         \
+        typedef REAL vector __attribute__((vector_size(BYTES)));                                   \
+        vector sums[CHAINS], a = (vector){0} + (REAL)0.5, b = (vector){0} + (REAL)0.25;            \
+        double total = 0;                                                                          \
+        _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) sums[c] = (vector){0} + (REAL)c; \
+        for (size_t i = 0; i < n; i++)                                                             \
+            _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) sums[c] = sums[c] * a + b;   \
+        _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) total += (double)sums[c][0];     \
+        return total;                                                                              \
+    }
+
+/* `repeats` passes over a buffer, whose bytes are a multiple of STREAMS vectors and aligned: sum reads it, update adds
+ * to every element in place. Integers, because their addition never is the bottleneck. The pointer is made opaque, or a
+ * compiler could see that a pass repeats the one before. */
+#define PASSES(BYTES)                                                                               \
+    typedef int64_t integers_##BYTES __attribute__((vector_size(BYTES)));                           \
+    TARGET_##BYTES int64_t sum_##BYTES(const void *buffer, size_t bytes, size_t repeats) {          \
+        const integers_##BYTES *x = buffer;                                                         \
+        integers_##BYTES sums[STREAMS];                                                             \
+        _Pragma("GCC unroll 16") for (int c = 0; c < STREAMS; c++) sums[c] = (integers_##BYTES){0}; \
+        for (size_t r = 0; r < repeats; r++) {                                                      \
+            __asm__ volatile("" : "+r"(x));                                                         \
+            for (size_t i = 0; i < bytes / BYTES; i += STREAMS)                                     \
+                _Pragma("GCC unroll 16") for (int c = 0; c < STREAMS; c++) sums[c] += x[i + c];     \
+        }                                                                                           \
+        _Pragma("GCC unroll 16") for (int c = 1; c < STREAMS; c++) sums[0] += sums[c];              \
+        return sums[0][0];                                                                          \
+    }                                                                                               \
+    TARGET_##BYTES void update_##BYTES(void *buffer, size_t bytes, size_t repeats) {                \
+        integers_##BYTES *x = buffer;                                                               \
+        for (size_t r = 0; r < repeats; r++) {                                                      \
+            __asm__ volatile("" : "+r"(x) : : "memory");                                            \
+            for (size_t i = 0; i < bytes / BYTES; i += STREAMS)                                     \
+                _Pragma("GCC unroll 16") for (int c = 0; c < STREAMS; c++) x[i + c] += 1;           \
+        }                                                                                           \
+    }
+
+FMA_LOOP(float32, float, 16)
+FMA_LOOP(float64, double, 16)
+PASSES(16)
+#if defined(__x86_64__)
+FMA_LOOP(float32, float, 32)
+FMA_LOOP(float64, double, 32)
+PASSES(32)
+FMA_LOOP(float32, float, 64)
+FMA_LOOP(float64, double, 64)
+PASSES(64)
+#endif
+
+/* Whether this processor has vectors of so many bytes, and a function for them is here. */
+int supported(int bytes) {
+#if defined(__x86_64__)
+    if (bytes == 32) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (bytes == 64) return !!__builtin_cpu_supports("avx512f");
+#endif
+    return bytes == 16;
+}

@@ -1,0 +1,275 @@
+"""What this machine can do at most, measured: the denominators of every share that `bench/` prints.
+
+    python bench/calibrate.py [--cpu N]
+
+- peak: fused multiply-adds in registers (`calibrate.c`), float32 and float64, for each width of vector that the
+  processor has; the best of its runs. 1 multiply-add counts as 2 operations.
+- bandwidth: of a level of the cache or of memory, reading a buffer that the level holds and the one above does not,
+  and adding to every element in place (update: bytes read and bytes written); widest vectors, the best of its runs.
+- the empty call: a C function of Python's with one argument, called from the loop that times one row.
+- two cores: the same peak, one loop on each of two cores at once, over one loop alone; median of alternating rounds.
+
+The C file is compiled at run time by the system's compiler. `measure` is called by the programs here, in their own run.
+"""
+
+from __future__ import annotations
+
+import one_thread
+
+if __name__ == "__main__":
+    one_thread.ensure()
+
+import ctypes
+import functools
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+import report
+from rounds import interleaved, repeats, seconds
+
+DTYPES = ("float32", "float64")
+WIDTHS = (16, 32, 64)  # bytes of a vector
+CHAINS = 12  # calibrate.c's
+KIBI, MEBI = 1 << 10, 1 << 20
+ALIGNMENT = 4096
+AVAILABLE = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]  # before any pinning
+_RUN_SECONDS, _ROUNDS = 1e-3, 60  # short and many: what else runs on the machine misses some of them
+
+
+class Bandwidth(NamedTuple):
+    """Bytes per second of a level: reading, and updating in place (bytes read and bytes written)."""
+
+    read: float
+    update: float
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One calibration."""
+
+    peaks: dict[tuple[str, int], float]  # (dtype, bytes of a vector) -> multiply-adds per second on one core
+    sizes: dict[str, float]  # level -> bytes that it holds, smallest first
+    buffers: dict[str, int]  # level -> bytes of the buffer that was measured
+    bandwidths: dict[str, Bandwidth]
+    call_seconds: float
+    two_cores: dict[str, float]  # dtype -> rate of two loops at once over one alone; empty on one core
+
+    def peak(self, dtype: str) -> float:
+        """Multiply-adds per second of one core, by the width that does most of them."""
+        return max(peak for (name, _), peak in self.peaks.items() if name == dtype)
+
+    def level(self, n_bytes: float) -> str:
+        """The smallest level that holds so many bytes."""
+        return next(level for level, size in self.sizes.items() if n_bytes <= size)
+
+    def bandwidth(self, n_bytes: float) -> Bandwidth:
+        """The bandwidth of the level that holds so many bytes."""
+        return self.bandwidths[self.level(n_bytes)]
+
+    def markdown(self) -> str:
+        """The calibration as two tables and two lines."""
+        widths = sorted({width for _, width in self.peaks})
+        lines = [
+            f"| FMA peak of one core, GFLOP/s | {' | '.join(f'{width}-byte vectors' for width in widths)} |",
+            f"|---|{'---:|' * len(widths)}",
+        ]
+        for dtype in DTYPES:
+            lines.append(f"| {dtype} | {' | '.join(f'{2e-9 * self.peaks[dtype, width]:.1f}' for width in widths)} |")
+        lines += ["", "| level | buffer | read, GB/s | update, GB/s |", "|---|---:|---:|---:|"]
+        for level, (read, update) in self.bandwidths.items():
+            lines.append(
+                f"| {level} | {self.buffers[level] / KIBI:,.0f} KiB | {1e-9 * read:.1f} | {1e-9 * update:.1f} |"
+            )
+        gains = ", ".join(f"{gain:.2f}× in {dtype}" for dtype, gain in self.two_cores.items())
+        lines += ["", f"- the empty call: {1e9 * self.call_seconds:.1f} ns"]
+        lines += [f"- the FMA loop on two cores at once: {gains or 'not measured, there is one core'}"]
+        return "\n".join(lines)
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """calibrate.c, compiled."""
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    source = Path(__file__).with_suffix(".c")
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "calibrate.so"
+        flags = ["-O2", "-std=gnu11", "-ffp-contract=fast", "-Wno-psabi", "-shared", "-fPIC"]
+        subprocess.run([*compiler, *flags, str(source), "-o", str(target)], check=True)
+        return ctypes.CDLL(str(target))
+
+
+def widths() -> list[int]:
+    """Bytes of the vectors that this processor has."""
+    return [width for width in WIDTHS if library().supported(width)]
+
+
+def _function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    function = library()[name]
+    function.restype, function.argtypes = result, arguments
+    return function
+
+
+def fma_loop(dtype: str, width: int) -> Callable[[int], Any]:
+    """The loop of multiply-adds; n of its rounds are n * multiply_adds(dtype, width)."""
+    return _function(f"fma_{dtype}_{width}", ctypes.c_double, ctypes.c_size_t)
+
+
+def multiply_adds(dtype: str, width: int) -> int:
+    """Multiply-adds in one round of the loop."""
+    return CHAINS * width // np.dtype(dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A loop whose rate is wanted: a function of the number of its rounds, and the work of a round."""
+
+    run: Callable[[int], Any]
+    work: float
+    n: int
+
+    @classmethod
+    def make(cls, run: Callable[[int], Any], work: float) -> Probe:
+        """A probe that takes about _RUN_SECONDS."""
+        return cls(run, work, repeats(run, _RUN_SECONDS))
+
+    def rate(self) -> float:
+        """Work per second of one run."""
+        return self.work * self.n / seconds(lambda: self.run(self.n))
+
+
+def best_rates(probes: dict[Any, Probe], n_rounds: int) -> dict[Any, float]:
+    """The best rate of each; they take turns, so that what disturbs one for a while does not have all of its runs."""
+    return dict(zip(probes, map(max, interleaved([probe.rate for probe in probes.values()], n_rounds)), strict=True))
+
+
+def peak_probes() -> dict[tuple[str, int], Probe]:
+    """(dtype, bytes of a vector) -> multiply-adds in registers."""
+    pairs = [(dtype, width) for dtype in DTYPES for width in widths()]
+    return {pair: Probe.make(fma_loop(*pair), multiply_adds(*pair)) for pair in pairs}
+
+
+def passes(name: str, width: int) -> Callable[[int, int, int], Any]:
+    """The loop `sum` or `update` over an address and its bytes, so many times."""
+    result = {"sum": ctypes.c_int64, "update": None}[name]
+    return _function(f"{name}_{width}", result, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t)
+
+
+def bandwidth_probes(n_bytes: int) -> dict[str, Probe]:
+    """Passes over a buffer of so many bytes: "read", and "update", which moves them twice."""
+    n_bytes -= n_bytes % ALIGNMENT
+    memory = np.ones(n_bytes + ALIGNMENT, "uint8")
+    address = memory.ctypes.data + -memory.ctypes.data % ALIGNMENT
+
+    def run(name: str) -> Callable[[int], Any]:
+        loop = passes(name, widths()[-1])
+        return lambda n: (loop(address, n_bytes, n), memory)  # the buffer lives as long as the probe
+
+    return {"read": Probe.make(run("sum"), n_bytes), "update": Probe.make(run("update"), 2 * n_bytes)}
+
+
+def empty_call_probe() -> Probe:
+    """A call that does nothing, from the loop that calls `predict` (timing.py), the loop included."""
+    rows, function = list(np.zeros((256, 4), "float32")), callable
+
+    def run(calls: int) -> None:
+        for _ in range(calls):
+            for row in rows:
+                function(row)
+
+    return Probe.make(run, len(rows))
+
+
+class TwoLoops:
+    """The FMA loop alone and on two cores at once; `gain` is one round of the comparison."""
+
+    def __init__(self, dtype: str = "float32", wanted: float = 0.05) -> None:
+        self._loop = fma_loop(dtype, widths()[-1])
+        self._n = repeats(self._loop, wanted)
+
+    def _at_once(self, cpus: list[int]) -> float:
+        """Seconds from the first loop's start to the last one's end, a loop on each of the cores."""
+        barrier, times = threading.Barrier(len(cpus)), []
+
+        def work(cpu: int) -> None:
+            os.sched_setaffinity(0, {cpu})  # of this thread
+            barrier.wait()
+            start = time.perf_counter()
+            self._loop(self._n)
+            times.append((start, time.perf_counter()))
+
+        threads = [threading.Thread(target=work, args=(cpu,)) for cpu in cpus]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return max(end for _, end in times) - min(start for start, _ in times)
+
+    def gain(self) -> float:
+        """The rate of two loops at once over the mean of one alone on either core."""
+        one, other = AVAILABLE[:2]
+        return (self._at_once([one]) + self._at_once([other])) / self._at_once([one, other])
+
+
+def cache_sizes() -> dict[str, int]:
+    """Bytes of the data caches of a core, by level; what Linux does not tell is taken for 32 KiB, 1 MiB and 16 MiB."""
+    sizes = {"L1": 32 * KIBI, "L2": MEBI, "L3": 16 * MEBI}
+    for index in Path(f"/sys/devices/system/cpu/cpu{AVAILABLE[0]}/cache").glob("index*"):
+        kind, size = (index / "type").read_text().strip(), (index / "size").read_text().strip()
+        level = f"L{(index / 'level').read_text().strip()}"
+        if kind != "Instruction" and level in sizes:
+            sizes[level] = int(size[:-1]) * {"K": KIBI, "M": MEBI}[size[-1]]
+    return sizes
+
+
+def buffer_sizes(sizes: dict[str, int]) -> dict[str, int]:
+    """Bytes of the buffer that is measured for each level: half of L1 and L2, four times L2 for L3, and memory."""
+    third = max(2 * sizes["L2"], min(4 * sizes["L2"], sizes["L3"] // 4))
+    memory = min(max(4 * sizes["L3"], 64 * MEBI), 256 * MEBI)
+    return {"L1": sizes["L1"] // 2, "L2": sizes["L2"] // 2, "L3": third, "memory": memory}
+
+
+def measure(quick: bool = False) -> Machine:
+    """Calibrate: a few seconds; quick: only that it works."""
+    n_rounds = 1 if quick else _ROUNDS
+    sizes = cache_sizes()
+    buffers = dict.fromkeys((*sizes, "memory"), sizes["L1"] // 2) if quick else buffer_sizes(sizes)
+    peaks = peak_probes()
+    moves = {
+        (level, way): probe for level, n_bytes in buffers.items() for way, probe in bandwidth_probes(n_bytes).items()
+    }
+    rates = best_rates({**peaks, **moves, "call": empty_call_probe()}, n_rounds)
+    two_cores = {}
+    if len(AVAILABLE) > 1:
+        loops = {dtype: TwoLoops(dtype, 1e-3 if quick else 0.02) for dtype in DTYPES}
+        two_cores = {dtype: median(loop.gain() for _ in range(min(n_rounds, 15))) for dtype, loop in loops.items()}
+    return Machine(
+        peaks={pair: rates[pair] for pair in peaks},
+        sizes={**sizes, "memory": float("inf")},
+        buffers=buffers,
+        bandwidths={level: Bandwidth(rates[level, "read"], rates[level, "update"]) for level in buffers},
+        call_seconds=1 / rates["call"],
+        two_cores=two_cores,
+    )
+
+
+def main() -> int:
+    """Print one calibration."""
+    options = report.parser(__doc__).parse_args()
+    report.pin(options.cpu)
+    print(report.provenance(options.cpu), measure(options.quick).markdown(), sep="\n\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""What the programs here have in common beside the measuring: the command line, and Markdown for `RESULTS.md`.
+
+Durations and tables, and where figures come from: machine, commit, versions and command. No measurement is made here,
+and nothing here knows a workload.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import fastmlp
+
+PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "onnxruntime", "jax")
+
+
+def duration(seconds: float) -> str:
+    """Three digits, in the unit that fits."""
+    factor, unit = (1.0, "s") if seconds >= 1 else (1e3, "ms") if seconds >= 1e-3 else (1e6, "µs")
+    value = seconds * factor
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """A Markdown table; all columns but the first `left` are numbers."""
+    rule = "|---" * left + "|---:" * (len(columns) - left) + "|"
+    return "\n".join(("| " + " | ".join(columns) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)))
+
+
+def verdict(met: bool) -> str:
+    """How a target is judged."""
+    return "yes" if met else "**no**"
+
+
+def provenance(cpu: int | None, *notes: str) -> str:
+    """Machine, commit, versions and command."""
+    info = fastmlp.info()
+    where = f", pinned to core {cpu}" if cpu is not None else ", not pinned"
+    return "\n".join(
+        (
+            f"- machine: {_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}{where}",
+            f"- commit: {commit()}",
+            f"- versions: fastmlp {info['version']} (ISA {info['isa']}, BLAS {info['blas']}), Python "
+            f"{platform.python_version()}, {', '.join(_versions())}",
+            f"- command: `python {shlex.join(sys.argv)}`" + "".join(f", {note}" for note in notes),
+        )
+    )
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    for line in cpuinfo.read_text().splitlines() if cpuinfo.exists() else ():
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _versions() -> Iterable[str]:
+    installed = {each.name for each in importlib.metadata.distributions()}
+    return (f"{name} {importlib.metadata.version(name)}" for name in PACKAGES if name in installed)
+
+
+def commit() -> str:
+    """The commit of the working tree, marked where files differ from it."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(("git", *words), cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    changed = " with changes" if git("status", "--porcelain") else ""
+    return (git("rev-parse", "HEAD") or "none") + changed
+
+
+def pin(cpu: int | None) -> None:
+    """Keep this process on a core."""
+    if cpu is not None:
+        os.sched_setaffinity(0, {cpu})
+
+
+def parser(doc: str | None, **defaults: Any) -> argparse.ArgumentParser:
+    """A command line with what all programs here have: --cpu, --dtype, --rounds, --quick."""
+    result = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    result.add_argument("--cpu", type=int, help="pin the process to this core")
+    result.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    result.add_argument(
+        "--rounds", type=int, default=defaults.get("rounds", 15), help="interleaved measurements of each"
+    )
+    result.add_argument("--quick", action="store_true", help="run everything once on little: no figures")
+    return result

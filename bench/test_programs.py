@@ -1,0 +1,129 @@
+"""The programs print what they say, and their tables judge rightly; figures are made up or not looked at."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import measurement
+import peers
+import pytest
+import report
+import sweep
+import targets
+import threads
+from face import Implementation
+from measurement import Measurement
+from test_calibration import MACHINE
+from timing import EPOCH, ROW, Case
+from verification import Verified
+from workloads import RANDOM, WORKLOADS, Workload
+
+PROGRAMS = {
+    "compare": ("--table", "--workloads", "C", "--implementations", "fastmlp native", "NumPy"),
+    "threads": (),
+    "latency": (),
+    "cold": (),
+    "sweep": (),
+    "calibrate": (),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_runs(name: str) -> None:
+    if name == "threads" and len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores")
+    command = [sys.executable, str(Path(__file__).with_name(f"{name}.py")), "--quick", *PROGRAMS[name]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("- machine: ")
+    tables = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    assert len(tables) > 3
+    assert not [line for line in tables if "nan" in line]
+
+
+class Made(Implementation):
+    """A name with a dtype, for cases that are not run."""
+
+    def __init__(self, name: str, workload: Workload, dtype: str = "float32") -> None:
+        super().__init__(workload, dtype)
+        self.name = name
+
+
+def made_up(name: str, kind: str, times: dict[str, list[float]], n_rows: int = 1) -> Measurement:
+    """A measurement with given times per row."""
+    workload = WORKLOADS[name]
+    cases = {
+        label: Case(Verified(Made(label, workload), workload), kind, None, None, n_rows, label=label) for label in times
+    }
+    return Measurement(workload, kind, RANDOM, cases, times)
+
+
+def test_ratios_are_taken_within_rounds_and_to_the_fastest_peer() -> None:
+    nan = float("nan")
+    times = {
+        "fastmlp native": [1.0, 2.0, 3.0],
+        "reference": [7.0, nan, nan],
+        "X": [4.0, 4.0, 4.0],
+        "Y": [3.0, 9.0, 3.5],
+    }
+    one = made_up("C", ROW, times)
+    assert one.peers == ["X", "Y"]
+    assert one.fastest_peer() == "Y"
+    assert one.ratio("Y", "fastmlp native") == 3.0  # of 3, 4.5, 1.17; not 3.5 / 2
+    assert one.ratio("reference", "fastmlp native") == 7.0
+    assert one.quartiles("X") == [4.0, 4.0, 4.0]
+
+
+def test_pure_python_stops_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(Verified(Made("reference", WORKLOADS["C"]), WORKLOADS["C"]), ROW, None, None, 10)
+    monkeypatch.setattr(Case, "once", lambda self: 1.5)
+    once = measurement._bounded(case)
+    assert [once(), once()] == [1.5, 1.5]
+    assert once() != once()  # NaN
+
+
+@pytest.mark.parametrize(("own", "met"), [(0.99, "yes"), (1.01, "**no**")])
+def test_a_cell_is_judged_by_its_target(own: float, met: str) -> None:
+    assert targets.RATIOS["C", ROW] == 40
+    text = targets.cells([made_up("C", ROW, {"fastmlp native": [own], "X": [40.0]})], MACHINE, "fastmlp native")
+    assert text.splitlines()[-1].endswith(f" | {met} |")
+    text = targets.further(
+        [made_up("T1", EPOCH, {"fastmlp native": [own], "reference": [1000.0]})], MACHINE, "fastmlp native"
+    )
+    assert text.splitlines()[-1].endswith(f" | {met} |")
+
+
+def test_every_cell_has_a_target() -> None:
+    from timing import kinds
+
+    assert set(targets.RATIOS) == {(name, kind) for name, workload in WORKLOADS.items() for kind in kinds(workload)}
+
+
+def test_two_threads_are_judged_where_two_cores_are_two() -> None:
+    assert [threads.judged(0.9, 1.9), threads.judged(0.8, 1.9), threads.judged(0.8, 1.5)] == [
+        "yes",
+        "**no**",
+        "not judged",
+    ]
+
+
+def test_cliffs_are_worse_than_both_sides() -> None:
+    assert sweep.cliffs([1, 1.3, 1, 1.2, 1, 2, 1.9, 1]) == [1]
+    assert sweep.cliffs([9, 1]) == []
+
+
+def test_durations() -> None:
+    assert [report.duration(each) for each in (2.5e-7, 1.234e-3, 12.3456, 1234.5)] == [
+        "0.25 µs",
+        "1.23 ms",
+        "12.3 s",
+        "1,234 s",
+    ]
+
+
+def test_every_peer_is_installed() -> None:
+    """The extra `bench` installs them; a comparison without one says less than it seems to."""
+    assert peers.installed() == list(peers.PEERS)

@@ -1,0 +1,104 @@
+"""What two threads gain, beside what a pure FMA loop gains from two cores in the same run; and what `auto` gains.
+
+    python bench/threads.py [--rounds N] [--dtype float64] [--quick]
+
+Not pinned: two cores must be free. Each round times the FMA loop (`calibrate.TwoLoops`), and every workload on one
+thread and on the other number of threads; a gain is the median of the ratios within the rounds. The criterion is
+judged where the loop itself gains enough (`targets.py`): two cores are sometimes one physical core.
+"""
+
+from __future__ import annotations
+
+import one_thread
+
+if __name__ == "__main__":
+    one_thread.ensure()
+
+import sys
+from typing import Any
+
+import numpy as np
+import report
+import targets
+from calibrate import AVAILABLE, TwoLoops
+from implementations import Engine
+from rounds import interleaved
+from timing import EPOCH, ROWS, Case, kinds
+from verification import verify_new
+from workloads import RANDOM, WORKLOADS, Workload, data
+
+import fastmlp
+
+JUDGED = (("T3", EPOCH), ("D", ROWS))  # on two threads
+SLOWED = 1.05  # times over one thread's that are taken for a loss: smaller differences are not established
+
+
+def case(workload: Workload, kind: str, dtype: str, n_threads: Any, quick: bool) -> Case:
+    """The engine that fastmlp chooses, on so many threads, verified."""
+    x, y = data(workload, RANDOM, workload.check_rows if quick else workload.n_rows, dtype)
+    engine = fastmlp.Network([1, 1]).engine
+    result = Case.make(
+        verify_new(lambda: Engine(workload, engine, dtype, n_threads), workload, x, y), kind, x, y, quick
+    )
+    result.settle()
+    return result
+
+
+def pairs(dtype: str, quick: bool) -> dict[tuple[str, str, Any], tuple[Case, Case]]:
+    """(workload, kind, threads) -> the case on one thread and on those."""
+    wanted = [(name, kind, 2) for name, kind in JUDGED]
+    wanted += [(name, kind, "auto") for name, workload in WORKLOADS.items() for kind in kinds(workload)]
+    return {
+        (name, kind, n): (case(WORKLOADS[name], kind, dtype, 1, quick), case(WORKLOADS[name], kind, dtype, n, quick))
+        for name, kind, n in wanted
+    }
+
+
+def gains(compared: dict[Any, tuple[Case, Case]], loop: TwoLoops, n_rounds: int) -> dict[Any, list[float]]:
+    """Key -> the gain of each round, one thread's time over the other's; and "FMA loop"."""
+    measures = [loop.gain, *(case.once for pair in compared.values() for case in pair)]
+    loops, *times = interleaved(measures, n_rounds)
+    pairs = zip(times[::2], times[1::2], strict=True)
+    ratios = ([one / other for one, other in zip(*pair, strict=True)] for pair in pairs)
+    return {"FMA loop": loops, **dict(zip(compared, ratios, strict=True))}
+
+
+def judged(share: float, loop: float) -> str:
+    """The verdict on two threads' share of the loop's gain."""
+    return report.verdict(share >= targets.THREADS_SHARE) if loop >= targets.JUDGED_FROM else "not judged"
+
+
+def lines(result: dict[Any, list[float]]) -> list[tuple[str, ...]]:
+    """A line for the loop and for each workload."""
+    loop = float(np.median(result["FMA loop"]))
+    rows = []
+    for key, values in result.items():
+        lower, gain, upper = np.percentile(values, (25, 50, 75))
+        name, kind, n = ("FMA loop", "float32", 2) if key == "FMA loop" else key
+        if n == "auto":
+            last = ("", report.verdict(gain >= 1 / SLOWED))
+        else:
+            last = ("", "") if key == "FMA loop" else (f"{gain / loop:.2f}", judged(gain / loop, loop))
+        rows.append(
+            (str(WORKLOADS.get(name, name)), kind, str(n), f"{lower:.2f}×", f"{gain:.2f}×", f"{upper:.2f}×", *last)
+        )
+    return rows
+
+
+def main() -> int:
+    """Verify, time, print."""
+    options = report.parser(__doc__, rounds=7).parse_args()
+    if len(AVAILABLE) < 2 or options.cpu is not None:
+        print("threads.py needs two cores, and is not pinned", file=sys.stderr)
+        return 1
+    print(report.provenance(None, options.dtype, "random data"), flush=True)
+    loop = TwoLoops(wanted=1e-3 if options.quick else 0.05)
+    result = gains(pairs(options.dtype, options.quick), loop, 1 if options.quick else options.rounds)
+    columns = ("workload", "what", "threads", "lower quartile", "gain over one thread", "upper quartile")
+    share = f"share of the loop's (≥ {targets.THREADS_SHARE}, where that is ≥ {targets.JUDGED_FROM}×)"
+    print("", report.table((*columns, share, "met, or nothing lost"), lines(result), left=3), sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,231 @@
+/* L-BFGS: minimises the loss over all rows, an iteration at a time.
+ *
+ * Liu and Nocedal, "On the limited memory BFGS method for large scale optimization", 1989: the direction is -H g, with
+ * H from the last steps s and changes y of the gradient, by the two-loop recursion; along it a step is searched for. An
+ * iteration changes the parameters, and the memory of pairs, only when it has found a step; whatever else ends it
+ * leaves both as they were. All sums are in a fixed order on one thread, and the gradient has the same bits for any
+ * number of threads, so the result has. */
+#include "line_search.h"
+#include "passes.h"
+
+#include <math.h>
+#include <string.h>
+
+struct fml_lbfgs {
+    size_t memory, n_pairs, newest; /* pairs in a ring; `newest` is the place of the last one */
+    char *pairs;                    /* s and y of each, a block each */
+    double *weights, *alphas;       /* 1 / (s . y); what the first loop leaves to the second */
+    double scale;                   /* (s . y) / (y . y) of the newest pair */
+    void *direction, *from, *from_gradient;
+    double loss; /* the weighted sum over the rows at the parameters; the trainer's gradient belongs to it */
+    int known;   /* whether those are known, for the data at hand */
+    int converged;
+};
+
+/* The hyper-parameters, in the order of the Python object's fields. */
+enum { MEMORY, GRADIENT_TOLERANCE, LOSS_TOLERANCE, MOST_EVALUATIONS };
+
+/* What an iteration is over. */
+typedef struct {
+    fml_trainer *trainer;
+    fml_lbfgs *state;
+    fml_pass pass;
+    double weight; /* of all rows: the function is the sum of their losses by it */
+} problem;
+
+static size_t block_bytes(const fml_network *net) { return net->n_packed * net->kernels->real_size; }
+
+static fml_lbfgs *lay_out(const fml_network *net, size_t memory, arena *a) {
+    fml_lbfgs *state = cut(a, sizeof *state);
+    fml_lbfgs parts = {.memory = memory};
+    parts.weights = cut(a, memory * sizeof(double));
+    parts.alphas = cut(a, memory * sizeof(double));
+    parts.pairs = cut(a, 2 * memory * block_bytes(net));
+    parts.direction = cut(a, block_bytes(net));
+    parts.from = cut(a, block_bytes(net));
+    parts.from_gradient = cut(a, block_bytes(net));
+    if (a->base != NULL) *state = parts;
+    return state;
+}
+
+size_t fml_lbfgs_size(const fml_network *net, size_t memory) {
+    arena a = {NULL, 0};
+    lay_out(net, memory, &a);
+    return a.used;
+}
+
+fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes) {
+    arena a = {bytes, 0};
+    return lay_out(net, memory, &a);
+}
+
+void fml_lbfgs_new_data(fml_lbfgs *state) { state->known = state->converged = 0; }
+int fml_lbfgs_converged(const fml_lbfgs *state) { return state->converged; }
+
+/* -- the direction ----------------------------------------------------------------------------------------------- */
+
+/* s (which 0) or y (which 1) of the pair that is `age` iterations old. */
+static void *pair(const problem *p, size_t age, int which) {
+    const fml_lbfgs *state = p->state;
+    size_t place = (state->newest + state->memory - age) % state->memory;
+    return state->pairs + (2 * place + (size_t)which) * block_bytes(p->pass.net);
+}
+
+static double *of_pair(const problem *p, double *values, size_t age) {
+    return &values[(p->state->newest + p->state->memory - age) % p->state->memory];
+}
+
+/* direction = -H g */
+static void find_direction(const problem *p) {
+    const fml_kernels *k = p->pass.net->kernels;
+    fml_lbfgs *state = p->state;
+    void *q = state->direction;
+    size_t n = p->pass.net->n_packed;
+    k->combine(-1, p->pass.gradient, 0, p->pass.gradient, q, n);
+    for (size_t age = 0; age < state->n_pairs; age++) {
+        double alpha = *of_pair(p, state->weights, age) * k->dot(pair(p, age, 0), q, n);
+        *of_pair(p, state->alphas, age) = alpha;
+        k->combine(-alpha, pair(p, age, 1), 1, q, q, n);
+    }
+    if (state->n_pairs > 0) k->combine(state->scale, q, 0, q, q, n);
+    for (size_t age = state->n_pairs; age-- > 0;) {
+        double beta = *of_pair(p, state->weights, age) * k->dot(pair(p, age, 1), q, n);
+        k->combine(*of_pair(p, state->alphas, age) - beta, pair(p, age, 0), 1, q, q, n);
+    }
+}
+
+/* Keeps s = step * direction and y = g - the gradient before, if the curvature along s is above rounding errors. */
+static void keep_pair(const problem *p, double step, double slope) {
+    const fml_kernels *k = p->pass.net->kernels;
+    fml_lbfgs *state = p->state;
+    size_t n = p->pass.net->n_packed;
+    double epsilon = k->dtype == FML_F32 ? 1.2e-7 : 2.2e-16;
+    k->combine(1, p->pass.gradient, -1, state->from_gradient, state->from_gradient, n);
+    double curvature = step * k->dot(state->direction, state->from_gradient, n);
+    if (!(curvature > -epsilon * step * slope)) return;
+    state->newest = (state->newest + 1) % state->memory;
+    state->n_pairs = least(state->n_pairs + 1, state->memory);
+    k->combine(step, state->direction, 0, state->direction, pair(p, 0, 0), n);
+    memcpy(pair(p, 0, 1), state->from_gradient, block_bytes(p->pass.net));
+    *of_pair(p, state->weights, 0) = 1 / curvature;
+    state->scale = curvature / k->dot(pair(p, 0, 1), pair(p, 0, 1), n);
+}
+
+/* -- the search -------------------------------------------------------------------------------------------------- */
+
+/* Goes `step` along the direction and evaluates there. */
+static fml_status evaluate_at(const problem *p, double step, double *loss) {
+    const fml_network *net = p->pass.net;
+    float_mode mode = flush_denormals();
+    net->kernels->combine(step, p->state->direction, 1, p->state->from, p->pass.block, net->n_packed);
+    restore_mode(mode);
+    return fml_gradient(&p->pass, loss);
+}
+
+static double slope_of(const problem *p) {
+    const fml_network *net = p->pass.net;
+    return net->kernels->dot(p->state->direction, p->pass.gradient, net->n_packed);
+}
+
+/* A step along the direction; *found tells whether there is one, and the trainer is then there. */
+static fml_status search(const problem *p, double slope, line_search *s, double *loss, int *found) {
+    const fml_network *net = p->pass.net;
+    double weight = p->weight, most = p->trainer->hyper_parameters[MOST_EVALUATIONS], first = 1;
+    search_state state = SEARCH_ON;
+    if (p->state->n_pairs == 0) first = 1 / sqrt(-slope); /* of length 1 */
+    line_search_begin(s, p->state->loss / weight, slope, first);
+    for (double i = 0; i < most && state == SEARCH_ON; i++) {
+        double at = s->at;
+        fml_status status = evaluate_at(p, at, loss);
+        if (status != FML_OK && status != FML_LOSS_NOT_FINITE) return status;
+        state = status == FML_OK ? line_search_tell(s, *loss / weight, slope_of(p)) : line_search_overflow(s);
+        if (state == SEARCH_FOUND) s->at = at;
+    }
+    if (state != SEARCH_FOUND && line_search_falls(s)) { /* its slope is too large, but there is none better */
+        s->at = s->best.step;
+        fml_status status = evaluate_at(p, s->at, loss);
+        if (status != FML_OK) return status;
+        state = SEARCH_FOUND;
+    }
+    *found = state == SEARCH_FOUND && net->kernels->first_not_finite(p->pass.block, net->n_packed) == net->n_packed;
+    return FML_OK;
+}
+
+/* Parameters and gradient as they were before a search. */
+static void go_back(const problem *p) {
+    memcpy(p->pass.block, p->state->from, block_bytes(p->pass.net));
+    memcpy(p->pass.gradient, p->state->from_gradient, block_bytes(p->pass.net));
+}
+
+/* -- the iteration ----------------------------------------------------------------------------------------------- */
+
+static int is_flat(const problem *p) {
+    const fml_network *net = p->pass.net;
+    return net->kernels->largest(p->pass.gradient, net->n_packed) <= p->trainer->hyper_parameters[GRADIENT_TOLERANCE];
+}
+
+/* Takes the step that was found. */
+static void accept(const problem *p, double step, double slope, double loss) {
+    fml_lbfgs *state = p->state;
+    double before = state->loss / p->weight, now = loss / p->weight;
+    float_mode mode = flush_denormals();
+    keep_pair(p, step, slope);
+    restore_mode(mode);
+    state->loss = loss;
+    double size = fmax(1, fmax(fabs(before), fabs(now)));
+    state->converged = is_flat(p) || before - now <= p->trainer->hyper_parameters[LOSS_TOLERANCE] * size;
+    p->trainer->n_steps++;
+}
+
+/* One search along -H g, or along -g where that is no way down. */
+static fml_status try_step(const problem *p, int *found) {
+    fml_lbfgs *state = p->state;
+    float_mode mode = flush_denormals();
+    find_direction(p);
+    double slope = slope_of(p);
+    if (!(slope < 0)) {
+        state->n_pairs = 0;
+        find_direction(p);
+        slope = slope_of(p);
+    }
+    restore_mode(mode);
+    memcpy(state->from, p->pass.block, block_bytes(p->pass.net));
+    memcpy(state->from_gradient, p->pass.gradient, block_bytes(p->pass.net));
+    line_search s;
+    double loss = 0;
+    fml_status status = search(p, slope, &s, &loss, found);
+    if (status == FML_OK && *found)
+        accept(p, s.at, slope, loss);
+    else
+        go_back(p);
+    return status;
+}
+
+fml_status fml_lbfgs_iterate(fml_trainer *trainer, const fml_data *data, size_t rows, double *loss, fml_poll *poll,
+                             void *workspace) {
+    fml_lbfgs *state = trainer->lbfgs;
+    problem p = {.trainer = trainer, .state = state, .weight = total_weight(data, NULL, rows)};
+    p.pass = (fml_pass){.net = trainer->net,
+                        .block = trainer->block,
+                        .data = data,
+                        .rows = rows,
+                        .gradient = trainer->gradient,
+                        .poll = poll,
+                        .workspace = workspace};
+    if (!state->known) {
+        fml_status status = fml_gradient(&p.pass, &state->loss);
+        if (status != FML_OK) return status;
+        state->known = 1;
+    }
+    *loss = state->loss;
+    state->converged = is_flat(&p);
+    int found = 0;
+    while (!found && !state->converged) {
+        int remembered = state->n_pairs > 0;
+        fml_status status = try_step(&p, &found);
+        if (status != FML_OK) return status;
+        if (!found && !remembered) state->converged = 1; /* rounding errors hide what is left */
+        if (!found) state->n_pairs = 0;
+    }
+    return FML_OK;
+}

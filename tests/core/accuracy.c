@@ -1,0 +1,96 @@
+/* How close the activation kernels come to the exact result, in units of the spacing of reals there: values and slopes
+ * over a dense sweep against the C library in long double. The bounds stand in formulas.c; exp is seen through the
+ * Gaussian and softmax. */
+#include "formulas.h"
+
+#include <math.h>
+
+/* Points evenly over the range in which the exponentials live and over [-6, 6], normal ones, and in every binade. */
+typedef struct {
+    size_t even, normal, binades, total;
+} sweep;
+
+static sweep plan(const run *r) {
+    sweep s = {r->quick ? 500 : 10000, r->quick ? 200 : 2000, 51 * (r->quick ? 2 : 20), 0};
+    s.total = 2 * s.even + s.normal + 2 * s.binades;
+    return s;
+}
+
+static void *points(run *r, const sweep *s) {
+    double limit = r->kernels->dtype == FML_F32 ? 105 : 750;
+    void *z = take_reals(r, s->total);
+    uint64_t random = 3;
+    size_t n = 0;
+    for (size_t i = 0; i < s->even; i++) {
+        double x = 2 * (double)i / (double)(s->even - 1) - 1;
+        put(r, z, n++, limit * x);
+        put(r, z, n++, 6 * x);
+    }
+    for (size_t i = 0; i < s->normal; i++) put(r, z, n++, 3 * fml_random_normal(&random));
+    for (size_t i = 0; i < s->binades; i++) {
+        double x = ldexp(1 + fml_random_uniform(&random), (int)(i % 51) - 40);
+        put(r, z, n++, x);
+        put(r, z, n++, -x);
+    }
+    return z;
+}
+
+/* |actual - exact| <= bound, with the difference taken in long double; returns the first point that is not, or n. */
+static size_t first_wrong(const run *r, const formula *f, const double *h, int slope, const void *z, const void *actual,
+                          size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        double at_z = get(r, z, i);
+        long double exact = (slope ? f->exact_slope : f->exact_value)(at_z, h);
+        double bound = (slope ? f->slope_bound : f->value_bound)(r, at_z, (double)exact, h);
+        if (!(fabsl(get(r, actual, i) - exact) <= bound)) return i;
+    }
+    return n;
+}
+
+static void check_formula(run *r, const formula *f, const double *h, const void *z, size_t n) {
+    const fml_activation *kernel = fml_find_activation(r->kernels, f->name);
+    void *y = take_reals(r, n), *dz = take_reals(r, n), *ones = equal_reals(r, n, 1);
+    kernel->forward(z, y, 1, n, h);
+    kernel->backward(z, y, ones, dz, n, h);
+    for (int slope = 0; slope < 2; slope++) {
+        void *actual = slope ? dz : y;
+        size_t i = first_wrong(r, f, h, slope, z, actual, n);
+        check(r, i == n, "%s%s(%g, %g) at %.17g is %.17g", f->name, slope ? "'" : "", h[0], h[1],
+              i < n ? get(r, z, i) : 0, i < n ? get(r, actual, i) : 0);
+    }
+}
+
+/* softmax: 4 + (largest z - z) spacings, as the difference is rounded before the exponential, and one more for every 32
+ * outputs, as their sum rounds. */
+static void check_softmax(run *r, size_t O, double scale) {
+    uint64_t random = O;
+    void *z = normal_reals(r, O, scale, &random), *y = take_reals(r, O);
+    bounded *expected = take(r, O * sizeof *expected);
+    long double largest = get(r, z, 0), sum = 0;
+    for (size_t o = 1; o < O; o++) largest = fmaxl(largest, get(r, z, o));
+    for (size_t o = 0; o < O; o++) sum += expl(get(r, z, o) - largest);
+    for (size_t o = 0; o < O; o++) {
+        double value = (double)(expl(get(r, z, o) - largest) / sum);
+        double ulps = 4 + (double)O / 32 + (double)(largest - get(r, z, o));
+        expected[o] = (bounded){value, spacing(r, value) * ulps + (value <= r->smallest ? r->smallest : 0)};
+    }
+    fml_find_activation(r->kernels, "softmax")->forward(z, y, 1, O, NULL);
+    check_within(r, y, expected, O, "softmax of %zu times %g", O, scale);
+}
+
+void check_accuracy(run *r) {
+    static const double SCALES[] = {0.01, 1, 3, 10, 50, 1e4};
+    const sweep s = plan(r);
+    void *z = points(r, &s);
+    size_t n_kept = r->n_taken;
+    for (const formula *f = FORMULAS; f->name != NULL; f++)
+        for (size_t k = 0; k < f->n_cases; k++) {
+            double h[FML_MAX_HYPER_PARAMETERS];
+            formula_case(r, f, k, h);
+            check_formula(r, f, h, z, s.total);
+            release(r, n_kept);
+        }
+    for (size_t k = 0; k < N_EDGE_SIZES; k++)
+        for (size_t j = 0; j < LENGTH_OF(SCALES); j++) check_softmax(r, EDGE_SIZES[k], SCALES[j]);
+    release(r, 0);
+}

@@ -1,0 +1,206 @@
+/* The activation kernels on arrays: slopes by central differences, the edges of the number range, corners, and the same
+ * bits wherever in an array an element stands. How close the values are is accuracy.c's subject. */
+#include "formulas.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { N_BIT_POINTS = 3 * 97, N_SLOPE_POINTS = 400 };
+static const size_t LENGTHS[] = {0, 1, 2, 5, 6, 7, 15, 16, 17, 97}, STARTS[] = {0, 1, 3, 50};
+
+/* y = f(z), and dz = dy f'(z); an activation whose derivative reads y alone gets no z. */
+static void *values(run *r, const fml_activation *f, const void *z, size_t n, const double *h) {
+    void *y = take_reals(r, n);
+    f->forward(z, y, 1, n, h);
+    return y;
+}
+
+static void *slopes(run *r, const fml_activation *f, const void *z, const void *dy, size_t n, const double *h) {
+    void *dz = take_reals(r, n), *y = values(r, f, z, n, h);
+    f->backward(f->reads_z ? z : NULL, y, dy, dz, n, h);
+    return dz;
+}
+
+/* f'(z) is (f(z + d) - f(z - d)) / 2d, away from corners; f in double by its definition. No f here has a third
+ * derivative above 3,400 (a sigmoid of slope 30), so d = 1e-5 leaves an error below 1e-7. */
+static void check_differences(run *r, const fml_activation *f, const formula *oracle, const double *h) {
+    const double d = 1e-5, corners[3] = {0, h[0], h[1]};
+    uint64_t random = 1;
+    void *z = uniform_reals(r, N_SLOPE_POINTS, -8, 8, &random), *dy = normal_reals(r, N_SLOPE_POINTS, 1, &random);
+    void *dz = slopes(r, f, z, dy, N_SLOPE_POINTS, h);
+    bounded *expected = take(r, N_SLOPE_POINTS * sizeof *expected);
+    for (size_t i = 0; i < N_SLOPE_POINTS; i++) {
+        double at_z = get(r, z, i), by = get(r, dy, i), slope;
+        slope = (oracle->value(at_z + d, h) - oracle->value(at_z - d, h)) / (2 * d);
+        expected[i].value = by * slope;
+        expected[i].error = fabs(by) * (oracle->slope_bound(r, at_z, slope, h) + 1e-7) + r->epsilon * fabs(by * slope);
+        for (int c = 0; c < 3; c++)
+            if (fabs(at_z - corners[c]) < 2 * d) expected[i].error = INFINITY;
+    }
+    check_within(r, dz, expected, N_SLOPE_POINTS, "slope of %s(%g, %g)", f->name, h[0], h[1]);
+}
+
+/* Every stretch of an array, and in place, gives the bits of the whole. */
+static void check_bits(run *r, const fml_activation *f, const double *h) {
+    uint64_t random = 2;
+    void *z = normal_reals(r, N_BIT_POINTS, 4, &random), *dy = normal_reals(r, N_BIT_POINTS, 1, &random);
+    put(r, z, 0, NAN);
+    put(r, z, 50, INFINITY);
+    put(r, z, 96, -0.0);
+    put(r, z, 290, -INFINITY);
+    void *y = values(r, f, z, N_BIT_POINTS, h), *dz = slopes(r, f, z, dy, N_BIT_POINTS, h);
+    for (size_t s = 0; s < LENGTH_OF(STARTS); s++)
+        for (size_t k = 0; k < LENGTH_OF(LENGTHS); k++) {
+            size_t n = LENGTHS[k], first = STARTS[s], size = n * r->kernels->real_size;
+            void *part = memcpy(take_reals(r, n), at(r, z, first), size);
+            void *part_dy = memcpy(take_reals(r, n), at(r, dy, first), size);
+            check_same_reals(r, values(r, f, part, n, h), at(r, y, first), n, "%s, %zu from %zu", f->name, n, first);
+            check_same_reals(r, slopes(r, f, part, part_dy, n, h), at(r, dz, first), n, "slope of %s, %zu from %zu",
+                             f->name, n, first);
+        }
+    f->backward(f->reads_z ? z : NULL, y, dy, dy, N_BIT_POINTS, h);
+    check_same_reals(r, dy, dz, N_BIT_POINTS, "slope of %s in place", f->name);
+    f->forward(z, z, 1, N_BIT_POINTS, h);
+    check_same_reals(r, z, y, N_BIT_POINTS, "%s in place", f->name);
+}
+
+enum { N_EDGES = 7 };
+#define ITSELF 99
+static const struct {
+    const char *name;
+    double values[N_EDGES], slopes[N_EDGES]; /* at -inf, -largest, -0, 0, largest, inf, NaN */
+} EDGES[] = {
+    {"identity", {ITSELF, ITSELF, 0, 0, ITSELF, ITSELF, NAN}, {1, 1, 1, 1, 1, 1, NAN}},
+    {"relu", {0, 0, 0, 0, ITSELF, ITSELF, NAN}, {0, 0, 0, 0, 1, 1, NAN}},
+    {"threshold", {0, 0, 1, 1, 1, 1, NAN}, {0, 0, 0, 0, 0, 0, NAN}},
+    {"sigmoid", {0, 0, 0.5, 0.5, 1, 1, NAN}, {0, 0, 0.25, 0.25, 0, 0, NAN}},
+    {"tanh", {-1, -1, 0, 0, 1, 1, NAN}, {0, 0, 1, 1, 0, 0, NAN}},
+    {"piecewise_linear", {0, 0, 0.5, 0.5, 1, 1, NAN}, {0, 0, 0.5, 0.5, 0, 0, NAN}},
+    {"gaussian", {0, 0, 0.3989422804014327, 0.3989422804014327, 0, 0, NAN}, {0, 0, 0, 0, 0, 0, NAN}},
+};
+
+/* Equal, or both NaN, or a rounding or two apart. */
+static int alike(const run *r, double actual, double expected) {
+    if (isnan(expected)) return isnan(actual);
+    return actual == expected || fabs(actual - expected) <= 4 * r->epsilon * fabs(expected);
+}
+
+static void check_edges(run *r) {
+    const double z[N_EDGES] = {-INFINITY, -r->largest, -0.0, 0.0, r->largest, INFINITY, NAN};
+    void *reals = take_reals(r, N_EDGES);
+    for (size_t i = 0; i < N_EDGES; i++) put(r, reals, i, z[i]);
+    for (size_t k = 0; k < LENGTH_OF(EDGES); k++) {
+        const fml_activation *f = fml_find_activation(r->kernels, EDGES[k].name);
+        double h[FML_MAX_HYPER_PARAMETERS];
+        formula_case(r, find_formula(f->name), 0, h);
+        void *y = values(r, f, reals, N_EDGES, h), *dz = slopes(r, f, reals, equal_reals(r, N_EDGES, 1), N_EDGES, h);
+        for (size_t i = 0; i < N_EDGES; i++) {
+            double value = EDGES[k].values[i] == ITSELF ? z[i] : EDGES[k].values[i];
+            check(r, alike(r, get(r, y, i), value), "%s(%g) = %g", f->name, z[i], get(r, y, i));
+            check(r, alike(r, get(r, dz, i), EDGES[k].slopes[i]), "%s'(%g) = %g", f->name, z[i], get(r, dz, i));
+        }
+    }
+}
+
+/* A number below the smallest normal one counts as it is or as 0, with the core's mode of the processor or without. */
+static void check_subnormals(run *r) {
+    static const char *const NAMES[] = {"identity", "relu", "tanh"};
+    const double z[3] = {r->smallest * r->epsilon, r->smallest / 2, -r->smallest / 2};
+    const double one = 1;
+    void *reals = take_reals(r, 3);
+    for (size_t i = 0; i < 3; i++) put(r, reals, i, z[i]);
+    for (size_t k = 0; k < LENGTH_OF(NAMES); k++) {
+        const fml_activation *f = fml_find_activation(r->kernels, NAMES[k]);
+        void *y = values(r, f, reals, 3, &one);
+        for (size_t i = 0; i < 3; i++) {
+            double exact = k == 1 && z[i] < 0 ? 0 : z[i], actual = get(r, y, i);
+            check(r, actual == exact || actual == 0, "%s(%g) = %g", f->name, z[i], actual);
+        }
+    }
+    void *y = values(r, fml_find_activation(r->kernels, "sigmoid"), reals, 3, &one);
+    check_same_reals(r, y, equal_reals(r, 3, 0.5), 3, "sigmoid of subnormals");
+}
+
+/* At a corner the value is exact and the slope 0; beside it, the slope is that of its side. */
+static void check_corner(run *r, const fml_activation *f, const formula *oracle, const double *h, double corner) {
+    double apart = fmax(spacing(r, corner), r->smallest);
+    void *z = take_reals(r, 3), *ones = equal_reals(r, 3, 1);
+    for (int i = 0; i < 3; i++) put(r, z, (size_t)i, corner + (i - 1) * apart);
+    void *y = values(r, f, z, 3, h), *dz = slopes(r, f, z, ones, 3, h);
+    check(r, get(r, y, 1) == oracle->value(corner, h), "%s at the corner %g is %g", f->name, corner, get(r, y, 1));
+    check(r, get(r, dz, 1) == 0, "%s' at the corner %g is %g", f->name, corner, get(r, dz, 1));
+    for (size_t i = 0; i < 3; i += 2) {
+        double expected = oracle->slope(get(r, z, i), h), actual = get(r, dz, i);
+        check(r, alike(r, actual, expected), "%s'(%.17g) = %g", f->name, get(r, z, i), actual);
+    }
+}
+
+static void check_corners(run *r) {
+    static const struct {
+        const char *name;
+        size_t n_corners;
+    } CORNERED[] = {{"relu", 1}, {"piecewise_linear", 2}};
+    for (size_t k = 0; k < LENGTH_OF(CORNERED); k++) {
+        const formula *oracle = find_formula(CORNERED[k].name);
+        for (size_t j = 0; j < oracle->n_cases; j++) {
+            double h[FML_MAX_HYPER_PARAMETERS];
+            formula_case(r, oracle, j, h);
+            for (size_t c = 0; c < CORNERED[k].n_corners; c++)
+                check_corner(r, fml_find_activation(r->kernels, oracle->name), oracle, h, h[c]);
+        }
+    }
+}
+
+/* -- softmax ----------------------------------------------------------------------------------------------------- */
+
+static void check_softmax_bits(run *r) {
+    enum { ROWS = 23 };
+    const fml_activation *softmax = fml_find_activation(r->kernels, "softmax");
+    for (size_t k = 1; k < LENGTH_OF(LENGTHS); k++) {
+        size_t O = LENGTHS[k];
+        uint64_t random = O;
+        void *z = normal_reals(r, ROWS * O, 4, &random), *y = take_reals(r, ROWS * O);
+        softmax->forward(z, y, ROWS, O, NULL);
+        for (size_t i = 0; i < ROWS; i++) {
+            void *row = memcpy(take_reals(r, O), at(r, z, i * O), O * r->kernels->real_size);
+            softmax->forward(row, row, 1, O, NULL);
+            check_same_reals(r, row, at(r, y, i * O), O, "softmax, row %zu of %zu alone", i, O);
+        }
+    }
+}
+
+static void check_softmax_edges(run *r) {
+    const double m = r->largest, third = 1.0 / 3;
+    const double z[4][3] = {{m, m, -m}, {-m, -m, -m}, {0, -INFINITY, 0}, {0, NAN, 1}};
+    const double expected[4][3] = {{0.5, 0.5, 0}, {third, third, third}, {0.5, 0, 0.5}, {NAN, NAN, NAN}};
+    const fml_activation *softmax = fml_find_activation(r->kernels, "softmax");
+    check(r, softmax->backward == NULL, "softmax has no derivative of its own");
+    void *reals = take_reals(r, 12);
+    for (size_t i = 0; i < 12; i++) put(r, reals, i, z[i / 3][i % 3]);
+    softmax->forward(reals, reals, 4, 3, NULL);
+    for (size_t i = 0; i < 12; i++) {
+        double actual = get(r, reals, i);
+        check(r, alike(r, actual, expected[i / 3][i % 3]), "softmax, row %zu: %g", i / 3, actual);
+    }
+}
+
+void check_activations(run *r) {
+    for (const formula *oracle = FORMULAS; oracle->name != NULL; oracle++) {
+        const fml_activation *f = fml_find_activation(r->kernels, oracle->name);
+        for (size_t k = 0; k < oracle->n_cases; k++) {
+            double h[FML_MAX_HYPER_PARAMETERS];
+            formula_case(r, oracle, k, h);
+            check_differences(r, f, oracle, h);
+            check_bits(r, f, h);
+            release(r, 0);
+        }
+    }
+    for (const fml_activation *f = r->kernels->activations; f->name != NULL; f++)
+        check(r, find_formula(f->name) != NULL || strcmp(f->name, "softmax") == 0, "no test knows %s", f->name);
+    check_edges(r);
+    check_subnormals(r);
+    check_corners(r);
+    check_softmax_bits(r);
+    check_softmax_edges(r);
+    release(r, 0);
+}

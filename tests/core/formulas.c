@@ -1,0 +1,244 @@
+/* The definitions behind formulas.h, each written once for double and long double by <tgmath.h>. */
+#include <tgmath.h>
+
+#include "formulas.h"
+
+#include <string.h>
+
+double spacing(const run *r, double x) { return ldexp(r->epsilon, ilogb(fmax(fabs(x), r->smallest))); }
+
+/* What a result may be off by because a number that leads to it, or the result itself, is below the smallest normal
+ * one: `factor` is what that number is still multiplied by. */
+static double underflow(const run *r, double exact, double factor) {
+    return fabs(exact) <= r->smallest * factor ? r->smallest * factor : 0;
+}
+
+/* `expression` over z and h, in double as NAME and in long double as NAME_exact; `real` is the type. */
+#define BOTH(NAME, EXPRESSION)                                        \
+    static double NAME(double z, const double *h) {                   \
+        typedef double real;                                          \
+        (void)z, (void)h;                                             \
+        return (real)(EXPRESSION);                                    \
+    }                                                                 \
+    static long double NAME##_exact(long double z, const double *h) { \
+        typedef long double real;                                     \
+        (void)z, (void)h;                                             \
+        return (real)(EXPRESSION);                                    \
+    }
+#define BOUND(NAME, EXPRESSION)                                                 \
+    static double NAME(const run *r, double z, double exact, const double *h) { \
+        (void)r, (void)z, (void)exact, (void)h;                                 \
+        return EXPRESSION;                                                      \
+    }
+#define VALUE_CHANGE(NAME, EXPRESSION)                              \
+    static double NAME##_value_change(bounded z, const double *h) { \
+        (void)z, (void)h;                                           \
+        return EXPRESSION;                                          \
+    }
+#define SLOPE_CHANGE(NAME, EXPRESSION)                                         \
+    static double NAME##_slope_change(bounded z, bounded y, const double *h) { \
+        (void)z, (void)y, (void)h;                                             \
+        return EXPRESSION;                                                     \
+    }
+
+BOUND(exact_bound, 0)
+static int may_cross(bounded z, double corner) { return fabs(z.value - corner) <= z.error; }
+
+BOTH(identity, z)
+BOTH(identity_slope, 1)
+VALUE_CHANGE(identity, z.error)
+SLOPE_CHANGE(identity, 0)
+
+BOTH(sigmoid, 1 / (1 + exp(-h[0] * z)))
+BOTH(sigmoid_slope, h[0] / (4 * cosh(h[0] * z / 2) * cosh(h[0] * z / 2)))
+static double sigmoid_bound(const run *r, double z, double exact, const double *h) {
+    int exponent;
+    double rounding = frexp(fabs(h[0]), &exponent) == 0.5 ? 0 : fabs(h[0] * z); /* of beta z */
+    return spacing(r, exact) * (2.5 + rounding) + underflow(r, exact, 1);
+}
+BOUND(sigmoid_slope_bound, 0.75 * r->epsilon * fabs(h[0]) + underflow(r, exact, 1))
+VALUE_CHANGE(sigmoid, fabs(h[0]) / 4 * z.error)
+SLOPE_CHANGE(sigmoid, fabs(h[0]) * y.error * (1 + y.error))
+
+BOTH(hyperbolic, tanh(z))
+BOTH(hyperbolic_slope, 1 / (cosh(z) * cosh(z)))
+static double ulps_of_tanh(const run *r) { return r->kernels->dtype == FML_F32 ? 6.5 : 2.5; }
+BOUND(hyperbolic_bound, ulps_of_tanh(r) * spacing(r, exact) + underflow(r, exact, 1))
+BOUND(hyperbolic_slope_bound, ulps_of_tanh(r) * r->epsilon)
+VALUE_CHANGE(hyperbolic, z.error)
+SLOPE_CHANGE(hyperbolic, (2 * fabs(y.value) + y.error) * y.error)
+
+BOTH(relu, z > 0 ? z : 0)
+BOTH(relu_slope, z > 0)
+BOUND(relu_bound, underflow(r, exact, 1))
+VALUE_CHANGE(relu, z.error)
+SLOPE_CHANGE(relu, may_cross(z, 0))
+
+BOTH(ramp, z <= h[0] ? 0 : z >= h[1] ? 1 : (z - h[0]) / (h[1] - h[0]))
+BOTH(ramp_slope, z > h[0] && z < h[1] ? 1 / ((real)h[1] - h[0]) : 0)
+BOUND(ramp_bound, r->epsilon)
+BOUND(ramp_slope_bound, spacing(r, exact))
+VALUE_CHANGE(ramp, z.error / (h[1] - h[0]))
+SLOPE_CHANGE(ramp, may_cross(z, h[0]) || may_cross(z, h[1]) ? 1 / (h[1] - h[0]) : 0)
+
+#define ONE_OVER_SQRT_2_PI 0.398942280401432677939946059934381868L
+BOTH(bell, exp(-((z - h[0]) / h[1]) * ((z - h[0]) / h[1]) / 2) * (real)ONE_OVER_SQRT_2_PI / h[1])
+BOTH(bell_slope, -(z - h[0]) / ((real)h[1] * h[1]) * exp(-((z - h[0]) / h[1]) * ((z - h[0]) / h[1]) / 2) *
+                     (real)ONE_OVER_SQRT_2_PI / h[1])
+static double peak(const double *h) { return fmax(1, 0.3989422804014327 / h[1]); }
+static double ulps_of_bell(double z, const double *h) { return 2.5 * (z - h[0]) / h[1] * ((z - h[0]) / h[1]); }
+BOUND(bell_bound, spacing(r, exact) * (3 + ulps_of_bell(z, h)) + underflow(r, exact, peak(h)))
+BOUND(bell_slope_bound, spacing(r, exact) * (5 + ulps_of_bell(z, h)) +
+                            underflow(r, exact, peak(h) * fmax(1, fabs(z - h[0]) / (h[1] * h[1]))))
+VALUE_CHANGE(bell, 0.25 / (h[1] * h[1]) * z.error)
+SLOPE_CHANGE(bell, 0.4 / (h[1] * h[1] * h[1]) * z.error)
+
+BOTH(threshold, z >= 0)
+BOTH(threshold_slope, 0)
+VALUE_CHANGE(threshold, may_cross(z, 0))
+SLOPE_CHANGE(threshold, 0)
+
+/* clang-format off */
+#define FUNCTIONS(NAME, VALUE_BOUND, SLOPE_BOUND) \
+    NAME, NAME##_slope, NAME##_exact, NAME##_slope_exact, VALUE_BOUND, SLOPE_BOUND, NAME##_value_change, \
+    NAME##_slope_change
+const formula FORMULAS[] = {
+    {"identity", 1, {{0}}, FUNCTIONS(identity, exact_bound, exact_bound)},
+    {"sigmoid", 6, {{1}, {2}, {-0.5}, {0.7}, {1e-3}, {30}}, FUNCTIONS(sigmoid, sigmoid_bound, sigmoid_slope_bound)},
+    {"tanh", 1, {{0}}, FUNCTIONS(hyperbolic, hyperbolic_bound, hyperbolic_slope_bound)},
+    {"relu", 1, {{0}}, FUNCTIONS(relu, relu_bound, exact_bound)},
+    {"piecewise_linear", 3, {{-1, 1}, {0, 4}, {0.1, 0.3}}, FUNCTIONS(ramp, ramp_bound, ramp_slope_bound)},
+    {"gaussian", 4, {{0, 1}, {0.3, 0.5}, {-2, 3}, {5, 0.125}}, FUNCTIONS(bell, bell_bound, bell_slope_bound)},
+    {"threshold", 1, {{0}}, FUNCTIONS(threshold, exact_bound, exact_bound)},
+    {NULL, 0, {{0}}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL},
+};
+/* clang-format on */
+
+const formula *find_formula(const char *name) {
+    const formula *f = FORMULAS;
+    while (f->name != NULL && strcmp(f->name, name) != 0) f++;
+    return f->name == NULL ? NULL : f;
+}
+
+void formula_case(const run *r, const formula *f, size_t k, double *h) {
+    for (size_t i = 0; i < FML_MAX_HYPER_PARAMETERS; i++) h[i] = rounded(r, f->cases[k % f->n_cases][i]);
+}
+
+/* -- losses ------------------------------------------------------------------------------------------------------ */
+
+#define LOSS(NAME) \
+    static long double NAME(const long double *output, const long double *t, size_t n, double beta, const double *h)
+/* The sum over the outputs of an expression of y or z and t; divided, in most, by their number. */
+#define SUM_LOSS(NAME, FACTOR, EXPRESSION)                     \
+    LOSS(NAME) {                                               \
+        long double sum = 0;                                   \
+        (void)beta, (void)h;                                   \
+        for (size_t o = 0; o < n; o++) {                       \
+            long double y = output[o], e = y - t[o], T = t[o]; \
+            (void)y, (void)e, (void)T;                         \
+            sum += EXPRESSION;                                 \
+        }                                                      \
+        return sum * (FACTOR);                                 \
+    }
+
+SUM_LOSS(squared_error, 1, e *e)
+SUM_LOSS(half_squared_error, 0.5L, e *e)
+SUM_LOSS(mse, 1.0L / n, e *e)
+SUM_LOSS(mae, 1.0L / n, fabs(e))
+SUM_LOSS(huber, 1.0L / n, fabs(e) <= h[0] ? e * e / 2 : h[0] * (fabs(e) - h[0] / 2))
+SUM_LOSS(log_cosh, 1.0L / n, log(cosh(e)))
+SUM_LOSS(poisson, 1.0L / n, exp(y) - T * y)
+SUM_LOSS(gamma_deviance, 1.0L / n, y + T / exp(y))
+
+/* -ln sigmoid(u) = softplus(-u) */
+static long double softplus(long double u) { return fmax(u, 0.0L) + log1p(exp(-fabs(u))); }
+
+/* Of targets moved towards 1/2. */
+static long double smoothed(long double t, long double share, size_t n) { return t * (1 - share) + share / n; }
+SUM_LOSS(binary_cross_entropy, 1,
+         smoothed(T, h[0], 2) * softplus(-beta * y) + (1 - smoothed(T, h[0], 2)) * softplus(beta * y))
+SUM_LOSS(binary_focal, 1,
+         T *exp(-h[0] * softplus(beta * y)) * softplus(-beta * y) +
+             (1 - T) * exp(-h[0] * softplus(-beta * y)) * softplus(beta * y))
+
+static long double ln_sum_exp(const long double *z, size_t n) {
+    long double largest = z[0], sum = 0;
+    for (size_t o = 1; o < n; o++) largest = fmax(largest, z[o]);
+    for (size_t o = 0; o < n; o++) sum += exp(z[o] - largest);
+    return largest + log(sum);
+}
+
+LOSS(cross_entropy) {
+    long double all = ln_sum_exp(output, n), loss = 0;
+    (void)beta;
+    for (size_t o = 0; o < n; o++) loss += smoothed(t[o], h[0], n) * (all - output[o]);
+    return loss;
+}
+
+LOSS(focal) {
+    long double all = ln_sum_exp(output, n), loss = 0;
+    (void)beta;
+    for (size_t o = 0; o < n; o++) loss += t[o] * pow(-expm1(output[o] - all), h[0]) * (all - output[o]);
+    return loss;
+}
+
+/* Two levels. */
+LOSS(quantile) {
+    long double sum = 0;
+    (void)beta;
+    for (size_t o = 0; o < 2 * n; o++) {
+        long double e = t[o % n] - output[o], tau = h[o / n];
+        sum += fmax(tau * e, (tau - 1) * e);
+    }
+    return sum / (2 * n);
+}
+
+/* Means, then logarithms of variances. */
+LOSS(gaussian_nll) {
+    long double sum = 0;
+    (void)beta, (void)h;
+    for (size_t o = 0; o < n; o++) {
+        long double e = output[o] - t[o], s = output[n + o];
+        sum += (s + e * e / exp(s)) / 2;
+    }
+    return sum / n;
+}
+
+LOSS(hinge) {
+    size_t label = 0;
+    long double sum = 0;
+    (void)beta;
+    if (n == 1) return fmax(0.0L, h[0] - (t[0] > 0 ? output[0] : -output[0]));
+    for (size_t o = 1; o < n; o++)
+        if (t[o] > t[label]) label = o;
+    for (size_t o = 0; o < n; o++)
+        if (o != label) sum += fmax(0.0L, h[0] - output[label] + output[o]);
+    return sum / n;
+}
+
+const loss_formula LOSS_FORMULAS[] = {
+    {"mse", 0, "identity", mse, 1, 0, 0, {0}},
+    {"squared_error", 0, "sigmoid", squared_error, 1, 0, 0, {0}},
+    {"half_squared_error", 0, "tanh", half_squared_error, 1, 0, 0, {0}},
+    {"mae", 0, "identity", mae, 1, 0, 0, {0}},
+    {"huber", 0, "identity", huber, 1, 0, 1, {0.75}},
+    {"log_cosh", 0, "identity", log_cosh, 1, 0, 0, {0}},
+    {"quantile", 0, NULL, quantile, 2, 0, 2, {0.25, 0.875}},
+    {"poisson", 1, "identity", poisson, 1, 0, 0, {0}},
+    {"gamma", 1, "identity", gamma_deviance, 1, 0, 0, {0}},
+    {"gaussian_nll", 1, NULL, gaussian_nll, 2, 0, 0, {0}},
+    {"binary_cross_entropy", 1, "sigmoid", binary_cross_entropy, 1, 0, 1, {0}},
+    {"binary_cross_entropy", 1, "sigmoid", binary_cross_entropy, 1, 0, 1, {0.125}},
+    {"cross_entropy", 1, "softmax", cross_entropy, 1, 0, 1, {0}},
+    {"cross_entropy", 1, "softmax", cross_entropy, 1, 0, 1, {0.125}},
+    {"binary_focal", 1, "sigmoid", binary_focal, 1, 0, 1, {2}},
+    {"focal", 1, "softmax", focal, 1, 0, 1, {2}},
+    {"hinge", 0, "identity", hinge, 1, -1, 1, {0.5}},
+    {NULL, 0, NULL, NULL, 0, 0, 0, {0}},
+};
+
+const loss_formula *find_loss_formula(const char *name) {
+    const loss_formula *loss = LOSS_FORMULAS;
+    while (loss->name != NULL && strcmp(loss->name, name) != 0) loss++;
+    return loss->name == NULL ? NULL : loss;
+}

@@ -1,0 +1,90 @@
+/* Backpropagation through whole networks: loss, gradient and dx against plain loops, over batches of every size, in
+ * order and not, of reals and bytes, with targets and labels. */
+#include "naive.h"
+
+#include <math.h>
+
+enum { N_ROWS = MOST_ROWS + 9 };
+
+/* The gradient of a batch, as the core has it: in the order of P, with dx where it is wanted. */
+typedef struct {
+    void *P, *dx;
+    double loss;
+} result;
+
+static result gradient(run *r, const model *m, const naive_batch *b, int wants_dx) {
+    result got = {take_reals(r, m->net.n_parameters), wants_dx ? take_reals(r, b->rows * m->I) : NULL, 0};
+    void *block = take_aligned(r, m->net.n_packed * r->kernels->real_size);
+    fml_pass pass = {.net = &m->net,
+                     .block = m->block,
+                     .data = b->data,
+                     .order = b->order,
+                     .rows = b->rows,
+                     .gradient = block,
+                     .dx = got.dx,
+                     .workspace = take_aligned(r, fml_gradient_workspace(&m->net, b->rows, wants_dx))};
+    fml_status status = fml_gradient(&pass, &got.loss);
+    check(r, status == FML_OK, "%s: status %d of a gradient", m->name, (int)status);
+    fml_network_unpack(&m->net, block, got.P);
+    return got;
+}
+
+static void check_batch(run *r, const model *m, const naive_batch *b) {
+    size_t n = m->net.n_parameters;
+    bounded *expected = take(r, n * sizeof *expected), *dx = take(r, b->rows * m->I * sizeof *dx);
+    bounded loss = naive_gradient(r, m, b, expected, dx);
+    result got = gradient(r, m, b, 1), without_dx = gradient(r, m, b, 0);
+    check(r, fabs(got.loss - loss.value) <= loss.error, "%s, %zu rows: loss %.17g, expected %.17g within %g", m->name,
+          b->rows, got.loss, loss.value, loss.error);
+    check_within(r, got.P, expected, n, "%s, %zu rows: gradient", m->name, b->rows);
+    check_within(r, got.dx, dx, b->rows * m->I, "%s, %zu rows: dx", m->name, b->rows);
+    check_same_reals(r, without_dx.P, got.P, n, "%s, %zu rows: gradient without dx", m->name, b->rows);
+}
+
+/* The bounds are small against the gradient: what passes them is right. */
+static void check_bounds(run *r, const model *m, const naive_batch *b) {
+    size_t n = m->net.n_parameters;
+    bounded *expected = take(r, n * sizeof *expected);
+    double size = 0, error = 0;
+    naive_gradient(r, m, b, expected, NULL);
+    for (size_t i = 0; i < n; i++) {
+        size += fabs(expected[i].value);
+        error += expected[i].error;
+    }
+    check(r, error < size * 1e6 * r->epsilon, "%s: bounds of %g on gradients of %g", m->name, error, size);
+}
+
+/* The same gradient, dx and loss on any number of threads. */
+static void check_threads(run *r, const design *wanted) {
+    result first = {NULL, NULL, 0};
+    for (size_t i = 0; i < N_THREAD_COUNTS; i++) {
+        model *m = make_model(r, wanted, THREAD_COUNTS[i], 3);
+        fml_data data = make_data(r, m, 3 * N_ROWS, VALUES, 4);
+        naive_batch all = {&data, NULL, 3 * N_ROWS};
+        result got = gradient(r, m, &all, 1);
+        if (i == 0) first = got;
+        size_t n = m->net.n_parameters;
+        check_same_reals(r, got.P, first.P, n, "%s on %zu threads: gradient", m->name, THREAD_COUNTS[i]);
+        check_same_reals(r, got.dx, first.dx, all.rows * m->I, "%s on %zu threads: dx", m->name, THREAD_COUNTS[i]);
+        check(r, got.loss == first.loss, "%s on %zu threads: loss", m->name, THREAD_COUNTS[i]);
+    }
+    release(r, 0);
+}
+
+void check_gradients(run *r) {
+    for (size_t d = 0; d < N_DESIGNS; d++)
+        if (!left_out(r, d, 2)) check_threads(r, &DESIGNS[d]);
+    for (size_t d = 0; d < N_DESIGNS; d++)
+        for (size_t k = 0; k < N_BATCHES; k++) {
+            if (left_out(r, d + k, 4)) continue;
+            model *m = make_model(r, &DESIGNS[d], 1, d);
+            fml_data data = make_data(r, m, N_ROWS, (data_kind)(k % 4), k);
+            uint32_t *order = take(r, N_ROWS * sizeof *order);
+            uint64_t random = k;
+            fml_random_order(&random, order, N_ROWS);
+            naive_batch batch = {&data, k % 3 == 0 ? NULL : order, BATCHES[k]};
+            check_batch(r, m, &batch);
+            check_bounds(r, m, &batch);
+            release(r, 0);
+        }
+}

@@ -1,0 +1,126 @@
+"""What holds for every optimiser: any number of threads, fits in parts, errors that go back, bad arguments.
+
+Their formulas are tested in test_training.py against PyTorch and the reference, L-BFGS in test_lbfgs.py.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+from trainings import assert_same, classifier, data
+
+import fastmlp
+
+# Where a state that is lost, or not gone back to, shows: momenta, means, steps and what NAdam carries on.
+OPTIMIZERS = [
+    fastmlp.SGD(0.05, momentum=0.9),
+    fastmlp.Adam(0.02),
+    fastmlp.AdamW(0.02, weight_decay=0.1),
+    fastmlp.NAdam(0.02, momentum_decay=0.1),
+    fastmlp.RMSprop(0.005, momentum=0.5, centered=True),
+    fastmlp.AdaGrad(0.05, initial_accumulator=0.1, learning_rate_decay=0.1),
+    fastmlp.Lion(0.005, weight_decay=0.1),
+    fastmlp.Rprop(0.01),
+    fastmlp.LBFGS(),
+]
+
+
+def size_for(optimizer: Any, size: int) -> int | None:
+    return None if optimizer.full_batch else size
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+def test_any_number_of_threads_gives_the_same_bits(optimizer: Any, dtype: str) -> None:
+    """Batches whose step is taken while the gradient is formed, and one that is taken after it."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(420, 90)), rng.integers(5, size=420)
+    for size in (140, 420):
+        nets = []
+        for n_threads in (1, 2, 3):
+            words: dict[str, Any] = {"dtype": dtype, "engine": "native", "n_threads": n_threads}
+            net = fastmlp.Network([90, 64, 5], loss="cross_entropy", seed=0, **words)
+            net.fit(X, y, epochs=2, batch_size=size_for(optimizer, size), optimizer=optimizer)
+            nets.append(net)
+        for net in nets[1:]:
+            assert_same(net, nets[0])
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+def test_two_fits_are_one(build: Any, optimizer: Any) -> None:
+    X, y = data()
+    once, twice = classifier(build), classifier(build)
+    size = size_for(optimizer, 5)
+    whole = once.fit(X, y, epochs=6, batch_size=size, optimizer=optimizer)
+    halves = [twice.fit(X, y, epochs=3, batch_size=size, optimizer=copy.deepcopy(optimizer)) for _ in range(2)]
+    assert whole.loss == halves[0].loss + halves[1].loss
+    assert_same(once, twice)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+@pytest.mark.parametrize("how", ["fit", "step"])
+def test_an_error_goes_back_to_the_last_epoch(build: Any, optimizer: Any, how: str) -> None:
+    """The last row is at fault, so that an epoch of single rows has made good steps when it fails."""
+    X, y = data()
+    targets = np.column_stack([y, 1 - y]).astype(float)
+    bad = targets.copy()
+    bad[-1] = float(np.finfo(build.dtype).max) / 8
+    net, control = (build([3, 5, 2], activation="tanh", seed=1) for _ in range(2))
+    for each in (net, control):
+        each.fit(X, targets, epochs=2, batch_size=size_for(optimizer, 5), optimizer=optimizer)
+    words = {"epochs": 3, "batch_size": size_for(optimizer, 1), "optimizer": None}
+    with pytest.raises(FloatingPointError):
+        net.fit(X, bad, **words) if how == "fit" else net.train_on_batch(X, bad)
+    assert_same(net, control)
+    for each in (net, control):
+        each.fit(X, targets, epochs=2, batch_size=size_for(optimizer, 5), optimizer=None)
+    assert_same(net, control)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+def test_a_copy_starts_anew(build: Any, optimizer: Any) -> None:
+    X, y = data()
+    net = classifier(build)
+    net.train_on_batch(X, y, optimizer)
+    fresh = classifier(build)
+    fresh.parameters = net.parameters
+    other = net.copy()
+    for each in (other, fresh):
+        each.train_on_batch(X, y, optimizer)
+    np.testing.assert_array_equal(other.parameters, fresh.parameters)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+def test_a_gradient_of_zero_moves_no_weight_but_by_decay(build: Any, optimizer: Any) -> None:
+    """Also the padding of a block, whose gradient is 0, stays 0: a network with odd widths predicts alike."""
+    net = build([3, 5, 2], activation="relu", seed=0)
+    net.parameters = np.zeros(net.n_parameters)
+    net.fit(np.zeros((4, 3)), np.zeros((4, 2)), epochs=3, optimizer=optimizer)
+    np.testing.assert_array_equal(net.parameters, np.zeros(net.n_parameters))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: fastmlp.AdamW(weight_decay=-0.1), ValueError, "weight_decay: expected .*at least 0"),
+        (lambda: fastmlp.AdamW(beta_1=1.0), ValueError, "beta_1: expected .*below 1"),
+        (lambda: fastmlp.NAdam(momentum_decay=-1), ValueError, "momentum_decay: expected .*at least 0"),
+        (lambda: fastmlp.RMSprop(alpha=1), ValueError, "alpha: expected .*below 1"),
+        (lambda: fastmlp.RMSprop(centered=1), TypeError, "centered: expected True or False"),
+        (lambda: fastmlp.RMSprop(momentum=1), ValueError, "momentum: expected .*below 1"),
+        (lambda: fastmlp.AdaGrad(epsilon=0), ValueError, "epsilon: expected .*above 0"),
+        (lambda: fastmlp.AdaGrad(initial_accumulator=-1), ValueError, "initial_accumulator: expected .*at least 0"),
+        (lambda: fastmlp.AdaGrad(learning_rate_decay="x"), TypeError, "learning_rate_decay: expected a real number"),
+        (lambda: fastmlp.Lion(beta_2=-0.1), ValueError, "beta_2: expected .*at least 0"),
+        (lambda: fastmlp.Lion(0.0), ValueError, "learning_rate: expected .*above 0"),
+        (lambda: fastmlp.Rprop(eta_minus=1), ValueError, "eta_minus: expected .*below 1"),
+        (lambda: fastmlp.Rprop(eta_plus=1), ValueError, "eta_plus: expected .*above 1"),
+        (lambda: fastmlp.Rprop(least_step=2, largest_step=1), ValueError, "least_step: expected at most .*1.0"),
+    ],
+)
+def test_bad_arguments(make: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=f"^{words}"):
+        make()
