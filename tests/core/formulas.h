@@ -43,6 +43,7 @@ typedef struct {
     long double (*value)(const long double *output, const long double *t, size_t n, double beta, const double *h);
     size_t n_heads;  /* outputs for each target */
     double lowest_t; /* it is tried with targets from here to 1 */
+    double far;      /* and with outputs of this size; differences of exponentials lose their digits soon */
     size_t n_h;
     double h[FML_MAX_HYPER_PARAMETERS]; /* those to try, which either dtype holds */
 } loss_formula;
