@@ -18,6 +18,7 @@ from scipy.optimize import minimize
 from trainings import ADAM, assert_same, data
 
 import fastmlp
+from fastmlp import reference
 
 EXACT = fastmlp.LBFGS(gradient_tolerance=1e-9, loss_tolerance=0.0)
 
@@ -124,9 +125,9 @@ def test_against_the_reference(build64: Any) -> None:
 
 
 def test_weights_and_an_own_loss_are_minimised_too(build64: Any) -> None:
-    """The function is the weighted mean: that of SciPy and of the reference; a user's own loss goes the built-in's way."""
+    """The weighted mean, as by SciPy and the reference; a loss of one's own goes the way of the built-in one."""
     rng = np.random.default_rng(3)
-    X, y, of_rows = rng.normal(size=(40, 3)), rng.integers(0, 3, 40), rng.uniform(0, 2, 40)
+    X, y, of_rows = rng.normal(size=(40, 3)), rng.integers(0, 3, 40), rng.uniform(0, 2e-4, 40)
     of_rows[:5], of_classes = 0, {0: 2.0, 1: 0.5, 2: 1.0}
     words = {"activation": "tanh", "loss": "cross_entropy", "seed": 1}
     weights: dict[str, Any] = {"sample_weight": of_rows, "class_weight": of_classes}
@@ -141,7 +142,7 @@ def test_weights_and_an_own_loss_are_minimised_too(build64: Any) -> None:
 
     losses: list[float] = []
     options = {"maxiter": 5, "ftol": 0.0, "gtol": 1e-9}
-    optimize.minimize(
+    minimize(
         weighted,
         net.parameters,
         jac=True,

@@ -387,7 +387,9 @@ cdef class Core:
         """
         cdef cnp.ndarray x = self._input(X)
         cdef cnp.ndarray y = self._output(x, out)
-        if out is not None and (overlap(x, y) or (x is not X and isinstance(X, np.ndarray) and np.may_share_memory(X, y))):
+        if out is not None and (
+            overlap(x, y) or (x is not X and isinstance(X, np.ndarray) and np.may_share_memory(X, y))
+        ):
             raise ValueError("out: expected memory of its own, got an array that overlaps X")
         if cnp.PyArray_NDIM(x) == 1 and cnp.PyArray_TYPE(x) == self.typenum and self.n_weights < MANY_MULTIPLY_ADDS:
             self._forward_row(cnp.PyArray_DATA(x), cnp.PyArray_DATA(y))
@@ -602,7 +604,8 @@ cdef class Core:
         cdef fml_status status
         if self.training.by_function:
             self.training.plan((rows.data.n_rows + batch_size - 1) // batch_size)
-        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, min(batch_size, rows.data.n_rows), False))
+        cdef size_t n_rows = min(batch_size, rows.data.n_rows)
+        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, n_rows, False))
         trainer.random = self.random
         if rows.data.n_rows * self.n_weights < MANY_MULTIPLY_ADDS // 4:
             status = fml_train_epoch(trainer, &rows.data, batch_size, order_data, &loss, &poll, workspace)
