@@ -61,7 +61,7 @@ static activities expect(run *r, const model *m, const void *x) {
 static void check_layers(run *r) {
     for (size_t k = 0; k < N_EDGE_SIZES * N_EDGE_SIZES; k++) {
         size_t i = k / N_EDGE_SIZES, o = k % N_EDGE_SIZES;
-        if (left_out(r, i + o, 5)) continue;
+        if (left_out(r, i + o, 8)) continue;
         design wanted = {{EDGE_SIZES[i], EDGE_SIZES[o]}, NULL, "identity", "mse"};
         model *m = make_model(r, &wanted, 1, k);
         fml_data data = make_data(r, m, MOST_ROWS, VALUES, k);
@@ -200,7 +200,7 @@ void check_networks(run *r) {
     check_layers(r);
     check_sparse(r);
     for (size_t k = 0; k <= N_DESIGNS; k++) {
-        if (left_out(r, k, 2)) continue;
+        if (left_out(r, k, 3)) continue;
         model *m = make_model(r, k < N_DESIGNS ? &DESIGNS[k] : &HARD, 1, k);
         fml_data data = make_data(r, m, MOST_ROWS, VALUES, 6);
         void *alone = predict_alone(r, m, data.x, MOST_ROWS);
