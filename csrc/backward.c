@@ -6,8 +6,9 @@
  * over all rows of the piece, and where the caller gives an update, applied at once. Threads share a phase and meet
  * at its end.
  * Same bits for any number of threads: rows are summed in their order by one owner of each element, and losses are
- * found for LOSS_ROWS rows at a time, added up in their order. */
+ * found for LOSS_ROWS rows at a time (a loss that the caller brings along: for a tile), added up in their order. */
 #include "passes.h"
+#include "regularization.h"
 
 enum { LOSS_ROWS = 16 };
 
@@ -16,14 +17,15 @@ typedef struct {
     void *d[2], *scratch;
 } buffers;
 
-/* One pass, and the piece of it at hand. x, t, and each layer's z, y (NULL where nobody reads it) and delta hold all
- * rows of the piece. */
+/* One pass, and the piece of it at hand. x, t, and each layer's z, y (NULL where nobody reads it), output and delta
+ * hold all rows of the piece. An output is what the next layer reads: y itself, or what dropout has left of it. */
 typedef struct {
     const fml_pass *pass;
     size_t n_threads, first, rows, x_row;
     int *finite; /* by thread: whether the inputs that it gathered are */
-    double *losses;
-    void *x, **z, **y, **deltas, **prepared;
+    size_t loss_rows;
+    double scale, *losses, *weights; /* of the gradient of each row; of each loss_rows rows; of the rows */
+    void *x, **z, **y, **outputs, **deltas, **prepared;
     void *t;
     float_mode callers;
     int stopped;      /* the caller's poll said so; asked for by a thread that is alone */
@@ -74,11 +76,13 @@ static void cut_layer(const fml_network *net, size_t l, size_t rows, int prepare
     const fml_engine *engine = net->engine;
     size_t I = net->layers[l].n_inputs, O = net->layers[l].n_outputs, size = rows * layer_stride(net, l);
     void *z = stores_z(net, l) ? cut_reals(net, a, size) : NULL, *y = stores_y(net, l) ? cut_reals(net, a, size) : NULL;
+    void *output = dropout_of(p->pass->regularization, net, l) > 0 ? cut_reals(net, a, size) : y;
     void *delta = cut_reals(net, a, engine->keep_delta != NULL ? engine->delta_size(rows, O) : size);
     void *prepared = engine->prepare != NULL && prepare ? cut_reals(net, a, engine->prepared_size(I, O)) : NULL;
     if (a->base == NULL) return;
     p->z[l] = z;
     p->y[l] = y;
+    p->outputs[l] = output;
     p->deltas[l] = delta;
     p->prepared[l] = prepared;
 }
@@ -87,13 +91,15 @@ static piece begin(const fml_pass *pass, arena a) {
     const fml_network *net = pass->net;
     size_t rows = least(pass->rows, net->engine->gradient_rows), I = net->layers[0].n_inputs;
     piece p = {.pass = pass, .n_threads = least(threads_for(net, rows), rows / LOSS_ROWS + 1)};
-    void ***const lists[] = {&p.z, &p.y, &p.deltas, &p.prepared};
+    void ***const lists[] = {&p.z, &p.y, &p.outputs, &p.deltas, &p.prepared};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) *lists[i] = cut(&a, net->n_layers * sizeof(void *));
     p.finite = cut(&a, p.n_threads * sizeof *p.finite);
+    p.loss_rows = net->own_loss == NULL ? LOSS_ROWS : net->engine->tile_rows;
     p.losses = cut(&a, (rows / LOSS_ROWS + 1) * sizeof *p.losses);
+    p.weights = cut(&a, rows * sizeof *p.weights);
     p.x_row = row_stride(net, I);
     p.x = cut_reals(net, &a, rows * p.x_row);
-    p.t = cut_reals(net, &a, rows * last_layer(net)->n_outputs);
+    p.t = cut_reals(net, &a, rows * net->n_targets);
     for (size_t l = 0; l < net->n_layers; l++) cut_layer(net, l, rows, l > 0 || pass->dx != NULL, &p, &a);
     p.memory = a;
     arena one = {NULL, 0};
@@ -109,6 +115,12 @@ static buffers thread_buffers(const piece *p, size_t i) {
 
 size_t fml_gradient_workspace(const fml_network *net, size_t rows, int with_dx) {
     fml_pass pass = {.net = net, .rows = rows, .dx = with_dx ? &pass : NULL};
+    piece p = begin(&pass, (arena){NULL, 0});
+    return p.memory.used + p.n_threads * p.per_thread;
+}
+
+size_t fml_training_workspace(const fml_trainer *trainer, size_t rows) {
+    fml_pass pass = {.net = trainer->net, .rows = rows, .regularization = trainer->regularization};
     piece p = begin(&pass, (arena){NULL, 0});
     return p.memory.used + p.n_threads * p.per_thread;
 }
@@ -136,6 +148,9 @@ static void prepare_task(void *context, size_t i) {
                                        inputs_begin(p, l, i + 1));
 }
 
+/* Whether dropout stands between layer l and the next. */
+static int drops(const piece *p, size_t l) { return p->outputs[l] != p->y[l]; }
+
 /* The rows of a tile forward; x is what they are gathered to. */
 static void tile_forward(const piece *p, const void *x, size_t at, size_t rows) {
     const fml_network *net = p->pass->net;
@@ -146,20 +161,31 @@ static void tile_forward(const piece *p, const void *x, size_t at, size_t rows) 
         void *y = p->y[l] == NULL ? NULL : reals(net, p->y[l], at * stride);
         net->engine->forward_layer(net, l, p->pass->block, x, x_row, rows, z, y, stride, 0);
         x = y;
+        if (drops(p, l)) {
+            void *output = reals(net, p->outputs[l], at * stride);
+            fml_drop(p->pass, l, p->first + at, rows, y, output, stride);
+            x = output;
+        }
         x_row = stride;
     }
 }
 
-/* The losses of a tile, and d = their gradient with respect to the last layer's z. */
-static void tile_loss(const piece *p, const void *t, size_t at, size_t rows, void *d) {
+/* The losses of a tile, and d = their gradient with respect to the last layer's z; w: the rows' weights, or NULL. */
+static void tile_loss(const piece *p, const void *t, const double *w, size_t at, size_t rows, void *d) {
     const fml_network *net = p->pass->net;
     const fml_layer *last = last_layer(net);
     size_t O = last->n_outputs, l = net->n_layers - 1;
     const void *output = reals(net, net->loss->from_z ? p->z[l] : p->y[l], at * O);
-    for (size_t r = 0; r < rows; r += LOSS_ROWS)
-        p->losses[(at + r) / LOSS_ROWS] = net->loss->value_and_gradient(
-            reals(net, output, r * O), reals(net, t, r * O), reals(net, d, r * O), least(rows - r, LOSS_ROWS), O,
-            1.0 / (double)p->pass->rows, last->hyper_parameters);
+    for (size_t r = 0; r < rows; r += p->loss_rows) {
+        fml_loss_rows some = {.net = net,
+                              .output = reals(net, output, r * O),
+                              .t = reals(net, t, r * net->n_targets),
+                              .weights = w == NULL ? NULL : w + r,
+                              .d = reals(net, d, r * O),
+                              .rows = least(rows - r, p->loss_rows),
+                              .scale = p->scale};
+        p->losses[(at + r) / p->loss_rows] = loss_of(&some);
+    }
     if (net->loss->from_z) return;
     const void *z = p->z[l] == NULL ? NULL : reals(net, p->z[l], at * O);
     last->activation->backward(z, reals(net, p->y[l], at * O), d, d, rows, O, last->hyper_parameters);
@@ -182,6 +208,7 @@ static void tile_backward(const piece *p, const buffers *b, size_t at, size_t ro
                                                 : b->d[(l - 1) % 2];
         engine->input_gradient(net, l, pass->block, p->prepared[l], d, stride, rows, dx, below);
         if (l == 0) return;
+        if (drops(p, l - 1)) fml_drop(pass, l - 1, p->first + at, rows, dx, dx, below);
         const void *z = p->z[l - 1] == NULL ? NULL : reals(net, p->z[l - 1], at * below);
         net->layers[l - 1].activation->backward(z, reals(net, p->y[l - 1], at * below), dx, dx, rows, below,
                                                 net->layers[l - 1].hyper_parameters);
@@ -195,7 +222,7 @@ static void rows_task(void *context, size_t i) {
     const fml_pass *pass = p->pass;
     const fml_network *net = pass->net;
     size_t end = part_begin(p->rows, LOSS_ROWS, i + 1, p->n_threads), last = net->n_layers - 1, rows;
-    size_t O = last_layer(net)->n_outputs;
+    size_t O = last_layer(net)->n_outputs, n_targets = net->n_targets;
     buffers b = thread_buffers(p, i);
     p->finite[i] = 1;
     for (size_t at = part_begin(p->rows, LOSS_ROWS, i, p->n_threads); at < end; at += rows) {
@@ -203,11 +230,15 @@ static void rows_task(void *context, size_t i) {
         size_t x_row = p->x_row;
         const void *x = input_rows(net, pass->data, pass->order, p->first + at, rows, reals(net, p->x, at * x_row),
                                    &x_row, &p->finite[i]);
-        const void *t = target_rows(net, pass->data, pass->order, p->first + at, rows, reals(net, p->t, at * O));
+        const void *t =
+            target_rows(net, pass->data, pass->order, p->first + at, rows, reals(net, p->t, at * n_targets));
+        const double *w = row_weights(pass->data, pass->order, p->first + at, rows, p->weights + at);
         if (!p->finite[i] || interrupted(p)) return;
+        if (draws_for_inputs(pass->regularization))
+            fml_disturb_inputs(pass, p->first + at, rows, reals(net, p->x, at * x_row), x_row);
         void *d = net->engine->keep_delta == NULL ? reals(net, p->deltas[last], at * O) : b.d[last % 2];
         tile_forward(p, x, at, rows);
-        tile_loss(p, t, at, rows, d);
+        tile_loss(p, t, w, at, rows, d);
         tile_backward(p, &b, at, rows, d);
     }
 }
@@ -230,7 +261,7 @@ static void weights_task(void *context, size_t i) {
     buffers b = thread_buffers(p, i);
     fml_ahead ahead = rows_ahead(p, i);
     for (size_t l = 0; l < net->n_layers; l++) {
-        const void *x = l == 0 ? p->x : p->y[l - 1];
+        const void *x = l == 0 ? p->x : p->outputs[l - 1];
         size_t x_row = l == 0 ? p->x_row : layer_stride(net, l - 1);
         if (p->pass->update == NULL && interrupted(p)) return;
         net->engine->weight_gradient(p->pass, l, x, x_row, p->deltas[l], p->rows, p->first > 0, inputs_begin(p, l, i),
@@ -244,7 +275,7 @@ static void weights_task(void *context, size_t i) {
 static fml_status add_losses(const piece *p, double *loss) {
     for (size_t i = 0; i < p->n_threads; i++)
         if (!p->finite[i]) return FML_INPUT_NOT_FINITE;
-    for (size_t i = 0; i * LOSS_ROWS < p->rows; i++) *loss += p->losses[i];
+    for (size_t i = 0; i * p->loss_rows < p->rows; i++) *loss += p->losses[i];
     return *loss - *loss == 0 ? FML_OK : FML_LOSS_NOT_FINITE;
 }
 
@@ -257,6 +288,8 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
     piece p = begin(pass, (arena){pass->workspace, 0});
     fml_status status = FML_OK;
     p.callers = mode;
+    double total = total_weight(pass->data, pass->order, pass->rows);
+    p.scale = total > 0 ? 1 / total : 0;
     p.tile_work = multiply_adds(pass->net) * least(pass->rows, pass->net->engine->tile_rows);
     *loss = 0;
     p.rows = least(pass->rows, pass->net->engine->gradient_rows);

@@ -7,6 +7,7 @@
  * number of threads, so the result has. */
 #include "line_search.h"
 #include "passes.h"
+#include "regularization.h"
 
 #include <math.h>
 #include <string.h>
@@ -17,7 +18,7 @@ struct fml_lbfgs {
     double *weights, *alphas;       /* 1 / (s . y); what the first loop leaves to the second */
     double scale;                   /* (s . y) / (y . y) of the newest pair */
     void *direction, *from, *from_gradient;
-    double loss; /* the sum over the rows at the parameters; the trainer's gradient belongs to it */
+    double loss; /* the weighted sum over the rows at the parameters; the trainer's gradient belongs to it */
     int known;   /* whether those are known, for the data at hand */
     int converged;
 };
@@ -30,6 +31,7 @@ typedef struct {
     fml_trainer *trainer;
     fml_lbfgs *state;
     fml_pass pass;
+    double weight; /* of all rows: the function is the sum of their losses by it */
 } problem;
 
 static size_t block_bytes(const fml_network *net) { return net->n_packed * net->kernels->real_size; }
@@ -128,13 +130,26 @@ static void keep_pair(const problem *p, double step, double slope) {
 
 /* -- the search -------------------------------------------------------------------------------------------------- */
 
+/* The function: the sum of the losses with the penalty, weighted, and the gradient of its mean. */
+static fml_status evaluate(const problem *p, double *loss) {
+    const fml_network *net = p->pass.net;
+    const fml_regularization *r = p->trainer->regularization;
+    fml_status status = fml_gradient(&p->pass, loss);
+    if (status != FML_OK || r == NULL) return status;
+    fml_shaping shaping[2];
+    fml_shaping_of(r, p->weight, 0, shaping);
+    fml_shape(net, shaping, p->pass.block, p->pass.gradient, 0, net->n_packed);
+    *loss += p->weight * fml_penalty(net, r, p->pass.block, p->weight);
+    return *loss - *loss == 0 ? FML_OK : FML_LOSS_NOT_FINITE;
+}
+
 /* Goes `step` along the direction and evaluates there. */
 static fml_status evaluate_at(const problem *p, double step, double *loss) {
     const fml_network *net = p->pass.net;
     float_mode mode = flush_denormals();
     net->kernels->combine(step, p->state->direction, 1, p->state->from, p->pass.block, net->n_packed);
     restore_mode(mode);
-    return fml_gradient(&p->pass, loss);
+    return evaluate(p, loss);
 }
 
 static double slope_of(const problem *p) {
@@ -145,15 +160,15 @@ static double slope_of(const problem *p) {
 /* A step along the direction; *found tells whether there is one, and the trainer is then there. */
 static fml_status search(const problem *p, double slope, line_search *s, double *loss, int *found) {
     const fml_network *net = p->pass.net;
-    double rows = (double)p->pass.rows, most = p->trainer->hyper_parameters[MOST_EVALUATIONS], first = 1;
+    double weight = p->weight, most = p->trainer->hyper_parameters[MOST_EVALUATIONS], first = 1;
     search_state state = SEARCH_ON;
     if (p->state->n_pairs == 0) first = 1 / sqrt(-slope); /* of length 1 */
-    line_search_begin(s, p->state->loss / rows, slope, first);
+    line_search_begin(s, p->state->loss / weight, slope, first);
     for (double i = 0; i < most && state == SEARCH_ON; i++) {
         double at = s->at;
         fml_status status = evaluate_at(p, at, loss);
         if (status != FML_OK && status != FML_LOSS_NOT_FINITE) return status;
-        state = status == FML_OK ? line_search_tell(s, *loss / rows, slope_of(p)) : line_search_overflow(s);
+        state = status == FML_OK ? line_search_tell(s, *loss / weight, slope_of(p)) : line_search_overflow(s);
         if (state == SEARCH_FOUND) s->at = at;
     }
     if (state != SEARCH_FOUND && line_search_falls(s)) { /* its slope is too large, but there is none better */
@@ -182,7 +197,7 @@ static int is_flat(const problem *p) {
 /* Takes the step that was found. */
 static void accept(const problem *p, double step, double slope, double loss) {
     fml_lbfgs *state = p->state;
-    double rows = (double)p->pass.rows, before = state->loss / rows, now = loss / rows;
+    double before = state->loss / p->weight, now = loss / p->weight;
     float_mode mode = flush_denormals();
     keep_pair(p, step, slope);
     restore_mode(mode);
@@ -219,7 +234,7 @@ static fml_status try_step(const problem *p, int *found) {
 fml_status fml_lbfgs_iterate(fml_trainer *trainer, const fml_data *data, size_t rows, double *loss, fml_poll *poll,
                              void *workspace) {
     fml_lbfgs *state = trainer->lbfgs;
-    problem p = {.trainer = trainer, .state = state};
+    problem p = {.trainer = trainer, .state = state, .weight = total_weight(data, NULL, rows)};
     p.pass = (fml_pass){.net = trainer->net,
                         .block = trainer->block,
                         .data = data,
@@ -228,7 +243,7 @@ fml_status fml_lbfgs_iterate(fml_trainer *trainer, const fml_data *data, size_t 
                         .poll = poll,
                         .workspace = workspace};
     if (!state->known) {
-        fml_status status = fml_gradient(&p.pass, &state->loss);
+        fml_status status = evaluate(&p, &state->loss);
         if (status != FML_OK) return status;
         state->known = 1;
     }

@@ -14,6 +14,7 @@
 
 double fml_penalty(const fml_network *net, const fml_regularization *r, const void *block, double weight) {
     double absolute = 0, squares = 0;
+    float_mode mode = flush_denormals();
     for (size_t l = 0; l < net->n_layers; l++) {
         const fml_layer *layer = &net->layers[l];
         const void *w = reals(net, block, layer->weights);
@@ -21,6 +22,7 @@ double fml_penalty(const fml_network *net, const fml_regularization *r, const vo
         if (r->l1 > 0) absolute += net->kernels->sum_absolute(w, n);
         if (r->l2 > 0) squares += net->kernels->dot(w, w, n);
     }
+    restore_mode(mode);
     return (r->l1 * absolute + r->l2 / 2 * squares) / (r->per_row ? weight : 1);
 }
 

@@ -4,7 +4,9 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import disjoint_base
 
+from .losses import Loss
 from .optimizers import Optimizer
+from .regularization import Regularization
 
 def _plant_error() -> None: ...
 def isas() -> list[str]: ...
@@ -28,7 +30,7 @@ class Block: ...
 
 @disjoint_base
 class Training:
-    def __new__(cls, core: Core, optimizer: Optimizer) -> Training: ...
+    def __new__(cls, core: Core, optimizer: Optimizer, regularization: Regularization | None) -> Training: ...
 
 @disjoint_base
 class RowLog:
@@ -42,8 +44,14 @@ class Rows:
     x: NDArray[Any]
     values: NDArray[Any] | None
     labels: NDArray[Any] | None
+    weights: NDArray[Any] | None
+    total_weight: float
     def __init__(
-        self, x: NDArray[Any], values: NDArray[Any] | None = ..., labels: NDArray[Any] | None = ...
+        self,
+        x: NDArray[Any],
+        values: NDArray[Any] | None = ...,
+        labels: NDArray[Any] | None = ...,
+        weights: NDArray[Any] | None = ...,
     ) -> None: ...
     @property
     def n_rows(self) -> int: ...
@@ -54,7 +62,7 @@ class Core:
         self,
         sizes: Sequence[int],
         activations: Sequence[tuple[str, Sequence[float], tuple[Callable[[Any], Any], Callable[[Any], Any]] | None]],
-        loss: str,
+        loss: Loss,
         double: bool,
         engine: str,
         isa: str | None,
@@ -93,7 +101,7 @@ class Core:
     def _evaluate(self, rows: Rows) -> tuple[float, float]: ...
     def _gradient(self, rows: Rows, inputs: bool) -> tuple[float, NDArray[Any]]: ...
     def _refuse_while_fitting(self, argument: str) -> None: ...
-    def _use_optimizer(self, optimizer: Optimizer | None) -> None: ...
+    def _use_optimizer(self, optimizer: Optimizer | None, regularization: Regularization | None) -> None: ...
     def _begin_fit(self, token: object) -> None: ...
     def _end_fit(self, token: object) -> None: ...
     def _begin_epoch(self, rows: Rows, order: NDArray[Any] | None) -> None: ...
@@ -112,11 +120,19 @@ class Core:
     def _resume_training(
         self,
         optimizer: Optimizer,
+        regularization: Regularization | None,
         P: NDArray[Any],
         states: list[NDArray[Any]],
         numbers: list[float],
         n_steps: int,
         random: int,
     ) -> None: ...
-    def learn_one(self, x: ArrayLike, y: ArrayLike, optimizer: str | Optimizer | None = ...) -> float: ...
-    def _step(self, rows: Rows, optimizer: Optimizer | None) -> float: ...
+    def learn_one(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        optimizer: str | Optimizer | None = ...,
+        *,
+        regularization: Regularization | None = ...,
+    ) -> float: ...
+    def _step(self, rows: Rows, optimizer: Optimizer | None, regularization: Regularization | None) -> float: ...

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ._core import Rows
     from .network import Network
     from .optimizers import Optimizer
+    from .regularization import Regularization
 
 VERSION = 1
 _FIELDS = {"version", "epoch", "position", "loss", "n_steps", "numbers", "stopped", "settings", "states", "history"}
@@ -74,13 +75,13 @@ def settings(
 
 
 def fingerprint(rows: Rows) -> str:
-    """Shapes and dtypes of rows and targets, and the SHA-256 of their bytes."""
+    """Shapes and dtypes of rows and targets, and the SHA-256 of their bytes and those of the weights."""
     targets = rows.labels if rows.values is None else rows.values
     assert targets is not None
-    digest = persistence.sha256(
-        *(np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (rows.x, targets))
-    )
-    return f"X {rows.x.shape} {rows.x.dtype}, y {targets.shape} {targets.dtype}, SHA-256 {digest}"
+    parts = [rows.x, targets] if rows.weights is None else [rows.x, targets, rows.weights]
+    digest = persistence.sha256(*(np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in parts))
+    weighted = "" if rows.weights is None else ", weighted"
+    return f"X {rows.x.shape} {rows.x.dtype}, y {targets.shape} {targets.dtype}{weighted}, SHA-256 {digest}"
 
 
 # -------------------------------------------------------------------------------------------------------------- writing
@@ -128,14 +129,20 @@ class Resumable:
     numbers: list[float]
     n_steps: int
 
-    def restart(self, network: Network, optimizer: Optimizer, callbacks: Sequence[Any]) -> None:
+    def restart(
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        regularization: Regularization | None,
+        callbacks: Sequence[Any],
+    ) -> None:
         """The callbacks first, as they may refuse their states; the network is as before if something is refused."""
         random_state = int(self.model.architecture["random_state"], 16)
         try:
             for callback, state in zip(callbacks, self.at.states, strict=True):
                 callback.restore(state)
             P, training = self.model.parameters, (self.vectors, self.numbers, self.n_steps)
-            network._resume_training(optimizer, P, *training, random_state)
+            network._resume_training(optimizer, regularization, P, *training, random_state)
         except (ValueError, KeyError) as error:
             raise FormatError(f"{self.name}: {error}") from None
 

@@ -167,7 +167,11 @@ def _rate(name: str, value: object) -> float:
 
 def _rates(value: object) -> float | tuple[float, ...]:
     """A rate, or a tuple of them."""
-    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)) or getattr(value, "ndim", 1) == 0:
+    if (
+        isinstance(value, (str, bytes))
+        or not isinstance(value, (Sequence, np.ndarray))
+        or getattr(value, "ndim", 1) == 0
+    ):
         return _rate("dropout", value)
     listed = list(itertools.islice(iter(value), MOST_LAYERS))
     return tuple(_rate(f"dropout[{i}]", rate) for i, rate in enumerate(listed))

@@ -1,8 +1,9 @@
 """Regularisation: the penalty, what happens to a gradient and to weights, the average, and what rows get at random.
 
-r is what a user asks for, an object with the fields of `FIELDS`. Penalties, decay and norms concern weights, never
-biases. Random numbers are counted, not drawn one after another: that of a unit follows from the key of the training, the
-step, the use, the row in its batch and the unit. Nothing here knows of networks, and only `limit_norms` writes.
+r is what a user asks for, with the fields of `FIELDS` and in `dropout` a rate for each hidden layer. Penalties, decay
+and norms concern weights, never biases. Random numbers are counted, not drawn one after another: that of a unit follows
+from the key of the training, the step, the use, the row in its batch and the unit. Nothing here knows of networks, and
+only `decay` and `limit_norms` write.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ FIELDS: dict[str, Any] = {
     "average": None,
     "per_row": False,
 }
+LIMITS = ("max_norm", "clip_norm", "clip_value", "average")
+NOT_WITH_LBFGS = ("l1", "weight_decay", "dropout", "input_dropout", "input_noise", *LIMITS)
 NOISE_RADIUS, NOISE_ANGLE, INPUT_DROPOUT, FIRST_LAYER_DROPOUT = range(4)  # streams of a step
 ALL_64, ALL_32 = 2**64 - 1, 2**32 - 1
 
@@ -57,6 +60,12 @@ def clipped(gradient: Matrix, r: Any) -> Matrix:
         factor = r.clip_norm / norm if norm > r.clip_norm else 1.0
         gradient = [[factor * g for g in row] for row in gradient]
     return gradient
+
+
+def decay(weights: Iterable[Vector], share: float) -> None:
+    """w <- w - share w."""
+    for row in weights:
+        row[:] = [w - share * w for w in row]
 
 
 def limit_norms(weights: Iterable[Vector], most: float) -> None:
@@ -124,14 +133,12 @@ class Draws:
 
     def masks(self, row: int, sizes: Sequence[int]) -> list[Vector | None]:
         """The factors of the outputs of each hidden layer, of these sizes; None where nothing is dropped."""
-        rates = self.r.dropout if isinstance(self.r.dropout, tuple) else (self.r.dropout,) * len(sizes)
         return [
             self._mask(FIRST_LAYER_DROPOUT + layer, row, n, rate) if rate else None
-            for layer, (n, rate) in enumerate(zip(sizes, rates))
+            for layer, (n, rate) in enumerate(zip(sizes, self.r.dropout))
         ]
 
 
 def draws_anything(r: Any) -> bool:
     """Whether a training with r has a key."""
-    rates = r.dropout if isinstance(r.dropout, tuple) else (r.dropout,)
-    return bool(r.input_noise or r.input_dropout or any(rates))
+    return bool(r.input_noise or r.input_dropout or any(r.dropout))
