@@ -247,6 +247,48 @@ def test_fit_against_the_reference(build64: Any, r: Regularization) -> None:
     assert net._random_state == oracle._random.state
 
 
+EVERY_OPTIMIZER = [
+    fastmlp.AdamW(0.01, weight_decay=0.1),
+    fastmlp.NAdam(0.01),
+    fastmlp.RMSprop(0.01, momentum=0.5, centered=True),
+    fastmlp.AdaGrad(0.05, learning_rate_decay=0.1),
+    fastmlp.Lion(0.01),
+    fastmlp.Rprop(0.01),
+]
+
+
+@pytest.mark.parametrize("n_rows", ROWS)
+@pytest.mark.parametrize("optimizer", EVERY_OPTIMIZER, ids=repr)
+def test_every_optimizer_takes_it(build64: Any, optimizer: Any, n_rows: int) -> None:
+    net = network(build64)
+    oracle = twin(net)
+    X, y = rows(n_rows)
+    words: dict[str, Any] = {"epochs": 3, "batch_size": None, "optimizer": optimizer, "regularization": EVERYTHING}
+    np.testing.assert_allclose(net.fit(X, y, **words).loss, oracle.fit(X, y, **words).loss, rtol=1e-10)
+    np.testing.assert_allclose(net.parameters, oracle.parameters, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("r", [Regularization(l2=0.1), Regularization(l2=5.0, per_row=True)], ids=repr)
+def test_lbfgs_minimises_the_penalised_loss(build64: Any, r: Regularization) -> None:
+    """Iteration by iteration as the reference, and to where the gradient of both together is 0."""
+    net = network(build64)
+    oracle = twin(net)
+    X, y = rows(30)
+    optimizer = fastmlp.LBFGS(gradient_tolerance=1e-7, loss_tolerance=0.0)
+    words: dict[str, Any] = {"optimizer": optimizer, "regularization": r}
+    weights = np.arange(1, 31) / 8
+    np.testing.assert_allclose(
+        net.fit(X, y, epochs=6, sample_weight=weights, **words).loss,
+        oracle.fit(X, y, epochs=6, sample_weight=weights, **words).loss,
+        rtol=1e-10,
+    )
+    assert net.fit(X, y, epochs=2000, sample_weight=weights, **words).stopped == "converged"
+    l2 = r.l2 / (weights.sum() if r.per_row else 1)
+    _, gradient = net.loss_and_grad(X, y, sample_weight=weights)
+    of_penalty = [part for w in net.weights for part in (l2 * w.ravel(), np.zeros(len(w)))]
+    np.testing.assert_allclose(gradient + np.concatenate(of_penalty), 0, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gaussian", "gelu"])
 def test_weighted_rows_are_dropped_alike(build64: Any, activation: str) -> None:
     net = network(build64, activation=activation)
