@@ -55,9 +55,10 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
                      .poll = poll,
                      .workspace = workspace};
     prepare_step(trainer, &update);
-    if (fml_updates_in_pass(trainer->net, rows)) pass.update = &update;
+    int counts = total_weight(data, order, rows) > 0;
+    if (counts && fml_updates_in_pass(trainer->net, rows)) pass.update = &update;
     fml_status status = fml_gradient(&pass, loss);
-    if (status != FML_OK) return status;
+    if (status != FML_OK || !counts) return status;
     trainer->n_steps++;
     memcpy(trainer->scalars, update.scalars, sizeof update.scalars);
     if (pass.update != NULL) return FML_OK;
@@ -70,7 +71,7 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
 
 /* The data from row `first` on. */
 static fml_data rows_from(const fml_network *net, const fml_data *data, size_t first) {
-    size_t I = net->layers[0].n_inputs, O = last_layer(net)->n_outputs;
+    size_t I = net->layers[0].n_inputs;
     fml_data rest = *data;
     if (data->begins != NULL)
         rest.begins = data->begins + first;
@@ -78,8 +79,9 @@ static fml_data rows_from(const fml_network *net, const fml_data *data, size_t f
         rest.x = (const char *)data->x + first * I * element_size(net, data->element);
     rest.n_rows -= first;
     if (data->values != NULL)
-        rest.values = (const char *)data->values + first * O * element_size(net, data->values_element);
+        rest.values = (const char *)data->values + first * net->n_targets * element_size(net, data->values_element);
     if (data->labels != NULL) rest.labels = data->labels + first;
+    if (data->weights != NULL) rest.weights = data->weights + first;
     return rest;
 }
 
