@@ -48,6 +48,7 @@ from .losses import (
 from .network import Network, load
 from .optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSprop, Rprop
 from .persistence import FormatError
+from .scaling import Scaling
 from .schedules import (
     ConstantRate,
     CosineDecay,
@@ -106,6 +107,7 @@ __all__ = [
     "ReLU",
     "ReduceOnPlateau",
     "Rprop",
+    "Scaling",
     "SiLU",
     "Sigmoid",
     "Sine",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import durable, persistence
+from . import durable, inputs, persistence
 from .callbacks import State
 from .durable import Path
 from .persistence import FormatError
@@ -77,7 +77,7 @@ def fingerprint(rows: Rows) -> str:
     """Shapes and dtypes of rows and targets, and the SHA-256 of their bytes and those of the weights."""
     targets = rows.labels if rows.values is None else rows.values
     assert targets is not None
-    parts = [rows.x, targets] if rows.weights is None else [rows.x, targets, rows.weights]
+    parts = [*inputs.memory(rows.x), targets, *([] if rows.weights is None else [rows.weights])]
     digest = persistence.sha256(*(np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in parts))
     weighted = "" if rows.weights is None else ", weighted"
     return f"X {rows.x.shape} {rows.x.dtype}, y {targets.shape} {targets.dtype}{weighted}, SHA-256 {digest}"

@@ -1,7 +1,7 @@
 """What users have, as rows that the core can read: arrays of any library, frames, sparse matrices, files in memory.
 
-Other libraries are recognised by what their objects can do and are never imported. What comes back has numbers alone: an
-array in C order of one of the types that the core converts batch by batch, or `Sparse`. Nothing here writes into an
+Other libraries are recognised by what their objects can do and are never imported. What comes back has numbers alone:
+an array in C order of one of the types that the core converts batch by batch, or `Sparse`. Nothing here writes into an
 argument, and a matrix is copied whole only where the core cannot read it as it stands.
 """
 
@@ -9,27 +9,18 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .scaling import Scaling
+
 CPU = 1  # kDLCPU of DLPack
 PIECE_NUMBERS = 2**20  # numbers of a piece of rows that Python looks at
 READ_AS_THEY_ARE = tuple(np.dtype(kind) for kind in (np.uint8, np.float16, np.float32, np.float64))
-
-
-class Matrix(Protocol):
-    """What an array of rows and `Sparse` have in common."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def dtype(self) -> np.dtype[Any]: ...
-    @property
-    def ndim(self) -> int: ...
 
 
 class Sparse:
@@ -67,7 +58,9 @@ def as_array(argument: str, value: Any) -> NDArray[Any]:
         return np.asarray(value)
     device = getattr(value, "__dlpack_device__", None)
     if device is not None and int(device()[0]) != CPU:
-        raise TypeError(f"{argument}: expected numbers in the memory of the CPU, got those of another device: {device()}")
+        raise TypeError(
+            f"{argument}: expected numbers in the memory of the CPU, got those of another device: {device()}"
+        )
     if is_frame(value):
         return frame_array(argument, value, np.dtype(np.float64))
     if is_series(value):
@@ -80,6 +73,11 @@ def as_array(argument: str, value: Any) -> NDArray[Any]:
         raise ValueError(f"{argument}: expected an array of numbers, got rows of unequal length") from error
     except (RuntimeError, BufferError, TypeError) as error:
         raise TypeError(f"{argument}: expected an array of numbers, got {type(value).__name__}: {error}") from None
+
+
+def memory(x: Any) -> list[NDArray[Any]]:
+    """The arrays that rows are made of."""
+    return [x.elements, x.columns, x.begins] if isinstance(x, Sparse) else [x]
 
 
 def is_mapped(array: Any) -> bool:
@@ -99,13 +97,13 @@ def pieces(x: Any) -> Iterator[tuple[int, NDArray[Any]]]:
         yield first, piece.toarray() if isinstance(piece, Sparse) else piece
 
 
-def first_not_finite(x: Any, dtype: np.dtype[Any]) -> tuple[int, int, float] | None:
-    """Row, column and value of the first number of the rows that is NaN or infinite, or becomes so in that dtype."""
-    if x.dtype.kind not in "f":
+def first_not_finite(x: Any, dtype: np.dtype[Any], scaling: Scaling | None = None) -> tuple[int, int, float] | None:
+    """Row, column and value of the first number of the rows that is NaN or infinite in that dtype, scaled or not."""
+    if x.dtype.kind != "f" and scaling is None:
         return None
     for first, piece in pieces(x if x.ndim == 2 else x[np.newaxis]):
         with np.errstate(over="ignore"):
-            finite = np.isfinite(piece.astype(dtype, copy=False))
+            finite = np.isfinite(piece.astype(dtype, copy=False) if scaling is None else scaling.apply(piece, dtype))
         if not finite.all():
             row, column = divmod(int(np.argmin(finite)), finite.shape[1])
             return first + row, column, piece[row, column]
@@ -202,7 +200,7 @@ def sparse_rows(matrix: Any, dtype: np.dtype[Any]) -> Sparse:
     n = len(rows.indices)
     if len(rows.data) < n or begins[0] != 0 or begins[-1] > n or (np.diff(begins) < 0).any():
         raise ValueError("X: expected a sparse matrix whose indptr grows from 0 to the number of elements, got another")
-    if n and not (0 <= rows.indices.min() and rows.indices.max() < rows.shape[1]):
+    if n and not (rows.indices.min() >= 0 and rows.indices.max() < rows.shape[1]):
         raise ValueError(f"X: expected column indices below {rows.shape[1]}, got {rows.indices.max()}")
     elements = rows.data if rows.dtype in READ_AS_THEY_ARE else rows.data.astype(dtype)
     columns = np.require(rows.indices, np.int32, ["C", "A"])
@@ -220,8 +218,8 @@ def convert(
     Rows that are read often become the network's own type at once, if they are of the other float type and lie in
     memory: that is quicker than to convert them in each epoch.
     """
-    if is_sparse(X):
-        rows: Matrix = sparse_rows(X, dtype)
+    if isinstance(X, Sparse) or is_sparse(X):
+        rows: Any = X if isinstance(X, Sparse) else sparse_rows(X, dtype)
     elif is_frame(X):
         check_names(names, X)
         rows = frame_array("X", X, dtype)

@@ -6,12 +6,15 @@ a time; what a file says of one is checked before it is used, since files come f
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import inputs
+
+if TYPE_CHECKING:
+    from .losses import Loss
 
 SCALINGS = ("standard", "minmax")
 
@@ -187,6 +190,17 @@ def check(argument: str, value: object, n_columns: int) -> str | Scaling | None:
     if len(value.offset) != n_columns:
         raise ValueError(f"{argument}: expected a Scaling of {n_columns} columns, got one of {len(value.offset)}")
     return value
+
+
+def check_targets(value: object, loss: Loss, n_outputs: int) -> str | Scaling | None:
+    """The scaling of the targets, if the loss takes scaled ones: all real numbers, and an output for each."""
+    checked = check("target_scaling", value, n_outputs)
+    if checked is not None and (loss.targets != "real" or loss.n_heads != 1 or loss.classifies):
+        raise ValueError(
+            f"target_scaling: expected None for the loss {loss.name!r}, which does not take any real number for each "
+            f"output, got {value!r:.60}"
+        )
+    return checked
 
 
 def describe(value: str | Scaling | None) -> object:
