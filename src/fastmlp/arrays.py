@@ -151,7 +151,8 @@ def labels(array: NDArray[Any], n_classes: int) -> NDArray[np.int64]:
                 f"y: expected class labels, whole numbers from 0 to {n_classes - 1}, got {piece[row, 0]} at row "
                 f"{first + row}"
             )
-    if array.dtype == np.int64 and array.flags.carray and inputs.is_mapped(array):
+    in_place = array.dtype == np.int64 and array.flags.c_contiguous and array.flags.aligned
+    if in_place and inputs.is_mapped(array):
         return array  # the core looks at each again
     return np.array(array, dtype=np.int64)  # a copy: who changes theirs during a fit must not lead it out of bounds
 

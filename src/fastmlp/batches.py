@@ -135,7 +135,8 @@ class BatchLoop(training.Loop):
                 f"X: expected batches (X, y) or (X, y, sample_weight), got {type(batch).__name__} as batch {number}"
             )
         try:
-            rows = network._rows(batch[0], batch[1], *batch[2:], class_weight=self.plan.class_weight)
+            weights = batch[2] if len(batch) == 3 else None
+            rows = network._rows(batch[0], batch[1], weights, self.plan.class_weight)
             if rows.x.ndim != 2:
                 raise ValueError(f"X: expected shape (B, {network.sizes[0]}), got shape {rows.x.shape}")
         except (ValueError, TypeError) as error:

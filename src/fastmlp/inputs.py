@@ -72,6 +72,8 @@ def as_array(argument: str, value: Any) -> NDArray[Any]:
     except ValueError as error:  # ragged lists
         raise ValueError(f"{argument}: expected an array of numbers, got rows of unequal length") from error
     except (RuntimeError, BufferError, TypeError) as error:
+        if device is None:  # an error of the caller's own
+            raise
         raise TypeError(f"{argument}: expected an array of numbers, got {type(value).__name__}: {error}") from None
 
 

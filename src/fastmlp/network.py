@@ -145,8 +145,8 @@ class Network(_core.Core):
             self._draw([rule(*shape) for shape in zip(self._sizes[:-1], self._sizes[1:], layers, strict=True)], start)
         else:
             self._draw([("uniform", 0.0, False)] * len(layers), _random_state)
-        given = (each if isinstance(each, Scaling) else None for each in (self._input_scaling, self._target_scaling))
-        self._know_columns(*given, None, True)
+        given = [each if isinstance(each, Scaling) else None for each in (self._input_scaling, self._target_scaling)]
+        self._know_columns(given[0], given[1], None, True)
 
     # -- what it is ----------------------------------------------------------------------------------------------
 
@@ -407,13 +407,13 @@ class Network(_core.Core):
 
     def _learn_columns(self, names: tuple[str, ...] | None, rows: _core.Rows) -> None:
         """Names and scalings of the columns from the rows of a fit, where there are none yet."""
-        scalings = [
-            Scaling.fit(part, word) if isinstance(word, str) and part is not None else word
+        inputs_scaled, targets_scaled = (
+            Scaling.fit(part, word) if isinstance(word, str) else word
             for part, word in ((rows.x, self.input_scaling), (rows.values, self.target_scaling))
-        ]
-        known = self._columns
-        if (*scalings, known[2] or names) != known:
-            self._know_columns(*scalings, known[2] or names, False)
+        )
+        names = self._columns[2] or names
+        if (inputs_scaled, targets_scaled, names) != self._columns:
+            self._know_columns(inputs_scaled, targets_scaled, names, False)
 
     def _refuse_unscaled(self, what: str) -> None:
         """Refuses to train before a scaling is known."""
@@ -549,7 +549,7 @@ class Network(_core.Core):
 
     def partial_fit(
         self,
-        X: ArrayLike,
+        X: Any,
         y: ArrayLike,
         *,
         batch_size: SupportsIndex | None = training.DEFAULT_BATCH_SIZE,
@@ -606,7 +606,7 @@ class Network(_core.Core):
 
     def train_on_batch(
         self,
-        X: ArrayLike,
+        X: Any,
         y: ArrayLike,
         optimizer: str | Optimizer | None = None,
         *,
@@ -649,7 +649,7 @@ class Network(_core.Core):
 
     def evaluate(
         self,
-        X: ArrayLike,
+        X: Any,
         y: ArrayLike,
         *,
         metrics: Sequence[str | Callable[[Any, Any], Any]] = (),
@@ -691,7 +691,7 @@ class Network(_core.Core):
         return evaluate_metrics(self, self._rows(X, y, sample_weight), resolved)
 
     def loss_and_grad(
-        self, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+        self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> tuple[float, NDArray[Any]]:
         """The mean loss over rows X with targets y, and its gradient as one vector in the order of `parameters`.
 
@@ -716,7 +716,7 @@ class Network(_core.Core):
         self._refuse_untrainable("loss_and_grad")
         return self._gradient(self._rows(X, y, sample_weight), False)
 
-    def input_gradient(self, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> NDArray[Any]:
+    def input_gradient(self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> NDArray[Any]:
         """The gradient of the mean loss with respect to X; an array of X's shape.
 
         Parameters

@@ -252,8 +252,8 @@ class Loop:
 
     def take_rows(self) -> None:
         """How the rows make steps, and where epochs draw their order."""
-        self.n_rows = self.rows.n_rows
-        self.batch_size = rows_of_a_step(self.used, self.plan.batch_size, self.n_rows)
+        self.n_rows: int = self.rows.n_rows
+        self.batch_size: int = rows_of_a_step(self.used, self.plan.batch_size, self.n_rows)
         mapped = inputs.is_mapped(self.rows.x)
         self.order: Any = None
         if not (self.plan.shuffle and self.used.shuffles):
