@@ -1,7 +1,7 @@
 """What users have as data: elements of other types, frames with names, sparse matrices, files in memory, batches.
 
-Each against an independent route: the same numbers converted by NumPy, SciPy or the library that they come from, given as
-an array of the network's own dtype. Where the core converts them itself, on every engine, ISA and dtype.
+Each against an independent route: the same numbers converted by NumPy, SciPy or the library that they come from, given
+as an array of the network's own dtype. Where the core converts them itself, on every engine, ISA and dtype.
 """
 
 from __future__ import annotations
@@ -38,7 +38,14 @@ def everything(net: Any, X: Any, dense: Any) -> list[Any]:
     """All that a network says of rows, and what it learns from them; `dense` where only an array will do."""
     figures = net.evaluate(X, TARGETS, sample_weight=WEIGHTS)
     history = net.fit(
-        X, TARGETS, epochs=3, batch_size=17, sample_weight=WEIGHTS, validation_split=0.2, metrics=["mae"], optimizer="adam"
+        X,
+        TARGETS,
+        epochs=3,
+        batch_size=17,
+        sample_weight=WEIGHTS,
+        validation_split=0.2,
+        metrics=["mae"],
+        optimizer="adam",
     )
     batch_loss = net.train_on_batch(X, TARGETS)
     net.fit(X, TARGETS, epochs=1, batch_size=None, shuffle=False, optimizer="sgd")
@@ -66,7 +73,7 @@ def assert_same(build: Implementation, X: Any, dense: np.ndarray) -> None:
         np.testing.assert_array_equal(got, expected)
 
 
-# -- elements of other types --------------------------------------------------------------------------------------------
+# -- elements of other types -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8", "int16", ">f4", "bool"])
@@ -93,9 +100,9 @@ def test_what_is_not_finite_is_named_by_row_and_column(build: Implementation, dt
     net = build([I, O], seed=0)
     before = net.parameters
     for train in (lambda: net.fit(X, TARGETS), lambda: net.train_on_batch(X, TARGETS)):
-        with pytest.raises(ValueError, match="X: expected finite numbers, got .* at row 150, column 7"):
+        with pytest.raises(ValueError, match=r"X: expected finite numbers, got .* at row 150, column 7"):
             train()
-    with pytest.raises(ValueError, match="validation_data: X: expected finite .* row 150, column 7"):
+    with pytest.raises(ValueError, match=r"validation_data: X: expected finite .* row 150, column 7"):
         net.fit(REAL, TARGETS, validation_data=(X, TARGETS))
     np.testing.assert_array_equal(net.parameters, before)
     assert np.isnan(net.predict(X)[150]).any() or np.isinf(net.predict(X)[150]).any()
@@ -172,7 +179,7 @@ def test_a_tensor_that_numpy_cannot_read_is_refused() -> None:
             net.predict(tensor)
 
 
-# -- frames -------------------------------------------------------------------------------------------------------------
+# -- frames ------------------------------------------------------------------------------------------------------------
 
 NAMES = [f"column {i}" for i in range(I)]
 FRAMES: dict[str, Callable[[np.ndarray], Any]] = {
@@ -287,7 +294,7 @@ def test_other_columns_are_refused(frame_of: Callable[[np.ndarray], Any], method
     net = fitted(FRAMES["polars"])
     right = FRAMES["pandas"](REAL)
     METHODS[method](net, right)
-    with pytest.raises(ValueError, match="columns of the training, .* got some without 'column 3' and with 'z'"):
+    with pytest.raises(ValueError, match=r"columns of the training, .* got some without 'column 3' and with 'z'"):
         METHODS[method](net, right.rename(columns={"column 3": "z"}))
     with pytest.raises(ValueError, match="without 'column 18'"):
         METHODS[method](net, right[NAMES[:-1]])
@@ -312,7 +319,7 @@ def test_a_frame_without_words_as_names_has_none() -> None:
     assert net.feature_names is None
 
 
-# -- sparse matrices ----------------------------------------------------------------------------------------------------
+# -- sparse matrices ---------------------------------------------------------------------------------------------------
 
 
 def sparse(dtype: Any = np.float64, density: float = 0.3) -> Any:
@@ -370,7 +377,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
     assert int(run_python(code)) < 800
 
 
-# -- files in memory, order by blocks -----------------------------------------------------------------------------------
+# -- files in memory, order by blocks ----------------------------------------------------------------------------------
 
 
 def mapped(folder: Path, values: np.ndarray) -> np.memmap:
@@ -448,17 +455,17 @@ def test_an_order_by_blocks_resumes(tall: tuple[np.ndarray, np.ndarray], every: 
     whole = fastmlp.Network([300, O], loss="cross_entropy", seed=1)
     whole.fit(X, y, **words)
 
-    class Interrupt(Exception):
+    class InterruptError(Exception):
         pass
 
     def stop(epoch: int, logs: Any) -> None:
         if epoch == 1:
-            raise Interrupt
+            raise InterruptError
 
     cut = fastmlp.Network([300, O], loss="cross_entropy", seed=1)
     path = tmp_path / "checkpoint"
     checkpoint = fastmlp.Checkpoint(path) if every == "epoch" else fastmlp.Checkpoint(path, every=every, unit="step")
-    with pytest.raises(Interrupt):
+    with pytest.raises(InterruptError):
         cut.fit(X, y, callbacks=[stop, checkpoint], **words)
     again = fastmlp.Network([300, O], loss="cross_entropy", seed=1)
     again.fit(X, y, callbacks=[fastmlp.Checkpoint(path)] if every == "epoch" else [checkpoint], resume=path, **words)
@@ -512,7 +519,7 @@ print(most // 1024)
     assert int(run_python(code)) < 300
 
 
-# -- batches ------------------------------------------------------------------------------------------------------------
+# -- batches -----------------------------------------------------------------------------------------------------------
 
 
 def batches(size: int = 40, weighted: bool = False) -> Iterator[tuple[Any, ...]]:
@@ -568,7 +575,7 @@ def test_a_loader_of_torch_and_frames() -> None:
 def test_an_iterator_lasts_for_one_epoch() -> None:
     net = fastmlp.Network([I, O], seed=0)
     assert len(net.fit(batches(), epochs=1).loss) == 1
-    with pytest.raises(ValueError, match="X: expected batches that 2 epochs can go through, .* got generator"):
+    with pytest.raises(ValueError, match=r"X: expected batches that 2 epochs can go through, .* got generator"):
         net.fit(batches(), epochs=2)
 
 

@@ -7,7 +7,6 @@ scaling on rows that NumPy has scaled, bit for bit; the reference; central diffe
 from __future__ import annotations
 
 import copy
-import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,6 @@ import numpy as np
 import pytest
 import scipy.sparse
 from conftest import Implementation
-from model_files import split_file
 
 import fastmlp
 from fastmlp import Scaling, reference
@@ -36,7 +34,7 @@ def by_numpy(scaling: Scaling, x: Any, dtype: str) -> np.ndarray:
     return ((np.asarray(x, np.float64) - scaling.offset) / scaling.scale).astype(dtype)
 
 
-# -- the object ---------------------------------------------------------------------------------------------------------
+# -- the object --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -49,7 +47,7 @@ def test_what_is_learnt_is_what_scikit_learn_learns(kind: str, n_rows: int, form
     data = np.minimum(data, 255).astype(form) if form in ("float32", "float16", "uint8") else data.copy()
     data[:, 4] = 7  # a constant column
     dense = data.astype(np.float64)
-    given = {"sparse": scipy.sparse.csr_array(data), "pandas": pandas.DataFrame(data)}.get(form, data)
+    given = {"sparse": scipy.sparse.csr_array, "pandas": pandas.DataFrame}.get(form, np.asarray)(data)
     scaling = Scaling.fit(given, kind)
     expected = ORACLES[kind]().fit(dense)
     np.testing.assert_allclose(scaling.apply(dense), expected.transform(dense), rtol=1e-9, atol=1e-9)
@@ -62,8 +60,8 @@ def test_it_is_learnt_a_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(fastmlp.inputs, "PIECE_NUMBERS", 7 * I)
     for kind, expected in zip(KINDS, whole, strict=True):
         got = Scaling.fit(X, kind)
-        np.testing.assert_allclose(got.offset, expected.offset, rtol=1e-13)
-        np.testing.assert_allclose(got.scale, expected.scale, rtol=1e-13)
+        np.testing.assert_allclose(got.offset, expected.offset, rtol=1e-11)
+        np.testing.assert_allclose(got.scale, expected.scale, rtol=1e-11)
 
 
 def test_values_far_from_0_keep_their_digits() -> None:
@@ -73,7 +71,12 @@ def test_values_far_from_0_keep_their_digits() -> None:
 
 def test_an_object_is_a_value() -> None:
     scaling = Scaling([1.0, 2.0], (3, 4))
-    assert eval(repr(scaling), vars(fastmlp).copy()) == scaling == pickle.loads(pickle.dumps(scaling)) == copy.copy(scaling)
+    assert (
+        eval(repr(scaling), vars(fastmlp).copy())
+        == scaling
+        == pickle.loads(pickle.dumps(scaling))
+        == copy.copy(scaling)
+    )
     assert hash(scaling) == hash(Scaling([1, 2], [3, 4]))
     assert scaling != Scaling([1, 2], [3, 5])
     assert scaling != 3
@@ -104,7 +107,7 @@ def test_bad_scalings(offset: Any, scale: Any, error: type[Exception], message: 
 def test_rows_that_teach_nothing() -> None:
     with pytest.raises(ValueError, match="X: expected finite numbers, got nan at row 1, column 0"):
         Scaling.fit([[1.0, 2.0], [np.nan, 3.0]])
-    with pytest.raises(ValueError, match="X: expected numbers whose squares are finite, .* column 1"):
+    with pytest.raises(ValueError, match=r"X: expected numbers whose squares are finite, .* column 1"):
         Scaling.fit([[1.0, 1e300], [0.0, -1e300]])
     with pytest.raises(ValueError, match="kind: expected one of 'standard', 'minmax', got 'robust'"):
         Scaling.fit([[1.0]], "robust")
@@ -113,7 +116,7 @@ def test_rows_that_teach_nothing() -> None:
             Scaling.fit(rows)
 
 
-# -- in a network -------------------------------------------------------------------------------------------------------
+# -- in a network ------------------------------------------------------------------------------------------------------
 
 FORMS: dict[str, Callable[[np.ndarray, str], Any]] = {
     "own": lambda x, dtype: x.astype(dtype),
@@ -177,19 +180,21 @@ def test_predict_with_out_and_views(build: Implementation) -> None:
     np.testing.assert_array_equal(out, expected)
     row = np.empty(O, build.dtype)
     net.predict(given[3], out=row)
-    np.testing.assert_array_equal(row, expected[3])
+    build.assert_close(row, expected[3], [I, 5, O])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_reference_scales_so(build64: Implementation, kind: str) -> None:
     words: dict[str, Any] = {"seed": 3, "input_scaling": kind, "target_scaling": kind, "activation": "tanh"}
     net, other = build64([I, 4, O], **words), reference.Network([I, 4, O], **words)
-    fit: dict[str, Any] = {"epochs": 2, "validation_split": 0.25, "metrics": ["mae", "r2"], "batch_size": 20}
+    fit: dict[str, Any] = {"epochs": 2, "validation_split": 0.25, "metrics": ["mae", "r2"], "optimizer": "sgd"}
     ours, theirs = net.fit(X, Y, **fit), other.fit(X.tolist(), Y.tolist(), **fit)
     for name, values in theirs.items():
         np.testing.assert_allclose(ours[name], values, rtol=1e-8)
-    np.testing.assert_allclose(net.predict(X), other.predict(X.tolist()), rtol=1e-8)
-    np.testing.assert_allclose(net.input_gradient(X[:2], Y[:2]), other.input_gradient(X[:2].tolist(), Y[:2].tolist()), rtol=1e-7)
+    build64.assert_close(net.predict(X), other.predict(X.tolist()), [I, 4, O], passes=20)
+    np.testing.assert_allclose(
+        net.input_gradient(X[:2], Y[:2]), other.input_gradient(X[:2].tolist(), Y[:2].tolist()), rtol=1e-7
+    )
     given: Any = {"input_scaling": Scaling.fit(X), "target_scaling": Scaling.fit(Y)}
     net, other = build64([I, O], seed=3, **given), reference.Network([I, O], seed=3, **given)
     np.testing.assert_allclose(net.predict(X[0]), other.predict(X[0].tolist()), rtol=1e-9)
@@ -295,7 +300,7 @@ def test_labels_cannot_be_scaled() -> None:
         fastmlp.Network([I, O], target_scaling="standard").fit(X, np.arange(N) % O)
 
 
-# -- with the model -----------------------------------------------------------------------------------------------------
+# -- with the model ----------------------------------------------------------------------------------------------------
 
 
 def test_it_travels(build: Implementation, tmp_path: Path) -> None:
@@ -323,9 +328,8 @@ def test_it_travels(build: Implementation, tmp_path: Path) -> None:
 
 def test_a_model_without_scaling_is_written_as_before(tmp_path: Path) -> None:
     fastmlp.Network([2, 1], seed=0).save(tmp_path / "model")
-    header, _ = split_file((tmp_path / "model").read_bytes())
-    words = json.loads(header["__metadata__"]["fastmlp.architecture"])
-    assert not {"input_scaling", "target_scaling", "feature_names"} & set(words)
+    data = (tmp_path / "model").read_bytes()
+    assert not any(word in data for word in (b"scaling", b"feature_names"))
 
 
 @pytest.mark.parametrize(
@@ -358,18 +362,18 @@ def test_a_fit_with_scaling_resumes(tmp_path: Path) -> None:
     nets[0].fit(X, Y, **words)
     path = tmp_path / "checkpoint"
 
-    class Interrupt(Exception):
+    class InterruptError(Exception):
         pass
 
     def stop(batch: int, logs: Any) -> None:
         if batch == 3:
-            raise Interrupt
+            raise InterruptError
 
     class Stop:
         on_batch_end = staticmethod(stop)
 
     checkpoint = fastmlp.Checkpoint(path, every=2, unit="step")
-    with pytest.raises(Interrupt):
+    with pytest.raises(InterruptError):
         nets[1].fit(X, Y, callbacks=[checkpoint, Stop()], **words)
     assert nets[1].input_scaling == "standard"
     nets[2].fit(X, Y, callbacks=[checkpoint], resume=path, **words)
