@@ -43,9 +43,12 @@ class Scaling:
     array([[2., 1.]])
     """
 
+    __slots__ = {
+        "offset": "What is subtracted from each column; read-only.",
+        "scale": "What each column is then divided by; read-only.",
+    }
     offset: NDArray[np.float64]
     scale: NDArray[np.float64]
-    __slots__ = ("offset", "scale")
 
     def __init__(self, offset: ArrayLike, scale: ArrayLike) -> None:
         for name, value in (("offset", offset), ("scale", scale)):
