@@ -43,12 +43,9 @@ class Scaling:
     array([[2., 1.]])
     """
 
-    __slots__ = {
-        "offset": "What is subtracted from each column; read-only.",
-        "scale": "What each column is then divided by; read-only.",
-    }
-    offset: NDArray[np.float64]
-    scale: NDArray[np.float64]
+    __slots__ = ("_offset", "_scale")
+    _offset: NDArray[np.float64]
+    _scale: NDArray[np.float64]
 
     def __init__(self, offset: ArrayLike, scale: ArrayLike) -> None:
         for name, value in (("offset", offset), ("scale", scale)):
@@ -61,11 +58,21 @@ class Scaling:
             if not np.isfinite(array).all():
                 raise ValueError(f"{name}: expected finite numbers, got {array[~np.isfinite(array)][0]}")
             array.flags.writeable = False
-            object.__setattr__(self, name, array)
+            object.__setattr__(self, f"_{name}", array)
         if self.offset.shape != self.scale.shape:
             raise ValueError(f"scale: expected shape {self.offset.shape} as of offset, got {self.scale.shape}")
         if not (self.scale > 0).all():
             raise ValueError(f"scale: expected numbers above 0, got {self.scale.min()}")
+
+    @property
+    def offset(self) -> NDArray[np.float64]:
+        """What is subtracted from each column; a read-only array (n,)."""
+        return self._offset
+
+    @property
+    def scale(self) -> NDArray[np.float64]:
+        """What each column is then divided by; a read-only array (n,)."""
+        return self._scale
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{name}: expected to be left as it is, as a Scaling does not change")
