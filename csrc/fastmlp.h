@@ -88,7 +88,7 @@ typedef struct {
 typedef struct {
     const void *elements; /* (., n_columns), or the elements of sparse rows one after another */
     fml_element element;
-    size_t n_columns;
+    size_t n_columns, row;  /* row: elements from one dense row to the next; 0: n_columns */
     const int64_t *begins;  /* NULL, or where sparse row i begins, its end at i + 1, in elements and columns */
     const int32_t *columns; /* of each element of sparse rows; what is no column is left out */
     fml_affine scaling;
@@ -218,6 +218,7 @@ typedef struct {
 typedef struct {
     const void *x; /* (n_rows, I), or the elements of sparse rows, see fml_matrix */
     fml_element element;
+    size_t x_row;          /* elements from one dense row to the next; 0: I */
     const int64_t *begins; /* of sparse rows (n_rows + 1,), or NULL */
     const int32_t *columns;
     const fml_scaling *scaling; /* NULL: none */

@@ -43,6 +43,11 @@ static inline size_t element_size(const fml_network *net, fml_element element) {
     return sizes[element];
 }
 
+/* From one dense row of the inputs to the next. */
+static inline size_t row_bytes(const fml_network *net, const fml_data *data) {
+    return (data->x_row > 0 ? data->x_row : net->layers[0].n_inputs) * element_size(net, data->element);
+}
+
 /* The inputs from row `first` on, as gather_from takes them. */
 static inline fml_matrix input_matrix(const fml_network *net, const fml_data *data, size_t first) {
     size_t I = net->layers[0].n_inputs;
@@ -50,14 +55,15 @@ static inline fml_matrix input_matrix(const fml_network *net, const fml_data *da
     if (data->begins != NULL)
         X.begins = data->begins + first;
     else
-        X.elements = (const char *)data->x + first * I * element_size(net, data->element);
+        X.elements = (const char *)data->x + first * row_bytes(net, data);
+    X.row = data->x_row;
     if (data->scaling != NULL) X.scaling = data->scaling->inputs;
     return X;
 }
 
 /* Whether the inputs are reals that the network takes as they are. */
 static inline int are_plain(const fml_data *data) {
-    return data->element == FML_REAL && data->begins == NULL &&
+    return data->element == FML_REAL && data->begins == NULL && data->x_row == 0 &&
            (data->scaling == NULL || data->scaling->inputs.offset == NULL);
 }
 
@@ -92,10 +98,9 @@ static inline const void *target_rows(const fml_network *net, const fml_data *da
     if (data->labels != NULL)
         net->kernels->one_hot(data->labels + offset, order, rows, n, t);
     else if (data->values_element != FML_REAL || (scaling != NULL && scaling->offset != NULL)) {
-        size_t row_bytes = n * element_size(net, data->values_element);
-        fml_matrix T = {.elements = (const char *)data->values + offset * row_bytes,
-                        .element = data->values_element,
-                        .n_columns = n};
+        size_t bytes = n * element_size(net, data->values_element);
+        fml_matrix T = {
+            .elements = (const char *)data->values + offset * bytes, .element = data->values_element, .n_columns = n};
         if (scaling != NULL) T.scaling = *scaling;
         net->kernels->gather_from(&T, order, rows, t, n);
     } else if (order == NULL)

@@ -71,12 +71,11 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
 
 /* The data from row `first` on. */
 static fml_data rows_from(const fml_network *net, const fml_data *data, size_t first) {
-    size_t I = net->layers[0].n_inputs;
     fml_data rest = *data;
     if (data->begins != NULL)
         rest.begins = data->begins + first;
     else
-        rest.x = (const char *)data->x + first * I * element_size(net, data->element);
+        rest.x = (const char *)data->x + first * row_bytes(net, data);
     rest.n_rows -= first;
     if (data->values != NULL)
         rest.values = (const char *)data->values + first * net->n_targets * element_size(net, data->values_element);
@@ -107,13 +106,13 @@ fml_status fml_train_rows(fml_trainer *trainer, const fml_data *data, size_t bat
 
 fml_status fml_train_blocks(fml_trainer *trainer, const fml_data *data, size_t batch_size, fml_block_order *order,
                             int ask, size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace) {
-    size_t row_bytes = trainer->net->layers[0].n_inputs * element_size(trainer->net, data->element);
     fml_data known = *data;
     fml_status status = FML_OK;
     while (*first < end && status == FML_OK) {
         size_t last = least(*first + batch_size, data->n_rows), at_hand = order->first + order->n;
         fml_block_order_reach(order, *first, last);
-        if (ask && order->first + order->n > at_hand) fml_block_order_ask(order, data->x, row_bytes);
+        if (ask && order->first + order->n > at_hand)
+            fml_block_order_ask(order, data->x, row_bytes(trainer->net, data));
         at_hand = order->first + order->n;
         size_t stop = end, begin = *first - order->first, at = begin;
         if (at_hand < data->n_rows) stop = least(end, *first + (at_hand - *first) / batch_size * batch_size);

@@ -82,6 +82,32 @@ def test_elements_of_any_type_are_those_that_numpy_makes_of_them(build: Implemen
     assert_same(build, X, X.astype(np.float64))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8"])
+def test_some_columns_of_an_array_are_read_where_they_stand(build: Implementation, dtype: str) -> None:
+    wide = np.abs(np.hstack([REAL, REAL + 1, REAL])).astype(dtype)
+    X = wide[::2, I : 2 * I]
+    assert inputs.convert(X, I, np.dtype(build.dtype)) is X
+    nets = [build([I, 8, O], seed=3) for _ in range(2)]
+    y = TARGETS[::2]
+    own = X.astype(build.dtype)
+    assert nets[0].evaluate(X, y) == nets[1].evaluate(own, y)
+    assert nets[0].train_on_batch(X, y) == nets[1].train_on_batch(own, y)
+    assert nets[0].fit(X, y, epochs=2, batch_size=9) == nets[1].fit(own, y, epochs=2, batch_size=9)
+    np.testing.assert_array_equal(nets[0].predict(X), nets[1].predict(own))
+    np.testing.assert_array_equal(nets[0].input_gradient(X, y), nets[1].input_gradient(own, y))
+    for strange in (wide[:, ::3], wide[::-1, :I], np.broadcast_to(wide[0, :I], (5, I)), np.asfortranarray(wide[:, :I])):
+        np.testing.assert_array_equal(nets[0].predict(strange), nets[0].predict(np.array(strange, build.dtype)))
+
+
+def test_out_between_the_columns_of_x_is_refused() -> None:
+    wide = np.zeros((4, I + 8), np.float32)
+    net = fastmlp.Network([I, 8], seed=0)
+    with pytest.raises(ValueError, match="out: expected memory of its own"):
+        net.predict(wide[:1, :I], out=wide[:1, :8])
+    with pytest.raises(ValueError, match="out: expected"):
+        net.predict(wide[:, :I], out=wide[:, I:])
+
+
 def test_halves_at_their_edges(build: Implementation) -> None:
     every = np.arange(65536, dtype=np.uint16).view(np.float16)
     X = every[np.isfinite(every)]
@@ -392,6 +418,16 @@ def tall() -> tuple[np.ndarray, np.ndarray]:
     """So many rows that there are several windows of blocks."""
     generator = np.random.default_rng(2)
     return generator.normal(size=(90000, 300)).astype(np.float16), generator.integers(0, O, 90000)
+
+
+def test_columns_of_a_file_are_read_where_they_stand(build: Implementation, tmp_path: Path) -> None:
+    table = mapped(tmp_path, np.hstack([TARGETS, REAL]).astype(np.float64))
+    nets = [build([I, 5, O], seed=0) for _ in range(2)]
+    ours = nets[0].fit(table[:, O:], table[:, :O], epochs=2, batch_size=20)
+    theirs = nets[1].fit(np.array(table[:, O:]), np.array(table[:, :O]), epochs=2, batch_size=20, shuffle="blocks")
+    assert ours == theirs
+    np.testing.assert_array_equal(nets[0].parameters, nets[1].parameters)
+    assert nets[0]._rows(table[:, O:], TARGETS, often=True).x.base is not None
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "uint8"])

@@ -110,6 +110,7 @@ cdef extern from "fastmlp.h" nogil:
     ctypedef struct fml_data:
         const void *x
         fml_element element
+        size_t x_row
         const int64_t *begins
         const int32_t *columns
         const fml_scaling *scaling

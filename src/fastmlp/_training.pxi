@@ -17,12 +17,23 @@ cdef fml_element element_of(cnp.ndarray x, int typenum) noexcept:
     return FML_FLOAT32 if kind == cnp.NPY_FLOAT32 else FML_FLOAT64 if kind == cnp.NPY_FLOAT64 else FML_REAL
 
 
+cdef size_t row_distance(cnp.ndarray x) noexcept:
+    """Elements from row to row where rows are in C order, with others between them; else 0."""
+    cdef cnp.npy_intp size = cnp.PyArray_ITEMSIZE(x), row
+    if cnp.PyArray_NDIM(x) != 2 or cnp.PyArray_DIM(x, 0) < 2 or cnp.PyArray_IS_C_CONTIGUOUS(x):
+        return 0
+    row = cnp.PyArray_STRIDE(x, 0)
+    if cnp.PyArray_STRIDE(x, 1) != size or row < size * cnp.PyArray_DIM(x, 1) or row % size != 0:
+        return 0
+    return <size_t>(row // size)
+
+
 cdef bint is_ready(cnp.ndarray x, int typenum, size_t n_inputs) noexcept:
-    """Whether the kernels can read x where it stands: (., I) or (I,), aligned, in C order, of a type that they know."""
+    """Whether the kernels can read x where it stands: (., I) or (I,), aligned, rows in C order, of a type they know."""
     cdef int ndim = cnp.PyArray_NDIM(x)
     return (
         (cnp.PyArray_TYPE(x) == typenum or element_of(x, typenum) != FML_REAL)
-        and cnp.PyArray_IS_C_CONTIGUOUS(x) and cnp.PyArray_ISALIGNED(x) and cnp.PyArray_ISNOTSWAPPED(x)
+        and (cnp.PyArray_IS_C_CONTIGUOUS(x) or row_distance(x) > 0) and cnp.PyArray_ISALIGNED(x) and cnp.PyArray_ISNOTSWAPPED(x)
         and (ndim == 1 or (ndim == 2 and cnp.PyArray_DIM(x, 0) > 0))
         and <size_t>cnp.PyArray_DIM(x, ndim - 1) == n_inputs
     )
@@ -57,7 +68,7 @@ cdef int describe(x, int typenum, fml_data *data) except -1:
         data.begins = <int64_t *>cnp.PyArray_DATA((<Sparse>x).begins)
         data.columns = <int32_t *>cnp.PyArray_DATA((<Sparse>x).columns)
     else:
-        data.n_rows = n_rows_of(elements)
+        data.n_rows, data.x_row = n_rows_of(elements), row_distance(elements)
     return 0
 
 
@@ -66,10 +77,13 @@ cdef size_t n_rows_of(cnp.ndarray x) noexcept:
 
 
 cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
-    """Whether two C-contiguous arrays share a byte."""
+    """Whether the rows a, with what lies between them, and the C-contiguous array b share a byte."""
     cdef char *first_a = <char *>cnp.PyArray_DATA(a)
     cdef char *first_b = <char *>cnp.PyArray_DATA(b)
-    return first_a < first_b + cnp.PyArray_NBYTES(b) and first_b < first_a + cnp.PyArray_NBYTES(a)
+    cdef cnp.npy_intp bytes_a = cnp.PyArray_NBYTES(a)
+    if row_distance(a) > 0:
+        bytes_a = cnp.PyArray_STRIDE(a, 0) * cnp.PyArray_DIM(a, 0)
+    return first_a < first_b + cnp.PyArray_NBYTES(b) and first_b < first_a + bytes_a
 
 
 

@@ -78,7 +78,8 @@ def fingerprint(rows: Rows) -> str:
     targets = rows.labels if rows.values is None else rows.values
     assert targets is not None
     parts = [*inputs.memory(rows.x), targets, *([] if rows.weights is None else [rows.weights])]
-    digest = persistence.sha256(*(np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in parts))
+    pieces = (piece for part in parts for _, piece in inputs.pieces(part if part.ndim > 1 else part[:, np.newaxis]))
+    digest = persistence.sha256_of(np.ascontiguousarray(piece).reshape(-1).view(np.uint8) for piece in pieces)
     weighted = "" if rows.weights is None else ", weighted"
     return f"X {rows.x.shape} {rows.x.dtype}, y {targets.shape} {targets.dtype}{weighted}, SHA-256 {digest}"
 

@@ -236,11 +236,24 @@ def convert(
     return rows if isinstance(rows, Sparse) else readable(rows, dtype, often=often)
 
 
-def readable(array: Any, dtype: np.dtype[Any], *, often: bool = False) -> NDArray[Any]:
-    """The array in C order and of a type that the core reads; too large numbers become infinite, quietly."""
+def has_rows(array: NDArray[Any]) -> bool:
+    """Whether the numbers of each row lie side by side, and rows behind one another with anything between them."""
+    if array.ndim != 2:
+        return False
+    row, size = array.strides[0], array.itemsize
+    return bool(array.strides[1] == size and row >= size * array.shape[1] and row % size == 0)
+
+
+def readable(array: NDArray[Any], dtype: np.dtype[Any], *, often: bool = False, apart: bool = True) -> NDArray[Any]:
+    """The array of a type that the core reads, in C order, or with rows `apart` where that may be; too large numbers
+    become infinite, quietly.
+    """
     native = array.dtype.newbyteorder("=")
     keep = native in READ_AS_THEY_ARE
-    if often and native.itemsize > 2 and not is_mapped(array):
+    mapped = is_mapped(array)
+    if keep and native == array.dtype and array.flags.aligned and apart and has_rows(array) and (mapped or not often):
+        return array
+    if often and native.itemsize > 2 and not mapped:
         keep = False
     with np.errstate(over="ignore"):
         return np.require(array, dtype=native if keep else dtype, requirements=["C", "A"])

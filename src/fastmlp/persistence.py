@@ -21,7 +21,7 @@ import os
 import re
 import reprlib
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -530,10 +530,15 @@ def _digest(text: str) -> str:
 
 def sha256(*data: Any) -> str:
     """The checksum of the bytes of all of them, one after another."""
+    return sha256_of(data)
+
+
+def sha256_of(pieces: Iterable[Any]) -> str:
+    """The same of what comes piece by piece."""
     import hashlib  # its import costs more than the rest of this file's
 
     digest = hashlib.sha256()
-    for piece in data:
+    for piece in pieces:
         digest.update(piece)
     return digest.hexdigest()
 

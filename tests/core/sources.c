@@ -67,20 +67,20 @@ static double held(const run *r, fml_element element, size_t i) {
     return element == FML_REAL ? rounded(r, value) : element == FML_FLOAT32 ? (double)(float)value : value;
 }
 
-static void check_dense(run *r, fml_element element, size_t I, int scaled) {
+static void check_dense(run *r, fml_element element, size_t I, size_t row, int scaled) {
     static const size_t SIZES[] = {8, 1, 2, 4, 8};
     size_t size = element == FML_REAL ? r->kernels->real_size : SIZES[element], x_row = I + 3, wrong = 0;
-    void *elements = take(r, ROWS * I * size), *x = take_reals(r, (ROWS - 1) * x_row + I);
+    void *elements = take(r, (ROWS - 1) * row * size + I * size), *x = take_reals(r, (ROWS - 1) * x_row + I);
     double *offset = take(r, I * sizeof *offset), *scale = take(r, I * sizeof *scale);
-    for (size_t i = 0; i < ROWS * I; i++) put_element(r, element, elements, i);
+    for (size_t i = 0; i < (ROWS - 1) * row + I; i++) put_element(r, element, elements, i);
     for (size_t k = 0; k < I; k++) offset[k] = (double)k / 7 - 1, scale[k] = 1 + (double)(k % 5) / 3;
-    fml_matrix X = {.elements = elements, .element = element, .n_columns = I};
+    fml_matrix X = {.elements = elements, .element = element, .n_columns = I, .row = row == I ? 0 : row};
     if (scaled) X.scaling = (fml_affine){offset, scale};
     for (int ordered = 0; ordered < 2; ordered++) {
         size_t rows = ordered ? N_ORDER : ROWS;
         check(r, r->kernels->gather_from(&X, ordered ? ORDER : NULL, rows, x, x_row) == 1, "finite, type %d", element);
         for (size_t i = 0; i < rows * I; i++) {
-            double value = held(r, element, (ordered ? ORDER[i / I] : i / I) * I + i % I);
+            double value = held(r, element, (ordered ? ORDER[i / I] : i / I) * row + i % I);
             if (scaled) value = (value - offset[i % I]) / scale[i % I];
             wrong += get(r, x, i / I * x_row + i % I) != rounded(r, value);
         }
@@ -182,7 +182,8 @@ void check_sources(run *r) {
     for (size_t k = 0; k < N_EDGE_SIZES; k++)
         for (int scaled = 0; scaled < 2; scaled++) {
             for (int element = FML_REAL; element <= FML_FLOAT64; element++)
-                check_dense(r, (fml_element)element, EDGE_SIZES[k], scaled);
+                for (size_t apart = 0; apart < 4; apart += 3)
+                    check_dense(r, (fml_element)element, EDGE_SIZES[k], EDGE_SIZES[k] + apart, scaled);
             check_sparse(r, EDGE_SIZES[k], scaled);
             check_unscale(r, EDGE_SIZES[k]);
             release(r, 0);
