@@ -666,6 +666,32 @@ def test_what_are_no_batches() -> None:
         net.fit([])
 
 
+def test_ctrl_c_in_a_batch_keeps_what_was_learnt() -> None:
+    def interrupted() -> Iterator[Any]:
+        yield from batches()
+        raise KeyboardInterrupt
+
+    nets = [fastmlp.Network([I, O], seed=0) for _ in range(2)]
+    with pytest.raises(KeyboardInterrupt):
+        nets[0].fit(interrupted, epochs=3)
+    nets[1].fit(list(batches()), epochs=1)
+    np.testing.assert_array_equal(nets[0].parameters, nets[1].parameters)
+
+
+@pytest.mark.parametrize("form", ["halves", "sparse", "scaled"])
+def test_any_number_of_threads_gives_the_same_bits(form: str) -> None:
+    wide = np.random.default_rng(0).normal(size=(700, 300))
+    X = {"halves": wide.astype(np.float16), "sparse": scipy.sparse.csr_array(wide * (wide > 1)), "scaled": wide}[form]
+    y = wide[:, :4]
+    found = []
+    for n_threads in (1, 2, 3):
+        words: dict[str, Any] = {"input_scaling": "standard", "target_scaling": "minmax"} if form == "scaled" else {}
+        net = fastmlp.Network([300, 256, 4], seed=0, engine="native", n_threads=n_threads, **words)
+        net.fit(X, y, epochs=2, batch_size=128, shuffle="blocks")
+        found.append((net.parameters.tobytes(), net.predict(X).tobytes(), net.evaluate(X, y)))
+    assert found[0] == found[1] == found[2]
+
+
 def test_callbacks_and_time_with_batches() -> None:
     net = fastmlp.Network([I, O], seed=0)
     seen: list[tuple[int, float]] = []

@@ -380,3 +380,5 @@ def test_a_fit_with_scaling_resumes(tmp_path: Path) -> None:
     nets[2].fit(X, Y, callbacks=[checkpoint], resume=path, **words)
     np.testing.assert_array_equal(nets[2].parameters, nets[0].parameters)
     assert nets[2].input_scaling == nets[0].input_scaling
+    with pytest.raises(ValueError, match=r"resume: expected a network with (input|target)_scaling"):
+        fastmlp.Network([I, 5, O], seed=1).fit(X, Y, callbacks=[checkpoint], resume=path, **words)

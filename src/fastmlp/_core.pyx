@@ -25,7 +25,8 @@ import weakref
 
 import numpy as np
 
-from . import arrays, inputs
+from . import arrays
+from .inputs import convert
 
 cdef extern from "numpy/arrayobject.h":
     cnp.ndarray PyArray_NewFromDescr(type subtype, cnp.dtype descr, int nd, cnp.npy_intp *dims, cnp.npy_intp *strides,
@@ -256,11 +257,11 @@ cdef class Core:
         """The names of the columns of the frame that the network was fitted on, a tuple of words; else None."""
         return self._readable().columns.names
 
-    def _know_columns(self, inputs, targets, names, bint publish):
+    def _know_columns(self, input_scaling, target_scaling, names, bint publish):
         """Takes what has been checked: for the parameters that are there too, or for those alone that training will
         publish."""
         self._check_built()
-        self.columns = Columns(inputs, targets, names)
+        self.columns = Columns(input_scaling, target_scaling, names)
         if publish:
             self.published.columns = self.columns
 
@@ -329,7 +330,7 @@ cdef class Core:
         self._check_built()
         if cnp.PyArray_CheckExact(X) and is_ready(<cnp.ndarray>X, self.typenum, self.n_inputs):
             return <cnp.ndarray>X
-        x = inputs.convert(X, self.n_inputs, self._type(), self.columns.names)
+        x = convert(X, self.n_inputs, self._type(), self.columns.names)
         return x if isinstance(x, np.ndarray) else Sparse(x)
 
     cdef cnp.ndarray _row_output(self):

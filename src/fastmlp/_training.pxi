@@ -6,7 +6,7 @@
 
 
 cdef fml_element element_of(cnp.ndarray x, int typenum) noexcept:
-    """What the elements of an array are to a network of that type; FML_REAL also of a type that the core cannot read."""
+    """What the elements of an array are to a network of that type; FML_REAL also where the core cannot read them."""
     cdef int kind = cnp.PyArray_TYPE(x)
     if kind == typenum:
         return FML_REAL
@@ -33,7 +33,8 @@ cdef bint is_ready(cnp.ndarray x, int typenum, size_t n_inputs) noexcept:
     cdef int ndim = cnp.PyArray_NDIM(x)
     return (
         (cnp.PyArray_TYPE(x) == typenum or element_of(x, typenum) != FML_REAL)
-        and (cnp.PyArray_IS_C_CONTIGUOUS(x) or row_distance(x) > 0) and cnp.PyArray_ISALIGNED(x) and cnp.PyArray_ISNOTSWAPPED(x)
+        and (cnp.PyArray_IS_C_CONTIGUOUS(x) or row_distance(x) > 0)
+        and cnp.PyArray_ISALIGNED(x) and cnp.PyArray_ISNOTSWAPPED(x)
         and (ndim == 1 or (ndim == 2 and cnp.PyArray_DIM(x, 0) > 0))
         and <size_t>cnp.PyArray_DIM(x, ndim - 1) == n_inputs
     )

@@ -148,9 +148,10 @@ def read(path: Path, network: Network, words: Mapping[str, Any], n_rows: int) ->
     if model.training is None:
         raise FormatError(f"{name}: expected a checkpoint, got a model without a training")
     theirs, ours = model.architecture, network._architecture()
-    for key in theirs.keys() - {"random_state", "seed"}:
-        if theirs[key] != ours[key]:
-            raise ValueError(f"resume: expected a network with {key} {theirs[key]!r}, got one with {ours[key]!r}")
+    for key in (theirs.keys() | ours.keys()) - {"random_state", "seed"}:
+        wanted, got = theirs.get(key), ours.get(key)
+        if wanted != got:
+            raise ValueError(f"resume: expected a network with {key} {wanted!r}, got one with {got!r}")
     try:
         fields = _check(model.training.words)
         _compare(fields["settings"], words)
