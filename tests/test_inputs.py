@@ -466,7 +466,7 @@ def test_the_order_by_blocks(n_rows: int, n_inputs: int) -> None:
     net = fastmlp.Network([n_inputs, 1], seed=0, init="normal", _random_state=9)
     rows = fastmlp._core.Rows(np.zeros((n_rows, n_inputs), np.float32), np.zeros((n_rows, 1), np.float32))
     drawn = fastmlp._core.BlockOrder(n_rows, n_inputs, 7, False)
-    net._use_optimizer(fastmlp.SGD())
+    net._use_optimizer(fastmlp.SGD(), None)
     net._begin_epoch(rows, drawn)
     assert drawn.head(n_rows).tolist() == order
 
@@ -475,7 +475,7 @@ def test_blocks_mix_rows_and_stay_near(tall: tuple[np.ndarray, np.ndarray]) -> N
     """Neighbours of a batch come from different blocks; of a window's span of the order, from its 64 blocks alone."""
     order = fastmlp._core.BlockOrder(90000, 300, 32, False)
     net = fastmlp.Network([300, 1], seed=0)
-    net._use_optimizer(fastmlp.SGD())
+    net._use_optimizer(fastmlp.SGD(), None)
     net._begin_epoch(fastmlp._core.Rows(tall[0], np.zeros((90000, 1), np.float32)), order)
     rows = order.head(90000)
     assert np.array_equal(np.sort(rows), np.arange(90000))

@@ -48,6 +48,7 @@ from .losses import (
 from .network import Network, load
 from .optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSprop, Rprop
 from .persistence import FormatError
+from .regularization import Regularization
 from .scaling import Scaling
 from .schedules import (
     ConstantRate,
@@ -106,6 +107,7 @@ __all__ = [
     "RMSprop",
     "ReLU",
     "ReduceOnPlateau",
+    "Regularization",
     "Rprop",
     "Scaling",
     "SiLU",

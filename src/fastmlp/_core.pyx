@@ -62,6 +62,7 @@ cdef class Core:
     cdef RowLog log          # the rows of learn_one since the last publication, or None before the first
     cdef double least_target, most_target  # between them, the loss takes all
     cdef uint64_t random     # the state of the generator
+    cdef uint64_t random_before  # where `training` is tentative: that from before it
     cdef list functions      # of each layer: the user's (value, derivative), or None
     cdef object own_loss     # the user's function of outputs and targets, or None
     cdef bint custom         # whether any of these is there
@@ -70,7 +71,7 @@ cdef class Core:
     cdef void *scratch       # one spare workspace; taken and given back under the GIL
     cdef int typenum
     cdef size_t n_inputs, n_outputs, n_weights
-    cdef size_t row_workspace, step_workspace  # bytes of workspace for one row: to predict, to train
+    cdef size_t row_workspace  # bytes of workspace for the prediction of one row
     cdef cnp.dtype descr       # the dtype
     cdef cnp.ndarray spare_1, spare_2  # the last two outputs of single rows, see _row_output
 
@@ -110,7 +111,6 @@ cdef class Core:
         self.n_inputs, self.n_outputs = sizes[0], sizes[len(sizes) - 1]
         self.n_weights = sum([sizes[i] * sizes[i + 1] for i in range(len(sizes) - 1)])
         self.row_workspace = fml_row_workspace(&self.net)
-        self.step_workspace = fml_gradient_workspace(&self.net, 1, False)
         self.least_target, self.most_target = targets
         self.descr = self._type()
         self.columns = Columns(None, None, None)
@@ -305,7 +305,7 @@ cdef class Core:
         """Goes back to what was last published, and to the optimiser that published it."""
         self.columns = self.published.columns
         if self.tentative:
-            self.training = self.previous
+            self.training, self.random = self.previous, self.random_before
             self._commit()
         elif self.training is not None:
             self.training.roll_back(self.published.data)
@@ -331,7 +331,9 @@ cdef class Core:
         if cnp.PyArray_CheckExact(X) and is_ready(<cnp.ndarray>X, self.typenum, self.n_inputs):
             return <cnp.ndarray>X
         x = convert(X, self.n_inputs, self._type(), self.columns.names)
-        return x if isinstance(x, np.ndarray) else Sparse(x)
+        if isinstance(x, np.ndarray):
+            return <cnp.ndarray?>x
+        return Sparse(x)
 
     cdef cnp.ndarray _row_output(self):
         """An array (O,) for the output of one row: one that was given out before and that nobody but the network holds
@@ -352,10 +354,12 @@ cdef class Core:
 
     cdef cnp.ndarray _output(self, x, out):
         """A new array for the predictions of x, or `out` once it is seen to fit."""
-        cdef bint sparse = type(x) is Sparse
-        cdef int ndim = 2 if sparse else cnp.PyArray_NDIM(<cnp.ndarray>x)
-        cdef size_t[2] shape = [0, self.n_outputs]
-        shape[0] = <size_t>((<Sparse>x).begins.size - 1) if sparse else <size_t>cnp.PyArray_DIM(<cnp.ndarray>x, 0)
+        if type(x) is Sparse:
+            return self._output_of(2, <size_t>((<Sparse>x).begins.size - 1), out)
+        return self._output_of(cnp.PyArray_NDIM(<cnp.ndarray>x), <size_t>cnp.PyArray_DIM(<cnp.ndarray>x, 0), out)
+
+    cdef inline cnp.ndarray _output_of(self, int ndim, size_t n, out):
+        cdef size_t[2] shape = [n, self.n_outputs]
         if ndim == 1:
             shape[0] = self.n_outputs
         if out is None:
@@ -450,17 +454,24 @@ cdef class Core:
         array([[0., 0.]], dtype=float32)
         """
         cdef object source = self._input(X)
-        cdef cnp.ndarray x = (<Sparse>source).elements if type(source) is Sparse else source
-        cdef cnp.ndarray y = self._output(source, out)
+        if type(source) is Sparse:
+            return self._predict_sparse(<Sparse>source, out)
+        cdef cnp.ndarray x = <cnp.ndarray>source
+        cdef cnp.ndarray y = self._output_of(cnp.PyArray_NDIM(x), <size_t>cnp.PyArray_DIM(x, 0), out)
         if out is not None and (overlap(x, y) or (x is not X and shares_memory(X, y))):
             raise ValueError("out: expected memory of its own, got an array that overlaps X")
-        if x is not source:
-            self._forward(source, NULL, NULL, cnp.PyArray_DATA(y))
-        elif (cnp.PyArray_NDIM(x) == 1 and cnp.PyArray_TYPE(x) == self.typenum and self.n_weights < self.small
+        if (cnp.PyArray_NDIM(x) == 1 and cnp.PyArray_TYPE(x) == self.typenum and self.n_weights < self.small
                 and self.columns.scaling == NULL):
             self._forward_row(cnp.PyArray_DATA(x), cnp.PyArray_DATA(y))
         else:
             self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
+        return y
+
+    cdef object _predict_sparse(self, Sparse x, out):
+        cdef cnp.ndarray y = self._output(x, out)
+        if out is not None and overlap(x.elements, y):
+            raise ValueError("out: expected memory of its own, got an array that overlaps X")
+        self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
         return y
 
     def __call__(self, X, *, out=None):
@@ -618,17 +629,20 @@ cdef class Core:
             self.training.plateau.observe(logs)
             self.training.trainer.hyper_parameters[0] = self.training.plateau.rate
 
-    def _use_optimizer(self, optimizer):
-        """Continues the optimiser if it is equal to the last one, or None; else starts it anew, and an error before
-        its first success brings back the one before. The caller has marked the network as being fitted."""
-        if self.training is not None and (optimizer is None or optimizer == self.training.optimizer):
+    def _use_optimizer(self, optimizer, regularization):
+        """Continues the optimiser if it is equal to the last one, or None, and so is the regularisation; else starts it
+        anew, and an error before its first success brings back the one before. The caller has marked the network as
+        being fitted."""
+        cdef uint64_t random = self.random
+        if (self.training is not None and (optimizer is None or optimizer == self.training.optimizer)
+                and regularization == self.training.regularization):
             self.training.meet_data()
             return
         if self.unpublished:
             self._publish()
-        cdef Training training = Training(self, self.chosen if optimizer is None else optimizer)
+        cdef Training training = Training(self, self._optimizer if optimizer is None else optimizer, regularization)
         if not self.tentative:
-            self.previous, self.tentative = self.training, True
+            self.previous, self.tentative, self.random_before = self.training, True, random
         self.training = training
 
     cdef int _check_training(self) except -1:
@@ -720,7 +734,7 @@ cdef class Core:
         cdef size_t most_rows = min(batch_size, rows.data.n_rows)
         if self.training.by_function:
             self.training.plan((end - first + batch_size - 1) // batch_size)
-        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, most_rows, False))
+        cdef void *workspace = self._take_scratch(fml_training_workspace(trainer, most_rows))
         trainer.net = self._network(call)
         if blocks is not None:
             with nogil:
@@ -752,11 +766,12 @@ cdef class Core:
             self._publish()
 
     def _training_state(self):
-        """P, the optimiser's vectors in the order of P, its numbers, and that of its steps, as training has them."""
+        """P, the optimiser's vectors in the order of P, its numbers, and that of its steps, as training has them. Where
+        an average is kept, that is P, and the last vector what it is of."""
         self._check_training()
         cdef fml_trainer *trainer = &self.training.trainer
         cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0]), state
-        fml_network_unpack(&self.net, trainer.block, cnp.PyArray_DATA(P))
+        fml_network_unpack(&self.net, self.training.visible(), cnp.PyArray_DATA(P))
         cdef list states = []
         for k in range(self.training.n_vectors()):
             state = self._empty(1, [self.net.n_parameters, 0])
@@ -764,12 +779,14 @@ cdef class Core:
             states.append(state)
         return P, states, self.training.numbers(), trainer.n_steps
 
-    def _resume_training(self, optimizer, cnp.ndarray P not None, list states, list numbers, uint64_t n_steps,
-                         uint64_t random):
+    def _resume_training(self, optimizer, regularization, cnp.ndarray P not None, list states, list numbers,
+                         uint64_t n_steps, uint64_t random):
         """Goes on from what `_training_state` gave and from that state of the generator; the caller has checked all of
         it and marked the network as being fitted."""
-        cdef Training training = Training(self, optimizer)
+        cdef uint64_t before = self.random
+        cdef Training training = Training(self, optimizer, regularization)
         cdef cnp.ndarray state
+        self.random = before  # a new key is not needed
         training.remember(len(states), numbers)
         for k in range(len(states)):
             state = states[k]
@@ -777,11 +794,11 @@ cdef class Core:
                 raise ValueError(f"states: expected {self.net.n_parameters} numbers, got {state.size} of {state.dtype}")
             fml_network_pack(&self.net, cnp.PyArray_DATA(state), training.vector(k))
         self._put_parameters(P)
-        memcpy(training.trainer.block, self.published.data, training.size)
+        memcpy(training.visible(), self.published.data, training.size)
         training.trainer.n_steps, self.training, self.random = n_steps, training, random
         self._publish()
 
-    def _step(self, Rows rows not None, optimizer):
+    def _step(self, Rows rows not None, optimizer, regularization):
         """One optimiser step on all rows; returns their mean loss before it. What it learns is published when read."""
         cdef fml_status status
         cdef double loss = 0
@@ -791,7 +808,7 @@ cdef class Core:
         rows.scale(self.columns)
         self.fitting = rows
         try:
-            self._use_optimizer(optimizer)
+            self._use_optimizer(optimizer, regularization)
             status = self._try_step(rows, &loss, watch)
         finally:
             self._stop_fitting()
@@ -810,7 +827,7 @@ cdef class Core:
         cdef size_t n_rows = rows.data.n_rows
         if self.training.by_function:
             self.training.plan(1)
-        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, n_rows, False))
+        cdef void *workspace = self._take_scratch(fml_training_workspace(trainer, n_rows))
         if self.unpublished:  # for who reads beside this step, and to go back to if it overflows
             self._publish()
         trainer.net = self._network(call)
@@ -829,7 +846,7 @@ cdef class Core:
             self._commit()
         return status
 
-    def learn_one(self, x, y, optimizer=None):
+    def learn_one(self, x, y, optimizer=None, *, regularization=None):
         """One optimiser step on a single row; what `train_on_batch` does with it, at less cost around the arithmetic.
 
         Parameters
@@ -839,11 +856,13 @@ cdef class Core:
         y : array_like, shape (O,), or a number where O is 1, or a class label where O > 1
         optimizer : str, Optimizer or None, default None
             None continues the last one, with its state; before the first step it is Adam.
+        regularization : Regularization, optional
+            As for `fit`.
 
         Returns
         -------
         float
-            The loss of the row before the step.
+            The loss of the row before the step, penalties included.
 
         Raises
         ------
@@ -861,12 +880,13 @@ cdef class Core:
         >>> net.learn_one([2.0], 3.0)
         2.25
         """
-        if optimizer is None and self.fitting is None and self.training is not None and self.training.can_repeat():
+        if (optimizer is None and self.fitting is None and self.training is not None and self.training.can_repeat()
+                and regularization == self.training.regularization):
             if self.log is None or self.log.n_rows == self.log.capacity or (self.unpublished and self.log.n_rows == 0):
                 self._begin_log()
             if self.n_weights < self.small // 4 and self._log_row(x, y):
                 return self._learn_logged(x)
-        return self._learn_unusual(x, y, optimizer)
+        return self._learn_unusual(x, y, optimizer, regularization)
 
     cdef int _begin_log(self) except -1:
         """Publishes what there is to publish, so that the rows that will be logged are all since then."""
@@ -921,7 +941,7 @@ cdef class Core:
         """A step on the last row of the log. The log is how a step that fails takes back itself alone without a copy of
         everything before each step: what is published is the state before the log's first row."""
         cdef double loss = 0
-        cdef void *workspace = self._take_scratch(self.step_workspace)
+        cdef void *workspace = self._take_scratch(self.training.row_workspace)
         self.fitting = self.log  # for who is called from within
         cdef fml_status status = self.log.step(self, self.log.n_rows, &loss, workspace)
         if status == FML_OK and self._trained_not_finite():

@@ -33,6 +33,7 @@ static const struct {
     {"training", check_training},
     {"denormals", check_denormals},
     {"concurrency", check_concurrency},
+    {"regularization", check_regularization},
 };
 
 enum { MOST_ISAS = 8 };
