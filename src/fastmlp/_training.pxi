@@ -62,14 +62,16 @@ cdef class Sparse:
 cdef int describe(x, int typenum, fml_data *data) except -1:
     """The inputs and their number, from an array that is ready or a Sparse; nothing else."""
     memset(data, 0, sizeof(fml_data))
-    cdef cnp.ndarray elements = (<Sparse>x).elements if type(x) is Sparse else x
-    data.x, data.element = cnp.PyArray_DATA(elements), element_of(elements, typenum)
     if type(x) is Sparse:
+        data.x = cnp.PyArray_DATA((<Sparse>x).elements)
+        data.element = element_of((<Sparse>x).elements, typenum)
         data.n_rows = <size_t>(<Sparse>x).begins.size - 1
         data.begins = <int64_t *>cnp.PyArray_DATA((<Sparse>x).begins)
         data.columns = <int32_t *>cnp.PyArray_DATA((<Sparse>x).columns)
     else:
-        data.n_rows, data.x_row = n_rows_of(elements), row_distance(elements)
+        data.x = cnp.PyArray_DATA(<cnp.ndarray>x)
+        data.element = element_of(<cnp.ndarray>x, typenum)
+        data.n_rows, data.x_row = n_rows_of(<cnp.ndarray>x), row_distance(<cnp.ndarray>x)
     return 0
 
 
