@@ -32,6 +32,7 @@ PROGRAMS = {
     "cold": (),
     "sweep": (),
     "calibrate": (),
+    "memmap": (),
     "lbfgs": (),
 }
 
