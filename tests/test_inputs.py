@@ -654,6 +654,24 @@ def test_what_goes_wrong_in_a_batch_is_taken_back() -> None:
 def test_what_batches_cannot_have(words: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fastmlp.Network([I, O]).fit(list(batches()), **words)
+    if not {"resume", "callbacks"} & set(words):  # which the reference has not
+        with pytest.raises(ValueError, match=message.split(":")[0]):
+            reference.Network([I, O]).fit(list(batches()), **words)
+
+
+def test_weights_of_classes_in_batches(build64: Implementation) -> None:
+    """As of the rows in their order, and in the reference."""
+    words: dict[str, Any] = {"loss": "cross_entropy", "seed": 2}
+    nets = [build64([I, O], **words), build64([I, O], **words), reference.Network([I, O], **words)]
+    labels = np.arange(N) % O
+    given = [(REAL[i : i + 40].tolist(), labels[i : i + 40].tolist()) for i in range(0, N, 40)]
+    weights = {0: 3.0, 1: 0.5}
+    losses = [nets[i].fit(given, epochs=2, class_weight=weights).loss for i in (0, 2)]
+    losses.append(nets[1].fit(REAL, labels, batch_size=40, shuffle=False, epochs=2, class_weight=weights).loss)
+    np.testing.assert_array_equal(nets[0].parameters, nets[1].parameters)
+    build64.assert_close(nets[2].parameters, nets[1].parameters, [I, O], passes=30)
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-9)
+    np.testing.assert_allclose(losses[0], losses[2], rtol=1e-12)
 
 
 def test_what_are_no_batches() -> None:

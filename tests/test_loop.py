@@ -91,6 +91,53 @@ def test_looking_at_each_batch_changes_nothing(build: Any, shuffle: bool) -> Non
     assert [batches.calls[5][1], batches.calls[11][1]] == history.loss
 
 
+@pytest.mark.parametrize(
+    "source", ["rows", "batches", "lbfgs", "reference", "reference's batches", "reference's lbfgs"]
+)
+def test_batches_begin_before_their_step_and_end_after_it(source: str) -> None:
+    """Of rows, and of batches that come one after another; what a hook finds before a step has not had it."""
+    module = REFERENCE if "reference" in source else fastmlp
+    net = module.Network([3, 2], seed=0, loss="cross_entropy")
+    calls: list[Any] = []
+
+    def begin(batch: int, logs: Any) -> None:
+        calls.append(("begin", batch, dict(logs)))
+
+    def end(batch: int, logs: Any) -> bool:
+        calls.append(("end", batch, sorted(logs)))
+        return len(calls) == 8
+
+    rows: Any = [(X[i : i + 16].tolist(), Y[i : i + 16].tolist()) for i in (0, 16, 32)]
+    data: Any = {"X": rows} if "batches" in source else {"X": X.tolist(), "y": Y.tolist(), "batch_size": 16}
+    if "lbfgs" in source:
+        data |= {"batch_size": None, "optimizer": fastmlp.LBFGS(gradient_tolerance=1e-12)}
+    history = net.fit(**data, epochs=9, callbacks=[types.SimpleNamespace(on_batch_begin=begin, on_batch_end=end)])
+    numbers = [0] * 4 if "lbfgs" in source else [0, 1, 2, 0]
+    assert calls == [call for i in numbers for call in (("begin", i, {}), ("end", i, ["loss"]))]
+    assert history.stopped == "callback"
+
+
+@pytest.mark.parametrize("fails_at", [6, 8])
+def test_what_begins_a_batch_alone_is_heard_and_changes_nothing(build: Any, fails_at: int) -> None:
+    """An error in it takes the epoch back; True from it stops nothing."""
+    net, control, seen = classifier(build), classifier(build), []
+    words = {"batch_size": 8, "shuffle": False, "optimizer": ADAM}
+
+    def begin(batch: int, logs: Any) -> bool:
+        seen.append(batch)
+        if len(seen) == fails_at:
+            raise ZeroDivisionError
+        return True
+
+    callback = types.SimpleNamespace(on_batch_begin=begin)
+    with pytest.raises(ZeroDivisionError):
+        net.fit(X, Y, epochs=3, callbacks=[callback], **words)
+    assert seen == [0, 1, 2, 3, 4, 5, 0, 1][:fails_at]
+    if fails_at > 6:
+        control.fit(X, Y, epochs=1, **words)
+    assert_same(net, control)
+
+
 def test_batches_in_the_reference() -> None:
     ours, theirs = Batches(), Batches(9)
     net = fastmlp.Network([3, 2], dtype="float64", seed=0, loss="cross_entropy")

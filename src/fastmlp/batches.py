@@ -146,10 +146,12 @@ class BatchLoop(training.Loop):
         return rows
 
     def train_batch(self, number: int, rows: _core.Rows) -> None:
-        """A step on these rows, and whoever wants to look after it."""
-        n, seconds = rows.n_rows, self.deadline - time.perf_counter()
+        """A step on these rows, and whoever wants to look before and after it."""
         if number == 0:
             self.network._begin_epoch(rows, None)
+        if self.every_batch:
+            callbacks.call(self.callbacks, "on_batch_begin", number, {})
+        n, seconds = rows.n_rows, self.deadline - time.perf_counter()
         done, self.loss = self.network._stretch(rows, n, None, 0, n, self.loss, seconds, True)
         if done < n:
             self.stopped = "max_time"

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from . import arguments, durable, metrics
 
-HOOKS = ("on_train_begin", "on_epoch_begin", "on_batch_end", "on_epoch_end", "on_train_end")
+BATCH_HOOKS = ("on_batch_begin", "on_batch_end")
+HOOKS = ("on_train_begin", "on_epoch_begin", *BATCH_HOOKS, "on_epoch_end", "on_train_end")
 MODES = ("auto", "min", "max")
 UNITS = ("epoch", "step")
 

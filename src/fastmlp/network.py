@@ -501,9 +501,10 @@ class Network(_core.Core):
             Evaluated on the validation's rows after each epoch, as ``val_<name>``; see `evaluate`.
         callbacks : sequence, default ()
             Functions ``f(epoch, logs)``, and objects with any of ``on_train_begin(logs)``,
-            ``on_epoch_begin(epoch, logs)``, ``on_batch_end(batch, logs)``, ``on_epoch_end(epoch, logs)``,
-            ``on_train_end(logs)``. Epochs count from 0, batches within their epoch. A function, ``on_batch_end`` or
-            ``on_epoch_end`` that returns True stops the training. `EarlyStopping` and `Checkpoint` go here, too.
+            ``on_epoch_begin(epoch, logs)``, ``on_batch_begin(batch, logs)``, ``on_batch_end(batch, logs)``,
+            ``on_epoch_end(epoch, logs)``, ``on_train_end(logs)``. Epochs count from 0, batches within their epoch. A
+            function, ``on_batch_end`` or ``on_epoch_end`` that returns True stops the training. `EarlyStopping` and
+            `Checkpoint` go here, too.
         max_time : float, optional
             Seconds of this call after which the training stops, between two steps; looked at every 0.05 s. An epoch
             that is cut short is validated and recorded as far as it went.

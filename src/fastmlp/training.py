@@ -2,7 +2,7 @@
 
 Every argument is checked before the first step. An epoch publishes its parameters when it ends; whatever is raised
 in between (a callback's error, a loss that is not finite, Ctrl-C) leaves the network usable and the loop closed.
-An epoch is run in stretches where somebody wants to look in between: a hook `on_batch_end`, a checkpoint by steps. The
+An epoch is run in stretches where somebody wants to look in between: a hook of batches, a checkpoint by steps. The
 bits are those of a whole one.
 """
 
@@ -245,7 +245,7 @@ class Loop:
         self.callbacks = [each for each in plan.callbacks if not isinstance(each, Checkpoint)]
         self.stateful = [each for each in self.callbacks if hasattr(each, "state") and hasattr(each, "restore")]
         self.by_steps = [each for each in self.checkpoints if each.unit == "step"]
-        self.every_batch = any(hasattr(each, "on_batch_end") for each in self.callbacks)
+        self.every_batch = any(hasattr(each, hook) for each in self.callbacks for hook in callbacks.BATCH_HOOKS)
         self.deadline = math.inf if plan.max_time is None else time.perf_counter() + plan.max_time
         self.names = ["loss"]
         if validation is not None:
@@ -360,6 +360,8 @@ class Loop:
         try:
             network._begin_epoch(rows, self.order)
             while self.stopped is None and self.position < self.n_rows:
+                if self.every_batch:
+                    callbacks.call(self.callbacks, "on_batch_begin", self.position // self.batch_size, {})
                 end, seconds = self.next_stop(), self.deadline - time.perf_counter()
                 self.position, self.loss = network._stretch(
                     rows, self.batch_size, self.order, self.position, end, self.loss, seconds

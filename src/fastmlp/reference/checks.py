@@ -23,7 +23,7 @@ from .metrics import METRICS
 from .regularization import FIELDS, LIMITS, NOT_WITH_LBFGS
 from .schedules import SCHEDULES
 
-HOOKS = ("on_train_begin", "on_epoch_begin", "on_batch_end", "on_epoch_end", "on_train_end")
+HOOKS = ("on_train_begin", "on_epoch_begin", "on_batch_begin", "on_batch_end", "on_epoch_end", "on_train_end")
 Bounds = tuple[str, Callable[[float], bool]]
 # By field, or where objects have the same field with other bounds by "object.field".
 BOUNDS: dict[str, Bounds] = {
@@ -457,6 +457,13 @@ def batch_size(value: Any, optimizer: Choice, n_rows: int) -> int:
     if full and size < n_rows:
         raise ValueError(f"batch_size: expected None, as {optimizer.name!r} takes all {n_rows} rows, got {size}")
     return size
+
+
+def refuse_beside_batches(given: Mapping[str, bool]) -> None:
+    """Refuses the arguments that go with rows which are all there."""
+    for argument, is_given in given.items():
+        if is_given:
+            raise ValueError(f"{argument}: expected its default beside batches")
 
 
 def callback_list(callbacks: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What a fit tells: its history, its callbacks, a line per epoch.
+"""What a fit tells: its history, its callbacks, those who look into an epoch, a line per epoch.
 
 A callback is a function of (epoch, logs), or an object with some of `checks.HOOKS`; one that returns True stops it.
 """
@@ -6,6 +6,7 @@ A callback is a function of (epoch, logs), or an object with some of `checks.HOO
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,22 @@ def notify(callbacks: Sequence[Any], hook: str, *arguments: Any) -> str | None:
         if type(answer).__name__ in ("bool", "bool_") and answer:
             stop = stop or getattr(callback, "stop_reason", "callback")
     return stop
+
+
+class Watch:
+    """Who looks into an epoch: the hooks of batches, and the clock."""
+
+    def __init__(self, callbacks: Sequence[Any], deadline: float) -> None:
+        self.callbacks, self.deadline = callbacks, deadline
+
+    def before(self, batch: int) -> None:
+        """What is heard before each step."""
+        notify(self.callbacks, "on_batch_begin", batch, {})
+
+    def after(self, batch: int, loss: float) -> str | None:
+        """A reason to stop after a step; loss is the epoch's so far."""
+        reason = notify(self.callbacks, "on_batch_end", batch, {"loss": loss})
+        return reason or ("max_time" if time.perf_counter() >= self.deadline else None)
 
 
 def report(epoch: str, logs: Mapping[str, float], seconds: float) -> None:

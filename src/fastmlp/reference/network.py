@@ -22,14 +22,14 @@ from . import checks, columns, losses
 from . import regularization as terms
 from .checks import Choice
 from .functions import ACTIVATIONS, OPTIMIZERS, Matrix, SplitMix64, Vector, dot, softmax
-from .history import History, notify, report
+from .history import History, Watch, notify, report
 from .lbfgs import MINIMIZERS
 from .losses import LOSSES
 from .metrics import accuracy, class_of
 from .regularization import Draws
 from .schedules import SCHEDULES, Plateau
 
-Work = Callable[[Callable[..., str | None]], tuple[float, str | None]]  # an epoch of a fit
+Work = Callable[[Watch], tuple[float, str | None]]  # an epoch of a fit
 
 # An optimiser's state before its first step; P as trained and its average where one is shown as P.
 AT_REST: Mapping[str, Any] = {
@@ -350,7 +350,11 @@ class Network:
         self._check_trainable()
         epochs = checks.integer("epochs", epochs, 1)
         if y is None:
-            more = metrics, callbacks, max_time, verbose, regularization
+            refused = {"batch_size": batch_size is not checks.DEFAULT_BATCH_SIZE, "shuffle": shuffle == "blocks"}
+            refused |= {"validation_split": validation_split is not None, "sample_weight": sample_weight is not None}
+            refused |= {"metrics": bool(metrics) and validation_data is None}
+            checks.refuse_beside_batches({**refused, "class_weight": isinstance(class_weight, str)})
+            more = metrics, callbacks, max_time, verbose, class_weight, regularization
             return self._fit_batches(X, epochs, optimizer, validation_data, *more)
         X, T, single = self._examples(X, y, finite=True)
         if single:
@@ -427,6 +431,7 @@ class Network:
         callbacks: Any,
         max_time: Any,
         verbose: Any,
+        class_weight: Any,
         regularization: Any,
     ) -> History:
         """`fit` where each batch that comes is a step."""
@@ -439,22 +444,23 @@ class Network:
         deadline = math.inf if max_time is None else time.perf_counter() + checks.positive("max_time", max_time)
         callbacks = checks.callback_list(callbacks)
         self._use_optimizer(choice, checks.regularization(regularization, choice, len(self.activation)))
-        work = partial(self._pass_batches, batches)
+        work = partial(self._pass_batches, batches, class_weight)
         return self._run(History(), epochs, work, self._measuring(validation, table), callbacks, deadline, verbose > 0)
 
-    def _pass_batches(self, batches: Callable[[], Any], stop: Callable[..., str | None]) -> tuple[float, str | None]:
+    def _pass_batches(self, batches: Callable[[], Any], class_weight: Any, watch: Watch) -> tuple[float, str | None]:
         """A step for each batch; the weighted mean loss, and a reason to stop."""
         total, weight, reason = 0.0, 0.0, None
         for number, (X, y, *more) in enumerate(batches()):
             rows, T, _ = self._examples(X, y, finite=True)
-            W = checks.row_weights(more[0] if more else None, None, T, self.loss)
+            W = checks.row_weights(more[0] if more else None, class_weight, T, self.loss)
+            watch.before(number)
             loss, gradient = self._penalised(rows, T, W)
             total += loss * sum(W)
             weight += sum(W)
             if not math.isfinite(total):
                 break
             self._step(gradient)
-            if reason := stop(number, total / weight):
+            if reason := watch.after(number, total / weight):
                 break
         if not weight:
             raise ValueError("X: expected batches, got none")
@@ -476,18 +482,14 @@ class Network:
             if hasattr(callback, "set_network"):
                 callback.set_network(self)
         notify(callbacks, "on_train_begin", logs)
-
-        def stop(batch: int, loss: float) -> str | None:
-            reason = notify(callbacks, "on_batch_end", batch, {"loss": loss})
-            return reason or ("max_time" if time.perf_counter() >= deadline else None)
-
+        watch = Watch(callbacks, deadline)
         for epoch in range(epochs):
             if time.perf_counter() >= deadline:
                 history.stopped = "max_time"
                 break
             start = time.perf_counter()
             notify(callbacks, "on_epoch_begin", epoch, {})
-            loss, reason = self._epoch(epoch, work, stop)
+            loss, reason = self._epoch(epoch, work, watch)
             logs = {"loss": loss, **measure()}
             history._append(logs)
             if self._plateau is not None:
@@ -523,12 +525,12 @@ class Network:
             raise ValueError(f"X: expected one row of shape ({self.sizes[0]},), got {checks.shape_of(checks.plain(x))}")
         return self.train_on_batch(x, y, optimizer, regularization=regularization)
 
-    def _epoch(self, epoch: int, work: Work, stop: Callable[..., str | None]) -> tuple[float, str | None]:
+    def _epoch(self, epoch: int, work: Work, watch: Watch) -> tuple[float, str | None]:
         """One pass, taken back whole by whatever ends it early; `FloatingPointError` where not all is finite."""
         before = self._state()
         try:
             self._go_on()
-            loss, reason = work(stop)
+            loss, reason = work(watch)
             if not (math.isfinite(loss) and all(map(math.isfinite, chain.from_iterable(self._rows)))):
                 raise FloatingPointError(
                     f"epoch {epoch + 1}: loss: expected a finite number, got a loss or parameters that are not; those "
@@ -541,14 +543,15 @@ class Network:
         return loss, reason
 
     def _pass(
-        self, X: Matrix, T: Matrix, W: Vector, batch_size: int, shuffle: bool | str, stop: Callable[..., str | None]
+        self, X: Matrix, T: Matrix, W: Vector, batch_size: int, shuffle: bool | str, watch: Watch
     ) -> tuple[float, str | None]:
         """A step after each batch but those of weight 0, up to a loss that is not finite or a reason to stop; the
         weighted mean loss, and that reason.
         """
         if self._minimizer is not None:
+            watch.before(0)
             loss = self._iterate(X, T, W)
-            return loss, stop(0, loss) or ("converged" if self._minimizer.converged else None)
+            return loss, watch.after(0, loss) or ("converged" if self._minimizer.converged else None)
         order: Sequence[int] = range(len(X))
         if shuffle:
             by_blocks = shuffle == "blocks"
@@ -556,6 +559,7 @@ class Network:
             order = columns.block_order(self._random, n, self.sizes[0]) if by_blocks else self._random.permutation(n)
         total, weight, reason = 0.0, 0.0, None
         for start in range(0, len(X), batch_size):
+            watch.before(start // batch_size)
             batch = order[start : start + batch_size]
             weights = [W[k] for k in batch]
             loss, gradient = self._penalised([X[k] for k in batch], [T[k] for k in batch], weights)
@@ -565,7 +569,7 @@ class Network:
             if any(weights):
                 self._step(gradient)
             weight += sum(weights)
-            if reason := stop(start // batch_size, total / (weight or 1.0)):
+            if reason := watch.after(start // batch_size, total / (weight or 1.0)):
                 break
         return total / (weight or 1.0), reason
 
