@@ -229,6 +229,9 @@ def curve(values: list[float], **words: Any) -> tuple[int, EarlyStopping]:
         ([math.nan, math.nan], {"patience": 2}, 2, None),
         ([math.inf, 1, math.nan, math.nan], {"patience": 2}, 4, 1),
         ([3, 2, 1], {"patience": 1}, 3, 2),
+        ([1, 5, 4, 5, 5], {"patience": 2, "start_from_epoch": 1}, 5, 2),
+        ([1, 5, 5, 4], {"patience": 1, "start_from_epoch": 2}, 4, 3),
+        ([1, 2, 3], {"patience": 1, "start_from_epoch": 9}, 3, None),
     ],
 )
 def test_when_it_stops(values: list[float], words: Any, n_epochs: int, best_epoch: int | None) -> None:
@@ -284,6 +287,7 @@ def test_the_reference_stops_at_the_same_epoch() -> None:
         ({"min_delta": -1}, ValueError, "min_delta: expected a number"),
         ({"mode": "mx"}, ValueError, "mode: expected one of 'auto', 'min', 'max', got 'mx'"),
         ({"monitor": "val_mine"}, ValueError, "mode: expected 'min' or 'max' for a metric of your own"),
+        ({"start_from_epoch": -1}, ValueError, "start_from_epoch: expected an integer of at least 0, got -1"),
         ({"restore_best_weights": 1}, TypeError, "restore_best_weights: expected True or False"),
     ],
     ids=str,
@@ -300,7 +304,8 @@ def test_what_is_not_recorded_cannot_be_monitored() -> None:
     with pytest.raises(ValueError, match=r"^monitor: expected one of 'loss', got 'val_loss'"):
         net.fit(X, Y, callbacks=[EarlyStopping()])
     np.testing.assert_array_equal(net.parameters, before)
-    assert eval(repr(EarlyStopping("loss", patience=3)), vars(fastmlp).copy()).patience == 3
+    again = eval(repr(EarlyStopping("loss", patience=3, start_from_epoch=2)), vars(fastmlp).copy())
+    assert (again.patience, again.start_from_epoch) == (3, 2)
 
 
 # -- the time --------------------------------------------------------------------------------------------------------

@@ -73,6 +73,8 @@ class EarlyStopping:
     restore_best_weights : bool, default True
         Whether the network has the parameters of the best epoch when the training ends, for whatever reason it does;
         its optimiser then starts anew, as after an assignment to `parameters`.
+    start_from_epoch : int, default 0
+        The first epoch, counted from 0, that is looked at; those before are neither the best nor waited for.
 
     Attributes
     ----------
@@ -99,6 +101,7 @@ class EarlyStopping:
         min_delta: SupportsFloat = 0.0,
         mode: str = "auto",
         restore_best_weights: bool = True,
+        start_from_epoch: SupportsIndex = 0,
     ) -> None:
         if not isinstance(monitor, str):
             raise TypeError(f"monitor: expected the name of a figure in the history, got {monitor!r}")
@@ -107,6 +110,7 @@ class EarlyStopping:
         self.min_delta = arguments.real("min_delta", min_delta, least=0.0)
         self.mode = arguments.name("mode", mode, MODES)
         self.restore_best_weights = arguments.flag("restore_best_weights", restore_best_weights)
+        self.start_from_epoch = arguments.integer("start_from_epoch", start_from_epoch, least=0)
         name = monitor.removeprefix("val_")
         if self.mode == "auto" and name != "loss" and name not in metrics.METRICS:
             raise ValueError(f"mode: expected 'min' or 'max' for a metric of your own, {monitor!r}, got 'auto'")
@@ -117,7 +121,8 @@ class EarlyStopping:
     def __repr__(self) -> str:
         return (
             f"EarlyStopping({self.monitor!r}, patience={self.patience}, min_delta={self.min_delta}, "
-            f"mode={self.mode!r}, restore_best_weights={self.restore_best_weights})"
+            f"mode={self.mode!r}, restore_best_weights={self.restore_best_weights}, "
+            f"start_from_epoch={self.start_from_epoch})"
         )
 
     def _begin(self) -> None:
@@ -142,6 +147,8 @@ class EarlyStopping:
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> bool:
         """Whether it is time to stop."""
         self.check_monitor(list(logs))
+        if epoch < self.start_from_epoch:
+            return False
         value = logs[self.monitor]
         if self._sign * value < (math.inf if self.best is None else self._sign * self.best - self.min_delta):
             self.best, self.best_epoch, self._wait = value, epoch, 0
