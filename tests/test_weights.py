@@ -146,6 +146,12 @@ def test_accuracy_is_weighted(build: Any) -> None:
     assert net.evaluate(X, y, sample_weight=w)["accuracy"] == pytest.approx(expected, rel=1e-12)
 
 
+def numbers(result: Any) -> list[float]:
+    """All numbers of a result, one after another."""
+    parts = result.values() if isinstance(result, dict) else result if isinstance(result, tuple) else [result]
+    return [float(v) for part in parts for v in np.ravel(part)]
+
+
 @pytest.mark.parametrize("form", ["labels", "one-hot", "one output", "signs"])
 @pytest.mark.parametrize("class_weight", ["balanced", {0: 3.0}, {0: 0.5, 1: 0.25}], ids=str)
 def test_class_weights_are_scikit_learns(build64: Any, class_weight: Any, form: str) -> None:
@@ -164,6 +170,15 @@ def test_class_weights_are_scikit_learns(build64: Any, class_weight: Any, form: 
     np.testing.assert_allclose(one.parameters, two.parameters, rtol=1e-12)
     a = one.train_on_batch(X, y, class_weight=class_weight)
     assert a == pytest.approx(two.train_on_batch(X, y, sample_weight=table[classes]), rel=1e-12)
+    two = twin(one)
+    for name in ("evaluate", "loss_and_grad", "input_gradient"):
+        by_class = getattr(one, name)(X, y, class_weight=class_weight, sample_weight=w)
+        for oracle, given in (
+            (one, {"sample_weight": w * table[classes]}),
+            (two, {"sample_weight": w, "class_weight": class_weight}),
+        ):
+            expected = getattr(oracle, name)(X.tolist(), y.tolist(), **given)
+            assert numbers(by_class) == pytest.approx(numbers(expected), rel=1e-9, abs=1e-12)
 
 
 def test_balanced_counts_the_classes_that_are_there() -> None:
@@ -177,6 +192,7 @@ def test_balanced_counts_the_classes_that_are_there() -> None:
 
 # -- bad ones ---------------------------------------------------------------------------------------------------------
 
+METHODS = ["fit", "train_on_batch", "evaluate", "loss_and_grad", "input_gradient"]
 X, LABELS = np.arange(12.0).reshape(6, 2), np.array([0, 1, 2, 2, 1, 0])
 
 BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
@@ -201,7 +217,7 @@ BAD_CLASSES: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
 }
 
 
-@pytest.mark.parametrize("method", ["fit", "train_on_batch", "evaluate", "loss_and_grad", "input_gradient"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("bad", BAD)
 def test_bad_sample_weights(bad: str, method: str) -> None:
     words, error, says = BAD[bad]
@@ -212,7 +228,7 @@ def test_bad_sample_weights(bad: str, method: str) -> None:
     np.testing.assert_array_equal(net.parameters, before)
 
 
-@pytest.mark.parametrize("method", ["fit", "train_on_batch"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("bad", BAD_CLASSES)
 def test_bad_class_weights(bad: str, method: str) -> None:
     words, error, says = BAD_CLASSES[bad]

@@ -459,7 +459,7 @@ class Network(_core.Core):
         batch_size: SupportsIndex | None = training.DEFAULT_BATCH_SIZE,
         optimizer: str | Optimizer | None = "adam",
         shuffle: bool | str = True,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[Any, ArrayLike] | tuple[Any, ArrayLike, ArrayLike] | None = None,
         validation_split: SupportsFloat | None = None,
         metrics: Sequence[str | Callable[[Any, Any], Any]] = (),
         callbacks: Sequence[Callable[..., Any] | object] = (),
@@ -492,8 +492,8 @@ class Network(_core.Core):
         shuffle : bool or "blocks", default True
             Whether each epoch takes the rows in a new order; "blocks", and True of a `numpy.memmap`, by blocks: blocks
             of about 65,536 numbers in random order, and the rows of each 64 of them in random order (docs/data.md).
-        validation_data : (X, y), optional
-            Evaluated after each epoch, as ``val_loss`` and, for the cross entropies, ``val_accuracy``.
+        validation_data : (X, y) or (X, y, sample_weight), optional
+            Evaluated after each epoch, as ``val_loss`` and, for losses of classes, ``val_accuracy``.
         validation_split : float, optional
             In (0, 1): this last share of the rows, as they are given and before any shuffling, is not trained on but
             validated on; rounded up to whole rows.
@@ -682,6 +682,7 @@ class Network(_core.Core):
         *,
         metrics: Sequence[str | Callable[[Any, Any], Any]] = (),
         sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
     ) -> dict[str, float]:
         """The mean loss over rows X with targets y, for losses of classes the accuracy, and metrics.
 
@@ -698,6 +699,8 @@ class Network(_core.Core):
         sample_weight : array_like, shape (B,), optional
             Of each row, at least 0 and not all 0; loss and accuracy are then weighted means. The other metrics count
             each row once.
+        class_weight : dict or "balanced", optional
+            As for `fit`, by the classes of these rows.
 
         Returns
         -------
@@ -716,10 +719,15 @@ class Network(_core.Core):
         1.0
         """
         resolved = resolve_metrics(metrics)
-        return evaluate_metrics(self, self._rows(X, y, sample_weight), resolved)
+        return evaluate_metrics(self, self._rows(X, y, sample_weight, class_weight), resolved)
 
     def loss_and_grad(
-        self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+        self,
+        X: Any,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
     ) -> tuple[float, NDArray[Any]]:
         """The mean loss over rows X with targets y, and its gradient as one vector in the order of `parameters`.
 
@@ -729,6 +737,8 @@ class Network(_core.Core):
             As for `fit`.
         sample_weight : array_like, shape (B,), optional
             Of each row, at least 0 and not all 0: the loss is sum(w_i l_i) / sum(w_i).
+        class_weight : dict or "balanced", optional
+            As for `fit`, by the classes of these rows.
 
         References
         ----------
@@ -742,9 +752,16 @@ class Network(_core.Core):
         (0.5, array([2., 3., 1.], dtype=float32))
         """
         self._refuse_untrainable("loss_and_grad")
-        return self._gradient(self._rows(X, y, sample_weight), False)
+        return self._gradient(self._rows(X, y, sample_weight, class_weight), False)
 
-    def input_gradient(self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> NDArray[Any]:
+    def input_gradient(
+        self,
+        X: Any,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+    ) -> NDArray[Any]:
         """The gradient of the mean loss with respect to X; an array of X's shape.
 
         Parameters
@@ -753,6 +770,8 @@ class Network(_core.Core):
             As for `fit`.
         sample_weight : array_like, shape (B,), optional
             Of each row, at least 0 and not all 0: the loss is sum(w_i l_i) / sum(w_i).
+        class_weight : dict or "balanced", optional
+            As for `fit`, by the classes of these rows.
 
         Examples
         --------
@@ -762,7 +781,7 @@ class Network(_core.Core):
         array([10., 20.], dtype=float32)
         """
         self._refuse_untrainable("input_gradient")
-        rows = self._rows(X, y, sample_weight)
+        rows = self._rows(X, y, sample_weight, class_weight)
         gradient: NDArray[Any] = self._gradient(rows, True)[1].reshape(rows.x.shape)
         inputs_scaled = self._columns[0]
         return gradient if inputs_scaled is None else (gradient / inputs_scaled.scale).astype(self._dtype)

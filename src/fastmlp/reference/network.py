@@ -237,12 +237,15 @@ class Network:
         rows = [self._forward(x)[which] for x in columns.apply(self.input_scaling, X)]
         return rows[0] if single else [list(layer) for layer in zip(*rows)]
 
-    def evaluate(self, X: Any, y: Any, *, metrics: Any = (), sample_weight: Any = None) -> dict[str, float]:
+    def evaluate(
+        self, X: Any, y: Any, *, metrics: Any = (), sample_weight: Any = None, class_weight: Any = None
+    ) -> dict[str, float]:
         """{"loss": ...}, with "accuracy" for losses of classes, weighted means, and metrics; NaN in X gives NaN."""
         table = checks.metric_table(metrics)
         labels = self._labels(y)
         X, T, _ = self._examples(X, y)
-        return self._measure(X, T, checks.row_weights(sample_weight, None, T, self.loss), labels, table)
+        W = checks.row_weights(sample_weight, class_weight, T, self.loss)
+        return self._measure(X, T, W, labels, table)
 
     def _measure(self, X: Matrix, T: Matrix, W: Vector, labels: Any, table: Mapping[str, Any]) -> dict[str, float]:
         """Loss, accuracy and metrics; the user's own get labels, or rows, or numbers where a row has one."""
@@ -272,18 +275,21 @@ class Network:
 
     # --- training ---
 
-    def loss_and_grad(self, X: Any, y: Any, *, sample_weight: Any = None) -> tuple[float, Vector]:
+    def loss_and_grad(
+        self, X: Any, y: Any, *, sample_weight: Any = None, class_weight: Any = None
+    ) -> tuple[float, Vector]:
         """C, the weighted mean over the batch, and dC/dP as one vector in the order of P."""
         self._check_trainable()
         X, T, _ = self._examples(X, y, finite=True)
-        loss, gradient = self._loss_and_gradient(X, T, checks.row_weights(sample_weight, None, T, self.loss))
+        W = checks.row_weights(sample_weight, class_weight, T, self.loss)
+        loss, gradient = self._loss_and_gradient(X, T, W)
         return loss, list(chain.from_iterable(gradient))
 
-    def input_gradient(self, X: Any, y: Any, *, sample_weight: Any = None) -> Any:
+    def input_gradient(self, X: Any, y: Any, *, sample_weight: Any = None, class_weight: Any = None) -> Any:
         """dC/dX, (B, I), of C, the weighted mean over the batch; a row in gives a row out."""
         self._check_trainable()
         X, T, single = self._examples(X, y, finite=True)
-        W = checks.row_weights(sample_weight, None, T, self.loss)
+        W = checks.row_weights(sample_weight, class_weight, T, self.loss)
         ws = [list(zip(*w)) for w, _ in self._layers]
         scale = (columns.known(self.input_scaling) or ([], [1.0] * self.sizes[0]))[1]
         dX = []
