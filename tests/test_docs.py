@@ -173,6 +173,23 @@ def test_blocks_run(page: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pyt
         exec(compile(block, str(page), "exec"), names)
 
 
+@pytest.mark.parametrize("cls", sorted(CLASSES, key=lambda cls: cls.__name__), ids=lambda cls: cls.__name__)
+def test_an_example_on_a_page(cls: type) -> None:
+    """Each activation, loss, optimiser, schedule is used in a block that runs, by its class or its name."""
+    words = [re.escape(f"fastmlp.{cls.__name__}") + r"\b", re.escape(f'"{getattr(cls, "name", cls.__name__)}"')]
+    assert any(re.search("|".join(words), block) for page in PAGES for block in blocks(page))
+
+
+@pytest.mark.parametrize(
+    "what", [fastmlp.Network.fit, fastmlp.Regularization, fastmlp.EarlyStopping, fastmlp.Checkpoint]
+)
+def test_arguments_stand_on_a_page(what: Any) -> None:
+    """Each is given in a block that runs."""
+    text = "".join(block for page in PAGES for block in blocks(page))
+    parameters = set(inspect.signature(what).parameters) - {"self", "X", "y", "monitor", "path"}
+    assert [name for name in sorted(parameters) if f"{name}=" not in text] == []
+
+
 def links(page: pathlib.Path) -> list[str]:
     """The targets of a page's links that are in the repository."""
     text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
