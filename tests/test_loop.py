@@ -443,6 +443,18 @@ def test_a_bar_on_a_terminal(bars: list[Any], fails: bool, monkeypatch: pytest.M
     assert sys.stderr.getvalue() == ""
 
 
+def test_the_bar_of_tqdm_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    history = fastmlp.Network([3, 2], seed=0).fit(X, Y, epochs=3, verbose=1, validation_split=0.5)
+    last = sys.stderr.getvalue().rsplit("\r", 1)[-1]
+    assert "100%" in last
+    assert "3/3" in last
+    for name, values in history.items():
+        assert f"{name} {values[-1]:.6g}" in last
+    assert last.endswith("\n")
+
+
 def test_lines_where_a_bar_is_not_useful(bars: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Not on a terminal; asked for by 2; without tqdm."""
     for stream, verbose, module in (
