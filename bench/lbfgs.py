@@ -1,6 +1,6 @@
 """L-BFGS against SciPy's L-BFGS-B on the same function: the loss of a network over all rows, and its gradient.
 
-    python bench/lbfgs.py [--cpu N] [--rounds N] [--quick]
+    python bench/lbfgs.py [--cpu N] [--rounds N] [--clock cpu] [--quick]
 
 First the ten problems of the tests, each to its minimum, then larger ones, for as many iterations on both sides. Both
 start at the same place; that they come to the same loss is checked before anything is timed. SciPy is called in the
@@ -93,9 +93,11 @@ def line(case: tuple[Any, ...], n_rounds: int) -> tuple[str, ...]:
 def main() -> int:
     """Verify, time, print."""
     parser = report.parser(__doc__)
+    parser.add_argument("--clock", choices=rounds.CLOCKS, default="wall", help="cpu: where other work shares the core")
     options = parser.parse_args()
     report.pin(options.cpu)
-    print(report.provenance(options.cpu, "float64"), flush=True)
+    rounds.use(options.clock)
+    print(report.provenance(options.cpu, "float64", f"{options.clock} time"), flush=True)
     share = rounds.Share()
     rows = [line(case, 1 if options.quick else options.rounds) for case in cases()]
     columns = ("problem", "fastmlp", "SciPy", "lower quartile", "SciPy / fastmlp", "upper quartile", "no slower")

@@ -34,6 +34,7 @@ PROGRAMS = {
     "calibrate": (),
     "memmap": (),
     "lbfgs": (),
+    "online": (),
 }
 
 
