@@ -4,7 +4,7 @@
  * FML_WINDOW_BLOCKS of them, a window, the rows in a random order. So rows that are wanted at a time lie in a few
  * megabytes, which are read in large pieces, and of the order only what is at hand is kept. Windows have generators of
  * their own, whose states follow from one number of the epoch: any place of the order can be found again without what
- * comes before. docs/design.md has the order of the generator's use; reference/shuffling.py is the same. */
+ * comes before. docs/design.md has the order of the generator's use; reference/columns.py has the same. */
 #include "fastmlp.h"
 
 #include <string.h>

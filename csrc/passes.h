@@ -1,6 +1,6 @@
 /* What the passes through a network share: sizes, the pieces of a workspace, rows of data, threads.
  *
- * Private to network.c, forward.c, backward.c and train.c; everything here is small and static. A pass cuts its
+ * Private to the files of csrc that make passes; everything here is small and static. A pass cuts its
  * workspace with an arena, once without memory to learn the size and once with. */
 #ifndef FASTMLP_PASSES_H
 #define FASTMLP_PASSES_H

@@ -1,7 +1,8 @@
-"""From what users pass to what kernels read: input rows, targets, parameters; and the errors about them.
+"""From what users pass to what kernels read: targets, parameters; and the errors about them and about `out`.
 
-Nothing here writes into an argument. What comes back is C-contiguous and of the dtype asked for (inputs may also
-be uint8), and is the argument itself where that fits already.
+Nothing here writes into an argument. What comes back is C-contiguous and of the dtype asked for (targets in a file, or
+to be scaled, keep a type that the core reads), and is the argument itself where that fits already. Input rows are
+what `inputs.py` is for.
 """
 
 from __future__ import annotations
