@@ -236,6 +236,7 @@ WORDS = {
     "shuffle as an integer": Bad(fit(shuffle=1), TypeError, ("shuffle: ", "True or False", "1")),
     "verbose": Bad(fit(verbose=-1), ValueError, ("verbose: ", "at least 0", "-1")),
     "callbacks": Bad(fit(callbacks=print), TypeError, ("callbacks: ", "sequence", "print")),
+    "a class": Bad(fit(callbacks=[fastmlp.EarlyStopping]), TypeError, ("callbacks[0]: ", "object", "EarlyStopping")),
     "a callback": Bad(fit(callbacks=[print, 3]), TypeError, ("callbacks[1]: ", "function", "3")),
     "validation_data": Bad(fit(validation_data=(X,)), TypeError, ("validation_data: ", "(X, y)", "tuple")),
 }

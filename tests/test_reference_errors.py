@@ -86,6 +86,7 @@ X4, Y4 = numbers(4, 3), numbers(4, 2, seed=1)
         ({"validation_data": X4}, TypeError, "validation_data"),
         ({"validation_data": (X4, Y4[:2])}, ValueError, r"validation_data\[1\]"),
         ({"callbacks": [3]}, TypeError, r"callbacks\[0\]"),
+        ({"callbacks": [type("Hooks", (), {"on_train_end": print})]}, TypeError, r"callbacks\[0\]"),
         ({"callbacks": 3}, TypeError, "callbacks"),
         ({"verbose": -1}, ValueError, "verbose"),
     ],

@@ -31,7 +31,8 @@ def check(callbacks: object) -> list[Any]:
     if not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
         raise TypeError(f"callbacks: expected a sequence of functions or objects with hooks, got {callbacks!r}")
     for i, callback in enumerate(callbacks):
-        if not (callable(callback) or isinstance(callback, Checkpoint) or has_hooks(callback)):
+        is_class = isinstance(callback, type)  # whose hooks want an object
+        if is_class or not (callable(callback) or isinstance(callback, Checkpoint) or has_hooks(callback)):
             raise TypeError(
                 f"callbacks[{i}]: expected a function, or an object with one of {', '.join(HOOKS)}, got {callback!r}"
             )

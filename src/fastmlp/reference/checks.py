@@ -472,6 +472,7 @@ def callback_list(callbacks: Any) -> list[Any]:
         raise TypeError(f"callbacks: expected a sequence, got {callbacks!r}")
     each = list(callbacks)
     for i, callback in enumerate(each):
-        if not (callable(callback) or any(hasattr(callback, hook) for hook in HOOKS)):
+        known = callable(callback) or any(hasattr(callback, hook) for hook in HOOKS)
+        if not known or isinstance(callback, type):  # a class, whose hooks want an object
             raise TypeError(f"callbacks[{i}]: expected a callable or an object with hooks, got {callback!r}")
     return each
