@@ -16,7 +16,7 @@ import pytest
 from minimization_problems import problems
 from oracles import twin
 from scipy.optimize import minimize
-from trainings import ADAM, assert_same, data
+from trainings import ADAM, assert_same, assert_threads_change_nothing, data
 
 import fastmlp
 from fastmlp import reference
@@ -149,17 +149,7 @@ def test_float32_comes_as_close_as_it_can(build: Any) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_any_number_of_threads_gives_the_same_bits(dtype: str) -> None:
-    rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(700, 60)), rng.integers(5, size=700)
-    fitted = []
-    for n_threads in (1, 2, 3):
-        net = fastmlp.Network(
-            [60, 64, 5], loss="cross_entropy", dtype=dtype, seed=0, engine="native", n_threads=n_threads
-        )
-        net.fit(X, y, epochs=5, optimizer="lbfgs")
-        fitted.append(net)
-    for net in fitted[1:]:
-        assert_same(net, fitted[0])
+    assert_threads_change_nothing(700, [60, 64, 5], dtype, epochs=5, optimizer="lbfgs")
 
 
 # -- the contract of fit ---------------------------------------------------------------------------------------------

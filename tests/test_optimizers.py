@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from trainings import assert_same, classifier, data
+from trainings import assert_same, assert_threads_change_nothing, classifier, data
 
 import fastmlp
 
@@ -36,17 +36,9 @@ def size_for(optimizer: Any, size: int) -> int | None:
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 def test_any_number_of_threads_gives_the_same_bits(optimizer: Any, dtype: str) -> None:
     """Batches whose step is taken while the gradient is formed, and one that is taken after it."""
-    rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(420, 90)), rng.integers(5, size=420)
     for size in (140, 420):
-        nets = []
-        for n_threads in (1, 2, 3):
-            words: dict[str, Any] = {"dtype": dtype, "engine": "native", "n_threads": n_threads}
-            net = fastmlp.Network([90, 64, 5], loss="cross_entropy", seed=0, **words)
-            net.fit(X, y, epochs=2, batch_size=size_for(optimizer, size), optimizer=optimizer)
-            nets.append(net)
-        for net in nets[1:]:
-            assert_same(net, nets[0])
+        words = {"batch_size": size_for(optimizer, size), "optimizer": optimizer}
+        assert_threads_change_nothing(420, [90, 64, 5], dtype, **words)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from oracles import Torch, central_differences, twin
-from trainings import assert_same, classifier, data
+from trainings import assert_same, assert_threads_change_nothing, classifier, data
 
 import fastmlp
 from fastmlp import Checkpoint, Regularization, reference
@@ -407,18 +407,8 @@ def test_the_generator_is_as_documented() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("r", REGULARIZATIONS, ids=repr)
 def test_any_number_of_threads_gives_the_same_bits(r: Regularization, dtype: str) -> None:
-    rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(420, 90)), rng.integers(5, size=420)
     for size in (140, 420):
-        nets, losses = [], []
-        for n_threads in (1, 2, 3):
-            words: dict[str, Any] = {"dtype": dtype, "engine": "native", "n_threads": n_threads}
-            net = fastmlp.Network([90, 64, 33, 5], loss="cross_entropy", seed=0, **words)
-            losses.append(net.fit(X, y, epochs=2, batch_size=size, optimizer="adam", regularization=r).loss)
-            nets.append(net)
-        for net, loss in zip(nets[1:], losses[1:], strict=True):
-            assert_same(net, nets[0])
-            assert loss == losses[0]
+        assert_threads_change_nothing(420, [90, 64, 33, 5], dtype, batch_size=size, regularization=r)
 
 
 @pytest.mark.parametrize("r", REGULARIZATIONS, ids=repr)

@@ -21,6 +21,18 @@ def classifier(build: Any, **words: Any) -> Any:
     return build([3, 5, 2], **{"activation": "tanh", "loss": "cross_entropy", "seed": 1, **words})
 
 
+def assert_threads_change_nothing(n_rows: int, sizes: list[int], dtype: str, **words: Any) -> None:
+    """A fit of two epochs, of random rows and labels, has the same bits on 1, 2 and 3 threads."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(n_rows, sizes[0])), rng.integers(sizes[-1], size=n_rows)
+    how: dict[str, Any] = {"loss": "cross_entropy", "dtype": dtype, "seed": 0, "engine": "native"}
+    nets = [fastmlp.Network(sizes, n_threads=n_threads, **how) for n_threads in (1, 2, 3)]
+    losses = [net.fit(X, y, **{"epochs": 2, **words}).loss for net in nets]
+    for net in nets[1:]:
+        assert_same(net, nets[0])
+    assert losses[1:] == losses[:1] * 2
+
+
 def assert_same(net: Any, other: Any) -> None:
     """The same bits in P and the same place in the random stream."""
     np.testing.assert_array_equal(net.parameters, other.parameters)
