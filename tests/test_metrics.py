@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from implementations import load_reference
+from oracles import twin
 from trainings import assert_same, classifier, data
 
 import fastmlp
@@ -183,6 +184,12 @@ def test_a_metric_is_of_what_the_outputs_say(build64: Any, name: str) -> None:
         seen.append((y_true.shape, y_pred.shape))
         return 0.0
 
+    weights, wanted = rng.uniform(size=20), np.argmax(t, axis=1)
+    found = np.argmax(estimate(net.predict(X)), axis=1)
+    for each in (net, twin(net)):
+        figures = each.evaluate(X.tolist(), t.tolist(), metrics=["accuracy"], sample_weight=weights.tolist())
+        assert figures["accuracy"] == pytest.approx(np.average(found == wanted, weights=weights), rel=1e-12)
+        assert each.evaluate(X.tolist(), t.tolist(), metrics=["accuracy"])["accuracy"] == np.mean(found == wanted)
     figures = net.evaluate(X, t, metrics=["mae", shapes])
     assert figures["mae"] == pytest.approx(np.abs(estimate(net.predict(X)) - t).mean(), rel=1e-12)
     assert seen == [((20, 2), (20, 2 * loss.n_heads))]

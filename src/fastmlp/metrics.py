@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import arguments
+from .losses import Loss
 
 if TYPE_CHECKING:
     from ._core import Rows
@@ -235,13 +236,19 @@ def evaluate(network: Network, rows: Rows, metrics: Sequence[Metric]) -> dict[st
     """The mean loss over the rows, for the cross entropies the accuracy, and the metrics."""
     loss, right = network._evaluate(rows)
     figures = {"loss": loss, **({"accuracy": right} if network.loss.classifies else {})}
-    figures.update({metric.name: right for metric in metrics})  # in their order; all but accuracy follow
-    if all(metric.function is accuracy for metric in metrics):
+    figures.update({metric.name: right for metric in metrics})  # in their order; all but the core's accuracy follow
+    by_core = accuracy if type(network.loss).estimate is Loss.estimate else None  # which compares outputs with targets
+    others = [metric for metric in metrics if metric.function is not by_core]
+    if not others:
         return figures
     y = network.predict(rows.x).reshape(rows.n_rows, -1)
-    named = () if all(metric.own for metric in metrics) else (_targets(rows, network), _estimates(y, network))
-    for metric in metrics:
-        if metric.function is not accuracy:
+    named: tuple[Any, ...] = ()
+    if not all(metric.own for metric in others):
+        named = _targets(rows, network), _estimates(y, network)
+    for metric in others:
+        if metric.function is accuracy:
+            figures[metric.name] = float(np.average(classes(named[0]) == classes(named[1]), weights=rows.weights))
+        else:
             figures[metric.name] = _own(metric, rows, y) if metric.own else metric.function(*named)
     return figures
 

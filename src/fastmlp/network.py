@@ -694,8 +694,9 @@ class Network(_core.Core):
         metrics : sequence of str and functions, default ()
             Names: accuracy, balanced_accuracy, precision, recall, f1, auc, mae, mse, rmse, r2 (`fastmlp.metrics` has
             the formulas), of what the loss's outputs say of the targets: the rate of `Poisson`, the mean of
-            `GaussianNLL`. Functions ``metric(y_true, y_pred)`` that return a number: y_pred is (B, O), y_true the
-            labels (B,) or the targets, and both are (B,) where they have one column.
+            `GaussianNLL`, the level of `Quantile` that is nearest the median. Functions ``metric(y_true, y_pred)`` that
+            return a number: y_pred is (B, O), y_true the labels (B,) or the targets, and both are (B,) where they have
+            one column.
         sample_weight : array_like, shape (B,), optional
             Of each row, at least 0 and not all 0; loss and accuracy are then weighted means. The other metrics count
             each row once.

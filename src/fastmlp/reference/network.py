@@ -253,7 +253,8 @@ class Network:
         for x, t, weight in zip(X, T, W):
             zs, ys = self._forward(x)
             loss += weight * self._cost(zs[-1], ys[-1], t) if weight else 0.0
-            right += weight * (class_of(ys[-1], entry.threshold) == class_of(t))
+            y, threshold = (ys[-1], entry.threshold) if entry.classifies else (losses.estimate(ys[-1], self.loss), 0.5)
+            right += weight * (class_of(y, threshold) == class_of(t))
             Y.append(ys[-1])
         share = right / sum(W)
         figures = {"loss": loss / sum(W), **({"accuracy": share} if entry.classifies else {})}
