@@ -315,7 +315,7 @@ def test_the_order_by_blocks(n_rows: int, n_inputs: int) -> None:
     drawn = fastmlp._core.BlockOrder(n_rows, n_inputs, 7, False)
     net._use_optimizer(fastmlp.SGD(), None)
     net._begin_epoch(rows, drawn)
-    assert drawn.head(n_rows).tolist() == order
+    assert drawn[:n_rows].tolist() == order
 
 
 def test_blocks_mix_rows_and_stay_near(tall: tuple[np.ndarray, np.ndarray]) -> None:
@@ -324,7 +324,7 @@ def test_blocks_mix_rows_and_stay_near(tall: tuple[np.ndarray, np.ndarray]) -> N
     net = fastmlp.Network([300, 1], seed=0)
     net._use_optimizer(fastmlp.SGD(), None)
     net._begin_epoch(fastmlp._core.Rows(tall[0], np.zeros((90000, 1), np.float32)), order)
-    rows = order.head(90000)
+    rows = order[:90000]
     assert np.array_equal(np.sort(rows), np.arange(90000))
     block = 2**16 // 300
     assert len(np.unique(rows[: 64 * block - block] // block)) <= 64

@@ -408,15 +408,16 @@ cdef class BlockOrder:
     def __dealloc__(self):
         fml_free(self.memory)
 
-    def head(self, size_t n):
-        """The first n rows of the order."""
-        cdef cnp.ndarray rows = np.empty(n, dtype=np.uint32)
+    def __getitem__(self, part):
+        """The rows of a part of the order, as of an array of them; quick where they are at hand."""
+        cdef size_t first = part.start or 0, stop = part.stop, end
+        cdef cnp.ndarray rows = np.empty(stop - first, dtype=np.uint32)
         cdef uint32_t *to = <uint32_t *>cnp.PyArray_DATA(rows)
-        cdef size_t first = 0, end
-        while first < n:
-            end = min(first + self.batch_size, n)
+        while first < stop:
+            end = min(first + self.batch_size, stop)
             fml_block_order_reach(&self.order, first, end)
-            memcpy(to + first, self.order.rows + (first - self.order.first), (end - first) * sizeof(uint32_t))
+            memcpy(to, self.order.rows + (first - self.order.first), (end - first) * sizeof(uint32_t))
+            to += end - first
             first = end
         return rows
 

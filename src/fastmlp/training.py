@@ -255,6 +255,7 @@ class Loop:
         self.stopped: str | None = None
         # Whole epochs; of the epoch at hand the rows that are done, their loss, and the random state before it.
         self.epoch, self.position, self.loss, self.random_state = 0, 0, 0.0, network._random_state
+        self.weighed = 0, 0.0  # so many of those rows, and their weight
 
     def take_rows(self) -> None:
         """How the rows make steps, and where epochs draw their order."""
@@ -347,11 +348,12 @@ class Loop:
         rows = self.rows
         if rows.weights is None or self.position == self.n_rows:
             return self.loss / (self.position if rows.weights is None else rows.total_weight)
-        done: Any = slice(self.position)
+        begin, weight = self.weighed
+        more: Any = slice(begin, self.position)
         if self.order is not None:
-            by_blocks = isinstance(self.order, _core.BlockOrder)
-            done = self.order.head(self.position) if by_blocks else self.order[: self.position]
-        return self.loss / (float(rows.weights[done].sum()) or 1.0)
+            more = self.order[more]
+        self.weighed = self.position, weight + float(rows.weights[more].sum())
+        return self.loss / (self.weighed[1] or 1.0)
 
     def train_rows(self) -> None:
         """The epoch's rows from the position on, until they or the time are over or a callback says stop."""
@@ -383,7 +385,7 @@ class Loop:
     def end_epoch(self) -> None:
         """On to the next one; the checkpoints that are due, all of them where it was the last."""
         due = self.due("step") if self.by_steps else []
-        self.epoch, self.position, self.loss = self.epoch + 1, 0, 0.0
+        self.epoch, self.position, self.loss, self.weighed = self.epoch + 1, 0, 0.0, (0, 0.0)
         if self.epoch == self.plan.epochs and self.stopped is None:
             self.stopped = "epochs"
         if self.checkpoints:
