@@ -323,6 +323,20 @@ def test_bad_arguments(tmp_path: pathlib.Path, plain: Any) -> None:
         net.fit(X, Y, resume=tmp_path / "m")
 
 
+def test_a_place_where_no_file_can_be_is_seen_before_the_first_step(tmp_path: pathlib.Path, plain: Any) -> None:
+    (tmp_path / "closed").mkdir(0o500)
+    places: dict[str, type[OSError]] = {"none/c": FileNotFoundError, ".": IsADirectoryError}
+    if not os.access(tmp_path / "closed", os.W_OK):  # some may write anywhere
+        places["closed/c"] = PermissionError
+    for place, error in places.items():
+        net = classifier(plain)
+        before = net.parameters
+        with pytest.raises(error) as raised:
+            net.fit(X, Y, callbacks=[Checkpoint(tmp_path / place)])
+        assert raised.value.filename == os.path.realpath(tmp_path / place)
+        np.testing.assert_array_equal(net.parameters, before)  # later, it would have kept an epoch
+
+
 # -- accidents -------------------------------------------------------------------------------------------------------
 
 

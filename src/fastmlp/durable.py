@@ -40,6 +40,26 @@ def write(path: Path, data: bytes) -> None:
     _replace(target, data, mode)
 
 
+def check_place(path: Path) -> None:
+    """Raises what `write` would at once, where no file can be: before hours of work that would end in it.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, PermissionError
+        If there is no such folder, the path is one, or nobody may write into it.
+    """
+    target = os.path.realpath(name_of(path))
+    folder = os.path.dirname(target)
+    wrong = {
+        errno.ENOENT: not os.path.isdir(folder),
+        errno.EISDIR: os.path.isdir(target),
+        errno.EACCES: not (os.path.exists(target) or os.access(folder, os.W_OK | os.X_OK)),
+    }
+    for number, is_so in wrong.items():
+        if is_so:
+            raise OSError(number, os.strerror(number), target)
+
+
 def _replace(target: str, data: bytes, mode: int | None) -> None:
     """Put a new file in the target's place in one step, with the previous file's mode if there was one."""
     folder = os.path.dirname(target)

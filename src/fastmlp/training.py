@@ -294,6 +294,8 @@ class Loop:
     def begin(self) -> None:
         """The optimiser, callbacks and place to begin with; what a checkpoint says if there is one to go on from."""
         plan, resumed = self.plan, None
+        for each in self.checkpoints:
+            durable.check_place(each.path)
         if self.checkpoints or plan.resume is not None:
             words = {"batch_size": self.batch_size, "shuffle": self.shuffles, "metrics": self.names}
             words["regularization"] = repr(plan.regularization)
