@@ -3,8 +3,8 @@
     python bench/online.py [--cpu N] [--rounds N] [--clock cpu] [--quick]
 
 Both learn the same rows in the same order, one row a step; that they come to the same bits is checked before anything
-is timed. The difference is the call from Python, the conversion of its arguments, and what a step alone must do that an
-epoch does once: the look at whether all parameters are finite, and the log from which a step can be taken back.
+is timed. The difference is the call from Python, the conversion of its arguments, and the log from which a step can be
+taken back.
 """
 
 from __future__ import annotations
