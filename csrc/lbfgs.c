@@ -20,6 +20,7 @@ struct fml_lbfgs {
     double loss; /* the sum over the rows at the parameters; the trainer's gradient belongs to it */
     int known;   /* whether those are known, for the data at hand */
     int converged;
+    size_t n_evaluations;
 };
 
 /* The hyper-parameters, in the order of the Python object's fields. */
@@ -60,6 +61,8 @@ fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes) {
 
 void fml_lbfgs_new_data(fml_lbfgs *state) { state->known = state->converged = 0; }
 int fml_lbfgs_converged(const fml_lbfgs *state) { return state->converged; }
+size_t fml_lbfgs_n_evaluations(const fml_lbfgs *state) { return state->n_evaluations; }
+double fml_lbfgs_loss(const fml_lbfgs *state) { return state->loss; }
 
 /* -- the memory -------------------------------------------------------------------------------------------------- */
 
@@ -134,6 +137,7 @@ static fml_status evaluate_at(const problem *p, double step, double *loss) {
     float_mode mode = flush_denormals();
     net->kernels->combine(step, p->state->direction, 1, p->state->from, p->pass.block, net->n_packed);
     restore_mode(mode);
+    p->state->n_evaluations++;
     return fml_gradient(&p->pass, loss);
 }
 
@@ -230,6 +234,7 @@ fml_status fml_lbfgs_iterate(fml_trainer *trainer, const fml_data *data, size_t 
     if (!state->known) {
         fml_status status = fml_gradient(&p.pass, &state->loss);
         if (status != FML_OK) return status;
+        state->n_evaluations++;
         state->known = 1;
     }
     *loss = state->loss;

@@ -29,7 +29,7 @@ from .callbacks import Checkpoint, EarlyStopping
 from .history import History
 from .losses import BinaryCrossEntropy, CrossEntropy, HalfSquaredError, MeanSquaredError, SquaredError
 from .network import Network, load
-from .optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSprop, Rprop
+from .optimizers import LBFGS, SGD, AdaGrad, Adam, AdamHat, AdamW, ClassicalMomentum, Lion, NAdam, RMSprop, Rprop
 from .persistence import FormatError
 from .schedules import (
     ConstantRate,
@@ -49,9 +49,11 @@ __all__ = [
     "SGD",
     "AdaGrad",
     "Adam",
+    "AdamHat",
     "AdamW",
     "BinaryCrossEntropy",
     "Checkpoint",
+    "ClassicalMomentum",
     "ConstantRate",
     "CosineDecay",
     "CrossEntropy",

@@ -141,7 +141,13 @@ cdef class Training:
             weights = [fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k).weight[0] for k in range(n)]
             return [fml_lbfgs_scale(self.trainer.lbfgs)[0] if n else 1.0, *weights]
         scalars = [self.trainer.scalars[i] for i in range(FML_MAX_SCALARS)]
-        return scalars if self.plateau is None else [*scalars, *self.plateau.state]
+        return [*scalars, *self.rate_state()]
+
+    cdef list rate_state(self):
+        """The learning rate, where the steps do not say it: a number, which may have been set, or a plateau."""
+        if self.plateau is not None:
+            return self.plateau.state
+        return [self.trainer.hyper_parameters[0]] if self.optimizer.schedule is None else []
 
     cdef int remember(self, size_t n_vectors, list numbers) except -1:
         """Makes room for so many vectors, which the caller then fills, and takes the numbers that go with them."""
@@ -151,9 +157,10 @@ cdef class Training:
             fits = (fits and n_vectors % 2 == 0 and n_vectors // 2 <= <size_t>self.optimizer.memory
                     and len(numbers) == <Py_ssize_t>n_scalars and min(numbers) > 0)
         else:
-            n_more = 0 if self.plateau is None else len(self.plateau.state)
+            n_more = len(self.rate_state())
             fits = (fits and n_vectors == <size_t>self.trainer.optimizer.n_states
-                    and len(numbers) == <Py_ssize_t>n_scalars + n_more)
+                    and len(numbers) == <Py_ssize_t>n_scalars + n_more
+                    and (self.optimizer.schedule is not None or 0 < numbers[n_scalars] < INFINITY))
         if not fits:
             raise ValueError(f"states: expected those of {self.optimizer}, got {n_vectors} vectors and {numbers}")
         if self.trainer.lbfgs != NULL:
@@ -167,6 +174,8 @@ cdef class Training:
         if self.plateau is not None:
             self.plateau.restore(numbers[n_scalars:])
             self.trainer.hyper_parameters[0] = self.plateau.rate
+        elif self.optimizer.schedule is None:
+            self.trainer.hyper_parameters[0] = numbers[n_scalars]
         return 0
 
     cdef void meet_data(self) noexcept:

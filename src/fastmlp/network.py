@@ -24,6 +24,7 @@ from .losses import Loss
 from .metrics import evaluate as evaluate_metrics
 from .metrics import resolve as resolve_metrics
 from .optimizers import Adam, Optimizer
+from .schedules import check_rate
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -319,6 +320,25 @@ class Network(_core.Core):
         )
 
     # -- training ------------------------------------------------------------------------------------------------
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The learning rate of the next step, a schedule's included; None before the first optimiser.
+
+        Assigning a number above 0, from a callback, say, has the optimiser go on with that rate; another optimiser, and
+        what has it start anew, takes its own. One whose rate follows a schedule, or has none, refuses.
+        """
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: SupportsFloat) -> None:
+        checked = check_rate(rate)
+        optimizer = self._optimizer
+        if self._learning_rate is None or optimizer is None or optimizer.full_batch or optimizer.schedule is not None:
+            raise ValueError(
+                f"learning_rate: expected an optimiser at work whose own is a number, got {checked!r} for {optimizer!r}"
+            )
+        self._set_rate(checked)
 
     def _rows(self, X: object, y: object) -> _core.Rows:
         """X and its targets, checked, as the core takes them."""

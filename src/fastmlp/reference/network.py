@@ -22,6 +22,7 @@ from . import checks
 from .checks import Choice
 from .functions import (
     ACTIVATIONS,
+    FULL_BATCH,
     LOSSES,
     OPTIMIZERS,
     Matrix,
@@ -439,7 +440,17 @@ class Network:
             return float(self._plateau.rate)
         if isinstance(rate, Choice):
             return float(SCHEDULES[rate.name].value(self._n_steps, rate))
+        if self._rate is not None:
+            return self._rate
         return rate if rate is None or isinstance(rate, float) else checks.rate(self._n_steps, rate)
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        rate = checks.positive("learning_rate", rate)
+        own = getattr(self._optimizer, "learning_rate", None)
+        if not self._states or not isinstance(own, float) or self._optimizer.name in FULL_BATCH:
+            raise ValueError(f"learning_rate: expected an optimiser at work whose own is a number, got {rate!r}")
+        self._rate = rate
 
     def _next_optimizer(self, optimizer: Any) -> Choice:
         if optimizer is None:
@@ -450,7 +461,7 @@ class Network:
         """Continue with an equal optimiser's state, or start anew."""
         if choice != self._optimizer or not self._states:
             self._optimizer = choice
-            self._n_steps = 0
+            self._n_steps, self._rate = 0, None
             rate = getattr(choice, "learning_rate", None)
             self._plateau = Plateau(rate) if getattr(rate, "name", "") == "reduce_on_plateau" else None
             minimizer = MINIMIZERS.get(choice.name)
@@ -460,7 +471,7 @@ class Network:
 
     def _forget_state(self) -> None:
         """The optimiser starts anew; which one it is stays the choice that None stands for."""
-        self._n_steps, self._states, self._plateau, self._minimizer = 0, [], None, None
+        self._n_steps, self._states, self._plateau, self._minimizer, self._rate = 0, [], None, None, None
 
     # --- parameters ---
 
