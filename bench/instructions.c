@@ -54,6 +54,7 @@ static void set_layers(job *j, const char *sizes, const char *hidden, const char
         j->layers[j->net.n_layers - 1].hyper_parameters[0] = 1; /* the sigmoid's slope */
         I = O;
     }
+    j->net.n_targets = I;
     j->net.layers = j->layers;
     fml_network_lay_out(&j->net);
 }
@@ -100,6 +101,9 @@ int main(int n_words, char **words) {
     if (j.net.kernels == NULL) return 2;
     j.net.engine = j.net.kernels->native;
     j.net.loss = fml_find_loss(j.net.kernels, words[6]);
+    static const double smoothing = 0;
+    j.net.loss_hyper_parameters = &smoothing;
+    j.net.n_loss_hyper_parameters = 1;
     j.net.n_threads = 1;
     set_layers(&j, words[3], words[4], words[5]);
     void *P = uniform(j.net.kernels, j.net.n_parameters, -1 / sqrt(j.layers[0].n_inputs),

@@ -6,7 +6,7 @@
  * over all rows of the piece, and where the caller gives an update, applied at once. Threads share a phase and meet
  * at its end.
  * Same bits for any number of threads: rows are summed in their order by one owner of each element, and losses are
- * found for LOSS_ROWS rows at a time, added up in their order. */
+ * found for LOSS_ROWS rows at a time (a loss that the caller brings along: for a tile), added up in their order. */
 #include "passes.h"
 
 enum { LOSS_ROWS = 16 };
@@ -22,7 +22,8 @@ typedef struct {
     const fml_pass *pass;
     size_t n_threads, first, rows, x_row;
     int *finite; /* by thread: whether the inputs that it gathered are */
-    double *losses;
+    size_t loss_rows;
+    double scale, *losses, *weights; /* of the gradient of each row; of each loss_rows rows; of the rows */
     void *x, **z, **y, **deltas, **prepared;
     void *t;
     float_mode callers;
@@ -90,10 +91,12 @@ static piece begin(const fml_pass *pass, arena a) {
     void ***const lists[] = {&p.z, &p.y, &p.deltas, &p.prepared};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) *lists[i] = cut(&a, net->n_layers * sizeof(void *));
     p.finite = cut(&a, p.n_threads * sizeof *p.finite);
+    p.loss_rows = net->own_loss == NULL ? LOSS_ROWS : net->engine->tile_rows;
     p.losses = cut(&a, (rows / LOSS_ROWS + 1) * sizeof *p.losses);
+    p.weights = cut(&a, rows * sizeof *p.weights);
     p.x_row = row_stride(net, I);
     p.x = cut_reals(net, &a, rows * p.x_row);
-    p.t = cut_reals(net, &a, rows * last_layer(net)->n_outputs);
+    p.t = cut_reals(net, &a, rows * net->n_targets);
     for (size_t l = 0; l < net->n_layers; l++) cut_layer(net, l, rows, l > 0 || pass->dx != NULL, &p, &a);
     p.memory = a;
     arena one = {NULL, 0};
@@ -150,16 +153,22 @@ static void tile_forward(const piece *p, const void *x, size_t at, size_t rows) 
     }
 }
 
-/* The losses of a tile, and d = their gradient with respect to the last layer's z. */
-static void tile_loss(const piece *p, const void *t, size_t at, size_t rows, void *d) {
+/* The losses of a tile, and d = their gradient with respect to the last layer's z; w: the rows' weights, or NULL. */
+static void tile_loss(const piece *p, const void *t, const double *w, size_t at, size_t rows, void *d) {
     const fml_network *net = p->pass->net;
     const fml_layer *last = last_layer(net);
     size_t O = last->n_outputs, l = net->n_layers - 1;
     const void *output = reals(net, net->loss->from_z ? p->z[l] : p->y[l], at * O);
-    for (size_t r = 0; r < rows; r += LOSS_ROWS)
-        p->losses[(at + r) / LOSS_ROWS] = net->loss->value_and_gradient(
-            reals(net, output, r * O), reals(net, t, r * O), reals(net, d, r * O), least(rows - r, LOSS_ROWS), O,
-            1.0 / (double)p->pass->rows, last->hyper_parameters);
+    for (size_t r = 0; r < rows; r += p->loss_rows) {
+        fml_loss_rows some = {.net = net,
+                              .output = reals(net, output, r * O),
+                              .t = reals(net, t, r * net->n_targets),
+                              .weights = w == NULL ? NULL : w + r,
+                              .d = reals(net, d, r * O),
+                              .rows = least(rows - r, p->loss_rows),
+                              .scale = p->scale};
+        p->losses[(at + r) / p->loss_rows] = loss_of(&some);
+    }
     if (net->loss->from_z) return;
     const void *z = p->z[l] == NULL ? NULL : reals(net, p->z[l], at * O);
     last->activation->backward(z, reals(net, p->y[l], at * O), d, d, rows, O, last->hyper_parameters);
@@ -195,7 +204,7 @@ static void rows_task(void *context, size_t i) {
     const fml_pass *pass = p->pass;
     const fml_network *net = pass->net;
     size_t end = part_begin(p->rows, LOSS_ROWS, i + 1, p->n_threads), last = net->n_layers - 1, rows;
-    size_t O = last_layer(net)->n_outputs;
+    size_t O = last_layer(net)->n_outputs, n_targets = net->n_targets;
     buffers b = thread_buffers(p, i);
     p->finite[i] = 1;
     for (size_t at = part_begin(p->rows, LOSS_ROWS, i, p->n_threads); at < end; at += rows) {
@@ -203,11 +212,13 @@ static void rows_task(void *context, size_t i) {
         size_t x_row = p->x_row;
         const void *x = input_rows(net, pass->data, pass->order, p->first + at, rows, reals(net, p->x, at * x_row),
                                    &x_row, &p->finite[i]);
-        const void *t = target_rows(net, pass->data, pass->order, p->first + at, rows, reals(net, p->t, at * O));
+        const void *t =
+            target_rows(net, pass->data, pass->order, p->first + at, rows, reals(net, p->t, at * n_targets));
+        const double *w = row_weights(pass->data, pass->order, p->first + at, rows, p->weights + at);
         if (!p->finite[i] || interrupted(p)) return;
         void *d = net->engine->keep_delta == NULL ? reals(net, p->deltas[last], at * O) : b.d[last % 2];
         tile_forward(p, x, at, rows);
-        tile_loss(p, t, at, rows, d);
+        tile_loss(p, t, w, at, rows, d);
         tile_backward(p, &b, at, rows, d);
     }
 }
@@ -244,7 +255,7 @@ static void weights_task(void *context, size_t i) {
 static fml_status add_losses(const piece *p, double *loss) {
     for (size_t i = 0; i < p->n_threads; i++)
         if (!p->finite[i]) return FML_INPUT_NOT_FINITE;
-    for (size_t i = 0; i * LOSS_ROWS < p->rows; i++) *loss += p->losses[i];
+    for (size_t i = 0; i * p->loss_rows < p->rows; i++) *loss += p->losses[i];
     return *loss - *loss == 0 ? FML_OK : FML_LOSS_NOT_FINITE;
 }
 
@@ -257,6 +268,8 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
     piece p = begin(pass, (arena){pass->workspace, 0});
     fml_status status = FML_OK;
     p.callers = mode;
+    double total = total_weight(pass->data, pass->order, pass->rows);
+    p.scale = total > 0 ? 1 / total : 0;
     p.tile_work = multiply_adds(pass->net) * least(pass->rows, pass->net->engine->tile_rows);
     *loss = 0;
     p.rows = least(pass->rows, pass->net->engine->gradient_rows);

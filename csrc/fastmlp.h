@@ -34,14 +34,31 @@ typedef struct {
     int whole_tiles; /* a call costs so much that it should be for all rows of a tile at once */
 } fml_activation;
 
+typedef struct fml_network fml_network;
+
+/* Rows whose loss is asked for. */
+typedef struct {
+    const fml_network *net; /* the sizes, and the hyper-parameters of the loss and of the output activation */
+    const void *output;     /* (rows, O): y or z of the last layer */
+    const void *t;          /* (rows, n_targets) */
+    const double *weights;  /* (rows,), or NULL where each counts 1 */
+    void *d;                /* NULL, or (rows, O): becomes scale * the gradient; may be output */
+    size_t rows;
+    double scale;
+} fml_loss_rows;
+
 typedef struct {
     const char *name;
     int from_z; /* takes z and yields the gradient with respect to z; otherwise both with respect to y */
-    /* Sum over the rows of the loss of a row; d = scale * gradient of that sum, skipped where d is NULL.
-     * output, t, d: (rows, O); d may be output. h: the hyper-parameters of the output activation. */
-    double (*value_and_gradient)(const void *output, const void *t, void *d, size_t rows, size_t O, double scale,
-                                 const double *h);
+    /* The sum over the rows of the loss of a row, and d = scale * the gradient of that sum; without weights. NULL for
+     * the loss that the network brings along. */
+    double (*value_and_gradient)(const fml_loss_rows *rows);
+    double threshold; /* a single output at or above it stands for class 1 */
 } fml_loss;
+
+/* A loss that the caller brings along: the weighted sum over the rows, and d. It is called on the thread and in the
+ * floating-point mode of the pass's caller; what it returns after a failure is NaN, which ends the pass. */
+typedef double (*fml_own_loss)(void *context, const fml_loss_rows *rows);
 
 typedef struct {
     const char *name;
@@ -91,8 +108,8 @@ typedef struct {
     double (*dot)(const void *a, const void *b, size_t n);
     void (*combine)(double s, const void *x, double t, const void *y, void *out, size_t n);
     double (*largest)(const void *a, size_t n);
-    /* classes[i] = the lowest index of the largest of row i; where O is 1, whether it is at least 1/2. */
-    void (*classify)(const void *y, size_t rows, size_t O, int64_t *classes);
+    /* classes[i] = the lowest index of the largest of row i; where O is 1, whether it is at least the threshold. */
+    void (*classify)(const void *y, size_t rows, size_t O, double threshold, int64_t *classes);
 } fml_kernels;
 
 /* The table of an ISA, or NULL if the build or the processor lacks it; NULL or "": the best, or FASTMLP_ISA's. */
@@ -113,17 +130,22 @@ typedef struct {
     size_t weights, biases; /* where they begin in a block, in reals; multiples of a cache line */
 } fml_layer;
 
-typedef struct {
+struct fml_network {
     const fml_kernels *kernels;
     const fml_engine *engine;
     const fml_loss *loss;
+    const double *loss_hyper_parameters;
+    size_t n_loss_hyper_parameters;
+    fml_own_loss own_loss; /* NULL, or the loss that is brought along; n_threads is 1 then */
+    void *own_loss_context;
+    size_t n_targets; /* numbers in the target of a row: O, or O over the heads of the loss */
     size_t n_layers;
     fml_layer *layers;
     size_t n_parameters; /* elements of P */
     size_t widest;       /* the most elements of a row of any layer's input or output */
     size_t n_packed;     /* elements of a block, padding included; the padding is 0 and stays 0 */
     size_t n_threads;    /* the most that a pass may use, itself included; 0 counts as 1 */
-} fml_network;
+};
 
 struct fml_engine {
     const char *name;
@@ -172,8 +194,9 @@ typedef struct {
     const void *x; /* (n_rows, I), reals or, where bytes is set, uint8 */
     int bytes;
     size_t n_rows;         /* below 2^32 */
-    const void *values;    /* targets (n_rows, O), or NULL */
+    const void *values;    /* targets (n_rows, n_targets), or NULL */
     const int64_t *labels; /* class labels (n_rows,), or NULL */
+    const double *weights; /* (n_rows,), finite and not negative, or NULL where each row counts 1 */
 } fml_data;
 
 /* -- passes through the network; a workspace belongs to one call at a time --------------------------------------- */
@@ -197,8 +220,8 @@ typedef struct {
     size_t work; /* multiply-adds since the last look at the clock; starts at 0 */
 } fml_poll;
 
-/* The sum of the losses of the rows, and how many have the right class. */
-fml_status fml_evaluate(const fml_network *net, const void *block, const fml_data *data, double *loss, size_t *n_right,
+/* The sum of the rows' weights times their losses, and the sum of the weights of those that have the right class. */
+fml_status fml_evaluate(const fml_network *net, const void *block, const fml_data *data, double *loss, double *right,
                         fml_poll *poll, void *workspace);
 
 /* An optimiser's step, at the moment that it is taken. */
@@ -216,7 +239,7 @@ struct fml_pass {
     const fml_data *data;
     const uint32_t *order;
     size_t rows;
-    void *gradient;           /* a block: the gradient of the mean loss */
+    void *gradient;           /* a block: the gradient of the mean loss, the sum of w_i l_i over that of w_i */
     void *dx;                 /* (rows, I), that gradient with respect to x; or NULL */
     const fml_update *update; /* NULL, or a step to take while the gradient is formed, which is then not kept */
     size_t n_next;            /* so many rows of the order will be wanted after these, and may be fetched meanwhile */
@@ -226,7 +249,8 @@ struct fml_pass {
 
 /* Whether a step can be taken while the gradient of so many rows is formed. */
 int fml_updates_in_pass(const fml_network *net, size_t rows);
-/* *loss: the sum over the rows. Nothing but the gradient and dx is changed unless FML_OK. */
+/* *loss: the sum over the rows of w_i l_i; where all weights are 0 it is 0, and so is the gradient. Nothing but the
+ * gradient and dx is changed unless FML_OK. */
 fml_status fml_gradient(const fml_pass *pass, double *loss);
 
 /* -- training ---------------------------------------------------------------------------------------------------- */
@@ -258,13 +282,13 @@ typedef struct {
 } fml_trainer;
 
 /* One optimiser step on the rows order[0 ... rows - 1], with n_next more of the order to come; nothing is changed
- * unless FML_OK. *loss: the sum of their losses before it. */
+ * unless FML_OK, nor where the weights of all the rows are 0. *loss: the weighted sum of their losses before it. */
 fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows, size_t n_next,
                           double *loss, fml_poll *poll, void *workspace);
 /* A stretch of an epoch in batches of batch_size rows: those that begin at row *first (a multiple of batch_size) or
  * later and before row `end`; order: n_rows elements, or NULL for the rows as they stand. *first becomes the row that
- * is next, and *loss grows by the sum over the rows of their batch's losses before its update; both count whole steps.
- * Stretches one after another have the bits of one. */
+ * is next, and *loss grows by the weighted sum over the rows of their batch's losses before its update; both count
+ * whole steps. Stretches one after another have the bits of one. */
 fml_status fml_train_rows(fml_trainer *trainer, const fml_data *data, size_t batch_size, const uint32_t *order,
                           size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace);
 /* One epoch, whole; order: n_rows elements of scratch, into which a new order is drawn, or NULL. *loss: as above. */
@@ -272,8 +296,8 @@ fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t ba
                            fml_poll *poll, void *workspace);
 
 /* L-BFGS on the first `rows` rows of data: one iteration, after which the trainer is where it was or, unless it has
- * converged, at less loss. *loss: the sum of the rows' losses before it. The state of a trainer takes fml_lbfgs_size
- * bytes and begins without a memory; new_data tells it that the rows may be others than last time. */
+ * converged, at less loss. *loss: the weighted sum of the rows' losses before it. The state of a trainer takes
+ * fml_lbfgs_size bytes and begins without a memory; new_data tells it that the rows may be others than last time. */
 size_t fml_lbfgs_size(const fml_network *net, size_t memory);
 fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes);
 void fml_lbfgs_new_data(fml_lbfgs *state);

@@ -16,7 +16,7 @@ static buffers cut_buffers(const fml_network *net, size_t rows, arena *a) {
     rows = least(rows, net->engine->tile_rows);
     for (int i = 0; i < 2; i++) b.y[i] = cut_reals(net, a, rows * net->widest);
     b.x = cut_reals(net, a, rows * net->layers[0].n_inputs);
-    b.t = cut_reals(net, a, rows * O);
+    b.t = cut_reals(net, a, rows * net->n_targets);
     b.z = cut_reals(net, a, rows * O);
     return b;
 }
@@ -34,8 +34,8 @@ typedef struct {
     void *const *z, *const *y;
     void *output;
     size_t n_threads, n_tiles, first_tile, last_tile;
-    double *losses; /* of the tiles of a round */
-    size_t *n_right;
+    double *losses, *right; /* of the tiles of a round */
+    float_mode callers;
     arena memory;
     size_t per_thread;
 } pass;
@@ -46,7 +46,7 @@ static pass begin(const fml_network *net, const void *block, const fml_data *dat
     p.n_tiles = p.last_tile = (data->n_rows + tile - 1) / tile;
     p.n_threads = least(threads_for(net, data->n_rows), least(p.n_tiles, ROUND));
     p.losses = cut(&a, ROUND * sizeof *p.losses);
-    p.n_right = cut(&a, ROUND * sizeof *p.n_right);
+    p.right = cut(&a, ROUND * sizeof *p.right);
     p.memory = a;
     arena one = {NULL, 0};
     cut_buffers(net, data->n_rows, &one);
@@ -129,48 +129,51 @@ void fml_forward_row(const fml_network *net, const void *block, const void *x, v
 
 /* -- the loss ---------------------------------------------------------------------------------------------------- */
 
-static size_t count_right(const fml_network *net, const void *y, const void *t, size_t rows) {
-    size_t O = last_layer(net)->n_outputs, n_right = 0;
-    for (size_t i = 0; i < rows; i++) {
+/* The sum of the weights (NULL: 1 each) of the rows whose class is the target's; 0 where targets are no outputs. */
+static double sum_right(const fml_network *net, const void *y, const void *t, const double *w, size_t rows) {
+    size_t O = last_layer(net)->n_outputs;
+    double right = 0;
+    for (size_t i = 0; i < rows && net->n_targets == O; i++) {
         int64_t got, wanted;
-        net->kernels->classify(reals(net, y, i * O), 1, O, &got);
-        net->kernels->classify(reals(net, t, i * O), 1, O, &wanted);
-        n_right += got == wanted;
+        net->kernels->classify(reals(net, y, i * O), 1, O, net->loss->threshold, &got);
+        net->kernels->classify(reals(net, t, i * O), 1, O, 0.5, &wanted);
+        if (got == wanted) right += w == NULL ? 1 : w[i];
     }
-    return n_right;
+    return right;
 }
 
 static void evaluate_task(void *context, size_t i) {
     const pass *p = context;
     const fml_network *net = p->net;
-    const fml_layer *last = last_layer(net);
     size_t tile, end;
     buffers b = thread_share(p, i, &tile, &end);
     void *y = b.y[(net->n_layers - 1) % 2], *z = net->loss->from_z ? b.z : NULL;
     for (; tile < end; tile++) {
-        size_t rows = tile_rows(p, tile);
-        const void *t = target_rows(net, p->data, NULL, tile * net->engine->tile_rows, rows, b.t);
+        size_t rows = tile_rows(p, tile), first = tile * net->engine->tile_rows;
+        const void *t = target_rows(net, p->data, NULL, first, rows, b.t);
+        const double *w = row_weights(p->data, NULL, first, rows, NULL);
+        fml_loss_rows all = {.net = net, .output = z != NULL ? z : y, .t = t, .weights = w, .rows = rows};
         forward_tile(p, tile, &b, z, y);
-        p->losses[tile % ROUND] =
-            net->loss->value_and_gradient(z != NULL ? z : y, t, NULL, rows, last->n_outputs, 0, last->hyper_parameters);
-        p->n_right[tile % ROUND] = count_right(net, y, t, rows);
+        p->losses[tile % ROUND] = loss_of(&all);
+        p->right[tile % ROUND] = sum_right(net, y, t, w, rows);
     }
 }
 
-fml_status fml_evaluate(const fml_network *net, const void *block, const fml_data *data, double *loss, size_t *n_right,
+fml_status fml_evaluate(const fml_network *net, const void *block, const fml_data *data, double *loss, double *right,
                         fml_poll *poll, void *workspace) {
     float_mode mode = flush_denormals();
     pass p = begin(net, block, data, (arena){workspace, 0});
+    p.callers = mode;
     fml_status status = FML_OK;
     size_t round = least(ROUND, 1 + MULTIPLY_ADDS_OF_A_ROUND / (multiply_adds(net) * net->engine->tile_rows));
     *loss = 0;
-    *n_right = 0;
+    *right = 0;
     for (p.first_tile = 0; p.first_tile < p.n_tiles && status == FML_OK; p.first_tile = p.last_tile) {
         p.last_tile = least(p.first_tile + most(round, p.n_threads), p.n_tiles);
         run(p.n_threads, evaluate_task, &p);
         for (size_t tile = p.first_tile; tile < p.last_tile; tile++) {
             *loss += p.losses[tile % ROUND];
-            *n_right += p.n_right[tile % ROUND];
+            *right += p.right[tile % ROUND];
         }
         if (stopped(poll, multiply_adds(net) * net->engine->tile_rows * round, mode)) status = FML_STOPPED;
     }

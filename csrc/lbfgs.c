@@ -17,7 +17,7 @@ struct fml_lbfgs {
     double *weights, *alphas;       /* 1 / (s . y); what the first loop leaves to the second */
     double scale;                   /* (s . y) / (y . y) of the newest pair */
     void *direction, *from, *from_gradient;
-    double loss; /* the sum over the rows at the parameters; the trainer's gradient belongs to it */
+    double loss; /* the weighted sum over the rows at the parameters; the trainer's gradient belongs to it */
     int known;   /* whether those are known, for the data at hand */
     int converged;
     size_t n_evaluations;
@@ -31,6 +31,7 @@ typedef struct {
     fml_trainer *trainer;
     fml_lbfgs *state;
     fml_pass pass;
+    double weight; /* of all rows: the function is the sum of their losses by it */
 } problem;
 
 static size_t block_bytes(const fml_network *net) { return net->n_packed * net->kernels->real_size; }
@@ -149,15 +150,15 @@ static double slope_of(const problem *p) {
 /* A step along the direction; *found tells whether there is one, and the trainer is then there. */
 static fml_status search(const problem *p, double slope, line_search *s, double *loss, int *found) {
     const fml_network *net = p->pass.net;
-    double rows = (double)p->pass.rows, most = p->trainer->hyper_parameters[MOST_EVALUATIONS], first = 1;
+    double weight = p->weight, most = p->trainer->hyper_parameters[MOST_EVALUATIONS], first = 1;
     search_state state = SEARCH_ON;
     if (p->state->n_pairs == 0) first = 1 / sqrt(-slope); /* of length 1 */
-    line_search_begin(s, p->state->loss / rows, slope, first);
+    line_search_begin(s, p->state->loss / weight, slope, first);
     for (double i = 0; i < most && state == SEARCH_ON; i++) {
         double at = s->at;
         fml_status status = evaluate_at(p, at, loss);
         if (status != FML_OK && status != FML_LOSS_NOT_FINITE) return status;
-        state = status == FML_OK ? line_search_tell(s, *loss / rows, slope_of(p)) : line_search_overflow(s);
+        state = status == FML_OK ? line_search_tell(s, *loss / weight, slope_of(p)) : line_search_overflow(s);
         if (state == SEARCH_FOUND) s->at = at;
     }
     if (state != SEARCH_FOUND && line_search_falls(s)) { /* its slope is too large, but there is none better */
@@ -186,7 +187,7 @@ static int is_flat(const problem *p) {
 /* Takes the step that was found. */
 static void accept(const problem *p, double step, double slope, double loss) {
     fml_lbfgs *state = p->state;
-    double rows = (double)p->pass.rows, before = state->loss / rows, now = loss / rows;
+    double before = state->loss / p->weight, now = loss / p->weight;
     float_mode mode = flush_denormals();
     keep_pair(p, step, slope);
     restore_mode(mode);
@@ -223,7 +224,7 @@ static fml_status try_step(const problem *p, int *found) {
 fml_status fml_lbfgs_iterate(fml_trainer *trainer, const fml_data *data, size_t rows, double *loss, fml_poll *poll,
                              void *workspace) {
     fml_lbfgs *state = trainer->lbfgs;
-    problem p = {.trainer = trainer, .state = state};
+    problem p = {.trainer = trainer, .state = state, .weight = total_weight(data, NULL, rows)};
     p.pass = (fml_pass){.net = trainer->net,
                         .block = trainer->block,
                         .data = data,

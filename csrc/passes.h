@@ -8,6 +8,8 @@
 #include "fastmlp.h"
 #include "float_mode.h"
 
+#include <string.h>
+
 static inline size_t padded(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
 static inline size_t most(size_t a, size_t b) { return a > b ? a : b; }
@@ -58,15 +60,62 @@ static inline const void *input_rows(const fml_network *net, const fml_data *dat
 /* Their targets: where they stand, gathered, or one-hot from the labels. */
 static inline const void *target_rows(const fml_network *net, const fml_data *data, const uint32_t *order, size_t first,
                                       size_t rows, void *t) {
-    size_t O = last_layer(net)->n_outputs, offset = order == NULL ? first : 0;
+    size_t n = net->n_targets, offset = order == NULL ? first : 0;
     if (order != NULL) order += first;
     if (data->labels != NULL)
-        net->kernels->one_hot(data->labels + offset, order, rows, O, t);
+        net->kernels->one_hot(data->labels + offset, order, rows, n, t);
     else if (order == NULL)
-        return reals(net, data->values, offset * O);
+        return reals(net, data->values, offset * n);
     else
-        net->kernels->gather(data->values, order, rows, O, t, O);
+        net->kernels->gather(data->values, order, rows, n, t, n);
     return t;
+}
+
+/* Their weights, where they stand or gathered into w; NULL where each row counts 1. */
+static inline const double *row_weights(const fml_data *data, const uint32_t *order, size_t first, size_t rows,
+                                        double *w) {
+    if (data->weights == NULL || order == NULL) return data->weights == NULL ? NULL : data->weights + first;
+    for (size_t i = 0; i < rows; i++) w[i] = data->weights[order[first + i]];
+    return w;
+}
+
+/* The sum of the weights of the first rows of the order. */
+static inline double total_weight(const fml_data *data, const uint32_t *order, size_t rows) {
+    double total = 0;
+    if (data->weights == NULL) return (double)rows;
+    for (size_t i = 0; i < rows; i++) total += data->weights[order == NULL ? i : order[i]];
+    return total;
+}
+
+/* -- the loss ---------------------------------------------------------------------------------------------------- */
+
+/* Each row by itself, with its weight; one of weight 0 is as if it were not there, whatever its loss. */
+static inline double weighted_loss(const fml_loss_rows *all) {
+    const fml_network *net = all->net;
+    size_t O = last_layer(net)->n_outputs;
+    fml_loss_rows row = *all;
+    double sum = 0;
+    row.weights = NULL;
+    row.rows = 1;
+    for (size_t i = 0; i < all->rows; i++) {
+        double w = all->weights[i];
+        row.output = reals(net, all->output, i * O);
+        row.t = reals(net, all->t, i * net->n_targets);
+        row.d = all->d == NULL ? NULL : reals(net, all->d, i * O);
+        row.scale = w * all->scale;
+        if (w != 0)
+            sum += w * net->loss->value_and_gradient(&row);
+        else if (row.d != NULL)
+            memset(row.d, 0, O * net->kernels->real_size);
+    }
+    return sum;
+}
+
+/* The weighted sum of the losses of rows, and their gradient. */
+static inline double loss_of(const fml_loss_rows *rows) {
+    const fml_network *net = rows->net;
+    if (net->own_loss != NULL) return net->own_loss(net->own_loss_context, rows);
+    return rows->weights == NULL ? net->loss->value_and_gradient(rows) : weighted_loss(rows);
 }
 
 /* -- threads and interruptions ----------------------------------------------------------------------------------- */

@@ -55,9 +55,10 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
                      .poll = poll,
                      .workspace = workspace};
     prepare_step(trainer, &update);
-    if (fml_updates_in_pass(trainer->net, rows)) pass.update = &update;
+    int counts = total_weight(data, order, rows) > 0;
+    if (counts && fml_updates_in_pass(trainer->net, rows)) pass.update = &update;
     fml_status status = fml_gradient(&pass, loss);
-    if (status != FML_OK) return status;
+    if (status != FML_OK || !counts) return status;
     trainer->n_steps++;
     memcpy(trainer->scalars, update.scalars, sizeof update.scalars);
     if (pass.update != NULL) return FML_OK;
@@ -70,12 +71,13 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
 
 /* The data from row `first` on. */
 static fml_data rows_from(const fml_network *net, const fml_data *data, size_t first) {
-    size_t I = net->layers[0].n_inputs, O = last_layer(net)->n_outputs;
+    size_t I = net->layers[0].n_inputs;
     fml_data rest = *data;
     rest.x = (const char *)data->x + first * I * (data->bytes ? 1 : net->kernels->real_size);
     rest.n_rows -= first;
-    if (data->values != NULL) rest.values = reals(net, data->values, first * O);
+    if (data->values != NULL) rest.values = reals(net, data->values, first * net->n_targets);
     if (data->labels != NULL) rest.labels = data->labels + first;
+    if (data->weights != NULL) rest.weights = data->weights + first;
     return rest;
 }
 

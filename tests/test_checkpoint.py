@@ -162,6 +162,16 @@ def test_cut_at_every_write(
     assert_ends_alike((net, history), whole)
 
 
+def test_weights_are_as_they_were(build: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes: dict[str, Any] = {"sample_weight": np.arange(len(X)) % 3, "class_weight": "balanced"}
+    whole = run(build, **changes)
+    with monkeypatch.context() as patched:
+        cut_after(patched, 4)
+        with pytest.raises(Cut):
+            run(build, tmp_path / "c", **changes)
+    assert_ends_alike(run(build, tmp_path / "c", resume=tmp_path / "c", **changes), whole)
+
+
 def test_more_epochs_than_at_first(build: Any, tmp_path: pathlib.Path) -> None:
     run(build, tmp_path / "c", epochs=2)
     assert_ends_alike(run(build, resume=tmp_path / "c"), run(build))
@@ -244,6 +254,8 @@ OTHERS = {
     "rows": {"X": X[:-1], "y": Y[:-1]},
     "targets": {"y": np.eye(2)[Y]},
     "bytes": {"X": np.zeros(X.shape, np.uint8)},
+    "weights": {"sample_weight": np.linspace(1.0, 2.0, len(X))},
+    "class_weight": {"class_weight": {1: 2.0}},
     "validation_split": {"validation_split": 0.3},
     "validation_data": {"validation_split": None, "validation_data": (X[:5], Y[:5])},
     "batch_size": {"batch_size": 7},
@@ -257,6 +269,8 @@ SAYS = {
     "rows": "(X|validation_data)",
     "targets": "X",
     "bytes": "X",
+    "weights": "(X|validation_data)",
+    "class_weight": "X",
     "validation_split": "(X|validation_data)",
     "validation_data": "X",
 }

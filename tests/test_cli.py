@@ -480,3 +480,20 @@ def test_the_command_line_is_imported_only_when_used() -> None:
     code = "import sys, fastmlp; print(any(name in sys.modules for name in ('fastmlp.cli', 'argparse', 'csv')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma", "gaussian_nll", "quantile"])
+def test_losses_whose_outputs_are_no_targets(run: Run, tmp_path: Path, loss: str) -> None:
+    """Training reports, and `predict` writes, what the outputs say of the target, in its own unit."""
+    rng = np.random.default_rng(3)
+    x = rng.uniform(size=(400, 2))
+    target = np.maximum(1, rng.poisson(5 + 20 * x[:, 0]))
+    lines = ["a,b,n", *(f"{a:.6f},{b:.6f},{n}" for (a, b), n in zip(x, target, strict=True))]
+    (tmp_path / "counts.csv").write_text("\n".join(lines) + "\n")
+    done = run("train", "counts.csv", "--target", "n", "--task", "regression", "--loss", loss)
+    found = re.search(r"\ntest loss \S+, RMSE (\S+), R2 (\S+)\n", done.stdout)
+    assert found is not None
+    assert float(found[2]) > 0.3
+    predicted = [float(line) for line in run("predict", "counts.safetensors", "counts.csv").stdout.splitlines()]
+    assert np.corrcoef(predicted, target)[0, 1] > 0.7
+    assert abs(np.mean(predicted) - target.mean()) < 2

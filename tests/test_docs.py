@@ -71,6 +71,7 @@ CLASSES = {
     *activations.ACTIVATIONS.values(),
     activations.CustomActivation,
     *losses.LOSSES.values(),
+    losses.CustomLoss,
     *optimizers.OPTIMIZERS.values(),
     *schedules.SCHEDULES.values(),
 }
@@ -101,7 +102,7 @@ def test_what_is_looked_at() -> None:
     assert {f"Network.{name}" for name in f"{methods} {more}".split()} <= found
     public = {f"{v.__module__}.{v.__name__}" for k, v in vars(fastmlp).items() if k in fastmlp.__all__ and callable(v)}
     assert public <= set(OBJECTS)
-    assert len(CLASSES) == 20 + 5 + 9 + 7
+    assert len(CLASSES) == 20 + 16 + 11 + 7
     assert "fastmlp.reference.network.Network.fit" in OBJECTS
 
 

@@ -18,6 +18,7 @@ from scipy.optimize import minimize
 from trainings import ADAM, assert_same, data
 
 import fastmlp
+from fastmlp import reference
 
 EXACT = fastmlp.LBFGS(gradient_tolerance=1e-9, loss_tolerance=0.0)
 
@@ -121,6 +122,44 @@ def test_against_the_reference(build64: Any) -> None:
         assert net.train_on_batch(X, y) == pytest.approx(oracle.train_on_batch(X, y), rel=1e-7)
         np.testing.assert_allclose(net.parameters, oracle.parameters, rtol=0, atol=1e-6)
         assert net._random_state == oracle._random.state
+
+
+def test_weights_and_an_own_loss_are_minimised_too(build64: Any) -> None:
+    """The weighted mean, as by SciPy and the reference; a loss of one's own goes the way of the built-in one."""
+    rng = np.random.default_rng(3)
+    X, y, of_rows = rng.normal(size=(40, 3)), rng.integers(0, 3, 40), rng.uniform(0, 2e-4, 40)
+    of_rows[:5], of_classes = 0, {0: 2.0, 1: 0.5, 2: 1.0}
+    words = {"activation": "tanh", "loss": "cross_entropy", "seed": 1}
+    weights: dict[str, Any] = {"sample_weight": of_rows, "class_weight": of_classes}
+    rule: dict[str, Any] = {"epochs": 6, "optimizer": fastmlp.LBFGS(loss_tolerance=0.0)}
+    net, plain, at = build64([3, 4, 3], **words), reference.Network([3, 4, 3], **words), build64([3, 4, 3], **words)
+    all_of_it = of_rows * np.array([of_classes[label] for label in y])
+
+    def weighted(P: Any) -> tuple[float, Any]:
+        at.parameters = P
+        loss, gradient = at.loss_and_grad(X, y, sample_weight=all_of_it)
+        return float(loss), gradient
+
+    losses: list[float] = []
+    options = {"maxiter": 5, "ftol": 0.0, "gtol": 1e-9}
+    minimize(
+        weighted,
+        net.parameters,
+        jac=True,
+        method="L-BFGS-B",
+        options=options,
+        callback=lambda intermediate_result: losses.append(float(intermediate_result.fun)),
+    )
+    history = net.fit(X, y, **rule, **weights)
+    np.testing.assert_allclose(history.loss[1:], losses, rtol=1e-7)
+    np.testing.assert_allclose(history.loss, plain.fit(X, y, **rule, **weights).loss, rtol=1e-7)
+
+    targets = rng.normal(size=(40, 3))
+    own = fastmlp.CustomLoss(lambda Y, T: (((Y - T) ** 2).sum(axis=1), 2 * (Y - T)))
+    nets = [build64([3, 4, 3], activation="tanh", loss=loss, seed=1) for loss in (own, "squared_error")]
+    for each in nets:
+        each.fit(X, targets, **rule, sample_weight=of_rows)
+    np.testing.assert_allclose(nets[0].parameters, nets[1].parameters, rtol=1e-7, atol=1e-9)
 
 
 def test_float32_comes_as_close_as_it_can(build: Any) -> None:

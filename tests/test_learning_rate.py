@@ -90,14 +90,16 @@ def test_a_checkpoint_keeps_it(build: Any, tmp_path: pathlib.Path) -> None:
     assert_same(net, control)
 
 
-@pytest.mark.parametrize("optimizer", [fastmlp.Rprop(), fastmlp.LBFGS(), fastmlp.SGD(fastmlp.ExponentialDecay(0.1, 0.5))])
+@pytest.mark.parametrize(
+    "optimizer", [fastmlp.Rprop(), fastmlp.LBFGS(), fastmlp.SGD(fastmlp.ExponentialDecay(0.1, 0.5))]
+)
 @pytest.mark.parametrize("reference", [False, True])
 def test_what_has_no_number_refuses(build: Any, optimizer: Any, reference: bool) -> None:
     net = twin(classifier(build)) if reference else classifier(build)
-    with pytest.raises(ValueError, match="^learning_rate: expected an optimiser at work"):
+    with pytest.raises(ValueError, match=r"^learning_rate: expected an optimiser at work"):
         net.learning_rate = 0.5
     net.train_on_batch(*data(), optimizer)
-    with pytest.raises(ValueError, match="^learning_rate: expected an optimiser at work"):
+    with pytest.raises(ValueError, match=r"^learning_rate: expected an optimiser at work"):
         net.learning_rate = 0.5
 
 
@@ -105,7 +107,7 @@ def test_what_has_no_number_refuses(build: Any, optimizer: Any, reference: bool)
 def test_bad_rates(build: Any, rate: Any, error: type[Exception]) -> None:
     net = classifier(build)
     net.train_on_batch(*data())
-    with pytest.raises(error, match="^learning_rate: expected a "):
+    with pytest.raises(error, match=r"^learning_rate: expected a "):
         net.learning_rate = rate
     assert net.learning_rate == 0.001
 

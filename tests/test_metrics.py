@@ -164,6 +164,45 @@ def test_what_a_function_gets(build: Any) -> None:
     assert (values == 1).all()
 
 
+ESTIMATES = {
+    "poisson": (fastmlp.Poisson(), np.exp),
+    "gaussian_nll": (fastmlp.GaussianNLL(), lambda y: y[:, :2]),
+    "quantile": (fastmlp.Quantile([0.1, 0.4, 0.9]), lambda y: y[:, 2:4]),
+}
+
+
+@pytest.mark.parametrize("name", ESTIMATES)
+def test_a_metric_is_of_what_the_outputs_say(build64: Any, name: str) -> None:
+    loss, estimate = ESTIMATES[name]
+    rng = np.random.default_rng(4)
+    X, t = rng.normal(size=(20, 3)), rng.poisson(2.0, size=(20, 2)).astype(float)
+    net = build64([3, 4, 2 * loss.n_heads], loss=loss, seed=1)
+    seen: list[Any] = []
+
+    def shapes(y_true: Any, y_pred: Any) -> float:
+        seen.append((y_true.shape, y_pred.shape))
+        return 0.0
+
+    figures = net.evaluate(X, t, metrics=["mae", shapes])
+    assert figures["mae"] == pytest.approx(np.abs(estimate(net.predict(X)) - t).mean(), rel=1e-12)
+    assert seen == [((20, 2), (20, 2 * loss.n_heads))]
+    other = REFERENCE.Network(net.sizes, loss=loss, seed=1)
+    assert other.evaluate(X.tolist(), t.tolist(), metrics=["mae"])["mae"] == pytest.approx(figures["mae"], rel=1e-9)
+
+
+@pytest.mark.oracle
+def test_metrics_of_hinge_go_by_the_sign(build64: Any) -> None:
+    m = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(5)
+    X, t = rng.normal(size=(40, 3)), rng.choice([-1.0, 1.0], size=40)
+    net = build64([3, 4, 1], loss="hinge", seed=1)
+    figures = net.evaluate(X, t, metrics=["accuracy", "f1", "auc"])
+    guess = np.where(net.predict(X)[:, 0] >= 0, 1.0, -1.0)
+    assert figures["accuracy"] == pytest.approx(m.accuracy_score(t, guess))
+    assert figures["f1"] == pytest.approx(m.f1_score(t, guess))
+    assert figures["auc"] == pytest.approx(m.roc_auc_score(t, net.predict(X)[:, 0]))
+
+
 @pytest.mark.parametrize(
     ("metrics", "error", "message"),
     [

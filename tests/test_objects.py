@@ -45,6 +45,21 @@ OBJECTS = [
     fastmlp.MeanSquaredError(),
     fastmlp.BinaryCrossEntropy(),
     fastmlp.CrossEntropy(),
+    fastmlp.BinaryCrossEntropy(0.1),
+    fastmlp.CrossEntropy(label_smoothing=0.1),
+    fastmlp.MeanAbsoluteError(),
+    fastmlp.Huber(),
+    fastmlp.Huber(1 / 3),
+    fastmlp.LogCosh(),
+    fastmlp.Quantile(),
+    fastmlp.Quantile([0.1, 1 / 3, 0.9]),
+    fastmlp.Poisson(),
+    fastmlp.Gamma(),
+    fastmlp.GaussianNLL(),
+    fastmlp.BinaryFocal(),
+    fastmlp.Focal(0.5),
+    fastmlp.Hinge(),
+    fastmlp.Hinge(margin=2.0),
     fastmlp.SGD(),
     fastmlp.SGD(3.0, momentum=0.9, nesterov=True),
     fastmlp.ClassicalMomentum(),
@@ -106,7 +121,17 @@ NAMES = {
         "half_squared_error": fastmlp.HalfSquaredError(),
         "mse": fastmlp.MeanSquaredError(),
         "binary_cross_entropy": fastmlp.BinaryCrossEntropy(),
-        "cross_entropy": fastmlp.CrossEntropy(),
+        "cross_entropy": fastmlp.CrossEntropy(0.0),
+        "mae": fastmlp.MeanAbsoluteError(),
+        "huber": fastmlp.Huber(1.0),
+        "log_cosh": fastmlp.LogCosh(),
+        "quantile": fastmlp.Quantile(0.5),
+        "poisson": fastmlp.Poisson(),
+        "gamma": fastmlp.Gamma(),
+        "gaussian_nll": fastmlp.GaussianNLL(),
+        "binary_focal": fastmlp.BinaryFocal(2.0),
+        "focal": fastmlp.Focal(2.0),
+        "hinge": fastmlp.Hinge(1.0),
     },
     "optimizer": {
         "sgd": fastmlp.SGD(),
@@ -257,12 +282,14 @@ def test_an_object_in_the_wrong_place_is_refused(thing: Any) -> None:
         ("x_min", {"activation": fastmlp.PiecewiseLinear(-1e300, 1e300)}),
         ("sigma", {"activation": fastmlp.Gaussian(0.0, 1e-45)}),
         ("max_val", {"activation": fastmlp.HardTanh(0.0, 1e300)}),
+        ("delta", {"loss": fastmlp.Huber(1e300)}),
+        ("levels", {"loss": fastmlp.Quantile([1e-45, 0.5])}),
     ],
 )
 def test_hyper_parameters_that_float32_cannot_hold(field, words):
-    fastmlp.Network([2, 2, 1], dtype="float64", **words)
+    fastmlp.Network([2, 2, 2], dtype="float64", **words)
     with pytest.raises(ValueError, match=f"^{field}: expected a number that float32 can hold"):
-        fastmlp.Network([2, 2, 1], **words)
+        fastmlp.Network([2, 2, 2], **words)
 
 
 def test_an_optimizer_that_float32_cannot_hold():

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from implementations import load_reference
+from loss_cases import CASES, LossCase, draw_targets
 from trainings import ADAM, assert_same, classifier, data
 
 import fastmlp
@@ -85,6 +86,42 @@ def test_learn_one_is_train_on_batch_with_one_row(build: Any, kind: str, optimiz
             for each in (net, control):
                 each.parameters = each.parameters
     assert_same(net, control)
+
+
+@pytest.mark.parametrize("n_targets", [1, 3])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_learn_one_with_every_loss(build: Any, case: LossCase, n_targets: int) -> None:
+    if "softmax" in repr(case.loss.partner).lower() and n_targets == 1:
+        n_targets = 2
+    rng = np.random.default_rng(3)
+    X, t = rng.normal(size=(12, 3)).astype(build.dtype), draw_targets(rng, case.kind, 12, n_targets).astype(build.dtype)
+    sizes = [3, 5, case.n_outputs(n_targets)]
+    net, control = (build(sizes, loss=case.loss, output_activation=case.output, seed=1) for _ in range(2))
+    for each in (net, control):
+        each.train_on_batch(X, t, SGD)
+    for i in range(12):
+        assert net.learn_one(X[i], t[i]) == control.train_on_batch(X[i : i + 1], t[i : i + 1])
+    assert_same(net, control)
+
+
+@pytest.mark.parametrize(("loss", "y"), [("poisson", -1.0), ("gamma", 0.0), ("hinge", 0.5), ("binary_focal", 1.5)])
+@pytest.mark.parametrize("n_targets", [1, 3])
+def test_targets_that_a_loss_does_not_take(build: Any, loss: str, y: float, n_targets: int) -> None:
+    net = build([3, n_targets], loss=loss, seed=1)
+    x, good = np.ones(3, build.dtype), np.eye(1, n_targets)[0].astype(build.dtype) + (loss == "gamma")
+    net.train_on_batch(x, good, SGD)
+    before = net.parameters
+    with pytest.raises(ValueError, match=r"^y: expected targets "):
+        net.learn_one(x, np.full(n_targets, y, build.dtype))
+    np.testing.assert_array_equal(net.parameters, before)
+    net.learn_one(x, good)
+
+
+def test_no_class_labels_where_targets_are_above_0(build: Any) -> None:
+    net = build([3, 3], loss="gamma", seed=1)
+    net.train_on_batch(np.ones(3, build.dtype), np.ones(3, build.dtype), SGD)
+    with pytest.raises(ValueError, match=r"^y: expected "):
+        net.learn_one(np.ones(3, build.dtype), 1)
 
 
 @pytest.mark.parametrize(

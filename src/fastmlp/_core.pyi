@@ -4,6 +4,7 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import disjoint_base
 
+from .losses import Loss
 from .optimizers import Optimizer
 
 def _plant_error() -> None: ...
@@ -42,8 +43,14 @@ class Rows:
     x: NDArray[Any]
     values: NDArray[Any] | None
     labels: NDArray[Any] | None
+    weights: NDArray[Any] | None
+    total_weight: float
     def __init__(
-        self, x: NDArray[Any], values: NDArray[Any] | None = ..., labels: NDArray[Any] | None = ...
+        self,
+        x: NDArray[Any],
+        values: NDArray[Any] | None = ...,
+        labels: NDArray[Any] | None = ...,
+        weights: NDArray[Any] | None = ...,
     ) -> None: ...
     @property
     def n_rows(self) -> int: ...
@@ -54,7 +61,7 @@ class Core:
         self,
         sizes: Sequence[int],
         activations: Sequence[tuple[str, Sequence[float], tuple[Callable[[Any], Any], Callable[[Any], Any]] | None]],
-        loss: str,
+        loss: Loss,
         double: bool,
         engine: str,
         isa: str | None,

@@ -13,7 +13,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.float cimport PyFloat_AsDouble, PyFloat_CheckExact
 from cpython.long cimport PyLong_CheckExact
 from cpython.ref cimport Py_INCREF, Py_REFCNT, PyObject
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, NAN
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -58,9 +58,11 @@ cdef class Core:
     cdef bint unpublished    # train_on_batch or learn_one has moved the training's block on
     cdef bint mid_epoch      # a fit has, by an epoch that is neither published nor taken back
     cdef RowLog log          # the rows of learn_one since the last publication, or None before the first
-    cdef double least_target, most_target  # what the loss takes
+    cdef double least_target, most_target  # between them, the loss takes all
     cdef uint64_t random     # the state of the generator
-    cdef list functions      # of each layer: the user's (value, derivative), or None; None where no layer has any
+    cdef list functions      # of each layer: the user's (value, derivative), or None
+    cdef object own_loss     # the user's function of outputs and targets, or None
+    cdef bint custom         # whether any of these is there
     cdef size_t small        # a call of fewer multiply-adds than this keeps the GIL
     cdef object fitting      # what runs: a weak reference to a fit's token, the rows of a step, or None
     cdef void *scratch       # one spare workspace; taken and given back under the GIL
@@ -72,26 +74,26 @@ cdef class Core:
 
     def __dealloc__(self):
         fml_free(self.net.layers)
+        fml_free(<void *>self.net.loss_hyper_parameters)
         fml_free(self.scratch)
 
     # -- construction ----------------------------------------------------------------------------------------------
 
-    def _build(self, sizes, activations, str loss, bint double, str engine, isa, size_t n_threads, targets):
+    def _build(self, sizes, activations, loss, bint double, str engine, isa, size_t n_threads, targets):
         """Shapes and tables; activations: per layer the name, the hyper-parameters, and a user's own functions or None;
-        targets: the least and the largest that the loss takes. All of it is checked already."""
+        loss: the object; targets: the least and the largest that it takes. All of it is checked already."""
         self._check_unbuilt()
         self.net.kernels = find_kernels(isa, FML_F64 if double else FML_F32)
         self.net.engine = self.net.kernels.native if engine == "native" else blas_engine()
-        self.net.loss = fml_find_loss(self.net.kernels, loss.encode())
         self.net.n_layers = len(sizes) - 1
         self.net.n_threads = n_threads
         self.net.layers = <fml_layer *>fml_allocate(self.net.n_layers * sizeof(fml_layer))
         if self.net.layers == NULL:
             raise MemoryError("sizes: no memory for the layers")
         cdef size_t l
-        own = [functions for _, _, functions in activations]
-        self.functions = own if any(own) else None
-        self.small = 0 if any(own) else MANY_MULTIPLY_ADDS  # a thread that waits for the GIL must be able to get it
+        self.functions, self.own_loss = [functions for _, _, functions in activations], getattr(loss, "function", None)
+        self.custom = any(self.functions) or self.own_loss is not None
+        self.small = 0 if self.custom else MANY_MULTIPLY_ADDS  # a thread that waits for the GIL must be able to get it
         for l, (name, hyper_parameters, functions) in enumerate(activations):
             self.net.layers[l].n_inputs = sizes[l]
             self.net.layers[l].n_outputs = sizes[l + 1]
@@ -102,6 +104,7 @@ cdef class Core:
                 self.net.layers[l].hyper_parameters[i] = value
         fml_network_lay_out(&self.net)
         self.typenum = cnp.NPY_FLOAT64 if double else cnp.NPY_FLOAT32
+        self._build_loss(loss, sizes[len(sizes) - 1])
         self.n_inputs, self.n_outputs = sizes[0], sizes[len(sizes) - 1]
         self.n_weights = sum([sizes[i] * sizes[i + 1] for i in range(len(sizes) - 1)])
         self.row_workspace = fml_row_workspace(&self.net)
@@ -109,6 +112,18 @@ cdef class Core:
         self.least_target, self.most_target = targets
         self.descr = self._type()
         self.published = new_block(self.net.n_packed * self.net.kernels.real_size)
+
+    cdef int _build_loss(self, loss, size_t n_outputs) except -1:
+        cdef size_t n = len(loss.hyper_parameters)
+        cdef double *values = <double *>fml_allocate((n + 1) * sizeof(double))
+        if values == NULL:
+            raise MemoryError("loss: no memory for the hyper-parameters")
+        self.net.loss_hyper_parameters, self.net.n_loss_hyper_parameters = values, n
+        for i, value in enumerate(loss.hyper_parameters):
+            values[i] = value
+        self.net.loss = fml_find_loss(self.net.kernels, loss.name.encode())
+        self.net.n_targets = n_outputs // <size_t>loss.n_heads
+        return 0
 
     def _draw(self, distributions, uint64_t random_state):
         """Initial parameters; distributions: per layer ("uniform" limit | "normal" deviation, scale, biases too)."""
@@ -135,8 +150,8 @@ cdef class Core:
         return values
 
     cdef CustomCall _custom_call(self, list caught):
-        """What a call of the core needs where layers have functions of the user's own; else None."""
-        return None if self.functions is None else CustomCall(self, caught)
+        """What a call of the core needs where functions of the user's own are to be called; else None."""
+        return CustomCall(self, caught) if self.custom else None
 
     cdef const fml_network *_network(self, CustomCall call) noexcept:
         """The network as that call sees it."""
@@ -190,8 +205,8 @@ cdef class Core:
 
     def _unpack(self):
         """The published parameters as a new vector P."""
+        cdef Block block = self._readable()  # first: it sees whether there are any
         cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0])
-        cdef Block block = self._readable()
         fml_network_unpack(&self.net, block.data, cnp.PyArray_DATA(P))
         return P
 
@@ -279,7 +294,7 @@ cdef class Core:
         return PyArray_NewFromDescr(ndarray_type, self.descr, ndim, dimensions, NULL, NULL, 0, NULL)
 
     cdef int _check_rows(self, Rows rows) except -1:
-        if not rows.fit(self.typenum, self.n_inputs, self.n_outputs):
+        if not rows.fit(self.typenum, self.n_inputs, self.net.n_targets):
             raise ValueError("X: expected rows that were made for this network, got others")
         return 0
 
@@ -356,7 +371,7 @@ cdef class Core:
         """Runs all rows of x; the GIL is released where that takes long."""
         cdef fml_data data
         cdef Block block = self._readable()
-        cdef CustomCall call = None if self.functions is None else self._custom_call([])
+        cdef CustomCall call = self._custom_call([]) if self.custom else None
         cdef const fml_network *net = self._network(call)
         data.x = cnp.PyArray_DATA(x)
         data.bytes = cnp.PyArray_TYPE(x) == cnp.NPY_UINT8
@@ -422,7 +437,8 @@ cdef class Core:
     def classify(self, X):
         """The class of each row of X: the index of its largest output, the lowest on a tie.
 
-        Where the network has one output, the class is 1 where that is at or above 0.5, else 0.
+        Where the network has one output, the class is 1 where that is at or above 0.5 (with the hinge loss, whose
+        classes are told apart by their sign, 0), else 0.
 
         Parameters
         ----------
@@ -445,7 +461,8 @@ cdef class Core:
         self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
         cdef cnp.npy_intp n_rows = n_rows_of(y)
         cdef cnp.ndarray classes = cnp.PyArray_EMPTY(1, &n_rows, cnp.NPY_INT64, 0)
-        self.net.kernels.classify(cnp.PyArray_DATA(y), n_rows, self.n_outputs, <int64_t *>cnp.PyArray_DATA(classes))
+        self.net.kernels.classify(cnp.PyArray_DATA(y), n_rows, self.n_outputs, self.net.loss.threshold,
+                                  <int64_t *>cnp.PyArray_DATA(classes))
         return classes if y.ndim == 2 else classes[0]
 
     def activations(self, X):
@@ -488,7 +505,7 @@ cdef class Core:
         return results
 
     def _evaluate(self, Rows rows not None):
-        """The mean loss over the rows, and the share of rows whose class is right."""
+        """The weighted mean loss over the rows, and the share of the weight of those whose class is right."""
         self._check_rows(rows)
         cdef Block block = self._readable()
         cdef Watch watch = Watch()
@@ -496,17 +513,16 @@ cdef class Core:
         cdef const fml_network *net = self._network(call)
         cdef fml_poll poll = self._poll(watch)
         cdef void *workspace = self._take_scratch(fml_forward_workspace(&self.net, rows.data.n_rows))
-        cdef size_t n_right = 0
-        cdef double loss = 0
+        cdef double loss = 0, right = 0
         cdef fml_status status
         if rows.data.n_rows * self.n_weights < self.small:
-            status = fml_evaluate(net, block.data, &rows.data, &loss, &n_right, &poll, workspace)
+            status = fml_evaluate(net, block.data, &rows.data, &loss, &right, &poll, workspace)
         else:
             with nogil:
-                status = fml_evaluate(net, block.data, &rows.data, &loss, &n_right, &poll, workspace)
+                status = fml_evaluate(net, block.data, &rows.data, &loss, &right, &poll, workspace)
         self._give_scratch(workspace)
         self._raise(status, rows, watch)
-        return loss / <double>rows.data.n_rows, n_right / <double>rows.data.n_rows
+        return loss / rows.total_weight, right / rows.total_weight
 
     # -- gradients --------------------------------------------------------------------------------------------------
 
@@ -536,7 +552,7 @@ cdef class Core:
             call.check()
         if status != FML_LOSS_NOT_FINITE:
             self._raise(status, rows, None)
-        return loss / <double>rows.data.n_rows, result
+        return loss / rows.total_weight, result
 
     # -- training ---------------------------------------------------------------------------------------------------
 
@@ -630,11 +646,11 @@ cdef class Core:
         cdef fml_poll poll
         poll.stop = NULL
         poll.context, poll.last, poll.work = <void *>watch, fml_seconds(), 0
-        poll.interval = 0.05 if self.functions is None else 0
+        poll.interval = 0 if self.custom else 0.05
         if watch.deadline < INFINITY:
             poll.interval = min(poll.interval, max(watch.deadline - poll.last, 0))
         in_main_thread = threading.current_thread() is threading.main_thread()
-        if self.functions is not None or watch.deadline < INFINITY or in_main_thread:
+        if self.custom or watch.deadline < INFINITY or in_main_thread:
             poll.stop = stop_when_told
         return poll
 
@@ -659,7 +675,7 @@ cdef class Core:
     def _stretch(self, Rows rows not None, size_t batch_size, cnp.ndarray order, size_t first, size_t end, double loss,
                  double seconds):
         """The batches of an epoch that begin at row `first` or later and before `end`, or those of them that begin
-        within so many seconds: (the row that is next, the loss and the new losses summed over rows). Publishes at the
+        within so many seconds: (the row that is next, the loss and the new losses summed by weight). Publishes at the
         end of the rows."""
         self._check_rows(rows)
         self._check_training()
@@ -747,7 +763,7 @@ cdef class Core:
         finally:
             self._stop_fitting()
         self._raise(status, rows, watch)
-        return loss / <double>rows.data.n_rows
+        return loss / rows.total_weight
 
     cdef fml_status _try_step(self, Rows rows, double *loss, Watch watch) except *:
         cdef fml_status status
@@ -836,8 +852,8 @@ cdef class Core:
             return False
         memcpy(self.log.x_of(self.log.n_rows), cnp.PyArray_DATA(<cnp.ndarray>x), self.n_inputs * real_size)
         cdef int64_t *label = &self.log.labels[self.log.n_rows]
-        if self.n_outputs > 1 and (PyLong_CheckExact(y) or isinstance(y, integer_type)):
-            if not 0 <= y < self.n_outputs:
+        if self.net.n_targets > 1 and (PyLong_CheckExact(y) or isinstance(y, integer_type)):
+            if not 0 <= y < self.net.n_targets or self.least_target > 0:
                 return False
             label[0] = y
             return True
@@ -850,11 +866,11 @@ cdef class Core:
         cdef double value
         if cnp.PyArray_CheckExact(y):
             if not (cnp.PyArray_TYPE(<cnp.ndarray>y) == self.typenum and cnp.PyArray_NDIM(<cnp.ndarray>y) == 1
-                    and <size_t>cnp.PyArray_DIM(<cnp.ndarray>y, 0) == self.n_outputs
+                    and <size_t>cnp.PyArray_DIM(<cnp.ndarray>y, 0) == self.net.n_targets
                     and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>y)):
                 return False
-            memcpy(t, cnp.PyArray_DATA(<cnp.ndarray>y), self.n_outputs * self.net.kernels.real_size)
-        elif self.n_outputs == 1 and (PyFloat_CheckExact(y) or isinstance(y, floating_type)):
+            memcpy(t, cnp.PyArray_DATA(<cnp.ndarray>y), self.net.n_targets * self.net.kernels.real_size)
+        elif self.net.n_targets == 1 and (PyFloat_CheckExact(y) or isinstance(y, floating_type)):
             value = PyFloat_AsDouble(y)
             if self.typenum == cnp.NPY_FLOAT32:
                 (<float *>t)[0] = <float>value
@@ -862,7 +878,7 @@ cdef class Core:
                 (<double *>t)[0] = value
         else:
             return False
-        for i in range(self.n_outputs):
+        for i in range(self.net.n_targets):
             value = (<float *>t)[i] if self.typenum == cnp.NPY_FLOAT32 else (<double *>t)[i]
             if not (value - value == 0 and self.least_target <= value <= self.most_target):
                 return False

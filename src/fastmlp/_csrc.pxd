@@ -20,8 +20,19 @@ cdef extern from "fastmlp.h" nogil:
         void (*backward)(const void *z, const void *y, const void *dy, void *dz, size_t rows, size_t O,
                          const double *h) noexcept nogil
         int whole_tiles
+    ctypedef struct fml_network
+    ctypedef struct fml_loss_rows:
+        const fml_network *net
+        const void *output
+        const void *t
+        const double *weights
+        void *d
+        size_t rows
+        double scale
     ctypedef struct fml_loss:
         const char *name
+        double threshold
+    ctypedef double (*fml_own_loss)(void *context, const fml_loss_rows *rows) noexcept nogil
     ctypedef struct fml_optimizer:
         const char *name
         int n_states
@@ -36,7 +47,7 @@ cdef extern from "fastmlp.h" nogil:
         void (*add_bias)(const void *b, void *z, size_t rows, size_t O) noexcept nogil
         void (*sum_rows)(const void *d, void *sums, size_t rows, size_t O, int accumulate) noexcept nogil
         size_t (*first_not_finite)(const void *x, size_t n) noexcept nogil
-        void (*classify)(const void *y, size_t rows, size_t O, int64_t *classes) noexcept nogil
+        void (*classify)(const void *y, size_t rows, size_t O, double threshold, int64_t *classes) noexcept nogil
     const fml_kernels *fml_find_kernels(const char *isa, fml_dtype dtype)
     const char *fml_isa(size_t i)
     const fml_activation *fml_find_activation(const fml_kernels *kernels, const char *name)
@@ -54,6 +65,11 @@ cdef extern from "fastmlp.h" nogil:
         const fml_kernels *kernels
         const fml_engine *engine
         const fml_loss *loss
+        const double *loss_hyper_parameters
+        size_t n_loss_hyper_parameters
+        fml_own_loss own_loss
+        void *own_loss_context
+        size_t n_targets
         size_t n_layers
         fml_layer *layers
         size_t n_parameters
@@ -85,6 +101,7 @@ cdef extern from "fastmlp.h" nogil:
         size_t n_rows
         const void *values
         const int64_t *labels
+        const double *weights
     size_t fml_forward_workspace(const fml_network *net, size_t rows)
     size_t fml_gradient_workspace(const fml_network *net, size_t rows, int with_dx)
     void fml_forward(const fml_network *net, const void *block, const fml_data *data, void **z, void **y,
@@ -98,7 +115,7 @@ cdef extern from "fastmlp.h" nogil:
         double last
         size_t work
     fml_status fml_evaluate(const fml_network *net, const void *block, const fml_data *data, double *loss,
-                            size_t *n_right, fml_poll *poll, void *workspace)
+                            double *right, fml_poll *poll, void *workspace)
     ctypedef struct fml_pass:
         const fml_network *net
         void *block

@@ -1,8 +1,9 @@
-# Part of _core.pyx: activations that are a user's own Python functions.
+# Part of _core.pyx: activations and losses that are a user's own Python functions.
 #
-# The core calls them as it calls its kernels, through a row of fml_activation, from any of its threads and with or
-# without the GIL; the wrappers take the GIL. Where a kernel finds its hyper-parameters, they find the address of a
-# CustomLayer, which belongs to one call of the core (CustomCall): calls that overlap have their errors apart.
+# The core calls them as it calls its kernels, through a row of fml_activation or the network's own_loss, from any of
+# its threads and with or without the GIL; the wrappers take the GIL. Where a kernel finds its hyper-parameters, those of
+# activations find the address of a CustomLayer, and the loss's context is a CustomCall. Both belong to one call of the
+# core, so that calls that overlap have their errors apart.
 # What a function raises is kept in the call's list `caught`; from then on nothing is computed but NaN, and the poll
 # of the pass says stop, so that no step is taken. Networks without such functions have no CustomCall.
 
@@ -22,16 +23,21 @@ cdef class CustomLayer:
 
 
 cdef class CustomCall:
-    """The network for one call of the core: the layers with functions refer to this call."""
+    """The network for one call of the core: layers with functions, and a loss that is one, refer to this call."""
 
     cdef fml_network net
     cdef list layers, caught
+    cdef object loss
+    cdef cnp.dtype descr
 
     def __cinit__(self, Core core, list caught):
         cdef size_t size = core.net.n_layers * sizeof(fml_layer), l
         cdef CustomLayer layer
         cdef PyObject *address
         self.net, self.layers, self.caught = core.net, [], caught
+        self.loss, self.descr = core.own_loss, core.descr
+        if self.loss is not None:
+            self.net.own_loss, self.net.own_loss_context = custom_loss, <void *>self
         self.net.layers = <fml_layer *>fml_allocate(size)
         if self.net.layers == NULL:
             raise MemoryError("sizes: no memory for the layers")
@@ -138,3 +144,48 @@ CUSTOM.reads_z = True
 CUSTOM.whole_tiles = True
 CUSTOM.forward = custom_forward
 CUSTOM.backward = custom_backward
+
+
+cdef cnp.ndarray new_matrix(cnp.dtype descr, const void *data, size_t rows, size_t columns):
+    """A new array (rows, columns) with these numbers, which the user may keep."""
+    cdef cnp.ndarray matrix = np.empty((rows, columns), dtype=descr)
+    memcpy(cnp.PyArray_DATA(matrix), data, cnp.PyArray_NBYTES(matrix))
+    return matrix
+
+
+cdef double compute_loss(CustomCall call, const fml_loss_rows *rows) except *:
+    """The function's answer, checked, weighted and written to d."""
+    cdef size_t O = rows.net.layers[rows.net.n_layers - 1].n_outputs
+    cdef cnp.npy_intp n_rows = <cnp.npy_intp>rows.rows
+    cdef cnp.ndarray d, weights = np.ones(n_rows)
+    if rows.weights != NULL:
+        memcpy(cnp.PyArray_DATA(weights), rows.weights, rows.rows * sizeof(double))
+    answer = call.loss(new_matrix(call.descr, rows.output, rows.rows, O), new_matrix(call.descr, rows.t, rows.rows, O))
+    loss, gradient = arrays.own_loss(answer, n_rows, O)
+    there = weights > 0  # a row of weight 0 is as if it were not there
+    if rows.d != NULL:
+        slopes = np.where(there[:, np.newaxis], gradient, 0) * (rows.scale * weights)[:, np.newaxis]
+        d = arrays.cast(slopes, call.descr)
+        memcpy(rows.d, cnp.PyArray_DATA(d), cnp.PyArray_NBYTES(d))
+    return np.dot(np.where(there, loss, 0), weights)
+
+
+cdef double loss_of_rows(void *context, const fml_loss_rows *rows) noexcept with gil:
+    """The same, with errors caught: the first of a call is kept, and NaN ends the pass."""
+    cdef CustomCall call = <CustomCall>context
+    cdef size_t O = rows.net.layers[rows.net.n_layers - 1].n_outputs
+    try:
+        if not call.caught:
+            return compute_loss(call, rows)
+    except BaseException as error:
+        call.caught.append(error)
+    if rows.d != NULL:
+        memset(rows.d, 0, rows.rows * O * rows.net.kernels.real_size)
+    return NAN
+
+
+cdef double custom_loss(void *context, const fml_loss_rows *rows) noexcept nogil:
+    cdef float_mode mode = keep_denormals()
+    cdef double loss = loss_of_rows(context, rows)
+    restore_mode(mode)
+    return loss

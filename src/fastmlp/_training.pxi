@@ -213,27 +213,36 @@ cdef class Rows:
     """Checked input rows and, where there are any, their targets, as the C core takes them; keeps the arrays alive."""
 
     cdef fml_data data
-    cdef readonly cnp.ndarray x, values, labels
+    cdef readonly cnp.ndarray x, values, labels, weights
+    cdef readonly double total_weight
     cdef int64_t largest_label
 
-    def __init__(self, cnp.ndarray x not None, cnp.ndarray values=None, cnp.ndarray labels=None):
-        self.x, self.values, self.labels = x, values, labels
+    def __init__(self, cnp.ndarray x not None, cnp.ndarray values=None, cnp.ndarray labels=None,
+                 cnp.ndarray weights=None):
+        self.x, self.values, self.labels, self.weights = x, values, labels, weights
         self.data.x = cnp.PyArray_DATA(x)
         self.data.bytes = cnp.PyArray_TYPE(x) == cnp.NPY_UINT8
         self.data.n_rows = <size_t>x.shape[0] if x.ndim == 2 else 1
         self.data.values = NULL if values is None else cnp.PyArray_DATA(values)
         self.data.labels = NULL if labels is None else <int64_t *>cnp.PyArray_DATA(labels)
         self.largest_label = -1 if labels is None else np.max(labels)
+        self.data.weights = NULL if weights is None else <double *>cnp.PyArray_DATA(weights)
+        self.total_weight = self.data.n_rows if weights is None else np.sum(weights)
 
-    cdef bint fit(self, int typenum, size_t n_inputs, size_t n_outputs):
+    cdef bint fit(self, int typenum, size_t n_inputs, size_t n_targets):
         """Whether they were made for a network of that type and shape; users cannot make others."""
         if not is_ready(self.x, typenum, n_inputs):
             return False
+        if self.weights is not None and not (
+            cnp.PyArray_TYPE(self.weights) == cnp.NPY_FLOAT64 and cnp.PyArray_ISCARRAY_RO(self.weights)
+            and <size_t>self.weights.size == self.data.n_rows
+        ):
+            return False
         if self.values is None:
             return (self.labels is not None and <size_t>self.labels.size == self.data.n_rows
-                    and self.largest_label < <int64_t>n_outputs)
+                    and self.largest_label < <int64_t>n_targets)
         return (cnp.PyArray_TYPE(self.values) == typenum and cnp.PyArray_ISCARRAY_RO(self.values)
-                and <size_t>self.values.size == self.data.n_rows * n_outputs)
+                and <size_t>self.values.size == self.data.n_rows * n_targets)
 
     @property
     def n_rows(self):
@@ -251,7 +260,7 @@ cdef class RowLog:
 
     def __cinit__(self, Core core):
         self.x_bytes = core.n_inputs * core.net.kernels.real_size
-        self.t_bytes = core.n_outputs * core.net.kernels.real_size
+        self.t_bytes = core.net.n_targets * core.net.kernels.real_size
         cdef size_t row = self.x_bytes + self.t_bytes + sizeof(int64_t)
         cdef size_t least = 16, most = 1024
         self.capacity = max(least, min(most, core.net.n_packed * core.net.kernels.real_size // row))

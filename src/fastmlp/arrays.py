@@ -7,7 +7,8 @@ be uint8), and is the argument itself where that fits already.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -73,19 +74,44 @@ def refuse_loss() -> NoReturn:
     )
 
 
+def _is_one_class(t: NDArray[Any]) -> Any:
+    """By element, whether it is -1, 0 or 1 and, in rows of several, there is one 1."""
+    return np.isin(t, (-1, 0, 1)) & ((t.shape[1] == 1) | ((t == 1).sum(axis=1, keepdims=True) == 1))
+
+
+class Targets(NamedTuple):
+    """What targets a loss takes: in words; which elements of (B, n_targets) fit; numbers between which all do."""
+
+    words: str
+    fit: Callable[[NDArray[Any]], Any]
+    bounds: tuple[float, float]
+
+
+TARGETS = {
+    "real": Targets("real targets", np.isfinite, (-np.inf, np.inf)),
+    "probability": Targets("targets in [0, 1]", lambda t: (t >= 0) & (t <= 1), (0.0, 1.0)),
+    "not negative": Targets("targets of at least 0", lambda t: t >= 0, (0.0, np.inf)),
+    "positive": Targets("targets above 0", lambda t: t > 0, (float(np.finfo(np.float32).tiny), np.inf)),
+    "one class": Targets("targets -1 and 1, or 0 and 1, or rows with one 1", _is_one_class, (1.0, 1.0)),
+}
+
+
 def targets(
     y: object, n_rows: int, n_outputs: int, dtype: np.dtype[Any], loss: Loss, *, single: bool
 ) -> tuple[NDArray[Any] | None, NDArray[np.int64] | None]:
-    """y as target values (B, O) or as class labels (B,), whichever it is; the other one is None.
+    """y as target values (B, n_targets) or as class labels (B,), whichever it is; the other one is None.
 
     A single row's target comes without the first axis.
     """
     array = numbers("y", y)
+    n_outputs //= loss.n_heads
     if single:
         array = array[np.newaxis]
     if array.ndim == 1 and n_outputs == 1:
         array = array[:, np.newaxis]
     if array.shape == (n_rows,) and n_outputs > 1:
+        if loss.targets == "positive":
+            raise ValueError(f"y: expected {TARGETS[loss.targets].words} for {loss.name}, got class labels")
         return None, labels(array, n_outputs)
     if array.shape != (n_rows, n_outputs):
         expected = f"({n_rows}, {n_outputs})" + (f" or class labels of shape ({n_rows},)" if n_outputs > 1 else "")
@@ -100,12 +126,20 @@ def targets(
     values = cast(array, dtype)
     if not np.isfinite(values).all():
         refuse_not_finite("y", values)
-    if loss.probabilities and not ((values >= 0) & (values <= 1)).all():
-        row, column = np.argwhere((values < 0) | (values > 1))[0].tolist()
-        raise ValueError(
-            f"y: expected targets in [0, 1] for {loss.name}, got {values[row, column]} at row {row}, column {column}"
-        )
+    if loss.targets != "real":
+        check_values(values, loss)
     return values, None
+
+
+def check_values(values: NDArray[Any], loss: Loss) -> None:
+    """Names the first target (B, n_targets) that the loss does not take."""
+    expected, fit, _ = TARGETS[loss.targets]
+    right = fit(values)
+    if not right.all():
+        row, column = np.argwhere(~right)[0].tolist()
+        raise ValueError(
+            f"y: expected {expected} for {loss.name}, got {values[row, column]} at row {row}, column {column}"
+        )
 
 
 def labels(array: NDArray[Any], n_classes: int) -> NDArray[np.int64]:
@@ -119,6 +153,17 @@ def labels(array: NDArray[Any], n_classes: int) -> NDArray[np.int64]:
             f"y: expected class labels, whole numbers from 0 to {n_classes - 1}, got {array[row]} at row {row}"
         )
     return np.array(array, dtype=np.int64)  # a copy: who changes theirs during a fit must not lead it out of bounds
+
+
+def own_loss(answer: object, n_rows: int, n_outputs: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """What a user's loss has returned: the losses (B,) and gradients (B, O), real numbers."""
+    wanted = f"(losses of shape ({n_rows},), gradients of shape ({n_rows}, {n_outputs}))"
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+        raise TypeError(f"loss: expected the function to return {wanted}, got {type(answer).__name__}")
+    loss, gradient = numbers("loss: its losses", answer[0]), numbers("loss: its gradients", answer[1])
+    if loss.shape != (n_rows,) or gradient.shape != (n_rows, n_outputs):
+        raise ValueError(f"loss: expected the function to return {wanted}, got shapes {loss.shape}, {gradient.shape}")
+    return loss, gradient
 
 
 def layer_parameters(

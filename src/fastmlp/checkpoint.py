@@ -74,13 +74,13 @@ def settings(
 
 
 def fingerprint(rows: Rows) -> str:
-    """Shapes and dtypes of rows and targets, and the SHA-256 of their bytes."""
+    """Shapes and dtypes of rows and targets, and the SHA-256 of their bytes and those of the weights."""
     targets = rows.labels if rows.values is None else rows.values
     assert targets is not None
-    digest = persistence.sha256(
-        *(np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (rows.x, targets))
-    )
-    return f"X {rows.x.shape} {rows.x.dtype}, y {targets.shape} {targets.dtype}, SHA-256 {digest}"
+    parts = [rows.x, targets] if rows.weights is None else [rows.x, targets, rows.weights]
+    digest = persistence.sha256(*(np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in parts))
+    weighted = "" if rows.weights is None else ", weighted"
+    return f"X {rows.x.shape} {rows.x.dtype}, y {targets.shape} {targets.dtype}{weighted}, SHA-256 {digest}"
 
 
 # -------------------------------------------------------------------------------------------------------------- writing

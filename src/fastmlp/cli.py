@@ -254,7 +254,8 @@ def _open_model(path: str, threads: int | str = "auto") -> tuple[Network, Prepar
     model = persistence.read(path)
     network = Network._from_model(model, engine="auto", n_threads=threads)
     try:
-        preparation = Preparation.from_extra(model.extra, network.sizes[0], network.sizes[-1], network.loss.classifies)
+        n_targets = network.sizes[-1] // network.loss.n_heads
+        preparation = Preparation.from_extra(model.extra, network.sizes[0], n_targets, network.loss.classifies)
     except persistence.FormatError as error:
         raise persistence.FormatError(f"{path}: {error}") from None
     return network, preparation
@@ -277,7 +278,7 @@ def _predict(args: argparse.Namespace) -> int:
             record.update(classes=classes, probabilities=outputs.tolist())
             lines = _csv_lines(classes, outputs)
     else:
-        numbers = preparation.numbers(network.predict(x))
+        numbers = preparation.numbers(network.loss.estimate(network.predict(x)))
         record["predictions"] = (numbers[:, 0] if numbers.shape[1] == 1 else numbers).tolist()
         lines = _csv_lines(None, numbers)
     _write(args, record, lines)

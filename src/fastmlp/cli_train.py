@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import datasets, persistence, tables
+from .activations import Sigmoid
 from .console import say
 from .losses import LOSSES
 from .network import Network
@@ -162,8 +163,8 @@ def _load_table(args: argparse.Namespace) -> Data:
     train, test, how = _set_apart(args, table, values, classes is not None)
     x, y = train
     preparation = Preparation(task, table.columns, table.target, classes, choose_scaling(args.scaling, x))
-    squared = args.loss is None or not LOSSES[args.loss].probabilities
-    if classes is None and args.scaling != "none" and squared and args.output_activation in (None, "identity"):
+    any_number = args.loss is None or LOSSES[args.loss].targets == "real"
+    if classes is None and args.scaling != "none" and any_number and args.output_activation in (None, "identity"):
         preparation = replace(preparation, target_scaling=Scaling.fit("standard", y))
     batch_size = 32
     updates = math.ceil(len(x) / (args.batch_size or batch_size))
@@ -209,9 +210,9 @@ def _prepared(
 
 
 def _network(args: argparse.Namespace, data: Data) -> Network:
-    loss = args.loss or ("mse" if data.preparation.classes is None else "cross_entropy")
-    n_outputs = data.n_outputs
-    if loss == "binary_cross_entropy" and data.preparation.classes is not None and n_outputs == 2:
+    loss = LOSSES[args.loss or ("mse" if data.preparation.classes is None else "cross_entropy")]()
+    n_outputs = data.n_outputs * loss.n_heads
+    if loss.partner is Sigmoid and data.preparation.classes is not None and n_outputs == 2:
         n_outputs = 1
     hidden = data.settings.layers if args.layers is None else args.layers
     return Network(
@@ -265,7 +266,7 @@ def _score_at_end(network: Network, data: Data) -> dict[str, float]:
     scores = _score(network, data, rows)
     if data.preparation.classes is None:
         target = data.preparation.numbers(rows[1]).astype(np.float64)
-        error = data.preparation.numbers(network.predict(rows[0])) - target
+        error = data.preparation.numbers(network.loss.estimate(network.predict(rows[0]))) - target
         variance = target.var(axis=0)
         scores["rmse"] = math.sqrt(float(np.square(error).mean()))
         scores["r2"] = float(np.mean(1 - np.square(error).mean(axis=0) / variance)) if variance.all() else math.nan

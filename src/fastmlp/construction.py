@@ -15,9 +15,10 @@ import numpy as np
 
 from . import activations, arguments
 from .activations import Activation
+from .losses import Loss
 from .optimizers import Optimizer
 
-T = TypeVar("T", bound=Activation | Optimizer)
+T = TypeVar("T", bound=Activation | Loss | Optimizer)
 
 MOST = 2**31  # of the weights of a layer, and of all parameters
 MOST_LAYERS = 10_000
@@ -56,15 +57,17 @@ def check_dtype(dtype: object) -> np.dtype[Any]:
 
 
 def check_precision(choice: T, dtype: np.dtype[Any]) -> T:
-    """The activation or optimiser, once its hyper-parameters are seen to survive the network's dtype."""
+    """The activation, loss or optimiser, once its hyper-parameters are seen to survive the network's dtype."""
     smallest = float(np.finfo(dtype).tiny)
     for field in dataclasses.fields(choice):
-        given = getattr(choice, field.name)
-        if not isinstance(given, (int, float)):  # a word, a schedule or a function
-            continue
-        value = float(given)
-        if not (value == 0 or smallest <= abs(value) <= float(np.finfo(dtype).max)):
-            raise ValueError(f"{field.name}: expected a number that {dtype.name} can hold, got {value!r} in {choice!r}")
+        value = getattr(choice, field.name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if not isinstance(number, (int, float)):  # a word, a schedule or a function
+                continue
+            if not (number == 0 or smallest <= abs(number) <= float(np.finfo(dtype).max)):
+                raise ValueError(
+                    f"{field.name}: expected a number that {dtype.name} can hold, got {number!r} in {choice!r}"
+                )
     return choice
 
 

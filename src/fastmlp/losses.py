@@ -1,29 +1,51 @@
 """Losses: one immutable class each. A loss is the mean over the batch's rows of a value per row.
 
-An object says which loss is meant and which output activation is its partner; values and gradients come
-from the compiled kernel of the same name (`csrc/losses.inc`). In the formulas y is the network's output,
-t the target, O the number of outputs. To add one: a class and its line in `LOSSES` here, a kernel and
-its row there, a function in `reference/functions.py`.
+An object says which loss is meant, which output activation is its partner and which targets it takes; values and
+gradients come from the compiled kernel of the same name (`csrc/losses.inc`). In the formulas y is the network's
+output, z its last pre-activation, t the target, O the number of outputs. The order of an object's fields is the order
+of the kernel's parameters. To add one: a class and its line in `LOSSES` here, a kernel and its row there, a function
+in `reference/losses.py`. Values and gradients of all losses: docs/losses.md.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from . import arguments
 from .activations import Activation, Identity, Sigmoid, Softmax
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 
 @dataclass(frozen=True)
 class Loss:
-    """What all losses have: a name, and the output activation that belongs to them."""
+    """What all losses have: a name, the output activation that belongs to them, and the targets that they take."""
 
     name: ClassVar[str]
     partner: ClassVar[type[Activation]] = Identity
     exclusive: ClassVar[bool] = False  # only the partner will do
     classifies: ClassVar[bool] = False  # `evaluate` reports accuracy
-    probabilities: ClassVar[bool] = False  # targets lie in [0, 1]
+    targets: ClassVar[str] = "real"  # or a key of arrays.TARGETS
+
+    @property
+    def hyper_parameters(self) -> tuple[float, ...]:
+        """The fields, in the kernel's order."""
+        return astuple(self)
+
+    @property
+    def n_heads(self) -> int:
+        """How many outputs there are for each number in a target; the outputs of a head stand together."""
+        return 1
+
+    def estimate(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """What outputs (..., O) of a network with this loss say of the targets, in the targets' unit."""
+        return outputs
 
 
 @dataclass(frozen=True)
@@ -72,8 +94,212 @@ class MeanSquaredError(Loss):
 
 
 @dataclass(frozen=True)
+class MeanAbsoluteError(Loss):
+    """1/O sum_o |y - t|, the field's MAE, as torch.nn.L1Loss; the gradient is sign(y - t) / O, 0 where y = t.
+
+    Examples
+    --------
+    >>> net = fastmlp.Network([1, 3], loss=MeanAbsoluteError())
+    >>> net.set_layer(0, [[1], [3], [2]], [0, 0, 0])
+    >>> net.evaluate([1.0], [0.0, 1.0, 2.0])  # (1 + 2 + 0) / 3
+    {'loss': 1.0}
+    """
+
+    name: ClassVar[str] = "mae"
+
+
+@dataclass(frozen=True)
+class Huber(Loss):
+    """1/O sum_o h(y - t) with h(e) = e^2 / 2 where |e| <= delta, else delta (|e| - delta / 2).
+
+    Parameters
+    ----------
+    delta : float, default 1.0
+        Where the parabola becomes a line; above 0.
+
+    References
+    ----------
+    P. J. Huber, Robust estimation of a location parameter, 1964; torch.nn.HuberLoss.
+
+    Examples
+    --------
+    >>> net = fastmlp.Network([1, 2], loss=Huber(delta=2.0))
+    >>> net.set_layer(0, [[1], [5]], [0, 0])
+    >>> net.evaluate([1.0], [0.0, 1.0])  # (1/2 + 2 (4 - 1)) / 2
+    {'loss': 3.25}
+    """
+
+    name: ClassVar[str] = "huber"
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "delta", arguments.real("delta", self.delta, above=0.0))
+
+
+@dataclass(frozen=True)
+class LogCosh(Loss):
+    """1/O sum_o ln cosh(y - t), which keeps its digits near 0 and does not overflow; the gradient is tanh(y - t) / O.
+
+    Examples
+    --------
+    >>> net = fastmlp.Network([1, 1], loss=LogCosh(), dtype="float64")
+    >>> net.set_layer(0, [[1000.0]], [0.0])
+    >>> round(net.evaluate([1.0], [0.0])["loss"], 4)  # 1000 - ln 2
+    999.3069
+    """
+
+    name: ClassVar[str] = "log_cosh"
+
+
+@dataclass(frozen=True)
+class Quantile(Loss):
+    """1/O sum_o max(q e, (q - 1) e) with e = t - y: the output becomes the target's q-quantile (pinball loss).
+
+    With several levels, O is the number of targets times that of levels, and the outputs of a level stand together:
+    ``predict(X).reshape(B, n_levels, n_targets)``.
+
+    Parameters
+    ----------
+    levels : float or sequence of float, default 0.5
+        Each q, strictly between 0 and 1, in ascending order.
+
+    References
+    ----------
+    R. Koenker and G. Bassett, Regression quantiles, 1978; sklearn.metrics.mean_pinball_loss.
+
+    Examples
+    --------
+    >>> net = fastmlp.Network([1, 3], loss=Quantile([0.1, 0.5, 0.9]), dtype="float64")
+    >>> net.set_layer(0, [[1], [2], [3]], [0, 0, 0])
+    >>> round(net.evaluate([1.0], [2.0])["loss"], 4)  # (0.1 * 1 + 0 + 0.1 * 1) / 3
+    0.0667
+    """
+
+    name: ClassVar[str] = "quantile"
+    levels: tuple[float, ...] = (0.5,)
+
+    def __post_init__(self) -> None:
+        listed = self.levels
+        if isinstance(listed, (str, bytes)) or not isinstance(listed, Iterable):
+            listed = (listed,)
+        levels = tuple(arguments.real(f"levels[{i}]", q, above=0.0, below=1.0) for i, q in enumerate(listed))
+        if not levels or any(a >= b for a, b in itertools.pairwise(levels)):
+            raise ValueError(f"levels: expected at least one, in ascending order, got {levels!r}")
+        object.__setattr__(self, "levels", levels)
+
+    @property
+    def hyper_parameters(self) -> tuple[float, ...]:
+        """The levels."""
+        return self.levels
+
+    @property
+    def n_heads(self) -> int:
+        """One for each level."""
+        return len(self.levels)
+
+    def estimate(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """The quantiles of the level that is nearest to the median's."""
+        nearest = min(range(self.n_heads), key=lambda k: abs(self.levels[k] - 0.5))
+        return outputs.reshape(*outputs.shape[:-1], self.n_heads, -1)[..., nearest, :]
+
+
+@dataclass(frozen=True)
+class Poisson(Loss):
+    """1/O sum_o (exp z - t z): the negative log-likelihood of counts t of rate exp z, without ln t!.
+
+    The output is z, the log of the rate, whose exponential is the expected count.
+
+    References
+    ----------
+    torch.nn.PoissonNLLLoss(log_input=True); sklearn's HalfPoissonLoss.
+
+    Examples
+    --------
+    >>> net = fastmlp.Network([1, 1], loss=Poisson())
+    >>> net.set_layer(0, [[0.0]], [0.0])
+    >>> net.evaluate([1.0], [3.0])  # a rate of 1
+    {'loss': 1.0}
+    """
+
+    name: ClassVar[str] = "poisson"
+    exclusive: ClassVar[bool] = True
+    targets: ClassVar[str] = "not negative"
+
+    def estimate(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """The rate exp z."""
+        rate: NDArray[Any] = np.exp(outputs)
+        return rate
+
+
+@dataclass(frozen=True)
+class Gamma(Loss):
+    """1/O sum_o (z + t exp(-z)): half the deviance of gamma-distributed t of mean exp z, without its terms in t alone.
+
+    The output is z, the log of the mean. With them, -ln t - 1, it is 0 where exp z = t.
+
+    References
+    ----------
+    sklearn's HalfGammaLoss (the loss of HistGradientBoostingRegressor(loss="gamma") and of GammaRegressor).
+
+    Examples
+    --------
+    >>> net = fastmlp.Network([1, 1], loss=Gamma())
+    >>> net.set_layer(0, [[0.0]], [0.0])
+    >>> net.evaluate([1.0], [3.0])  # a mean of 1
+    {'loss': 3.0}
+    """
+
+    name: ClassVar[str] = "gamma"
+    exclusive: ClassVar[bool] = True
+    targets: ClassVar[str] = "positive"
+
+    def estimate(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """The mean exp z."""
+        mean: NDArray[Any] = np.exp(outputs)
+        return mean
+
+
+@dataclass(frozen=True)
+class GaussianNLL(Loss):
+    """1/n sum (s + (z - t)^2 exp(-s)) / 2 over the n targets: the negative log-likelihood of a normal distribution.
+
+    O is 2 n: the first n outputs are the means z, the others the log variances s, so the variance exp s is positive
+    and neither overflows nor needs a floor. The constant ln(2 pi) / 2 is left out.
+
+    References
+    ----------
+    D. A. Nix and A. S. Weigend, Estimating the mean and variance of the target probability distribution, 1994;
+    torch.nn.GaussianNLLLoss with var = exp s.
+
+    Examples
+    --------
+    >>> net = fastmlp.Network([1, 2], loss=GaussianNLL())
+    >>> net.set_layer(0, [[1.0], [0.0]], [0.0, 0.0])
+    >>> net.evaluate([1.0], [4.0])  # mean 1, variance 1
+    {'loss': 4.5}
+    """
+
+    name: ClassVar[str] = "gaussian_nll"
+    exclusive: ClassVar[bool] = True
+
+    @property
+    def n_heads(self) -> int:
+        """Mean and log variance."""
+        return 2
+
+    def estimate(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """The means."""
+        return outputs[..., : outputs.shape[-1] // 2]
+
+
+@dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
     """-sum_o [t ln y + (1 - t) ln(1 - y)] for sigmoid outputs, computed from z, never from a clipped y.
+
+    Parameters
+    ----------
+    label_smoothing : float, default 0.0
+        e in [0, 1): every t becomes (1 - e) t + e / 2.
 
     Examples
     --------
@@ -88,12 +314,22 @@ class BinaryCrossEntropy(Loss):
     partner: ClassVar[type[Activation]] = Sigmoid
     exclusive: ClassVar[bool] = True
     classifies: ClassVar[bool] = True
-    probabilities: ClassVar[bool] = True
+    targets: ClassVar[str] = "probability"
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        smoothing = arguments.real("label_smoothing", self.label_smoothing, least=0.0, below=1.0)
+        object.__setattr__(self, "label_smoothing", smoothing)
 
 
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
     """-ln y_label for softmax outputs, -sum_o t ln y for a row of target probabilities; computed from z.
+
+    Parameters
+    ----------
+    label_smoothing : float, default 0.0
+        e in [0, 1): every t becomes (1 - e) t + e / O, as in torch.nn.CrossEntropyLoss.
 
     Examples
     --------
@@ -108,24 +344,192 @@ class CrossEntropy(Loss):
     partner: ClassVar[type[Activation]] = Softmax
     exclusive: ClassVar[bool] = True
     classifies: ClassVar[bool] = True
-    probabilities: ClassVar[bool] = True
+    targets: ClassVar[str] = "probability"
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        smoothing = arguments.real("label_smoothing", self.label_smoothing, least=0.0, below=1.0)
+        object.__setattr__(self, "label_smoothing", smoothing)
+
+
+@dataclass(frozen=True)
+class Hinge(Loss):
+    """The margin of the right class: max(0, margin - s y) where O is 1, with s = -1 or 1.
+
+    Where O is greater and c the label, 1/O sum of max(0, margin - y_c + y_o) over the other o. The classes of a single
+    output, targets -1 and 1, or 0 and 1, are told apart by its sign.
+
+    Parameters
+    ----------
+    margin : float, default 1.0
+        Above 0.
+
+    References
+    ----------
+    torch.nn.MultiMarginLoss (the sum over the classes of J. Weston and C. Watkins, 1999); sklearn.metrics.hinge_loss
+    where O is 1.
+
+    Examples
+    --------
+    >>> net = fastmlp.Network([1, 1], loss=Hinge())
+    >>> net.set_layer(0, [[0.25]], [0.0])
+    >>> net.evaluate([[1.0], [-2.0]], [1, -1])  # (0.75 + 0.5) / 2
+    {'loss': 0.625, 'accuracy': 1.0}
+    """
+
+    name: ClassVar[str] = "hinge"
+    classifies: ClassVar[bool] = True
+    targets: ClassVar[str] = "one class"
+    margin: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "margin", arguments.real("margin", self.margin, above=0.0))
+
+
+@dataclass(frozen=True)
+class BinaryFocal(Loss):
+    """-sum_o [t (1 - y)^gamma ln y + (1 - t) y^gamma ln(1 - y)] for sigmoid outputs, computed from z.
+
+    Rows that are right already count less than in the binary cross entropy, which is gamma = 0. The paper's alpha, a
+    weight of the classes, is `class_weight`.
+
+    Parameters
+    ----------
+    gamma : float, default 2.0
+        At least 0.
+
+    References
+    ----------
+    T.-Y. Lin et al., Focal loss for dense object detection, 2017; torchvision.ops.sigmoid_focal_loss(alpha=-1).
+
+    Examples
+    --------
+    >>> net = fastmlp.Network([1, 1], loss=BinaryFocal(gamma=1.0), dtype="float64")
+    >>> net.set_layer(0, [[0.0]], [0.0])
+    >>> round(net.evaluate([1.0], [1])["loss"], 4)  # 1/2 ln 2
+    0.3466
+    """
+
+    name: ClassVar[str] = "binary_focal"
+    partner: ClassVar[type[Activation]] = Sigmoid
+    exclusive: ClassVar[bool] = True
+    classifies: ClassVar[bool] = True
+    targets: ClassVar[str] = "probability"
+    gamma: float = 2.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gamma", arguments.real("gamma", self.gamma, least=0.0))
+
+
+@dataclass(frozen=True)
+class Focal(Loss):
+    """-sum_o t (1 - y)^gamma ln y for softmax outputs, computed from z; gamma = 0 is the cross entropy.
+
+    Parameters
+    ----------
+    gamma : float, default 2.0
+        At least 0.
+
+    References
+    ----------
+    T.-Y. Lin et al., Focal loss for dense object detection, 2017, for several classes.
+
+    Examples
+    --------
+    >>> net = fastmlp.Network([1, 4], loss=Focal(gamma=1.0), dtype="float64")
+    >>> net.set_layer(0, [[0.0]] * 4, [0.0] * 4)
+    >>> round(net.evaluate([1.0], 2)["loss"], 4)  # 3/4 ln 4
+    1.0397
+    """
+
+    name: ClassVar[str] = "focal"
+    partner: ClassVar[type[Activation]] = Softmax
+    exclusive: ClassVar[bool] = True
+    classifies: ClassVar[bool] = True
+    targets: ClassVar[str] = "probability"
+    gamma: float = 2.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gamma", arguments.real("gamma", self.gamma, least=0.0))
+
+
+@dataclass(frozen=True)
+class CustomLoss(Loss):
+    """A user's own loss: a Python function of outputs and targets. A slow path, which takes the GIL for every tile.
+
+    A network with it pickles if the function does, and cannot be saved to a file, which holds no code.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(y, t)`` with y and t of shape (B, O), new arrays of the network's dtype, returns the loss of each
+        row, (B,), and the gradient of each with respect to its y, (B, O). It sees some rows of a batch at a time, so
+        it must not look from one row at another. What it raises, `fit` raises, as after any error.
+
+    Examples
+    --------
+    >>> def quartic(y, t):
+    ...     return ((y - t) ** 4).sum(axis=1), 4 * (y - t) ** 3
+    >>> net = fastmlp.Network([1, 1], loss=CustomLoss(quartic))
+    >>> net.set_layer(0, [[3.0]], [0.0])
+    >>> net.loss_and_grad([1.0], [1.0])
+    (16.0, array([32., 32.], dtype=float32))
+    """
+
+    name: ClassVar[str] = "custom"
+    function: Callable[..., Any]
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TypeError(f"function: expected a function of outputs and targets, got {self.function!r}")
+
+    @property
+    def hyper_parameters(self) -> tuple[float, ...]:
+        """None."""
+        return ()
 
 
 LOSSES: dict[str, type[Loss]] = {
-    loss.name: loss for loss in (MeanSquaredError, SquaredError, HalfSquaredError, BinaryCrossEntropy, CrossEntropy)
+    loss.name: loss
+    for loss in (
+        MeanSquaredError,
+        SquaredError,
+        HalfSquaredError,
+        MeanAbsoluteError,
+        Huber,
+        LogCosh,
+        Quantile,
+        Poisson,
+        Gamma,
+        GaussianNLL,
+        BinaryCrossEntropy,
+        CrossEntropy,
+        BinaryFocal,
+        Focal,
+        Hinge,
+    )
 }
 
 
 def resolve(argument: str, value: object) -> Loss:
     """The loss that a name or an object stands for."""
     loss = arguments.by_name(argument, value, Loss, LOSSES)
-    if type(loss) not in LOSSES.values():
+    if type(loss) not in (*LOSSES.values(), CustomLoss):
         raise TypeError(f"{argument}: expected one of fastmlp's losses, got {value!r}")
     return loss
 
 
-def match(loss: Loss, output_activation: Activation | None) -> Activation:
+def word(loss: Loss) -> Loss | str:
+    """The shortest that stands for the loss: its name where nothing else is needed."""
+    return loss.name if loss.name in LOSSES and loss == LOSSES[loss.name]() else loss
+
+
+def match(loss: Loss, output_activation: Activation | None, n_outputs: int) -> Activation:
     """The output activation to use with the loss; refuses what does not belong together, naming the partner."""
+    if n_outputs % loss.n_heads:
+        raise ValueError(
+            f"sizes: expected a multiple of {loss.n_heads} outputs, one for each head of {loss!r}, got {n_outputs}"
+        )
     if output_activation is None:
         return loss.partner()
     if loss.exclusive and not isinstance(output_activation, loss.partner):
@@ -133,8 +537,8 @@ def match(loss: Loss, output_activation: Activation | None) -> Activation:
             f"output_activation: expected {loss.partner.name!r}, the partner of loss {loss.name!r}, "
             f"got {output_activation.name!r}"
         )
-    if isinstance(output_activation, Softmax) and not isinstance(loss, CrossEntropy):
+    if isinstance(output_activation, Softmax) and loss.partner is not Softmax:
         raise ValueError(
-            f"output_activation: 'softmax' expects its partner, loss 'cross_entropy', got loss {loss.name!r}"
+            f"output_activation: 'softmax' expects its partner, loss 'cross_entropy' or 'focal', got loss {loss.name!r}"
         )
     return output_activation

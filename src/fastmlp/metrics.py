@@ -235,28 +235,38 @@ def evaluate(network: Network, rows: Rows, metrics: Sequence[Metric]) -> dict[st
     """The mean loss over the rows, for the cross entropies the accuracy, and the metrics."""
     loss, right = network._evaluate(rows)
     figures = {"loss": loss, **({"accuracy": right} if network.loss.classifies else {})}
+    figures.update({metric.name: right for metric in metrics})  # in their order; all but accuracy follow
     if all(metric.function is accuracy for metric in metrics):
-        return {**figures, **dict.fromkeys((metric.name for metric in metrics), right)}
+        return figures
     y = network.predict(rows.x).reshape(rows.n_rows, -1)
-    named = () if all(metric.own for metric in metrics) else (_targets(rows, y.shape[1]), y.astype(np.float64))
+    named = () if all(metric.own for metric in metrics) else (_targets(rows, network), _estimates(y, network))
     for metric in metrics:
-        figures[metric.name] = _own(metric, rows, y) if metric.own else metric.function(*named)
+        if metric.function is not accuracy:
+            figures[metric.name] = _own(metric, rows, y) if metric.own else metric.function(*named)
     return figures
 
 
-def _targets(rows: Rows, n_outputs: int) -> Values:
-    """The targets as (n, O) of float64; of labels, 1 for the class and 0 elsewhere."""
+def _targets(rows: Rows, network: Network) -> Values:
+    """The targets as (n, n_targets) of float64; of classes, 1 for the right one and 0 elsewhere."""
     if rows.values is not None:
-        return rows.values.reshape(rows.n_rows, n_outputs).astype(np.float64)
-    return np.asarray(np.arange(n_outputs) == rows.labels[:, np.newaxis], np.float64)  # type: ignore[index]
+        values = rows.values.reshape(rows.n_rows, -1).astype(np.float64)
+        return (values == 1).astype(np.float64) if network.loss.targets == "one class" else values
+    return np.asarray(np.arange(network.sizes[-1]) == rows.labels[:, np.newaxis], np.float64)  # type: ignore[index]
+
+
+def _estimates(y: NDArray[Any], network: Network) -> Values:
+    """What the outputs say of the targets, (n, n_targets) of float64; a single score with its border at 0.5."""
+    estimates: Values = network.loss.estimate(y).astype(np.float64)
+    one_score = network.loss.targets == "one class" and y.shape[1] == 1
+    return estimates + 0.5 if one_score else estimates
 
 
 def _own(metric: Metric, rows: Rows, y: NDArray[Any]) -> float:
-    """What the user's function says: y_true is labels (n,) or targets (n, O), y_pred (n, O), both (n,) where O is 1."""
+    """What the user's function says: y_true is labels (n,) or targets (n, n_targets), y_pred (n, O); (n,) if O is 1."""
     t = rows.labels if rows.labels is not None else rows.values
     assert t is not None
-    t = (t if t.ndim == 1 else t.reshape(y.shape)).copy()  # the training goes on with its own
-    answer = metric.function(t.ravel(), y.ravel()) if y.shape[1] == 1 else metric.function(t, y)
+    t = (t if t is rows.labels else t.reshape(rows.n_rows, -1)).copy()  # the training goes on with its own
+    answer = metric.function(*(each.ravel() if each.ndim == 2 and each.shape[1] == 1 else each for each in (t, y)))
     if isinstance(answer, numbers.Real) or (isinstance(answer, np.ndarray) and answer.ndim == 0):
         return float(answer)
     raise TypeError(f"metrics: expected a real number from {metric.name!r}, got {answer!r}")

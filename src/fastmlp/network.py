@@ -8,7 +8,6 @@ and checks all of it before anything is written. The loop of `fit` is in `traini
 from __future__ import annotations
 
 import itertools
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -16,11 +15,22 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from . import _core, activations, arguments, arrays, construction, losses, optimizers, persistence, training
+from . import (
+    _core,
+    activations,
+    arguments,
+    arrays,
+    construction,
+    losses,
+    optimizers,
+    persistence,
+    row_weights,
+    training,
+)
 from .activations import Activation, CustomActivation, Identity
 from .history import History
 from .initializers import INITIALIZERS
-from .losses import Loss
+from .losses import CustomLoss, Loss, MeanSquaredError
 from .metrics import evaluate as evaluate_metrics
 from .metrics import resolve as resolve_metrics
 from .optimizers import Adam, Optimizer
@@ -40,10 +50,11 @@ class Network(_core.Core):
     activation : str, Activation, or a sequence of these, default "relu"
         Of the hidden layers: one for all, or a list with one for each.
     output_activation : str or Activation, optional
-        Of the last layer; None is the loss's partner: identity, sigmoid (binary cross entropy) or softmax
-        (cross entropy).
+        Of the last layer; None is the loss's partner: sigmoid (binary_cross_entropy, binary_focal), softmax
+        (cross_entropy, focal) or else identity.
     loss : str or Loss, default "mse"
-        One of squared_error, half_squared_error, mse, binary_cross_entropy, cross_entropy.
+        One of mse, squared_error, half_squared_error, mae, huber, log_cosh, quantile, poisson, gamma, gaussian_nll,
+        binary_cross_entropy, cross_entropy, binary_focal, focal, hinge; a `CustomLoss` is a user's own.
     dtype : {"float32", "float64"}, default "float32"
         Of parameters and results.
     init : str, default "auto"
@@ -99,21 +110,23 @@ class Network(_core.Core):
         output = None
         if output_activation is not None:
             output = activations.resolve("output_activation", output_activation, output=True)
-        self._output_activation = losses.match(self._loss, output)
+        self._output_activation = losses.match(self._loss, output, self._sizes[-1])
         self._dtype = construction.check_dtype(dtype)
         for f in (*self._activation, self._output_activation):
             construction.check_precision(f, self._dtype)
+        construction.check_precision(self._loss, self._dtype)
         self._init = arguments.name("init", init, INITIALIZERS)
         self._seed = None if seed is None else arguments.integer("seed", seed, least=0, most=2**64 - 1)
         self._n_threads = construction.check_threads(n_threads)
         self._most_threads = self._n_threads if isinstance(self._n_threads, int) else _core.usable_threads()
+        if isinstance(self._loss, CustomLoss):
+            self._most_threads = 1
         chosen, self._why_engine = construction.choose_engine(engine, _core.kernel_isa(_isa))
         self._wanted_engine = engine
         layers = [*self._activation, self._output_activation]
         described = [(f.name, f.hyper_parameters, getattr(f, "functions", None)) for f in layers]
-        targets = (0.0, 1.0) if self._loss.probabilities else (-math.inf, math.inf)
-        double = self._dtype == np.float64
-        self._build(self._sizes, described, self._loss.name, double, chosen, _isa, self._most_threads, targets)
+        double, targets = self._dtype == np.float64, arrays.TARGETS[self._loss.targets].bounds
+        self._build(self._sizes, described, self._loss, double, chosen, _isa, self._most_threads, targets)
         if _random_state is None:
             start = int.from_bytes(os.urandom(8), "little") if self._seed is None else self._seed
             rule = INITIALIZERS[self._init]
@@ -165,7 +178,7 @@ class Network(_core.Core):
         activation = f"activation={hidden!r}, " if self._activation else ""
         return (
             f"Network({list(self._sizes)}, {activation}output_activation={self._output_activation!r}, "
-            f"loss={self._loss.name!r}, dtype={self._dtype.name!r}, init={self._init!r}, seed={self._seed!r})"
+            f"loss={losses.word(self._loss)!r}, dtype={self._dtype.name!r}, init={self._init!r}, seed={self._seed!r})"
         )
 
     def summary(self) -> str:
@@ -200,7 +213,7 @@ class Network(_core.Core):
         return "\n".join(
             [
                 *lines,
-                f"{self.n_parameters:,} parameters, {self._dtype.name}, loss {self._loss.name}",
+                f"{self.n_parameters:,} parameters, {self._dtype.name}, loss {losses.word(self._loss)}",
                 f"engine {self.engine} ({self._why_engine}), kernels {self._isa}",
                 bits[self.engine],
             ]
@@ -340,14 +353,22 @@ class Network(_core.Core):
             )
         self._set_rate(checked)
 
-    def _rows(self, X: object, y: object) -> _core.Rows:
-        """X and its targets, checked, as the core takes them."""
+    def _rows(self, X: object, y: object, sample_weight: object = None, class_weight: object = None) -> _core.Rows:
+        """X, its targets and its weights, checked, as the core takes them."""
         x = arrays.convert_input(X, self._sizes[0], self._dtype)
         n_rows = len(x) if x.ndim == 2 else 1
         if n_rows >= 2**32:
             raise ValueError(f"X: expected fewer than 2**32 rows, got {n_rows}")
         values, labels = arrays.targets(y, n_rows, self._sizes[-1], self._dtype, self._loss, single=x.ndim == 1)
-        return _core.Rows(x, values, labels)
+        return self._weighted(_core.Rows(x, values, labels), sample_weight, class_weight)
+
+    def _weighted(self, rows: _core.Rows, sample_weight: object, class_weight: object) -> _core.Rows:
+        """The rows with these weights; as they are where there are none."""
+        if sample_weight is None and class_weight is None:
+            return rows
+        n_targets = self._sizes[-1] // self._loss.n_heads
+        weights = row_weights.combine(sample_weight, class_weight, rows.values, rows.labels, n_targets, self._loss)
+        return _core.Rows(rows.x, rows.values, rows.labels, weights)
 
     def _refuse_untrainable(self, what: str) -> None:
         for layer, f in enumerate([*self._activation, self._output_activation]):
@@ -376,6 +397,8 @@ class Network(_core.Core):
         max_time: SupportsFloat | None = None,
         resume: str | os.PathLike[str] | None = None,
         verbose: SupportsIndex = 0,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
     ) -> History:
         """Train on rows X and targets y.
 
@@ -384,7 +407,8 @@ class Network(_core.Core):
         X : array_like, shape (B, I)
             uint8 is taken at face value and converted batch by batch.
         y : array_like, shape (B, O), or (B,)
-            Targets; 1-D where O is 1, or whole numbers as class labels where O > 1.
+            Targets; 1-D where O is 1, or whole numbers as class labels where O > 1. A loss with several heads
+            (`Quantile` of several levels, `GaussianNLL`) takes one number for its heads together.
         epochs : int, default 10
             Passes over the data.
         batch_size : int or None, default 32
@@ -415,12 +439,18 @@ class Network(_core.Core):
         verbose : int, default 0
             1 shows a bar on stderr where that is a terminal and tqdm is installed, and else writes a line per epoch;
             2 always writes lines.
+        sample_weight : array_like, shape (B,), optional
+            Of each row, at least 0: a batch's loss is sum(w_i l_i) / sum(w_i). A batch of weights 0 makes no step.
+        class_weight : dict or "balanced", optional
+            A weight of each class label, 1 for those that are missing, times the row's own; "balanced" is
+            n_rows / (n_classes * rows of the class), as scikit-learn's.
 
         Returns
         -------
         History
             ``loss`` and the validation's figures, a list each with one value per epoch, and in ``stopped`` why the
-            training ended. An epoch's loss is the mean over its rows, each as it was before the step of its batch.
+            training ended. An epoch's loss is the weighted mean over its rows, each as it was before the step of its
+            batch.
 
         Raises
         ------
@@ -455,6 +485,8 @@ class Network(_core.Core):
             max_time=max_time,
             resume=resume,
             verbose=verbose,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
         )
         return training.fit(self, X, y, optimizer, validation_data, plan)
 
@@ -465,6 +497,8 @@ class Network(_core.Core):
         *,
         batch_size: SupportsIndex | None = training.DEFAULT_BATCH_SIZE,
         optimizer: str | Optimizer | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
     ) -> Network:
         """One pass over the rows in their order, for data that come in pieces.
 
@@ -476,6 +510,8 @@ class Network(_core.Core):
             Rows of one step; None is all.
         optimizer : str, Optimizer or None, default None
             None continues the last one, with its state; before the first step it is Adam.
+        sample_weight, class_weight
+            As for `fit`; "balanced" is by the classes of these rows.
 
         Returns
         -------
@@ -496,7 +532,8 @@ class Network(_core.Core):
         >>> np.array_equal(net.parameters, other.parameters)
         True
         """
-        self.fit(X, y, epochs=1, batch_size=batch_size, optimizer=optimizer, shuffle=False)
+        weights: dict[str, Any] = {"sample_weight": sample_weight, "class_weight": class_weight}
+        self.fit(X, y, epochs=1, batch_size=batch_size, optimizer=optimizer, shuffle=False, **weights)
         return self
 
     def _learn_unusual(self, x: object, y: object, optimizer: object) -> float:
@@ -509,13 +546,26 @@ class Network(_core.Core):
             raise ValueError(f"X: expected one row of shape ({self._sizes[0]},), got shape {rows.x.shape}")
         return self._step(rows, wanted)
 
-    def train_on_batch(self, X: ArrayLike, y: ArrayLike, optimizer: str | Optimizer | None = None) -> float:
+    def train_on_batch(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        optimizer: str | Optimizer | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+    ) -> float:
         """One optimiser step on the rows X; the optimiser is continued as by `fit`.
+
+        Parameters
+        ----------
+        X, y, optimizer, sample_weight, class_weight
+            As for `fit`; weights must not all be 0.
 
         Returns
         -------
         float
-            The mean loss of the rows before the step.
+            The weighted mean loss of the rows before the step.
 
         Raises
         ------
@@ -536,12 +586,17 @@ class Network(_core.Core):
         self._refuse_while_fitting("train_on_batch")
         self._refuse_untrainable("train_on_batch")
         wanted = self._resolve_optimizer(optimizer)
-        return self._step(self._rows(X, y), wanted)
+        return self._step(self._rows(X, y, sample_weight, class_weight), wanted)
 
     def evaluate(
-        self, X: ArrayLike, y: ArrayLike, *, metrics: Sequence[str | Callable[[Any, Any], Any]] = ()
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        metrics: Sequence[str | Callable[[Any, Any], Any]] = (),
+        sample_weight: ArrayLike | None = None,
     ) -> dict[str, float]:
-        """The mean loss over rows X with targets y, for the cross entropies the accuracy, and metrics.
+        """The mean loss over rows X with targets y, for losses of classes the accuracy, and metrics.
 
         Parameters
         ----------
@@ -550,14 +605,18 @@ class Network(_core.Core):
             As for `fit`.
         metrics : sequence of str and functions, default ()
             Names: accuracy, balanced_accuracy, precision, recall, f1, auc, mae, mse, rmse, r2 (`fastmlp.metrics` has
-            the formulas). Functions ``metric(y_true, y_pred)`` that return a number: y_pred is (B, O), y_true the
-            labels (B,) or the targets (B, O), and both are (B,) where O is 1.
+            the formulas), of what the loss's outputs say of the targets: the rate of `Poisson`, the mean of
+            `GaussianNLL`. Functions ``metric(y_true, y_pred)`` that return a number: y_pred is (B, O), y_true the
+            labels (B,) or the targets, and both are (B,) where they have one column.
+        sample_weight : array_like, shape (B,), optional
+            Of each row, at least 0 and not all 0; loss and accuracy are then weighted means. The other metrics count
+            each row once.
 
         Returns
         -------
         dict
             ``loss``; ``accuracy``, the share of rows whose class (see `classify`) is the label, or the class of
-            the target row, for the cross entropies; the metrics by their names.
+            the target row, for the cross entropies, the focal losses and hinge; the metrics by their names.
 
         Examples
         --------
@@ -570,10 +629,19 @@ class Network(_core.Core):
         1.0
         """
         resolved = resolve_metrics(metrics)
-        return evaluate_metrics(self, self._rows(X, y), resolved)
+        return evaluate_metrics(self, self._rows(X, y, sample_weight), resolved)
 
-    def loss_and_grad(self, X: ArrayLike, y: ArrayLike) -> tuple[float, NDArray[Any]]:
+    def loss_and_grad(
+        self, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> tuple[float, NDArray[Any]]:
         """The mean loss over rows X with targets y, and its gradient as one vector in the order of `parameters`.
+
+        Parameters
+        ----------
+        X, y
+            As for `fit`.
+        sample_weight : array_like, shape (B,), optional
+            Of each row, at least 0 and not all 0: the loss is sum(w_i l_i) / sum(w_i).
 
         References
         ----------
@@ -587,10 +655,17 @@ class Network(_core.Core):
         (0.5, array([2., 3., 1.], dtype=float32))
         """
         self._refuse_untrainable("loss_and_grad")
-        return self._gradient(self._rows(X, y), False)
+        return self._gradient(self._rows(X, y, sample_weight), False)
 
-    def input_gradient(self, X: ArrayLike, y: ArrayLike) -> NDArray[Any]:
+    def input_gradient(self, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> NDArray[Any]:
         """The gradient of the mean loss with respect to X; an array of X's shape.
+
+        Parameters
+        ----------
+        X, y
+            As for `fit`.
+        sample_weight : array_like, shape (B,), optional
+            Of each row, at least 0 and not all 0: the loss is sum(w_i l_i) / sum(w_i).
 
         Examples
         --------
@@ -600,7 +675,7 @@ class Network(_core.Core):
         array([10., 20.], dtype=float32)
         """
         self._refuse_untrainable("input_gradient")
-        rows = self._rows(X, y)
+        rows = self._rows(X, y, sample_weight)
         gradient: NDArray[Any] = self._gradient(rows, True)[1].reshape(rows.x.shape)
         return gradient
 
@@ -608,15 +683,15 @@ class Network(_core.Core):
 
     def _architecture(self) -> dict[str, Any]:
         """Everything but the parameters, as JSON can hold it."""
-        return self._described([*self._activation, self._output_activation])
+        return self._described([*self._activation, self._output_activation], self._loss)
 
-    def _described(self, layers: Sequence[Activation]) -> dict[str, Any]:
+    def _described(self, layers: Sequence[Activation], loss: Loss) -> dict[str, Any]:
         described = [persistence.describe(f) for f in layers]
         return {
             "sizes": list(self._sizes),
             "activation": described[:-1],
             "output_activation": described[-1],
-            "loss": persistence.describe(self._loss),
+            "loss": persistence.describe(loss),
             "dtype": self._dtype.name,
             "init": self._init,
             "seed": self._seed,
@@ -632,6 +707,7 @@ class Network(_core.Core):
         n_threads: int | str = "auto",
         isa: str | None = None,
         custom: Mapping[int, Activation] = MappingProxyType({}),
+        own_loss: CustomLoss | None = None,
     ) -> Network:
         """The model's network; custom: the activations of the layers where the model has a stand-in."""
         words = model.architecture
@@ -643,7 +719,7 @@ class Network(_core.Core):
             words["sizes"],
             activation=layers[:-1],
             output_activation=layers[-1],
-            loss=persistence.loss_from(words["loss"]),
+            loss=own_loss or persistence.loss_from(words["loss"]),
             dtype=words["dtype"],
             init=words["init"],
             seed=words["seed"],
@@ -668,7 +744,7 @@ class Network(_core.Core):
         Raises
         ------
         ValueError
-            If a layer has a `CustomActivation`: a model file holds no code.
+            If a layer has a `CustomActivation` or the loss is a `CustomLoss`: a model file holds no code.
         OSError
             If it cannot be written; an old file is kept.
 
@@ -700,8 +776,10 @@ class Network(_core.Core):
         layers = [*self._activation, self._output_activation]
         custom = {layer: f for layer, f in enumerate(layers) if isinstance(f, CustomActivation)}
         stand_ins = [Identity() if layer in custom else f for layer, f in enumerate(layers)]
-        data = persistence.to_bytes(persistence.Model(self._described(stand_ins), self.parameters, {}))
-        return _from_bytes, (type(self), data, self._wanted_engine, self._n_threads, self._isa, custom)
+        own_loss = self._loss if isinstance(self._loss, CustomLoss) else None
+        described = self._described(stand_ins, MeanSquaredError() if own_loss else self._loss)
+        data = persistence.to_bytes(persistence.Model(described, self.parameters, {}))
+        return _from_bytes, (type(self), data, self._wanted_engine, self._n_threads, self._isa, custom, own_loss)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Network:
         return self.copy()
@@ -716,10 +794,12 @@ def _from_bytes(
     n_threads: int | str,
     isa: str,
     custom: Mapping[int, Activation] = MappingProxyType({}),
+    own_loss: CustomLoss | None = None,
 ) -> Network:
     """What pickle calls; the instruction set is kept where the processor has it."""
     known = isa if isa in _core.isas() else None
-    return cls._from_model(persistence.parse(data), engine=engine, n_threads=n_threads, isa=known, custom=custom)
+    model = persistence.parse(data)
+    return cls._from_model(model, engine=engine, n_threads=n_threads, isa=known, custom=custom, own_loss=own_loss)
 
 
 def load(path: str | os.PathLike[str], *, engine: str = "auto", n_threads: SupportsIndex | str = "auto") -> Network:
@@ -743,7 +823,7 @@ def load(path: str | os.PathLike[str], *, engine: str = "auto", n_threads: Suppo
     >>> fastmlp.Network([3, 2], loss="cross_entropy", seed=0).save("model.safetensors")
     >>> net = fastmlp.load("model.safetensors")
     >>> net.sizes, net.loss
-    ((3, 2), CrossEntropy())
+    ((3, 2), CrossEntropy(label_smoothing=0.0))
     """
     threads = construction.check_threads(n_threads)
     construction.choose_engine(engine, _core.kernel_isa())

@@ -31,7 +31,7 @@ from . import activations, construction, durable, losses
 from .activations import ACTIVATIONS, Activation, CustomActivation
 from .durable import Path
 from .initializers import INITIALIZERS
-from .losses import LOSSES, Loss
+from .losses import LOSSES, CustomLoss, Loss
 
 VERSION = 1
 LARGEST_HEADER = 2**24
@@ -92,17 +92,23 @@ class Model:
 def describe(value: Activation | Loss) -> dict[str, Any]:
     """The object as a dict: its name, then its fields; `activation_from` and `loss_from` turn it back.
 
+    A loss's fields that have their default are left out, so that a field that a loss gets later changes no file.
+
     Raises
     ------
     ValueError
-        For a `CustomActivation`.
+        For a `CustomActivation` or a `CustomLoss`.
     """
-    if isinstance(value, CustomActivation):
+    if isinstance(value, (CustomActivation, CustomLoss)):
+        what = "activation" if isinstance(value, CustomActivation) else "loss"
         raise ValueError(
-            f"activation: expected activations with a name, which a model file can hold, got {value!r}: its functions "
-            "are code, and a model file holds none; pickle can keep the network where it can keep the functions"
+            f"{what}: expected one with a name, which a model file can hold, got {value!r}: its functions are code, "
+            "and a model file holds none; pickle can keep the network where it can keep the functions"
         )
-    return {"name": value.name, **dataclasses.asdict(value)}
+    fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Loss):
+        fields = {name: field for name, field in fields.items() if field != getattr(type(value), name)}
+    return {"name": value.name, **{name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}}
 
 
 def activation_from(description: object, argument: str = "activation", *, output: bool = True) -> Activation:
@@ -119,6 +125,18 @@ def loss_from(description: object, argument: str = "loss") -> Loss:
     return _object_from(description, argument, LOSSES)
 
 
+def _check_field(name: str, value: object, default: object) -> None:
+    """Refuses what is not of the kind of the default: a word, a list of numbers, a number."""
+    if isinstance(default, str):
+        wanted, fits = "a word", type(value) is str
+    elif isinstance(default, tuple):
+        wanted, fits = "a list of numbers", type(value) is list and all(type(each) in (int, float) for each in value)
+    else:
+        wanted, fits = "a number", type(value) in (int, float)
+    if not fits:
+        raise _unexpected(name, wanted, value)
+
+
 def _object_from(description: object, argument: str, table: Mapping[str, type[T]]) -> T:
     kinds = {kind.name: kind for kind in table.values()}
     fields = _dict(argument, description)
@@ -126,15 +144,14 @@ def _object_from(description: object, argument: str, table: Mapping[str, type[T]
     if not isinstance(name, str) or name not in kinds:
         raise _unexpected(f"{argument}: name", f"one of {', '.join(map(repr, kinds))}", name)
     kind = kinds[name]
-    expected: dict[str, object] = {field.name: field.default for field in dataclasses.fields(kind)}
-    if set(fields) != {"name", *expected}:
-        raise _unexpected(argument, f"the fields {['name', *expected]} of {name!r}", sorted(fields))
-    for field, default in expected.items():
-        wanted, kinds_of_it = ("a word", (str,)) if isinstance(default, str) else ("a number", (int, float))
-        if type(fields[field]) not in kinds_of_it:
-            raise _unexpected(f"{argument}: {field}", wanted, fields[field])
+    defaults: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(kind)}
+    given = {field: fields[field] for field in defaults if field in fields}
+    if len(fields) != 1 + len(given) or (len(given) < len(defaults) and not issubclass(kind, Loss)):
+        raise _unexpected(argument, f"the fields {['name', *defaults]} of {name!r}", sorted(fields))
+    for field, value in given.items():
+        _check_field(f"{argument}: {field}", value, defaults[field])
     try:
-        return kind(**{field: fields[field] for field in expected})
+        return kind(**given)
     except (ValueError, OverflowError) as error:
         raise FormatError(f"{argument}: {error}") from None
 
@@ -379,7 +396,7 @@ def check_architecture(architecture: object) -> dict[str, Any]:
         raise _unexpected("random_state", "16 hexadecimal digits", state)
     loss = loss_from(fields["loss"])
     try:
-        output = losses.match(loss, activation_from(fields["output_activation"], "output_activation"))
+        output = losses.match(loss, activation_from(fields["output_activation"], "output_activation"), sizes[-1])
     except ValueError as error:
         raise FormatError(str(error)) from None
     checked = [activation_from(each, f"activation[{i}]", output=False) for i, each in enumerate(hidden)]

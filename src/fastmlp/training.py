@@ -58,6 +58,8 @@ class Plan:
     max_time: float | None
     resume: Path | None
     verbose: int
+    sample_weight: object
+    class_weight: object
 
 
 def check_plan(
@@ -71,8 +73,10 @@ def check_plan(
     max_time: object,
     resume: Any,
     verbose: object,
+    sample_weight: object,
+    class_weight: object,
 ) -> Plan:
-    """The arguments of `fit` that are not data, checked."""
+    """The arguments of `fit` that are not data, checked; weights are checked beside the rows."""
     if resume is not None:
         durable.name_of(resume, "resume")
     share = None if validation_split is None else real("validation_split", validation_split, above=0.0, below=1.0)
@@ -86,6 +90,8 @@ def check_plan(
         max_time=None if max_time is None else real("max_time", max_time, above=0.0),
         resume=resume,
         verbose=integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, least=0),
+        sample_weight=sample_weight,
+        class_weight=class_weight,
     )
 
 
@@ -95,7 +101,7 @@ def fit(network: Network, X: object, y: object, optimizer: object, validation_da
     try:
         network._begin_fit(token)
         network._refuse_untrainable("fit")
-        rows = network._rows(X, y)
+        rows = network._rows(X, y, plan.sample_weight)
         if rows.x.ndim != 2:
             raise ValueError(f"X: expected shape (B, {network.sizes[0]}), got shape {rows.x.shape}")
         rows, validation = divide(network, rows, validation_data, plan)
@@ -119,6 +125,8 @@ def divide(
         refuse_not_finite(network, "X", validation)
     if plan.metrics and validation is None:
         raise ValueError("metrics: expected validation_data or validation_split to go with them, got neither")
+    if plan.class_weight is not None:  # of the rows that are trained on
+        rows = network._weighted(rows, rows.weights, plan.class_weight)
     return rows, validation
 
 
@@ -134,7 +142,12 @@ def split(rows: _core.Rows, share: float) -> tuple[_core.Rows, _core.Rows]:
         y = rows.values if rows.values is not None else rows.labels
         assert y is not None
         values, labels = (y[part], None) if rows.values is not None else (None, y[part])
-        parts.append(_core.Rows(rows.x[part], values, labels))
+        weights = None if rows.weights is None else rows.weights[part]
+        parts.append(_core.Rows(rows.x[part], values, labels, weights))
+        if not parts[-1].total_weight > 0:
+            raise ValueError(
+                "sample_weight: expected weights above 0 on both sides of validation_split, got only zeros"
+            )
     return parts[0], parts[1]
 
 
@@ -142,8 +155,10 @@ def check_validation(network: Network, validation_data: object) -> _core.Rows | 
     """The validation rows, finite; an error says that they are the validation's."""
     if validation_data is None:
         return None
-    if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-        raise TypeError(f"validation_data: expected a pair (X, y), got {type(validation_data).__name__}")
+    if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+        raise TypeError(
+            f"validation_data: expected (X, y) or (X, y, sample_weight), got {type(validation_data).__name__}"
+        )
     try:
         rows = network._rows(*validation_data)
         if rows.x.ndim != 2:
@@ -282,7 +297,7 @@ class Loop:
             self.network._end_epoch()
         if self.position == 0:
             return None
-        logs = {"loss": self.loss / self.position}
+        logs = {"loss": self.mean_loss}
         if self.validation is not None:
             figures = metrics.evaluate(self.network, self.validation, self.plan.metrics)
             logs.update({f"val_{name}": value for name, value in figures.items()})
@@ -295,6 +310,15 @@ class Loop:
         if whole:
             self.end_epoch()
         return logs
+
+    @property
+    def mean_loss(self) -> float:
+        """The weighted mean of the losses of the epoch's rows so far; 0 where they all weigh nothing."""
+        rows = self.rows
+        if rows.weights is None or self.position == self.n_rows:
+            return self.loss / (self.position if rows.weights is None else rows.total_weight)
+        done = slice(self.position) if self.order is None else self.order[: self.position]
+        return self.loss / (float(rows.weights[done].sum()) or 1.0)
 
     def train_rows(self) -> None:
         """The epoch's rows from the position on, until they or the time are over or a callback says stop."""
@@ -311,7 +335,7 @@ class Loop:
                     self.stopped = "max_time"
                 elif self.every_batch:
                     batch = -(-self.position // self.batch_size) - 1
-                    logs = {"loss": self.loss / self.position}
+                    logs = {"loss": self.mean_loss}
                     self.stopped = callbacks.call(self.callbacks, "on_batch_end", batch, logs)
                 if self.position < self.n_rows and self.stopped is None:
                     self.write_checkpoints(self.due("step"))

@@ -29,15 +29,14 @@ void check_denormals(run *r) {
     model *m = make_model(r, &WANTED, 1, 1);
     fml_data data = make_data(r, m, ROWS, VALUES, 1);
     void *workspace = take_aligned(r, fml_gradient_workspace(&m->net, ROWS, 0));
-    size_t n_right;
     int n_seen = 0;
-    double loss;
+    double loss, right;
     fml_poll poll = {see, &n_seen, 0, 0, 0};
     check(r, has_denormals(), "the tests run with denormals");
     double product = least_product(r, m);
     check(r, product == 0, "half the smallest normal number is %g", product);
     check(r, has_denormals(), "denormals after a prediction");
-    fml_evaluate(&m->net, m->block, &data, &loss, &n_right, &poll, workspace);
+    fml_evaluate(&m->net, m->block, &data, &loss, &right, &poll, workspace);
     check(r, has_denormals() && n_seen > 0, "denormals after an evaluation, and in its %d polls", n_seen);
     n_seen = 0;
     fml_pass pass = {.net = &m->net,

@@ -239,46 +239,115 @@ void formula_case(const run *r, const formula *f, size_t k, double *h) {
 
 /* -- losses ------------------------------------------------------------------------------------------------------ */
 
-static long double squared_error(const long double *y, const long double *t, size_t O, const double *h) {
-    long double sum = 0;
-    (void)h;
-    for (size_t o = 0; o < O; o++) sum += (y[o] - t[o]) * (y[o] - t[o]);
-    return sum;
-}
+#define LOSS(NAME) \
+    static long double NAME(const long double *output, const long double *t, size_t n, double beta, const double *h)
+/* The sum over the outputs of an expression of y or z and t; divided, in most, by their number. */
+#define SUM_LOSS(NAME, FACTOR, EXPRESSION)                     \
+    LOSS(NAME) {                                               \
+        long double sum = 0;                                   \
+        (void)beta, (void)h;                                   \
+        for (size_t o = 0; o < n; o++) {                       \
+            long double y = output[o], e = y - t[o], T = t[o]; \
+            (void)y, (void)e, (void)T;                         \
+            sum += EXPRESSION;                                 \
+        }                                                      \
+        return sum * (FACTOR);                                 \
+    }
 
-static long double half_squared_error(const long double *y, const long double *t, size_t O, const double *h) {
-    return squared_error(y, t, O, h) / 2;
-}
-
-static long double mse(const long double *y, const long double *t, size_t O, const double *h) {
-    return squared_error(y, t, O, h) / O;
-}
+SUM_LOSS(squared_error, 1, e *e)
+SUM_LOSS(half_squared_error, 0.5L, e *e)
+SUM_LOSS(mse, 1.0L / n, e *e)
+SUM_LOSS(mae, 1.0L / n, fabs(e))
+SUM_LOSS(huber, 1.0L / n, fabs(e) <= h[0] ? e * e / 2 : h[0] * (fabs(e) - h[0] / 2))
+SUM_LOSS(log_cosh, 1.0L / n, log(cosh(e)))
+SUM_LOSS(poisson, 1.0L / n, exp(y) - T * y)
+SUM_LOSS(gamma_deviance, 1.0L / n, y + T / exp(y))
 
 /* -ln sigmoid(u) = softplus(-u) */
 static long double softplus(long double u) { return fmax(u, 0.0L) + log1p(exp(-fabs(u))); }
 
-static long double binary_cross_entropy(const long double *z, const long double *t, size_t O, const double *h) {
-    long double sum = 0;
-    for (size_t o = 0; o < O; o++) sum += t[o] * softplus(-h[0] * z[o]) + (1 - t[o]) * softplus(h[0] * z[o]);
-    return sum;
+/* Of targets moved towards 1/2. */
+static long double smoothed(long double t, long double share, size_t n) { return t * (1 - share) + share / n; }
+SUM_LOSS(binary_cross_entropy, 1,
+         smoothed(T, h[0], 2) * softplus(-beta * y) + (1 - smoothed(T, h[0], 2)) * softplus(beta * y))
+SUM_LOSS(binary_focal, 1,
+         T *exp(-h[0] * softplus(beta * y)) * softplus(-beta * y) +
+             (1 - T) * exp(-h[0] * softplus(-beta * y)) * softplus(beta * y))
+
+static long double ln_sum_exp(const long double *z, size_t n) {
+    long double largest = z[0], sum = 0;
+    for (size_t o = 1; o < n; o++) largest = fmax(largest, z[o]);
+    for (size_t o = 0; o < n; o++) sum += exp(z[o] - largest);
+    return largest + log(sum);
 }
 
-static long double cross_entropy(const long double *z, const long double *t, size_t O, const double *h) {
-    long double largest = z[0], sum = 0, loss = 0;
-    (void)h;
-    for (size_t o = 1; o < O; o++) largest = fmax(largest, z[o]);
-    for (size_t o = 0; o < O; o++) sum += exp(z[o] - largest);
-    for (size_t o = 0; o < O; o++) loss += t[o] == 0 ? 0 : t[o] * (log(sum) + largest - z[o]);
+LOSS(cross_entropy) {
+    long double all = ln_sum_exp(output, n), loss = 0;
+    (void)beta;
+    for (size_t o = 0; o < n; o++) loss += smoothed(t[o], h[0], n) * (all - output[o]);
     return loss;
 }
 
+LOSS(focal) {
+    long double all = ln_sum_exp(output, n), loss = 0;
+    (void)beta;
+    for (size_t o = 0; o < n; o++) loss += t[o] * pow(-expm1(output[o] - all), h[0]) * (all - output[o]);
+    return loss;
+}
+
+/* Two levels. */
+LOSS(quantile) {
+    long double sum = 0;
+    (void)beta;
+    for (size_t o = 0; o < 2 * n; o++) {
+        long double e = t[o % n] - output[o], tau = h[o / n];
+        sum += fmax(tau * e, (tau - 1) * e);
+    }
+    return sum / (2 * n);
+}
+
+/* Means, then logarithms of variances. */
+LOSS(gaussian_nll) {
+    long double sum = 0;
+    (void)beta, (void)h;
+    for (size_t o = 0; o < n; o++) {
+        long double e = output[o] - t[o], s = output[n + o];
+        sum += (s + e * e / exp(s)) / 2;
+    }
+    return sum / n;
+}
+
+LOSS(hinge) {
+    size_t label = 0;
+    long double sum = 0;
+    (void)beta;
+    if (n == 1) return fmax(0.0L, h[0] - (t[0] > 0 ? output[0] : -output[0]));
+    for (size_t o = 1; o < n; o++)
+        if (t[o] > t[label]) label = o;
+    for (size_t o = 0; o < n; o++)
+        if (o != label) sum += fmax(0.0L, h[0] - output[label] + output[o]);
+    return sum / n;
+}
+
 const loss_formula LOSS_FORMULAS[] = {
-    {"mse", 0, "identity", mse},
-    {"squared_error", 0, "sigmoid", squared_error},
-    {"half_squared_error", 0, "tanh", half_squared_error},
-    {"binary_cross_entropy", 1, "sigmoid", binary_cross_entropy},
-    {"cross_entropy", 1, "softmax", cross_entropy},
-    {NULL, 0, NULL, NULL},
+    {"mse", 0, "identity", mse, 1, 0, 20, 0, {0}},
+    {"squared_error", 0, "sigmoid", squared_error, 1, 0, 20, 0, {0}},
+    {"half_squared_error", 0, "tanh", half_squared_error, 1, 0, 20, 0, {0}},
+    {"mae", 0, "identity", mae, 1, 0, 20, 0, {0}},
+    {"huber", 0, "identity", huber, 1, 0, 20, 1, {0.75}},
+    {"log_cosh", 0, "identity", log_cosh, 1, 0, 20, 0, {0}},
+    {"quantile", 0, NULL, quantile, 2, 0, 20, 2, {0.25, 0.875}},
+    {"poisson", 1, "identity", poisson, 1, 0, 3, 0, {0}},
+    {"gamma", 1, "identity", gamma_deviance, 1, 0, 3, 0, {0}},
+    {"gaussian_nll", 1, NULL, gaussian_nll, 2, 0, 3, 0, {0}},
+    {"binary_cross_entropy", 1, "sigmoid", binary_cross_entropy, 1, 0, 20, 1, {0}},
+    {"binary_cross_entropy", 1, "sigmoid", binary_cross_entropy, 1, 0, 20, 1, {0.125}},
+    {"cross_entropy", 1, "softmax", cross_entropy, 1, 0, 20, 1, {0}},
+    {"cross_entropy", 1, "softmax", cross_entropy, 1, 0, 20, 1, {0.125}},
+    {"binary_focal", 1, "sigmoid", binary_focal, 1, 0, 20, 1, {2}},
+    {"focal", 1, "softmax", focal, 1, 0, 20, 1, {2}},
+    {"hinge", 0, "identity", hinge, 1, -1, 20, 1, {0.5}},
+    {NULL, 0, NULL, NULL, 0, 0, 0, 0, {0}},
 };
 
 const loss_formula *find_loss_formula(const char *name) {

@@ -37,9 +37,15 @@ double spacing(const run *r, double x);
 typedef struct {
     const char *name;
     int from_z;
-    const char *output; /* the output activation that it is tried with */
-    /* The loss of one row from its y or z, in long double. */
-    long double (*value)(const long double *output, const long double *t, size_t O, const double *h);
+    const char *output; /* the output activation that it is tried with; NULL: none, it has more outputs than targets */
+    /* The loss of one row with n targets from its y or z, in long double; beta and h: the hyper-parameters of the
+     * output activation and of the loss. */
+    long double (*value)(const long double *output, const long double *t, size_t n, double beta, const double *h);
+    size_t n_heads;  /* outputs for each target */
+    double lowest_t; /* it is tried with targets from here to 1 */
+    double far;      /* and with outputs of this size; differences of exponentials lose their digits soon */
+    size_t n_h;
+    double h[FML_MAX_HYPER_PARAMETERS]; /* those to try, which either dtype holds */
 } loss_formula;
 
 extern const loss_formula LOSS_FORMULAS[];

@@ -73,10 +73,10 @@ static void check_threads(run *r, const design *wanted) {
 
 void check_gradients(run *r) {
     for (size_t d = 0; d < N_DESIGNS; d++)
-        if (!left_out(r, d, 2)) check_threads(r, &DESIGNS[d]);
+        if (!left_out(r, d, 3)) check_threads(r, &DESIGNS[d]);
     for (size_t d = 0; d < N_DESIGNS; d++)
         for (size_t k = 0; k < N_BATCHES; k++) {
-            if (left_out(r, d + k, 4)) continue;
+            if (left_out(r, d + k, 6)) continue;
             model *m = make_model(r, &DESIGNS[d], 1, d);
             fml_data data = make_data(r, m, N_ROWS, (data_kind)(k % 4), k);
             uint32_t *order = take(r, N_ROWS * sizeof *order);

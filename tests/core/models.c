@@ -81,6 +81,9 @@ model *make_model(run *r, const design *wanted, size_t n_threads, uint64_t seed)
     m->net = (fml_network){.kernels = r->kernels,
                            .engine = r->kernels->native,
                            .loss = fml_find_loss(r->kernels, wanted->loss),
+                           .loss_hyper_parameters = m->loss->h,
+                           .n_loss_hyper_parameters = m->loss->n_h,
+                           .n_targets = m->O,
                            .n_layers = L,
                            .layers = m->layers,
                            .n_threads = n_threads};

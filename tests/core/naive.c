@@ -119,7 +119,7 @@ bounded naive_loss(const run *r, const model *m, const activities *a, const doub
                                              relative * fabs(scale * slope) * (fabs(t[o]) + fabs(y))};
     }
     if (dz != NULL && !m->loss->from_z) through_activation(r, m, l, a, dz);
-    double value = (double)m->loss->value(outputs, targets, O, m->layers[l].hyper_parameters);
+    double value = (double)m->loss->value(outputs, targets, O, m->layers[l].hyper_parameters[0], m->loss->h);
     double kernel = m->loss->from_z ? 8 * (double)O * (1 + total) : 0;
     return (bounded){value, change + r->epsilon * (4 * fabs(value) + kernel)};
 }

@@ -83,11 +83,11 @@ static void check_search(run *r) {
     }
 }
 
-static int64_t class_of(const run *r, const void *y, size_t O) {
+static int64_t class_of(const run *r, const void *y, size_t O, double threshold) {
     size_t best = 0;
     for (size_t o = 1; o < O; o++)
         if (get(r, y, o) > get(r, y, best)) best = o;
-    return O == 1 ? get(r, y, 0) >= 0.5 : (int64_t)best;
+    return O == 1 ? get(r, y, 0) >= threshold : (int64_t)best;
 }
 
 static void check_classes(run *r, size_t O) {
@@ -95,9 +95,11 @@ static void check_classes(run *r, size_t O) {
     void *y = take_reals(r, ROWS * O);
     int64_t *classes = take(r, ROWS * sizeof *classes);
     for (size_t i = 0; i < ROWS * O; i++) put(r, y, i, (double)fml_random_below(&random, 5) / 4); /* with ties */
-    r->kernels->classify(y, ROWS, O, classes);
-    for (size_t i = 0; i < ROWS; i++)
-        check(r, classes[i] == class_of(r, at(r, y, i * O), O), "class of row %zu of %zu outputs", i, O);
+    for (double threshold = 0.25; threshold < 1; threshold += 0.25) {
+        r->kernels->classify(y, ROWS, O, threshold, classes);
+        for (size_t i = 0; i < ROWS; i++)
+            check(r, classes[i] == class_of(r, at(r, y, i * O), O, threshold), "class of row %zu of %zu outputs", i, O);
+    }
 }
 
 void check_rows(run *r) {

@@ -16,12 +16,16 @@ from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
-from .functions import ACTIVATIONS, ALIASES, FULL_BATCH, LOSSES, Entry, Matrix, Vector
+from . import losses
+from .functions import ACTIVATIONS, ALIASES, FULL_BATCH, Matrix, Vector
+from .losses import LOSSES, TARGETS
 from .metrics import METRICS
 from .schedules import SCHEDULES
 
 HOOKS = ("on_train_begin", "on_epoch_begin", "on_batch_end", "on_epoch_end", "on_train_end")
-BOUNDS: dict[str, tuple[str, Callable[[float], bool]]] = {
+Bounds = tuple[str, Callable[[float], bool]]
+# By field, or where objects have the same field with other bounds by "object.field".
+BOUNDS: dict[str, Bounds] = {
     "beta": ("not 0", lambda v: v != 0),
     "softplus.beta": ("above 0", lambda v: v > 0),
     "sigma": ("above 0", lambda v: v > 0),
@@ -34,6 +38,12 @@ BOUNDS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "beta_2": ("in [0, 1)", lambda v: 0 <= v < 1),
     "epsilon": ("above 0", lambda v: v > 0),
     "rmsprop.alpha": ("in [0, 1)", lambda v: 0 <= v < 1),
+    "delta": ("above 0", lambda v: v > 0),
+    "margin": ("above 0", lambda v: v > 0),
+    "label_smoothing": ("in [0, 1)", lambda v: 0 <= v < 1),
+    "levels": ("in (0, 1)", lambda v: 0 < v < 1),
+    "focal.gamma": ("of at least 0", lambda v: v >= 0),
+    "binary_focal.gamma": ("of at least 0", lambda v: v >= 0),
     "eta_minus": ("in (0, 1)", lambda v: 0 < v < 1),
     "eta_plus": ("above 1", lambda v: v > 1),
     "gamma": ("above 0", lambda v: v > 0),
@@ -119,7 +129,7 @@ def pair_of_functions(argument: str, value: Any) -> tuple[Callable[[float], Any]
     return tuple(value)
 
 
-def choose(argument: str, value: Any, table: Mapping[str, Entry]) -> Choice:
+def choose(argument: str, value: Any, table: Mapping[str, Any]) -> Choice:
     """The name and hyper-parameters that a name, or an object with a name and attributes, stands for."""
     known = [*table, *(alias for alias, name in ALIASES.items() if name in table)]
     name = known_name(argument, getattr(value, "name", value), known)
@@ -142,8 +152,8 @@ def choose(argument: str, value: Any, table: Mapping[str, Entry]) -> Choice:
 
 
 def hyper_parameter(name: str, field: str, given: Any, default: Any) -> Any:
-    """A hyper-parameter of the kind of its default: a real number, an integer, a flag, a word, a pair of functions,
-    what a rate watches, or a rate that follows a schedule or a function of the step.
+    """A hyper-parameter of the kind of its default: a real number or several, an integer, a flag, a word, a function or
+    a pair of them, what a rate watches, or a rate that follows a schedule or a function of the step.
     """
     if field == "learning_rate" and hasattr(given, "name"):
         return schedule(given)
@@ -151,6 +161,10 @@ def hyper_parameter(name: str, field: str, given: Any, default: Any) -> Any:
         return given
     if field == "monitor":
         return None if given is None else known_name(field, given, ("val_loss", "loss"))
+    if field == "function":
+        return function(field, given)
+    if isinstance(default, tuple):
+        return ascending(field, given)
     if isinstance(default, bool):
         return flag(field, given)
     if isinstance(default, int):
@@ -160,6 +174,21 @@ def hyper_parameter(name: str, field: str, given: Any, default: Any) -> Any:
     if default is None:
         return pair_of_functions(field, given)
     return real(field, given, name)
+
+
+def function(field: str, given: Any) -> Callable[..., Any]:
+    """A function of outputs and targets."""
+    if not callable(given):
+        raise TypeError(f"{field}: expected a function of outputs and targets, got {given!r}")
+    return given  # type: ignore[no-any-return]
+
+
+def ascending(field: str, given: Any) -> tuple[float, ...]:
+    """At least one real number, in ascending order; a number alone is one."""
+    each = tuple(real(field, v) for v in (given if isinstance(given, (tuple, list)) else (given,)))
+    if not each or any(a >= b for a, b in pairwise(each)):
+        raise ValueError(f"{field}: expected at least one, in ascending order, got {each!r}")
+    return each
 
 
 def real(field: str, given: Any, name: str = "") -> float:
@@ -224,8 +253,11 @@ def hidden_activation(argument: str, activation: Any) -> Choice:
     return choice
 
 
-def output_activation(loss: Choice, activation: Any) -> Choice:
+def output_activation(loss: Choice, activation: Any, n_outputs: int) -> Choice:
     """The output activation, by default the loss's partner; a loss that has a partner takes no other."""
+    n_heads = losses.n_heads(loss)
+    if n_outputs % n_heads:
+        raise ValueError(f"sizes: expected a multiple of {n_heads} outputs, as {loss!r} has heads, got {n_outputs}")
     partner = LOSSES[loss.name].partner
     choice = choose("output_activation", (partner or "identity") if activation is None else activation, ACTIVATIONS)
     if partner and choice.name != partner:
@@ -233,7 +265,9 @@ def output_activation(loss: Choice, activation: Any) -> Choice:
             f"output_activation: expected {partner!r}, the partner of loss {loss.name!r}, got {choice.name!r}"
         )
     if choice.name == "softmax" and partner != "softmax":
-        raise ValueError(f"output_activation: 'softmax' expects its partner, loss 'cross_entropy', got {loss.name!r}")
+        raise ValueError(
+            f"output_activation: 'softmax' expects its partner, loss 'cross_entropy' or 'focal', got {loss.name!r}"
+        )
     return choice
 
 
@@ -320,6 +354,62 @@ def metric_table(metrics: Any) -> dict[str, tuple[Callable[..., Any], bool]]:
         if name == "loss" or name in table:
             raise ValueError(f"metrics[{i}]: expected each name once, and none that is 'loss', got {name!r}")
         table[name] = (metric if own else METRICS[name], own)
+    return table
+
+
+def fitting(argument: str, T: Matrix, loss: Choice) -> None:
+    """Refuses target rows that the loss does not take."""
+    expected, fits = TARGETS[LOSSES[loss.name].targets]
+    for i, t in enumerate(T):
+        for o, value in enumerate(t):
+            if not fits(value):
+                raise ValueError(f"{argument}: expected {expected}, got {value!r} in row {i}, column {o}")
+        if loss.name == "hinge" and len(t) > 1 and t.count(1.0) != 1:
+            raise ValueError(f"{argument}: expected {expected}, got {t!r} in row {i}")
+
+
+def row_weights(sample_weight: Any, class_weight: Any, T: Matrix, loss: Choice) -> Vector:
+    """The weight of each row, its own times its class's; 1 where neither is given."""
+    weights = [1.0] * len(T)
+    if sample_weight is not None:
+        given = plain(sample_weight)
+        weights = vector("sample_weight", [given] if not shape_of(given) and len(T) == 1 else given, len(T))
+    for i, weight in enumerate(weights):
+        if not 0.0 <= weight < math.inf:
+            raise ValueError(f"sample_weight: expected finite numbers of at least 0, got {weight!r} in row {i}")
+    if class_weight is not None:
+        table = _class_weights(class_weight, _classes(T, loss), max(2, len(T[0])))
+        weights = [weight * table[c] for weight, c in zip(weights, _classes(T, loss))]
+    if not 0.0 < sum(weights) < math.inf:
+        name = "sample_weight" if class_weight is None else "class_weight"
+        raise ValueError(f"{name}: expected weights with a sum that is above 0 and finite, got {sum(weights)}")
+    return weights
+
+
+def _classes(T: Matrix, loss: Choice) -> list[int]:
+    """The class of each target row: the place of its 1, or whether a single number is 1."""
+    allowed = (-1.0, 0.0, 1.0) if loss.name == "hinge" else (0.0, 1.0)
+    for t in T:
+        if not all(v in allowed for v in t) or (len(t) > 1 and t.count(1.0) != 1):
+            raise ValueError(f"class_weight: expected targets that are one class in each row, got {t!r}")
+    return [int(t[0] == 1.0) if len(t) == 1 else t.index(1.0) for t in T]
+
+
+def _class_weights(class_weight: Any, classes: list[int], n_classes: int) -> Vector:
+    """The weight of each class: the mapping's or 1; "balanced" is n / (number of classes * n of the class)."""
+    if isinstance(class_weight, str):
+        known_name("class_weight", class_weight, ["balanced"])
+        counts = [classes.count(c) for c in range(n_classes)]
+        n_present = sum(1 for n in counts if n)
+        return [len(classes) / (n_present * max(n, 1)) for n in counts]
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(f"class_weight: expected 'balanced' or a dict of a weight for each class, got {class_weight!r}")
+    table = [1.0] * n_classes
+    for label, weight in class_weight.items():
+        c = integer("class_weight: label", label, 0, n_classes - 1)
+        table[c] = real(f"class_weight[{c}]", weight)
+        if table[c] < 0.0:
+            raise ValueError(f"class_weight[{c}]: expected a finite number of at least 0, got {weight!r}")
     return table
 
 

@@ -1,4 +1,4 @@
-"""The mathematics: activations, losses, optimiser steps, the random stream, and the tables that name them.
+"""The mathematics: activations, optimiser steps, the random stream, and the tables that name them.
 
 Every function is a formula of its docstring in plain numbers, scalars or one row at a time, and the place to look up
 what the compiled kernels must give. Nothing here knows of networks or checks arguments; NaN passes through. Only the
@@ -253,69 +253,6 @@ def softmax(z: Sequence[float]) -> Vector:
     return [v / total for v in e]
 
 
-# --- losses: the value of one row and its derivative, dC/dy of the squared errors, dC/dz of the cross entropies ---
-
-
-def squared_error(y: Sequence[float], t: Sequence[float]) -> float:
-    """C = sum_o (y - t)^2, the essay's cost."""
-    return sum([(a - b) * (a - b) for a, b in zip(y, t)])
-
-
-def squared_error_derivative(y: Sequence[float], t: Sequence[float]) -> Vector:
-    """dC/dy = 2 (y - t)."""
-    return [2.0 * (a - b) for a, b in zip(y, t)]
-
-
-def half_squared_error(y: Sequence[float], t: Sequence[float]) -> float:
-    """C = 1/2 sum_o (y - t)^2, the paper's cost."""
-    return 0.5 * squared_error(y, t)
-
-
-def half_squared_error_derivative(y: Sequence[float], t: Sequence[float]) -> Vector:
-    """dC/dy = y - t."""
-    return [a - b for a, b in zip(y, t)]
-
-
-def mse(y: Sequence[float], t: Sequence[float]) -> float:
-    """C = 1/O sum_o (y - t)^2."""
-    return squared_error(y, t) / len(y)
-
-
-def mse_derivative(y: Sequence[float], t: Sequence[float]) -> Vector:
-    """dC/dy = 2/O (y - t)."""
-    factor = 2.0 / len(y)
-    return [factor * (a - b) for a, b in zip(y, t)]
-
-
-def binary_cross_entropy(z: Sequence[float], t: Sequence[float], beta: float = 1.0) -> float:
-    """C = -sum_o [t ln y + (1 - t) ln(1 - y)] with y = sigmoid(z, beta), from -ln y = softplus(-beta z)."""
-    total = 0.0
-    for u, b in zip(z, t):
-        u *= beta
-        wrong = (1.0 - b) * u if u >= 0.0 else -b * u
-        total += wrong + math.log1p(math.exp(-abs(u)))
-    return total
-
-
-def binary_cross_entropy_derivative(z: Sequence[float], t: Sequence[float], beta: float = 1.0) -> Vector:
-    """dC/dz = beta (y - t)."""
-    return [beta * (sigmoid(a, beta) - b) for a, b in zip(z, t)]
-
-
-def cross_entropy(z: Sequence[float], t: Sequence[float]) -> float:
-    """C = -sum_o t ln y with y = softmax(z), from -ln y_o = ln(sum_p exp(z_p)) - z_o."""
-    peak = max(range(len(z)), key=z.__getitem__)
-    largest = z[peak]
-    log_total = math.log1p(sum([math.exp(v - largest) for o, v in enumerate(z) if o != peak]))
-    return sum([b * ((largest - a) + log_total) for a, b in zip(z, t)])
-
-
-def cross_entropy_derivative(z: Sequence[float], t: Sequence[float]) -> Vector:
-    """dC/dz = (sum_p t_p) y - t."""
-    weight = sum(t)
-    return [weight * a - b for a, b in zip(softmax(z), t)]
-
-
 # --- optimisers: one step t = 1, 2, ... of one row p of P with its gradient g, in place --------------------------
 
 
@@ -484,7 +421,6 @@ class Entry(NamedTuple):
     value: Callable[..., Any]
     derivative: Callable[..., Any] | None = None
     fields: Mapping[str, Any] = {}
-    partner: str | None = None  # of a loss that is a function of z: the output activation it belongs to
     n_states: int = 0  # of an optimiser: vectors that it keeps per row of P
     init: str = "glorot_uniform"  # of an activation: what init="auto" draws the weights before it from
 
@@ -512,13 +448,6 @@ ACTIVATIONS = {
     "softmax": Entry(softmax),
 }
 ALIASES = {"linear": "identity", "logistic": "sigmoid", "swish": "silu"}
-LOSSES = {
-    "mse": Entry(mse, mse_derivative),
-    "squared_error": Entry(squared_error, squared_error_derivative),
-    "half_squared_error": Entry(half_squared_error, half_squared_error_derivative),
-    "binary_cross_entropy": Entry(binary_cross_entropy, binary_cross_entropy_derivative, partner="sigmoid"),
-    "cross_entropy": Entry(cross_entropy, cross_entropy_derivative, partner="softmax"),
-}
 ADAM = {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
 RMSPROP = {"learning_rate": 0.01, "alpha": 0.99, "epsilon": 1e-8, "momentum": 0.0, "centered": False}
 ADAGRAD = {"learning_rate": 0.01, "learning_rate_decay": 0.0, "initial_accumulator": 0.0, "epsilon": 1e-10}

@@ -13,9 +13,9 @@ from itertools import chain
 from .functions import Matrix, Vector
 
 
-def class_of(y: Vector) -> int:
+def class_of(y: Vector, threshold: float = 0.5) -> int:
     """The class of a row."""
-    return int(y[0] >= 0.5) if len(y) == 1 else y.index(max(y))
+    return int(y[0] >= threshold) if len(y) == 1 else y.index(max(y))
 
 
 def mean(values: Sequence[float]) -> float:

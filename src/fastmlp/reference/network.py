@@ -18,29 +18,16 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any
 
-from . import checks
+from . import checks, losses
 from .checks import Choice
-from .functions import (
-    ACTIVATIONS,
-    FULL_BATCH,
-    LOSSES,
-    OPTIMIZERS,
-    Matrix,
-    SplitMix64,
-    Vector,
-    binary_cross_entropy,
-    binary_cross_entropy_derivative,
-    cross_entropy,
-    cross_entropy_derivative,
-    dot,
-    softmax,
-)
+from .functions import ACTIVATIONS, FULL_BATCH, OPTIMIZERS, Matrix, SplitMix64, Vector, dot, softmax
 from .history import History, notify, report
 from .lbfgs import MINIMIZERS
+from .losses import LOSSES
 from .metrics import accuracy, class_of
 from .schedules import SCHEDULES, Plateau
 
-Work = tuple[Matrix, Matrix, int, bool]  # what the epochs of a fit share: X, T, batch_size, shuffle
+Work = tuple[Matrix, Matrix, Vector, int, bool]  # what the epochs of a fit share: X, T, W, batch_size, shuffle
 
 INITS = ("auto", "glorot_uniform", "he_uniform", "lecun_normal", "normal")
 
@@ -81,10 +68,11 @@ class Network:
         self.sizes = checks.layer_sizes(sizes)
         self.activation = checks.hidden_activations(activation, len(self.sizes) - 2)
         self.loss = checks.choose("loss", loss, LOSSES)
-        self.output_activation = checks.output_activation(self.loss, output_activation)
+        self.output_activation = checks.output_activation(self.loss, output_activation, self.sizes[-1])
         self.init = checks.known_name("init", init, INITS)
         self.seed = None if seed is None else checks.integer("seed", seed, 0, 2**64 - 1)
         choices = [*self.activation, self.output_activation]
+        self._beta = getattr(self.output_activation, "beta", 1.0)  # of the losses that work from z
         self._f = [_row_function(choice) for choice in choices]
         self._df = [_bind(ACTIVATIONS[choice.name].derivative, choice) for choice in choices]
         self._random = SplitMix64(secrets.randbits(64) if self.seed is None else self.seed)
@@ -145,40 +133,37 @@ class Network:
 
     def _output_delta(self, z: Vector, y: Vector, t: Vector) -> Vector:
         """dC/dz (O,) of the last layer for one sample."""
-        derivative: Any = LOSSES[self.loss.name].derivative
-        if self.loss.name == "binary_cross_entropy":
-            return binary_cross_entropy_derivative(z, t, self.output_activation.beta)
-        if self.loss.name == "cross_entropy":
-            return cross_entropy_derivative(z, t)
-        return [self._df[-1](a) * dy for a, dy in zip(z, derivative(y, t))]
+        entry = LOSSES[self.loss.name]
+        if entry.from_z:
+            return [self._beta * dz for dz in entry.derivative([self._beta * a for a in z], t, self.loss)]
+        return [self._df[-1](a) * dy for a, dy in zip(z, entry.derivative(y, t, self.loss))]
 
     def _cost(self, z: Vector, y: Vector, t: Vector) -> float:
         """C of one sample."""
-        if self.loss.name == "binary_cross_entropy":
-            return binary_cross_entropy(z, t, self.output_activation.beta)
-        if self.loss.name == "cross_entropy":
-            return cross_entropy(z, t)
-        return float(LOSSES[self.loss.name].value(y, t))
+        entry = LOSSES[self.loss.name]
+        return float(entry.value([self._beta * a for a in z] if entry.from_z else y, t, self.loss))
 
-    def _loss_and_gradient(self, X: Matrix, T: Matrix) -> tuple[float, Matrix]:
-        """C = 1/B sum_k C_k and dC/dP, row by row, with dC_k/dw = dz x^T (O, I) and dC_k/db = dz (O,)."""
-        n = len(X)
+    def _loss_and_gradient(self, X: Matrix, T: Matrix, W: Vector) -> tuple[float, Matrix]:
+        """C = sum_k w_k C_k / sum_k w_k and dC/dP, row by row, with dC_k/dw = dz x^T (O, I) and dC_k/db = dz (O,)."""
+        total = sum(W)
         loss = 0.0
         gradient = [[0.0] * len(row) for row in self._rows]
         columns = [(), *(list(zip(*w)) for w, _ in self._layers[1:])]
-        for x, t in zip(X, T):
+        for x, t, weight in zip(X, T, W):
+            if not weight:  # as if the row were not there
+                continue
             zs, ys = self._forward(x)
-            loss += self._cost(zs[-1], ys[-1], t)
+            loss += weight * self._cost(zs[-1], ys[-1], t)
             at = 0
             for dz, inputs in zip(self._backward(zs, ys, t, columns), [x, *ys]):
-                dz = [d / n for d in dz]
+                dz = [weight / total * d for d in dz]
                 for d in dz:
                     if d:  # a silent ReLU has nothing to add
                         gradient[at] = [g + d * v for g, v in zip(gradient[at], inputs)]
                     at += 1
                 gradient[at] = list(map(operator.add, gradient[at], dz))
                 at += 1
-        return loss / n, gradient
+        return loss / total if total else 0.0, gradient
 
     # --- prediction ---
 
@@ -189,9 +174,9 @@ class Network:
     __call__ = predict
 
     def classify(self, X: Any) -> Any:
-        """The class of each row: argmax, the lowest index on a tie; y >= 0.5 where O is 1."""
+        """The class of each row: argmax, the lowest index on a tie; y >= 0.5 (hinge: 0) where O is 1."""
         X, single = checks.matrix("X", X, self.sizes[0])
-        classes = [class_of(self._forward(x)[1][-1]) for x in X]
+        classes = [class_of(self._forward(x)[1][-1], LOSSES[self.loss.name].threshold) for x in X]
         return classes[0] if single else classes
 
     def activations(self, X: Any) -> list[Any]:
@@ -207,61 +192,73 @@ class Network:
         rows = [self._forward(x)[which] for x in X]
         return rows[0] if single else [list(layer) for layer in zip(*rows)]
 
-    def evaluate(self, X: Any, y: Any, *, metrics: Any = ()) -> dict[str, float]:
-        """{"loss": ...}, with "accuracy" for the cross entropies, and metrics; NaN in X gives NaN."""
+    def evaluate(self, X: Any, y: Any, *, metrics: Any = (), sample_weight: Any = None) -> dict[str, float]:
+        """{"loss": ...}, with "accuracy" for losses of classes, weighted means, and metrics; NaN in X gives NaN."""
         table = checks.metric_table(metrics)
         labels = self._labels(y)
         X, T, _ = self._examples(X, y)
-        return self._measure(X, T, labels, table)
+        return self._measure(X, T, checks.row_weights(sample_weight, None, T, self.loss), labels, table)
 
-    def _measure(self, X: Matrix, T: Matrix, labels: Any, table: Mapping[str, Any]) -> dict[str, float]:
-        """Loss, accuracy and metrics; the user's own get labels, or rows, or numbers where O is 1."""
-        loss, Y = 0.0, []
-        for x, t in zip(X, T):
+    def _measure(self, X: Matrix, T: Matrix, W: Vector, labels: Any, table: Mapping[str, Any]) -> dict[str, float]:
+        """Loss, accuracy and metrics; the user's own get labels, or rows, or numbers where a row has one."""
+        loss, right, Y, entry = 0.0, 0.0, [], LOSSES[self.loss.name]
+        for x, t, weight in zip(X, T, W):
             zs, ys = self._forward(x)
-            loss += self._cost(zs[-1], ys[-1], t)
+            loss += weight * self._cost(zs[-1], ys[-1], t) if weight else 0.0
+            right += weight * (class_of(ys[-1], entry.threshold) == class_of(t))
             Y.append(ys[-1])
-        figures = {"loss": loss / len(X), **({"accuracy": accuracy(T, Y)} if LOSSES[self.loss.name].partner else {})}
-        flat = self.sizes[-1] == 1
-        own = ([t[0] for t in T], [y[0] for y in Y]) if flat else (T if labels is None else labels, Y)
-        return figures | {name: float(f(*own) if is_own else f(T, Y)) for name, (f, is_own) in table.items()}
+        share = right / sum(W)
+        figures = {"loss": loss / sum(W), **({"accuracy": share} if entry.classifies else {})}
+        own = [T if labels is None else labels, Y]
+        own = [[row[0] for row in each] if type(each[0]) is list and len(each[0]) == 1 else each for each in own]
+        estimates = [losses.estimate(y, self.loss) for y in Y]
+        if entry.targets == "one class":
+            T = [[float(v == 1.0) for v in t] for t in T]
+        for name, (f, is_own) in table.items():
+            figures[name] = float(f(*own) if is_own else share if f is accuracy else f(T, estimates))
+        return figures
 
     def _labels(self, y: Any) -> list[int] | None:
         """The class labels that y is, if it is some."""
         y = checks.plain(y)
-        return [int(label) for label in y] if len(checks.shape_of(y)) == 1 and self.sizes[-1] > 1 else None
+        n_targets = self.sizes[-1] // losses.n_heads(self.loss)
+        return [int(label) for label in y] if len(checks.shape_of(y)) == 1 and n_targets > 1 else None
 
     # --- training ---
 
-    def loss_and_grad(self, X: Any, y: Any) -> tuple[float, Vector]:
-        """C, the mean over the batch, and dC/dP as one vector in the order of P."""
+    def loss_and_grad(self, X: Any, y: Any, *, sample_weight: Any = None) -> tuple[float, Vector]:
+        """C, the weighted mean over the batch, and dC/dP as one vector in the order of P."""
         self._check_trainable()
         X, T, _ = self._examples(X, y, finite=True)
-        loss, gradient = self._loss_and_gradient(X, T)
+        loss, gradient = self._loss_and_gradient(X, T, checks.row_weights(sample_weight, None, T, self.loss))
         return loss, list(chain.from_iterable(gradient))
 
-    def input_gradient(self, X: Any, y: Any) -> Any:
-        """dC/dX, (B, I), of C, the mean over the batch; a row in gives a row out."""
+    def input_gradient(self, X: Any, y: Any, *, sample_weight: Any = None) -> Any:
+        """dC/dX, (B, I), of C, the weighted mean over the batch; a row in gives a row out."""
         self._check_trainable()
         X, T, single = self._examples(X, y, finite=True)
+        W = checks.row_weights(sample_weight, None, T, self.loss)
         columns = [list(zip(*w)) for w, _ in self._layers]
         dX = []
-        for x, t in zip(X, T):
-            dz = self._backward(*self._forward(x), t, columns)[0]
-            dX.append([dot(column, dz) / len(X) for column in columns[0]])
+        for x, t, weight in zip(X, T, W):
+            dz = self._backward(*self._forward(x), t, columns)[0] if weight else [0.0] * len(columns[0][0])
+            dX.append([weight / sum(W) * dot(column, dz) for column in columns[0]])
         return dX[0] if single else dX
 
-    def train_on_batch(self, X: Any, y: Any, optimizer: Any = None) -> float:
+    def train_on_batch(
+        self, X: Any, y: Any, optimizer: Any = None, *, sample_weight: Any = None, class_weight: Any = None
+    ) -> float:
         """One step of the optimiser (by default the one in use); returns the loss before it."""
         self._check_trainable()
         X, T, _ = self._examples(X, y, finite=True)
+        W = checks.row_weights(sample_weight, class_weight, T, self.loss)
         choice = self._next_optimizer(optimizer)
-        loss, gradient = self._loss_and_gradient(X, T)
+        loss, gradient = self._loss_and_gradient(X, T, W)
         if not math.isfinite(loss):
             raise FloatingPointError(f"loss: expected a finite number, got {loss!r}; a lower learning rate may help")
         self._use_optimizer(choice)
         if self._minimizer is not None:
-            return self._iterate(X, T)
+            return self._iterate(X, T, W)
         self._step(gradient)
         return loss
 
@@ -280,6 +277,8 @@ class Network:
         callbacks: Sequence[Any] = (),
         max_time: float | None = None,
         verbose: int = 0,
+        sample_weight: Any = None,
+        class_weight: Any = None,
     ) -> History:
         """Pass over the data `epochs` times, a step after each batch; the losses are those before the steps.
 
@@ -291,6 +290,7 @@ class Network:
         X, T, single = self._examples(X, y, finite=True)
         if single:
             raise ValueError(f"X: expected shape (B, {self.sizes[0]}), got ({len(X[0])},)")
+        W = checks.row_weights(sample_weight, None, T, self.loss)
         choice = self._next_optimizer(optimizer)
         shuffle = checks.flag("shuffle", shuffle)
         deadline = math.inf if max_time is None else time.perf_counter() + checks.positive("max_time", max_time)
@@ -300,8 +300,12 @@ class Network:
             if validation is not None:
                 raise ValueError("validation_split: expected None beside validation_data, got both")
             n = checks.split("validation_split", validation_split, len(X))
-            validation = X[n:], T[n:], (self._labels(y) or [])[n:] or None
-            X, T = X[:n], T[:n]
+            validation = X[n:], T[n:], W[n:], (self._labels(y) or [])[n:] or None
+            X, T, W = X[:n], T[:n], W[:n]
+            if not (any(W) and any(validation[2])):
+                raise ValueError("sample_weight: expected weights above 0 on both sides of validation_split, got zeros")
+        if class_weight is not None:
+            W = checks.row_weights(W, class_weight, T, self.loss)
         if table and validation is None:
             raise ValueError("metrics: expected validation_data or validation_split to go with them, got neither")
         callbacks = checks.callback_list(callbacks)
@@ -315,7 +319,7 @@ class Network:
             figures = self._measure(*validation, table) if validation is not None else {}
             return {f"val_{name}": value for name, value in figures.items()}
 
-        return self._run(epochs, (X, T, size, shuffle), measure, callbacks, deadline, verbose > 0)
+        return self._run(epochs, (X, T, W, size, shuffle), measure, callbacks, deadline, verbose > 0)
 
     def _run(
         self, epochs: int, work: Work, measure: Callable[[], Any], callbacks: Any, deadline: float, tell: bool
@@ -352,10 +356,18 @@ class Network:
         return history
 
     def partial_fit(
-        self, X: Any, y: Any, *, batch_size: int | None = checks.DEFAULT_BATCH_SIZE, optimizer: Any = None
+        self,
+        X: Any,
+        y: Any,
+        *,
+        batch_size: int | None = checks.DEFAULT_BATCH_SIZE,
+        optimizer: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
     ) -> Network:
         """One pass over the rows in their order; the network."""
-        self.fit(X, y, epochs=1, batch_size=batch_size, optimizer=optimizer, shuffle=False)
+        weights: dict[str, Any] = {"sample_weight": sample_weight, "class_weight": class_weight}
+        self.fit(X, y, epochs=1, batch_size=batch_size, optimizer=optimizer, shuffle=False, **weights)
         return self
 
     def learn_one(self, x: Any, y: Any, optimizer: Any = None) -> float:
@@ -380,32 +392,36 @@ class Network:
         return loss, reason
 
     def _pass(
-        self, X: Matrix, T: Matrix, batch_size: int, shuffle: bool, stop: Callable[..., str | None]
+        self, X: Matrix, T: Matrix, W: Vector, batch_size: int, shuffle: bool, stop: Callable[..., str | None]
     ) -> tuple[float, str | None]:
-        """A step after each batch, up to a loss that is not finite or a reason to stop; the mean loss, and that."""
+        """A step after each batch but those of weight 0, up to a loss that is not finite or a reason to stop; the
+        weighted mean loss, and that reason.
+        """
         if self._minimizer is not None:
-            loss = self._iterate(X, T)
+            loss = self._iterate(X, T, W)
             return loss, stop(0, loss) or ("converged" if self._minimizer.converged else None)
         order = self._random.permutation(len(X)) if shuffle else range(len(X))
-        total, n_rows, reason = 0.0, 0, None
+        total, weight, reason = 0.0, 0.0, None
         for start in range(0, len(X), batch_size):
             batch = order[start : start + batch_size]
-            loss, gradient = self._loss_and_gradient([X[k] for k in batch], [T[k] for k in batch])
-            total += loss * len(batch)
+            weights = [W[k] for k in batch]
+            loss, gradient = self._loss_and_gradient([X[k] for k in batch], [T[k] for k in batch], weights)
+            total += loss * sum(weights)
             if not math.isfinite(total):
                 break
-            self._step(gradient)
-            n_rows += len(batch)
-            if reason := stop(start // batch_size, total / n_rows):
+            if any(weights):
+                self._step(gradient)
+            weight += sum(weights)
+            if reason := stop(start // batch_size, total / (weight or 1.0)):
                 break
-        return total / max(n_rows, 1), reason
+        return total / (weight or 1.0), reason
 
-    def _iterate(self, X: Matrix, T: Matrix) -> float:
+    def _iterate(self, X: Matrix, T: Matrix, W: Vector) -> float:
         """An iteration of the minimiser over all rows; the loss before it."""
 
         def f(P: Vector) -> tuple[float, Vector]:
             self._put(P)
-            loss, gradient = self._loss_and_gradient(X, T)
+            loss, gradient = self._loss_and_gradient(X, T, W)
             return loss, list(chain.from_iterable(gradient))
 
         P = self.parameters
@@ -593,7 +609,7 @@ class Network:
     def __repr__(self) -> str:
         return (
             f"Network({list(self.sizes)}, activation={list(self.activation)}, output_activation="
-            f"{self.output_activation}, loss={self.loss.name!r}, init={self.init!r}, seed={self.seed})"
+            f"{self.output_activation}, loss={self.loss!r}, init={self.init!r}, seed={self.seed})"
         )
 
     # --- checks that need the network ---
@@ -607,23 +623,22 @@ class Network:
     ) -> tuple[Matrix, Matrix, bool]:
         """X as rows (B, I), y as target rows (B, O), and whether X was a single row."""
         X, single = checks.matrix(names[0], X, self.sizes[0])
-        T = checks.targets(names[1], [checks.plain(y)] if single else checks.plain(y), len(X), self.sizes[-1])
+        n_targets = self.sizes[-1] // losses.n_heads(self.loss)
+        T = checks.targets(names[1], [checks.plain(y)] if single else checks.plain(y), len(X), n_targets)
         for name, rows in zip(names, (X if finite else (), T)):
             for i, row in enumerate(rows):
                 checks.require_finite(name, row, f"row {i}")
-        for i, t in enumerate(T if LOSSES[self.loss.name].partner else ()):
-            for o, value in enumerate(t):
-                if not 0.0 <= value <= 1.0:
-                    raise ValueError(f"{names[1]}: expected targets in [0, 1], got {value!r} in row {i}, column {o}")
+        checks.fitting(names[1], T, self.loss)
         return X, T, single
 
-    def _validation(self, data: Any) -> tuple[Matrix, Matrix, list[int] | None] | None:
+    def _validation(self, data: Any) -> tuple[Matrix, Matrix, Vector, list[int] | None] | None:
         if data is None:
             return None
-        if not isinstance(data, (tuple, list)) or len(data) != 2:
-            raise TypeError(f"validation_data: expected a pair (X, y), got {type(data).__name__}")
-        X, T, _ = self._examples(*data, finite=True, names=("validation_data[0]", "validation_data[1]"))
-        return X, T, self._labels(data[1])
+        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+            raise TypeError(f"validation_data: expected (X, y) or (X, y, sample_weight), got {type(data).__name__}")
+        X, T, _ = self._examples(*data[:2], finite=True, names=("validation_data[0]", "validation_data[1]"))
+        W = checks.row_weights(data[2] if len(data) == 3 else None, None, T, self.loss)
+        return X, T, W, self._labels(data[1])
 
 
 def _bind(function: Callable[..., Any] | None, choice: Choice) -> Any:
