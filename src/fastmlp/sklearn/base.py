@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import operator
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -32,6 +32,7 @@ NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
 FLOATS = (np.float64, np.float32)
+Data = tuple[Any, Any, Any]  # rows, targets as the network takes them, weights or None
 
 
 def dense(X: Any) -> Any:
@@ -42,7 +43,7 @@ def dense(X: Any) -> Any:
 class BaseMLP(BaseEstimator):
     """A network behind scikit-learn's methods; see `MLPClassifier` and `MLPRegressor`."""
 
-    _parameter_constraints: dict[str, Any] = words.CONSTRAINTS
+    _parameter_constraints: ClassVar[dict[str, Any]] = words.CONSTRAINTS
 
     # -- what the two differ in --------------------------------------------------------------------------------------
 
@@ -84,16 +85,23 @@ class BaseMLP(BaseEstimator):
         rng = check_random_state(self.random_state)
         if first_pass:
             self._begin([X.shape[1], *hidden, self.n_outputs_ * self._resolve_loss().n_heads], self._dtype(X), rng)
-        network = self._network_to_train(X, incremental, rng)
-        self.out_activation_ = self._output_name(network)
         optimizer = words.optimizer(self)
-        if optimizer.name != "lbfgs" and (first_pass or not hasattr(self, "loss_curve_")):
+        by_epochs = optimizer.name != "lbfgs"
+        if by_epochs and (first_pass or not hasattr(self, "loss_curve_")):
             self._begin_curves()
-        held_out = None if X_val is None else self._check_held_out(X_val, y_val)
-        if optimizer.name == "lbfgs":
-            self._fit_full_batch(network, optimizer, (dense(X), y, weights))
+        if by_epochs and self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        data, held_out = (X, y, weights), None
+        if X_val is not None:
+            held_out = (*self._check_held_out(X_val, y_val), None)
+        elif by_epochs and self.early_stopping:
+            data, held_out = self._hold_out(data, rng)
+        network = self._network_to_train(incremental, rng)
+        self.out_activation_ = self._output_name(network)
+        if by_epochs:
+            self._fit_by_epochs(network, optimizer, data, held_out, incremental)
         else:
-            self._fit_stochastic(network, optimizer, (X, y, weights), held_out, incremental, rng)
+            self._fit_lbfgs(network, optimizer, data)
         return self
 
     def _dtype(self, X: Any) -> Any:
@@ -127,16 +135,16 @@ class BaseMLP(BaseEstimator):
         self.best_validation_score_ = -math.inf if self.early_stopping else None
         self.best_loss_ = None if self.early_stopping else math.inf
 
-    def _fit_full_batch(self, network: Network, optimizer: Any, data: tuple[Any, Any, Any]) -> None:
-        """L-BFGS: at most `max_iter` iterations and about `max_fun` evaluations."""
-        X, y, weights = data
+    def _fit_lbfgs(self, network: Network, optimizer: Any, data: Data) -> None:
+        """At most `max_iter` iterations and about `max_fun` evaluations."""
+        _, y, weights = data
         most = MostEvaluations(self)
         history = self._run(network, data, epochs=self.max_iter, optimizer=optimizer, batch_size=None, callbacks=[most])
         if history is None:
             return
         self.n_iter_ = history.epochs
         factor, summand = self._loss_unit(y, weights)
-        self.loss_ = factor * network._lbfgs_loss / (len(X) if weights is None else weights.sum()) + summand
+        self.loss_ = factor * network._lbfgs_loss / (len(y) if weights is None else weights.sum()) + summand
         if history.stopped in ("epochs", "max_fun"):
             limit = "max_iter" if history.stopped == "epochs" else "max_fun"
             warnings.warn(
@@ -146,27 +154,20 @@ class BaseMLP(BaseEstimator):
                 stacklevel=4,
             )
 
-    def _fit_stochastic(
-        self, network: Network, optimizer: Any, data: Any, held_out: Any, incremental: bool, rng: Any
+    def _fit_by_epochs(
+        self, network: Network, optimizer: Any, data: Data, held_out: Data | None, incremental: bool
     ) -> None:
-        """Epochs of batches until nothing improves, `max_iter` is reached or a callback says stop; one of `partial_fit`."""
-        if self.early_stopping and incremental:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        held_out_weights = None
-        if self.early_stopping and held_out is None:
-            data, held_out, held_out_weights = self._hold_out(data, rng)
-        X, y, weights = dense(data[0]), data[1], data[2]
-        score, metrics = self._scoring(held_out_weights)
-        following = Following(
-            self, len(X), score if self.early_stopping else None, self._loss_unit(y, weights)
-        )
+        """Batches until nothing improves, `max_iter` is reached or a callback says stop; of `partial_fit` one epoch."""
+        _, y, weights = data
+        score, metrics = self._scoring(None if held_out is None else held_out[2])
+        following = Following(self, len(y), score if self.early_stopping else None, self._loss_unit(y, weights))
         self.n_iter_ = 0
         history = self._run(
             network,
-            (X, y, weights),
+            data,
             epochs=1 if incremental else self.max_iter,
             optimizer=optimizer,
-            batch_size=None if optimizer.full_batch else self._rows_of_a_step(len(X)),
+            batch_size=None if optimizer.full_batch else self._rows_of_a_step(len(y)),
             shuffle=self.shuffle,
             callbacks=[following],
             validation_data=None if held_out is None else (dense(held_out[0]), held_out[1]),
@@ -180,20 +181,20 @@ class BaseMLP(BaseEstimator):
                 stacklevel=4,
             )
 
-    def _run(self, network: Network, data: tuple[Any, Any, Any], *, callbacks: list[Any], **fit: Any) -> Any:
+    def _run(self, network: Network, data: Data, *, callbacks: list[Any], **fit: Any) -> Any:
         """The network's fit, and what it has learnt into the fitted attributes; None where it did not end by itself."""
         X, y, weights = data
         following = callbacks[0]
         history = None
         try:
             history = network.fit(
-                X,
+                dense(X),
                 y,
                 sample_weight=weights,
                 callbacks=[*callbacks, *self.callbacks],
                 max_time=self.max_time,
                 resume=self.resume,
-                **words.penalty(self),
+                regularization=words.regularization(self),
                 **fit,
             )
             self.history_ = history
@@ -224,8 +225,8 @@ class BaseMLP(BaseEstimator):
             )
         return min(self.batch_size, n_rows)
 
-    def _hold_out(self, data: tuple[Any, Any, Any], rng: Any) -> tuple[Any, Any, Any]:
-        """The rows to train on, those to validate on, and the weights of these; a split of scikit-learn's own."""
+    def _hold_out(self, data: Data, rng: Any) -> tuple[Data, Data]:
+        """The rows to train on, and those to validate on: a split of scikit-learn's own."""
         X, y, weights = data
         stratify = y if is_classifier(self) and self.n_outputs_ == 1 else None
         arrays = [X, y] if weights is None else [X, y, weights]
@@ -234,10 +235,8 @@ class BaseMLP(BaseEstimator):
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
-        trained_on, held_out = parts[0::2], parts[1::2]
-        if weights is None:
-            return (*trained_on, None), held_out, None
-        return tuple(trained_on), held_out[:2], held_out[2]
+        parts += [None] * (6 - len(parts))
+        return tuple(parts[0::2]), tuple(parts[1::2])  # type: ignore[return-value]
 
     # -- the network behind coefs_ -----------------------------------------------------------------------------------
 
@@ -258,7 +257,7 @@ class BaseMLP(BaseEstimator):
         network.parameters = np.concatenate([np.ravel(part) for w, b in pairs for part in (np.transpose(w), b)])
         return network
 
-    def _network_to_train(self, X: Any, incremental: bool, rng: Any) -> Network:
+    def _network_to_train(self, incremental: bool, rng: Any) -> Network:
         """For `fit` a new network; for `partial_fit` the one at hand, with its optimiser's state."""
         if incremental and self._is_current():
             return self._network
@@ -311,7 +310,7 @@ class BaseMLP(BaseEstimator):
     # -- predicting --------------------------------------------------------------------------------------------------
 
     def _rows(self, X: Any, network: Network) -> Any:
-        """X, validated; an array that the network can read where it stands is looked at for what is not finite alone."""
+        """X, validated; an array that the network reads where it stands only has to be seen to be finite."""
         if (
             type(X) is np.ndarray
             and X.dtype == network.dtype

@@ -7,7 +7,7 @@ targets, scores, and what they say of a row.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import xlogy
@@ -146,7 +146,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ['no', 'yes', 'yes', 'no']
     """
 
-    _parameter_constraints: dict[str, Any] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **words.CONSTRAINTS,
         "loss": [StrOptions({"log_loss", "focal", *losses.LOSSES}), Loss],
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
@@ -398,26 +398,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 class MLPRegressor(RegressorMixin, BaseMLP):
     """scikit-learn's multilayer perceptron regressor, trained and run by `fastmlp.Network`.
 
-    Everything up to `max_fun` is scikit-learn's, with its meaning and default; what follows is by keyword alone, and
-    as of `MLPClassifier`.
+    The parameters are scikit-learn's, with their meaning and default, and then, by keyword alone, the package's own.
+    All but `loss` are as of `MLPClassifier`, which has them one by one, and so are the fitted attributes; the score of
+    early stopping is R^2.
 
     Parameters
     ----------
     loss : str or Loss, default "squared_error"
         "squared_error" is half the squared error and "poisson" half the Poisson deviance, as in scikit-learn; any other
         name or an object is a loss of the package.
-    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, \
-shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, \
-beta_1, beta_2, epsilon, n_iter_no_change, max_fun
-        As of `MLPClassifier`; the score of early stopping is R^2.
-    output_activation, regularization, schedule, callbacks, max_time, resume, dtype, engine, n_threads
-        As of `MLPClassifier`.
-
-    Attributes
-    ----------
-    coefs_, intercepts_, loss_curve_, loss_, best_loss_, validation_scores_, best_validation_score_, history_, n_iter_, \
-t_, n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_
-        As of `MLPClassifier`.
 
     Examples
     --------
@@ -428,7 +417,7 @@ t_, n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_
     True
     """
 
-    _parameter_constraints: dict[str, Any] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **words.CONSTRAINTS,
         "loss": [StrOptions(set(losses.LOSSES)), Loss],
     }

@@ -7,6 +7,7 @@ looks at, so that its messages are scikit-learn's.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import multiprocessing
 import threading
 from numbers import Integral, Real
@@ -19,12 +20,8 @@ from .. import activations, losses, optimizers
 from ..activations import Activation
 from ..losses import Loss
 from ..optimizers import LBFGS, SGD, AdamHat, ClassicalMomentum, Optimizer
+from ..regularization import Regularization
 from ..schedules import Schedule
-
-try:
-    from ..regularization import Regularization
-except ImportError:
-    Regularization = None
 
 STRAIGHT = {"adam": AdamHat, "sgd": ClassicalMomentum, "lbfgs": LBFGS}  # what scikit-learn means by its solvers
 OUT_ACTIVATIONS = {"sigmoid": "logistic"}  # its names of output activations, where they are others
@@ -55,6 +52,7 @@ CONSTRAINTS: dict[str, Any] = {
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
     "max_fun": [Interval(Integral, 1, None, closed="left")],
     "output_activation": [str, Activation, None],
+    "regularization": [Regularization, None],
     "schedule": [Schedule, callable, None],
     "callbacks": [list, tuple],
     "max_time": [Interval(Real, 0, None, closed="neither"), None],
@@ -117,20 +115,16 @@ def first_parameters(sizes: list[int], activation: Any, dtype: Any, rng: Any) ->
     function sqrt(2 / (I + O)), layer by layer, biases too.
     """
     coefs, intercepts = [], []
-    for n_inputs, n_outputs in zip(sizes[:-1], sizes[1:], strict=True):
+    for n_inputs, n_outputs in itertools.pairwise(sizes):
         bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / (n_inputs + n_outputs))
         coefs.append(rng.uniform(-bound, bound, (n_inputs, n_outputs)).astype(dtype, copy=False))
         intercepts.append(rng.uniform(-bound, bound, n_outputs).astype(dtype, copy=False))
     return coefs, intercepts
 
 
-def penalty(estimator: Any) -> dict[str, Any]:
-    """The regularisation, `alpha` included unless it has a penalty of its own, as a keyword of `Network.fit`."""
-    given = estimator.regularization
-    if Regularization is None:
-        return {}
-    if given is None:
-        given = Regularization()
+def regularization(estimator: Any) -> Regularization:
+    """What `regularization` says, with `alpha` as its penalty unless it has one of its own."""
+    given = Regularization() if estimator.regularization is None else estimator.regularization
     if not (given.l1 or given.l2) and estimator.alpha:
         given = dataclasses.replace(given, l2=estimator.alpha, per_row=True)
-    return {"regularization": given}
+    return given
