@@ -8,6 +8,7 @@
  * Same bits for any number of threads: rows are summed in their order by one owner of each element, and losses are
  * found for LOSS_ROWS rows at a time (a loss that the caller brings along: for a tile), added up in their order. */
 #include "passes.h"
+#include "regularization.h"
 
 enum { LOSS_ROWS = 16 };
 
@@ -16,15 +17,15 @@ typedef struct {
     void *d[2], *scratch;
 } buffers;
 
-/* One pass, and the piece of it at hand. x, t, and each layer's z, y (NULL where nobody reads it) and delta hold all
- * rows of the piece. */
+/* One pass, and the piece of it at hand. x, t, and each layer's z, y (NULL where nobody reads it), output and delta
+ * hold all rows of the piece. An output is what the next layer reads: y itself, or what dropout has left of it. */
 typedef struct {
     const fml_pass *pass;
     size_t n_threads, first, rows, x_row;
     int *finite; /* by thread: whether the inputs that it gathered are */
     size_t loss_rows;
     double scale, *losses, *weights; /* of the gradient of each row; of each loss_rows rows; of the rows */
-    void *x, **z, **y, **deltas, **prepared;
+    void *x, **z, **y, **outputs, **deltas, **prepared;
     void *t;
     float_mode callers;
     int stopped;      /* the caller's poll said so; asked for by a thread that is alone */
@@ -75,11 +76,13 @@ static void cut_layer(const fml_network *net, size_t l, size_t rows, int prepare
     const fml_engine *engine = net->engine;
     size_t I = net->layers[l].n_inputs, O = net->layers[l].n_outputs, size = rows * layer_stride(net, l);
     void *z = stores_z(net, l) ? cut_reals(net, a, size) : NULL, *y = stores_y(net, l) ? cut_reals(net, a, size) : NULL;
+    void *output = dropout_of(p->pass->regularization, net, l) > 0 ? cut_reals(net, a, size) : y;
     void *delta = cut_reals(net, a, engine->keep_delta != NULL ? engine->delta_size(rows, O) : size);
     void *prepared = engine->prepare != NULL && prepare ? cut_reals(net, a, engine->prepared_size(I, O)) : NULL;
     if (a->base == NULL) return;
     p->z[l] = z;
     p->y[l] = y;
+    p->outputs[l] = output;
     p->deltas[l] = delta;
     p->prepared[l] = prepared;
 }
@@ -88,7 +91,7 @@ static piece begin(const fml_pass *pass, arena a) {
     const fml_network *net = pass->net;
     size_t rows = least(pass->rows, net->engine->gradient_rows), I = net->layers[0].n_inputs;
     piece p = {.pass = pass, .n_threads = least(threads_for(net, rows), rows / LOSS_ROWS + 1)};
-    void ***const lists[] = {&p.z, &p.y, &p.deltas, &p.prepared};
+    void ***const lists[] = {&p.z, &p.y, &p.outputs, &p.deltas, &p.prepared};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) *lists[i] = cut(&a, net->n_layers * sizeof(void *));
     p.finite = cut(&a, p.n_threads * sizeof *p.finite);
     p.loss_rows = net->own_loss == NULL ? LOSS_ROWS : net->engine->tile_rows;
@@ -116,6 +119,12 @@ size_t fml_gradient_workspace(const fml_network *net, size_t rows, int with_dx) 
     return p.memory.used + p.n_threads * p.per_thread;
 }
 
+size_t fml_training_workspace(const fml_trainer *trainer, size_t rows) {
+    fml_pass pass = {.net = trainer->net, .rows = rows, .regularization = trainer->regularization};
+    piece p = begin(&pass, (arena){NULL, 0});
+    return p.memory.used + p.n_threads * p.per_thread;
+}
+
 /* -- the phases -------------------------------------------------------------------------------------------------- */
 
 /* Where the inputs of layer l begin that thread i has the weights of. */
@@ -139,6 +148,9 @@ static void prepare_task(void *context, size_t i) {
                                        inputs_begin(p, l, i + 1));
 }
 
+/* Whether dropout stands between layer l and the next. */
+static int drops(const piece *p, size_t l) { return p->outputs[l] != p->y[l]; }
+
 /* The rows of a tile forward; x is what they are gathered to. */
 static void tile_forward(const piece *p, const void *x, size_t at, size_t rows) {
     const fml_network *net = p->pass->net;
@@ -149,6 +161,11 @@ static void tile_forward(const piece *p, const void *x, size_t at, size_t rows) 
         void *y = p->y[l] == NULL ? NULL : reals(net, p->y[l], at * stride);
         net->engine->forward_layer(net, l, p->pass->block, x, x_row, rows, z, y, stride, 0);
         x = y;
+        if (drops(p, l)) {
+            void *output = reals(net, p->outputs[l], at * stride);
+            fml_drop(p->pass, l, p->first + at, rows, y, output, stride);
+            x = output;
+        }
         x_row = stride;
     }
 }
@@ -191,6 +208,7 @@ static void tile_backward(const piece *p, const buffers *b, size_t at, size_t ro
                                                 : b->d[(l - 1) % 2];
         engine->input_gradient(net, l, pass->block, p->prepared[l], d, stride, rows, dx, below);
         if (l == 0) return;
+        if (drops(p, l - 1)) fml_drop(pass, l - 1, p->first + at, rows, dx, dx, below);
         const void *z = p->z[l - 1] == NULL ? NULL : reals(net, p->z[l - 1], at * below);
         net->layers[l - 1].activation->backward(z, reals(net, p->y[l - 1], at * below), dx, dx, rows, below,
                                                 net->layers[l - 1].hyper_parameters);
@@ -216,6 +234,8 @@ static void rows_task(void *context, size_t i) {
             target_rows(net, pass->data, pass->order, p->first + at, rows, reals(net, p->t, at * n_targets));
         const double *w = row_weights(pass->data, pass->order, p->first + at, rows, p->weights + at);
         if (!p->finite[i] || interrupted(p)) return;
+        if (draws_for_inputs(pass->regularization))
+            fml_disturb_inputs(pass, p->first + at, rows, reals(net, p->x, at * x_row), x_row);
         void *d = net->engine->keep_delta == NULL ? reals(net, p->deltas[last], at * O) : b.d[last % 2];
         tile_forward(p, x, at, rows);
         tile_loss(p, t, w, at, rows, d);
@@ -241,7 +261,7 @@ static void weights_task(void *context, size_t i) {
     buffers b = thread_buffers(p, i);
     fml_ahead ahead = rows_ahead(p, i);
     for (size_t l = 0; l < net->n_layers; l++) {
-        const void *x = l == 0 ? p->x : p->y[l - 1];
+        const void *x = l == 0 ? p->x : p->outputs[l - 1];
         size_t x_row = l == 0 ? p->x_row : layer_stride(net, l - 1);
         if (p->pass->update == NULL && interrupted(p)) return;
         net->engine->weight_gradient(p->pass, l, x, x_row, p->deltas[l], p->rows, p->first > 0, inputs_begin(p, l, i),

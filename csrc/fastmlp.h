@@ -73,6 +73,12 @@ typedef struct {
     double (*plain_rate)(const double *h);
 } fml_optimizer;
 
+/* What regularisation does to n elements of a gradient g and to their parameters p before the optimiser's step:
+ * g <- scale * (g + l1 sign(p) + l2 p, cut to [-limit, limit]), p <- kept * p. */
+typedef struct {
+    double l1, l2, limit, scale, kept;
+} fml_shaping;
+
 typedef struct fml_engine fml_engine;
 typedef struct fml_pass fml_pass;
 
@@ -108,6 +114,18 @@ typedef struct {
     double (*dot)(const void *a, const void *b, size_t n);
     void (*combine)(double s, const void *x, double t, const void *y, void *out, size_t n);
     double (*largest)(const void *a, size_t n);
+    /* The same: sum_i |a_i|; what an fml_shaping says; a <- a + by (p - a). */
+    double (*sum_absolute)(const void *a, size_t n);
+    void (*shape)(const fml_shaping *shaping, void *p, void *g, size_t n);
+    void (*approach)(void *a, const void *p, size_t n, double by);
+    /* Each row of w (rows, n) is scaled to at most the length `most`. */
+    void (*limit_rows)(void *w, size_t rows, size_t n, double most);
+    /* Dropout of x into y, which may be x, and noise onto x: (rows, n), `row` reals from row to row. What is drawn for
+     * an element follows from the seed (of noise: two), its column and its row's number, counted from first_row. */
+    void (*drop)(const void *x, void *y, size_t rows, size_t row, size_t n, uint64_t seed, size_t first_row,
+                 double rate);
+    void (*add_noise)(void *x, size_t rows, size_t row, size_t n, const uint64_t seeds[2], size_t first_row,
+                      double deviation);
     /* classes[i] = the lowest index of the largest of row i; where O is 1, whether it is at least the threshold. */
     void (*classify)(const void *y, size_t rows, size_t O, double threshold, int64_t *classes);
 } fml_kernels;
@@ -180,6 +198,8 @@ struct fml_engine {
     void (*weight_gradient)(const fml_pass *pass, size_t l, const void *x, size_t x_row, const void *delta, size_t rows,
                             int accumulate, size_t begin, size_t end, void *scratch, const fml_ahead *ahead);
     size_t (*gradient_scratch)(size_t I, size_t O);
+    /* The weights into each output of layer l are scaled to at most the length `most`. */
+    void (*limit_norms)(const fml_network *net, size_t l, void *block, double most);
 };
 
 /* Fills offsets and totals; the shapes, the activations, the tables and the engine are set. */
@@ -224,12 +244,28 @@ typedef struct {
 fml_status fml_evaluate(const fml_network *net, const void *block, const fml_data *data, double *loss, double *right,
                         fml_poll *poll, void *workspace);
 
+/* What a trainer does beside following the gradient of the loss; 0, NULL or INFINITY where it does not. */
+typedef struct {
+    double l1, l2;       /* l1 sum |w| + l2 / 2 sum w^2 over all weights is added to the mean loss of a batch, */
+    int per_row;         /* divided by the weight of the batch */
+    double weight_decay; /* w <- w - r weight_decay w before each step, r its learning rate */
+    double clip_value;   /* elements of the gradient are cut to [-clip_value, clip_value], */
+    double clip_norm;    /* and all of it is scaled to at most this length */
+    double max_norm;     /* the weights into a unit are scaled to at most this length after each step */
+    double input_noise, input_dropout; /* standard deviation; rate */
+    const double *dropout;             /* the rates of the outputs of each hidden layer */
+    uint64_t key;                      /* what is drawn follows from this, the step, the row of the batch, the unit */
+    void *average;                     /* a block: a moving average of the parameters, which keeps */
+    double decay;                      /* this share in each step but the first */
+} fml_regularization;
+
 /* An optimiser's step, at the moment that it is taken. */
 typedef struct {
     const fml_optimizer *optimizer;
     void *const *states;
     double scalars[FML_MAX_SCALARS];
-    double rate; /* the optimiser's plain rate; 0 if it has none */
+    double rate;                /* the optimiser's plain rate; 0 if it has none, or gradients are shaped */
+    const fml_shaping *shaping; /* of weights [0] and of biases [1]; NULL: none */
 } fml_update;
 
 /* A backward pass over the rows order[0 ... rows - 1] of data (the first `rows`, where order is NULL). */
@@ -245,6 +281,8 @@ struct fml_pass {
     size_t n_next;            /* so many rows of the order will be wanted after these, and may be fetched meanwhile */
     fml_poll *poll;
     void *workspace;
+    const fml_regularization *regularization; /* NULL, or whose noise and dropout the rows get in step n_steps */
+    uint64_t n_steps;
 };
 
 /* Whether a step can be taken while the gradient of so many rows is formed. */
@@ -278,8 +316,12 @@ typedef struct {
     double schedule_parameters[FML_MAX_HYPER_PARAMETERS];
     const double *rates; /* or, without a schedule, the learning rates of the steps first_rate, ... ; NULL: as it is */
     uint64_t first_rate;
-    fml_lbfgs *lbfgs; /* what that optimiser remembers; NULL for any other */
+    fml_lbfgs *lbfgs;                         /* what that optimiser remembers; NULL for any other */
+    const fml_regularization *regularization; /* NULL: none; with L-BFGS l2 and per_row alone */
 } fml_trainer;
+
+/* Bytes of workspace for steps of up to so many rows. */
+size_t fml_training_workspace(const fml_trainer *trainer, size_t rows);
 
 /* One optimiser step on the rows order[0 ... rows - 1], with n_next more of the order to come; nothing is changed
  * unless FML_OK, nor where the weights of all the rows are 0. *loss: the weighted sum of their losses before it. */
@@ -340,8 +382,9 @@ void fml_parallel(size_t n, void (*task)(void *context, size_t i), void *context
 /* -- random numbers (SplitMix64), memory, time ------------------------------------------------------------------- */
 
 uint64_t fml_random_next(uint64_t *state);
-double fml_random_uniform(uint64_t *state);                        /* [0, 1) */
-double fml_random_normal(uint64_t *state);                         /* N(0, 1) */
+uint64_t fml_random_at(uint64_t seed, uint64_t n); /* the n-th next, from 0 on, of the state that starts as the seed */
+double fml_random_uniform(uint64_t *state);        /* [0, 1) */
+double fml_random_normal(uint64_t *state);         /* N(0, 1) */
 uint64_t fml_random_below(uint64_t *state, uint64_t n);            /* 0 ... n-1 */
 void fml_random_order(uint64_t *state, uint32_t *order, size_t n); /* a permutation, by Fisher-Yates */
 

@@ -7,6 +7,7 @@
  * number of threads, so the result has. */
 #include "line_search.h"
 #include "passes.h"
+#include "regularization.h"
 
 #include <math.h>
 #include <string.h>
@@ -132,14 +133,27 @@ static void keep_pair(const problem *p, double step, double slope) {
 
 /* -- the search -------------------------------------------------------------------------------------------------- */
 
+/* The function: the sum of the losses with the penalty, weighted, and the gradient of its mean. */
+static fml_status evaluate(const problem *p, double *loss) {
+    const fml_network *net = p->pass.net;
+    const fml_regularization *r = p->trainer->regularization;
+    fml_status status = fml_gradient(&p->pass, loss);
+    p->state->n_evaluations++;
+    if (status != FML_OK || r == NULL) return status;
+    fml_shaping shaping[2];
+    fml_shaping_of(r, p->weight, 0, shaping);
+    fml_shape(net, shaping, p->pass.block, p->pass.gradient, 0, net->n_packed);
+    *loss += p->weight * fml_penalty(net, r, p->pass.block, p->weight);
+    return *loss - *loss == 0 ? FML_OK : FML_LOSS_NOT_FINITE;
+}
+
 /* Goes `step` along the direction and evaluates there. */
 static fml_status evaluate_at(const problem *p, double step, double *loss) {
     const fml_network *net = p->pass.net;
     float_mode mode = flush_denormals();
     net->kernels->combine(step, p->state->direction, 1, p->state->from, p->pass.block, net->n_packed);
     restore_mode(mode);
-    p->state->n_evaluations++;
-    return fml_gradient(&p->pass, loss);
+    return evaluate(p, loss);
 }
 
 static double slope_of(const problem *p) {
@@ -233,9 +247,8 @@ fml_status fml_lbfgs_iterate(fml_trainer *trainer, const fml_data *data, size_t 
                         .poll = poll,
                         .workspace = workspace};
     if (!state->known) {
-        fml_status status = fml_gradient(&p.pass, &state->loss);
+        fml_status status = evaluate(&p, &state->loss);
         if (status != FML_OK) return status;
-        state->n_evaluations++;
         state->known = 1;
     }
     *loss = state->loss;

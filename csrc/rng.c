@@ -15,6 +15,11 @@ uint64_t fml_random_next(uint64_t *state) {
     return z ^ (z >> 31);
 }
 
+uint64_t fml_random_at(uint64_t seed, uint64_t n) {
+    uint64_t state = seed + n * UINT64_C(0x9E3779B97F4A7C15);
+    return fml_random_next(&state);
+}
+
 double fml_random_uniform(uint64_t *state) { return (double)(fml_random_next(state) >> 11) * 0x1p-53; }
 
 /* Box-Muller, the cosine half. */

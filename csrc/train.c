@@ -3,9 +3,12 @@
  * The rows of a batch are gathered by backward.c from the shuffled order, so an epoch copies each row once. A step
  * changes the parameters only when its whole gradient is known to be wanted and its loss is finite; an epoch that ends
  * early leaves whole steps behind. Where the batch is one piece, the step is taken while the gradient is formed: each
- * stretch of it is applied while it is in the cache, and never goes to memory. */
+ * stretch of it is applied while it is in the cache, and never goes to memory. What regularisation adds is in
+ * regularization.c; without one it is not asked. */
 #include "passes.h"
+#include "regularization.h"
 
+#include <math.h>
 #include <string.h>
 
 /* A step that is taken after the gradient, in shares of the block. */
@@ -15,17 +18,46 @@ typedef struct {
     size_t n_threads;
 } late_step;
 
+/* Where share i begins; *n: how many reals it has. */
+static size_t share(const late_step *late, size_t i, size_t *n) {
+    const fml_network *net = late->trainer->net;
+    size_t line = FML_ALIGNMENT / net->kernels->real_size;
+    size_t begin = part_begin(net->n_packed, line, i, late->n_threads);
+    *n = part_begin(net->n_packed, line, i + 1, late->n_threads) - begin;
+    return begin;
+}
+
+static void shape_task(void *context, size_t i) {
+    const late_step *late = context;
+    const fml_trainer *trainer = late->trainer;
+    size_t n, begin = share(late, i, &n);
+    fml_shape(trainer->net, late->update->shaping, trainer->block, trainer->gradient, begin, n);
+}
+
 static void late_step_task(void *context, size_t i) {
     const late_step *late = context;
     const fml_trainer *trainer = late->trainer;
     const fml_network *net = trainer->net;
-    size_t line = FML_ALIGNMENT / net->kernels->real_size;
-    size_t begin = part_begin(net->n_packed, line, i, late->n_threads);
-    size_t n = part_begin(net->n_packed, line, i + 1, late->n_threads) - begin;
+    size_t n, begin = share(late, i, &n);
     void *states[FML_MAX_STATES] = {NULL};
+    if (late->update->shaping != NULL) shape_task(context, i);
     for (int k = 0; k < trainer->optimizer->n_states; k++) states[k] = reals(net, trainer->states[k], begin);
     trainer->optimizer->step(reals(net, trainer->block, begin), reals(net, trainer->gradient, begin), states, n,
                              late->update->scalars);
+}
+
+/* The step, once all of the gradient is there to be measured. */
+static void step_late(const fml_trainer *trainer, fml_update *update, size_t n_threads) {
+    const fml_regularization *r = trainer->regularization;
+    late_step late = {trainer, update, n_threads};
+    fml_shaping scaling[2];
+    if (r != NULL && r->clip_norm < INFINITY) {
+        if (update->shaping != NULL) run(n_threads, shape_task, &late);
+        double factor = fml_limiting_factor(trainer->net, trainer->gradient, r->clip_norm);
+        scaling[0] = scaling[1] = (fml_shaping){.limit = INFINITY, .scale = factor, .kept = 1};
+        update->shaping = factor != 1 ? scaling : NULL;
+    }
+    run(n_threads, late_step_task, &late);
 }
 
 /* The scalars of the step that comes next, and its plain rate. */
@@ -40,11 +72,22 @@ static void prepare_step(fml_trainer *trainer, fml_update *update) {
     if (optimizer->plain_rate != NULL) update->rate = optimizer->plain_rate(h);
 }
 
+/* What a regularisation says of that step, for a batch of that weight; the penalty. */
+static double regularize(const fml_trainer *trainer, double weight, fml_update *update, fml_shaping shaping[2]) {
+    const fml_regularization *r = trainer->regularization;
+    if (fml_shaping_of(r, weight, trainer->hyper_parameters[0], shaping)) {
+        update->shaping = shaping;
+        update->rate = 0;
+    }
+    return fml_penalty(trainer->net, r, trainer->block, weight);
+}
+
 fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows, size_t n_next,
                           double *loss, fml_poll *poll, void *workspace) {
-    const fml_optimizer *optimizer = trainer->optimizer;
+    const fml_regularization *r = trainer->regularization;
     if (trainer->lbfgs != NULL) return fml_lbfgs_iterate(trainer, data, rows, loss, poll, workspace);
-    fml_update update = {.optimizer = optimizer, .states = trainer->states};
+    fml_update update = {.optimizer = trainer->optimizer, .states = trainer->states};
+    fml_shaping shaping[2];
     fml_pass pass = {.net = trainer->net,
                      .block = trainer->block,
                      .data = data,
@@ -53,18 +96,25 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
                      .gradient = trainer->gradient,
                      .n_next = n_next,
                      .poll = poll,
-                     .workspace = workspace};
+                     .workspace = workspace,
+                     .regularization = r,
+                     .n_steps = trainer->n_steps};
     prepare_step(trainer, &update);
-    int counts = total_weight(data, order, rows) > 0;
-    if (counts && fml_updates_in_pass(trainer->net, rows)) pass.update = &update;
+    double weight = total_weight(data, order, rows), penalty = 0;
+    if (r != NULL && weight > 0) penalty = regularize(trainer, weight, &update, shaping);
+    int finite = penalty - penalty == 0, measured = r != NULL && r->clip_norm < INFINITY;
+    if (weight > 0 && finite && !measured && fml_updates_in_pass(trainer->net, rows)) pass.update = &update;
     fml_status status = fml_gradient(&pass, loss);
-    if (status != FML_OK || !counts) return status;
+    if (status != FML_OK || weight == 0) return status;
+    *loss += weight * penalty;
+    if (!finite) return FML_LOSS_NOT_FINITE;
     trainer->n_steps++;
     memcpy(trainer->scalars, update.scalars, sizeof update.scalars);
-    if (pass.update != NULL) return FML_OK;
+    if (pass.update != NULL && r == NULL) return FML_OK;
+    size_t n_threads = threads_for(trainer->net, rows);
     float_mode mode = flush_denormals();
-    late_step late = {trainer, &update, threads_for(trainer->net, rows)};
-    run(late.n_threads, late_step_task, &late);
+    if (pass.update == NULL) step_late(trainer, &update, n_threads);
+    if (r != NULL) fml_end_step(trainer->net, r, trainer->block, trainer->n_steps, n_threads);
     restore_mode(mode);
     return FML_OK;
 }

@@ -48,6 +48,7 @@ from .losses import (
 from .network import Network, load
 from .optimizers import LBFGS, SGD, AdaGrad, Adam, AdamHat, AdamW, ClassicalMomentum, Lion, NAdam, RMSprop, Rprop
 from .persistence import FormatError
+from .regularization import Regularization
 from .schedules import (
     ConstantRate,
     CosineDecay,
@@ -107,6 +108,7 @@ __all__ = [
     "RMSprop",
     "ReLU",
     "ReduceOnPlateau",
+    "Regularization",
     "Rprop",
     "SiLU",
     "Sigmoid",

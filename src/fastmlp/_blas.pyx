@@ -153,6 +153,13 @@ cdef void unpack(const fml_network *net, size_t l, const void *block, void *w, v
     memcpy(b, <const char *>block + layer.biases * size, layer.n_outputs * size)
 
 
+cdef void limit_norms(const fml_network *net, size_t l, void *block, double most) noexcept nogil:
+    """Each row of w is scaled to at most that length."""
+    cdef const fml_layer *layer = &net.layers[l]
+    cdef char *w = <char *>block + layer.weights * net.kernels.real_size
+    net.kernels.limit_rows(w, layer.n_outputs, layer.n_inputs, most)
+
+
 cdef fml_engine ENGINE
 ENGINE.name = b"blas"
 ENGINE.tile_rows = 256
@@ -163,3 +170,4 @@ ENGINE.unpack = unpack
 ENGINE.forward_layer = forward_layer
 ENGINE.input_gradient = input_gradient
 ENGINE.weight_gradient = weight_gradient
+ENGINE.limit_norms = limit_norms

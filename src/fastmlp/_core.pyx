@@ -60,6 +60,7 @@ cdef class Core:
     cdef RowLog log          # the rows of learn_one since the last publication, or None before the first
     cdef double least_target, most_target  # between them, the loss takes all
     cdef uint64_t random     # the state of the generator
+    cdef uint64_t random_before  # where `training` is tentative: that from before it
     cdef list functions      # of each layer: the user's (value, derivative), or None
     cdef object own_loss     # the user's function of outputs and targets, or None
     cdef bint custom         # whether any of these is there
@@ -68,7 +69,7 @@ cdef class Core:
     cdef void *scratch       # one spare workspace; taken and given back under the GIL
     cdef int typenum
     cdef size_t n_inputs, n_outputs, n_weights
-    cdef size_t row_workspace, step_workspace  # bytes of workspace for one row: to predict, to train
+    cdef size_t row_workspace  # bytes of workspace for the prediction of one row
     cdef cnp.dtype descr       # the dtype
     cdef cnp.ndarray spare_1, spare_2  # the last two outputs of single rows, see _row_output
 
@@ -108,7 +109,6 @@ cdef class Core:
         self.n_inputs, self.n_outputs = sizes[0], sizes[len(sizes) - 1]
         self.n_weights = sum([sizes[i] * sizes[i + 1] for i in range(len(sizes) - 1)])
         self.row_workspace = fml_row_workspace(&self.net)
-        self.step_workspace = fml_gradient_workspace(&self.net, 1, False)
         self.least_target, self.most_target = targets
         self.descr = self._type()
         self.published = new_block(self.net.n_packed * self.net.kernels.real_size)
@@ -278,7 +278,7 @@ cdef class Core:
     cdef void _roll_back(self) noexcept:
         """Goes back to what was last published, and to the optimiser that published it."""
         if self.tentative:
-            self.training = self.previous
+            self.training, self.random = self.previous, self.random_before
             self._commit()
         elif self.training is not None:
             self.training.roll_back(self.published.data)
@@ -600,17 +600,20 @@ cdef class Core:
             self.training.plateau.observe(logs)
             self.training.trainer.hyper_parameters[0] = self.training.plateau.rate
 
-    def _use_optimizer(self, optimizer):
-        """Continues the optimiser if it is equal to the last one, or None; else starts it anew, and an error before
-        its first success brings back the one before. The caller has marked the network as being fitted."""
-        if self.training is not None and (optimizer is None or optimizer == self.training.optimizer):
+    def _use_optimizer(self, optimizer, regularization):
+        """Continues the optimiser if it is equal to the last one, or None, and so is the regularisation; else starts it
+        anew, and an error before its first success brings back the one before. The caller has marked the network as
+        being fitted."""
+        cdef uint64_t random = self.random
+        if (self.training is not None and (optimizer is None or optimizer == self.training.optimizer)
+                and regularization == self.training.regularization):
             self.training.meet_data()
             return
         if self.unpublished:
             self._publish()
-        cdef Training training = Training(self, self.chosen if optimizer is None else optimizer)
+        cdef Training training = Training(self, self._optimizer if optimizer is None else optimizer, regularization)
         if not self.tentative:
-            self.previous, self.tentative = self.training, True
+            self.previous, self.tentative, self.random_before = self.training, True, random
         self.training = training
 
     cdef int _check_training(self) except -1:
@@ -691,7 +694,7 @@ cdef class Core:
         cdef size_t most_rows = min(batch_size, rows.data.n_rows)
         if self.training.by_function:
             self.training.plan((end - first + batch_size - 1) // batch_size)
-        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, most_rows, False))
+        cdef void *workspace = self._take_scratch(fml_training_workspace(trainer, most_rows))
         trainer.net = self._network(call)
         if (end - first) * self.n_weights < self.small // 4:
             status = fml_train_rows(trainer, &rows.data, batch_size, order_data, &first, end, &loss, &poll, workspace)
@@ -720,11 +723,12 @@ cdef class Core:
             self._publish()
 
     def _training_state(self):
-        """P, the optimiser's vectors in the order of P, its numbers, and that of its steps, as training has them."""
+        """P, the optimiser's vectors in the order of P, its numbers, and that of its steps, as training has them. Where
+        an average is kept, that is P, and the last vector what it is of."""
         self._check_training()
         cdef fml_trainer *trainer = &self.training.trainer
         cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0]), state
-        fml_network_unpack(&self.net, trainer.block, cnp.PyArray_DATA(P))
+        fml_network_unpack(&self.net, self.training.visible(), cnp.PyArray_DATA(P))
         cdef list states = []
         for k in range(self.training.n_vectors()):
             state = self._empty(1, [self.net.n_parameters, 0])
@@ -732,12 +736,14 @@ cdef class Core:
             states.append(state)
         return P, states, self.training.numbers(), trainer.n_steps
 
-    def _resume_training(self, optimizer, cnp.ndarray P not None, list states, list numbers, uint64_t n_steps,
-                         uint64_t random):
+    def _resume_training(self, optimizer, regularization, cnp.ndarray P not None, list states, list numbers,
+                         uint64_t n_steps, uint64_t random):
         """Goes on from what `_training_state` gave and from that state of the generator; the caller has checked all of
         it and marked the network as being fitted."""
-        cdef Training training = Training(self, optimizer)
+        cdef uint64_t before = self.random
+        cdef Training training = Training(self, optimizer, regularization)
         cdef cnp.ndarray state
+        self.random = before  # a new key is not needed
         training.remember(len(states), numbers)
         for k in range(len(states)):
             state = states[k]
@@ -745,11 +751,11 @@ cdef class Core:
                 raise ValueError(f"states: expected {self.net.n_parameters} numbers, got {state.size} of {state.dtype}")
             fml_network_pack(&self.net, cnp.PyArray_DATA(state), training.vector(k))
         self._put_parameters(P)
-        memcpy(training.trainer.block, self.published.data, training.size)
+        memcpy(training.visible(), self.published.data, training.size)
         training.trainer.n_steps, self.training, self.random = n_steps, training, random
         self._publish()
 
-    def _step(self, Rows rows not None, optimizer):
+    def _step(self, Rows rows not None, optimizer, regularization):
         """One optimiser step on all rows; returns their mean loss before it. What it learns is published when read."""
         cdef fml_status status
         cdef double loss = 0
@@ -758,7 +764,7 @@ cdef class Core:
         self._check_rows(rows)
         self.fitting = rows
         try:
-            self._use_optimizer(optimizer)
+            self._use_optimizer(optimizer, regularization)
             status = self._try_step(rows, &loss, watch)
         finally:
             self._stop_fitting()
@@ -777,7 +783,7 @@ cdef class Core:
         cdef size_t n_rows = rows.data.n_rows
         if self.training.by_function:
             self.training.plan(1)
-        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, n_rows, False))
+        cdef void *workspace = self._take_scratch(fml_training_workspace(trainer, n_rows))
         if self.unpublished:  # for who reads beside this step, and to go back to if it overflows
             self._publish()
         trainer.net = self._network(call)
@@ -796,7 +802,7 @@ cdef class Core:
             self._commit()
         return status
 
-    def learn_one(self, x, y, optimizer=None):
+    def learn_one(self, x, y, optimizer=None, *, regularization=None):
         """One optimiser step on a single row; what `train_on_batch` does with it, at less cost around the arithmetic.
 
         Parameters
@@ -806,11 +812,13 @@ cdef class Core:
         y : array_like, shape (O,), or a number where O is 1, or a class label where O > 1
         optimizer : str, Optimizer or None, default None
             None continues the last one, with its state; before the first step it is Adam.
+        regularization : Regularization, optional
+            As for `fit`.
 
         Returns
         -------
         float
-            The loss of the row before the step.
+            The loss of the row before the step, penalties included.
 
         Raises
         ------
@@ -828,12 +836,13 @@ cdef class Core:
         >>> net.learn_one([2.0], 3.0)
         2.25
         """
-        if optimizer is None and self.fitting is None and self.training is not None and self.training.can_repeat():
+        if (optimizer is None and self.fitting is None and self.training is not None and self.training.can_repeat()
+                and regularization == self.training.regularization):
             if self.log is None or self.log.n_rows == self.log.capacity or (self.unpublished and self.log.n_rows == 0):
                 self._begin_log()
             if self.n_weights < self.small // 4 and self._log_row(x, y):
                 return self._learn_logged(x)
-        return self._learn_unusual(x, y, optimizer)
+        return self._learn_unusual(x, y, optimizer, regularization)
 
     cdef int _begin_log(self) except -1:
         """Publishes what there is to publish, so that the rows that will be logged are all since then."""
@@ -888,7 +897,7 @@ cdef class Core:
         """A step on the last row of the log. The log is how a step that fails takes back itself alone without a copy of
         everything before each step: what is published is the state before the log's first row."""
         cdef double loss = 0
-        cdef void *workspace = self._take_scratch(self.step_workspace)
+        cdef void *workspace = self._take_scratch(self.training.row_workspace)
         self.fitting = self.log  # for who is called from within
         cdef fml_status status = self.log.step(self, self.log.n_rows, &loss, workspace)
         if status == FML_OK and self._trained_not_finite():

@@ -47,6 +47,7 @@ cdef extern from "fastmlp.h" nogil:
         void (*add_bias)(const void *b, void *z, size_t rows, size_t O) noexcept nogil
         void (*sum_rows)(const void *d, void *sums, size_t rows, size_t O, int accumulate) noexcept nogil
         size_t (*first_not_finite)(const void *x, size_t n) noexcept nogil
+        void (*limit_rows)(void *w, size_t rows, size_t n, double most) noexcept nogil
         void (*classify)(const void *y, size_t rows, size_t O, double threshold, int64_t *classes) noexcept nogil
     const fml_kernels *fml_find_kernels(const char *isa, fml_dtype dtype)
     const char *fml_isa(size_t i)
@@ -91,6 +92,7 @@ cdef extern from "fastmlp.h" nogil:
         void (*weight_gradient)(const fml_pass *pass_, size_t l, const void *x, size_t x_row, const void *delta,
                                 size_t rows, int accumulate, size_t begin, size_t end, void *scratch,
                                 const fml_ahead *ahead) noexcept nogil
+        void (*limit_norms)(const fml_network *net, size_t l, void *block, double most) noexcept nogil
     void fml_network_lay_out(fml_network *net)
     void fml_network_pack(const fml_network *net, const void *P, void *block)
     void fml_network_unpack(const fml_network *net, const void *block, void *P)
@@ -129,6 +131,21 @@ cdef extern from "fastmlp.h" nogil:
         void *workspace
     fml_status fml_gradient(const fml_pass *pass_, double *loss)
 
+    ctypedef struct fml_regularization:
+        double l1
+        double l2
+        int per_row
+        double weight_decay
+        double clip_value
+        double clip_norm
+        double max_norm
+        double input_noise
+        double input_dropout
+        const double *dropout
+        uint64_t key
+        void *average
+        double decay
+
     ctypedef struct fml_schedule:
         const char *name
         double (*rate)(const double *h, uint64_t n_steps) noexcept nogil
@@ -163,6 +180,8 @@ cdef extern from "fastmlp.h" nogil:
         const double *rates
         uint64_t first_rate
         fml_lbfgs *lbfgs
+        const fml_regularization *regularization
+    size_t fml_training_workspace(const fml_trainer *trainer, size_t rows)
     fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows,
                               size_t n_next, double *loss, fml_poll *poll, void *workspace)
     fml_status fml_train_rows(fml_trainer *trainer, const fml_data *data, size_t batch_size, const uint32_t *order,
@@ -170,6 +189,7 @@ cdef extern from "fastmlp.h" nogil:
 
     size_t fml_usable_threads()
 
+    uint64_t fml_random_next(uint64_t *state)
     void fml_random_order(uint64_t *state, uint32_t *order, size_t n)
     double fml_random_uniform(uint64_t *state)
     double fml_random_normal(uint64_t *state)

@@ -66,8 +66,13 @@ cdef class Training:
     cdef object rates      # the learning rates of a function of the step, while they are used
     cdef bint by_function  # the learning rate is such a function
     cdef size_t size       # bytes of a block
+    cdef size_t row_workspace  # bytes of workspace for a step on one row
+    cdef object regularization     # the Python object, or None
+    cdef fml_regularization terms  # the same, as the core takes it
+    cdef cnp.ndarray rates_of_dropout
+    cdef void *published_raw  # the parameters that went with the published average; NULL where none is kept
 
-    def __cinit__(self, Core core, optimizer):
+    def __cinit__(self, Core core, optimizer, regularization):
         cdef const fml_optimizer *kernel = fml_find_optimizer(core.net.kernels, optimizer.name.encode())
         self.optimizer, self.size = optimizer, core.net.n_packed * core.net.kernels.real_size
         self.trainer.net, self.trainer.optimizer = &core.net, kernel
@@ -90,8 +95,14 @@ cdef class Training:
             if self.lbfgs == NULL:
                 raise MemoryError(f"memory: no memory for {memory} times {core.net.n_parameters} parameters")
             self.trainer.lbfgs = fml_lbfgs_begin(&core.net, memory, self.lbfgs)
+        self.regularization = regularization
+        if regularization is not None:
+            self._regularize(core)
+        self.row_workspace = fml_training_workspace(&self.trainer, 1)
 
     def __dealloc__(self):
+        fml_free(self.terms.average)
+        fml_free(self.published_raw)
         fml_free(self.trainer.block)
         fml_free(self.trainer.gradient)
         fml_free(self.trainer.states[0])
@@ -111,6 +122,33 @@ cdef class Training:
         self.by_function = scheduled is None and self.plateau is None and self.optimizer.schedule is not None
         return 0
 
+    cdef int _regularize(self, Core core) except -1:
+        """Tells the trainer of the regularisation; what that draws at random has a key from the network's stream."""
+        r, terms = self.regularization, &self.terms
+        terms.l1, terms.l2, terms.per_row, terms.weight_decay = r.l1, r.l2, r.per_row, r.weight_decay
+        terms.clip_value, terms.clip_norm = r._limit("clip_value"), r._limit("clip_norm")
+        terms.max_norm = r._limit("max_norm")
+        terms.input_noise, terms.input_dropout = r.input_noise, r.input_dropout
+        rates = r._rates(core.net.n_layers - 1)
+        if rates:
+            self.rates_of_dropout = np.array(rates, dtype=np.float64)
+            terms.dropout = <double *>cnp.PyArray_DATA(self.rates_of_dropout)
+        if r._draws:
+            terms.key = fml_random_next(&core.random) >> 11  # of which a double holds all bits
+        if r.average is not None:
+            terms.decay = r.average
+            terms.average, self.published_raw = fml_allocate(self.size), fml_allocate(self.size)
+            if terms.average == NULL or self.published_raw == NULL:
+                raise MemoryError(f"average: no memory for twice {core.net.n_parameters} parameters")
+            memcpy(terms.average, self.trainer.block, self.size)
+            memcpy(self.published_raw, self.trainer.block, self.size)
+        self.trainer.regularization = terms
+        return 0
+
+    cdef void *visible(self) noexcept:
+        """The parameters that readers are to see: the average where one is kept."""
+        return self.trainer.block if self.terms.average == NULL else self.terms.average
+
     cdef int plan(self, size_t n_steps) except -1:
         """Asks a function of the step for the learning rates of the next n_steps steps."""
         cdef cnp.ndarray rates = self.optimizer._rates(self.trainer.n_steps, n_steps)
@@ -127,9 +165,11 @@ cdef class Training:
     cdef size_t n_vectors(self) noexcept:
         if self.trainer.lbfgs != NULL:
             return 2 * fml_lbfgs_n_pairs(self.trainer.lbfgs)
-        return <size_t>self.trainer.optimizer.n_states
+        return <size_t>self.trainer.optimizer.n_states + (self.terms.average != NULL)
 
     cdef void *vector(self, size_t k) noexcept:
+        if self.trainer.lbfgs == NULL and k == <size_t>self.trainer.optimizer.n_states:
+            return self.trainer.block  # beside the average, which is what the file has as parameters
         if self.trainer.lbfgs == NULL:
             return self.trainer.states[k]
         cdef fml_pair pair = fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k // 2)
@@ -141,13 +181,16 @@ cdef class Training:
             weights = [fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k).weight[0] for k in range(n)]
             return [fml_lbfgs_scale(self.trainer.lbfgs)[0] if n else 1.0, *weights]
         scalars = [self.trainer.scalars[i] for i in range(FML_MAX_SCALARS)]
-        return [*scalars, *self.rate_state()]
+        return [*scalars, *self.rate_state(), *([float(self.terms.key)] if self._draws() else [])]
 
     cdef list rate_state(self):
         """The learning rate, where the steps do not say it: a number, which may have been set, or a plateau."""
         if self.plateau is not None:
             return self.plateau.state
         return [self.trainer.hyper_parameters[0]] if self.optimizer.schedule is None else []
+
+    cdef bint _draws(self) except -1:
+        return self.regularization is not None and self.regularization._draws
 
     cdef int remember(self, size_t n_vectors, list numbers) except -1:
         """Makes room for so many vectors, which the caller then fills, and takes the numbers that go with them."""
@@ -158,9 +201,11 @@ cdef class Training:
                     and len(numbers) == <Py_ssize_t>n_scalars and min(numbers) > 0)
         else:
             n_more = len(self.rate_state())
-            fits = (fits and n_vectors == <size_t>self.trainer.optimizer.n_states
-                    and len(numbers) == <Py_ssize_t>n_scalars + n_more
-                    and (self.optimizer.schedule is not None or 0 < numbers[n_scalars] < INFINITY))
+            fits = fits and n_vectors == self.n_vectors() and len(numbers) == <Py_ssize_t>n_scalars + n_more + self._draws()
+            if fits and self._draws():
+                fits = numbers[-1].is_integer() and 0 <= numbers[-1] < 2.0**53
+            if fits and self.optimizer.schedule is None:
+                fits = 0 < numbers[n_scalars] < INFINITY
         if not fits:
             raise ValueError(f"states: expected those of {self.optimizer}, got {n_vectors} vectors and {numbers}")
         if self.trainer.lbfgs != NULL:
@@ -172,10 +217,12 @@ cdef class Training:
         for i in range(FML_MAX_SCALARS):
             self.trainer.scalars[i] = numbers[i]
         if self.plateau is not None:
-            self.plateau.restore(numbers[n_scalars:])
+            self.plateau.restore(numbers[n_scalars:<Py_ssize_t>n_scalars + n_more])
             self.trainer.hyper_parameters[0] = self.plateau.rate
         elif self.optimizer.schedule is None:
             self.trainer.hyper_parameters[0] = numbers[n_scalars]
+        if self._draws():
+            self.terms.key = int(numbers[-1])
         return 0
 
     cdef void meet_data(self) noexcept:
@@ -195,14 +242,18 @@ cdef class Training:
 
     cdef void publish(self, void *block) noexcept:
         """Copies the parameters to `block`, and keeps the state that goes with them."""
-        memcpy(block, self.trainer.block, self.size)
+        memcpy(block, self.visible(), self.size)
+        if self.published_raw != NULL:
+            memcpy(self.published_raw, self.trainer.block, self.size)
         memcpy(self.published_states, self.trainer.states[0], self.size * <size_t>self.trainer.optimizer.n_states)
         self.published_steps = self.trainer.n_steps
         memcpy(self.published_scalars, self.trainer.scalars, sizeof(self.published_scalars))
 
     cdef void roll_back(self, const void *block) noexcept:
         """Parameters and state as they were when last published, to `block`."""
-        memcpy(self.trainer.block, block, self.size)
+        memcpy(self.visible(), block, self.size)
+        if self.published_raw != NULL:
+            memcpy(self.trainer.block, self.published_raw, self.size)
         memcpy(self.trainer.states[0], self.published_states, self.size * <size_t>self.trainer.optimizer.n_states)
         self.trainer.n_steps = self.published_steps
         self.meet_data()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ._core import Rows
     from .network import Network
     from .optimizers import Optimizer
+    from .regularization import Regularization
 
 VERSION = 1
 _FIELDS = {"version", "epoch", "position", "loss", "n_steps", "numbers", "stopped", "settings", "states", "history"}
@@ -128,14 +129,20 @@ class Resumable:
     numbers: list[float]
     n_steps: int
 
-    def restart(self, network: Network, optimizer: Optimizer, callbacks: Sequence[Any]) -> None:
+    def restart(
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        regularization: Regularization | None,
+        callbacks: Sequence[Any],
+    ) -> None:
         """The callbacks first, as they may refuse their states; the network is as before if something is refused."""
         random_state = int(self.model.architecture["random_state"], 16)
         try:
             for callback, state in zip(callbacks, self.at.states, strict=True):
                 callback.restore(state)
             P, training = self.model.parameters, (self.vectors, self.numbers, self.n_steps)
-            network._resume_training(optimizer, P, *training, random_state)
+            network._resume_training(optimizer, regularization, P, *training, random_state)
         except (ValueError, KeyError) as error:
             raise FormatError(f"{self.name}: {error}") from None
 

@@ -34,6 +34,8 @@ from .losses import CustomLoss, Loss, MeanSquaredError
 from .metrics import evaluate as evaluate_metrics
 from .metrics import resolve as resolve_metrics
 from .optimizers import Adam, Optimizer
+from .regularization import Regularization
+from .regularization import resolve as resolve_regularization
 from .schedules import check_rate
 
 if TYPE_CHECKING:
@@ -381,6 +383,20 @@ class Network(_core.Core):
             return construction.check_precision(optimizers.resolve("optimizer", optimizer), self._dtype)
         return None if self._optimizer is not None else Adam()
 
+    def _check_regularization(self, regularization: Regularization | None, used: Optimizer) -> None:
+        if regularization is not None:
+            regularization._check_use(used, len(self._activation), self._dtype)
+
+    def _resolve_step(
+        self, optimizer: object, regularization: object
+    ) -> tuple[Optimizer | None, Regularization | None]:
+        """What a single step goes on with, see `_resolve_optimizer`."""
+        wanted, resolved = self._resolve_optimizer(optimizer), resolve_regularization(regularization)
+        used = wanted or self._optimizer
+        assert used is not None
+        self._check_regularization(resolved, used)
+        return wanted, resolved
+
     def fit(
         self,
         X: ArrayLike,
@@ -399,6 +415,7 @@ class Network(_core.Core):
         verbose: SupportsIndex = 0,
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
+        regularization: Regularization | None = None,
     ) -> History:
         """Train on rows X and targets y.
 
@@ -444,13 +461,16 @@ class Network(_core.Core):
         class_weight : dict or "balanced", optional
             A weight of each class label, 1 for those that are missing, times the row's own; "balanced" is
             n_rows / (n_classes * rows of the class), as scikit-learn's.
+        regularization : Regularization, optional
+            Penalties, decay, dropout, noise, limits, an average; None is none. Another one than last time starts the
+            optimiser anew, as another optimiser does.
 
         Returns
         -------
         History
             ``loss`` and the validation's figures, a list each with one value per epoch, and in ``stopped`` why the
             training ended. An epoch's loss is the weighted mean over its rows, each as it was before the step of its
-            batch.
+            batch; the penalties of a regularisation are part of it.
 
         Raises
         ------
@@ -487,6 +507,7 @@ class Network(_core.Core):
             verbose=verbose,
             sample_weight=sample_weight,
             class_weight=class_weight,
+            regularization=regularization,
         )
         return training.fit(self, X, y, optimizer, validation_data, plan)
 
@@ -499,6 +520,7 @@ class Network(_core.Core):
         optimizer: str | Optimizer | None = None,
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
+        regularization: Regularization | None = None,
     ) -> Network:
         """One pass over the rows in their order, for data that come in pieces.
 
@@ -510,7 +532,7 @@ class Network(_core.Core):
             Rows of one step; None is all.
         optimizer : str, Optimizer or None, default None
             None continues the last one, with its state; before the first step it is Adam.
-        sample_weight, class_weight
+        sample_weight, class_weight, regularization
             As for `fit`; "balanced" is by the classes of these rows.
 
         Returns
@@ -532,19 +554,23 @@ class Network(_core.Core):
         >>> np.array_equal(net.parameters, other.parameters)
         True
         """
-        weights: dict[str, Any] = {"sample_weight": sample_weight, "class_weight": class_weight}
-        self.fit(X, y, epochs=1, batch_size=batch_size, optimizer=optimizer, shuffle=False, **weights)
+        more: dict[str, Any] = {
+            "sample_weight": sample_weight,
+            "class_weight": class_weight,
+            "regularization": regularization,
+        }
+        self.fit(X, y, epochs=1, batch_size=batch_size, optimizer=optimizer, shuffle=False, **more)
         return self
 
-    def _learn_unusual(self, x: object, y: object, optimizer: object) -> float:
+    def _learn_unusual(self, x: object, y: object, optimizer: object, regularization: object) -> float:
         """What `learn_one` does where its fast path does not: conversions, another optimiser, errors."""
         self._refuse_while_fitting("learn_one")
         self._refuse_untrainable("learn_one")
-        wanted = self._resolve_optimizer(optimizer)
+        wanted, resolved = self._resolve_step(optimizer, regularization)
         rows = self._rows(x, y)
         if rows.x.ndim != 1:
             raise ValueError(f"X: expected one row of shape ({self._sizes[0]},), got shape {rows.x.shape}")
-        return self._step(rows, wanted)
+        return self._step(rows, wanted, resolved)
 
     def train_on_batch(
         self,
@@ -554,18 +580,19 @@ class Network(_core.Core):
         *,
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
+        regularization: Regularization | None = None,
     ) -> float:
         """One optimiser step on the rows X; the optimiser is continued as by `fit`.
 
         Parameters
         ----------
-        X, y, optimizer, sample_weight, class_weight
+        X, y, optimizer, sample_weight, class_weight, regularization
             As for `fit`; weights must not all be 0.
 
         Returns
         -------
         float
-            The weighted mean loss of the rows before the step.
+            The weighted mean loss of the rows before the step, penalties included.
 
         Raises
         ------
@@ -585,8 +612,8 @@ class Network(_core.Core):
         """
         self._refuse_while_fitting("train_on_batch")
         self._refuse_untrainable("train_on_batch")
-        wanted = self._resolve_optimizer(optimizer)
-        return self._step(self._rows(X, y, sample_weight, class_weight), wanted)
+        wanted, resolved = self._resolve_step(optimizer, regularization)
+        return self._step(self._rows(X, y, sample_weight, class_weight), wanted, resolved)
 
     def evaluate(
         self,

@@ -24,6 +24,8 @@ from .durable import Path
 from .history import History
 from .metrics import resolve as resolve_metrics
 from .progress import EpochLines, epoch_display
+from .regularization import Regularization
+from .regularization import resolve as resolve_regularization
 
 if TYPE_CHECKING:
     from .network import Network
@@ -60,6 +62,7 @@ class Plan:
     verbose: int
     sample_weight: object
     class_weight: object
+    regularization: Regularization | None
 
 
 def check_plan(
@@ -75,6 +78,7 @@ def check_plan(
     verbose: object,
     sample_weight: object,
     class_weight: object,
+    regularization: object,
 ) -> Plan:
     """The arguments of `fit` that are not data, checked; weights are checked beside the rows."""
     if resume is not None:
@@ -92,6 +96,7 @@ def check_plan(
         verbose=integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, least=0),
         sample_weight=sample_weight,
         class_weight=class_weight,
+        regularization=resolve_regularization(regularization),
     )
 
 
@@ -226,6 +231,7 @@ class Loop:
         self.network, self.rows, self.validation, self.plan = network, rows, validation, plan
         used = optimizer or network._optimizer
         assert used is not None
+        network._check_regularization(plan.regularization, used)
         check_monitor(used, validation)
         self.optimizer, self.used = optimizer, used
         self.n_rows = rows.n_rows
@@ -267,14 +273,16 @@ class Loop:
         plan, resumed = self.plan, None
         if self.checkpoints or plan.resume is not None:
             words = {"batch_size": self.batch_size, "shuffle": plan.shuffle, "metrics": self.names}
+            words["regularization"] = repr(plan.regularization)
             self.settings = checkpoint.settings(self.used, self.rows, self.validation, self.stateful, **words)
         if plan.resume is not None:
             resumed = checkpoint.read(plan.resume, self.network, self.settings, self.n_rows)
         else:
-            self.network._use_optimizer(self.optimizer)
+            self.network._use_optimizer(self.optimizer, plan.regularization)
+            self.random_state = self.network._random_state
         callbacks.call(self.callbacks, "on_train_begin", {})
         if resumed is not None:
-            resumed.restart(self.network, self.used, self.stateful)
+            resumed.restart(self.network, self.used, plan.regularization, self.stateful)
             at = resumed.at
             self.epoch, self.position, self.loss, self.stopped = at.epoch, at.position, at.loss, at.stopped
             self.history, self.random_state = History(at.history), self.network._random_state

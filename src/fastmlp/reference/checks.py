@@ -20,6 +20,7 @@ from . import losses
 from .functions import ACTIVATIONS, ALIASES, FULL_BATCH, Matrix, Vector
 from .losses import LOSSES, TARGETS
 from .metrics import METRICS
+from .regularization import FIELDS, LIMITS, NOT_WITH_LBFGS
 from .schedules import SCHEDULES
 
 HOOKS = ("on_train_begin", "on_epoch_begin", "on_batch_end", "on_epoch_end", "on_train_end")
@@ -63,6 +64,11 @@ BOUNDS |= {
 }
 LEAST = {"step_size": 1, "n_steps": 1, "memory": 1, "max_evaluations": 2}
 WORDS = {"approximate": ("none", "tanh")}
+BOUNDS |= {
+    field: ("of at least 0 and below 1", lambda v: 0 <= v < 1) for field in ("dropout", "input_dropout", "average")
+}
+BOUNDS |= {field: ("above 0", lambda v: v > 0) for field in ("max_norm", "clip_norm", "clip_value")}
+BOUNDS |= {field: ("of at least 0", lambda v: v >= 0) for field in ("l1", "l2", "input_noise")}
 ENDS = {"piecewise_linear": ("x_min", "x_max"), "hard_tanh": ("min_val", "max_val")}  # the first below the second
 
 
@@ -199,6 +205,28 @@ def real(field: str, given: Any, name: str = "") -> float:
     if not (math.isfinite(given) and inside(float(given))):
         raise ValueError(f"{field}: expected a finite number {expected}, got {given!r}")
     return float(given)
+
+
+def regularization(value: Any, optimizer: Choice, n_hidden: int) -> Choice | None:
+    """What an object asks for beside following the gradient; None where that is nothing."""
+    if value is None:
+        return None
+    if not all(hasattr(value, field) for field in FIELDS):
+        raise TypeError(f"regularization: expected a Regularization or None, got {value!r}")
+    r = Choice(name="regularization", per_row=flag("per_row", value.per_row))
+    for field in FIELDS.keys() - {"dropout", "per_row"}:
+        given = getattr(value, field)
+        setattr(r, field, None if given is None and FIELDS[field] is None else real(field, given))
+    rates = value.dropout if isinstance(value.dropout, (tuple, list)) else (value.dropout,) * n_hidden
+    if len(rates) != n_hidden:
+        raise ValueError(f"dropout: expected one rate for each of the {n_hidden} hidden layers, got {len(rates)}")
+    r.dropout = tuple(real("dropout", given) for given in rates)
+    for field in NOT_WITH_LBFGS if optimizer.name == "lbfgs" else ():
+        given = any(r.dropout) if field == "dropout" else getattr(r, field)
+        if given or (given is not None and field in LIMITS):
+            raise ValueError(f"{field}: expected l2 and per_row alone to go with the optimizer 'lbfgs', got {given!r}")
+    changed = any(getattr(r, field) != FIELDS[field] for field in FIELDS.keys() - {"dropout", "per_row"})
+    return r if changed or any(r.dropout) else None
 
 
 def rate(t: int, function: Callable[[int], Any]) -> float:

@@ -15,19 +15,35 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from typing import Any
 
 from . import checks, losses
+from . import regularization as terms
 from .checks import Choice
 from .functions import ACTIVATIONS, FULL_BATCH, OPTIMIZERS, Matrix, SplitMix64, Vector, dot, softmax
 from .history import History, notify, report
 from .lbfgs import MINIMIZERS
 from .losses import LOSSES
 from .metrics import accuracy, class_of
+from .regularization import Draws
 from .schedules import SCHEDULES, Plateau
 
 Work = tuple[Matrix, Matrix, Vector, int, bool]  # what the epochs of a fit share: X, T, W, batch_size, shuffle
+
+# An optimiser's state before its first step; P as trained and its average where one is shown as P.
+AT_REST: Mapping[str, Any] = {
+    "_optimizer": None,
+    "_regularization": None,
+    "_n_steps": 0,
+    "_key": None,
+    "_states": [],
+    "_trained": [],
+    "_average": [],
+    "_plateau": None,
+    "_rate": None,
+    "_minimizer": None,
+}
 
 INITS = ("auto", "glorot_uniform", "he_uniform", "lecun_normal", "normal")
 
@@ -81,9 +97,17 @@ class Network:
             for n_inputs, n_outputs, choice in zip(self.sizes, self.sizes[1:], choices)
         ]
         self._rows = [row for w, b in self._layers for row in (*w, b)]
+        self._weight_rows = [row for w, _ in self._layers for row in w]
+        self._is_weight = [is_weight for _, b in self._layers for is_weight in (*[True] * len(b), False)]
         self._optimizer: Any = None
+        self._regularization: Any
+        self._n_steps: int
+        self._key: int | None
         self._states: list[Matrix]
+        self._trained: Matrix
+        self._average: Matrix
         self._plateau: Plateau | None
+        self._rate: float | None
         self._minimizer: Any
         self._forget_state()
 
@@ -107,18 +131,21 @@ class Network:
 
     # --- the mathematics, one sample at a time ---
 
-    def _forward(self, x: Vector) -> tuple[Matrix, Matrix]:
-        """z = w x + b (O,) and y = f(z) (O,) of every layer; y of one is x of the next."""
+    def _forward(self, x: Vector, masks: Sequence[Vector | None] = ()) -> tuple[Matrix, Matrix]:
+        """z = w x + b (O,) and y = f(z) (O,) of every layer, times its mask if any; y of one is x of the next."""
         zs, ys = [], []
-        for (w, b), f in zip(self._layers, self._f):
+        for (w, b), f, mask in zip(self._layers, self._f, chain(masks, repeat(None))):
             z = [dot(row, x) + bias for row, bias in zip(w, b)]
-            x = f(z)
+            x = f(z) if mask is None else list(map(operator.mul, f(z), mask))
             zs.append(z)
             ys.append(x)
         return zs, ys
 
-    def _backward(self, zs: Matrix, ys: Matrix, t: Vector, columns: list[Any]) -> Matrix:
-        """dz (O,) of every layer: at the last f'(z) dC/dy, before it f'(z) dx with the next layer's dx = w^T dz.
+    def _backward(
+        self, zs: Matrix, ys: Matrix, t: Vector, columns: list[Any], masks: Sequence[Vector | None] = ()
+    ) -> Matrix:
+        """dz (O,) of every layer: at the last f'(z) dC/dy, before it f'(z) m dx with the next layer's dx = w^T dz and
+        the layer's mask m, if any.
 
         `columns[l]` holds the columns of w of layer l, so dx_i = sum_o w_oi dz_o is a dot product.
         """
@@ -127,6 +154,8 @@ class Network:
         for layer in range(len(zs) - 2, -1, -1):
             df = self._df[layer]
             dx = [dot(column, dz) for column in columns[layer + 1]]
+            if masks and (mask := masks[layer]) is not None:
+                dx = list(map(operator.mul, dx, mask))
             dz = [df(z) * d for z, d in zip(zs[layer], dx)]
             dzs.append(dz)
         return dzs[::-1]
@@ -143,19 +172,25 @@ class Network:
         entry = LOSSES[self.loss.name]
         return float(entry.value([self._beta * a for a in z] if entry.from_z else y, t, self.loss))
 
-    def _loss_and_gradient(self, X: Matrix, T: Matrix, W: Vector) -> tuple[float, Matrix]:
-        """C = sum_k w_k C_k / sum_k w_k and dC/dP, row by row, with dC_k/dw = dz x^T (O, I) and dC_k/db = dz (O,)."""
+    def _loss_and_gradient(self, X: Matrix, T: Matrix, W: Vector, drawn: Draws | None = None) -> tuple[float, Matrix]:
+        """C = sum_k w_k C_k / sum_k w_k and dC/dP, row by row, with dC_k/dw = dz x^T (O, I) and dC_k/db = dz (O,).
+
+        `drawn`: what is done to the rows of this step at random.
+        """
         total = sum(W)
         loss = 0.0
         gradient = [[0.0] * len(row) for row in self._rows]
         columns = [(), *(list(zip(*w)) for w, _ in self._layers[1:])]
-        for x, t, weight in zip(X, T, W):
+        masks: Sequence[Vector | None] = ()
+        for k, (x, t, weight) in enumerate(zip(X, T, W)):
             if not weight:  # as if the row were not there
                 continue
-            zs, ys = self._forward(x)
+            if drawn is not None:
+                x, masks = drawn.inputs(k, x), drawn.masks(k, self.sizes[1:-1])
+            zs, ys = self._forward(x, masks)
             loss += weight * self._cost(zs[-1], ys[-1], t)
             at = 0
-            for dz, inputs in zip(self._backward(zs, ys, t, columns), [x, *ys]):
+            for dz, inputs in zip(self._backward(zs, ys, t, columns, masks), [x, *ys]):
                 dz = [weight / total * d for d in dz]
                 for d in dz:
                     if d:  # a silent ReLU has nothing to add
@@ -246,20 +281,32 @@ class Network:
         return dX[0] if single else dX
 
     def train_on_batch(
-        self, X: Any, y: Any, optimizer: Any = None, *, sample_weight: Any = None, class_weight: Any = None
+        self,
+        X: Any,
+        y: Any,
+        optimizer: Any = None,
+        *,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        regularization: Any = None,
     ) -> float:
-        """One step of the optimiser (by default the one in use); returns the loss before it."""
+        """One step of the optimiser (by default the one in use); returns the loss before it, penalties included."""
         self._check_trainable()
         X, T, _ = self._examples(X, y, finite=True)
         W = checks.row_weights(sample_weight, class_weight, T, self.loss)
         choice = self._next_optimizer(optimizer)
-        loss, gradient = self._loss_and_gradient(X, T, W)
+        r = checks.regularization(regularization, choice, len(self.activation))
+        before = self._state()
+        self._use_optimizer(choice, r)
+        self._go_on()
+        loss, gradient = self._penalised(X, T, W)
         if not math.isfinite(loss):
+            self._restore(before)
             raise FloatingPointError(f"loss: expected a finite number, got {loss!r}; a lower learning rate may help")
-        self._use_optimizer(choice)
         if self._minimizer is not None:
             return self._iterate(X, T, W)
         self._step(gradient)
+        self._show_average()
         return loss
 
     def fit(
@@ -279,6 +326,7 @@ class Network:
         verbose: int = 0,
         sample_weight: Any = None,
         class_weight: Any = None,
+        regularization: Any = None,
     ) -> History:
         """Pass over the data `epochs` times, a step after each batch; the losses are those before the steps.
 
@@ -292,6 +340,7 @@ class Network:
             raise ValueError(f"X: expected shape (B, {self.sizes[0]}), got ({len(X[0])},)")
         W = checks.row_weights(sample_weight, None, T, self.loss)
         choice = self._next_optimizer(optimizer)
+        r = checks.regularization(regularization, choice, len(self.activation))
         shuffle = checks.flag("shuffle", shuffle)
         deadline = math.inf if max_time is None else time.perf_counter() + checks.positive("max_time", max_time)
         table = checks.metric_table(metrics)
@@ -313,7 +362,7 @@ class Network:
         size = checks.batch_size(batch_size, choice, len(X))
         if validation is None and getattr(getattr(choice, "learning_rate", 0.0), "monitor", None) == "val_loss":
             raise ValueError("validation_data: expected a pair (X, y), as the learning rate follows val_loss")
-        self._use_optimizer(choice)
+        self._use_optimizer(choice, r)
 
         def measure() -> dict[str, float]:
             figures = self._measure(*validation, table) if validation is not None else {}
@@ -364,22 +413,24 @@ class Network:
         optimizer: Any = None,
         sample_weight: Any = None,
         class_weight: Any = None,
+        regularization: Any = None,
     ) -> Network:
         """One pass over the rows in their order; the network."""
-        weights: dict[str, Any] = {"sample_weight": sample_weight, "class_weight": class_weight}
-        self.fit(X, y, epochs=1, batch_size=batch_size, optimizer=optimizer, shuffle=False, **weights)
+        more = {"sample_weight": sample_weight, "class_weight": class_weight, "regularization": regularization}
+        self.fit(X, y, epochs=1, batch_size=batch_size, optimizer=optimizer, shuffle=False, **more)
         return self
 
-    def learn_one(self, x: Any, y: Any, optimizer: Any = None) -> float:
+    def learn_one(self, x: Any, y: Any, optimizer: Any = None, *, regularization: Any = None) -> float:
         """One step on a single row; returns its loss before the step."""
         if not checks.matrix("X", x, self.sizes[0])[1]:
             raise ValueError(f"X: expected one row of shape ({self.sizes[0]},), got {checks.shape_of(checks.plain(x))}")
-        return self.train_on_batch(x, y, optimizer)
+        return self.train_on_batch(x, y, optimizer, regularization=regularization)
 
     def _epoch(self, epoch: int, work: Work, stop: Callable[..., str | None]) -> tuple[float, str | None]:
         """One pass, taken back whole by whatever ends it early; `FloatingPointError` where not all is finite."""
         before = self._state()
         try:
+            self._go_on()
             loss, reason = self._pass(*work, stop)
             if not (math.isfinite(loss) and all(map(math.isfinite, chain.from_iterable(self._rows)))):
                 raise FloatingPointError(
@@ -389,6 +440,7 @@ class Network:
         except BaseException:
             self._restore(before)
             raise
+        self._show_average()
         return loss, reason
 
     def _pass(
@@ -405,7 +457,7 @@ class Network:
         for start in range(0, len(X), batch_size):
             batch = order[start : start + batch_size]
             weights = [W[k] for k in batch]
-            loss, gradient = self._loss_and_gradient([X[k] for k in batch], [T[k] for k in batch], weights)
+            loss, gradient = self._penalised([X[k] for k in batch], [T[k] for k in batch], weights)
             total += loss * sum(weights)
             if not math.isfinite(total):
                 break
@@ -421,7 +473,7 @@ class Network:
 
         def f(P: Vector) -> tuple[float, Vector]:
             self._put(P)
-            loss, gradient = self._loss_and_gradient(X, T, W)
+            loss, gradient = self._penalised(X, T, W)
             return loss, list(chain.from_iterable(gradient))
 
         P = self.parameters
@@ -432,21 +484,55 @@ class Network:
         return float(loss)
 
     def _state(self) -> tuple[Any, ...]:
-        """A copy of all that training changes: P, the optimiser's vectors and step, the random stream."""
-        states = [[vector[:] for vector in state] for state in self._states]
-        return [row[:] for row in self._rows], states, self._n_steps, self._random.state, copy.copy(self._minimizer)
+        """A copy of all that training changes: P, the optimiser with its vectors and step, the random stream."""
+        kept = {name: copy.copy(getattr(self, name)) for name in AT_REST}
+        kept["_states"] = [[vector[:] for vector in state] for state in self._states]
+        return [row[:] for row in self._rows], self._random.state, kept
 
     def _restore(self, state: tuple[Any, ...]) -> None:
-        rows, self._states, self._n_steps, self._random.state, self._minimizer = state
+        rows, self._random.state, kept = state
+        vars(self).update(kept)
         for old, new in zip(self._rows, rows):
             old[:] = new
 
+    def _penalised(self, X: Matrix, T: Matrix, W: Vector) -> tuple[float, Matrix]:
+        """The loss and gradient of the next step, on noisy rows if that is wanted, with the penalties of weights."""
+        r, weight = self._regularization, sum(W)
+        if r is None or not weight:
+            return self._loss_and_gradient(X, T, W)
+        drawn = None if self._key is None else Draws(r, self._key, self._n_steps)
+        loss, gradient = self._loss_and_gradient(X, T, W, drawn)
+        of_weights = [terms.penalised(g, p, r, weight) for p, g in zip(self._rows, gradient)]
+        gradient = [new if is_weight else g for new, g, is_weight in zip(of_weights, gradient, self._is_weight)]
+        return loss + terms.penalty(self._weight_rows, r, weight), gradient
+
     def _step(self, gradient: Matrix) -> None:
-        o = Choice(**{**vars(self._optimizer), "learning_rate": self.learning_rate})
+        o, r = Choice(**{**vars(self._optimizer), "learning_rate": self.learning_rate}), self._regularization
         self._n_steps += 1
+        if r is not None:
+            gradient = terms.clipped(gradient, r)
+            terms.decay(self._weight_rows, o.learning_rate * r.weight_decay)
         update = OPTIMIZERS[o.name].value
         for p, g, state in zip(self._rows, gradient, self._states):
             update(p, g, state, self._n_steps, o)
+        if r is not None and r.max_norm is not None:
+            terms.limit_norms(self._weight_rows, r.max_norm)
+        if r is not None and r.average is not None:
+            self._average = terms.average(self._average, self._rows, r.average)
+
+    def _go_on(self) -> None:
+        """P as training has it, where others see the average; at the beginning a key from the random stream."""
+        if self._key is None and self._regularization is not None and terms.draws_anything(self._regularization):
+            self._key = self._random.next() >> 11
+        for old, new in zip(self._rows, self._trained):
+            old[:] = new
+        self._trained = []
+
+    def _show_average(self) -> None:
+        if self._average:
+            self._trained = [row[:] for row in self._rows]
+            for old, new in zip(self._rows, self._average):
+                old[:] = new
 
     @property
     def learning_rate(self) -> float | None:
@@ -473,11 +559,11 @@ class Network:
             optimizer = self._optimizer if self._optimizer is not None else "adam"
         return checks.choose("optimizer", optimizer, {**OPTIMIZERS, **MINIMIZERS})
 
-    def _use_optimizer(self, choice: Choice) -> None:
-        """Continue with an equal optimiser's state, or start anew."""
-        if choice != self._optimizer or not self._states:
-            self._optimizer = choice
-            self._n_steps, self._rate = 0, None
+    def _use_optimizer(self, choice: Choice, r: Choice | None) -> None:
+        """Continue with the state of an equal optimiser and regularisation, or start anew."""
+        if choice != self._optimizer or r != self._regularization or not self._states:
+            self._forget_state()
+            self._optimizer, self._regularization = choice, r
             rate = getattr(choice, "learning_rate", None)
             self._plateau = Plateau(rate) if getattr(rate, "name", "") == "reduce_on_plateau" else None
             minimizer = MINIMIZERS.get(choice.name)
@@ -487,7 +573,7 @@ class Network:
 
     def _forget_state(self) -> None:
         """The optimiser starts anew; which one it is stays the choice that None stands for."""
-        self._n_steps, self._states, self._plateau, self._minimizer, self._rate = 0, [], None, None, None
+        vars(self).update({name: value for name, value in AT_REST.items() if name != "_optimizer"})
 
     # --- parameters ---
 
@@ -571,7 +657,7 @@ class Network:
     __copy__ = copy
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_optimizer": None, "_n_steps": 0, "_states": [], "_plateau": None, "_minimizer": None}
+        return {**vars(self), **AT_REST}
 
     def fold_linear(self) -> Network:
         """A network with each identity hidden layer merged into the next: W = w2 w1, B = w2 b1 + b2 (paper, proof)."""

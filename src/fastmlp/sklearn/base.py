@@ -25,6 +25,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from .. import training
 from ..losses import Loss
 from ..network import Network
+from ..regularization import resolve as resolve_regularization
 from . import words
 from .following import Following, MostEvaluations
 
@@ -267,7 +268,8 @@ class BaseMLP(BaseEstimator):
         if incremental and state is not None:
             token = training.Token()
             network._begin_fit(token)
-            network._resume_training(state[0], network.parameters, *state[1:], seed)
+            regularization = resolve_regularization(words.regularization(self))
+            network._resume_training(state[0], regularization, network.parameters, *state[1:], seed)
             network._end_fit(token)
         return network
 
