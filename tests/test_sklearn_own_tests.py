@@ -40,7 +40,21 @@ def load() -> dict[str, Any]:
     return vars(module)
 
 
-globals().update({name: value for name, value in load().items() if name.startswith("test_")})
+DEFINED = load()
+globals().update({name: value for name, value in DEFINED.items() if name.startswith("test_") and name not in DIFFERENT})
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_these_differ(name: str) -> None:
+    with pytest.raises(AttributeError, match="_loss_grad_lbfgs"):
+        DEFINED[name]()
+
+
+def test_they_are_few() -> None:
+    """At least nine in ten are alike, and the page of the docs names the others."""
+    assert len(DIFFERENT) <= 0.1 * sum(name.startswith("test_") for name in DEFINED)
+    page = (pathlib.Path(__file__).parents[1] / "docs" / "coming_from_scikit_learn.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in DIFFERENT)
 
 
 @pytest.fixture(params=[0, 1, 2])

@@ -76,7 +76,7 @@ class BaseMLP(BaseEstimator):
 
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, X_val: Any = None, y_val: Any = None
-    ) -> Any:
+    ) -> None:
         hidden = words.hidden_layers(self.hidden_layer_sizes)
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         given = y
@@ -103,7 +103,6 @@ class BaseMLP(BaseEstimator):
             self._fit_by_epochs(network, optimizer, data, held_out, incremental)
         else:
             self._fit_lbfgs(network, optimizer, data)
-        return self
 
     def _dtype(self, X: Any) -> Any:
         return np.dtype(self.dtype) if self.dtype is not None else X.dtype
@@ -208,7 +207,19 @@ class BaseMLP(BaseEstimator):
             following.record(math.nan, math.nan)
             warnings.warn(NOT_FINITE + " The best weights before are kept.", ConvergenceWarning, stacklevel=5)
         self._publish(network)
+        if history is not None and self.resume is not None:
+            self._take_curves(history, following)
         return history
+
+    def _take_curves(self, history: Any, following: Any) -> None:
+        """What is known of the epochs before a checkpoint, too."""
+        if isinstance(following, Following):
+            factor, summand = following.unit
+            self.loss_curve_ = [factor * loss + summand for loss in history.loss]
+            if following.score:
+                self.validation_scores_ = list(history[following.score])
+        self.n_iter_ = history.epochs
+        self.t_ = history.epochs * following.n_rows
 
     def _restore_best(self, following: Any) -> bool:
         """After a fit that was cut short: back to the best weights that early stopping has seen, if it has."""
@@ -224,7 +235,7 @@ class BaseMLP(BaseEstimator):
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5
             )
-        return min(self.batch_size, n_rows)
+        return int(min(self.batch_size, n_rows))
 
     def _hold_out(self, data: Data, rng: Any) -> tuple[Data, Data]:
         """The rows to train on, and those to validate on: a split of scikit-learn's own."""
@@ -237,7 +248,7 @@ class BaseMLP(BaseEstimator):
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
         parts += [None] * (6 - len(parts))
-        return tuple(parts[0::2]), tuple(parts[1::2])  # type: ignore[return-value]
+        return tuple(parts[0::2]), tuple(parts[1::2])
 
     # -- the network behind coefs_ -----------------------------------------------------------------------------------
 
@@ -298,6 +309,13 @@ class BaseMLP(BaseEstimator):
     def _optimizer(self) -> Network:
         """What has the `learning_rate` at which training stands; scikit-learn's estimators have it under this name."""
         return self._network
+
+    def to_network(self) -> Network:
+        """A `fastmlp.Network` of its own with the weights of the estimator: to save, to run or to train on.
+
+        Its outputs are those of the last layer: of two classes one, of a Poisson loss its logarithm.
+        """
+        return self._current_network().copy()
 
     def __getstate__(self) -> dict[str, Any]:
         """coefs_ and the optimiser's state stand for the network."""

@@ -365,7 +365,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         self
         """
-        return self._fit(X, y, sample_weight, incremental=False, X_val=X_val, y_val=y_val)
+        self._fit(X, y, sample_weight, incremental=False, X_val=X_val, y_val=y_val)
+        return self
 
     @available_if(goes_by_batches)
     @_fit_context(prefer_skip_nested_validation=True)
@@ -387,7 +388,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if _check_partial_fit_first_call(self, classes):
             several = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if several else classes)
-        return self._fit(X, y, sample_weight, incremental=True)
+        self._fit(X, y, sample_weight, incremental=True)
+        return self
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -564,7 +566,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         self
         """
-        return self._fit(X, y, sample_weight, incremental=False, X_val=X_val, y_val=y_val)
+        self._fit(X, y, sample_weight, incremental=False, X_val=X_val, y_val=y_val)
+        return self
 
     @available_if(goes_by_batches)
     @_fit_context(prefer_skip_nested_validation=True)
@@ -581,4 +584,5 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         self
         """
-        return self._fit(X, y, sample_weight, incremental=True)
+        self._fit(X, y, sample_weight, incremental=True)
+        return self

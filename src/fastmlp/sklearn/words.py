@@ -67,7 +67,7 @@ def optimizer(estimator: Any) -> Optimizer:
     solver = estimator.solver
     if isinstance(solver, Optimizer):
         return solver
-    kind = STRAIGHT.get(solver, optimizers.OPTIMIZERS[solver])
+    kind: Any = STRAIGHT.get(solver, optimizers.OPTIMIZERS[solver])
     rate = estimator.learning_rate_init if estimator.schedule is None else estimator.schedule
     if kind is LBFGS:
         return LBFGS(gradient_tolerance=estimator.tol)
@@ -75,15 +75,15 @@ def optimizer(estimator: Any) -> Optimizer:
         if estimator.momentum == 0:
             return SGD(rate)
         return ClassicalMomentum(rate, estimator.momentum, estimator.nesterovs_momentum)
-    words = {"learning_rate": rate}
     if kind is AdamHat:
-        words.update({name: getattr(estimator, name) for name in ("beta_1", "beta_2", "epsilon")})
-    return kind(**words)
+        return AdamHat(rate, estimator.beta_1, estimator.beta_2, estimator.epsilon)
+    chosen: Optimizer = kind(rate)
+    return chosen
 
 
 def full_batch(solver: Any) -> bool:
     """Whether it takes all rows in each step, and so never some at a time."""
-    kind = STRAIGHT.get(solver, optimizers.OPTIMIZERS[solver]) if isinstance(solver, str) else solver
+    kind: Any = STRAIGHT.get(solver, optimizers.OPTIMIZERS[solver]) if isinstance(solver, str) else solver
     return bool(kind.full_batch)
 
 
