@@ -162,6 +162,21 @@ def test_a_network_may_be_made_of_coefs_alone() -> None:
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-12)
 
 
+def test_coefs_of_other_layers_are_not_trained_on() -> None:
+    model = MLPRegressor(**WORDS, warm_start=True).fit(X, Y)
+    with pytest.raises(ValueError, match=r"expected layers of \[64, 16, 1\], those of coefs_, got \[64, 8, 1\]"):
+        model.set_params(hidden_layer_sizes=8).fit(X, Y)
+
+
+def test_a_network_of_its_own(tmp_path: pathlib.Path) -> None:
+    model = MLPClassifier(**WORDS).fit(X, Y)
+    network = model.to_network()
+    network.save(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(fastmlp.load(tmp_path / "m.safetensors").predict(X), model.predict_proba(X))
+    network.parameters = np.zeros(network.n_parameters)
+    assert np.abs(model.coefs_[0]).max() > 0
+
+
 def test_numbers_of_one_kind_stay_so() -> None:
     """float32 is computed in float32, all else in float64; `dtype` says otherwise."""
     for given, dtype, expected in [

@@ -84,8 +84,11 @@ class BaseMLP(BaseEstimator):
         weights = self._weights(X, given, sample_weight, incremental)
         self.n_outputs_ = y.shape[1] if y.ndim == 2 else len(self.classes_)
         rng = check_random_state(self.random_state)
+        sizes = [X.shape[1], *hidden, self.n_outputs_ * self._resolve_loss().n_heads]
         if first_pass:
-            self._begin([X.shape[1], *hidden, self.n_outputs_ * self._resolve_loss().n_heads], self._dtype(X), rng)
+            self._begin(sizes, self._dtype(X), rng)
+        elif sizes != self._sizes:
+            raise ValueError(f"hidden_layer_sizes: expected layers of {self._sizes}, those of coefs_, got {sizes}")
         optimizer = words.optimizer(self)
         by_epochs = optimizer.name != "lbfgs"
         if by_epochs and (first_pass or not hasattr(self, "loss_curve_")):
@@ -252,11 +255,15 @@ class BaseMLP(BaseEstimator):
 
     # -- the network behind coefs_ -----------------------------------------------------------------------------------
 
+    @property
+    def _sizes(self) -> list[int]:
+        """The sizes of the layers that coefs_ are of."""
+        return [len(self.coefs_[0]), *(np.shape(w)[1] for w in self.coefs_)]
+
     def _build(self, seed: int) -> Network:
         """A network of coefs_ and intercepts_, with that state of its generator."""
-        sizes = [len(self.coefs_[0]), *(np.shape(w)[1] for w in self.coefs_)]
         network = Network(
-            sizes,
+            self._sizes,
             activation=list(self.activation) if isinstance(self.activation, tuple) else self.activation,
             output_activation=self.output_activation,
             loss=self._resolve_loss(),

@@ -414,7 +414,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     --------
     >>> from fastmlp.sklearn import MLPRegressor
     >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
-    >>> model = MLPRegressor(hidden_layer_sizes=[16], solver="lbfgs", random_state=0).fit(X, X[:, 0] ** 2)
+    >>> model = MLPRegressor("squared_error", [16], "tanh", solver="lbfgs", tol=1e-6, random_state=0)
+    >>> model = model.fit(X, X[:, 0] ** 2)
     >>> model.score(X, X[:, 0] ** 2) > 0.999
     True
     """
