@@ -162,6 +162,15 @@ def test_a_network_may_be_made_of_coefs_alone() -> None:
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-12)
 
 
+def test_a_tie_is_for_the_first_class() -> None:
+    """As in scikit-learn, and as the largest of the probabilities says."""
+    for y in (Y, Y % 2):
+        model = MLPClassifier(**WORDS).fit(X, y)
+        model.coefs_, model.intercepts_ = ([np.zeros_like(p) for p in ps] for ps in (model.coefs_, model.intercepts_))
+        np.testing.assert_array_equal(model.predict(X[:3]), [0, 0, 0])
+        np.testing.assert_array_equal(model.predict_proba(X[:3]).argmax(axis=1), [0, 0, 0])
+
+
 def test_coefs_of_other_layers_are_not_trained_on() -> None:
     model = MLPRegressor(**WORDS, warm_start=True).fit(X, Y)
     with pytest.raises(ValueError, match=r"expected layers of \[64, 16, 1\], those of coefs_, got \[64, 8, 1\]"):
