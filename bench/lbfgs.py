@@ -1,82 +1,107 @@
 """L-BFGS against SciPy's L-BFGS-B on the same function: the loss of a network over all rows, and its gradient.
 
-    python bench/lbfgs.py [--rounds N]
+    python bench/lbfgs.py [--cpu N] [--rounds N] [--quick]
 
-Both make the same number of iterations from the same start, in turn, one thread each; that they come to the same loss
-is checked before anything is timed. SciPy is called in the cheapest way: the gradient comes from the compiled core too,
-and nothing is recorded. Prints seconds per fit (the least of the rounds) and the ratio.
+First the ten problems of the tests, each to its minimum, then larger ones, for as many iterations on both sides. Both
+start at the same place; that they come to the same loss is checked before anything is timed. SciPy is called in the
+cheapest way: its gradient comes from the compiled core too, and nothing is recorded. float64.
 """
+
+from __future__ import annotations
 
 import one_thread
 
-one_thread.ensure()
+if __name__ == "__main__":
+    one_thread.ensure()
 
-import argparse  # noqa: E402
-import time  # noqa: E402
-from typing import Any  # noqa: E402
+import functools
+import sys
+from pathlib import Path
+from typing import Any
 
-import numpy as np  # noqa: E402
-from scipy.optimize import minimize  # noqa: E402
+import numpy as np
+import report
+import rounds
+from scipy.optimize import minimize
 
-import fastmlp  # noqa: E402
+import fastmlp
 
-CASES = [
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from minimization_problems import problems
+
+TOLERANCE = 1e-9  # of the largest element of the gradient, at the minimum
+MOST_ITERATIONS = 2000
+LARGER = [
     # sizes, rows, activation, loss, iterations
-    ([3, 2, 1], 60, "tanh", "mse", 30),
     ([10, 32, 32, 1], 500, "tanh", "half_squared_error", 50),
     ([64, 32, 10], 1500, "relu", "cross_entropy", 40),
     ([784, 128, 10], 2000, "relu", "cross_entropy", 15),
 ]
 
 
-def problem(case: tuple[Any, ...]) -> tuple[fastmlp.Network, Any, Any]:
-    """A network, rows and targets."""
-    sizes, n_rows, activation, loss, _ = case
+def cases() -> list[tuple[str, Any, Any, Any, int, float]]:
+    """A name, a network, rows, targets, the most iterations and the tolerance."""
+    words = {"dtype": "float64", "seed": 5, "n_threads": 1}
+    found: list[Any] = [
+        (name, fastmlp.Network(sizes, **own, **words), X, y, MOST_ITERATIONS, TOLERANCE)
+        for name, sizes, own, X, y in problems()
+    ]
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(n_rows, sizes[0]))
-    y = rng.integers(sizes[-1], size=n_rows) if loss == "cross_entropy" else np.tanh(X @ rng.normal(size=(sizes[0], 1)))
-    return fastmlp.Network(sizes, activation=activation, loss=loss, dtype="float64", seed=0, n_threads=1), X, y
+    for sizes, n_rows, activation, loss, iterations in LARGER:
+        X = rng.normal(size=(n_rows, sizes[0]))
+        labels = loss == "cross_entropy"
+        y = rng.integers(sizes[-1], size=n_rows) if labels else np.tanh(X @ rng.normal(size=(sizes[0], 1)))
+        name = f"{'-'.join(map(str, sizes))}, {n_rows:,} rows, {iterations} iterations"
+        found.append((name, fastmlp.Network(sizes, activation=activation, loss=loss, **words), X, y, iterations, 0.0))
+    return found
 
 
-def ours(net: fastmlp.Network, X: Any, y: Any, iterations: int) -> float:
-    """The loss after the iterations."""
-    net.fit(X, y, epochs=iterations, optimizer=fastmlp.LBFGS(gradient_tolerance=0.0, loss_tolerance=0.0))
+def ours(net: fastmlp.Network, X: Any, y: Any, iterations: int, tolerance: float) -> float:
+    """The loss that fastmlp comes to."""
+    net.fit(X, y, epochs=iterations, optimizer=fastmlp.LBFGS(gradient_tolerance=tolerance, loss_tolerance=0.0))
     return net.evaluate(X, y)["loss"]
 
 
-def scipys(net: fastmlp.Network, X: Any, y: Any, iterations: int) -> float:
-    """The same by SciPy."""
+def scipys(net: fastmlp.Network, X: Any, y: Any, iterations: int, tolerance: float) -> float:
+    """The loss that SciPy comes to."""
 
     def f(P: Any) -> tuple[float, Any]:
         net.parameters = P
         return net.loss_and_grad(X, y)
 
-    options = {"maxiter": iterations, "maxcor": 10, "gtol": 0.0, "ftol": 0.0}
+    options = {"maxiter": iterations, "maxcor": 10, "gtol": tolerance, "ftol": 0.0}
     return float(minimize(f, net.parameters, jac=True, method="L-BFGS-B", options=options).fun)
 
 
-def main() -> None:
-    """Verifies, then times."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    rounds = parser.parse_args().rounds
-    print(f"{'case':28}  {'fastmlp, ms':>11}  {'SciPy, ms':>10}  {'SciPy / fastmlp':>15}")
-    for case in CASES:
-        net, X, y = problem(case)
-        least = {ours: np.inf, scipys: np.inf}
-        for i in range(rounds + 1):
-            found = {}
-            for method in least:
-                trial = net.copy()
-                start = time.perf_counter()
-                found[method] = method(trial, X, y, case[-1])
-                least[method] = min(least[method], time.perf_counter() - start if i else np.inf)
-            if not np.isclose(found[ours], found[scipys], rtol=1e-3):
-                raise SystemExit(f"{case}: fastmlp comes to {found[ours]!r}, SciPy to {found[scipys]!r}")
-        name = f"{'-'.join(map(str, case[0]))}, {case[1]} rows"
-        ratio = least[scipys] / least[ours]
-        print(f"{name:28}  {1e3 * least[ours]:11.2f}  {1e3 * least[scipys]:10.2f}  {ratio:15.2f}")
+def line(case: tuple[Any, ...], n_rounds: int) -> tuple[str, ...]:
+    """Both methods on the case: verified, then timed in turn."""
+    name, net, *arguments = case
+    found = {method: method(net.copy(), *arguments) for method in (ours, scipys)}
+    if not np.isclose(found[ours], found[scipys], rtol=1e-3, atol=1e-9):
+        raise SystemExit(f"{name}: fastmlp comes to {found[ours]!r}, SciPy to {found[scipys]!r}")
+
+    def measure(method: Any) -> float:
+        trial = net.copy()
+        return rounds.seconds(functools.partial(method, trial, *arguments))
+
+    times = np.array(rounds.interleaved([functools.partial(measure, method) for method in found], n_rounds))
+    low, ratio, high = np.percentile(times[1] / times[0], (25, 50, 75))
+    medians = map(report.duration, np.median(times, axis=1))
+    return name, *medians, f"{low:.2f}×", f"{ratio:.2f}×", f"{high:.2f}×", report.verdict(bool(ratio >= 1))
+
+
+def main() -> int:
+    """Verify, time, print."""
+    parser = report.parser(__doc__)
+    options = parser.parse_args()
+    report.pin(options.cpu)
+    print(report.provenance(options.cpu, "float64"), flush=True)
+    share = rounds.Share()
+    rows = [line(case, 1 if options.quick else options.rounds) for case in cases()]
+    columns = ("problem", "fastmlp", "SciPy", "lower quartile", "SciPy / fastmlp", "upper quartile", "no slower")
+    print("", report.table(columns, rows), "", share, sep="\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

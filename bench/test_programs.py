@@ -32,6 +32,7 @@ PROGRAMS = {
     "cold": (),
     "sweep": (),
     "calibrate": (),
+    "lbfgs": (),
 }
 
 
