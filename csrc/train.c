@@ -46,18 +46,26 @@ static void late_step_task(void *context, size_t i) {
                              late->update->scalars);
 }
 
-/* The step, once all of the gradient is there to be measured. */
-static void step_late(const fml_trainer *trainer, fml_update *update, size_t n_threads) {
+/* Limits the whole gradient, which is shaped first; what is then left to be done to it takes the place of the shaping.
+ */
+static void limit_gradient(late_step *late, fml_update *update, fml_shaping scaling[2]) {
+    const fml_trainer *trainer = late->trainer;
+    if (update->shaping != NULL) run(late->n_threads, shape_task, late);
+    double factor = fml_limiting_factor(trainer->net, trainer->gradient, trainer->regularization->clip_norm);
+    scaling[0] = scaling[1] = (fml_shaping){.limit = INFINITY, .scale = factor, .kept = 1};
+    update->shaping = factor != 1 ? scaling : NULL;
+}
+
+/* What is left of a step after its gradient: the update, unless it is taken, and what regularisation does behind it. */
+static void finish_step(const fml_trainer *trainer, fml_update *update, size_t rows, int taken) {
     const fml_regularization *r = trainer->regularization;
-    late_step late = {trainer, update, n_threads};
+    late_step late = {trainer, update, threads_for(trainer->net, rows)};
     fml_shaping scaling[2];
-    if (r != NULL && r->clip_norm < INFINITY) {
-        if (update->shaping != NULL) run(n_threads, shape_task, &late);
-        double factor = fml_limiting_factor(trainer->net, trainer->gradient, r->clip_norm);
-        scaling[0] = scaling[1] = (fml_shaping){.limit = INFINITY, .scale = factor, .kept = 1};
-        update->shaping = factor != 1 ? scaling : NULL;
-    }
-    run(n_threads, late_step_task, &late);
+    float_mode mode = flush_denormals();
+    if (r != NULL && r->clip_norm < INFINITY) limit_gradient(&late, update, scaling);
+    if (!taken) run(late.n_threads, late_step_task, &late);
+    if (r != NULL) fml_end_step(trainer->net, r, trainer->block, trainer->n_steps, late.n_threads);
+    restore_mode(mode);
 }
 
 /* The scalars of the step that comes next, and its plain rate. */
@@ -110,12 +118,7 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
     if (!finite) return FML_LOSS_NOT_FINITE;
     trainer->n_steps++;
     memcpy(trainer->scalars, update.scalars, sizeof update.scalars);
-    if (pass.update != NULL && r == NULL) return FML_OK;
-    size_t n_threads = threads_for(trainer->net, rows);
-    float_mode mode = flush_denormals();
-    if (pass.update == NULL) step_late(trainer, &update, n_threads);
-    if (r != NULL) fml_end_step(trainer->net, r, trainer->block, trainer->n_steps, n_threads);
-    restore_mode(mode);
+    if (pass.update == NULL || r != NULL) finish_step(trainer, &update, rows, pass.update != NULL);
     return FML_OK;
 }
 

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import activations, losses, optimizers, schedules
+from fastmlp import activations, losses, optimizers, regularization, schedules
 
 TOP = pathlib.Path(__file__).parents[1]
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
@@ -76,6 +76,7 @@ CLASSES = {
     losses.CustomLoss,
     *optimizers.OPTIMIZERS.values(),
     *schedules.SCHEDULES.values(),
+    regularization.Regularization,
 }
 METHODS = [path for path in OBJECTS if re.fullmatch(r"fastmlp\.network\.Network\.\w+", path)]
 WITH_EXAMPLES = sorted(
@@ -105,7 +106,7 @@ def test_what_is_looked_at() -> None:
     assert {f"Network.{name}" for name in f"{methods} {more}".split()} <= found
     public = {f"{v.__module__}.{v.__name__}" for k, v in vars(fastmlp).items() if k in fastmlp.__all__ and callable(v)}
     assert public <= set(OBJECTS)
-    assert len(CLASSES) == 20 + 16 + 11 + 7
+    assert len(CLASSES) == 20 + 16 + 11 + 7 + 1
     assert "fastmlp.reference.network.Network.fit" in OBJECTS
 
 

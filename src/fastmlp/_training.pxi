@@ -133,8 +133,6 @@ cdef class Training:
         if rates:
             self.rates_of_dropout = np.array(rates, dtype=np.float64)
             terms.dropout = <double *>cnp.PyArray_DATA(self.rates_of_dropout)
-        if r._draws:
-            terms.key = fml_random_next(&core.random) >> 11  # of which a double holds all bits
         if r.average is not None:
             terms.decay = r.average
             terms.average, self.published_raw = fml_allocate(self.size), fml_allocate(self.size)
@@ -142,6 +140,8 @@ cdef class Training:
                 raise MemoryError(f"average: no memory for twice {core.net.n_parameters} parameters")
             memcpy(terms.average, self.trainer.block, self.size)
             memcpy(self.published_raw, self.trainer.block, self.size)
+        if r._draws:
+            terms.key = fml_random_next(&core.random) >> 11  # a double holds all of its bits
         self.trainer.regularization = terms
         return 0
 
@@ -200,8 +200,8 @@ cdef class Training:
             fits = (fits and n_vectors % 2 == 0 and n_vectors // 2 <= <size_t>self.optimizer.memory
                     and len(numbers) == <Py_ssize_t>n_scalars and min(numbers) > 0)
         else:
-            n_more = len(self.rate_state())
-            fits = fits and n_vectors == self.n_vectors() and len(numbers) == <Py_ssize_t>n_scalars + n_more + self._draws()
+            n_more = len(self.rate_state()) + self._draws()
+            fits = fits and n_vectors == self.n_vectors() and len(numbers) == <Py_ssize_t>n_scalars + n_more
             if fits and self._draws():
                 fits = numbers[-1].is_integer() and 0 <= numbers[-1] < 2.0**53
             if fits and self.optimizer.schedule is None:
@@ -217,7 +217,7 @@ cdef class Training:
         for i in range(FML_MAX_SCALARS):
             self.trainer.scalars[i] = numbers[i]
         if self.plateau is not None:
-            self.plateau.restore(numbers[n_scalars:<Py_ssize_t>n_scalars + n_more])
+            self.plateau.restore(numbers[n_scalars:<Py_ssize_t>n_scalars + len(self.plateau.state)])
             self.trainer.hyper_parameters[0] = self.plateau.rate
         elif self.optimizer.schedule is None:
             self.trainer.hyper_parameters[0] = numbers[n_scalars]

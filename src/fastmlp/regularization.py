@@ -1,9 +1,9 @@
 """Regularisation: one immutable object that says what keeps a network from learning its data by heart.
 
-The class holds and checks hyper-parameters and knows no arithmetic: that is in `csrc/regularization.c` and its kernels
-in `csrc/regularization.inc`, and in `reference/regularization.py`, the specification. Its `key`s are not here: the
-generator that masks and noise come from belongs to the network. `check_regularization` is for what takes an object;
-whether it goes with an optimiser and a network is checked by `Regularization._check_use`.
+The class holds and checks hyper-parameters and knows no arithmetic: that is in `csrc/regularization.c`, its kernels in
+`csrc/regularization.inc`, and in `reference/regularization.py`, the specification. To add a part: a field here, and what
+it does in those three. Whether a field goes with an optimiser, the layers and a dtype is known where they meet, and
+checked there by `_check_use`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ from . import arguments
 from .optimizers import Optimizer
 
 _LIMITS = ("max_norm", "clip_norm", "clip_value")
-_BLOCKED_BY_LBFGS = (
-    "l1", "weight_decay", "dropout", "input_dropout", "input_noise", *_LIMITS, "average",
-)  # fmt: skip
+_WITH_LBFGS = {"l2", "per_row"}  # what is smooth, and the same at every evaluation
 MOST_LAYERS = 10_000
 
 
@@ -129,7 +127,7 @@ class Regularization:
 
     def _check_use(self, optimizer: Optimizer, n_hidden: int, dtype: np.dtype[Any]) -> None:
         """Refuses what does not go with the optimiser, the hidden layers or the dtype."""
-        if isinstance(self.dropout, tuple) and len(self.dropout) != n_hidden:
+        if not isinstance(self.dropout, float) and len(self.dropout) != n_hidden:
             raise ValueError(
                 f"dropout: expected one rate for each of the {n_hidden} hidden layers, got {len(self.dropout)}"
             )
@@ -138,16 +136,16 @@ class Regularization:
             if isinstance(value, float) and not (value == 0 or smallest <= value <= largest):
                 raise ValueError(f"{name}: expected a number that {dtype.name} can hold, got {value!r} in {self!r}")
         if optimizer.name == "lbfgs":
-            for name in self._given().keys() & set(_BLOCKED_BY_LBFGS):
-                raise ValueError(
-                    f"{name}: expected l2 and per_row alone to go with the optimizer {optimizer.name!r}, got "
-                    f"{name}={getattr(self, name)!r}"
-                )
+            for name, value in self._given().items():
+                if name not in _WITH_LBFGS:
+                    raise ValueError(
+                        f"{name}: expected l2 and per_row alone to go with the optimizer 'lbfgs', got {name}={value!r}"
+                    )
 
     def _rates(self, n_hidden: int) -> tuple[float, ...]:
         """The rate of dropout of each hidden layer; none where all are 0."""
-        rates = self.dropout if isinstance(self.dropout, tuple) else (self.dropout,) * n_hidden
-        assert isinstance(rates, tuple)
+        dropout = self.dropout
+        rates = (dropout,) * n_hidden if isinstance(dropout, float) else tuple(dropout)
         return rates if any(rates) else ()
 
     def _limit(self, name: str) -> float:

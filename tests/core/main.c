@@ -18,13 +18,21 @@ static const struct {
     const char *name;
     void (*check)(run *r);
 } SUBJECTS[] = {
-    {"random", check_random},         {"activations", check_activations},
-    {"accuracy", check_accuracy},     {"losses", check_losses},
-    {"optimizers", check_optimizers}, {"schedules", check_schedules},
-    {"lbfgs", check_lbfgs},           {"rows", check_rows},
-    {"blocks", check_blocks},         {"networks", check_networks},
-    {"gradients", check_gradients},   {"training", check_training},
-    {"denormals", check_denormals},   {"concurrency", check_concurrency},
+    {"random", check_random},
+    {"activations", check_activations},
+    {"accuracy", check_accuracy},
+    {"losses", check_losses},
+    {"optimizers", check_optimizers},
+    {"schedules", check_schedules},
+    {"lbfgs", check_lbfgs},
+    {"rows", check_rows},
+    {"blocks", check_blocks},
+    {"networks", check_networks},
+    {"gradients", check_gradients},
+    {"training", check_training},
+    {"denormals", check_denormals},
+    {"concurrency", check_concurrency},
+    {"regularization", check_regularization},
 };
 
 enum { MOST_ISAS = 8 };

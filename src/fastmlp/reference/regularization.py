@@ -40,7 +40,7 @@ ALL_64, ALL_32 = 2**64 - 1, 2**32 - 1
 def penalty(weights: Iterable[Vector], r: Any, weight: float) -> float:
     """l1 sum |w| + l2 / 2 sum w^2 over the rows of all weights; with per_row by the weight of the batch."""
     rows = list(weights)
-    total = r.l1 * sum(abs(w) for row in rows for w in row) + r.l2 / 2.0 * sum(dot(row, row) for row in rows)
+    total: float = r.l1 * sum(abs(w) for row in rows for w in row) + r.l2 / 2.0 * sum(dot(row, row) for row in rows)
     return total / weight if r.per_row else total
 
 

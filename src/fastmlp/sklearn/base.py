@@ -287,7 +287,8 @@ class BaseMLP(BaseEstimator):
             token = training.Token()
             network._begin_fit(token)
             regularization = resolve_regularization(words.regularization(self))
-            network._resume_training(state[0], regularization, network.parameters, *state[1:], seed)
+            optimizer, vectors, numbers, n_steps = state
+            network._resume_training(optimizer, regularization, network.parameters, vectors, numbers, n_steps, seed)
             network._end_fit(token)
         return network
 

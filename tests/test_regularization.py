@@ -1,0 +1,668 @@
+"""Regularisation: PyTorch and scikit-learn for what is certain, the reference and statistics for what is drawn.
+
+`REGULARIZATIONS` has each field alone and all together; they are followed over steps on both engines, every ISA and
+dtype. Central differences tell that a gradient with dropout is that of the loss with the same masks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import itertools
+import pathlib
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from oracles import Torch, central_differences, twin
+from trainings import assert_same, classifier, data
+
+import fastmlp
+from fastmlp import Checkpoint, Regularization, reference
+from fastmlp.reference.regularization import Draws, draws, number
+
+CERTAIN = [
+    Regularization(l1=0.01),
+    Regularization(l2=0.1),
+    Regularization(l1=0.3, l2=0.5, per_row=True),
+    Regularization(weight_decay=0.5),
+    Regularization(clip_value=0.02),
+    Regularization(clip_norm=0.05),
+    Regularization(l2=0.1, clip_value=0.03, clip_norm=0.05),
+    Regularization(max_norm=0.8),
+    Regularization(average=0.9),
+    Regularization(
+        l1=0.01, l2=0.1, weight_decay=0.5, clip_value=0.1, clip_norm=0.2, max_norm=1.0, average=0.8, per_row=True
+    ),
+]
+DRAWN = [
+    Regularization(dropout=0.4),
+    Regularization(dropout=(0.0, 0.7)),
+    Regularization(input_dropout=0.3),
+    Regularization(input_noise=0.5),
+    Regularization(input_noise=0.2, input_dropout=0.2, dropout=(0.5, 0.1)),
+]
+EVERYTHING = Regularization(
+    l1=0.01, l2=0.1, weight_decay=0.1, dropout=0.3, input_dropout=0.2, input_noise=0.1, max_norm=1.5, clip_norm=0.5,
+    clip_value=0.2, average=0.8, per_row=True,
+)  # fmt: skip
+REGULARIZATIONS = [*CERTAIN, *DRAWN, EVERYTHING]
+OPTIMIZERS = [fastmlp.SGD(0.05), fastmlp.SGD(0.05, momentum=0.9, nesterov=True), fastmlp.Adam(0.01)]
+ROWS = [9, 170]  # a step while the gradient is formed, and one after it: a piece of the native engine has 144 rows
+
+
+def network(build: Any, **words: Any) -> Any:
+    return build([5, 17, 20, 3], **{"activation": "tanh", "seed": 2, **words})
+
+
+def rows(n_rows: int, n_inputs: int = 5, n_outputs: int = 3) -> tuple[Any, Any]:
+    X, _ = data(n_rows, n_inputs)
+    return X, np.random.default_rng(1).integers(-32, 33, size=(n_rows, n_outputs)) / 16
+
+
+def check(build: Any, net: Any, oracle: Any, n_steps: int) -> None:
+    build.assert_close(net.parameters, oracle, net.sizes, passes=3 * n_steps)
+
+
+# -- PyTorch ---------------------------------------------------------------------------------------------------------
+
+
+class RegularizedTorch(Torch):
+    """Training with what PyTorch has for each field."""
+
+    def steps(self, X: Any, y: Any, optimizer: Any, r: Regularization, n_steps: int) -> Iterator[tuple[float, Any]]:
+        """Each yields the loss before the step, and what is published after it."""
+        torch, weights = self.torch, self.layers[::2]
+        x, t = torch.tensor(np.asarray(X, dtype=np.float64)), self.target(y)
+        utils, swa = torch.nn.utils, torch.optim.swa_utils
+        shown = model = torch.nn.ParameterList(self.layers)
+        if r.average is not None:
+            shown = swa.AveragedModel(model, multi_avg_fn=swa.get_ema_multi_avg_fn(r.average))
+        for _ in range(n_steps):
+            stepper = self._stepper(optimizer)
+            stepper.zero_grad()
+            penalty = sum(r.l1 * w.abs().sum() + r.l2 / 2 * (w * w).sum() for w in weights)
+            loss = self._loss(x, t) + penalty / (len(x) if r.per_row else 1)
+            loss.backward()
+            if r.clip_value is not None:
+                utils.clip_grad_value_(self.layers, r.clip_value)
+            if r.clip_norm is not None:  # clip_grad_norm_ adds 1e-6 to the norm
+                norm = utils.get_total_norm([leaf.grad for leaf in self.layers])
+                for leaf in self.layers:
+                    leaf.grad *= min(1.0, r.clip_norm / norm)
+            for w in weights:
+                w.data.mul_(1 - optimizer.learning_rate * r.weight_decay)
+            stepper.step()
+            if r.max_norm is not None:  # renorm_ adds 1e-7 to the norm
+                for w in weights:
+                    w.data.mul_((r.max_norm / w.data.norm(dim=1, keepdim=True)).clamp(max=1))
+            if r.average is not None:
+                shown.update_parameters(model)
+            yield loss.item(), np.concatenate([p.detach().numpy().ravel() for p in shown.parameters()])
+
+
+@pytest.mark.parametrize("n_rows", ROWS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+@pytest.mark.parametrize("r", CERTAIN, ids=repr)
+def test_25_steps_against_pytorch(build: Any, r: Regularization, optimizer: Any, n_rows: int) -> None:
+    net, plain = network(build), network(build)
+    X, y = rows(n_rows)
+    for expected, P in RegularizedTorch(net).steps(X, y, optimizer, r, 25):  # noqa: B007
+        loss = net.train_on_batch(X, y, optimizer, regularization=r)
+        build.assert_close(loss, expected, net.sizes, passes=25)
+        plain.train_on_batch(X, y, optimizer)
+    check(build, net, P, 25)
+    with pytest.raises(AssertionError):  # what it does is no rounding error
+        check(build, plain, P, 25)
+
+
+def test_decay_of_weights_is_adamws(build64: Any) -> None:
+    """PyTorch's AdamW with the biases in a group of their own, which does not decay."""
+    net = network(build64)
+    X, y = rows(9)
+    oracle = RegularizedTorch(net)
+    groups = [{"params": oracle.layers[::2], "weight_decay": 0.3}, {"params": oracle.layers[1::2], "weight_decay": 0.0}]
+    oracle._optimizer = oracle.torch.optim.AdamW(groups, lr=0.01)
+    for _, expected in oracle.train(X, y, None, 25):
+        net.train_on_batch(X, y, fastmlp.Adam(0.01), regularization=Regularization(weight_decay=0.3))
+        np.testing.assert_allclose(net.parameters, expected, rtol=0, atol=1e-12)
+
+
+def test_pytorchs_own_limits_but_for_their_epsilons(build64: Any) -> None:
+    X, y = rows(9)
+    net = network(build64)
+    oracle = RegularizedTorch(net)
+    torch, stepper = oracle.torch, oracle._stepper(fastmlp.SGD(0.5))
+    for _ in range(10):
+        net.train_on_batch(X, y, fastmlp.SGD(0.5), regularization=Regularization(clip_norm=0.2, max_norm=0.9))
+        stepper.zero_grad()
+        oracle._loss(torch.tensor(X), oracle.target(y)).backward()
+        torch.nn.utils.clip_grad_norm_(oracle.layers, 0.2)
+        stepper.step()
+        for w in oracle.layers[::2]:
+            w.data.renorm_(2, 0, 0.9)
+        P = np.concatenate([leaf.detach().numpy().ravel() for leaf in oracle.layers])
+        np.testing.assert_allclose(net.parameters, P, rtol=0, atol=1e-5)
+    assert max(np.linalg.norm(w, axis=1).max() for w in net.weights) <= 0.9 * (1 + 1e-15)
+
+
+def test_decay_follows_the_schedule(build64: Any) -> None:
+    net, X = build64([3, 2], seed=0), np.zeros((4, 3))
+    w = net.weights[0]
+    rates = [0.5, 0.25, 0.125]
+    optimizer = fastmlp.SGD(lambda t: rates[t])
+    net.fit(X, X[:, :2], epochs=3, batch_size=4, optimizer=optimizer, regularization=Regularization(weight_decay=0.2))
+    np.testing.assert_allclose(net.weights[0], w * np.prod([1 - 0.2 * rate for rate in rates]), rtol=1e-14)
+
+
+@pytest.mark.parametrize("n_rows", ROWS)
+def test_a_gradient_that_explodes_is_clipped(build: Any, n_rows: int) -> None:
+    """Its squares are beyond float32; its direction is kept."""
+    net = build([4, 3], loss="mae", seed=0)
+    net.parameters = np.zeros(net.n_parameters)  # so that the loss is finite
+    X, y = rows(n_rows, 4, 3)
+    X = X * (1e25 if build.dtype == "float32" else 1e180)
+    gradient = net.loss_and_grad(X, y)[1] / np.abs(X).max()
+    net.train_on_batch(X, y, fastmlp.SGD(1.0), regularization=Regularization(clip_norm=0.5))
+    expected = -0.5 * gradient / np.linalg.norm(gradient)
+    np.testing.assert_allclose(net.parameters, expected, rtol=0, atol=1e-6 if build.dtype == "float32" else 1e-14)
+
+
+# -- scikit-learn ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("solver", "optimizer", "given"),
+    [
+        ("sgd", fastmlp.SGD(0.01, momentum=0.9, nesterov=True), {"learning_rate_init": 0.01, "batch_size": 50}),
+        ("lbfgs", fastmlp.LBFGS(gradient_tolerance=1e-10, loss_tolerance=0.0), {"max_fun": 10**6}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learns_alpha(build64: Any, solver: str, optimizer: Any, given: dict[str, Any]) -> None:
+    """l2 by row is its alpha: the loss curve, the coefficients, and what L-BFGS minimises."""
+    sklearn = pytest.importorskip("sklearn.neural_network")
+    net = build64([7, 9, 1], activation="tanh", loss="half_squared_error", seed=1)
+    start = list(zip(net.weights, net.biases, strict=True))
+
+    class Started(sklearn.MLPRegressor):
+        def _init_coef(self, n_inputs: int, n_outputs: int, *_: Any) -> tuple[Any, Any]:
+            w, b = next((w, b) for w, b in start if w.shape == (n_outputs, n_inputs))
+            return w.T.copy(), b.copy()
+
+    X, y = rows(203, 7, 1)
+    y = np.sin(X[:, 0]) + y[:, 0] / 8
+    words = {"activation": "tanh", "alpha": 3.0, "shuffle": False, "tol": 0.0, "n_iter_no_change": 10**6}
+    epochs = 40 if solver == "sgd" else 2000
+    model = Started(hidden_layer_sizes=(9,), solver=solver, max_iter=epochs, **words, **given).fit(X, y)
+    history = net.fit(
+        X, y, epochs=epochs, batch_size=given.get("batch_size"), optimizer=optimizer, shuffle=False,
+        regularization=Regularization(l2=3.0, per_row=True),
+    )  # fmt: skip
+    if solver == "sgd":
+        np.testing.assert_allclose(history.loss, model.loss_curve_, rtol=0, atol=1e-12)
+        for w, coefficients in zip(net.weights, model.coefs_, strict=True):
+            np.testing.assert_allclose(w, coefficients.T, rtol=0, atol=1e-12)
+    else:
+        assert history.loss[-1] == pytest.approx(model.loss_, rel=1e-4)
+
+
+# -- the reference: the same masks and noise -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_rows", ROWS)
+@pytest.mark.parametrize("r", [*DRAWN, EVERYTHING], ids=repr)
+def test_steps_against_the_reference(build: Any, r: Regularization, n_rows: int) -> None:
+    net, plain = network(build), network(build)
+    oracle = twin(net)
+    X, y = rows(n_rows)
+    n_steps = 6 if n_rows < 100 else 2
+    for _ in range(n_steps):
+        expected = oracle.train_on_batch(X, y, fastmlp.SGD(0.1), regularization=r)
+        loss = net.train_on_batch(X, y, fastmlp.SGD(0.1), regularization=r)
+        build.assert_close(loss, expected, net.sizes, passes=10)
+        plain.train_on_batch(X, y, fastmlp.SGD(0.1))
+    if build.dtype == "float64":
+        np.testing.assert_allclose(net.parameters, oracle.parameters, rtol=0, atol=1e-10)
+    check(build, net, oracle.parameters, 10)
+    assert net._random_state == oracle._random.state
+    with pytest.raises(AssertionError):
+        check(build, plain, oracle.parameters, 10)
+
+
+@pytest.mark.parametrize("r", REGULARIZATIONS, ids=repr)
+def test_fit_against_the_reference(build64: Any, r: Regularization) -> None:
+    """Shuffled, with a short last batch, validated on what is published."""
+    net = network(build64)
+    oracle = twin(net)
+    X, y = rows(23)
+    words: dict[str, Any] = {"epochs": 3, "batch_size": 5, "optimizer": fastmlp.Adam(0.02), "regularization": r}
+    history = net.fit(X, y, validation_data=(X[:9], y[:9]), **words)
+    expected = oracle.fit(X, y, validation_data=(X[:9], y[:9]), **words)
+    for name in ("loss", "val_loss"):
+        np.testing.assert_allclose(history[name], expected[name], rtol=1e-10)
+    np.testing.assert_allclose(net.parameters, oracle.parameters, rtol=0, atol=1e-10)
+    assert net._random_state == oracle._random.state
+
+
+EVERY_OPTIMIZER = [
+    fastmlp.AdamW(0.01, weight_decay=0.1),
+    fastmlp.NAdam(0.01),
+    fastmlp.RMSprop(0.01, momentum=0.5, centered=True),
+    fastmlp.AdaGrad(0.05, learning_rate_decay=0.1),
+    fastmlp.Lion(0.01),
+    fastmlp.Rprop(0.01),
+]
+
+
+@pytest.mark.parametrize("n_rows", ROWS)
+@pytest.mark.parametrize("optimizer", EVERY_OPTIMIZER, ids=repr)
+def test_every_optimizer_takes_it(build64: Any, optimizer: Any, n_rows: int) -> None:
+    net = network(build64)
+    oracle = twin(net)
+    X, y = rows(n_rows)
+    words: dict[str, Any] = {"epochs": 3, "batch_size": None, "optimizer": optimizer, "regularization": EVERYTHING}
+    np.testing.assert_allclose(net.fit(X, y, **words).loss, oracle.fit(X, y, **words).loss, rtol=1e-10)
+    np.testing.assert_allclose(net.parameters, oracle.parameters, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("r", [Regularization(l2=0.1), Regularization(l2=5.0, per_row=True)], ids=repr)
+def test_lbfgs_minimises_the_penalised_loss(build64: Any, r: Regularization) -> None:
+    """Iteration by iteration as the reference, and to where the gradient of both together is 0."""
+    net = network(build64)
+    oracle = twin(net)
+    X, y = rows(30)
+    optimizer = fastmlp.LBFGS(gradient_tolerance=1e-7, loss_tolerance=0.0)
+    words: dict[str, Any] = {"optimizer": optimizer, "regularization": r}
+    weights = np.arange(1, 31) / 8
+    np.testing.assert_allclose(
+        net.fit(X, y, epochs=6, sample_weight=weights, **words).loss,
+        oracle.fit(X, y, epochs=6, sample_weight=weights, **words).loss,
+        rtol=1e-10,
+    )
+    assert net.fit(X, y, epochs=2000, sample_weight=weights, **words).stopped == "converged"
+    l2 = r.l2 / (weights.sum() if r.per_row else 1)
+    _, gradient = net.loss_and_grad(X, y, sample_weight=weights)
+    of_penalty = [part for w in net.weights for part in (l2 * w.ravel(), np.zeros(len(w)))]
+    np.testing.assert_allclose(gradient + np.concatenate(of_penalty), 0, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gaussian", "gelu"])
+def test_weighted_rows_are_dropped_alike(build64: Any, activation: str) -> None:
+    net = network(build64, activation=activation)
+    oracle = twin(net)
+    X, y = rows(12)
+    words: dict[str, Any] = {
+        "sample_weight": [0.0, 1.0, 2.0, 0.5] * 3,
+        "regularization": Regularization(dropout=0.5, l2=0.1, per_row=True),
+    }
+    for _ in range(4):
+        loss = net.train_on_batch(X, y, fastmlp.SGD(0.1), **words)
+        assert loss == pytest.approx(oracle.train_on_batch(X, y, fastmlp.SGD(0.1), **words), rel=1e-12)
+    np.testing.assert_allclose(net.parameters, oracle.parameters, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "gelu", "sigmoid"])
+@pytest.mark.parametrize("r", [*DRAWN, EVERYTHING], ids=repr)
+def test_the_step_is_along_the_gradient_of_what_is_reported(build64: Any, r: Regularization, activation: str) -> None:
+    """The first step of equal networks has equal masks, so the loss as a function of P can be asked at any P."""
+    net = network(build64, activation=activation)
+    r = Regularization(l1=r.l1, l2=r.l2, dropout=r.dropout, input_dropout=r.input_dropout, input_noise=r.input_noise)
+    X, y = rows(7)
+    P = net.parameters
+
+    def loss(at: Any) -> float:
+        other = network(build64, activation=activation)
+        other.parameters = at
+        return other.train_on_batch(X, y, fastmlp.SGD(1.0), regularization=r)
+
+    net.train_on_batch(X, y, fastmlp.SGD(1.0), regularization=r)
+    some = np.random.default_rng(0).permutation(len(P))[:40]  # of a few hundred
+
+    def along(values: Any) -> float:
+        at = P.copy()
+        at[some] = values
+        return loss(at)
+
+    np.testing.assert_allclose((P - net.parameters)[some], central_differences(along, P[some]), rtol=0, atol=1e-9)
+
+
+# -- what is drawn ---------------------------------------------------------------------------------------------------
+
+
+def test_masks_have_their_rate_and_know_nothing_of_one_another() -> None:
+    """Means, variances and correlations of masks of 200 rows of 500 units, within 4.5 standard errors."""
+    n_rows, n = 200, 500
+    for rate in (0.1, 0.5, 0.8):
+        r = reference.Choice(input_noise=0.0, input_dropout=rate, dropout=(rate, rate))
+        masks = {}
+        for step, key in itertools.product(range(2), (1, 2)):
+            drawn = Draws(r, key, step)
+            layers = zip(*(drawn.masks(row, (n, n)) for row in range(n_rows)), strict=True)
+            masks[key, step, "inputs"] = np.array([drawn.inputs(row, [1.0] * n) for row in range(n_rows)])
+            masks.update({(key, step, layer): np.array(mask) for layer, mask in enumerate(layers)})
+        kept = {where: (mask > 0) - (1 - rate) for where, mask in masks.items()}
+        error = np.sqrt(rate * (1 - rate) / (n_rows * n))
+        for where, mask in masks.items():
+            assert set(np.unique(mask)) == {0.0, 1 / (1 - rate)}
+            assert abs(kept[where].mean()) < 4.5 * error, where
+            for axis, count in ((0, n_rows), (1, n)):  # a unit over the rows, a row over its units
+                spread = kept[where].mean(axis=axis).var() / (rate * (1 - rate) / count)
+                assert abs(spread - 1) < 4.5 * np.sqrt(2 / (n_rows * n / count)), (where, axis)
+            for shift, axis in itertools.product((1, 2, 8), (0, 1)):
+                product = kept[where] * np.roll(kept[where], shift, axis)
+                assert abs(product.mean()) < 4.5 * rate * (1 - rate) / np.sqrt(n_rows * n), (where, shift, axis)
+        for one, other in itertools.combinations(kept, 2):
+            product = kept[one] * kept[other]
+            assert abs(product.mean()) < 4.5 * rate * (1 - rate) / np.sqrt(n_rows * n), (one, other)
+
+
+def test_noise_is_normal_and_independent() -> None:
+    scipy_stats = pytest.importorskip("scipy.stats")
+    r = reference.Choice(input_noise=2.0, input_dropout=0.0, dropout=())
+    blocks = [
+        np.array([Draws(r, key, step).inputs(row, [1.0] * 300) for row in range(200)]) - 1
+        for key, step in ((5, 0), (5, 1), (6, 0))
+    ]
+    for noise in blocks:
+        n = noise.size
+        assert abs(noise.mean()) < 4.5 * 2 / np.sqrt(n)
+        assert abs(noise.var() / 4 - 1) < 4.5 * np.sqrt(2 / n)
+        assert scipy_stats.kstest(noise.ravel() / 2, "norm").pvalue > 1e-4
+        for shift, axis in itertools.product((1, 2, 8), (0, 1)):
+            assert abs((noise * np.roll(noise, shift, axis)).mean() / 4) < 4.5 / np.sqrt(n)
+    for one, other in itertools.combinations(blocks, 2):
+        assert abs((one * other).mean() / 4) < 4.5 / np.sqrt(one.size)
+
+
+def test_numbers_of_a_row_do_not_depend_on_its_batch(build64: Any) -> None:
+    """Rows of a batch of 170 go in tiles and pieces: each by itself has the same noise as the reference's."""
+    n_rows, n = 170, 70  # more than a group of draws
+    net = build64([n, 1], loss="half_squared_error", seed=0)
+    key = number(net._random_state, 0) >> 11
+    net.parameters = np.zeros(n + 1)
+    X = np.random.default_rng(0).normal(size=(n_rows, n))
+    t = np.random.default_rng(1).normal(size=n_rows)
+    r = Regularization(input_noise=0.5, input_dropout=0.25)
+    net.train_on_batch(X, t, fastmlp.SGD(1.0), regularization=r)  # w = sum_k t_k x_k / B
+    drawn = Draws(reference.Choice(input_noise=0.5, input_dropout=0.25, dropout=()), key, 0)
+    noisy = np.array([drawn.inputs(k, x) for k, x in enumerate(X.tolist())])
+    np.testing.assert_allclose(net.weights[0][0], t @ noisy / n_rows, rtol=0, atol=1e-12)
+
+
+def test_the_generator_is_as_documented() -> None:
+    """So that a change of it is not overlooked: a change of a trained network's bits."""
+    assert draws(number(number(123, 0), 3), 0, 4) == draws(number(number(123, 0), 3), 0, 9)[:4]
+    assert draws(1, 2, 4) == [3796082, 6343243, 13621822, 2629989]
+
+
+# -- the same bits ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("r", REGULARIZATIONS, ids=repr)
+def test_any_number_of_threads_gives_the_same_bits(r: Regularization, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(420, 90)), rng.integers(5, size=420)
+    for size in (140, 420):
+        nets, losses = [], []
+        for n_threads in (1, 2, 3):
+            words: dict[str, Any] = {"dtype": dtype, "engine": "native", "n_threads": n_threads}
+            net = fastmlp.Network([90, 64, 33, 5], loss="cross_entropy", seed=0, **words)
+            losses.append(net.fit(X, y, epochs=2, batch_size=size, optimizer="adam", regularization=r).loss)
+            nets.append(net)
+        for net, loss in zip(nets[1:], losses[1:], strict=True):
+            assert_same(net, nets[0])
+            assert loss == losses[0]
+
+
+@pytest.mark.parametrize("r", REGULARIZATIONS, ids=repr)
+def test_two_fits_of_five_epochs_are_one_of_ten(build: Any, r: Regularization) -> None:
+    X, y = rows(23)
+    once, twice = network(build), network(build)
+    words: dict[str, Any] = {"batch_size": 5, "optimizer": fastmlp.Adam(0.02)}
+    whole = once.fit(X, y, epochs=10, regularization=r, **words)
+    halves = [twice.fit(X, y, epochs=5, regularization=copy.deepcopy(r), **words) for _ in range(2)]
+    assert whole.loss == halves[0].loss + halves[1].loss
+    assert_same(once, twice)
+
+
+@pytest.mark.parametrize("unit", ["epoch", "step"])
+@pytest.mark.parametrize("r", REGULARIZATIONS, ids=repr)
+def test_a_checkpoint_goes_on_bit_for_bit(build: Any, r: Regularization, unit: str, tmp_path: pathlib.Path) -> None:
+    class Cut(Exception):  # noqa: N818
+        pass
+
+    def cut(epoch: int, logs: Any) -> None:
+        if epoch == 2:
+            raise Cut
+
+    X, y = rows(23)
+    path = tmp_path / "c"
+    words: dict[str, Any] = {"epochs": 5, "batch_size": 5, "optimizer": fastmlp.SGD(0.05, momentum=0.9)}
+    whole, first = network(build), network(build)
+    words |= {"regularization": r, "validation_data": (X[:5], y[:5])}
+    expected = whole.fit(X, y, **words)
+    keep = Checkpoint(path, every=3 if unit == "step" else 1, unit=unit)
+    with pytest.raises(Cut):
+        first.fit(X, y, callbacks=[keep, cut], **words)
+    other = network(build, seed=77)
+    history = other.fit(X, y, callbacks=[keep], resume=path, **words)
+    assert (history, history.stopped) == (expected, expected.stopped)
+    assert_same(other, whole)
+    for net in (whole, other):
+        net.fit(X, y, **words)
+    assert_same(other, whole)
+
+
+def test_the_file_of_a_checkpoint_is_the_model_that_readers_see(tmp_path: pathlib.Path) -> None:
+    X, y = rows(23)
+    net = network(fastmlp.Network)
+    net.fit(X, y, epochs=2, callbacks=[Checkpoint(tmp_path / "c")], regularization=Regularization(average=0.9))
+    np.testing.assert_array_equal(fastmlp.load(tmp_path / "c").parameters, net.parameters)
+
+
+def test_another_regularization_is_not_resumed(tmp_path: pathlib.Path) -> None:
+    X, y = data()
+    path = tmp_path / "c"
+    words: dict[str, Any] = {"epochs": 2, "callbacks": [Checkpoint(path)]}
+    classifier(fastmlp.Network).fit(X, y, regularization=Regularization(l2=0.1), **words)
+    for other in (None, Regularization(l2=0.2)):
+        with pytest.raises(ValueError, match=r"^regularization: expected that of the checkpoint, 'Regularization\(l2"):
+            classifier(fastmlp.Network).fit(X, y, regularization=other, resume=path, **words)
+
+
+# -- what continues and what goes back -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("other", [None, Regularization(l2=0.2), Regularization(l2=0.1, dropout=0.5)], ids=repr)
+def test_another_regularization_starts_the_optimizer_anew(build: Any, other: Regularization | None) -> None:
+    X, y = data()
+    net = classifier(build)
+    net.train_on_batch(X, y, fastmlp.Adam(0.05), regularization=Regularization(l2=0.1))
+    control = net.copy()
+    net.train_on_batch(X, y, regularization=other)
+    control.train_on_batch(X, y, fastmlp.Adam(0.05), regularization=other)
+    assert_same(net, control)
+
+
+def test_one_that_does_nothing_is_none(build: Any) -> None:
+    X, y = data()
+    net, control = classifier(build), classifier(build)
+    for r in (None, Regularization(), Regularization(per_row=True), None):
+        net.fit(X, y, epochs=2, regularization=r)
+        control.fit(X, y, epochs=2)
+    assert_same(net, control)
+
+
+@pytest.mark.parametrize("how", ["fit", "step", "row"])
+@pytest.mark.parametrize("before", [None, Regularization(dropout=0.5, average=0.5)], ids=repr)
+@pytest.mark.parametrize("r", [EVERYTHING, Regularization(dropout=0.5, average=0.5)], ids=repr)
+def test_an_error_goes_back(build: Any, r: Regularization, before: Any, how: str) -> None:
+    """To the parameters, the average, the masks that come next and the place in the random stream."""
+    X, y = data()
+    targets = np.column_stack([y, 1 - y]).astype(float)
+    bad = targets.copy()
+    bad[-1] = float(np.finfo(build.dtype).max) / 8
+    net, control = (build([3, 5, 2], activation="tanh", seed=1) for _ in range(2))
+    for each in (net, control):
+        each.fit(X, targets, epochs=2, optimizer=fastmlp.SGD(0.1), batch_size=5, regularization=before)
+    optimizer = fastmlp.SGD(0.1)
+    r = Regularization(**{**r._given(), "clip_value": None, "clip_norm": None, "max_norm": None})
+    ways = {
+        "fit": lambda: net.fit(X, bad, epochs=2, batch_size=1, optimizer=optimizer, regularization=r),
+        "step": lambda: net.train_on_batch(X, bad, optimizer, regularization=r),
+        "row": lambda: net.learn_one(X[-1], bad[-1], optimizer, regularization=r),
+    }
+    with pytest.raises(FloatingPointError):
+        ways[how]()
+    assert_same(net, control)
+    for each in (net, control):
+        each.fit(X, targets, epochs=2, batch_size=5, optimizer=None, regularization=before)
+    assert_same(net, control)
+
+
+@pytest.mark.parametrize("r", REGULARIZATIONS, ids=repr)
+def test_rows_one_by_one_are_steps_on_single_rows(build: Any, r: Regularization) -> None:
+    """Also the row that overflows after a hundred good ones, whose log is replayed: masks and average included."""
+    X, y = rows(120)
+    X = X.astype(build.dtype)
+    y = y.astype(build.dtype)
+    net, control = network(build), network(build)
+    for x, t in zip(X, y, strict=True):
+        loss = net.learn_one(x, t, regularization=r)
+        assert loss == pytest.approx(control.train_on_batch([x], [t], regularization=r), rel=1e-6)
+    huge = np.full(5, np.finfo(build.dtype).max / 8, dtype=build.dtype)
+    for each in (net, control):
+        with contextlib.suppress(FloatingPointError):
+            each.learn_one(huge, y[0], regularization=r)
+    np.testing.assert_array_equal(net.parameters, control.parameters)
+
+
+def test_the_average_is_what_readers_see_and_training_goes_on_beside_it(build64: Any) -> None:
+    X, y = rows(12)
+    net, raw = network(build64), network(build64)
+    average = None
+    for _ in range(5):
+        net.fit(
+            X, y, epochs=1, batch_size=4, shuffle=False, optimizer="adam", regularization=Regularization(average=0.9)
+        )
+        for first in range(0, 12, 4):
+            raw.train_on_batch(X[first : first + 4], y[first : first + 4], "adam")
+            average = raw.parameters if average is None else 0.9 * average + 0.1 * raw.parameters
+        np.testing.assert_allclose(net.parameters, average, rtol=0, atol=1e-13)
+    assert net.evaluate(X, y) == network_of(build64, net).evaluate(X, y)
+
+
+def network_of(build: Any, net: Any) -> Any:
+    other = network(build)
+    other.parameters = net.parameters
+    return other
+
+
+def test_without_a_step_the_average_is_the_beginning(build: Any) -> None:
+    X, y = rows(12)
+    net = network(build)
+    P = net.parameters
+    net.fit(
+        X, y, epochs=1, sample_weight=[1.0] + [0.0] * 11, max_time=1e-12, regularization=Regularization(average=0.9)
+    )
+    np.testing.assert_array_equal(net.parameters, P)
+
+
+def test_evaluation_and_gradients_know_nothing_of_it(build: Any) -> None:
+    X, y = rows(12)
+    net = network(build)
+    net.fit(X, y, epochs=2, regularization=EVERYTHING)
+    plain = network_of(build, net)
+    assert net.evaluate(X, y) == plain.evaluate(X, y)
+    np.testing.assert_array_equal(net.predict(X), plain.predict(X))
+    np.testing.assert_array_equal(net.loss_and_grad(X, y)[1], plain.loss_and_grad(X, y)[1])
+
+
+# -- the object ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("r", [Regularization(), *REGULARIZATIONS], ids=repr)
+def test_the_object(r: Regularization) -> None:
+    again = eval(repr(r), {"Regularization": Regularization})
+    for other in (again, copy.deepcopy(r), pickle.loads(pickle.dumps(r))):
+        assert other == r
+        assert (hash(other), repr(other)) == (hash(r), repr(r))
+    with pytest.raises(AttributeError):
+        r.l2 = 1.0  # type: ignore[misc]
+
+
+def test_the_repr_has_what_differs_from_the_defaults() -> None:
+    assert repr(Regularization(l2=0.0, dropout=[0.5, 0.25], max_norm=3)) == (
+        "Regularization(dropout=(0.5, 0.25), max_norm=3.0)"
+    )
+    assert Regularization(dropout=0.5) != Regularization(dropout=0.25)
+
+
+BAD = [
+    ({"l1": -0.1}, ValueError, "l1: expected .*at least 0"),
+    ({"l2": "x"}, TypeError, "l2: expected a real number"),
+    ({"l2": float("nan")}, ValueError, "l2: expected .*finite"),
+    ({"weight_decay": -1}, ValueError, "weight_decay: expected .*at least 0"),
+    ({"dropout": 1.0}, ValueError, "dropout: expected .*below 1"),
+    ({"dropout": [0.5, -0.1]}, ValueError, r"dropout\[1\]: expected .*at least 0"),
+    ({"dropout": "half"}, TypeError, "dropout: expected a real number"),
+    ({"input_dropout": 1}, ValueError, "input_dropout: expected .*below 1"),
+    ({"input_noise": -1}, ValueError, "input_noise: expected .*at least 0"),
+    ({"max_norm": 0}, ValueError, "max_norm: expected .*above 0"),
+    ({"clip_norm": -1}, ValueError, "clip_norm: expected .*above 0"),
+    ({"clip_value": float("inf")}, ValueError, "clip_value: expected .*finite"),
+    ({"average": 1.0}, ValueError, "average: expected .*below 1"),
+    ({"per_row": 1}, TypeError, "per_row: expected True or False"),
+]
+
+
+@pytest.mark.parametrize(("fields", "error", "words"), BAD)
+def test_bad_fields(fields: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=f"^{words}"):
+        Regularization(**fields)
+    every = {field: getattr(Regularization(), field) for field in Regularization.__dataclass_fields__}
+    oracle = reference.Network([3, 2, 1], seed=0)
+    with pytest.raises(error, match=words.split(":")[0].split(r"\[")[0]):
+        oracle.train_on_batch([[0.0] * 3], [[0.0]], regularization=reference.Choice(**{**every, **fields}))
+
+
+METHODS = {
+    "fit": lambda net, X, y, **words: net.fit(X, y, **words),
+    "partial_fit": lambda net, X, y, **words: net.partial_fit(X, y, **words),
+    "train_on_batch": lambda net, X, y, **words: net.train_on_batch(X, y, **words),
+    "learn_one": lambda net, X, y, **words: net.learn_one(X[0], int(y[0]), **words),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dtype", ["float32", "reference"])
+def test_what_does_not_go_together(method: str, dtype: str) -> None:
+    make = reference.Network if dtype == "reference" else fastmlp.Network
+    net = make([3, 4, 2], loss="cross_entropy", seed=0)
+    X, y = data()
+    before = net.parameters
+    cases: list[tuple[Any, Any, type[Exception], str]] = [
+        (0.1, None, TypeError, "regularization: expected a .*Regularization"),
+        (Regularization(dropout=(0.5, 0.5)), None, ValueError, "dropout: expected one rate for each of the 1 hidden"),
+        *(
+            (Regularization(**{name: value}), fastmlp.LBFGS(), ValueError, f"{name}: expected l2 and per_row .*'lbfgs'")
+            for name, value in {
+                "l1": 0.1, "weight_decay": 0.1, "dropout": 0.1, "input_dropout": 0.1, "input_noise": 0.1,
+                "max_norm": 1.0, "clip_norm": 1.0, "clip_value": 1.0, "average": 0.5,
+            }.items()
+        ),
+    ]  # fmt: skip
+    for r, optimizer, error, words in cases:
+        with pytest.raises(error, match=f"^{words}"):
+            METHODS[method](net, X, y, optimizer=optimizer, regularization=r)
+    np.testing.assert_array_equal(net.parameters, before)
+
+
+def test_float32_refuses_what_it_cannot_hold() -> None:
+    X, y = data()
+    with pytest.raises(ValueError, match=r"^l2: expected a number that float32 can hold, got 1e-40"):
+        classifier(fastmlp.Network).fit(X, y, regularization=Regularization(l2=1e-40))
