@@ -1,6 +1,6 @@
 """The time of fastmlp.sklearn beside scikit-learn's own classes, one thread each, with the same parameters.
 
-    python bench/sklearn_speed.py [--cpu N] [--rounds 15] [--quick]
+    python bench/sklearn_speed.py [--cpu N] [--rounds 15] [--clock cpu] [--quick]
 
 Nothing is timed before it is verified: of every fit two epochs without shuffling, from the same weights, must give the
 same losses (1e-8 of them in float64, 1e-4 in float32), and of every prediction both must give the same probabilities
@@ -129,7 +129,9 @@ def case_data_of_a_fit(case: Case, X: Any, y: Any) -> tuple[Any, Any]:
 def main() -> int:
     """Verify, time, print."""
     parser = report.parser(__doc__)
+    parser.add_argument("--clock", choices=rounds.CLOCKS, default="wall", help="cpu: where other work shares the core")
     options = parser.parse_args()
+    rounds.use(options.clock)
     report.pin(options.cpu)
     warnings.simplefilter("ignore", ConvergenceWarning)
     n_rounds = 1 if options.quick else options.rounds

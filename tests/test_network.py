@@ -547,7 +547,7 @@ def test_signatures_and_defaults_of_the_contract() -> None:
     assert defaults(fastmlp.Network.fit) == {
         "epochs": 10, "batch_size": 32, "optimizer": "adam", "shuffle": True, "validation_data": None,
         "validation_split": None, "metrics": (), "callbacks": (), "max_time": None, "resume": None, "verbose": 0,
-        "sample_weight": None, "class_weight": None,
+        "sample_weight": None, "class_weight": None, "regularization": None,
     }  # fmt: skip
     assert defaults(fastmlp.SGD) == {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
     assert defaults(fastmlp.Adam) == {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
