@@ -379,6 +379,17 @@ def test_early_stopping_goes_back_to_the_best_weights(ours: Any) -> None:
     assert model.history_.stopped == "early_stopping"
 
 
+@pytest.mark.parametrize("ours", CLASSES)
+def test_a_warm_start_that_improves_nothing_keeps_the_best_weights(ours: Any) -> None:
+    words = {**WORDS, "early_stopping": True, "warm_start": True, "learning_rate_init": 0.03, "max_iter": 60}
+    model = ours(**words).fit(X, Y)
+    best, weights = model.best_validation_score_, model.coefs_
+    model.set_params(max_iter=3).fit(X, Y[::-1])
+    assert model.best_validation_score_ == best > max(model.validation_scores_[-3:])
+    for a, b in zip(model.coefs_, weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_weights_count_in_the_held_out_score() -> None:
     """All weight of the held-out rows on those of one class: the score is theirs alone."""
     for ours in CLASSES:

@@ -46,6 +46,10 @@ class BaseMLP(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = words.CONSTRAINTS
 
+    def _keep(self, given: dict[str, Any]) -> None:
+        """The parameters, which are the names in `__init__`, as attributes of those names, as they came."""
+        self.__dict__.update({name: value for name, value in given.items() if name != "self"})
+
     # -- what the two differ in --------------------------------------------------------------------------------------
 
     def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:

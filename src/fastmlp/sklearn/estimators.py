@@ -190,40 +190,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         engine: str = "auto",
         n_threads: Any = None,
     ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.loss = loss
-        self.output_activation = output_activation
-        self.class_weight = class_weight
-        self.regularization = regularization
-        self.schedule = schedule
-        self.callbacks = callbacks
-        self.max_time = max_time
-        self.resume = resume
-        self.dtype = dtype
-        self.engine = engine
-        self.n_threads = n_threads
+        self._keep(locals())
 
     # -- targets -----------------------------------------------------------------------------------------------------
 
@@ -462,39 +429,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         engine: str = "auto",
         n_threads: Any = None,
     ) -> None:
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.output_activation = output_activation
-        self.regularization = regularization
-        self.schedule = schedule
-        self.callbacks = callbacks
-        self.max_time = max_time
-        self.resume = resume
-        self.dtype = dtype
-        self.engine = engine
-        self.n_threads = n_threads
+        self._keep(locals())
 
     # -- targets -----------------------------------------------------------------------------------------------------
 

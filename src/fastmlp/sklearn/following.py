@@ -51,6 +51,8 @@ class Following(EarlyStopping):
         known = self.estimator.best_validation_score_ if self.score else self.estimator.best_loss_
         self._wait = self.estimator._no_improvement_count
         self.best = known if known is not None and math.isfinite(known) else None
+        if self.score and self.best is not None:
+            self._weights = self._network.parameters  # which the fit before has gone back to
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> bool:
         """Writes the epoch down, and says whether it is the last."""
