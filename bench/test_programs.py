@@ -34,6 +34,7 @@ PROGRAMS = {
     "calibrate": (),
     "sklearn_speed": (),
     "sklearn_scores": ("--datasets", "digits", "wine"),
+    "memmap": (),
     "lbfgs": (),
 }
 

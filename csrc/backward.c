@@ -246,12 +246,12 @@ static void rows_task(void *context, size_t i) {
 /* The rows that thread i will gather next, if they are known. */
 static fml_ahead rows_ahead(const piece *p, size_t i) {
     const fml_pass *pass = p->pass;
-    size_t done = p->first + p->rows, row_bytes = pass->net->layers[0].n_inputs;
-    if (!pass->data->bytes) row_bytes *= pass->net->kernels->real_size;
-    if (pass->order == NULL) return (fml_ahead){NULL, NULL, 0, row_bytes};
+    size_t done = p->first + p->rows, bytes = row_bytes(pass->net, pass->data);
+    if (pass->order == NULL || pass->data->begins != NULL || pass->data->x_row > 0)
+        return (fml_ahead){NULL, NULL, 0, bytes};
     size_t n = least(pass->rows + pass->n_next - done, pass->net->engine->gradient_rows);
     size_t begin = part_begin(n, LOSS_ROWS, i, p->n_threads), end = part_begin(n, LOSS_ROWS, i + 1, p->n_threads);
-    return (fml_ahead){pass->data->x, pass->order + done + begin, end - begin, row_bytes};
+    return (fml_ahead){pass->data->x, pass->order + done + begin, end - begin, bytes};
 }
 
 /* The weight gradients of thread i's share of the inputs; once an update has begun, nothing stops it. */

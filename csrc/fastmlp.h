@@ -82,6 +82,24 @@ typedef struct {
 typedef struct fml_engine fml_engine;
 typedef struct fml_pass fml_pass;
 
+/* What the elements of a matrix are: the network's reals, or others, at face value. */
+typedef enum { FML_REAL, FML_UINT8, FML_FLOAT16, FML_FLOAT32, FML_FLOAT64 } fml_element;
+
+/* By column, x = (X - offset) / scale; NULL: as it is. */
+typedef struct {
+    const double *offset, *scale;
+} fml_affine;
+
+/* Rows of any kind, dense or sparse, and how their columns are scaled. */
+typedef struct {
+    const void *elements; /* (., n_columns), or the elements of sparse rows one after another */
+    fml_element element;
+    size_t n_columns, row;  /* row: elements from one dense row to the next; 0: n_columns */
+    const int64_t *begins;  /* NULL, or where sparse row i begins, its end at i + 1, in elements and columns */
+    const int32_t *columns; /* of each element of sparse rows; what is no column is left out */
+    fml_affine scaling;
+} fml_matrix;
+
 /* Rows of data that will be wanted soon: those of `order`, n of them, each row_bytes long. */
 typedef struct {
     const char *data;
@@ -104,8 +122,10 @@ typedef struct {
     /* x_i = X[order[i]], or X[i] where order is NULL; X: (., I), x: (rows, I), x_row reals from row to row. Returns 1
      * if all are finite. */
     int (*gather)(const void *X, const uint32_t *order, size_t rows, size_t I, void *x, size_t x_row);
-    /* The same from bytes, 0-255 at face value. */
-    void (*gather_bytes)(const uint8_t *X, const uint32_t *order, size_t rows, size_t I, void *x, size_t x_row);
+    /* The same from rows of any kind, scaled. */
+    int (*gather_from)(const fml_matrix *X, const uint32_t *order, size_t rows, void *x, size_t x_row);
+    /* y = y scale + offset by column; y: (rows, O). */
+    void (*unscale)(void *y, size_t rows, size_t O, const fml_affine *scaling);
     /* t_i = one-hot of labels[order[i]]; t: (rows, O). */
     void (*one_hot)(const int64_t *labels, const uint32_t *order, size_t rows, size_t O, void *t);
     /* The index of the first of n elements that is NaN or infinite; n if there is none. */
@@ -210,10 +230,20 @@ void fml_network_unpack(const fml_network *net, const void *block, void *P);
 
 /* -- data -------------------------------------------------------------------------------------------------------- */
 
+/* How inputs and targets are scaled before the network sees them; its predictions are scaled back. */
 typedef struct {
-    const void *x; /* (n_rows, I), reals or, where bytes is set, uint8 */
-    int bytes;
-    size_t n_rows;         /* below 2^32 */
+    fml_affine inputs, targets;
+} fml_scaling;
+
+typedef struct {
+    const void *x; /* (n_rows, I), or the elements of sparse rows, see fml_matrix */
+    fml_element element;
+    size_t x_row;          /* elements from one dense row to the next; 0: I */
+    const int64_t *begins; /* of sparse rows (n_rows + 1,), or NULL */
+    const int32_t *columns;
+    const fml_scaling *scaling; /* NULL: none */
+    size_t n_rows;              /* below 2^32 */
+    fml_element values_element;
     const void *values;    /* targets (n_rows, n_targets), or NULL */
     const int64_t *labels; /* class labels (n_rows,), or NULL */
     const double *weights; /* (n_rows,), finite and not negative, or NULL where each row counts 1 */
@@ -225,7 +255,8 @@ typedef struct {
 size_t fml_forward_workspace(const fml_network *net, size_t rows);
 size_t fml_gradient_workspace(const fml_network *net, size_t rows, int with_dx);
 
-/* All layers of all rows of data. z[l], y[l]: (n_rows, O_l), and output, the last y again; each may be NULL. */
+/* All layers of all rows of data. z[l], y[l]: (n_rows, O_l), and output, the last y again, in the unit of the targets
+ * where these are scaled; each may be NULL. */
 void fml_forward(const fml_network *net, const void *block, const fml_data *data, void *const *z, void *const *y,
                  void *output, void *workspace);
 /* The same for one row of reals: x (I,), y (O,). It takes fml_row_workspace bytes, and the bits are the same. */
@@ -291,6 +322,30 @@ int fml_updates_in_pass(const fml_network *net, size_t rows);
  * gradient and dx is changed unless FML_OK. */
 fml_status fml_gradient(const fml_pass *pass, double *loss);
 
+/* The order of an epoch by blocks: blocks of rows in random order, and in each window of FML_WINDOW_BLOCKS of them the
+ * rows in random order. Only what is at hand of it is kept. */
+enum { FML_BLOCK_NUMBERS = 1 << 16, FML_WINDOW_BLOCKS = 64 };
+typedef struct {
+    size_t n_rows, block_rows; /* fewer in the last block */
+    uint32_t *blocks;          /* their order */
+    size_t short_at;           /* the place there of the last block */
+    uint64_t windows;          /* what their generators begin with */
+    uint32_t *rows;            /* those at hand: the order's rows first ... first + n - 1 */
+    size_t first, n;
+} fml_block_order;
+
+size_t fml_block_rows(size_t n_inputs); /* rows of a block */
+/* Bytes of memory for batches of up to so many rows; fml_block_order_begin takes it. */
+size_t fml_block_order_size(size_t n_rows, size_t block_rows, size_t batch_rows);
+void fml_block_order_begin(fml_block_order *order, size_t n_rows, size_t block_rows, void *memory);
+/* A new epoch's order. */
+void fml_block_order_draw(fml_block_order *order, uint64_t *random);
+/* Has the rows first ... end - 1 of the order, one batch, at hand. */
+void fml_block_order_reach(fml_block_order *order, size_t first, size_t end);
+/* Asks the operating system for the blocks of the window after what is at hand; x: rows of row_bytes in a file that is
+ * mapped into memory. */
+void fml_block_order_ask(const fml_block_order *order, const void *x, size_t row_bytes);
+
 /* -- training ---------------------------------------------------------------------------------------------------- */
 
 /* How a learning rate follows from the number of steps that were taken before. A NULL name ends a table. */
@@ -333,6 +388,9 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
  * whole steps. Stretches one after another have the bits of one. */
 fml_status fml_train_rows(fml_trainer *trainer, const fml_data *data, size_t batch_size, const uint32_t *order,
                           size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace);
+/* The same in an order by blocks, which has been drawn; ask: whether its rows lie in a file that is mapped. */
+fml_status fml_train_blocks(fml_trainer *trainer, const fml_data *data, size_t batch_size, fml_block_order *order,
+                            int ask, size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace);
 /* One epoch, whole; order: n_rows elements of scratch, into which a new order is drawn, or NULL. *loss: as above. */
 fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order, double *loss,
                            fml_poll *poll, void *workspace);
@@ -390,7 +448,8 @@ void fml_random_order(uint64_t *state, uint32_t *order, size_t n); /* a permutat
 
 void *fml_allocate(size_t bytes); /* zeroed, aligned to FML_ALIGNMENT; NULL if there is none */
 void fml_free(void *memory);
-double fml_seconds(void);  /* of a clock that never goes back */
-int fml_plant_error(void); /* an error for the sanitizers to find, in their builds only */
+void fml_ask_for(const void *memory, size_t bytes); /* memory that is mapped will be wanted soon */
+double fml_seconds(void);                           /* of a clock that never goes back */
+int fml_plant_error(void);                          /* an error for the sanitizers to find, in their builds only */
 
 #endif

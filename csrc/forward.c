@@ -100,6 +100,9 @@ static void forward_task(void *context, size_t i) {
         void *y = b.y[(net->n_layers - 1) % 2];
         if (p->output != NULL) y = reals(net, p->output, tile * net->engine->tile_rows * O);
         forward_tile(p, tile, &b, NULL, y);
+        const fml_scaling *scaling = p->data->scaling;
+        if (p->output != NULL && scaling != NULL && scaling->targets.offset != NULL)
+            net->kernels->unscale(y, tile_rows(p, tile), O, &scaling->targets);
     }
 }
 

@@ -38,22 +38,54 @@ static inline void *cut_reals(const fml_network *net, arena *a, size_t n) {
 
 /* -- rows of data ------------------------------------------------------------------------------------------------ */
 
+static inline size_t element_size(const fml_network *net, fml_element element) {
+    const size_t sizes[] = {net->kernels->real_size, 1, 2, 4, 8};
+    return sizes[element];
+}
+
+/* From one dense row of the inputs to the next. */
+static inline size_t row_bytes(const fml_network *net, const fml_data *data) {
+    return (data->x_row > 0 ? data->x_row : net->layers[0].n_inputs) * element_size(net, data->element);
+}
+
+/* The inputs from row `first` on, as gather_from takes them. */
+static inline fml_matrix input_matrix(const fml_network *net, const fml_data *data, size_t first) {
+    size_t I = net->layers[0].n_inputs;
+    fml_matrix X = {.elements = data->x, .element = data->element, .n_columns = I, .columns = data->columns};
+    if (data->begins != NULL)
+        X.begins = data->begins + first;
+    else
+        X.elements = (const char *)data->x + first * row_bytes(net, data);
+    X.row = data->x_row;
+    if (data->scaling != NULL) X.scaling = data->scaling->inputs;
+    return X;
+}
+
+/* Whether the inputs are reals that the network takes as they are. */
+static inline int are_plain(const fml_data *data) {
+    return data->element == FML_REAL && data->begins == NULL && data->x_row == 0 &&
+           (data->scaling == NULL || data->scaling->inputs.offset == NULL);
+}
+
 /* The inputs of rows first ... of the order (of the data, where that is NULL). With `finite` they are gathered into x,
  * *x_row reals apart, and *finite says whether all are; without, rows that can be read where they stand are not looked
  * at, and *x_row becomes their distance. */
 static inline const void *input_rows(const fml_network *net, const fml_data *data, const uint32_t *order, size_t first,
                                      size_t rows, void *x, size_t *x_row, int *finite) {
-    size_t I = net->layers[0].n_inputs, offset = order == NULL ? first * I : 0;
+    size_t I = net->layers[0].n_inputs, begin = order == NULL ? first : 0;
+    int plain = are_plain(data), all;
     if (order != NULL) order += first;
-    if (data->bytes)
-        net->kernels->gather_bytes((const uint8_t *)data->x + offset, order, rows, I, x, *x_row);
-    else if (order == NULL && finite == NULL) {
+    if (plain && order == NULL && finite == NULL) {
         *x_row = I;
-        return reals(net, data->x, offset);
-    } else {
-        int all = net->kernels->gather(reals(net, data->x, offset), order, rows, I, x, *x_row);
-        if (finite != NULL) *finite = all;
+        return reals(net, data->x, begin * I);
     }
+    if (plain)
+        all = net->kernels->gather(reals(net, data->x, begin * I), order, rows, I, x, *x_row);
+    else {
+        fml_matrix X = input_matrix(net, data, begin);
+        all = net->kernels->gather_from(&X, order, rows, x, *x_row);
+    }
+    if (finite != NULL) *finite = all;
     return x;
 }
 
@@ -62,9 +94,16 @@ static inline const void *target_rows(const fml_network *net, const fml_data *da
                                       size_t rows, void *t) {
     size_t n = net->n_targets, offset = order == NULL ? first : 0;
     if (order != NULL) order += first;
+    const fml_affine *scaling = data->scaling == NULL ? NULL : &data->scaling->targets;
     if (data->labels != NULL)
         net->kernels->one_hot(data->labels + offset, order, rows, n, t);
-    else if (order == NULL)
+    else if (data->values_element != FML_REAL || (scaling != NULL && scaling->offset != NULL)) {
+        size_t bytes = n * element_size(net, data->values_element);
+        fml_matrix T = {
+            .elements = (const char *)data->values + offset * bytes, .element = data->values_element, .n_columns = n};
+        if (scaling != NULL) T.scaling = *scaling;
+        net->kernels->gather_from(&T, order, rows, t, n);
+    } else if (order == NULL)
         return reals(net, data->values, offset * n);
     else
         net->kernels->gather(data->values, order, rows, n, t, n);

@@ -124,11 +124,14 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
 
 /* The data from row `first` on. */
 static fml_data rows_from(const fml_network *net, const fml_data *data, size_t first) {
-    size_t I = net->layers[0].n_inputs;
     fml_data rest = *data;
-    rest.x = (const char *)data->x + first * I * (data->bytes ? 1 : net->kernels->real_size);
+    if (data->begins != NULL)
+        rest.begins = data->begins + first;
+    else
+        rest.x = (const char *)data->x + first * row_bytes(net, data);
     rest.n_rows -= first;
-    if (data->values != NULL) rest.values = reals(net, data->values, first * net->n_targets);
+    if (data->values != NULL)
+        rest.values = (const char *)data->values + first * net->n_targets * element_size(net, data->values_element);
     if (data->labels != NULL) rest.labels = data->labels + first;
     if (data->weights != NULL) rest.weights = data->weights + first;
     return rest;
@@ -152,6 +155,26 @@ fml_status fml_train_rows(fml_trainer *trainer, const fml_data *data, size_t bat
         *first += rows;
     }
     return FML_OK;
+}
+
+fml_status fml_train_blocks(fml_trainer *trainer, const fml_data *data, size_t batch_size, fml_block_order *order,
+                            int ask, size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace) {
+    fml_data known = *data;
+    fml_status status = FML_OK;
+    while (*first < end && status == FML_OK) {
+        size_t last = least(*first + batch_size, data->n_rows), at_hand = order->first + order->n;
+        fml_block_order_reach(order, *first, last);
+        if (ask && order->first + order->n > at_hand)
+            fml_block_order_ask(order, data->x, row_bytes(trainer->net, data));
+        at_hand = order->first + order->n;
+        size_t stop = end, begin = *first - order->first, at = begin;
+        if (at_hand < data->n_rows) stop = least(end, *first + (at_hand - *first) / batch_size * batch_size);
+        known.n_rows = order->n;
+        status =
+            fml_train_rows(trainer, &known, batch_size, order->rows, &at, at + stop - *first, loss, poll, workspace);
+        *first += at - begin;
+    }
+    return status;
 }
 
 fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order, double *loss,

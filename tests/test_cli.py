@@ -334,7 +334,7 @@ def test_an_altered_model_file_is_an_error(run: Run, tmp_path: Path) -> None:
 def test_a_model_file_with_words_that_do_not_fit_is_an_error(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     persistence.save(path, fastmlp.Network([2, 2]), {"scaling": '{"offset": [0], "scale": [1]}'})
-    message = "m.safetensors: scaling.offset: expected 2 numbers, got [0]"
+    message = "m.safetensors: scaling: expected a Scaling of 2 columns, got one of 1"
     assert error_line(run("info", "m.safetensors", code=1)) == message
 
 

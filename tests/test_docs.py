@@ -2,7 +2,7 @@
 
 Docstrings are those of the installed package, the compiled ones included. An example runs with `fastmlp`, `np`, the
 names of its own module, and those of `fastmlp.activations`, in an empty folder. A block that cannot run here has
-`<!-- not run -->` on the line before it.
+`<!-- not run -->` on the line before it; a page that says `<!-- needs PACKAGE -->` runs where that is installed.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ METHODS = [path for path in OBJECTS if re.fullmatch(r"fastmlp\.network\.Network\
 WITH_EXAMPLES = sorted(
     [f"{cls.__module__}.{cls.__name__}" for cls in CLASSES]
     + [path for path in METHODS if inspect.isroutine(OBJECTS[path])]
+    + ["fastmlp.scaling.Scaling", "fastmlp.scaling.Scaling.fit", "fastmlp.scaling.Scaling.undo"]
     + ["fastmlp.network.Network", "fastmlp.network.load", "fastmlp.about.info", "fastmlp.history.History"]
     + [path for path in OBJECTS if path.startswith("fastmlp.datasets.")]
     + [path for path in OBJECTS if re.fullmatch(r"fastmlp\.sklearn\.estimators\.MLP\w+", path)]
@@ -170,6 +171,8 @@ def test_blocks_run(page: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pyt
     if page.stem == "coming_from_scikit_learn":
         pytest.importorskip("sklearn")
     monkeypatch.chdir(tmp_path)
+    for package in re.findall(r"<!-- needs (\w+) -->", page.read_text(encoding="utf-8")):
+        pytest.importorskip(package)
     names: dict[str, Any] = {"__name__": "__page__"}
     for block in blocks(page):
         exec(compile(block, str(page), "exec"), names)

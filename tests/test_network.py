@@ -532,7 +532,9 @@ def test_public_names_are_the_references() -> None:
     theirs = reference.Network([2, 3, 1], seed=0)
     ours = fastmlp.Network([2, 3, 1], seed=0)
     public = {name for name in dir(ours) if not name.startswith("_")}
-    assert public - {"save", "dtype", "engine", "n_threads"} == {n for n in dir(theirs) if not n.startswith("_")}
+    assert public - {"save", "dtype", "engine", "n_threads", "feature_names"} == {
+        n for n in dir(theirs) if not n.startswith("_")
+    }
 
 
 def test_signatures_and_defaults_of_the_contract() -> None:
@@ -542,9 +544,10 @@ def test_signatures_and_defaults_of_the_contract() -> None:
 
     assert defaults(fastmlp.Network) == {
         "activation": "relu", "output_activation": None, "loss": "mse", "dtype": "float32", "init": "auto",
-        "seed": None, "engine": "auto", "n_threads": "auto",
+        "seed": None, "engine": "auto", "n_threads": "auto", "input_scaling": None, "target_scaling": None,
     }  # fmt: skip
     assert defaults(fastmlp.Network.fit) == {
+        "y": None,
         "epochs": 10, "batch_size": 32, "optimizer": "adam", "shuffle": True, "validation_data": None,
         "validation_split": None, "metrics": (), "callbacks": (), "max_time": None, "resume": None, "verbose": 0,
         "sample_weight": None, "class_weight": None, "regularization": None,

@@ -49,6 +49,7 @@ from .network import Network, load
 from .optimizers import LBFGS, SGD, AdaGrad, Adam, AdamHat, AdamW, ClassicalMomentum, Lion, NAdam, RMSprop, Rprop
 from .persistence import FormatError
 from .regularization import Regularization
+from .scaling import Scaling
 from .schedules import (
     ConstantRate,
     CosineDecay,
@@ -110,6 +111,7 @@ __all__ = [
     "ReduceOnPlateau",
     "Regularization",
     "Rprop",
+    "Scaling",
     "SiLU",
     "Sigmoid",
     "Sine",

@@ -14,7 +14,7 @@ from cpython.float cimport PyFloat_AsDouble, PyFloat_CheckExact
 from cpython.long cimport PyLong_CheckExact
 from cpython.ref cimport Py_INCREF, Py_REFCNT, PyObject
 from libc.math cimport INFINITY, NAN
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from ._blas cimport blas_engine
@@ -26,6 +26,7 @@ import weakref
 import numpy as np
 
 from . import arrays
+from .inputs import convert
 
 cdef extern from "numpy/arrayobject.h":
     cnp.ndarray PyArray_NewFromDescr(type subtype, cnp.dtype descr, int nd, cnp.npy_intp *dims, cnp.npy_intp *strides,
@@ -51,6 +52,7 @@ cdef class Core:
 
     cdef fml_network net
     cdef Block published
+    cdef Columns columns     # those of training, which are published with what it learns
     cdef Training training   # the optimiser's state, or None before the first step
     cdef object chosen       # what None stands for when there is no training: the last optimiser
     cdef Training previous   # what `training` has replaced, until its first success
@@ -111,7 +113,9 @@ cdef class Core:
         self.row_workspace = fml_row_workspace(&self.net)
         self.least_target, self.most_target = targets
         self.descr = self._type()
+        self.columns = Columns(None, None, None)
         self.published = new_block(self.net.n_packed * self.net.kernels.real_size)
+        self.published.columns = self.columns
 
     cdef int _build_loss(self, loss, size_t n_outputs) except -1:
         cdef size_t n = len(loss.hyper_parameters)
@@ -220,6 +224,7 @@ cdef class Core:
         if P.size != <cnp.npy_intp>self.net.n_parameters or cnp.PyArray_TYPE(P) != self.typenum:
             raise ValueError(f"parameters: expected {self.net.n_parameters} numbers, got {P.size} of dtype {P.dtype}")
         cdef Block block = new_block(self.net.n_packed * self.net.kernels.real_size)
+        block.columns = self.columns
         fml_network_pack(&self.net, cnp.PyArray_DATA(P), block.data)
         self.published = block
         self.chosen = self._optimizer
@@ -239,6 +244,26 @@ cdef class Core:
         cnp.PyArray_CLEARFLAGS(w, cnp.NPY_ARRAY_WRITEABLE)
         cnp.PyArray_CLEARFLAGS(b, cnp.NPY_ARRAY_WRITEABLE)
         return w, b
+
+    @property
+    def _columns(self):
+        """What training knows of the columns: the Scaling of the inputs, that of the targets, and the names of the
+        inputs, each None where there is none."""
+        self._check_built()
+        return self.columns.inputs, self.columns.targets, self.columns.names
+
+    @property
+    def feature_names(self):
+        """The names of the columns of the frame that the network was fitted on, a tuple of words; else None."""
+        return self._readable().columns.names
+
+    def _know_columns(self, input_scaling, target_scaling, names, bint publish):
+        """Takes what has been checked: for the parameters that are there too, or for those alone that training will
+        publish."""
+        self._check_built()
+        self.columns = Columns(input_scaling, target_scaling, names)
+        if publish:
+            self.published.columns = self.columns
 
     def _first_not_finite(self, cnp.ndarray x not None):
         """The flat index of the first element of x (C-contiguous, the network's dtype) that is not finite, or None."""
@@ -260,6 +285,7 @@ cdef class Core:
         """Copies what training has learnt to where readers, and errors, find it."""
         if Py_REFCNT(self.published) > 1:  # somebody reads it
             self.published = new_block(self.training.size)
+        self.published.columns = self.columns
         self.training.publish(self.published.data)
         self._commit()
         self._forget_steps()
@@ -277,6 +303,7 @@ cdef class Core:
 
     cdef void _roll_back(self) noexcept:
         """Goes back to what was last published, and to the optimiser that published it."""
+        self.columns = self.published.columns
         if self.tentative:
             self.training, self.random = self.previous, self.random_before
             self._commit()
@@ -298,12 +325,15 @@ cdef class Core:
             raise ValueError("X: expected rows that were made for this network, got others")
         return 0
 
-    cdef cnp.ndarray _input(self, X):
-        """X as an array that the kernels can read: itself, or converted once."""
+    cdef object _input(self, X):
+        """X as an array that the kernels can read, or a Sparse: itself, or converted once."""
         self._check_built()
         if cnp.PyArray_CheckExact(X) and is_ready(<cnp.ndarray>X, self.typenum, self.n_inputs):
             return <cnp.ndarray>X
-        return arrays.convert_input(X, self.n_inputs, self._type())
+        x = convert(X, self.n_inputs, self._type(), self.columns.names)
+        if isinstance(x, np.ndarray):
+            return <cnp.ndarray?>x
+        return Sparse(x)
 
     cdef cnp.ndarray _row_output(self):
         """An array (O,) for the output of one row: one that was given out before and that nobody but the network holds
@@ -322,10 +352,14 @@ cdef class Core:
                 and cnp.PyArray_TYPE(y) == self.typenum and cnp.PyArray_STRIDE(y, 0) == cnp.PyArray_ITEMSIZE(y)
                 and cnp.PyArray_FLAGS(y) == OUTPUT_FLAGS)
 
-    cdef cnp.ndarray _output(self, cnp.ndarray x, out):
+    cdef cnp.ndarray _output(self, x, out):
         """A new array for the predictions of x, or `out` once it is seen to fit."""
-        cdef int ndim = cnp.PyArray_NDIM(x)
-        cdef size_t[2] shape = [<size_t>cnp.PyArray_DIM(x, 0), self.n_outputs]
+        if type(x) is Sparse:
+            return self._output_of(2, <size_t>((<Sparse>x).begins.size - 1), out)
+        return self._output_of(cnp.PyArray_NDIM(<cnp.ndarray>x), <size_t>cnp.PyArray_DIM(<cnp.ndarray>x, 0), out)
+
+    cdef inline cnp.ndarray _output_of(self, int ndim, size_t n, out):
+        cdef size_t[2] shape = [n, self.n_outputs]
         if ndim == 1:
             shape[0] = self.n_outputs
         if out is None:
@@ -367,15 +401,14 @@ cdef class Core:
 
     # -- predictions ------------------------------------------------------------------------------------------------
 
-    cdef int _forward(self, cnp.ndarray x, void **z, void **y, void *output) except -1:
+    cdef int _forward(self, x, void **z, void **y, void *output) except -1:
         """Runs all rows of x; the GIL is released where that takes long."""
         cdef fml_data data
         cdef Block block = self._readable()
         cdef CustomCall call = self._custom_call([]) if self.custom else None
         cdef const fml_network *net = self._network(call)
-        data.x = cnp.PyArray_DATA(x)
-        data.bytes = cnp.PyArray_TYPE(x) == cnp.NPY_UINT8
-        data.n_rows = n_rows_of(x)
+        describe(x, self.typenum, &data)
+        data.scaling = block.columns.scaling
         cdef void *workspace = self._take_scratch(fml_forward_workspace(&self.net, data.n_rows))
         if data.n_rows * self.n_weights < self.small:
             fml_forward(net, block.data, &data, z, y, output, workspace)
@@ -420,14 +453,25 @@ cdef class Core:
         >>> net.predict([[0.0, 0.0, 0.0]])
         array([[0., 0.]], dtype=float32)
         """
-        cdef cnp.ndarray x = self._input(X)
-        cdef cnp.ndarray y = self._output(x, out)
+        cdef object source = self._input(X)
+        if type(source) is Sparse:
+            return self._predict_sparse(<Sparse>source, out)
+        cdef cnp.ndarray x = <cnp.ndarray>source
+        cdef cnp.ndarray y = self._output_of(cnp.PyArray_NDIM(x), <size_t>cnp.PyArray_DIM(x, 0), out)
         if out is not None and (overlap(x, y) or (x is not X and shares_memory(X, y))):
             raise ValueError("out: expected memory of its own, got an array that overlaps X")
-        if cnp.PyArray_NDIM(x) == 1 and cnp.PyArray_TYPE(x) == self.typenum and self.n_weights < self.small:
+        if (cnp.PyArray_NDIM(x) == 1 and cnp.PyArray_TYPE(x) == self.typenum and self.n_weights < self.small
+                and self.columns.scaling == NULL):
             self._forward_row(cnp.PyArray_DATA(x), cnp.PyArray_DATA(y))
         else:
             self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
+        return y
+
+    cdef object _predict_sparse(self, Sparse x, out):
+        cdef cnp.ndarray y = self._output(x, out)
+        if out is not None and overlap(x.elements, y):
+            raise ValueError("out: expected memory of its own, got an array that overlaps X")
+        self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
         return y
 
     def __call__(self, X, *, out=None):
@@ -457,7 +501,8 @@ cdef class Core:
         >>> net.classify([1.0, 1.0])  # three outputs of 1
         np.int64(0)
         """
-        cdef cnp.ndarray x = self._input(X), y = self._output(x, None)
+        cdef object x = self._input(X)
+        cdef cnp.ndarray y = self._output(x, None)
         self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
         cdef cnp.npy_intp n_rows = n_rows_of(y)
         cdef cnp.ndarray classes = cnp.PyArray_EMPTY(1, &n_rows, cnp.NPY_INT64, 0)
@@ -492,13 +537,13 @@ cdef class Core:
         return self._all_layers(X, True)
 
     cdef list _all_layers(self, X, bint pre):
-        cdef cnp.ndarray x = self._input(X)
+        cdef object x = self._input(X)
         cdef size_t L = self.net.n_layers, l
         cdef cnp.ndarray pointers = np.empty(L, dtype=np.uintp)
         cdef void **each = <void **>cnp.PyArray_DATA(pointers)
         cdef list results = []
         for l in range(L):
-            shape = (n_rows_of(x), self.net.layers[l].n_outputs)[2 - x.ndim:]
+            shape = (*x.shape[:-1], self.net.layers[l].n_outputs)
             results.append(np.empty(shape, dtype=self._type()))
             each[l] = cnp.PyArray_DATA(<cnp.ndarray>results[l])
         self._forward(x, each if pre else NULL, NULL if pre else each, NULL)
@@ -508,6 +553,7 @@ cdef class Core:
         """The weighted mean loss over the rows, and the share of the weight of those whose class is right."""
         self._check_rows(rows)
         cdef Block block = self._readable()
+        rows.scale(block.columns)
         cdef Watch watch = Watch()
         cdef CustomCall call = self._custom_call(watch.caught)
         cdef const fml_network *net = self._network(call)
@@ -530,6 +576,7 @@ cdef class Core:
         """The mean loss, and its gradient with respect to the parameters or, if `inputs`, to X."""
         self._check_rows(rows)
         cdef Block block = self._readable(), gradient = new_block(self.net.n_packed * self.net.kernels.real_size)
+        rows.scale(block.columns)
         cdef size_t[2] shape = [self.net.n_parameters, 0]
         if inputs:
             shape = [rows.data.n_rows, self.n_inputs]
@@ -631,6 +678,7 @@ cdef class Core:
         self.fitting = None
         if self.tentative or self.mid_epoch:
             self._roll_back()
+        self.columns = self.published.columns
 
     def _begin_fit(self, token):
         """Marks the network as being fitted; whoever calls this calls `_end_fit` with the same token, come what may."""
@@ -657,36 +705,46 @@ cdef class Core:
             poll.stop = stop_when_told
         return poll
 
-    def _begin_epoch(self, Rows rows not None, cnp.ndarray order):
-        """Draws the order of the rows into `order`, uint32, unless that is None. What the epoch learns is taken back
-        when the fit ends, unless `_end_epoch` has been called."""
+    def _begin_epoch(self, Rows rows not None, order):
+        """Draws the order of the rows into `order`, an array of uint32 or a BlockOrder, unless that is None. What the
+        epoch learns is taken back when the fit ends, unless `_end_epoch` has been called."""
         self._check_rows(rows)
         self._check_training()
-        cdef uint32_t *drawn = NULL if order is None else <uint32_t *>cnp.PyArray_DATA(order)
         cdef size_t n = rows.data.n_rows
+        cdef uint32_t *drawn
         self.training.trainer.random, self.mid_epoch = self.random, True
         if order is None:
             return
-        if order.size != <cnp.npy_intp>n or cnp.PyArray_TYPE(order) != cnp.NPY_UINT32:
+        if type(order) is BlockOrder:
+            fml_block_order_draw(&(<BlockOrder>order).order, &self.training.trainer.random)
+            return
+        if order.size != <cnp.npy_intp>n or cnp.PyArray_TYPE(<cnp.ndarray?>order) != cnp.NPY_UINT32:
             raise ValueError(f"order: expected {n} elements of uint32, got {order.size} of {order.dtype}")
+        drawn = <uint32_t *>cnp.PyArray_DATA(<cnp.ndarray>order)
         if n < MANY_MULTIPLY_ADDS // 16:
             fml_random_order(&self.training.trainer.random, drawn, n)
         else:
             with nogil:
                 fml_random_order(&self.training.trainer.random, drawn, n)
 
-    def _stretch(self, Rows rows not None, size_t batch_size, cnp.ndarray order, size_t first, size_t end, double loss,
-                 double seconds):
+    def _stretch(self, Rows rows not None, size_t batch_size, order, size_t first, size_t end, double loss,
+                 double seconds, bint more=False):
         """The batches of an epoch that begin at row `first` or later and before `end`, or those of them that begin
         within so many seconds: (the row that is next, the loss and the new losses summed by weight). Publishes at the
-        end of the rows."""
+        end of the rows, unless the epoch has more than these."""
         self._check_rows(rows)
         self._check_training()
+        rows.scale(self.columns)
         if not self.mid_epoch or batch_size < 1 or end > rows.data.n_rows:
             raise ValueError(f"end: expected a stretch of an epoch of {rows.data.n_rows} rows, got {first} to {end}")
         cdef Watch watch = Watch()
         watch.deadline = fml_seconds() + seconds
-        cdef uint32_t *order_data = NULL if order is None else <uint32_t *>cnp.PyArray_DATA(order)
+        cdef BlockOrder blocks = order if type(order) is BlockOrder else None
+        cdef uint32_t *drawn = NULL
+        if blocks is not None and (blocks.n_rows != rows.data.n_rows or blocks.batch_size < batch_size):
+            raise ValueError(f"order: expected one of {rows.data.n_rows} rows, got one of {blocks.n_rows}")
+        if order is not None and blocks is None:
+            drawn = <uint32_t *>cnp.PyArray_DATA(<cnp.ndarray?>order)
         cdef CustomCall call = self._custom_call(watch.caught)
         cdef fml_poll poll = self._poll(watch)
         cdef fml_trainer *trainer = &self.training.trainer
@@ -696,12 +754,15 @@ cdef class Core:
             self.training.plan((end - first + batch_size - 1) // batch_size)
         cdef void *workspace = self._take_scratch(fml_training_workspace(trainer, most_rows))
         trainer.net = self._network(call)
-        if (end - first) * self.n_weights < self.small // 4:
-            status = fml_train_rows(trainer, &rows.data, batch_size, order_data, &first, end, &loss, &poll, workspace)
+        if blocks is not None:
+            with nogil:
+                status = fml_train_blocks(trainer, &rows.data, batch_size, &blocks.order, blocks.ask, &first, end,
+                                          &loss, &poll, workspace)
+        elif (end - first) * self.n_weights < self.small // 4:
+            status = fml_train_rows(trainer, &rows.data, batch_size, drawn, &first, end, &loss, &poll, workspace)
         else:
             with nogil:
-                status = fml_train_rows(trainer, &rows.data, batch_size, order_data, &first, end, &loss, &poll,
-                                        workspace)
+                status = fml_train_rows(trainer, &rows.data, batch_size, drawn, &first, end, &loss, &poll, workspace)
         trainer.net = &self.net
         self._give_scratch(workspace)
         if status == FML_STOPPED and watch.late:
@@ -711,7 +772,7 @@ cdef class Core:
         elif self._trained_not_finite():
             status = FML_LOSS_NOT_FINITE if status == FML_OK else FML_STOPPED
             self._roll_back()
-        elif status == FML_STOPPED or first >= rows.data.n_rows:
+        elif status == FML_STOPPED or (first >= rows.data.n_rows and not more):
             self._end_epoch()
         self._raise(status, rows, watch)
         return first, loss
@@ -762,6 +823,7 @@ cdef class Core:
         cdef Watch watch = Watch()
         self._refuse_while_fitting("train_on_batch")
         self._check_rows(rows)
+        rows.scale(self.columns)
         self.fitting = rows
         try:
             self._use_optimizer(optimizer, regularization)
@@ -908,7 +970,7 @@ cdef class Core:
         self.fitting = None
         self._give_scratch(workspace)
         if status == FML_INPUT_NOT_FINITE:
-            arrays.refuse_not_finite("X", x)
+            arrays.refuse_not_finite("X", x, self._type(), self.columns.inputs)
         if status == FML_LOSS_NOT_FINITE:
             arrays.refuse_loss()
         self.log.n_rows += 1
@@ -929,7 +991,7 @@ cdef class Core:
         if status == FML_STOPPED:
             raise watch.caught[0]
         if status == FML_INPUT_NOT_FINITE:
-            arrays.refuse_not_finite("X", rows.x)
+            arrays.refuse_not_finite("X", rows.x, self._type(), rows.columns.inputs)
         if status == FML_LOSS_NOT_FINITE:
             arrays.refuse_loss()
         return 0

@@ -1,5 +1,5 @@
 # The C core's contract (csrc/fastmlp.h) for Cython. Declarations only; the header says what each means.
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "fastmlp.h" nogil:
     const int FML_MAX_HYPER_PARAMETERS
@@ -97,10 +97,27 @@ cdef extern from "fastmlp.h" nogil:
     void fml_network_pack(const fml_network *net, const void *P, void *block)
     void fml_network_unpack(const fml_network *net, const void *block, void *P)
 
+    ctypedef enum fml_element:
+        FML_REAL
+        FML_UINT8
+        FML_FLOAT16
+        FML_FLOAT32
+        FML_FLOAT64
+    ctypedef struct fml_affine:
+        const double *offset
+        const double *scale
+    ctypedef struct fml_scaling:
+        fml_affine inputs
+        fml_affine targets
     ctypedef struct fml_data:
         const void *x
-        int bytes
+        fml_element element
+        size_t x_row
+        const int64_t *begins
+        const int32_t *columns
+        const fml_scaling *scaling
         size_t n_rows
+        fml_element values_element
         const void *values
         const int64_t *labels
         const double *weights
@@ -186,6 +203,17 @@ cdef extern from "fastmlp.h" nogil:
                               size_t n_next, double *loss, fml_poll *poll, void *workspace)
     fml_status fml_train_rows(fml_trainer *trainer, const fml_data *data, size_t batch_size, const uint32_t *order,
                               size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace)
+
+    ctypedef struct fml_block_order:
+        uint32_t *rows
+        size_t first
+    size_t fml_block_rows(size_t n_inputs)
+    size_t fml_block_order_size(size_t n_rows, size_t block_rows, size_t batch_rows)
+    void fml_block_order_begin(fml_block_order *order, size_t n_rows, size_t block_rows, void *memory)
+    void fml_block_order_draw(fml_block_order *order, uint64_t *random)
+    void fml_block_order_reach(fml_block_order *order, size_t first, size_t end)
+    fml_status fml_train_blocks(fml_trainer *trainer, const fml_data *data, size_t batch_size, fml_block_order *order,
+                                int ask, size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace)
 
     size_t fml_usable_threads()
 

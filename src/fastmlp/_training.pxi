@@ -5,15 +5,74 @@
 # anybody else holds it.
 
 
+cdef fml_element element_of(cnp.ndarray x, int typenum) noexcept:
+    """What the elements of an array are to a network of that type; FML_REAL also where the core cannot read them."""
+    cdef int kind = cnp.PyArray_TYPE(x)
+    if kind == typenum:
+        return FML_REAL
+    if kind == cnp.NPY_UINT8:
+        return FML_UINT8
+    if kind == cnp.NPY_FLOAT16:
+        return FML_FLOAT16
+    return FML_FLOAT32 if kind == cnp.NPY_FLOAT32 else FML_FLOAT64 if kind == cnp.NPY_FLOAT64 else FML_REAL
+
+
+cdef size_t row_distance(cnp.ndarray x) noexcept:
+    """Elements from row to row where rows are in C order, with others between them; else 0."""
+    cdef cnp.npy_intp size = cnp.PyArray_ITEMSIZE(x), row
+    if cnp.PyArray_NDIM(x) != 2 or cnp.PyArray_DIM(x, 0) < 2 or cnp.PyArray_IS_C_CONTIGUOUS(x):
+        return 0
+    row = cnp.PyArray_STRIDE(x, 0)
+    if cnp.PyArray_STRIDE(x, 1) != size or row < size * cnp.PyArray_DIM(x, 1) or row % size != 0:
+        return 0
+    return <size_t>(row // size)
+
+
 cdef bint is_ready(cnp.ndarray x, int typenum, size_t n_inputs) noexcept:
-    """Whether the kernels can read x where it stands: (., I) or (I,), aligned, in C order, of that type or uint8."""
+    """Whether the kernels can read x where it stands: (., I) or (I,), aligned, rows in C order, of a type they know."""
     cdef int ndim = cnp.PyArray_NDIM(x)
     return (
-        (cnp.PyArray_TYPE(x) == typenum or cnp.PyArray_TYPE(x) == cnp.NPY_UINT8)
-        and cnp.PyArray_IS_C_CONTIGUOUS(x) and cnp.PyArray_ISALIGNED(x) and cnp.PyArray_ISNOTSWAPPED(x)
+        (cnp.PyArray_TYPE(x) == typenum or element_of(x, typenum) != FML_REAL)
+        and (cnp.PyArray_IS_C_CONTIGUOUS(x) or row_distance(x) > 0)
+        and cnp.PyArray_ISALIGNED(x) and cnp.PyArray_ISNOTSWAPPED(x)
         and (ndim == 1 or (ndim == 2 and cnp.PyArray_DIM(x, 0) > 0))
         and <size_t>cnp.PyArray_DIM(x, ndim - 1) == n_inputs
     )
+
+
+cdef class Sparse:
+    """Sparse rows, as the core takes them; made of an `inputs.Sparse` that has been checked."""
+
+    cdef cnp.ndarray elements, columns, begins
+    cdef readonly tuple shape
+    cdef size_t n_columns
+
+    def __init__(self, rows):
+        self.elements, self.columns, self.begins, self.shape = rows.elements, rows.columns, rows.begins, rows.shape
+        self.n_columns = rows.shape[1]
+
+    cdef bint is_ready(self, int typenum, size_t n_inputs) noexcept:
+        return (cnp.PyArray_TYPE(self.elements) == typenum or element_of(self.elements, typenum) != FML_REAL) and (
+            cnp.PyArray_ISCARRAY_RO(self.elements) and cnp.PyArray_ISCARRAY_RO(self.columns)
+            and cnp.PyArray_ISCARRAY_RO(self.begins) and cnp.PyArray_TYPE(self.columns) == cnp.NPY_INT32
+            and cnp.PyArray_TYPE(self.begins) == cnp.NPY_INT64 and self.n_columns == n_inputs
+        )
+
+
+cdef int describe(x, int typenum, fml_data *data) except -1:
+    """The inputs and their number, from an array that is ready or a Sparse; nothing else."""
+    memset(data, 0, sizeof(fml_data))
+    if type(x) is Sparse:
+        data.x = cnp.PyArray_DATA((<Sparse>x).elements)
+        data.element = element_of((<Sparse>x).elements, typenum)
+        data.n_rows = <size_t>(<Sparse>x).begins.size - 1
+        data.begins = <int64_t *>cnp.PyArray_DATA((<Sparse>x).begins)
+        data.columns = <int32_t *>cnp.PyArray_DATA((<Sparse>x).columns)
+    else:
+        data.x = cnp.PyArray_DATA(<cnp.ndarray>x)
+        data.element = element_of(<cnp.ndarray>x, typenum)
+        data.n_rows, data.x_row = n_rows_of(<cnp.ndarray>x), row_distance(<cnp.ndarray>x)
+    return 0
 
 
 cdef size_t n_rows_of(cnp.ndarray x) noexcept:
@@ -21,10 +80,13 @@ cdef size_t n_rows_of(cnp.ndarray x) noexcept:
 
 
 cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
-    """Whether two C-contiguous arrays share a byte."""
+    """Whether the rows a, with what lies between them, and the C-contiguous array b share a byte."""
     cdef char *first_a = <char *>cnp.PyArray_DATA(a)
     cdef char *first_b = <char *>cnp.PyArray_DATA(b)
-    return first_a < first_b + cnp.PyArray_NBYTES(b) and first_b < first_a + cnp.PyArray_NBYTES(a)
+    cdef cnp.npy_intp bytes_a = cnp.PyArray_NBYTES(a)
+    if row_distance(a) > 0:
+        bytes_a = cnp.PyArray_STRIDE(a, 0) * cnp.PyArray_DIM(a, 0)
+    return first_a < first_b + cnp.PyArray_NBYTES(b) and first_b < first_a + bytes_a
 
 
 
@@ -33,10 +95,33 @@ cdef bint shares_memory(X, cnp.ndarray y) except -1:
     return isinstance(X, np.ndarray) and np.may_share_memory(X, y)
 
 
+cdef class Columns:
+    """What a network knows of the columns of its data: never changed, and kept by every block that goes with it."""
+
+    cdef fml_scaling scales
+    cdef const fml_scaling *scaling  # those, or NULL where nothing is scaled
+    cdef readonly object inputs, targets, names  # each a Scaling, and a tuple of words, or None
+
+    def __init__(self, inputs, targets, names):
+        self.inputs, self.targets, self.names = inputs, targets, names
+        fill(&self.scales.inputs, inputs)
+        fill(&self.scales.targets, targets)
+        self.scaling = NULL if inputs is None and targets is None else &self.scales
+
+
+cdef int fill(fml_affine *affine, scaling) except -1:
+    if scaling is not None:
+        affine.offset = <double *>cnp.PyArray_DATA(<cnp.ndarray?>scaling.offset)
+        affine.scale = <double *>cnp.PyArray_DATA(<cnp.ndarray?>scaling.scale)
+    return 0
+
+
 cdef class Block:
-    """Aligned memory for the parameters of one network in its engine's layout; never changed once published."""
+    """Aligned memory for the parameters of one network in its engine's layout, and what belongs to them; never changed
+    once published."""
 
     cdef void *data
+    cdef Columns columns
 
     def __dealloc__(self):
         fml_free(self.data)
@@ -264,16 +349,17 @@ cdef class Rows:
     """Checked input rows and, where there are any, their targets, as the C core takes them; keeps the arrays alive."""
 
     cdef fml_data data
-    cdef readonly cnp.ndarray x, values, labels, weights
+    cdef readonly object x  # an array, or inputs.Sparse
+    cdef readonly cnp.ndarray values, labels, weights
     cdef readonly double total_weight
     cdef int64_t largest_label
+    cdef object source  # an array, or a Sparse
+    cdef Columns columns  # of the pass that is, or was last, at work on them
 
-    def __init__(self, cnp.ndarray x not None, cnp.ndarray values=None, cnp.ndarray labels=None,
-                 cnp.ndarray weights=None):
+    def __init__(self, x not None, cnp.ndarray values=None, cnp.ndarray labels=None, cnp.ndarray weights=None):
         self.x, self.values, self.labels, self.weights = x, values, labels, weights
-        self.data.x = cnp.PyArray_DATA(x)
-        self.data.bytes = cnp.PyArray_TYPE(x) == cnp.NPY_UINT8
-        self.data.n_rows = <size_t>x.shape[0] if x.ndim == 2 else 1
+        self.source = x if isinstance(x, np.ndarray) else Sparse(x)
+        describe(self.source, -1, &self.data)
         self.data.values = NULL if values is None else cnp.PyArray_DATA(values)
         self.data.labels = NULL if labels is None else <int64_t *>cnp.PyArray_DATA(labels)
         self.largest_label = -1 if labels is None else np.max(labels)
@@ -282,8 +368,11 @@ cdef class Rows:
 
     cdef bint fit(self, int typenum, size_t n_inputs, size_t n_targets):
         """Whether they were made for a network of that type and shape; users cannot make others."""
-        if not is_ready(self.x, typenum, n_inputs):
+        cdef bint sparse = type(self.source) is Sparse
+        if not ((<Sparse>self.source).is_ready(typenum, n_inputs) if sparse
+                else is_ready(<cnp.ndarray>self.source, typenum, n_inputs)):
             return False
+        self.data.element = element_of((<Sparse>self.source).elements if sparse else self.source, typenum)
         if self.weights is not None and not (
             cnp.PyArray_TYPE(self.weights) == cnp.NPY_FLOAT64 and cnp.PyArray_ISCARRAY_RO(self.weights)
             and <size_t>self.weights.size == self.data.n_rows
@@ -292,13 +381,52 @@ cdef class Rows:
         if self.values is None:
             return (self.labels is not None and <size_t>self.labels.size == self.data.n_rows
                     and self.largest_label < <int64_t>n_targets)
-        return (cnp.PyArray_TYPE(self.values) == typenum and cnp.PyArray_ISCARRAY_RO(self.values)
+        self.data.values_element = element_of(self.values, typenum)
+        return ((cnp.PyArray_TYPE(self.values) == typenum or self.data.values_element != FML_REAL)
+                and cnp.PyArray_ISCARRAY_RO(self.values)
                 and <size_t>self.values.size == self.data.n_rows * n_targets)
+
+    cdef void scale(self, Columns columns) noexcept:
+        """Has the next pass scale them so."""
+        self.columns = columns
+        self.data.scaling = columns.scaling
 
     @property
     def n_rows(self):
         """How many rows there are."""
         return self.data.n_rows
+
+
+cdef class BlockOrder:
+    """The order of epochs by blocks, see csrc/order.c; `ask`: whether the rows lie in a file that is mapped."""
+
+    cdef fml_block_order order
+    cdef void *memory
+    cdef size_t n_rows, batch_size
+    cdef bint ask
+
+    def __cinit__(self, size_t n_rows, size_t n_inputs, size_t batch_size, bint ask):
+        cdef size_t block_rows = fml_block_rows(n_inputs)
+        self.n_rows, self.batch_size, self.ask = n_rows, batch_size, ask
+        self.memory = fml_allocate(fml_block_order_size(n_rows, block_rows, batch_size))
+        if self.memory == NULL:
+            raise MemoryError(f"shuffle: no memory for the order of {n_rows} rows")
+        fml_block_order_begin(&self.order, n_rows, block_rows, self.memory)
+
+    def __dealloc__(self):
+        fml_free(self.memory)
+
+    def head(self, size_t n):
+        """The first n rows of the order."""
+        cdef cnp.ndarray rows = np.empty(n, dtype=np.uint32)
+        cdef uint32_t *to = <uint32_t *>cnp.PyArray_DATA(rows)
+        cdef size_t first = 0, end
+        while first < n:
+            end = min(first + self.batch_size, n)
+            fml_block_order_reach(&self.order, first, end)
+            memcpy(to + first, self.order.rows + (first - self.order.first), (end - first) * sizeof(uint32_t))
+            first = end
+        return rows
 
 
 cdef class RowLog:
@@ -334,6 +462,7 @@ cdef class RowLog:
         cdef fml_data data
         memset(&data, 0, sizeof(fml_data))
         data.x, data.n_rows = self.x_of(k), 1
+        data.scaling = core.columns.scaling
         if self.labels[k] < 0:
             data.values = self.t_of(k)
         else:

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from . import inputs
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .losses import Loss
+    from .scaling import Scaling
 
 
 def numbers(argument: str, value: object) -> NDArray[Any]:
     """The value as an array of real numbers of whatever dtype."""
-    try:
-        array = np.asarray(value)
-    except ValueError as error:  # ragged lists
-        raise ValueError(f"{argument}: expected an array of numbers, got rows of unequal length") from error
+    array = inputs.as_array(argument, value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{argument}: expected real numbers, got dtype {array.dtype}")
     return array
@@ -33,16 +33,6 @@ def cast(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """The array in C order, aligned and of that dtype; too large values become infinite, quietly."""
     with np.errstate(over="ignore"):
         return np.require(array, dtype=dtype, requirements=["C", "A"])
-
-
-def convert_input(X: object, n_inputs: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """X as (B, I) or (I,) with B >= 1, of the network's dtype or uint8."""
-    array = numbers("X", X)
-    if array.ndim not in (1, 2) or array.shape[-1] != n_inputs or array.size == 0:
-        raise ValueError(
-            f"X: expected shape (B, {n_inputs}) with B >= 1, or ({n_inputs},) for one row, got shape {array.shape}"
-        )
-    return cast(array, np.dtype(np.uint8) if array.dtype == np.uint8 else dtype)
 
 
 def refuse_output(out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NoReturn:
@@ -59,11 +49,17 @@ def refuse_output(out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
     )
 
 
-def refuse_not_finite(argument: str, array: NDArray[Any]) -> NoReturn:
-    """Names the first row and column (of a single row: the column) that is NaN or infinite."""
-    *row, column = np.argwhere(~np.isfinite(array))[0].tolist()
-    where = f"row {row[0]}, column {column}" if row else f"column {column}"
-    raise ValueError(f"{argument}: expected finite numbers, got {array[(*row, column)]} at {where}")
+def refuse_not_finite(argument: str, x: Any, dtype: np.dtype[Any], scaling: Scaling | None = None) -> NoReturn:
+    """Names the first row and column (of a single row: the column) that is NaN or infinite in that dtype, or becomes so
+    when it is scaled; x: an array, a row or `inputs.Sparse`.
+    """
+    expected, found = "finite numbers", inputs.first_not_finite(x, dtype)
+    if found is None and scaling is not None:
+        expected, found = f"numbers that are finite in {dtype} once scaled", inputs.first_not_finite(x, dtype, scaling)
+    assert found is not None
+    row, column, value = found
+    where = f"row {row}, column {column}" if x.ndim == 2 else f"column {column}"
+    raise ValueError(f"{argument}: expected {expected}, got {value} at {where}")
 
 
 def refuse_loss() -> NoReturn:
@@ -97,11 +93,12 @@ TARGETS = {
 
 
 def targets(
-    y: object, n_rows: int, n_outputs: int, dtype: np.dtype[Any], loss: Loss, *, single: bool
+    y: object, n_rows: int, n_outputs: int, dtype: np.dtype[Any], loss: Loss, *, single: bool, scaled: bool = False
 ) -> tuple[NDArray[Any] | None, NDArray[np.int64] | None]:
     """y as target values (B, n_targets) or as class labels (B,), whichever it is; the other one is None.
 
-    A single row's target comes without the first axis.
+    A single row's target comes without the first axis. What will be scaled, or lies in a file, is left of the type that
+    it has, if the core can read that.
     """
     array = numbers("y", y)
     n_outputs //= loss.n_heads
@@ -123,9 +120,9 @@ def targets(
             f"y: expected shape {expected} to match X of {'one row' if single else f'{n_rows} rows'}, "
             f"got shape {array.shape[1:] if single else array.shape}"
         )
-    values = cast(array, dtype)
-    if not np.isfinite(values).all():
-        refuse_not_finite("y", values)
+    values = inputs.readable(array, dtype, apart=False) if scaled or inputs.is_mapped(array) else cast(array, dtype)
+    if inputs.first_not_finite(values, values.dtype if scaled else dtype) is not None:
+        refuse_not_finite("y", values, values.dtype if scaled else dtype)
     if loss.targets != "real":
         check_values(values, loss)
     return values, None
@@ -134,24 +131,29 @@ def targets(
 def check_values(values: NDArray[Any], loss: Loss) -> None:
     """Names the first target (B, n_targets) that the loss does not take."""
     expected, fit, _ = TARGETS[loss.targets]
-    right = fit(values)
-    if not right.all():
-        row, column = np.argwhere(~right)[0].tolist()
-        raise ValueError(
-            f"y: expected {expected} for {loss.name}, got {values[row, column]} at row {row}, column {column}"
-        )
+    for first, piece in inputs.pieces(values):
+        right = fit(piece)
+        if not right.all():
+            row, column = np.argwhere(~right)[0].tolist()
+            value, row = piece[row, column], first + row
+            raise ValueError(f"y: expected {expected} for {loss.name}, got {value} at row {row}, column {column}")
 
 
 def labels(array: NDArray[Any], n_classes: int) -> NDArray[np.int64]:
-    """Class labels as int64, each a whole number in 0 ... n_classes - 1."""
-    wrong = ~((array >= 0) & (array < n_classes))
-    if array.dtype.kind == "f":
-        wrong |= array != np.floor(array)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ValueError(
-            f"y: expected class labels, whole numbers from 0 to {n_classes - 1}, got {array[row]} at row {row}"
-        )
+    """Class labels as int64, each a whole number in 0 ... n_classes - 1; a file's are left where they are."""
+    for first, piece in inputs.pieces(array[:, np.newaxis]):
+        wrong = ~((piece >= 0) & (piece < n_classes))
+        if array.dtype.kind == "f":
+            wrong |= piece != np.floor(piece)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(
+                f"y: expected class labels, whole numbers from 0 to {n_classes - 1}, got {piece[row, 0]} at row "
+                f"{first + row}"
+            )
+    in_place = array.dtype == np.int64 and array.flags.c_contiguous and array.flags.aligned
+    if in_place and inputs.is_mapped(array):
+        return array  # the core looks at each again
     return np.array(array, dtype=np.int64)  # a copy: who changes theirs during a fit must not lead it out of bounds
 
 

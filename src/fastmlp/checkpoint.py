@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import durable, persistence
+from . import durable, inputs, persistence
 from .callbacks import State
 from .durable import Path
 from .persistence import FormatError
@@ -78,8 +78,9 @@ def fingerprint(rows: Rows) -> str:
     """Shapes and dtypes of rows and targets, and the SHA-256 of their bytes and those of the weights."""
     targets = rows.labels if rows.values is None else rows.values
     assert targets is not None
-    parts = [rows.x, targets] if rows.weights is None else [rows.x, targets, rows.weights]
-    digest = persistence.sha256(*(np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in parts))
+    parts = [*inputs.memory(rows.x), targets, *([] if rows.weights is None else [rows.weights])]
+    pieces = (piece for part in parts for _, piece in inputs.pieces(part if part.ndim > 1 else part[:, np.newaxis]))
+    digest = persistence.sha256_of(np.ascontiguousarray(piece).reshape(-1).view(np.uint8) for piece in pieces)
     weighted = "" if rows.weights is None else ", weighted"
     return f"X {rows.x.shape} {rows.x.dtype}, y {targets.shape} {targets.dtype}{weighted}, SHA-256 {digest}"
 
@@ -154,9 +155,10 @@ def read(path: Path, network: Network, words: Mapping[str, Any], n_rows: int) ->
     if model.training is None:
         raise FormatError(f"{name}: expected a checkpoint, got a model without a training")
     theirs, ours = model.architecture, network._architecture()
-    for key in theirs.keys() - {"random_state", "seed"}:
-        if theirs[key] != ours[key]:
-            raise ValueError(f"resume: expected a network with {key} {theirs[key]!r}, got one with {ours[key]!r}")
+    for key in (theirs.keys() | ours.keys()) - {"random_state", "seed"}:
+        wanted, got = theirs.get(key), ours.get(key)
+        if wanted != got:
+            raise ValueError(f"resume: expected a network with {key} {wanted!r}, got one with {got!r}")
     try:
         fields = _check(model.training.words)
         _compare(fields["settings"], words)

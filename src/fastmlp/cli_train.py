@@ -27,8 +27,9 @@ from .console import say
 from .losses import LOSSES
 from .network import Network
 from .optimizers import OPTIMIZERS, Optimizer
-from .preparation import Preparation, Scaling, choose_scaling, read_targets, split
+from .preparation import Preparation, choose_scaling, read_targets, split
 from .progress import Progress
+from .scaling import Scaling
 
 DATASETS = ("digits", "fashion-mnist")
 INTERRUPTED = 130
@@ -165,7 +166,7 @@ def _load_table(args: argparse.Namespace) -> Data:
     preparation = Preparation(task, table.columns, table.target, classes, choose_scaling(args.scaling, x))
     any_number = args.loss is None or LOSSES[args.loss].targets == "real"
     if classes is None and args.scaling != "none" and any_number and args.output_activation in (None, "identity"):
-        preparation = replace(preparation, target_scaling=Scaling.fit("standard", y))
+        preparation = replace(preparation, target_scaling=Scaling.fit(y))
     batch_size = 32
     updates = math.ceil(len(x) / (args.batch_size or batch_size))
     epochs = min(max(math.ceil(TABLE_UPDATES / updates), TABLE_EPOCHS[0]), TABLE_EPOCHS[1])

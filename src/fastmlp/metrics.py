@@ -265,7 +265,7 @@ def _own(metric: Metric, rows: Rows, y: NDArray[Any]) -> float:
     """What the user's function says: y_true is labels (n,) or targets (n, n_targets), y_pred (n, O); (n,) if O is 1."""
     t = rows.labels if rows.labels is not None else rows.values
     assert t is not None
-    t = (t if t is rows.labels else t.reshape(rows.n_rows, -1)).copy()  # the training goes on with its own
+    t = t.copy() if t is rows.labels else t.reshape(rows.n_rows, -1).astype(y.dtype)  # training goes on with its own
     answer = metric.function(*(each.ravel() if each.ndim == 2 and each.shape[1] == 1 else each for each in (t, y)))
     if isinstance(answer, numbers.Real) or (isinstance(answer, np.ndarray) and answer.ndim == 0):
         return float(answer)

@@ -21,10 +21,12 @@ from . import (
     arguments,
     arrays,
     construction,
+    inputs,
     losses,
     optimizers,
     persistence,
     row_weights,
+    scaling,
     training,
 )
 from .activations import Activation, CustomActivation, Identity
@@ -36,6 +38,7 @@ from .metrics import resolve as resolve_metrics
 from .optimizers import Adam, Optimizer
 from .regularization import Regularization
 from .regularization import resolve as resolve_regularization
+from .scaling import Scaling
 from .schedules import check_rate
 
 if TYPE_CHECKING:
@@ -73,6 +76,12 @@ class Network(_core.Core):
         The most threads that the native engine uses; work that is too small for more takes one. "auto" is as many as
         this process may run: affinity and the CPU quota count. The bits of results do not depend on it. The `blas`
         engine leaves threads to BLAS.
+    input_scaling : {"standard", "minmax"} or Scaling, optional
+        The core gives the network (x - offset) / scale for each input x, wherever rows go in. A name is learnt by the
+        first `fit` from the rows that it trains on; until then nothing is scaled.
+    target_scaling : {"standard", "minmax"} or Scaling, optional
+        The same for targets, of losses that take any real number: the network learns (t - offset) / scale, of which
+        losses and gradients speak, and `predict` gives y scale + offset, in the targets' own unit, as do metrics.
 
     Raises
     ------
@@ -102,6 +111,8 @@ class Network(_core.Core):
         seed: SupportsIndex | None = None,
         engine: str = "auto",
         n_threads: SupportsIndex | str = "auto",
+        input_scaling: str | Scaling | None = None,
+        target_scaling: str | Scaling | None = None,
         _isa: str | None = None,
         _random_state: int | None = None,
     ) -> None:
@@ -123,6 +134,8 @@ class Network(_core.Core):
         self._most_threads = self._n_threads if isinstance(self._n_threads, int) else _core.usable_threads()
         if isinstance(self._loss, CustomLoss):
             self._most_threads = 1
+        self._input_scaling = scaling.check("input_scaling", input_scaling, self._sizes[0])
+        self._target_scaling = scaling.check_targets(target_scaling, self._loss, self._sizes[-1])
         chosen, self._why_engine = construction.choose_engine(engine, _core.kernel_isa(_isa))
         self._wanted_engine = engine
         layers = [*self._activation, self._output_activation]
@@ -135,6 +148,8 @@ class Network(_core.Core):
             self._draw([rule(*shape) for shape in zip(self._sizes[:-1], self._sizes[1:], layers, strict=True)], start)
         else:
             self._draw([("uniform", 0.0, False)] * len(layers), _random_state)
+        given = [each if isinstance(each, Scaling) else None for each in (self._input_scaling, self._target_scaling)]
+        self._know_columns(given[0], given[1], None, True)
 
     # -- what it is ----------------------------------------------------------------------------------------------
 
@@ -169,6 +184,16 @@ class Network(_core.Core):
         return self._seed
 
     @property
+    def input_scaling(self) -> str | Scaling | None:
+        """How inputs are scaled: a `Scaling`; its name until a fit has learnt it; None for not at all."""
+        return self._columns[0] or self._input_scaling
+
+    @property
+    def target_scaling(self) -> str | Scaling | None:
+        """How targets are scaled, as `input_scaling`."""
+        return self._columns[1] or self._target_scaling
+
+    @property
     def n_threads(self) -> int | str:
         """The number of threads as it was given."""
         return self._n_threads
@@ -178,9 +203,12 @@ class Network(_core.Core):
         if len(set(hidden)) == 1:
             hidden = hidden[0]
         activation = f"activation={hidden!r}, " if self._activation else ""
+        scalings = (("input_scaling", self.input_scaling), ("target_scaling", self.target_scaling))
+        scaled = "".join(f", {name}={value!r}" for name, value in scalings if value is not None)
         return (
             f"Network({list(self._sizes)}, {activation}output_activation={self._output_activation!r}, "
-            f"loss={losses.word(self._loss)!r}, dtype={self._dtype.name!r}, init={self._init!r}, seed={self._seed!r})"
+            f"loss={losses.word(self._loss)!r}, dtype={self._dtype.name!r}, init={self._init!r}, seed={self._seed!r}"
+            f"{scaled})"
         )
 
     def summary(self) -> str:
@@ -216,10 +244,21 @@ class Network(_core.Core):
             [
                 *lines,
                 f"{self.n_parameters:,} parameters, {self._dtype.name}, loss {losses.word(self._loss)}",
+                *self._described_columns(),
                 f"engine {self.engine} ({self._why_engine}), kernels {self._isa}",
                 bits[self.engine],
             ]
         )
+
+    def _described_columns(self) -> list[str]:
+        """What `summary` says of the columns of the data, where there is something to say."""
+        scaled = [
+            f"{what} scaled ({value}, to be learnt)" if isinstance(value, str) else f"{what} scaled"
+            for what, value in (("inputs", self.input_scaling), ("targets", self.target_scaling))
+            if value is not None
+        ]
+        named = [] if self.feature_names is None else [f"inputs named {', '.join(self.feature_names):.60}"]
+        return [", ".join([*scaled, *named])] if scaled or named else []
 
     # -- parameters ----------------------------------------------------------------------------------------------
 
@@ -320,7 +359,7 @@ class Network(_core.Core):
 
     def _like(self, sizes: Sequence[int], hidden: Sequence[Activation]) -> Network:
         """A network of other layers and otherwise the same words; its parameters are 0."""
-        return Network(
+        net = Network(
             sizes,
             activation=hidden,
             output_activation=self._output_activation,
@@ -330,9 +369,13 @@ class Network(_core.Core):
             seed=self._seed,
             engine=self._wanted_engine,
             n_threads=self._n_threads,
+            input_scaling=self.input_scaling,
+            target_scaling=self.target_scaling,
             _isa=self._isa,
             _random_state=self._random_state,
         )
+        net._know_columns(*net._columns[:2], self._columns[2], True)
+        return net
 
     # -- training ------------------------------------------------------------------------------------------------
 
@@ -355,13 +398,25 @@ class Network(_core.Core):
             )
         self._set_rate(checked)
 
-    def _rows(self, X: object, y: object, sample_weight: object = None, class_weight: object = None) -> _core.Rows:
-        """X, its targets and its weights, checked, as the core takes them."""
-        x = arrays.convert_input(X, self._sizes[0], self._dtype)
-        n_rows = len(x) if x.ndim == 2 else 1
+    def _rows(
+        self,
+        X: object,
+        y: object,
+        sample_weight: object = None,
+        class_weight: object = None,
+        *,
+        often: bool = False,
+    ) -> _core.Rows:
+        """X, its targets and its weights, checked, as the core takes them; `often`: for several epochs."""
+        x = inputs.convert(X, self._sizes[0], self._dtype, self._columns[2], often=often and self.input_scaling is None)
+        n_rows = x.shape[0] if x.ndim == 2 else 1
         if n_rows >= 2**32:
             raise ValueError(f"X: expected fewer than 2**32 rows, got {n_rows}")
-        values, labels = arrays.targets(y, n_rows, self._sizes[-1], self._dtype, self._loss, single=x.ndim == 1)
+        single, scaled = x.ndim == 1, self._target_scaling is not None
+        args = (y, n_rows, self._sizes[-1], self._dtype, self._loss)
+        values, labels = arrays.targets(*args, single=single, scaled=scaled)
+        if scaled and values is None:
+            raise ValueError("y: expected numbers, which target_scaling can scale, got class labels")
         return self._weighted(_core.Rows(x, values, labels), sample_weight, class_weight)
 
     def _weighted(self, rows: _core.Rows, sample_weight: object, class_weight: object) -> _core.Rows:
@@ -371,6 +426,24 @@ class Network(_core.Core):
         n_targets = self._sizes[-1] // self._loss.n_heads
         weights = row_weights.combine(sample_weight, class_weight, rows.values, rows.labels, n_targets, self._loss)
         return _core.Rows(rows.x, rows.values, rows.labels, weights)
+
+    def _learn_columns(self, names: tuple[str, ...] | None, rows: _core.Rows) -> None:
+        """Names and scalings of the columns from the rows of a fit, where there are none yet."""
+        inputs_scaled, targets_scaled = (
+            Scaling.fit(part, word) if isinstance(word, str) else word
+            for part, word in ((rows.x, self.input_scaling), (rows.values, self.target_scaling))
+        )
+        names = self._columns[2] or names
+        if (inputs_scaled, targets_scaled, names) != self._columns:
+            self._know_columns(inputs_scaled, targets_scaled, names, False)
+
+    def _refuse_unscaled(self, what: str) -> None:
+        """Refuses to train before a scaling is known."""
+        for argument, value in (("input_scaling", self.input_scaling), ("target_scaling", self.target_scaling)):
+            if isinstance(value, str):
+                raise ValueError(
+                    f"{argument}: expected a Scaling before {what}, as Scaling.fit finds it, or a fit, got {value!r}"
+                )
 
     def _refuse_untrainable(self, what: str) -> None:
         for layer, f in enumerate([*self._activation, self._output_activation]):
@@ -399,13 +472,13 @@ class Network(_core.Core):
 
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: Any,
+        y: ArrayLike | None = None,
         *,
         epochs: SupportsIndex = 10,
         batch_size: SupportsIndex | None = training.DEFAULT_BATCH_SIZE,
         optimizer: str | Optimizer | None = "adam",
-        shuffle: bool = True,
+        shuffle: bool | str = True,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         validation_split: SupportsFloat | None = None,
         metrics: Sequence[str | Callable[[Any, Any], Any]] = (),
@@ -421,9 +494,12 @@ class Network(_core.Core):
 
         Parameters
         ----------
-        X : array_like, shape (B, I)
-            uint8 is taken at face value and converted batch by batch.
-        y : array_like, shape (B, O), or (B,)
+        X : array_like, frame, sparse matrix, shape (B, I), or batches
+            What lies in memory as float16 or uint8 (taken at face value), a SciPy sparse matrix (as CSR), or a
+            `numpy.memmap` of any float is converted batch by batch. The names of a frame's columns are kept in
+            `feature_names`. Without y: an iterable of batches ``(X, y)`` or ``(X, y, sample_weight)``, gone through
+            anew in each epoch, or a function that returns one; each batch is one step.
+        y : array_like, shape (B, O), or (B,), optional
             Targets; 1-D where O is 1, or whole numbers as class labels where O > 1. A loss with several heads
             (`Quantile` of several levels, `GaussianNLL`) takes one number for its heads together.
         epochs : int, default 10
@@ -433,8 +509,9 @@ class Network(_core.Core):
             all rows in each step (Rprop, LBFGS) take them unless another number is given, which they refuse.
         optimizer : str, Optimizer or None, default "adam"
             An optimiser equal to the last one, or None, continues it with its state; another starts anew.
-        shuffle : bool, default True
-            Whether each epoch takes the rows in a new order.
+        shuffle : bool or "blocks", default True
+            Whether each epoch takes the rows in a new order; "blocks", and True of a `numpy.memmap`, by blocks: blocks
+            of about 65,536 numbers in random order, and the rows of each 64 of them in random order (docs/data.md).
         validation_data : (X, y), optional
             Evaluated after each epoch, as ``val_loss`` and, for the cross entropies, ``val_accuracy``.
         validation_split : float, optional
@@ -513,7 +590,7 @@ class Network(_core.Core):
 
     def partial_fit(
         self,
-        X: ArrayLike,
+        X: Any,
         y: ArrayLike,
         *,
         batch_size: SupportsIndex | None = training.DEFAULT_BATCH_SIZE,
@@ -566,6 +643,7 @@ class Network(_core.Core):
         """What `learn_one` does where its fast path does not: conversions, another optimiser, errors."""
         self._refuse_while_fitting("learn_one")
         self._refuse_untrainable("learn_one")
+        self._refuse_unscaled("learn_one")
         wanted, resolved = self._resolve_step(optimizer, regularization)
         rows = self._rows(x, y)
         if rows.x.ndim != 1:
@@ -574,7 +652,7 @@ class Network(_core.Core):
 
     def train_on_batch(
         self,
-        X: ArrayLike,
+        X: Any,
         y: ArrayLike,
         optimizer: str | Optimizer | None = None,
         *,
@@ -612,12 +690,13 @@ class Network(_core.Core):
         """
         self._refuse_while_fitting("train_on_batch")
         self._refuse_untrainable("train_on_batch")
+        self._refuse_unscaled("train_on_batch")
         wanted, resolved = self._resolve_step(optimizer, regularization)
         return self._step(self._rows(X, y, sample_weight, class_weight), wanted, resolved)
 
     def evaluate(
         self,
-        X: ArrayLike,
+        X: Any,
         y: ArrayLike,
         *,
         metrics: Sequence[str | Callable[[Any, Any], Any]] = (),
@@ -659,7 +738,7 @@ class Network(_core.Core):
         return evaluate_metrics(self, self._rows(X, y, sample_weight), resolved)
 
     def loss_and_grad(
-        self, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+        self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> tuple[float, NDArray[Any]]:
         """The mean loss over rows X with targets y, and its gradient as one vector in the order of `parameters`.
 
@@ -684,7 +763,7 @@ class Network(_core.Core):
         self._refuse_untrainable("loss_and_grad")
         return self._gradient(self._rows(X, y, sample_weight), False)
 
-    def input_gradient(self, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> NDArray[Any]:
+    def input_gradient(self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> NDArray[Any]:
         """The gradient of the mean loss with respect to X; an array of X's shape.
 
         Parameters
@@ -704,7 +783,8 @@ class Network(_core.Core):
         self._refuse_untrainable("input_gradient")
         rows = self._rows(X, y, sample_weight)
         gradient: NDArray[Any] = self._gradient(rows, True)[1].reshape(rows.x.shape)
-        return gradient
+        inputs_scaled = self._columns[0]
+        return gradient if inputs_scaled is None else (gradient / inputs_scaled.scale).astype(self._dtype)
 
     # -- keeping -------------------------------------------------------------------------------------------------
 
@@ -714,7 +794,7 @@ class Network(_core.Core):
 
     def _described(self, layers: Sequence[Activation], loss: Loss) -> dict[str, Any]:
         described = [persistence.describe(f) for f in layers]
-        return {
+        words = {
             "sizes": list(self._sizes),
             "activation": described[:-1],
             "output_activation": described[-1],
@@ -724,6 +804,12 @@ class Network(_core.Core):
             "seed": self._seed,
             "random_state": f"{self._random_state:016x}",
         }
+        columns = {
+            "input_scaling": scaling.describe(self.input_scaling),
+            "target_scaling": scaling.describe(self.target_scaling),
+            "feature_names": None if self._columns[2] is None else list(self._columns[2]),
+        }
+        return {**words, **{key: value for key, value in columns.items() if value is not None}}
 
     @classmethod
     def _from_model(
@@ -752,9 +838,13 @@ class Network(_core.Core):
             seed=words["seed"],
             engine=engine,
             n_threads=n_threads,
+            input_scaling=scaling.from_description("input_scaling", words.get("input_scaling"), words["sizes"][0]),
+            target_scaling=scaling.from_description("target_scaling", words.get("target_scaling"), words["sizes"][-1]),
             _isa=isa,
             _random_state=int(words["random_state"], 16),
         )
+        if "feature_names" in words:
+            net._know_columns(*net._columns[:2], tuple(words["feature_names"]), True)
         net.parameters = model.parameters
         return net
 

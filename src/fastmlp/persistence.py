@@ -21,13 +21,13 @@ import os
 import re
 import reprlib
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import activations, construction, durable, losses
+from . import activations, construction, durable, losses, scaling
 from .activations import ACTIVATIONS, Activation, CustomActivation
 from .durable import Path
 from .initializers import INITIALIZERS
@@ -46,6 +46,8 @@ _CHECKSUMS = {f"{key}.sha256" for key in (_ARCHITECTURE, _EXTRA, _PARAMETERS)}
 _METADATA = {"format", _ARCHITECTURE, _EXTRA, *_CHECKSUMS}
 _TRAINING_CHECKSUMS = {f"{key}.sha256" for key in (_TRAINING, _TENSORS)}
 _FIELDS = {"sizes", "activation", "output_activation", "loss", "dtype", "init", "seed", "random_state"}
+
+_COLUMNS = {"input_scaling", "target_scaling", "feature_names"}  # which a file need not have
 
 T = TypeVar("T", Activation, Loss)
 Layout = list[tuple[str, tuple[int, ...], np.dtype[Any]]]
@@ -379,7 +381,7 @@ def _architecture_from(text: str) -> dict[str, Any]:
 def check_architecture(architecture: object) -> dict[str, Any]:
     """A copy of the architecture, every field checked as `Network` would, hyper-parameters as floats."""
     fields = _dict(_ARCHITECTURE, architecture)
-    if set(fields) != _FIELDS:
+    if set(fields) - _COLUMNS != _FIELDS:
         raise _unexpected(_ARCHITECTURE, f"the fields {sorted(_FIELDS)}", sorted(fields))
     sizes = _check_sizes(fields["sizes"])
     hidden = fields["activation"]
@@ -401,7 +403,21 @@ def check_architecture(architecture: object) -> dict[str, Any]:
         raise FormatError(str(error)) from None
     checked = [activation_from(each, f"activation[{i}]", output=False) for i, each in enumerate(hidden)]
     objects = {"activation": [describe(each) for each in checked], "output_activation": describe(output)}
+    _check_columns(fields, sizes, loss)
     return {**fields, "sizes": sizes, **objects, "loss": describe(loss)}
+
+
+def _check_columns(fields: Mapping[str, Any], sizes: list[int], loss: Loss) -> None:
+    """What an architecture says of the columns of the data, if it does."""
+    try:
+        scaling.from_description("input_scaling", fields.get("input_scaling"), sizes[0])
+        targets = scaling.from_description("target_scaling", fields.get("target_scaling"), sizes[-1])
+        scaling.check_targets(targets, loss, sizes[-1])
+    except (ValueError, TypeError) as error:
+        raise FormatError(str(error)) from None
+    names = fields.get("feature_names", [""] * sizes[0])
+    if not isinstance(names, list) or len(names) != sizes[0] or not all(isinstance(name, str) for name in names):
+        raise _unexpected("feature_names", f"{sizes[0]} words", names)
 
 
 def _check_sizes(sizes: object) -> list[int]:
@@ -514,10 +530,15 @@ def _digest(text: str) -> str:
 
 def sha256(*data: Any) -> str:
     """The checksum of the bytes of all of them, one after another."""
+    return sha256_of(data)
+
+
+def sha256_of(pieces: Iterable[Any]) -> str:
+    """The same of what comes piece by piece."""
     import hashlib  # its import costs more than the rest of this file's
 
     digest = hashlib.sha256()
-    for piece in data:
+    for piece in pieces:
         digest.update(piece)
     return digest.hexdigest()
 

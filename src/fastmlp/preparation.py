@@ -1,30 +1,31 @@
 """What stands between a table and a network: scaling, class names, columns; kept in the model file.
 
-`read_targets` tells classes from numbers, `split` sets test rows apart, `Scaling.fit` looks at the training rows;
+`read_targets` tells classes from numbers, `split` sets test rows apart, `choose_scaling` looks at the training rows;
 a `Preparation` holds the result, turns rows into what the network takes, and its outputs back into classes or
 numbers in the target's own unit. `to_extra` and
 `from_extra` carry it through a model file as strings of JSON; what a file says is checked before it is used,
-since files come from anywhere. Scaling is x' = (x - offset) / scale by column, computed in float64.
+since files come from anywhere.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import scaling as scalings
 from .persistence import FormatError
+from .scaling import Scaling
 from .tables import is_number
 
 SCALINGS = ("auto", "standard", "minmax", "none")
 TASKS = ("auto", "classification", "regression")
 MOST_NUMERIC_CLASSES = 20
-CHUNK_ROWS = 4096
 
 Label = str | int | float
 
@@ -37,43 +38,6 @@ def refuse_overflow(x: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
             f"row {row + 1}, column {column}: expected a number that {out.dtype} can hold, got {x[row, column]}"
         )
     return out
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """The affine map x' = (x - offset) / scale of each column."""
-
-    offset: NDArray[np.float64]
-    scale: NDArray[np.float64]
-
-    @classmethod
-    def fit(cls, kind: str, x: NDArray[Any]) -> Scaling:
-        """Mean and deviation ("standard") or least and range ("minmax") by column; a constant one keeps scale 1."""
-        least, most = x.min(axis=0).astype(np.float64), x.max(axis=0).astype(np.float64)
-        with np.errstate(over="ignore", invalid="ignore"):
-            if kind == "minmax":
-                offset, scale = least, most - least
-            else:
-                offset, scale = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
-        # A constant column's deviation is rounding noise, and dividing by it would make a signal of it.
-        scale = np.where((most > least) & (scale > 0), scale, 1.0)
-        if not (np.isfinite(offset).all() and np.isfinite(scale).all()):
-            column = int(np.argmin(np.isfinite(offset) & np.isfinite(scale)))
-            raise ValueError(f"scaling: expected values whose squares are finite, got larger ones in column {column}")
-        return cls(offset, scale)
-
-    def apply(self, x: NDArray[Any], dtype: str) -> NDArray[Any]:
-        """The scaled rows in the network's dtype, computed in float64 a few thousand rows at a time."""
-        out = np.empty(x.shape, dtype)
-        with np.errstate(over="ignore"):
-            for start in range(0, len(x), CHUNK_ROWS):
-                rows = slice(start, start + CHUNK_ROWS)
-                out[rows] = (x[rows].astype(np.float64) - self.offset) / self.scale
-        return refuse_overflow(x, out)
-
-    def undo(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """The rows before scaling, in float64."""
-        return x.astype(np.float64) * self.scale + self.offset
 
 
 @dataclass(frozen=True)
@@ -104,7 +68,7 @@ class Preparation:
     def inputs(self, x: NDArray[Any], dtype: str) -> NDArray[Any]:
         """Rows as the network takes them."""
         if self.scaling is not None:
-            return self.scaling.apply(x, dtype)
+            return refuse_overflow(x, self.scaling.apply(x, dtype))
         with np.errstate(over="ignore"):
             return refuse_overflow(x, np.ascontiguousarray(x, dtype))
 
@@ -112,7 +76,9 @@ class Preparation:
         """Labels as they are, numbers (n, O) scaled, in the network's dtype."""
         if self.classes is not None:
             return y
-        return np.ascontiguousarray(y, dtype) if self.target_scaling is None else self.target_scaling.apply(y, dtype)
+        if self.target_scaling is None:
+            return np.ascontiguousarray(y, dtype)
+        return refuse_overflow(y, self.target_scaling.apply(y, dtype))
 
     def names(self, labels: NDArray[Any]) -> list[Label]:
         """The class that each label stands for."""
@@ -126,10 +92,7 @@ class Preparation:
 
     def to_extra(self) -> dict[str, str]:
         """The strings that a model file carries."""
-        scaling, target_scaling = (
-            None if one is None else {"offset": one.offset.tolist(), "scale": one.scale.tolist()}
-            for one in (self.scaling, self.target_scaling)
-        )
+        scaling, target_scaling = (scalings.describe(one) for one in (self.scaling, self.target_scaling))
         values = {
             "task": self.task,
             "columns": self.columns,
@@ -206,7 +169,7 @@ def choose_scaling(kind: str, x: NDArray[Any]) -> Scaling | None:
     """The scaling of that name for the rows; "auto" is "minmax" for bytes (images), else "standard"."""
     if kind == "auto":
         kind = "minmax" if x.dtype == np.uint8 else "standard"
-    return None if kind == "none" else Scaling.fit(kind, x)
+    return None if kind == "none" else Scaling.fit(x, kind)
 
 
 def split(y: NDArray[Any], fraction: float, seed: int, stratified: bool) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -275,24 +238,9 @@ def _entry(extra: Mapping[str, str], key: str, kind: type[Any]) -> Any:
 
 def _scaling(extra: Mapping[str, str], key: str, width: int) -> Scaling | None:
     value = _entry(extra, key, dict)
-    if value is None:
-        return None
-    offset, scale = (_vector(value.get(name), f"{key}.{name}", width) for name in ("offset", "scale"))
-    if not (scale > 0).all():
-        raise FormatError(f"{key}.scale: expected numbers above 0, got {scale.min()!r}")
-    return Scaling(offset, scale)
-
-
-def _vector(value: Sequence[object] | None, name: str, width: int) -> NDArray[np.float64]:
-    numbers = isinstance(value, list) and all(
-        isinstance(number, (int, float)) and not isinstance(number, bool) for number in value
-    )
-    if not numbers or len(value or ()) != width:
-        raise FormatError(f"{name}: expected {width} numbers, got {_short(value)}")
     try:
-        vector = np.array(value, np.float64)
-    except OverflowError:
-        raise FormatError(f"{name}: expected numbers of float64, got a larger one") from None
-    if not np.isfinite(vector).all():
-        raise FormatError(f"{name}: expected finite numbers, got {vector[~np.isfinite(vector)][0]}")
-    return vector
+        scaling = scalings.from_description(key, value, width)
+    except ValueError as error:
+        raise FormatError(str(error)) from None
+    assert not isinstance(scaling, str)
+    return scaling

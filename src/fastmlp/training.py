@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _core, arrays, callbacks, checkpoint, durable, metrics
+from . import _core, arrays, callbacks, checkpoint, durable, inputs, metrics
 from .arguments import flag, integer, real
 from .callbacks import Checkpoint, EarlyStopping
 from .callbacks import check as check_callbacks
@@ -53,7 +53,7 @@ class Plan:
 
     epochs: int
     batch_size: int | None
-    shuffle: bool
+    shuffle: bool | str
     validation_split: float | None
     metrics: Sequence[metrics.Metric]
     callbacks: Sequence[Any]
@@ -87,7 +87,7 @@ def check_plan(
     return Plan(
         epochs=integer("epochs", epochs, least=1),
         batch_size=check_batch_size(batch_size),
-        shuffle=flag("shuffle", shuffle),
+        shuffle=shuffle if shuffle == "blocks" else flag("shuffle", shuffle),
         validation_split=share,
         metrics=resolve_metrics(metrics),
         callbacks=check_callbacks(callbacks),
@@ -106,10 +106,16 @@ def fit(network: Network, X: object, y: object, optimizer: object, validation_da
     try:
         network._begin_fit(token)
         network._refuse_untrainable("fit")
-        rows = network._rows(X, y, plan.sample_weight)
+        if y is None:
+            from . import batches  # which builds on this module
+
+            return batches.fit(network, X, validation_data, plan, network._resolve_optimizer(optimizer))
+        rows = network._rows(X, y, plan.sample_weight, often=True)
         if rows.x.ndim != 2:
             raise ValueError(f"X: expected shape (B, {network.sizes[0]}), got shape {rows.x.shape}")
-        rows, validation = divide(network, rows, validation_data, plan)
+        names = inputs.column_names(X)
+        rows, validation = divide(network, rows, check_validation(network, validation_data, names), plan)
+        network._learn_columns(names, rows)
         return Loop(network, rows, validation, plan, network._resolve_optimizer(optimizer)).run()
     finally:
         network._end_fit(token)
@@ -119,12 +125,11 @@ def fit(network: Network, X: object, y: object, optimizer: object, validation_da
 
 
 def divide(
-    network: Network, rows: _core.Rows, validation_data: object, plan: Plan
+    network: Network, rows: _core.Rows, validation: _core.Rows | None, plan: Plan
 ) -> tuple[_core.Rows, _core.Rows | None]:
     """The rows to train on, and those to validate on if there are any."""
-    if plan.validation_split is not None and validation_data is not None:
+    if plan.validation_split is not None and validation is not None:
         raise ValueError("validation_split: expected None beside validation_data, got both")
-    validation = check_validation(network, validation_data)
     if plan.validation_split is not None:
         rows, validation = split(rows, plan.validation_split)
         refuse_not_finite(network, "X", validation)
@@ -156,8 +161,8 @@ def split(rows: _core.Rows, share: float) -> tuple[_core.Rows, _core.Rows]:
     return parts[0], parts[1]
 
 
-def check_validation(network: Network, validation_data: object) -> _core.Rows | None:
-    """The validation rows, finite; an error says that they are the validation's."""
+def check_validation(network: Network, validation_data: object, names: tuple[str, ...] | None) -> _core.Rows | None:
+    """The validation rows, finite, in columns of these names; an error says that they are the validation's."""
     if validation_data is None:
         return None
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
@@ -165,7 +170,8 @@ def check_validation(network: Network, validation_data: object) -> _core.Rows | 
             f"validation_data: expected (X, y) or (X, y, sample_weight), got {type(validation_data).__name__}"
         )
     try:
-        rows = network._rows(*validation_data)
+        inputs.check_names(names, validation_data[0])
+        rows = network._rows(*validation_data, often=True)
         if rows.x.ndim != 2:
             raise ValueError(f"X: expected shape (B, {network.sizes[0]}), got shape {rows.x.shape}")
         refuse_not_finite(network, "X", rows)
@@ -200,8 +206,8 @@ def check_monitor(optimizer: Optimizer, validation: _core.Rows | None) -> None:
 
 def refuse_not_finite(network: Network, argument: str, rows: _core.Rows) -> None:
     """An error if a number in the inputs is NaN or infinite; training looks while it gathers, validation does not."""
-    if rows.x.dtype != np.uint8 and network._first_not_finite(rows.x) is not None:
-        arrays.refuse_not_finite(argument, rows.x)
+    if inputs.first_not_finite(rows.x, network.dtype) is not None:
+        arrays.refuse_not_finite(argument, rows.x, network.dtype)
 
 
 # ------------------------------------------------------------------------------------------------------------- the loop
@@ -223,7 +229,7 @@ class Loop:
     def __init__(
         self,
         network: Network,
-        rows: _core.Rows,
+        rows: Any,
         validation: _core.Rows | None,
         plan: Plan,
         optimizer: Optimizer | None,
@@ -234,9 +240,7 @@ class Loop:
         network._check_regularization(plan.regularization, used)
         check_monitor(used, validation)
         self.optimizer, self.used = optimizer, used
-        self.n_rows = rows.n_rows
-        self.batch_size = rows_of_a_step(used, plan.batch_size, self.n_rows)
-        self.order = np.empty(self.n_rows, dtype=np.uint32) if plan.shuffle and used.shuffles else None
+        self.take_rows()
         self.checkpoints = [each for each in plan.callbacks if isinstance(each, Checkpoint)]
         self.callbacks = [each for each in plan.callbacks if not isinstance(each, Checkpoint)]
         self.stateful = [each for each in self.callbacks if hasattr(each, "state") and hasattr(each, "restore")]
@@ -251,6 +255,24 @@ class Loop:
         self.stopped: str | None = None
         # Whole epochs; of the epoch at hand the rows that are done, their loss, and the random state before it.
         self.epoch, self.position, self.loss, self.random_state = 0, 0, 0.0, network._random_state
+
+    def take_rows(self) -> None:
+        """How the rows make steps, and where epochs draw their order."""
+        self.n_rows: int = self.rows.n_rows
+        self.batch_size: int = rows_of_a_step(self.used, self.plan.batch_size, self.n_rows)
+        mapped = inputs.is_mapped(self.rows.x)
+        self.order: Any = None
+        if not (self.plan.shuffle and self.used.shuffles):
+            return
+        if mapped or self.plan.shuffle == "blocks":
+            self.order = _core.BlockOrder(self.n_rows, self.network.sizes[0], self.batch_size, mapped)
+        else:
+            self.order = np.empty(self.n_rows, dtype=np.uint32)
+
+    @property
+    def shuffles(self) -> bool | str:
+        """The shuffle that is used where True may stand for two."""
+        return "blocks" if isinstance(self.order, _core.BlockOrder) else bool(self.plan.shuffle)
 
     def run(self) -> History:
         """The training from its beginning, or from where it was, to its end."""
@@ -272,7 +294,7 @@ class Loop:
         """The optimiser, callbacks and place to begin with; what a checkpoint says if there is one to go on from."""
         plan, resumed = self.plan, None
         if self.checkpoints or plan.resume is not None:
-            words = {"batch_size": self.batch_size, "shuffle": plan.shuffle, "metrics": self.names}
+            words = {"batch_size": self.batch_size, "shuffle": self.shuffles, "metrics": self.names}
             words["regularization"] = repr(plan.regularization)
             self.settings = checkpoint.settings(self.used, self.rows, self.validation, self.stateful, **words)
         if plan.resume is not None:
@@ -325,7 +347,10 @@ class Loop:
         rows = self.rows
         if rows.weights is None or self.position == self.n_rows:
             return self.loss / (self.position if rows.weights is None else rows.total_weight)
-        done = slice(self.position) if self.order is None else self.order[: self.position]
+        done: Any = slice(self.position)
+        if self.order is not None:
+            by_blocks = isinstance(self.order, _core.BlockOrder)
+            done = self.order.head(self.position) if by_blocks else self.order[: self.position]
         return self.loss / (float(rows.weights[done].sum()) or 1.0)
 
     def train_rows(self) -> None:

@@ -74,6 +74,7 @@ void check_optimizers(run *r);
 void check_schedules(run *r);
 void check_lbfgs(run *r);
 void check_rows(run *r);
+void check_sources(run *r);
 void check_blocks(run *r);
 void check_networks(run *r);
 void check_gradients(run *r);

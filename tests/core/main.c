@@ -26,6 +26,7 @@ static const struct {
     {"schedules", check_schedules},
     {"lbfgs", check_lbfgs},
     {"rows", check_rows},
+    {"sources", check_sources},
     {"blocks", check_blocks},
     {"networks", check_networks},
     {"gradients", check_gradients},

@@ -95,7 +95,7 @@ model *make_model(run *r, const design *wanted, size_t n_threads, uint64_t seed)
 
 fml_data make_data(run *r, const model *m, size_t n_rows, data_kind kind, uint64_t seed) {
     int bytes = kind == BYTES || kind == BYTES_AND_LABELS;
-    fml_data data = {.bytes = bytes, .n_rows = n_rows};
+    fml_data data = {.element = bytes ? FML_UINT8 : FML_REAL, .n_rows = n_rows};
     uint64_t random = seed;
     if (bytes) {
         uint8_t *x = take(r, n_rows * m->I);

@@ -131,7 +131,7 @@ void naive_row(const run *r, const model *m, const naive_batch *b, size_t i, bou
     const fml_data *data = b->data;
     for (size_t k = 0; k < m->I; k++) {
         size_t at_k = row * m->I + k;
-        x[k] = (bounded){data->bytes ? ((const uint8_t *)data->x)[at_k] : get(r, data->x, at_k), 0};
+        x[k] = (bounded){data->element == FML_UINT8 ? ((const uint8_t *)data->x)[at_k] : get(r, data->x, at_k), 0};
     }
     for (size_t o = 0; o < m->O; o++)
         t[o] = data->labels != NULL ? data->labels[row] == (int64_t)o : get(r, data->values, row * m->O + o);

@@ -185,9 +185,12 @@ static void check_step(run *r, size_t n_rows, double clip_norm) {
     size_t n = t.m->net.n_parameters;
     void *before = take_reals(r, n), *gradient = take_reals(r, n), *after = take_reals(r, n);
     double loss, with_penalty, penalty = 0, square = 0, rate = t.trainer.hyper_parameters[0];
-    fml_pass pass = {.net = &t.m->net, .block = t.m->block, .data = &t.data, .rows = n_rows};
-    pass.gradient = t.trainer.gradient;
-    pass.workspace = t.workspace;
+    fml_pass pass = {.net = &t.m->net,
+                     .block = t.m->block,
+                     .data = &t.data,
+                     .rows = n_rows,
+                     .gradient = t.trainer.gradient,
+                     .workspace = t.workspace};
     fml_gradient(&pass, &loss);
     fml_network_unpack(&t.m->net, t.m->block, before);
     fml_network_unpack(&t.m->net, t.trainer.gradient, gradient);

@@ -41,7 +41,8 @@ static void check_bytes_and_labels(run *r, size_t I) {
     for (size_t i = 0; i < ROWS; i++) labels[i] = (int64_t)(i * 13 % I);
     for (int ordered = 0; ordered < 2; ordered++) {
         size_t rows = ordered ? N_ORDER : ROWS, wrong = 0;
-        r->kernels->gather_bytes(X, ordered ? ORDER : NULL, rows, I, x, x_row);
+        fml_matrix bytes = {.elements = X, .element = FML_UINT8, .n_columns = I};
+        r->kernels->gather_from(&bytes, ordered ? ORDER : NULL, rows, x, x_row);
         r->kernels->one_hot(labels, ordered ? ORDER : NULL, rows, I, t);
         for (size_t i = 0; i < rows * I; i++) {
             size_t row = ordered ? ORDER[i / I] : i / I;

@@ -18,7 +18,7 @@ from functools import partial
 from itertools import chain, islice, repeat
 from typing import Any
 
-from . import checks, losses
+from . import checks, columns, losses
 from . import regularization as terms
 from .checks import Choice
 from .functions import ACTIVATIONS, FULL_BATCH, OPTIMIZERS, Matrix, SplitMix64, Vector, dot, softmax
@@ -29,7 +29,7 @@ from .metrics import accuracy, class_of
 from .regularization import Draws
 from .schedules import SCHEDULES, Plateau
 
-Work = tuple[Matrix, Matrix, Vector, int, bool]  # what the epochs of a fit share: X, T, W, batch_size, shuffle
+Work = Callable[[Callable[..., str | None]], tuple[float, str | None]]  # an epoch of a fit
 
 # An optimiser's state before its first step; P as trained and its average where one is shown as P.
 AT_REST: Mapping[str, Any] = {
@@ -62,6 +62,9 @@ class Network:
     init : {"auto", "glorot_uniform", "he_uniform", "lecun_normal", "normal"}
     seed : int, optional
         In [0, 2^64).
+    input_scaling, target_scaling : {"standard", "minmax"} or object with `offset` and `scale`, optional
+        The network sees (x - offset) / scale of inputs and targets; predictions are scaled back. A name is learnt by
+        the first fit.
 
     Examples
     --------
@@ -80,6 +83,8 @@ class Network:
         loss: Any = "mse",
         init: str = "auto",
         seed: int | None = None,
+        input_scaling: Any = None,
+        target_scaling: Any = None,
     ) -> None:
         self.sizes = checks.layer_sizes(sizes)
         self.activation = checks.hidden_activations(activation, len(self.sizes) - 2)
@@ -87,6 +92,10 @@ class Network:
         self.output_activation = checks.output_activation(self.loss, output_activation, self.sizes[-1])
         self.init = checks.known_name("init", init, INITS)
         self.seed = None if seed is None else checks.integer("seed", seed, 0, 2**64 - 1)
+        self.input_scaling = columns.scaling("input_scaling", input_scaling, self.sizes[0])
+        self.target_scaling = columns.scaling("target_scaling", target_scaling, self.sizes[-1])
+        if target_scaling is not None and (LOSSES[self.loss.name].targets, losses.n_heads(self.loss)) != ("real", 1):
+            raise ValueError(f"target_scaling: expected None for the loss {self.loss.name!r}, got {target_scaling!r}")
         choices = [*self.activation, self.output_activation]
         self._beta = getattr(self.output_activation, "beta", 1.0)  # of the losses that work from z
         self._f = [_row_function(choice) for choice in choices]
@@ -204,14 +213,17 @@ class Network:
 
     def predict(self, X: Any) -> Any:
         """The outputs, (B, O); a row in gives a row out."""
-        return self.activations(X)[-1]
+        Y = self.activations(X)[-1]
+        single = type(Y[0]) is not list
+        Y = columns.undo(self.target_scaling, [Y] if single else Y)
+        return Y[0] if single else Y
 
     __call__ = predict
 
     def classify(self, X: Any) -> Any:
         """The class of each row: argmax, the lowest index on a tie; y >= 0.5 (hinge: 0) where O is 1."""
         X, single = checks.matrix("X", X, self.sizes[0])
-        classes = [class_of(self._forward(x)[1][-1], LOSSES[self.loss.name].threshold) for x in X]
+        classes = [class_of(y, LOSSES[self.loss.name].threshold) for y in self.predict(X)]
         return classes[0] if single else classes
 
     def activations(self, X: Any) -> list[Any]:
@@ -224,7 +236,7 @@ class Network:
 
     def _trace(self, X: Any, which: int) -> list[Any]:
         X, single = checks.matrix("X", X, self.sizes[0])
-        rows = [self._forward(x)[which] for x in X]
+        rows = [self._forward(x)[which] for x in columns.apply(self.input_scaling, X)]
         return rows[0] if single else [list(layer) for layer in zip(*rows)]
 
     def evaluate(self, X: Any, y: Any, *, metrics: Any = (), sample_weight: Any = None) -> dict[str, float]:
@@ -244,6 +256,7 @@ class Network:
             Y.append(ys[-1])
         share = right / sum(W)
         figures = {"loss": loss / sum(W), **({"accuracy": share} if entry.classifies else {})}
+        T, Y = (columns.undo(self.target_scaling, each) for each in (T, Y))
         own = [T if labels is None else labels, Y]
         own = [[row[0] for row in each] if type(each[0]) is list and len(each[0]) == 1 else each for each in own]
         estimates = [losses.estimate(y, self.loss) for y in Y]
@@ -273,11 +286,12 @@ class Network:
         self._check_trainable()
         X, T, single = self._examples(X, y, finite=True)
         W = checks.row_weights(sample_weight, None, T, self.loss)
-        columns = [list(zip(*w)) for w, _ in self._layers]
+        ws = [list(zip(*w)) for w, _ in self._layers]
+        scale = (columns.known(self.input_scaling) or ([], [1.0] * self.sizes[0]))[1]
         dX = []
         for x, t, weight in zip(X, T, W):
-            dz = self._backward(*self._forward(x), t, columns)[0] if weight else [0.0] * len(columns[0][0])
-            dX.append([weight / sum(W) * dot(column, dz) for column in columns[0]])
+            dz = self._backward(*self._forward(x), t, ws)[0] if weight else [0.0] * len(ws[0][0])
+            dX.append([weight / sum(W) * dot(column, dz) / s for column, s in zip(ws[0], scale)])
         return dX[0] if single else dX
 
     def train_on_batch(
@@ -292,6 +306,7 @@ class Network:
     ) -> float:
         """One step of the optimiser (by default the one in use); returns the loss before it, penalties included."""
         self._check_trainable()
+        self._check_scaled("train_on_batch")
         X, T, _ = self._examples(X, y, finite=True)
         W = checks.row_weights(sample_weight, class_weight, T, self.loss)
         choice = self._next_optimizer(optimizer)
@@ -312,12 +327,12 @@ class Network:
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         *,
         epochs: int = 10,
         batch_size: int | None = checks.DEFAULT_BATCH_SIZE,
         optimizer: Any = "adam",
-        shuffle: bool = True,
+        shuffle: bool | str = True,
         validation_data: Any = None,
         validation_split: float | None = None,
         metrics: Sequence[Any] = (),
@@ -331,17 +346,21 @@ class Network:
         """Pass over the data `epochs` times, a step after each batch; the losses are those before the steps.
 
         `validation_split` sets the last share of the rows apart; `max_time` (seconds) is looked at after each step.
-        After an error P, the optimiser's state and the random stream are those of the last good epoch.
+        After an error P, the optimiser's state and the random stream are those of the last good epoch. Without y, X is
+        an iterable of batches (X, y) or (X, y, sample_weight), or a function that returns one.
         """
         self._check_trainable()
         epochs = checks.integer("epochs", epochs, 1)
+        if y is None:
+            more = metrics, callbacks, max_time, verbose, regularization
+            return self._fit_batches(X, epochs, optimizer, validation_data, *more)
         X, T, single = self._examples(X, y, finite=True)
         if single:
             raise ValueError(f"X: expected shape (B, {self.sizes[0]}), got ({len(X[0])},)")
         W = checks.row_weights(sample_weight, None, T, self.loss)
         choice = self._next_optimizer(optimizer)
         r = checks.regularization(regularization, choice, len(self.activation))
-        shuffle = checks.flag("shuffle", shuffle)
+        shuffle = shuffle if shuffle == "blocks" else checks.flag("shuffle", shuffle)
         deadline = math.inf if max_time is None else time.perf_counter() + checks.positive("max_time", max_time)
         table = checks.metric_table(metrics)
         validation = self._validation(validation_data)
@@ -362,19 +381,99 @@ class Network:
         size = checks.batch_size(batch_size, choice, len(X))
         if validation is None and getattr(getattr(choice, "learning_rate", 0.0), "monitor", None) == "val_loss":
             raise ValueError("validation_data: expected a pair (X, y), as the learning rate follows val_loss")
+        named = self.input_scaling, self.target_scaling
+        X, T, validation = self._learn_scalings(X, T, validation)
         self._use_optimizer(choice, r)
+        history = History()
+        try:
+            work = partial(self._pass, X, T, W, size, shuffle)
+            return self._run(
+                history, epochs, work, self._measuring(validation, table), callbacks, deadline, verbose > 0
+            )
+        finally:
+            if not history:
+                self.input_scaling, self.target_scaling = named
+
+    def _learn_scalings(self, X: Matrix, T: Matrix, validation: Any) -> tuple[Matrix, Matrix, Any]:
+        """Learns what is only named and scales all rows so; what was known, `_examples` has applied."""
+        data = [X, T]
+        for i, name in enumerate(("input_scaling", "target_scaling")):
+            kind = getattr(self, name)
+            if isinstance(kind, str):
+                found = columns.learn(kind, data[i])
+                setattr(self, name, found)
+                data[i] = columns.apply(found, data[i])
+                if validation is not None:
+                    validation = (*validation[:i], columns.apply(found, validation[i]), *validation[i + 1 :])
+        return data[0], data[1], validation
+
+    def _measuring(self, validation: Any, table: Mapping[str, Any]) -> Callable[[], dict[str, float]]:
+        """What measures the validation's rows after an epoch."""
 
         def measure() -> dict[str, float]:
-            figures = self._measure(*validation, table) if validation is not None else {}
+            if validation is None:
+                return {}
+            X, T, W, labels = validation
+            figures = self._measure(X, T, W, labels, table)
             return {f"val_{name}": value for name, value in figures.items()}
 
-        return self._run(epochs, (X, T, W, size, shuffle), measure, callbacks, deadline, verbose > 0)
+        return measure
+
+    def _fit_batches(
+        self,
+        source: Any,
+        epochs: int,
+        optimizer: Any,
+        validation_data: Any,
+        metrics: Any,
+        callbacks: Any,
+        max_time: Any,
+        verbose: Any,
+        regularization: Any,
+    ) -> History:
+        """`fit` where each batch that comes is a step."""
+        batches = columns.opener(source, epochs)
+        self._check_scaled("batches")
+        choice = self._next_optimizer(optimizer)
+        if choice.name in MINIMIZERS or choice.name == "rprop":
+            raise ValueError(f"optimizer: expected one that takes batches, got {choice.name!r}")
+        table, validation = checks.metric_table(metrics), self._validation(validation_data)
+        deadline = math.inf if max_time is None else time.perf_counter() + checks.positive("max_time", max_time)
+        callbacks = checks.callback_list(callbacks)
+        self._use_optimizer(choice, checks.regularization(regularization, choice, len(self.activation)))
+        work = partial(self._pass_batches, batches)
+        return self._run(History(), epochs, work, self._measuring(validation, table), callbacks, deadline, verbose > 0)
+
+    def _pass_batches(self, batches: Callable[[], Any], stop: Callable[..., str | None]) -> tuple[float, str | None]:
+        """A step for each batch; the weighted mean loss, and a reason to stop."""
+        total, weight, reason = 0.0, 0.0, None
+        for number, (X, y, *more) in enumerate(batches()):
+            rows, T, _ = self._examples(X, y, finite=True)
+            W = checks.row_weights(more[0] if more else None, None, T, self.loss)
+            loss, gradient = self._penalised(rows, T, W)
+            total += loss * sum(W)
+            weight += sum(W)
+            if not math.isfinite(total):
+                break
+            self._step(gradient)
+            if reason := stop(number, total / weight):
+                break
+        if not weight:
+            raise ValueError("X: expected batches, got none")
+        return total / weight, reason
 
     def _run(
-        self, epochs: int, work: Work, measure: Callable[[], Any], callbacks: Any, deadline: float, tell: bool
+        self,
+        history: History,
+        epochs: int,
+        work: Work,
+        measure: Callable[[], Any],
+        callbacks: Any,
+        deadline: float,
+        tell: bool,
     ) -> History:
         """The loop of epochs; an epoch that is cut short counts as far as it went."""
-        history, logs = History(), dict[str, float]()
+        logs = dict[str, float]()
         for callback in callbacks:
             if hasattr(callback, "set_network"):
                 callback.set_network(self)
@@ -431,7 +530,7 @@ class Network:
         before = self._state()
         try:
             self._go_on()
-            loss, reason = self._pass(*work, stop)
+            loss, reason = work(stop)
             if not (math.isfinite(loss) and all(map(math.isfinite, chain.from_iterable(self._rows)))):
                 raise FloatingPointError(
                     f"epoch {epoch + 1}: loss: expected a finite number, got a loss or parameters that are not; those "
@@ -444,7 +543,7 @@ class Network:
         return loss, reason
 
     def _pass(
-        self, X: Matrix, T: Matrix, W: Vector, batch_size: int, shuffle: bool, stop: Callable[..., str | None]
+        self, X: Matrix, T: Matrix, W: Vector, batch_size: int, shuffle: bool | str, stop: Callable[..., str | None]
     ) -> tuple[float, str | None]:
         """A step after each batch but those of weight 0, up to a loss that is not finite or a reason to stop; the
         weighted mean loss, and that reason.
@@ -452,7 +551,11 @@ class Network:
         if self._minimizer is not None:
             loss = self._iterate(X, T, W)
             return loss, stop(0, loss) or ("converged" if self._minimizer.converged else None)
-        order = self._random.permutation(len(X)) if shuffle else range(len(X))
+        order: Sequence[int] = range(len(X))
+        if shuffle:
+            by_blocks = shuffle == "blocks"
+            n = len(X)
+            order = columns.block_order(self._random, n, self.sizes[0]) if by_blocks else self._random.permutation(n)
         total, weight, reason = 0.0, 0.0, None
         for start in range(0, len(X), batch_size):
             batch = order[start : start + batch_size]
@@ -678,6 +781,7 @@ class Network:
             activations += [self.activation[layer]] if hidden else []
         words: dict[str, Any] = {"output_activation": self.output_activation, "loss": self.loss, "init": self.init}
         folded = Network(sizes, activation=activations, seed=self.seed, **words)
+        folded.input_scaling, folded.target_scaling = self.input_scaling, self.target_scaling
         folded._random.state = self._random.state
         for layer, (w, b) in enumerate(layers):
             folded.set_layer(layer, w, b)
@@ -700,6 +804,11 @@ class Network:
 
     # --- checks that need the network ---
 
+    def _check_scaled(self, what: str) -> None:
+        for name in ("input_scaling", "target_scaling"):
+            if isinstance(getattr(self, name), str):
+                raise ValueError(f"{name}: expected offset and scale before {what}, or a fit, got a name")
+
     def _check_trainable(self) -> None:
         if any(choice.name == "threshold" for choice in (*self.activation, self.output_activation)):
             raise ValueError("activation: expected activations that can be trained, got 'threshold', whose f' is 0")
@@ -707,7 +816,7 @@ class Network:
     def _examples(
         self, X: Any, y: Any, *, finite: bool = False, names: tuple[str, str] = ("X", "y")
     ) -> tuple[Matrix, Matrix, bool]:
-        """X as rows (B, I), y as target rows (B, O), and whether X was a single row."""
+        """X as rows (B, I), y as target rows (B, O), both scaled if that is known, and whether X was a single row."""
         X, single = checks.matrix(names[0], X, self.sizes[0])
         n_targets = self.sizes[-1] // losses.n_heads(self.loss)
         T = checks.targets(names[1], [checks.plain(y)] if single else checks.plain(y), len(X), n_targets)
@@ -715,7 +824,7 @@ class Network:
             for i, row in enumerate(rows):
                 checks.require_finite(name, row, f"row {i}")
         checks.fitting(names[1], T, self.loss)
-        return X, T, single
+        return columns.apply(self.input_scaling, X), columns.apply(self.target_scaling, T), single
 
     def _validation(self, data: Any) -> tuple[Matrix, Matrix, Vector, list[int] | None] | None:
         if data is None:

@@ -1,0 +1,155 @@
+"""An epoch on rows in a file beside one on the same rows in memory; and the anonymous memory of a process that does it.
+
+    python bench/memmap.py [--cpu N] [--rounds N] [--gigabytes N] [--folder PATH] [--quick]
+
+Of each workload a file of random rows is made, in a folder that should be on a disk, and read once, so that the system
+has it in its cache. A process of its own then fits the file alone and tells its anonymous memory (RssAnon, seen after
+every few hundred batches). Then rounds: the file, the array, the array by blocks. Before it is timed, a fit on the
+first rows of the file is compared with one on the array by blocks: the parameters must be the same to the bit, and the
+engine itself is verified as everywhere. Criterion: at least 0.8 of the array's rows per second, and less than 300 MB.
+"""
+
+from __future__ import annotations
+
+import one_thread
+
+if __name__ == "__main__":
+    one_thread.ensure()
+
+import argparse
+import functools
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import report
+import rounds
+from implementations import Engine, optimizer_of
+from verification import UnverifiedError, verify_new
+from workloads import RANDOM, WORKLOADS, Workload, data
+
+import fastmlp
+
+NAMES = ("T1", "T2", "T4")
+LEAST_SHARE, MOST_MEGABYTES = 0.8, 300
+MOST_ROWS = 20_000_000  # so that narrow rows take no longer than wide ones
+LOOK = 300  # batches from one look at the memory to the next
+
+
+def write(workload: Workload, dtype: str, gigabytes: float, folder: Path) -> tuple[Path, Any]:
+    """A file of so many rows, the same ones again and again, and their targets."""
+    n_rows = int(gigabytes * 2**30 / workload.sizes[0] / np.dtype(dtype).itemsize)
+    n_rows = max(workload.check_rows, min(n_rows, MOST_ROWS))
+    x, y = data(workload, RANDOM, min(n_rows, 50_000), dtype)
+    path = folder / f"{workload.name}.rows"
+    with path.open("wb") as file:
+        for first in range(0, n_rows, len(x)):
+            file.write(x[: n_rows - first].tobytes())
+    return path, np.resize(y, (n_rows, *y.shape[1:]))
+
+
+def read(path: Path, workload: Workload, dtype: str) -> Any:
+    """The rows of the file, where they are."""
+    return np.memmap(path, dtype, "r").reshape(-1, workload.sizes[0])
+
+
+def epoch(engine: Engine, x: Any, y: Any, shuffle: bool | str, callbacks: Any = ()) -> None:
+    """An epoch of the workload."""
+    words = {"batch_size": engine.workload.batch_size, "optimizer": optimizer_of(engine.workload)}
+    engine._network.fit(x, y, epochs=1, shuffle=shuffle, callbacks=callbacks, **words)
+
+
+def verified(workload: Workload, dtype: str, x: Any, y: Any) -> Engine:
+    """The engine that fastmlp chooses, once it has learnt the same from the file and from an array."""
+    name, n_rows = fastmlp.Network([1, 1]).engine, workload.check_rows
+    new = functools.partial(Engine, workload, name, dtype)
+    few = np.array(x[:n_rows]), y[:n_rows]
+    one = verify_new(new, workload, *few).implementation
+    file, array = new(), new()
+    epoch(file, x[:n_rows], few[1], True)
+    epoch(array, *few, "blocks")
+    if not np.array_equal(file.parameters, array.parameters):
+        raise UnverifiedError(f"{workload.name}: a file and an array by blocks give different parameters")
+    assert isinstance(one, Engine)
+    return one
+
+
+class Look:
+    """A callback that keeps the largest anonymous memory it has seen, in megabytes."""
+
+    most = 0.0
+
+    def on_batch_end(self, batch: int, logs: Any) -> None:
+        """Looks at the process every few hundred batches."""
+        if batch % LOOK == 0:
+            lines = Path("/proc/self/status").read_text().splitlines()
+            found = [int(line.split()[1]) for line in lines if line.startswith("RssAnon")]
+            self.most = max(self.most, found[0] / 1024 if found else float("inf"))
+
+
+def megabytes(workload: Workload, dtype: str, path: Path, targets: Path) -> float:
+    """The anonymous memory of a process that fits the file; its targets lie in a file, too."""
+    command = [sys.executable, __file__, "--look", workload.name, dtype, str(path), str(targets)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def look(name: str, dtype: str, path: str, targets: str) -> float:
+    """What that process does."""
+    workload, watch = WORKLOADS[name], Look()
+    x, y = read(Path(path), workload, dtype), np.load(targets, mmap_mode="r")
+    epoch(Engine(workload, fastmlp.Network([1, 1]).engine, dtype), x, y, True, [watch])
+    return watch.most
+
+
+def line(workload: Workload, options: argparse.Namespace, folder: Path) -> tuple[str, ...]:
+    """A workload's row of the table."""
+    path, y = write(workload, options.dtype, options.gigabytes, folder)
+    x = read(path, workload, options.dtype)
+    engine = verified(workload, options.dtype, x, y)
+    targets = folder / f"{workload.name}.npy"
+    np.save(targets, y)
+    memory = megabytes(workload, options.dtype, path, targets)
+    array = np.array(x)  # reads the file into the cache
+    runs = [(x, True), (array, True), (array, "blocks")]
+    measures = [functools.partial(rounds.seconds, functools.partial(epoch, engine, z, y, how)) for z, how in runs]
+    epoch(engine, x, y, True)
+    times = np.array(rounds.interleaved(measures, 1 if options.quick else options.rounds))
+    file, whole, blocks = len(x) / np.median(times, axis=1)
+    low, share, high = np.percentile(times[1] / times[0], (25, 50, 75))
+    path.unlink()
+    met = report.verdict(bool(share >= LEAST_SHARE and memory < MOST_MEGABYTES))
+    return (
+        f"{workload} {x.nbytes / 2**30:.2f} GB", f"{file:,.0f}", f"{whole:,.0f}", f"{blocks:,.0f}", f"{low:.2f}",
+        f"{share:.2f}", f"{high:.2f}", f"{memory:.0f}", met,
+    )  # fmt: skip
+
+
+def main() -> int:
+    """Verify, time, print."""
+    if sys.argv[1:2] == ["--look"]:
+        print(look(*sys.argv[2:]))
+        return 0
+    parser = report.parser(__doc__, rounds=5)
+    parser.add_argument("--gigabytes", type=float, default=4.0, help="of each file")
+    parser.add_argument("--folder", help="where the files go; by default that of temporary files")
+    options = parser.parse_args()
+    if options.quick:
+        options.gigabytes = 0.001
+    report.pin(options.cpu)
+    print(report.provenance(options.cpu, options.dtype, "random data"), flush=True)
+    share = rounds.Share()
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        rows = [line(WORKLOADS[name], options, Path(folder)) for name in NAMES]
+    columns = (
+        "workload", "file, rows/s", "array, rows/s", "array by blocks, rows/s", "lower quartile", "file / array",
+        "upper quartile", "anonymous MB", f"at least {LEAST_SHARE}, less than {MOST_MEGABYTES} MB",
+    )  # fmt: skip
+    print("", report.table(columns, rows), "", share, sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

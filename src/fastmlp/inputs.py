@@ -1,0 +1,259 @@
+"""What users have, as rows that the core can read: arrays of any library, frames, sparse matrices, files in memory.
+
+Other libraries are recognised by what their objects can do and are never imported. What comes back has numbers alone:
+an array in C order of one of the types that the core converts batch by batch, or `Sparse`. Nothing here writes into an
+argument, and a matrix is copied whole only where the core cannot read it as it stands.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .scaling import Scaling
+
+CPU = 1  # kDLCPU of DLPack
+PIECE_NUMBERS = 2**20  # numbers of a piece of rows that Python looks at
+READ_AS_THEY_ARE = tuple(np.dtype(kind) for kind in (np.uint8, np.float16, np.float32, np.float64))
+
+
+class Sparse:
+    """Rows of a compressed sparse row matrix: of each element its column, of each row where its elements begin."""
+
+    ndim = 2
+
+    def __init__(
+        self, elements: NDArray[Any], columns: NDArray[np.int32], begins: NDArray[np.int64], n_columns: int
+    ) -> None:
+        self.elements, self.columns, self.begins = elements, columns, begins
+        self.shape = (len(begins) - 1, n_columns)
+        self.dtype = elements.dtype
+
+    def __getitem__(self, part: slice) -> Sparse:
+        """Rows one after another."""
+        begin, end, _ = part.indices(self.shape[0])
+        return Sparse(self.elements, self.columns, self.begins[begin : max(begin, end) + 1], self.shape[1])
+
+    def toarray(self) -> NDArray[Any]:
+        """The rows as an array; numbers of the same column are added up."""
+        first, last = self.begins[0], self.begins[-1]
+        dense = np.zeros(self.shape, np.float64 if self.dtype == np.float64 else np.float32)
+        rows = np.repeat(np.arange(self.shape[0]), np.diff(self.begins))
+        np.add.at(dense, (rows, self.columns[first:last]), self.elements[first:last])
+        return dense
+
+
+# ------------------------------------------------------------------------------------------------------------ arrays
+
+
+def as_array(argument: str, value: Any) -> NDArray[Any]:
+    """The value as an array, without a copy where it gives its memory (buffer, `__array__`, DLPack)."""
+    if isinstance(value, np.ndarray):
+        return np.asarray(value)
+    device = getattr(value, "__dlpack_device__", None)
+    if device is not None and int(device()[0]) != CPU:
+        raise TypeError(
+            f"{argument}: expected numbers in the memory of the CPU, got those of another device: {device()}"
+        )
+    if is_frame(value):
+        return frame_array(argument, value, np.dtype(np.float64))
+    if is_series(value):
+        return series_array(argument, value)
+    try:
+        if device is not None and not hasattr(value, "__array__"):
+            return np.from_dlpack(value)
+        return np.asarray(value)
+    except ValueError as error:  # ragged lists
+        raise ValueError(f"{argument}: expected an array of numbers, got rows of unequal length") from error
+    except (RuntimeError, BufferError, TypeError) as error:
+        if device is None:  # an error of the caller's own
+            raise
+        raise TypeError(f"{argument}: expected an array of numbers, got {type(value).__name__}: {error}") from None
+
+
+def memory(x: Any) -> list[NDArray[Any]]:
+    """The arrays that rows are made of."""
+    return [x.elements, x.columns, x.begins] if isinstance(x, Sparse) else [x]
+
+
+def is_mapped(array: Any) -> bool:
+    """Whether the array's memory is a file."""
+    while array is not None:
+        if isinstance(array, (np.memmap, mmap.mmap)):
+            return True
+        array = array.obj if isinstance(array, memoryview) else getattr(array, "base", None)
+    return False
+
+
+def pieces(x: Any) -> Iterator[tuple[int, NDArray[Any]]]:
+    """The rows a few at a time, each time with the number of the first, as arrays."""
+    n_rows = max(1, PIECE_NUMBERS // max(1, x.shape[1]))
+    for first in range(0, x.shape[0], n_rows):
+        piece = x[first : first + n_rows]
+        yield first, piece.toarray() if isinstance(piece, Sparse) else piece
+
+
+def first_not_finite(x: Any, dtype: np.dtype[Any], scaling: Scaling | None = None) -> tuple[int, int, float] | None:
+    """Row, column and value of the first number of the rows that is NaN or infinite in that dtype, scaled or not."""
+    if x.dtype.kind != "f" and scaling is None:
+        return None
+    for first, piece in pieces(x if x.ndim == 2 else x[np.newaxis]):
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(piece.astype(dtype, copy=False) if scaling is None else scaling.apply(piece, dtype))
+        if not finite.all():
+            row, column = divmod(int(np.argmin(finite)), finite.shape[1])
+            return first + row, column, piece[row, column]
+    return None
+
+
+# ------------------------------------------------------------------------------------------------------------ frames
+
+
+def is_frame(value: Any) -> bool:
+    """Whether it is a table with columns, as those of pandas and polars."""
+    return hasattr(value, "columns") and hasattr(value, "dtypes") and callable(getattr(value, "to_numpy", None))
+
+
+def is_series(value: Any) -> bool:
+    """Whether it is one column of such a table."""
+    return hasattr(value, "name") and hasattr(value, "dtype") and callable(getattr(value, "to_numpy", None))
+
+
+def column_names(value: Any) -> tuple[str, ...] | None:
+    """The names of a frame's columns; None where they are not all words, or it is no frame."""
+    names = tuple(value.columns) if is_frame(value) else ()
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def check_names(wanted: Sequence[str] | None, value: Any) -> None:
+    """Refuses a frame whose columns are not those of the training, in their order."""
+    got = column_names(value)
+    if wanted is None or got is None or got == tuple(wanted):
+        return
+    missing = [name for name in wanted if name not in set(got)]
+    unexpected = [name for name in got if name not in set(wanted)]
+    if not missing and not unexpected and len(got) == len(wanted):
+        raise ValueError(
+            f"X: expected columns in the order of the training, {_few(wanted)}, got {_few(got)}; "
+            "X[list(net.feature_names)] has them so"
+        )
+    told = [f"without {_few(missing)}"] * bool(missing) + [f"with {_few(unexpected)}"] * bool(unexpected)
+    raise ValueError(
+        f"X: expected the columns of the training, {_few(wanted)}, got some {' and '.join(told) or 'more than once'}"
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def frame_array(argument: str, frame: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The frame's numbers: as they stand where that is one block that can be read, else column by column."""
+    dtypes = list(frame.dtypes)
+    if dtypes and all(each == dtypes[0] for each in dtypes) and dtypes[0] in READ_AS_THEY_ARE:
+        array: NDArray[Any] = frame.to_numpy()
+        return array
+    pick: Callable[[int], Any] = frame.to_series if hasattr(frame, "to_series") else lambda i: frame.iloc[:, i]
+    array = np.empty(frame.shape, dtype)
+    with np.errstate(over="ignore"):
+        for i, name in enumerate(frame.columns):
+            array[:, i] = series_array(argument, pick(i), f" in column {name!r}")
+    return array
+
+
+def series_array(argument: str, series: Any, where: str = "") -> NDArray[Any]:
+    """The numbers of a column; what is missing is NaN."""
+    kind = getattr(series.dtype, "kind", None)  # pandas; polars has none
+    if kind is not None and kind in "fiub" and not isinstance(series.dtype, np.dtype):
+        missing = bool(series.isna().any())
+        array = series.to_numpy(dtype=np.float64, na_value=np.nan) if missing else np.asarray(series.to_numpy())
+        array = array if array.dtype.kind in "fiub" else array.astype(np.float64)
+    else:
+        array = np.asarray(series.to_numpy())
+        if array.dtype.kind == "O" and str(series.dtype) == "Boolean":  # polars, some missing
+            array = np.array([np.nan if value is None else value for value in array], np.float64)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{argument}: expected numbers, got {series.dtype}{where}")
+    return array
+
+
+# ------------------------------------------------------------------------------------------------------ sparse rows
+
+
+def is_sparse(value: Any) -> bool:
+    """Whether it is a sparse matrix or array as those of SciPy."""
+    return hasattr(value, "tocsr") and hasattr(value, "nnz")
+
+
+def sparse_rows(matrix: Any, dtype: np.dtype[Any]) -> Sparse:
+    """A sparse matrix as compressed rows; what is in that form is not copied, but for places of 8 bytes a row."""
+    rows = matrix.tocsr()
+    if getattr(rows, "ndim", 2) != 2:
+        raise ValueError(f"X: expected a sparse matrix of two dimensions, got shape {rows.shape}")
+    if rows.dtype.kind not in "fiub":
+        raise TypeError(f"X: expected real numbers, got dtype {rows.dtype}")
+    begins = np.array(rows.indptr, np.int64)
+    n = len(rows.indices)
+    if len(rows.data) < n or begins[0] != 0 or begins[-1] > n or (np.diff(begins) < 0).any():
+        raise ValueError("X: expected a sparse matrix whose indptr grows from 0 to the number of elements, got another")
+    if n and not (rows.indices.min() >= 0 and rows.indices.max() < rows.shape[1]):
+        raise ValueError(f"X: expected column indices below {rows.shape[1]}, got {rows.indices.max()}")
+    elements = rows.data if rows.dtype in READ_AS_THEY_ARE else rows.data.astype(dtype)
+    columns = np.require(rows.indices, np.int32, ["C", "A"])
+    return Sparse(np.require(elements, None, ["C", "A"]), columns, begins, rows.shape[1])
+
+
+# ------------------------------------------------------------------------------------------------------- all of them
+
+
+def convert(
+    X: Any, n_inputs: int, dtype: np.dtype[Any], names: Sequence[str] | None = None, *, often: bool = False
+) -> Any:
+    """X as (B, I) or (I,) with B >= 1, finite or not: an array of a type that the core reads, or `Sparse`.
+
+    Rows that are read often become the network's own type at once, if they are of the other float type and lie in
+    memory: that is quicker than to convert them in each epoch.
+    """
+    if isinstance(X, Sparse) or is_sparse(X):
+        rows: Any = X if isinstance(X, Sparse) else sparse_rows(X, dtype)
+    elif is_frame(X):
+        check_names(names, X)
+        rows = frame_array("X", X, dtype)
+    else:
+        rows = as_array("X", X)
+    if rows.dtype.kind not in "fiub":
+        raise TypeError(f"X: expected real numbers, got dtype {rows.dtype}")
+    if rows.ndim not in (1, 2) or rows.shape[-1] != n_inputs or 0 in rows.shape:
+        raise ValueError(
+            f"X: expected shape (B, {n_inputs}) with B >= 1, or ({n_inputs},) for one row, got shape {rows.shape}"
+        )
+    return rows if isinstance(rows, Sparse) else readable(rows, dtype, often=often)
+
+
+def has_rows(array: NDArray[Any]) -> bool:
+    """Whether the numbers of each row lie side by side, and rows behind one another with anything between them."""
+    if array.ndim != 2:
+        return False
+    row, size = array.strides[0], array.itemsize
+    return bool(array.strides[1] == size and row >= size * array.shape[1] and row % size == 0)
+
+
+def readable(array: NDArray[Any], dtype: np.dtype[Any], *, often: bool = False, apart: bool = True) -> NDArray[Any]:
+    """The array of a type that the core reads, in C order, or with rows `apart` where that may be; too large numbers
+    become infinite, quietly.
+    """
+    native = array.dtype.newbyteorder("=")
+    keep = native in READ_AS_THEY_ARE
+    mapped = is_mapped(array)
+    if keep and native == array.dtype and array.flags.aligned and apart and has_rows(array) and (mapped or not often):
+        return array
+    if often and native.itemsize > 2 and not mapped:
+        keep = False
+    with np.errstate(over="ignore"):
+        return np.require(array, dtype=native if keep else dtype, requirements=["C", "A"])

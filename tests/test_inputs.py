@@ -1,0 +1,710 @@
+"""What users have as data: elements of other types, frames with names, sparse matrices, files in memory, batches.
+
+Each against an independent route: the same numbers converted by NumPy, SciPy or the library that they come from, given
+as an array of the network's own dtype. Where the core converts them itself, on every engine, ISA and dtype.
+"""
+
+from __future__ import annotations
+
+import array
+import copy
+import ctypes
+import pickle
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse
+from conftest import Implementation
+from processes import run_python
+
+import fastmlp
+from fastmlp import inputs, reference
+
+pandas = pytest.importorskip("pandas")
+polars = pytest.importorskip("polars")
+torch = pytest.importorskip("torch")
+
+N, I, O = 203, 19, 3
+GENERATOR = np.random.default_rng(5)
+REAL = GENERATOR.normal(size=(N, I)) * 4
+TARGETS = GENERATOR.normal(size=(N, O))
+WEIGHTS = GENERATOR.random(N)
+
+
+def everything(net: Any, X: Any, dense: Any) -> list[Any]:
+    """All that a network says of rows, and what it learns from them; `dense` where only an array will do."""
+    figures = net.evaluate(X, TARGETS, sample_weight=WEIGHTS)
+    history = net.fit(
+        X,
+        TARGETS,
+        epochs=3,
+        batch_size=17,
+        sample_weight=WEIGHTS,
+        validation_split=0.2,
+        metrics=["mae"],
+        optimizer="adam",
+    )
+    batch_loss = net.train_on_batch(X, TARGETS)
+    net.fit(X, TARGETS, epochs=1, batch_size=None, shuffle=False, optimizer="sgd")
+    return [
+        *figures.values(),
+        *(value for values in history.values() for value in values),
+        batch_loss,
+        net.parameters,
+        net.predict(X),
+        net.classify(X),
+        *net.activations(X),
+        *net.pre_activations(X),
+        net.loss_and_grad(X, TARGETS)[1],
+        net.input_gradient(X, TARGETS),
+        net.predict(dense[3]),
+    ]
+
+
+def assert_same(build: Implementation, X: Any, dense: np.ndarray) -> None:
+    """X gives the bits that the same numbers give as an array of the network's dtype."""
+    with np.errstate(over="ignore"):
+        own = dense.astype(build.dtype)
+    nets = [build([I, 24, O], activation="tanh", seed=3) for _ in range(2)]
+    for got, expected in zip(everything(nets[0], X, dense), everything(nets[1], own, own), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+# -- elements of other types -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8", "int16", ">f4", "bool"])
+def test_elements_of_any_type_are_those_that_numpy_makes_of_them(build: Implementation, dtype: str) -> None:
+    X = (np.abs(REAL) * 9).astype(dtype) if dtype == "uint8" else REAL.astype(dtype)
+    assert_same(build, X, X.astype(np.float64))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8"])
+def test_some_columns_of_an_array_are_read_where_they_stand(build: Implementation, dtype: str) -> None:
+    wide = np.abs(np.hstack([REAL, REAL + 1, REAL])).astype(dtype)
+    X = wide[::2, I : 2 * I]
+    assert inputs.convert(X, I, np.dtype(build.dtype)) is X
+    nets = [build([I, 8, O], seed=3) for _ in range(2)]
+    y = TARGETS[::2]
+    own = X.astype(build.dtype)
+    assert nets[0].evaluate(X, y) == nets[1].evaluate(own, y)
+    assert nets[0].train_on_batch(X, y) == nets[1].train_on_batch(own, y)
+    assert nets[0].fit(X, y, epochs=2, batch_size=9) == nets[1].fit(own, y, epochs=2, batch_size=9)
+    np.testing.assert_array_equal(nets[0].predict(X), nets[1].predict(own))
+    np.testing.assert_array_equal(nets[0].input_gradient(X, y), nets[1].input_gradient(own, y))
+    for strange in (wide[:, ::3], wide[::-1, :I], np.broadcast_to(wide[0, :I], (5, I)), np.asfortranarray(wide[:, :I])):
+        np.testing.assert_array_equal(nets[0].predict(strange), nets[0].predict(np.array(strange, build.dtype)))
+
+
+def test_out_between_the_columns_of_x_is_refused() -> None:
+    wide = np.zeros((4, I + 8), np.float32)
+    net = fastmlp.Network([I, 8], seed=0)
+    with pytest.raises(ValueError, match="out: expected memory of its own"):
+        net.predict(wide[:1, :I], out=wide[:1, :8])
+    with pytest.raises(ValueError, match="out: expected"):
+        net.predict(wide[:, :I], out=wide[:, I:])
+
+
+def test_halves_at_their_edges(build: Implementation) -> None:
+    every = np.arange(65536, dtype=np.uint16).view(np.float16)
+    X = every[np.isfinite(every)]
+    net = build([1, 1], seed=0)
+    net.set_layer(0, [[1.0]], [0.0])
+    got = net.predict(X[:, np.newaxis])[:, 0]
+    np.testing.assert_array_equal(got, X.astype(build.dtype))
+    assert np.isnan(net.predict(np.array([[np.nan]], np.float16))).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_what_is_not_finite_is_named_by_row_and_column(build: Implementation, dtype: str, value: float) -> None:
+    X = REAL.astype(dtype)
+    X[150, 7] = X[180, 2] = value
+    net = build([I, O], seed=0)
+    before = net.parameters
+    for train in (lambda: net.fit(X, TARGETS), lambda: net.train_on_batch(X, TARGETS)):
+        with pytest.raises(ValueError, match=r"X: expected finite numbers, got .* at row 150, column 7"):
+            train()
+    with pytest.raises(ValueError, match=r"validation_data: X: expected finite .* row 150, column 7"):
+        net.fit(REAL, TARGETS, validation_data=(X, TARGETS))
+    np.testing.assert_array_equal(net.parameters, before)
+    assert np.isnan(net.predict(X)[150]).any() or np.isinf(net.predict(X)[150]).any()
+
+
+def test_a_double_too_large_for_float32_is_named() -> None:
+    X = REAL.copy()
+    X[4, 2] = 1e300
+    net = fastmlp.Network([I, O], seed=0)
+    with pytest.raises(ValueError, match=r"got 1e\+300 at row 4, column 2"):
+        net.train_on_batch(X, TARGETS)
+    with pytest.raises(ValueError, match="got inf at row 4, column 2"):  # converted once for all epochs
+        net.fit(X, TARGETS)
+
+
+@pytest.mark.parametrize("kind", ["array", "memoryview", "bytearray", "ctypes", "__array__", "__array_interface__"])
+def test_memory_of_other_objects(kind: str) -> None:
+    row = np.arange(I, dtype=np.uint8 if kind == "bytearray" else np.float32)
+
+    class Array:
+        def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+            return row
+
+    class Interface:
+        __array_interface__ = row.__array_interface__
+
+    objects: dict[str, Any] = {
+        "array": array.array("f", row.tolist()),
+        "memoryview": memoryview(row),
+        "bytearray": bytearray(range(I)),
+        "ctypes": (ctypes.c_float * I)(*row.tolist()),
+        "__array__": Array(),
+        "__array_interface__": Interface(),
+    }
+    net = fastmlp.Network([I, O], seed=0)
+    np.testing.assert_array_equal(net.predict(objects[kind]), net.predict(row.astype(np.float32)))
+
+
+class Capsule:
+    """An object that gives its memory through DLPack alone, as on some device."""
+
+    def __init__(self, tensor: Any, device: tuple[int, int] | None = None) -> None:
+        self.tensor, self.device = tensor, device
+
+    def __dlpack__(self, **words: Any) -> Any:
+        return self.tensor.__dlpack__(**words)
+
+    def __dlpack_device__(self) -> Any:
+        return self.device or self.tensor.__dlpack_device__()
+
+
+def test_dlpack(build: Implementation) -> None:
+    X = REAL.astype(np.float16)
+    assert_same(build, Capsule(torch.from_numpy(X)), X.astype(np.float64))
+    assert_same(build, torch.from_numpy(REAL), REAL)
+
+
+def test_dlpack_reads_where_it_stands() -> None:
+    tensor = torch.arange(6, dtype=torch.float32)
+    assert np.shares_memory(inputs.as_array("X", Capsule(tensor)), tensor.numpy())
+
+
+@pytest.mark.parametrize("device", [(2, 0), (8, 1)])
+def test_dlpack_of_another_device_is_refused(device: tuple[int, int]) -> None:
+    net = fastmlp.Network([I, O], seed=0)
+    with pytest.raises(TypeError, match="X: expected numbers in the memory of the CPU, got those of another device"):
+        net.predict(Capsule(torch.zeros(I), device))
+
+
+def test_a_tensor_that_numpy_cannot_read_is_refused() -> None:
+    net = fastmlp.Network([I, O], seed=0)
+    for tensor in (torch.zeros(I, requires_grad=True), torch.zeros(I, dtype=torch.bfloat16)):
+        with pytest.raises(TypeError, match="X: expected"):
+            net.predict(tensor)
+
+
+# -- frames ------------------------------------------------------------------------------------------------------------
+
+NAMES = [f"column {i}" for i in range(I)]
+FRAMES: dict[str, Callable[[np.ndarray], Any]] = {
+    "pandas": lambda X: pandas.DataFrame(X, columns=NAMES),
+    "pandas by columns": lambda X: pandas.DataFrame({name: X[:, i] for i, name in enumerate(NAMES)}),
+    "pandas nullable": lambda X: pandas.DataFrame(X, columns=NAMES).astype("Float64"),
+    "polars": lambda X: polars.DataFrame(X, schema=NAMES, orient="row"),
+}
+
+
+@pytest.fixture(params=FRAMES)
+def frame_of(request: pytest.FixtureRequest) -> Callable[[np.ndarray], Any]:
+    return FRAMES[request.param]
+
+
+def test_frames_are_their_numbers(build: Implementation, frame_of: Callable[[np.ndarray], Any]) -> None:
+    assert_same(build, frame_of(REAL), REAL)
+
+
+def test_columns_of_different_types() -> None:
+    columns = {"a": np.arange(4), "b": np.array([0.5, 1, 2, 3], np.float32), "c": [True, False, True, True]}
+    dense = np.array([[0, 0.5, 1], [1, 1, 0], [2, 2, 1], [3, 3, 1]], np.float32)
+    net = fastmlp.Network([3, 2], seed=0)
+    for frame in (pandas.DataFrame(columns), polars.DataFrame(columns)):
+        np.testing.assert_array_equal(net.predict(frame), net.predict(dense))
+    net.fit(pandas.DataFrame(columns), pandas.DataFrame({"s": [1.0, 2, 3, 4], "t": [0, 1, 0, 1]}), epochs=1)
+    assert net.feature_names == ("a", "b", "c")
+
+
+def test_series_as_targets_and_weights() -> None:
+    y, w = TARGETS[:, 0], WEIGHTS
+    nets = [fastmlp.Network([I, 1], seed=0) for _ in range(3)]
+    nets[0].fit(REAL, y, sample_weight=w, epochs=2)
+    nets[1].fit(REAL, pandas.Series(y), sample_weight=pandas.Series(w), epochs=2)
+    nets[2].fit(REAL, polars.Series(y), sample_weight=polars.Series(w), epochs=2)
+    for net in nets[1:]:
+        np.testing.assert_array_equal(net.parameters, nets[0].parameters)
+
+
+def test_what_is_missing_is_nan(frame_of: Callable[[np.ndarray], Any]) -> None:
+    X = REAL.copy()
+    X[5, 3] = np.nan
+    frame = frame_of(X)
+    if hasattr(frame, "to_series"):
+        frame = frame.with_columns(polars.col(NAMES[3]).fill_nan(None))
+    net = fastmlp.Network([I, O], seed=0)
+    assert np.isnan(net.predict(frame)).all(axis=1).nonzero()[0].tolist() == [5]
+    with pytest.raises(ValueError, match="X: expected finite numbers, got nan at row 5, column 3"):
+        net.fit(frame, TARGETS)
+    assert net.feature_names is None
+
+
+def test_missing_whole_numbers_and_truths() -> None:
+    net = fastmlp.Network([2, 1], seed=0)
+    columns = {"a": [1, None, 3], "b": [True, False, None]}
+    frames = [pandas.DataFrame(columns).astype({"a": "Int64", "b": "boolean"}), polars.DataFrame(columns)]
+    expected = net.predict([[1, 1], [np.nan, 0], [3, np.nan]])
+    for frame in frames:
+        np.testing.assert_array_equal(net.predict(frame), expected)
+        with pytest.raises(ValueError, match="row 1, column 0"):
+            net.fit(frame, [1.0, 2.0, 3.0])
+
+
+def test_columns_without_numbers_are_named() -> None:
+    net = fastmlp.Network([2, 1], seed=0)
+    for kind, values in (("text", ["x", "y"]), ("category", pandas.Categorical(["x", "y"]))):
+        with pytest.raises(TypeError, match=f"X: expected numbers, got .* in column '{kind}'"):
+            net.fit(pandas.DataFrame({"a": [1.0, 2.0], kind: values}), [1.0, 2.0])
+    with pytest.raises(TypeError, match="X: expected numbers, got String in column 'text'"):
+        net.predict(polars.DataFrame({"a": [1.0, 2.0], "text": ["x", "y"]}))
+    with pytest.raises(TypeError, match="X: expected real numbers, got dtype complex"):
+        net.predict(np.zeros((1, 2), complex))
+
+
+def fitted(frame_of: Callable[[np.ndarray], Any], **words: Any) -> fastmlp.Network:
+    net = fastmlp.Network([I, 4, O], seed=0, **words)
+    net.fit(frame_of(REAL), TARGETS, epochs=1)
+    return net
+
+
+def test_names_are_kept_and_travel(frame_of: Callable[[np.ndarray], Any], tmp_path: Path) -> None:
+    net = fitted(frame_of)
+    assert net.feature_names == tuple(NAMES)
+    net.save(tmp_path / "model")
+    others = [fastmlp.load(tmp_path / "model"), pickle.loads(pickle.dumps(net)), net.copy(), copy.deepcopy(net)]
+    for other in others:
+        assert other.feature_names == tuple(NAMES)
+        with pytest.raises(ValueError, match="with 'other'"):
+            other.predict(polars.DataFrame(REAL, schema=["other", *NAMES[1:]], orient="row"))
+    assert "inputs named column 0, column 1" in net.summary()
+    net.fit(frame_of(REAL), TARGETS, epochs=1)
+    net.predict(REAL)  # an array has no names to check
+
+
+METHODS: dict[str, Callable[[fastmlp.Network, Any], Any]] = {
+    "predict": lambda net, X: net.predict(X),
+    "call": lambda net, X: net(X),
+    "classify": lambda net, X: net.classify(X),
+    "activations": lambda net, X: net.activations(X),
+    "evaluate": lambda net, X: net.evaluate(X, TARGETS),
+    "fit": lambda net, X: net.fit(X, TARGETS),
+    "partial_fit": lambda net, X: net.partial_fit(X, TARGETS),
+    "train_on_batch": lambda net, X: net.train_on_batch(X, TARGETS),
+    "loss_and_grad": lambda net, X: net.loss_and_grad(X, TARGETS),
+    "input_gradient": lambda net, X: net.input_gradient(X, TARGETS),
+    "validation_data": lambda net, X: net.fit(REAL, TARGETS, validation_data=(X, TARGETS)),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_other_columns_are_refused(frame_of: Callable[[np.ndarray], Any], method: str) -> None:
+    net = fitted(FRAMES["polars"])
+    right = FRAMES["pandas"](REAL)
+    METHODS[method](net, right)
+    with pytest.raises(ValueError, match=r"columns of the training, .* got some without 'column 3' and with 'z'"):
+        METHODS[method](net, right.rename(columns={"column 3": "z"}))
+    with pytest.raises(ValueError, match="without 'column 18'"):
+        METHODS[method](net, right[NAMES[:-1]])
+    with pytest.raises(ValueError, match="with 'more'"):
+        METHODS[method](net, right.assign(more=1.0))
+    with pytest.raises(ValueError, match=r"order of the training, .* X\[list\(net.feature_names\)\] has them so"):
+        METHODS[method](net, right[NAMES[::-1]])
+    net.predict(right[NAMES[::-1]][list(net.feature_names or ())])
+
+
+def test_validation_has_the_columns_of_the_training() -> None:
+    frame = FRAMES["pandas"](REAL)
+    net = fastmlp.Network([I, O], seed=0)
+    with pytest.raises(ValueError, match="validation_data: X: expected columns in the order of the training"):
+        net.fit(frame, TARGETS, validation_data=(frame[NAMES[::-1]], TARGETS))
+    assert net.feature_names is None
+
+
+def test_a_frame_without_words_as_names_has_none() -> None:
+    net = fastmlp.Network([I, O], seed=0)
+    net.fit(pandas.DataFrame(REAL), TARGETS, epochs=1)
+    assert net.feature_names is None
+
+
+# -- sparse matrices ---------------------------------------------------------------------------------------------------
+
+
+def sparse(dtype: Any = np.float64, density: float = 0.3) -> Any:
+    return scipy.sparse.random(N, I, density=density, format="csr", rng=np.random.default_rng(1)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int64"])
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "csr_array"])
+def test_sparse_rows_are_the_dense_ones(build: Implementation, form: str, dtype: str) -> None:
+    X = sparse() * 9
+    X = scipy.sparse.csr_array(X.astype(dtype)) if form == "csr_array" else X.astype(dtype).asformat(form)
+    assert_same(build, X, X.toarray())
+
+
+def test_elements_of_the_same_column_are_added_up(build: Implementation) -> None:
+    begins, columns = np.array([0, 3, 3, 5]), np.array([1, 1, 0, 2, 2])
+    X = scipy.sparse.csr_matrix((np.array([1.0, 2.0, 4.0, 8.0, 16.0]), columns, begins), shape=(3, 3))
+    net = build([3, 2], seed=0)
+    np.testing.assert_array_equal(net.predict(X), net.predict([[4, 3, 0], [0, 0, 0], [0, 0, 24]]))
+    assert not X.has_canonical_format
+
+
+def test_what_is_not_finite_in_a_sparse_matrix_is_named(build: Implementation) -> None:
+    X = sparse().astype(build.dtype)
+    X.data[100] = np.nan
+    row, column = np.argwhere(np.isnan(X.toarray()))[0]
+    net = build([I, O], seed=0)
+    with pytest.raises(ValueError, match=f"X: expected finite numbers, got nan at row {row}, column {column}"):
+        net.fit(X, TARGETS)
+
+
+def test_a_sparse_matrix_that_lies_is_refused() -> None:
+    net = fastmlp.Network([I, O], seed=0)
+    for name, value in (("indices", I), ("indices", -1), ("indptr", 10**6), ("indptr", -1)):
+        X = sparse()
+        getattr(X, name)[-1] = value
+        with pytest.raises(ValueError, match="X: expected"):
+            net.predict(X)
+    with pytest.raises(ValueError, match=r"X: expected shape \(B, 19\)"):
+        net.predict(sparse()[:, :5])
+    with pytest.raises(TypeError, match="X: expected real numbers, got dtype complex"):
+        net.predict(sparse().astype(complex))
+
+
+def test_a_large_sparse_matrix_is_not_made_dense() -> None:
+    code = """
+import numpy as np, scipy.sparse, fastmlp, resource
+n, I = 20000, 50000  # 4 GB as float32
+X = scipy.sparse.random(n, I, density=1e-4, format="csr", dtype=np.float32, rng=np.random.default_rng(0))
+net = fastmlp.Network([I, 4, 1], seed=0)
+net.fit(X, np.zeros(n), epochs=1, batch_size=512)
+net.predict(X), net.evaluate(X, np.zeros(n))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+    assert int(run_python(code)) < 800
+
+
+# -- files in memory, order by blocks ----------------------------------------------------------------------------------
+
+
+def mapped(folder: Path, values: np.ndarray) -> np.memmap:
+    memory = np.memmap(folder / f"{len(list(folder.iterdir()))}.bin", dtype=values.dtype, mode="w+", shape=values.shape)
+    memory[:] = values
+    memory.flush()
+    return np.memmap(memory.filename, dtype=values.dtype, mode="r", shape=values.shape)
+
+
+@pytest.fixture(scope="module")
+def tall() -> tuple[np.ndarray, np.ndarray]:
+    """So many rows that there are several windows of blocks."""
+    generator = np.random.default_rng(2)
+    return generator.normal(size=(90000, 300)).astype(np.float16), generator.integers(0, O, 90000)
+
+
+def test_columns_of_a_file_are_read_where_they_stand(build: Implementation, tmp_path: Path) -> None:
+    table = mapped(tmp_path, np.hstack([TARGETS, REAL]).astype(np.float64))
+    nets = [build([I, 5, O], seed=0) for _ in range(2)]
+    ours = nets[0].fit(table[:, O:], table[:, :O], epochs=2, batch_size=20)
+    theirs = nets[1].fit(np.array(table[:, O:]), np.array(table[:, :O]), epochs=2, batch_size=20, shuffle="blocks")
+    assert ours == theirs
+    np.testing.assert_array_equal(nets[0].parameters, nets[1].parameters)
+    assert nets[0]._rows(table[:, O:], TARGETS, often=True).x.base is not None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "uint8"])
+def test_a_file_is_read_in_the_order_by_blocks(build: Implementation, dtype: str, tmp_path: Path) -> None:
+    X = np.abs(REAL * 9).astype(dtype)
+    nets = [build([I, 5, O], seed=0) for _ in range(3)]
+    y = mapped(tmp_path, TARGETS.astype(np.float64))
+    histories = [
+        nets[0].fit(mapped(tmp_path, X), y, epochs=2, batch_size=20),
+        nets[1].fit(X.astype(build.dtype), TARGETS, epochs=2, batch_size=20, shuffle="blocks"),
+    ]
+    assert histories[0] == histories[1]
+    np.testing.assert_array_equal(nets[0].parameters, nets[1].parameters)
+    assert nets[0].predict(mapped(tmp_path, X)).tolist() == nets[1].predict(X.astype(build.dtype)).tolist()
+
+
+def test_the_order_by_blocks_is_the_references(build64: Implementation) -> None:
+    n_inputs = 2**15  # two rows a block, 128 rows a window
+    X = np.zeros((301, n_inputs))
+    X[:, 0] = np.linspace(-1, 1, 301)
+    y = np.sin(5 * X[:, :1])
+    net, other = build64([n_inputs, 1], seed=4), reference.Network([n_inputs, 1], seed=4)
+    other.parameters = net.parameters
+    ours = net.fit(X[:5], y[:5], epochs=2, batch_size=3, shuffle="blocks", optimizer="sgd")
+    theirs = other.fit(X[:5].tolist(), y[:5].tolist(), epochs=2, batch_size=3, shuffle="blocks", optimizer="sgd")
+    np.testing.assert_allclose(ours["loss"], theirs["loss"], rtol=1e-9)
+
+
+@pytest.mark.parametrize(("n_rows", "n_inputs"), [(1, 1), (301, 2**15), (301, 2**17), (129, 2**15), (1000, 700)])
+def test_the_order_by_blocks(n_rows: int, n_inputs: int) -> None:
+    from fastmlp.reference.columns import block_order
+    from fastmlp.reference.functions import SplitMix64
+
+    order = block_order(SplitMix64(9), n_rows, n_inputs)
+    assert sorted(order) == list(range(n_rows))
+    net = fastmlp.Network([n_inputs, 1], seed=0, init="normal", _random_state=9)
+    rows = fastmlp._core.Rows(np.zeros((n_rows, n_inputs), np.float32), np.zeros((n_rows, 1), np.float32))
+    drawn = fastmlp._core.BlockOrder(n_rows, n_inputs, 7, False)
+    net._use_optimizer(fastmlp.SGD(), None)
+    net._begin_epoch(rows, drawn)
+    assert drawn.head(n_rows).tolist() == order
+
+
+def test_blocks_mix_rows_and_stay_near(tall: tuple[np.ndarray, np.ndarray]) -> None:
+    """Neighbours of a batch come from different blocks; of a window's span of the order, from its 64 blocks alone."""
+    order = fastmlp._core.BlockOrder(90000, 300, 32, False)
+    net = fastmlp.Network([300, 1], seed=0)
+    net._use_optimizer(fastmlp.SGD(), None)
+    net._begin_epoch(fastmlp._core.Rows(tall[0], np.zeros((90000, 1), np.float32)), order)
+    rows = order.head(90000)
+    assert np.array_equal(np.sort(rows), np.arange(90000))
+    block = 2**16 // 300
+    assert len(np.unique(rows[: 64 * block - block] // block)) <= 64
+    assert np.mean([len(np.unique(rows[i : i + 32] // block)) for i in range(0, 5000, 32)]) > 20
+
+
+@pytest.mark.parametrize("every", ["epoch", 37])
+def test_an_order_by_blocks_resumes(tall: tuple[np.ndarray, np.ndarray], every: Any, tmp_path: Path) -> None:
+    X, y = tall[0][:40000], tall[1][:40000]
+    words = {"epochs": 3, "batch_size": 500, "shuffle": "blocks", "optimizer": "adam"}
+    whole = fastmlp.Network([300, O], loss="cross_entropy", seed=1)
+    whole.fit(X, y, **words)
+
+    class InterruptError(Exception):
+        pass
+
+    def stop(epoch: int, logs: Any) -> None:
+        if epoch == 1:
+            raise InterruptError
+
+    cut = fastmlp.Network([300, O], loss="cross_entropy", seed=1)
+    path = tmp_path / "checkpoint"
+    checkpoint = fastmlp.Checkpoint(path) if every == "epoch" else fastmlp.Checkpoint(path, every=every, unit="step")
+    with pytest.raises(InterruptError):
+        cut.fit(X, y, callbacks=[stop, checkpoint], **words)
+    again = fastmlp.Network([300, O], loss="cross_entropy", seed=1)
+    again.fit(X, y, callbacks=[fastmlp.Checkpoint(path)] if every == "epoch" else [checkpoint], resume=path, **words)
+    np.testing.assert_array_equal(again.parameters, whole.parameters)
+
+
+def test_targets_of_a_file_are_read_where_they_stand(tmp_path: Path) -> None:
+    net = fastmlp.Network([I, O], seed=0)
+    values, labels = mapped(tmp_path, TARGETS), mapped(tmp_path, np.arange(N) % O)
+    assert np.shares_memory(net._rows(REAL, values).values, values)
+    assert np.shares_memory(net._rows(REAL, labels).labels, labels)
+    assert not np.shares_memory(net._rows(REAL, np.arange(N) % O).labels, labels)
+
+
+def test_labels_that_change_in_the_file_do_no_harm(tmp_path: Path) -> None:
+    writable = np.memmap(tmp_path / "labels", dtype=np.int64, mode="w+", shape=(N,))
+    writable[:] = np.arange(N) % O
+    net = fastmlp.Network([I, O], seed=0)
+    rows = net._rows(REAL, writable)
+    writable[:] = 10**12
+    assert np.isfinite(net._evaluate(rows)[0])
+
+
+def test_a_wrong_shuffle_is_refused() -> None:
+    with pytest.raises(TypeError, match="shuffle"):
+        fastmlp.Network([I, O]).fit(REAL, TARGETS, shuffle="rows")
+
+
+@pytest.mark.slow
+def test_a_file_of_4_gigabytes_takes_less_than_300_megabytes(tmp_path: Path) -> None:
+    code = f"""
+import os, numpy as np, fastmlp
+n, I = 2**20, 1024
+with open({str(tmp_path / "data")!r}, "wb") as file:
+    os.posix_fallocate(file.fileno(), 0, 4 * n * I)
+X = np.memmap({str(tmp_path / "data")!r}, np.float32, "r", shape=(n, I))
+most = 0
+def look(epoch, logs):
+    global most
+    most = max(most, *(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon")))
+class Look:
+    def on_batch_end(self, batch, logs):
+        if batch % 1000 == 0:
+            look(0, logs)
+net = fastmlp.Network([I, 16, 1], seed=0, input_scaling="standard", dtype="float64")
+net.fit(X, np.zeros(n, np.float32), epochs=1, batch_size=128, callbacks=[Look()])
+net.evaluate(X, np.zeros(n, np.float32))
+look(0, {{}})
+print(most // 1024)
+"""
+    assert int(run_python(code)) < 300
+
+
+# -- batches -----------------------------------------------------------------------------------------------------------
+
+
+def batches(size: int = 40, weighted: bool = False) -> Iterator[tuple[Any, ...]]:
+    for i in range(0, N, size):
+        part = slice(i, i + size)
+        yield (REAL[part], TARGETS[part], WEIGHTS[part]) if weighted else (REAL[part], TARGETS[part])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["list", "function", "iterable"])
+def test_batches_are_the_rows_in_their_order(build: Implementation, kind: str, weighted: bool) -> None:
+    class Loader:
+        def __iter__(self) -> Iterator[Any]:
+            return batches(weighted=weighted)
+
+    sources: dict[str, Any] = {
+        "list": [list(batch) for batch in batches(weighted=weighted)],
+        "function": lambda: batches(weighted=weighted),
+        "iterable": Loader(),
+    }
+    nets = [build([I, 7, O], seed=2) for _ in range(2)]
+    words: dict[str, Any] = {"epochs": 3, "validation_data": (REAL, TARGETS), "metrics": ["mae"], "optimizer": "adam"}
+    ours = nets[0].fit(sources[kind], **words)
+    weights = WEIGHTS if weighted else None
+    theirs = nets[1].fit(REAL, TARGETS, batch_size=40, shuffle=False, sample_weight=weights, **words)
+    np.testing.assert_array_equal(nets[0].parameters, nets[1].parameters)
+    assert list(ours) == list(theirs)
+    np.testing.assert_allclose(ours["loss"], theirs["loss"], rtol=1e-12)
+    assert ours.stopped == "epochs"
+
+
+def test_batches_of_the_reference(build64: Implementation) -> None:
+    net, other = build64([I, 3, O], seed=2), reference.Network([I, 3, O], seed=2)
+    ours = net.fit(lambda: batches(weighted=True), epochs=2)
+    theirs = other.fit(lambda: ((x.tolist(), y.tolist(), w.tolist()) for x, y, w in batches(weighted=True)), epochs=2)
+    np.testing.assert_allclose(ours["loss"], theirs["loss"], rtol=1e-9)
+    build64.assert_close(net.parameters, other.parameters, [I, 3, O], passes=30)
+
+
+def test_a_loader_of_torch_and_frames() -> None:
+    data = torch.utils.data.TensorDataset(torch.from_numpy(REAL), torch.from_numpy(TARGETS))
+    nets = [fastmlp.Network([I, O], seed=0) for _ in range(3)]
+    nets[0].fit(torch.utils.data.DataLoader(data, batch_size=40), epochs=2)
+    nets[1].fit(list(batches()), epochs=2)
+    nets[2].fit([(FRAMES["pandas"](X), y) for X, y in batches()], epochs=2)
+    np.testing.assert_array_equal(nets[0].parameters, nets[1].parameters)
+    np.testing.assert_array_equal(nets[2].parameters, nets[1].parameters)
+    assert nets[2].feature_names == tuple(NAMES)
+    with pytest.raises(ValueError, match="batch 0: X: expected the columns"):
+        nets[2].fit([(FRAMES["pandas"](REAL).rename(columns=str.upper), TARGETS)])
+
+
+def test_an_iterator_lasts_for_one_epoch() -> None:
+    net = fastmlp.Network([I, O], seed=0)
+    assert len(net.fit(batches(), epochs=1).loss) == 1
+    with pytest.raises(ValueError, match=r"X: expected batches that 2 epochs can go through, .* got generator"):
+        net.fit(batches(), epochs=2)
+
+
+def test_what_goes_wrong_in_a_batch_is_taken_back() -> None:
+    net = fastmlp.Network([I, O], seed=0)
+    net.fit(list(batches()), epochs=1)
+    before = net.parameters
+
+    def broken(kind: str) -> Iterator[Any]:
+        yield from batches()
+        if kind == "error":
+            raise OSError("the disk")
+        yield {"shape": (REAL[:, :3], TARGETS), "nan": (np.full((2, I), np.nan), TARGETS[:2]), "type": 3}[kind]
+
+    for kind, error, message in (
+        ("error", OSError, "the disk"),
+        ("shape", ValueError, "batch 6: X: expected shape"),
+        ("nan", ValueError, "X: expected finite numbers, got nan at row 0, column 0"),
+        ("type", TypeError, r"X: expected batches \(X, y\) .* got int as batch 6"),
+    ):
+        with pytest.raises(error, match=message):
+            net.fit(lambda kind=kind: broken(kind), epochs=2)
+        np.testing.assert_array_equal(net.parameters, before)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"batch_size": 3}, "batch_size"),
+        ({"shuffle": "blocks"}, "shuffle"),
+        ({"validation_split": 0.5}, "validation_split"),
+        ({"sample_weight": [1.0]}, "sample_weight"),
+        ({"class_weight": "balanced"}, "class_weight"),
+        ({"resume": "file"}, "resume"),
+        ({"callbacks": [fastmlp.Checkpoint("file")]}, "callbacks: expected no Checkpoint"),
+        ({"optimizer": "lbfgs"}, "optimizer: expected one that takes batches"),
+        ({"metrics": ["mae"]}, "metrics"),
+    ],
+)
+def test_what_batches_cannot_have(words: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fastmlp.Network([I, O]).fit(list(batches()), **words)
+
+
+def test_what_are_no_batches() -> None:
+    net = fastmlp.Network([I, O], seed=0)
+    with pytest.raises(TypeError, match="y: expected targets beside X, got None"):
+        net.fit(REAL)
+    with pytest.raises(TypeError, match="X: expected an iterable of batches"):
+        net.fit(3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="X: expected batches, got none in epoch 1"):
+        net.fit([])
+
+
+def test_ctrl_c_in_a_batch_keeps_what_was_learnt() -> None:
+    def interrupted() -> Iterator[Any]:
+        yield from batches()
+        raise KeyboardInterrupt
+
+    nets = [fastmlp.Network([I, O], seed=0) for _ in range(2)]
+    with pytest.raises(KeyboardInterrupt):
+        nets[0].fit(interrupted, epochs=3)
+    nets[1].fit(list(batches()), epochs=1)
+    np.testing.assert_array_equal(nets[0].parameters, nets[1].parameters)
+
+
+@pytest.mark.parametrize("form", ["halves", "sparse", "scaled"])
+def test_any_number_of_threads_gives_the_same_bits(form: str) -> None:
+    wide = np.random.default_rng(0).normal(size=(700, 300))
+    X = {"halves": wide.astype(np.float16), "sparse": scipy.sparse.csr_array(wide * (wide > 1)), "scaled": wide}[form]
+    y = wide[:, :4]
+    found = []
+    for n_threads in (1, 2, 3):
+        words: dict[str, Any] = {"input_scaling": "standard", "target_scaling": "minmax"} if form == "scaled" else {}
+        net = fastmlp.Network([300, 256, 4], seed=0, engine="native", n_threads=n_threads, **words)
+        net.fit(X, y, epochs=2, batch_size=128, shuffle="blocks")
+        found.append((net.parameters.tobytes(), net.predict(X).tobytes(), net.evaluate(X, y)))
+    assert found[0] == found[1] == found[2]
+
+
+def test_callbacks_and_time_with_batches() -> None:
+    net = fastmlp.Network([I, O], seed=0)
+    seen: list[tuple[int, float]] = []
+
+    class Watch:
+        def on_batch_end(self, batch: int, logs: Any) -> bool:
+            seen.append((batch, logs["loss"]))
+            return len(seen) == 4
+
+    history = net.fit(list(batches()), epochs=5, callbacks=[Watch()])
+    assert [batch for batch, _ in seen] == [0, 1, 2, 3]
+    assert history.stopped == "callback"
+    assert history["loss"] == [seen[-1][1]]
+    assert net.fit(lambda: batches(), epochs=10**6, max_time=0.05).stopped == "max_time"
+    stopping = fastmlp.EarlyStopping(monitor="loss", patience=1, min_delta=10.0)
+    assert net.fit(list(batches()), epochs=9, callbacks=[stopping]).stopped == "early_stopping"
