@@ -282,6 +282,16 @@ def test_parallel_fits_have_a_core_each(backend: str) -> None:
     assert words.threads(2) == 2
 
 
+def test_a_file_gives_what_an_array_does(tmp_path: pathlib.Path) -> None:
+    """joblib hands large arrays to its workers as files."""
+    X.tofile(tmp_path / "X")
+    mapped = np.memmap(tmp_path / "X", np.float64, "r", shape=X.shape)
+    for early_stopping in (False, True):
+        array, file = (MLPClassifier(**WORDS, early_stopping=early_stopping).fit(rows, Y) for rows in (X, mapped))
+        assert_same(array, file)
+        np.testing.assert_array_equal(array.predict(X), file.predict(mapped))
+
+
 def test_fits_in_threads_are_the_same_as_one_after_another() -> None:
     def fit(seed: int) -> Any:
         return MLPClassifier(**{**WORDS, "random_state": seed}).fit(X, Y)

@@ -509,9 +509,10 @@ class Network(_core.Core):
             all rows in each step (Rprop, LBFGS) take them unless another number is given, which they refuse.
         optimizer : str, Optimizer or None, default "adam"
             An optimiser equal to the last one, or None, continues it with its state; another starts anew.
-        shuffle : bool or "blocks", default True
+        shuffle : bool, "blocks" or "rows", default True
             Whether each epoch takes the rows in a new order; "blocks", and True of a `numpy.memmap`, by blocks: blocks
             of about 65,536 numbers in random order, and the rows of each 64 of them in random order (docs/data.md).
+            "rows" is what True is of an array: any order, of a file too.
         validation_data : (X, y), optional
             Evaluated after each epoch, as ``val_loss`` and, for the cross entropies, ``val_accuracy``.
         validation_split : float, optional

@@ -360,7 +360,7 @@ class Network:
         W = checks.row_weights(sample_weight, None, T, self.loss)
         choice = self._next_optimizer(optimizer)
         r = checks.regularization(regularization, choice, len(self.activation))
-        shuffle = shuffle if shuffle == "blocks" else checks.flag("shuffle", shuffle)
+        shuffle = shuffle if shuffle in ("blocks", "rows") else checks.flag("shuffle", shuffle)
         deadline = math.inf if max_time is None else time.perf_counter() + checks.positive("max_time", max_time)
         table = checks.metric_table(metrics)
         validation = self._validation(validation_data)

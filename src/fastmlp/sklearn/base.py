@@ -14,7 +14,6 @@ import warnings
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -34,11 +33,6 @@ NOT_FINITE = (
 )
 FLOATS = (np.float64, np.float32)
 Data = tuple[Any, Any, Any]  # rows, targets as the network takes them, weights or None
-
-
-def dense(X: Any) -> Any:
-    """The rows as an array."""
-    return X.toarray() if sparse.issparse(X) else X
 
 
 class BaseMLP(BaseEstimator):
@@ -175,9 +169,9 @@ class BaseMLP(BaseEstimator):
             epochs=1 if incremental else self.max_iter,
             optimizer=optimizer,
             batch_size=None if optimizer.full_batch else self._rows_of_a_step(len(y)),
-            shuffle=self.shuffle,
+            shuffle="rows" if self.shuffle else False,  # a file, as joblib makes of large arrays, gives what they do
             callbacks=[following],
-            validation_data=None if held_out is None else (dense(held_out[0]), held_out[1]),
+            validation_data=None if held_out is None else held_out[:2],
             metrics=() if held_out is None else metrics,
         )
         if history is not None and history.stopped == "epochs" and not incremental:
@@ -195,7 +189,7 @@ class BaseMLP(BaseEstimator):
         history = None
         try:
             history = network.fit(
-                dense(X),
+                X,
                 y,
                 sample_weight=weights,
                 callbacks=[*callbacks, *self.callbacks],
@@ -354,7 +348,7 @@ class BaseMLP(BaseEstimator):
             and network._first_not_finite(X) is None
         ):
             return X
-        return dense(validate_data(self, X, accept_sparse=["csr", "csc"], reset=False))
+        return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
 
     def _outputs(self, X: Any) -> Any:
         """The network's outputs (n_samples, n_outputs)."""
