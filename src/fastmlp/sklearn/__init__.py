@@ -6,6 +6,11 @@ in place of the same from `sklearn.neural_network`. What is the same, what is mo
 docs/coming_from_scikit_learn.md. Nothing else of the package imports this one.
 """
 
-from .estimators import MLPClassifier, MLPRegressor
+try:
+    from .estimators import MLPClassifier, MLPRegressor
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] != "sklearn":
+        raise
+    raise ModuleNotFoundError('fastmlp.sklearn needs scikit-learn: pip install "fastmlp[sklearn]"') from error
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
