@@ -314,6 +314,7 @@ struct fml_pass {
     void *workspace;
     const fml_regularization *regularization; /* NULL, or whose noise and dropout the rows get in step n_steps */
     uint64_t n_steps;
+    int *suspect; /* NULL, or becomes 1 where what was computed may not be finite */
 };
 
 /* Whether a step can be taken while the gradient of so many rows is formed. */
@@ -373,6 +374,7 @@ typedef struct {
     uint64_t first_rate;
     fml_lbfgs *lbfgs;                         /* what that optimiser remembers; NULL for any other */
     const fml_regularization *regularization; /* NULL: none; with L-BFGS l2 and per_row alone */
+    int suspect; /* becomes 1 where a step may have left something that is not finite; a step never makes it 0 */
 } fml_trainer;
 
 /* Bytes of workspace for steps of up to so many rows. */

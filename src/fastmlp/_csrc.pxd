@@ -198,6 +198,7 @@ cdef extern from "fastmlp.h" nogil:
         uint64_t first_rate
         fml_lbfgs *lbfgs
         const fml_regularization *regularization
+        bint suspect
     size_t fml_training_workspace(const fml_trainer *trainer, size_t rows)
     fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows,
                               size_t n_next, double *loss, fml_poll *poll, void *workspace)

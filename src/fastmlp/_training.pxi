@@ -467,7 +467,13 @@ cdef class RowLog:
             data.values = self.t_of(k)
         else:
             data.labels = &self.labels[k]
-        return fml_train_step(&core.training.trainer, &data, NULL, 1, 0, loss, NULL, workspace)
+        cdef fml_trainer *trainer = &core.training.trainer
+        cdef fml_status status
+        if core.n_weights < core.small // 4:
+            return fml_train_step(trainer, &data, NULL, 1, 0, loss, NULL, workspace)
+        with nogil:
+            status = fml_train_step(trainer, &data, NULL, 1, 0, loss, NULL, workspace)
+        return status
 
 
 cdef class Watch:
