@@ -277,6 +277,20 @@ def test_columns_of_a_file_are_read_where_they_stand(build: Implementation, tmp_
     assert nets[0]._rows(table[:, O:], TARGETS, often=True).x.base is not None
 
 
+def test_a_file_may_be_read_in_the_order_of_an_array(build: Implementation, tmp_path: Path) -> None:
+    X = REAL.astype(build.dtype)
+    nets = [build([I, 5, O], seed=0) for _ in range(3)]
+    oracle = reference.Network(nets[0].sizes, seed=0)
+    for net, rows, shuffle in zip(
+        nets, (X, mapped(tmp_path, X), mapped(tmp_path, X)), (True, "rows", True), strict=True
+    ):
+        net.fit(rows, TARGETS, epochs=2, batch_size=20, shuffle=shuffle)
+    oracle.fit(X.tolist(), TARGETS.tolist(), epochs=2, batch_size=20, shuffle="rows")
+    np.testing.assert_array_equal(nets[0].parameters, nets[1].parameters)
+    assert not np.array_equal(nets[0].parameters, nets[2].parameters)
+    build.assert_close(nets[0].parameters, oracle.parameters, nets[0].sizes, passes=6 * len(X))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "uint8"])
 def test_a_file_is_read_in_the_order_by_blocks(build: Implementation, dtype: str, tmp_path: Path) -> None:
     X = np.abs(REAL * 9).astype(dtype)
@@ -374,7 +388,7 @@ def test_labels_that_change_in_the_file_do_no_harm(tmp_path: Path) -> None:
 
 def test_a_wrong_shuffle_is_refused() -> None:
     with pytest.raises(TypeError, match="shuffle"):
-        fastmlp.Network([I, O]).fit(REAL, TARGETS, shuffle="rows")
+        fastmlp.Network([I, O]).fit(REAL, TARGETS, shuffle="row")
 
 
 @pytest.mark.slow

@@ -613,9 +613,27 @@ cdef class Core:
         return self.chosen if self.training is None else self.training.optimizer
 
     @property
-    def learning_rate(self):
+    def _learning_rate(self):
         """The learning rate of the next step, a schedule's included; None before the first optimiser."""
         return None if self.training is None else self.training.next_rate()
+
+    def _set_rate(self, double rate):
+        """Has the optimiser, whose own learning rate is a number, go on with that one."""
+        self._check_training()
+        self.training.trainer.hyper_parameters[0] = rate
+
+    @property
+    def _n_evaluations(self):
+        """How many gradients L-BFGS has asked for since it began; None for any other optimiser."""
+        if self.training is None or self.training.trainer.lbfgs == NULL:
+            return None
+        return fml_lbfgs_n_evaluations(self.training.trainer.lbfgs)
+
+    @property
+    def _lbfgs_loss(self):
+        """The sum over the rows of its last iteration of the loss that L-BFGS has reached."""
+        self._check_training()
+        return fml_lbfgs_loss(self.training.trainer.lbfgs)
 
     @property
     def _converged(self):

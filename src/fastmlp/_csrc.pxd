@@ -172,6 +172,8 @@ cdef extern from "fastmlp.h" nogil:
     fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes)
     void fml_lbfgs_new_data(fml_lbfgs *state)
     int fml_lbfgs_converged(const fml_lbfgs *state)
+    size_t fml_lbfgs_n_evaluations(const fml_lbfgs *state)
+    double fml_lbfgs_loss(const fml_lbfgs *state)
     ctypedef struct fml_pair:
         void *s
         void *y
