@@ -708,3 +708,14 @@ def test_callbacks_and_time_with_batches() -> None:
     assert net.fit(lambda: batches(), epochs=10**6, max_time=0.05).stopped == "max_time"
     stopping = fastmlp.EarlyStopping(monitor="loss", patience=1, min_delta=10.0)
     assert net.fit(list(batches()), epochs=9, callbacks=[stopping]).stopped == "early_stopping"
+
+
+def test_sparse_numbers_that_cancel_beyond_float32() -> None:
+    matrix = scipy.sparse.csr_array((np.array([3.5e38, -3.5e38]), np.array([0, 0]), np.array([0, 2])), shape=(1, 2))
+    with pytest.raises(ValueError, match=r"^X: expected finite numbers, got nan at row 0, column 0"):
+        fastmlp.Network([2, 1]).fit(matrix, [1.0])
+
+
+def test_shuffle_as_an_array_is_refused_by_name() -> None:
+    with pytest.raises(TypeError, match=r"^shuffle: expected"):
+        fastmlp.Network([1, 1]).fit([[1.0], [2.0]], [1.0, 2.0], shuffle=np.array([1, 2]))

@@ -330,7 +330,7 @@ cdef class Core:
         self._check_built()
         if cnp.PyArray_CheckExact(X) and is_ready(<cnp.ndarray>X, self.typenum, self.n_inputs):
             return <cnp.ndarray>X
-        x = convert(X, self.n_inputs, self._type(), self.columns.names)
+        x = convert(X, self.n_inputs, self._type(), self.columns.names, scaled=self.columns.inputs is not None)
         if isinstance(x, np.ndarray):
             return <cnp.ndarray?>x
         return Sparse(x)
@@ -906,7 +906,7 @@ cdef class Core:
         memcpy(self.log.x_of(self.log.n_rows), cnp.PyArray_DATA(<cnp.ndarray>x), self.n_inputs * real_size)
         cdef int64_t *label = &self.log.labels[self.log.n_rows]
         if self.net.n_targets > 1 and (PyLong_CheckExact(y) or isinstance(y, integer_type)):
-            if not 0 <= y < self.net.n_targets or self.least_target > 0:
+            if not 0 <= y < self.net.n_targets or self.least_target > 0 or self.columns.scales.targets.offset != NULL:
                 return False
             label[0] = y
             return True
@@ -915,24 +915,31 @@ cdef class Core:
 
     cdef bint _log_target(self, y, void *t) except -1:
         """The same for a target that is a number, or a vector of the network's dtype."""
-        cdef size_t i
         cdef double value
         if cnp.PyArray_CheckExact(y):
             if not (cnp.PyArray_TYPE(<cnp.ndarray>y) == self.typenum and cnp.PyArray_NDIM(<cnp.ndarray>y) == 1
                     and <size_t>cnp.PyArray_DIM(<cnp.ndarray>y, 0) == self.net.n_targets
                     and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>y)):
                 return False
-            memcpy(t, cnp.PyArray_DATA(<cnp.ndarray>y), self.net.n_targets * self.net.kernels.real_size)
-        elif self.net.n_targets == 1 and (PyFloat_CheckExact(y) or isinstance(y, floating_type)):
+            return self._log_numbers(cnp.PyArray_DATA(<cnp.ndarray>y), self.typenum == cnp.NPY_FLOAT32, t)
+        if self.net.n_targets == 1 and (PyFloat_CheckExact(y) or isinstance(y, floating_type)):
             value = PyFloat_AsDouble(y)
-            if self.typenum == cnp.NPY_FLOAT32:
-                (<float *>t)[0] = <float>value
-            else:
-                (<double *>t)[0] = value
-        else:
-            return False
+            return self._log_numbers(&value, False, t)
+        return False
+
+    cdef bint _log_numbers(self, const void *y, bint single, void *t) noexcept:
+        """Writes targets, floats or doubles, to t, scaled as the core scales them: in double, and rounded once."""
+        cdef const fml_affine *scaling = &self.columns.scales.targets
+        cdef double value
+        cdef size_t i
         for i in range(self.net.n_targets):
-            value = (<float *>t)[i] if self.typenum == cnp.NPY_FLOAT32 else (<double *>t)[i]
+            value = (<const float *>y)[i] if single else (<const double *>y)[i]
+            if scaling.offset != NULL and value - value == 0:
+                value = (value - scaling.offset[i]) / scaling.scale[i]
+            if self.typenum == cnp.NPY_FLOAT32:
+                value = (<float *>t)[i] = <float>value
+            else:
+                (<double *>t)[i] = value
             if not (value - value == 0 and self.least_target <= value <= self.most_target):
                 return False
         return True

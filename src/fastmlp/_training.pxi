@@ -98,15 +98,17 @@ cdef bint shares_memory(X, cnp.ndarray y) except -1:
 cdef class Columns:
     """What a network knows of the columns of its data: never changed, and kept by every block that goes with it."""
 
-    cdef fml_scaling scales
-    cdef const fml_scaling *scaling  # those, or NULL where nothing is scaled
+    cdef fml_scaling scales, input_scales  # of both; of the inputs alone
+    cdef const fml_scaling *scaling, *input_scaling  # those, or NULL where nothing is scaled
     cdef readonly object inputs, targets, names  # each a Scaling, and a tuple of words, or None
 
     def __init__(self, inputs, targets, names):
         self.inputs, self.targets, self.names = inputs, targets, names
         fill(&self.scales.inputs, inputs)
+        fill(&self.input_scales.inputs, inputs)
         fill(&self.scales.targets, targets)
         self.scaling = NULL if inputs is None and targets is None else &self.scales
+        self.input_scaling = NULL if inputs is None else &self.input_scales
 
 
 cdef int fill(fml_affine *affine, scaling) except -1:
@@ -422,8 +424,8 @@ cdef class BlockOrder:
 
 
 cdef class RowLog:
-    """The rows that a network has learnt one by one since it last published, with their targets: no more of them than
-    fit into the size of its parameters."""
+    """The rows that a network has learnt one by one since it last published, as they were given, with their targets,
+    scaled: no more of them than fit into the size of its parameters."""
 
     cdef char *memory
     cdef int64_t *labels  # -1 where the target is a vector
@@ -454,7 +456,7 @@ cdef class RowLog:
         cdef fml_data data
         memset(&data, 0, sizeof(fml_data))
         data.x, data.n_rows = self.x_of(k), 1
-        data.scaling = core.columns.scaling
+        data.scaling = core.columns.input_scaling
         if self.labels[k] < 0:
             data.values = self.t_of(k)
         else:

@@ -40,12 +40,12 @@ class Sparse:
         begin, end, _ = part.indices(self.shape[0])
         return Sparse(self.elements, self.columns, self.begins[begin : max(begin, end) + 1], self.shape[1])
 
-    def toarray(self) -> NDArray[Any]:
-        """The rows as an array; numbers of the same column are added up."""
+    def toarray(self, dtype: Any = None) -> NDArray[Any]:
+        """The rows as an array of a float dtype; numbers of the same column are added up, in that dtype."""
         first, last = self.begins[0], self.begins[-1]
-        dense = np.zeros(self.shape, np.float64 if self.dtype == np.float64 else np.float32)
+        dense = np.zeros(self.shape, dtype or (np.float64 if self.dtype == np.float64 else np.float32))
         rows = np.repeat(np.arange(self.shape[0]), np.diff(self.begins))
-        np.add.at(dense, (rows, self.columns[first:last]), self.elements[first:last])
+        np.add.at(dense, (rows, self.columns[first:last]), self.elements[first:last].astype(dense.dtype))
         return dense
 
 
@@ -91,24 +91,24 @@ def is_mapped(array: Any) -> bool:
     return False
 
 
-def pieces(x: Any) -> Iterator[tuple[int, NDArray[Any]]]:
-    """The rows a few at a time, each time with the number of the first, as arrays."""
+def pieces(x: Any, dtype: Any = None) -> Iterator[tuple[int, NDArray[Any]]]:
+    """The rows a few at a time, each time with the number of the first, as arrays; sparse ones of that dtype."""
     n_rows = max(1, PIECE_NUMBERS // max(1, x.shape[1]))
     for first in range(0, x.shape[0], n_rows):
         piece = x[first : first + n_rows]
-        yield first, piece.toarray() if isinstance(piece, Sparse) else piece
+        yield first, piece.toarray(dtype) if isinstance(piece, Sparse) else piece
 
 
 def first_not_finite(x: Any, dtype: np.dtype[Any], scaling: Scaling | None = None) -> tuple[int, int, float] | None:
     """Row, column and value of the first number of the rows that is NaN or infinite in that dtype, scaled or not."""
     if x.dtype.kind != "f" and scaling is None:
         return None
-    for first, piece in pieces(x if x.ndim == 2 else x[np.newaxis]):
-        with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        for first, piece in pieces(x if x.ndim == 2 else x[np.newaxis], dtype if scaling is None else None):
             finite = np.isfinite(piece.astype(dtype, copy=False) if scaling is None else scaling.apply(piece, dtype))
-        if not finite.all():
-            row, column = divmod(int(np.argmin(finite)), finite.shape[1])
-            return first + row, column, piece[row, column]
+            if not finite.all():
+                row, column = divmod(int(np.argmin(finite)), finite.shape[1])
+                return first + row, column, piece[row, column]
     return None
 
 
@@ -191,8 +191,11 @@ def is_sparse(value: Any) -> bool:
     return hasattr(value, "tocsr") and hasattr(value, "nnz")
 
 
-def sparse_rows(matrix: Any, dtype: np.dtype[Any]) -> Sparse:
-    """A sparse matrix as compressed rows; what is in that form is not copied, but for places of 8 bytes a row."""
+def sparse_rows(matrix: Any, dtype: np.dtype[Any], *, distinct: bool = False) -> Sparse:
+    """A sparse matrix as compressed rows; what is in that form is not copied, but for places of 8 bytes a row.
+
+    `distinct`: as scaling needs them, no two elements of a row in the same column.
+    """
     rows = matrix.tocsr()
     if getattr(rows, "ndim", 2) != 2:
         raise ValueError(f"X: expected a sparse matrix of two dimensions, got shape {rows.shape}")
@@ -204,24 +207,50 @@ def sparse_rows(matrix: Any, dtype: np.dtype[Any]) -> Sparse:
         raise ValueError("X: expected a sparse matrix whose indptr grows from 0 to the number of elements, got another")
     if n and not (rows.indices.min() >= 0 and rows.indices.max() < rows.shape[1]):
         raise ValueError(f"X: expected column indices below {rows.shape[1]}, got {rows.indices.max()}")
-    elements = rows.data if rows.dtype in READ_AS_THEY_ARE else rows.data.astype(dtype)
+    elements = rows.data if rows.data.dtype in READ_AS_THEY_ARE else rows.data.astype(dtype)
     columns = np.require(rows.indices, np.int32, ["C", "A"])
-    return Sparse(np.require(elements, None, ["C", "A"]), columns, begins, rows.shape[1])
+    compressed = Sparse(np.require(elements, None, ["C", "A"]), columns, begins, rows.shape[1])
+    return distinct_columns(compressed) if distinct else compressed
+
+
+def distinct_columns(x: Sparse) -> Sparse:
+    """The rows with numbers of the same column added up, in float64; themselves where each row's columns ascend."""
+    first, last = int(x.begins[0]), int(x.begins[-1])
+    columns, begins = x.columns[first:last], x.begins - first
+    ascends = columns[1:] > columns[:-1]
+    ascends[begins[(begins > 0) & (begins < last - first)] - 1] = True  # from row to row
+    if ascends.all():
+        return x
+    rows = np.repeat(np.arange(x.shape[0]), np.diff(begins))
+    order = np.lexsort((columns, rows))
+    rows, columns = rows[order], columns[order]
+    new = np.concatenate([[True], (rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1])])
+    sums = np.add.reduceat(x.elements[first:last].astype(np.float64)[order], np.flatnonzero(new))
+    counts = np.bincount(rows[new], minlength=x.shape[0])
+    return Sparse(sums, columns[new], np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), x.shape[1])
 
 
 # ------------------------------------------------------------------------------------------------------- all of them
 
 
 def convert(
-    X: Any, n_inputs: int, dtype: np.dtype[Any], names: Sequence[str] | None = None, *, often: bool = False
+    X: Any,
+    n_inputs: int,
+    dtype: np.dtype[Any],
+    names: Sequence[str] | None = None,
+    *,
+    often: bool = False,
+    scaled: bool = False,
 ) -> Any:
     """X as (B, I) or (I,) with B >= 1, finite or not: an array of a type that the core reads, or `Sparse`.
 
     Rows that are read often become the network's own type at once, if they are of the other float type and lie in
-    memory: that is quicker than to convert them in each epoch.
+    memory: that is quicker than to convert them in each epoch. What will be scaled keeps its digits until then.
     """
+    if scaled:
+        often, dtype = False, np.dtype(np.float64)
     if isinstance(X, Sparse) or is_sparse(X):
-        rows: Any = X if isinstance(X, Sparse) else sparse_rows(X, dtype)
+        rows: Any = X if isinstance(X, Sparse) else sparse_rows(X, dtype, distinct=scaled)
     elif is_frame(X):
         check_names(names, X)
         rows = frame_array("X", X, dtype)

@@ -388,7 +388,8 @@ class Network(_core.Core):
         often: bool = False,
     ) -> _core.Rows:
         """X, its targets and its weights, checked, as the core takes them; `often`: for several epochs."""
-        x = inputs.convert(X, self._sizes[0], self._dtype, self._columns[2], often=often and self.input_scaling is None)
+        scaled = self.input_scaling is not None
+        x = inputs.convert(X, self._sizes[0], self._dtype, self._columns[2], often=often, scaled=scaled)
         n_rows = x.shape[0] if x.ndim == 2 else 1
         if n_rows >= 2**32:
             raise ValueError(f"X: expected fewer than 2**32 rows, got {n_rows}")
