@@ -87,7 +87,7 @@ def check_plan(
     return Plan(
         epochs=integer("epochs", epochs, least=1),
         batch_size=check_batch_size(batch_size),
-        shuffle=shuffle if shuffle == "blocks" else flag("shuffle", shuffle),
+        shuffle="blocks" if isinstance(shuffle, str) and shuffle == "blocks" else flag("shuffle", shuffle),
         validation_split=share,
         metrics=resolve_metrics(metrics),
         callbacks=check_callbacks(callbacks),
