@@ -439,3 +439,40 @@ def test_a_fit_with_scaling_resumes(tmp_path: Path) -> None:
     assert nets[2].input_scaling == nets[0].input_scaling
     with pytest.raises(ValueError, match=r"resume: expected a network with (input|target)_scaling"):
         fastmlp.Network([I, 5, O], seed=1).fit(X, Y, callbacks=[checkpoint], resume=path, **words)
+
+
+# -- beside a fit that is learning the scaling -------------------------------------------------------------------------
+
+
+def test_what_is_made_of_a_network_in_its_first_epoch_is_what_its_readers_see(tmp_path: Path) -> None:
+    """Scalings are being learnt, but the parameters that are there have none: neither has a copy of them."""
+    net = fastmlp.Network([I, 5, O], input_scaling="standard", target_scaling="standard", dtype="float64", seed=0)
+    before = net.predict(X)
+    seen: list[Any] = []
+
+    def look() -> None:
+        net.save(tmp_path / "m.safetensors")
+        copies = (
+            net.copy(),
+            pickle.loads(pickle.dumps(net)),
+            net.fold_linear(),
+            fastmlp.load(tmp_path / "m.safetensors"),
+        )
+        seen.extend(each.predict(X) for each in (net, *copies))
+        assert [each.input_scaling for each in (net, *copies)] == ["standard"] * 5
+        assert "to be learnt" in net.summary()
+        gradient, step = net.input_gradient(X[:1], Y[:1]), np.zeros((1, I))
+        step[0, 3] = 1e-4
+        losses = [net.loss_and_grad(X[:1] + sign * step, Y[:1])[0] for sign in (1, -1)]
+        np.testing.assert_allclose(gradient[0, 3], (losses[0] - losses[1]) / 2e-4, rtol=1e-4)
+
+    class Look:
+        def on_batch_end(self, batch: int, logs: Any) -> None:
+            if not seen:
+                look()
+
+    net.fit(X, Y, epochs=2, callbacks=[Look()])
+    for got in seen:
+        np.testing.assert_array_equal(got, before)
+    assert isinstance(net.copy().input_scaling, Scaling)
+    np.testing.assert_array_equal(net.copy().predict(X), net.predict(X))

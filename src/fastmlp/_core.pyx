@@ -209,10 +209,15 @@ cdef class Core:
 
     def _unpack(self):
         """The published parameters as a new vector P."""
-        cdef Block block = self._readable()  # first: it sees whether there are any
+        return self._published()[0]
+
+    def _published(self):
+        """What readers see at this moment, also while a fit is running: P, the columns that go with it, the state of
+        the generator."""
+        cdef Block block = self._readable()
         cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0])
         fml_network_unpack(&self.net, block.data, cnp.PyArray_DATA(P))
-        return P
+        return P, (block.columns.inputs, block.columns.targets, block.columns.names), self.random
 
     def _replace_parameters(self, cnp.ndarray P not None):
         """What assigning parameters does; refused while a fit is running."""
@@ -232,25 +237,18 @@ cdef class Core:
         self._forget_steps()
         self._commit()
 
-    def _layer(self, size_t l):
-        """New read-only arrays w (O, I) and b (O,) of layer l."""
-        self._check_built()
-        if l >= self.net.n_layers:
-            raise IndexError(f"l: expected a layer from 0 to {self.net.n_layers - 1}, got {l}")
-        cdef const fml_layer *layer = &self.net.layers[l]
-        cdef cnp.ndarray w = self._empty(2, [layer.n_outputs, layer.n_inputs]), b = self._empty(1, [layer.n_outputs, 0])
-        cdef Block block = self._readable()
-        self.net.engine.unpack(&self.net, l, block.data, cnp.PyArray_DATA(w), cnp.PyArray_DATA(b))
-        cnp.PyArray_CLEARFLAGS(w, cnp.NPY_ARRAY_WRITEABLE)
-        cnp.PyArray_CLEARFLAGS(b, cnp.NPY_ARRAY_WRITEABLE)
-        return w, b
-
     @property
     def _columns(self):
         """What training knows of the columns: the Scaling of the inputs, that of the targets, and the names of the
         inputs, each None where there is none."""
         self._check_built()
         return self.columns.inputs, self.columns.targets, self.columns.names
+
+    @property
+    def _published_columns(self):
+        """The same, of the parameters that readers see: in the first epoch of a fit, it does not know any."""
+        cdef Block block = self._readable()
+        return block.columns.inputs, block.columns.targets, block.columns.names
 
     @property
     def feature_names(self):
@@ -599,6 +597,8 @@ cdef class Core:
             call.check()
         if status != FML_LOSS_NOT_FINITE:
             self._raise(status, rows, None)
+        if inputs and rows.columns.inputs is not None:
+            result = (result / rows.columns.inputs.scale).astype(self._type())
         return loss / rows.total_weight, result
 
     # -- training ---------------------------------------------------------------------------------------------------
