@@ -54,27 +54,50 @@ class Sparse:
 
 def as_array(argument: str, value: Any) -> NDArray[Any]:
     """The value as an array, without a copy where it gives its memory (buffer, `__array__`, DLPack)."""
+    if isinstance(value, np.ma.MaskedArray):
+        return unmasked(value)
     if isinstance(value, np.ndarray):
         return np.asarray(value)
-    device = getattr(value, "__dlpack_device__", None)
-    if device is not None and int(device()[0]) != CPU:
-        raise TypeError(
-            f"{argument}: expected numbers in the memory of the CPU, got those of another device: {device()}"
-        )
+    device = device_of(argument, value)
+    if device not in (None, CPU):
+        raise TypeError(f"{argument}: expected numbers in the memory of the CPU, got those of another device: {device}")
     if is_frame(value):
         return frame_array(argument, value, np.dtype(np.float64))
     if is_series(value):
         return series_array(argument, value)
     try:
-        if device is not None and not hasattr(value, "__array__"):
-            return np.from_dlpack(value)
-        return np.asarray(value)
-    except ValueError as error:  # ragged lists
-        raise ValueError(f"{argument}: expected an array of numbers, got rows of unequal length") from error
-    except (RuntimeError, BufferError, TypeError) as error:
-        if device is None:  # an error of the caller's own
-            raise
-        raise TypeError(f"{argument}: expected an array of numbers, got {type(value).__name__}: {error}") from None
+        return np.from_dlpack(value) if device is not None and not hasattr(value, "__array__") else np.asarray(value)
+    except (ValueError, RuntimeError, BufferError, TypeError) as error:
+        raise no_array(argument, value, error) from error
+
+
+def no_array(argument: str, value: Any, error: Exception) -> Exception:
+    """What is to be raised for that error of NumPy's or of the object's own."""
+    expected = f"{argument}: expected an array of numbers, got "
+    if isinstance(error, ValueError):
+        told = "rows of unequal length" if isinstance(value, (list, tuple)) else f"{type(value).__name__}: {error}"
+        return ValueError(expected + told)
+    return TypeError(f"{expected}{type(value).__name__}: {error}") if hasattr(value, "__dlpack_device__") else error
+
+
+def device_of(argument: str, value: Any) -> int | None:
+    """The kind of device that an object of DLPack says that it is on; None where it is no such object."""
+    ask = getattr(value, "__dlpack_device__", None)
+    if ask is None:
+        return None
+    device = ask()
+    try:
+        return int(device[0])
+    except (TypeError, ValueError, IndexError):
+        raise TypeError(f"{argument}: expected (kind, number) from __dlpack_device__, got {device!r:.60}") from None
+
+
+def unmasked(array: Any) -> NDArray[Any]:
+    """A masked array's numbers; what is masked is NaN."""
+    if not np.ma.is_masked(array):
+        return np.asarray(array.data)
+    wide = array if array.dtype.kind not in "iub" else array.astype(np.float64)
+    return np.asarray(wide.filled(np.nan) if wide.dtype.kind == "f" else wide.data)
 
 
 def memory(x: Any) -> list[NDArray[Any]]:
@@ -201,12 +224,17 @@ def sparse_rows(matrix: Any, dtype: np.dtype[Any], *, distinct: bool = False) ->
         raise ValueError(f"X: expected a sparse matrix of two dimensions, got shape {rows.shape}")
     if rows.dtype.kind not in "fiub":
         raise TypeError(f"X: expected real numbers, got dtype {rows.dtype}")
+    kinds = [(part.ndim, part.dtype.kind) for part in (rows.indptr, rows.indices)]
+    if kinds not in ([(1, "i")] * 2, [(1, "u")] * 2) or rows.data.ndim != 1 or len(rows.indptr) != rows.shape[0] + 1:
+        raise ValueError("X: expected a sparse matrix of vectors, its indptr with an integer for each row and one more")
     begins = np.array(rows.indptr, np.int64)
     n = len(rows.indices)
     if len(rows.data) < n or begins[0] != 0 or begins[-1] > n or (np.diff(begins) < 0).any():
         raise ValueError("X: expected a sparse matrix whose indptr grows from 0 to the number of elements, got another")
-    if n and not (rows.indices.min() >= 0 and rows.indices.max() < rows.shape[1]):
-        raise ValueError(f"X: expected column indices below {rows.shape[1]}, got {rows.indices.max()}")
+    least, most = (rows.indices.min(), rows.indices.max()) if n else (0, -1)
+    if least < 0 or most >= rows.shape[1]:
+        wrong = least if least < 0 else most
+        raise ValueError(f"X: expected column indices from 0 to {rows.shape[1] - 1}, got {wrong}")
     elements = rows.data if rows.data.dtype in READ_AS_THEY_ARE else rows.data.astype(dtype)
     columns = np.require(rows.indices, np.int32, ["C", "A"])
     compressed = Sparse(np.require(elements, None, ["C", "A"]), columns, begins, rows.shape[1])
