@@ -775,3 +775,13 @@ def test_what_is_masked_is_missing() -> None:
         net.fit(x.data, np.ma.masked_array([1.0, 9e9], [False, True]))
     with pytest.raises(ValueError, match=r"^sample_weight: expected finite numbers"):
         net.fit(x.data, [1.0, 2.0], sample_weight=np.ma.masked_array([1.0, 2.0], [False, True]))
+
+
+def test_a_frame_to_validate_batches_on_has_their_columns() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
+    net = fastmlp.Network([2, 1], seed=0)
+    with pytest.raises(ValueError, match=r"^validation_data: X: expected columns in the order of the training"):
+        net.fit([(frame, [1.0, 2.0])], validation_data=(frame[["b", "a"]], [1.0, 2.0]))
+    net.fit([(frame, [1.0, 2.0])], validation_data=(frame, [1.0, 2.0]))
+    assert net.feature_names == ("a", "b")
