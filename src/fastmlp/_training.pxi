@@ -329,7 +329,9 @@ cdef class Training:
         memcpy(self.published_scalars, self.trainer.scalars, sizeof(self.published_scalars))
 
     cdef void roll_back(self, const void *block) noexcept:
-        """Parameters and state as they were when last published, to `block`."""
+        """Parameters and state as they were when last published, to `block`. The gradient's padding, which no pass
+        writes and which must be 0, may have become NaN with the rest of it."""
+        memset(self.trainer.gradient, 0, self.size)
         memcpy(self.visible(), block, self.size)
         if self.published_raw != NULL:
             memcpy(self.trainer.block, self.published_raw, self.size)
