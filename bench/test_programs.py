@@ -32,6 +32,8 @@ PROGRAMS = {
     "cold": (),
     "sweep": (),
     "calibrate": (),
+    "sklearn_speed": (),
+    "sklearn_scores": ("--datasets", "digits", "wine"),
     "memmap": (),
     "lbfgs": (),
 }

@@ -287,6 +287,7 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
     float_mode mode = flush_denormals();
     piece p = begin(pass, (arena){pass->workspace, 0});
     fml_status status = FML_OK;
+    clear_notes();
     p.callers = mode;
     double total = total_weight(pass->data, pass->order, pass->rows);
     p.scale = total > 0 ? 1 / total : 0;
@@ -303,6 +304,7 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
         if (status == FML_OK) run(p.n_threads, weights_task, &p);
         if (p.stopped) status = FML_STOPPED;
     }
+    if (pass->suspect != NULL) *pass->suspect |= p.n_threads > 1 || noted();
     restore_mode(mode);
     return status;
 }

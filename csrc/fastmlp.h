@@ -314,6 +314,7 @@ struct fml_pass {
     void *workspace;
     const fml_regularization *regularization; /* NULL, or whose noise and dropout the rows get in step n_steps */
     uint64_t n_steps;
+    int *suspect; /* NULL, or becomes 1 where what was computed may not be finite */
 };
 
 /* Whether a step can be taken while the gradient of so many rows is formed. */
@@ -373,6 +374,7 @@ typedef struct {
     uint64_t first_rate;
     fml_lbfgs *lbfgs;                         /* what that optimiser remembers; NULL for any other */
     const fml_regularization *regularization; /* NULL: none; with L-BFGS l2 and per_row alone */
+    int suspect; /* becomes 1 where a step may have left something that is not finite; a step never makes it 0 */
 } fml_trainer;
 
 /* Bytes of workspace for steps of up to so many rows. */
@@ -402,6 +404,10 @@ size_t fml_lbfgs_size(const fml_network *net, size_t memory);
 fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes);
 void fml_lbfgs_new_data(fml_lbfgs *state);
 int fml_lbfgs_converged(const fml_lbfgs *state);
+/* How many gradients it has asked for since it began; the sum of the rows' losses where the last iteration has ended.
+ */
+size_t fml_lbfgs_n_evaluations(const fml_lbfgs *state);
+double fml_lbfgs_loss(const fml_lbfgs *state);
 
 /* What L-BFGS remembers, to be kept and put back: the scale of its H and, of each pair from the newest (age 0) on, the
  * blocks s and y and 1 / (s . y). fml_lbfgs_remember makes room for at most `memory` pairs, which the caller fills. */

@@ -34,6 +34,18 @@ static inline float_mode flush_denormals(void) {
     return before;
 }
 
+/* The processor notes in this thread that an operation had no finite result: overflow, division by zero, none at all.
+ * Without a note since the last clearing all that came of finite numbers is finite, so that nobody has to look at it; a
+ * note may be about something that nobody kept. */
+#if defined(__SSE2__)
+enum { NOT_FINITE = 0xd };
+static inline void clear_notes(void) { _mm_setcsr(_mm_getcsr() & ~(unsigned)NOT_FINITE); }
+static inline int noted(void) { return (_mm_getcsr() & NOT_FINITE) != 0; }
+#else
+static inline void clear_notes(void) {}
+static inline int noted(void) { return 1; }
+#endif
+
 /* For the time of a call that leaves the core. */
 static inline float_mode keep_denormals(void) {
     float_mode before = current_mode();

@@ -21,6 +21,7 @@ struct fml_lbfgs {
     double loss; /* the weighted sum over the rows at the parameters; the trainer's gradient belongs to it */
     int known;   /* whether those are known, for the data at hand */
     int converged;
+    size_t n_evaluations;
 };
 
 /* The hyper-parameters, in the order of the Python object's fields. */
@@ -62,6 +63,8 @@ fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes) {
 
 void fml_lbfgs_new_data(fml_lbfgs *state) { state->known = state->converged = 0; }
 int fml_lbfgs_converged(const fml_lbfgs *state) { return state->converged; }
+size_t fml_lbfgs_n_evaluations(const fml_lbfgs *state) { return state->n_evaluations; }
+double fml_lbfgs_loss(const fml_lbfgs *state) { return state->loss; }
 
 /* -- the memory -------------------------------------------------------------------------------------------------- */
 
@@ -135,6 +138,7 @@ static fml_status evaluate(const problem *p, double *loss) {
     const fml_network *net = p->pass.net;
     const fml_regularization *r = p->trainer->regularization;
     fml_status status = fml_gradient(&p->pass, loss);
+    p->state->n_evaluations++;
     if (status != FML_OK || r == NULL) return status;
     fml_shaping shaping[2];
     fml_shaping_of(r, p->weight, 0, shaping);

@@ -57,14 +57,16 @@ static void limit_gradient(late_step *late, fml_update *update, fml_shaping scal
 }
 
 /* What is left of a step after its gradient: the update, unless it is taken, and what regularisation does behind it. */
-static void finish_step(const fml_trainer *trainer, fml_update *update, size_t rows, int taken) {
+static void finish_step(fml_trainer *trainer, fml_update *update, size_t rows, int taken) {
     const fml_regularization *r = trainer->regularization;
     late_step late = {trainer, update, threads_for(trainer->net, rows)};
     fml_shaping scaling[2];
     float_mode mode = flush_denormals();
+    clear_notes();
     if (r != NULL && r->clip_norm < INFINITY) limit_gradient(&late, update, scaling);
     if (!taken) run(late.n_threads, late_step_task, &late);
     if (r != NULL) fml_end_step(trainer->net, r, trainer->block, trainer->n_steps, late.n_threads);
+    trainer->suspect |= late.n_threads > 1 || noted();
     restore_mode(mode);
 }
 
@@ -93,6 +95,8 @@ static double regularize(const fml_trainer *trainer, double weight, fml_update *
 fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows, size_t n_next,
                           double *loss, fml_poll *poll, void *workspace) {
     const fml_regularization *r = trainer->regularization;
+    /* An engine that keeps its threads to itself, a regularisation's factors: nobody notes what becomes of those. */
+    trainer->suspect |= !trainer->net->engine->takes_threads || r != NULL || trainer->lbfgs != NULL;
     if (trainer->lbfgs != NULL) return fml_lbfgs_iterate(trainer, data, rows, loss, poll, workspace);
     fml_update update = {.optimizer = trainer->optimizer, .states = trainer->states};
     fml_shaping shaping[2];
@@ -106,7 +110,8 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
                      .poll = poll,
                      .workspace = workspace,
                      .regularization = r,
-                     .n_steps = trainer->n_steps};
+                     .n_steps = trainer->n_steps,
+                     .suspect = &trainer->suspect};
     prepare_step(trainer, &update);
     double weight = total_weight(data, order, rows), penalty = 0;
     if (r != NULL && weight > 0) penalty = regularize(trainer, weight, &update, shaping);

@@ -29,6 +29,8 @@ OPTIMIZERS = [
     fastmlp.Adam(0.02),
     fastmlp.SGD(0.1, momentum=0.9),
     fastmlp.SGD(0.1),
+    fastmlp.ClassicalMomentum(0.1, nesterov=True),
+    fastmlp.AdamHat(0.02),
     fastmlp.AdamW(0.02, weight_decay=0.1),
     fastmlp.NAdam(0.02),
     fastmlp.RMSprop(0.01, momentum=0.5, centered=True),

@@ -71,3 +71,15 @@ def test_blas_is_bound_at_first_use() -> None:
 
 def test_every_public_name_is_there() -> None:
     assert run("import fastmlp; print(all(hasattr(fastmlp, name) for name in fastmlp.__all__))") == ["True"]
+
+
+def test_what_the_estimators_need_is_named() -> None:
+    lines = run(
+        "import sys\n"
+        "sys.modules['sklearn'] = None\n"
+        "try:\n"
+        "    import fastmlp.sklearn\n"
+        "except ImportError as error:\n"
+        "    print(error)"
+    )
+    assert lines == ['fastmlp.sklearn needs scikit-learn: pip install "fastmlp[sklearn]"']

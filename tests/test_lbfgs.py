@@ -310,6 +310,22 @@ def test_another_optimiser_and_back(build: Any) -> None:
     assert_same(net, control)
 
 
+def test_what_it_has_reached_and_at_what_cost(build64: Any) -> None:
+    """The gradients of the reference, one by one; the loss at the end is what `evaluate` says."""
+    X, y = data()
+    net, oracle = small(build64), twin(small(build64))
+    count, gradient = [], oracle._loss_and_gradient
+    oracle._loss_and_gradient = lambda *rows: count.append(1) or gradient(*rows)
+    words: dict[str, Any] = {"epochs": 6, "optimizer": fastmlp.LBFGS(gradient_tolerance=0.0, loss_tolerance=0.0)}
+    assert net._n_evaluations is None
+    history = net.fit(X, y, **words)
+    oracle.fit(X, y, **words)
+    assert net._n_evaluations == len(count) - (history.epochs - 1)  # it asks again where an iteration begins
+    assert net._lbfgs_loss / len(X) == pytest.approx(net.evaluate(X, y)["loss"], rel=build64.tolerance(net.sizes))
+    net.train_on_batch(X, y, ADAM)
+    assert net._n_evaluations is None
+
+
 @pytest.mark.parametrize("optimizer", [fastmlp.LBFGS(), fastmlp.Rprop()], ids=repr)
 def test_fewer_rows_than_all_are_refused(build: Any, optimizer: Any) -> None:
     X, y = data()

@@ -182,6 +182,11 @@ def curve(values: list[float], **words: Any) -> tuple[int, EarlyStopping]:
         ([math.nan, math.nan], {"patience": 2}, 2, None),
         ([math.inf, 1, math.nan, math.nan], {"patience": 2}, 4, 1),
         ([3, 2, 1], {"patience": 1}, 3, 2),
+        ([3, 2.75, 2.5, 2], {"patience": 2, "min_delta": 0.5, "cumulative": False}, 3, 2),
+        ([3, 2.5, 2.25, 1.75, 1.5], {"patience": 2, "min_delta": 0.5, "cumulative": False}, 5, 4),
+        ([1, 1, 1, 1], {"patience": 1, "cumulative": False}, 4, 0),
+        ([1, 2, 2.25, 2.5], {"patience": 2, "min_delta": 0.5, "cumulative": False, "mode": "max"}, 4, 3),
+        ([math.nan, 1, math.nan], {"patience": 2, "cumulative": False}, 3, 1),
     ],
 )
 def test_when_it_stops(values: list[float], words: Any, n_epochs: int, best_epoch: int | None) -> None:

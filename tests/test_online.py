@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import Any
 
 import numpy as np
@@ -225,14 +226,58 @@ def test_not_while_a_fit_runs() -> None:
         net.fit(X, y, callbacks=[lambda epoch, logs: net.learn_one(row, 1.0)])
 
 
-def test_a_large_network_goes_the_way_of_train_on_batch(build: Any) -> None:
+def test_a_large_network_learns_alike(build: Any) -> None:
+    """Beside a reader, which the lock is free for."""
     net, control = (build([3, 700, 700, 1], seed=0) for _ in range(2))
-    x = np.ones(3, build.dtype)
+    x, over = np.ones(3, build.dtype), threading.Event()
+
+    def read() -> None:
+        while not over.is_set():
+            assert np.isfinite(net.predict(x)).all()
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
     for each, step in ((net, net.learn_one), (control, control.train_on_batch)):
         for _ in range(3):
-            step(x, 2.0, SGD)
-        assert each.parameters.size
+            step(x, 2.0, fastmlp.SGD(1e-4, momentum=0.9))
+            each.predict(x)
+        for _ in range(5):
+            step(x, 2.0)
+    over.set()
+    reader.join()
     assert_same(net, control)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        fastmlp.SGD(3.0),
+        fastmlp.SGD(3.0, momentum=0.9),
+        fastmlp.SGD(3.0, momentum=0.9, nesterov=True),
+        fastmlp.Adam(1e4),
+        fastmlp.AdamW(1e4),
+        fastmlp.NAdam(1e4),
+        fastmlp.RMSprop(1e4),
+        fastmlp.AdaGrad(1e4),
+        fastmlp.Lion(1e4),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("sizes", [[3, 1], [3, 17, 2], [5, 40, 33, 1]], ids=str)
+def test_what_is_learnt_is_finite(build: Any, optimizer: Any, sizes: list[int]) -> None:
+    """A divergence is told by the very row that causes it, though the parameters are not looked at after each."""
+    rng = np.random.default_rng(7)
+    net = build(sizes, activation="relu", seed=1)
+    net.learn_one(rng.normal(size=sizes[0]), rng.normal(size=sizes[-1]), optimizer)
+    for _ in range(400):
+        x, t = (rng.normal(scale=1e3, size=n).astype(build.dtype) for n in (sizes[0], sizes[-1]))
+        before = net.parameters
+        try:
+            net.learn_one(x, t)
+        except FloatingPointError:
+            np.testing.assert_array_equal(net.parameters, before)
+            break
+        assert np.isfinite(net.parameters).all()
 
 
 def test_the_reference_learns_the_same() -> None:

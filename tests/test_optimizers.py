@@ -17,7 +17,9 @@ import fastmlp
 # Where a state that is lost, or not gone back to, shows: momenta, means, steps and what NAdam carries on.
 OPTIMIZERS = [
     fastmlp.SGD(0.05, momentum=0.9),
+    fastmlp.ClassicalMomentum(0.05, nesterov=True),
     fastmlp.Adam(0.02),
+    fastmlp.AdamHat(0.02, epsilon=1e-3),
     fastmlp.AdamW(0.02, weight_decay=0.1),
     fastmlp.NAdam(0.02, momentum_decay=0.1),
     fastmlp.RMSprop(0.005, momentum=0.5, centered=True),

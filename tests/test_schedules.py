@@ -96,6 +96,9 @@ def test_fit_takes_the_rate_of_every_step(build: Any, schedule: Any) -> None:
 
 FOLLOWED = [
     fastmlp.SGD(fastmlp.OneCycle(0.1, n_steps=20), momentum=0.9),
+    fastmlp.ClassicalMomentum(fastmlp.InverseScaling(0.2)),
+    fastmlp.ClassicalMomentum(fastmlp.StepDecay(0.2, step_size=2), nesterov=True),
+    fastmlp.AdamHat(fastmlp.InverseScaling(0.05), epsilon=1e-4),
     fastmlp.Adam(fastmlp.CosineDecay(0.05, n_steps=30, warmup_steps=5)),
     fastmlp.AdamW(fastmlp.InverseScaling(0.05)),
     fastmlp.NAdam(fastmlp.ExponentialDecay(0.05, gamma=0.9)),

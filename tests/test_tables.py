@@ -242,7 +242,7 @@ def test_split_is_stratified_disjoint_and_repeatable(n: int, fraction: float) ->
 
 def test_standard_scaling_and_back() -> None:
     x = np.random.default_rng(0).normal(1e6, 3.0, (5000, 2))
-    scaling = Scaling.fit("standard", x)
+    scaling = Scaling.fit(x, "standard")
     scaled = scaling.apply(x, "float64")
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-9)
     np.testing.assert_allclose(scaled.std(axis=0), 1, rtol=1e-9)
@@ -253,8 +253,8 @@ def test_standard_scaling_and_back() -> None:
 @pytest.mark.parametrize("kind", ["standard", "minmax"])
 def test_a_constant_column_is_left_at_scale_one(kind: str) -> None:
     x = np.full((1000, 1), 0.1)
-    np.testing.assert_allclose(Scaling.fit(kind, x).apply(x, "float64"), 0, atol=1e-12)
-    assert Scaling.fit(kind, x).scale == 1
+    np.testing.assert_allclose(Scaling.fit(x, kind).apply(x, "float64"), 0, atol=1e-12)
+    assert Scaling.fit(x, kind).scale == 1
 
 
 def test_scaling_is_chosen_by_the_kind_of_data() -> None:

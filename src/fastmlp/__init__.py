@@ -46,7 +46,7 @@ from .losses import (
     SquaredError,
 )
 from .network import Network, load
-from .optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSprop, Rprop
+from .optimizers import LBFGS, SGD, AdaGrad, Adam, AdamHat, AdamW, ClassicalMomentum, Lion, NAdam, RMSprop, Rprop
 from .persistence import FormatError
 from .regularization import Regularization
 from .scaling import Scaling
@@ -68,10 +68,12 @@ __all__ = [
     "SGD",
     "AdaGrad",
     "Adam",
+    "AdamHat",
     "AdamW",
     "BinaryCrossEntropy",
     "BinaryFocal",
     "Checkpoint",
+    "ClassicalMomentum",
     "ConstantRate",
     "CosineDecay",
     "CrossEntropy",

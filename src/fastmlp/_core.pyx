@@ -613,9 +613,27 @@ cdef class Core:
         return self.chosen if self.training is None else self.training.optimizer
 
     @property
-    def learning_rate(self):
+    def _learning_rate(self):
         """The learning rate of the next step, a schedule's included; None before the first optimiser."""
         return None if self.training is None else self.training.next_rate()
+
+    def _set_rate(self, double rate):
+        """Has the optimiser, whose own learning rate is a number, go on with that one."""
+        self._check_training()
+        self.training.trainer.hyper_parameters[0] = rate
+
+    @property
+    def _n_evaluations(self):
+        """How many gradients L-BFGS has asked for since it began; None for any other optimiser."""
+        if self.training is None or self.training.trainer.lbfgs == NULL:
+            return None
+        return fml_lbfgs_n_evaluations(self.training.trainer.lbfgs)
+
+    @property
+    def _lbfgs_loss(self):
+        """The sum over the rows of its last iteration of the loss that L-BFGS has reached."""
+        self._check_training()
+        return fml_lbfgs_loss(self.training.trainer.lbfgs)
 
     @property
     def _converged(self):
@@ -871,6 +889,11 @@ cdef class Core:
         FloatingPointError
             If the loss or what the step makes of the parameters is not finite; the network is as before.
 
+        Notes
+        -----
+        A prediction in another thread that begins while a large network takes a step sees what was published last: the
+        parameters as they were some rows before.
+
         Examples
         --------
         >>> net = fastmlp.Network([1, 1])
@@ -884,7 +907,7 @@ cdef class Core:
                 and regularization == self.training.regularization):
             if self.log is None or self.log.n_rows == self.log.capacity or (self.unpublished and self.log.n_rows == 0):
                 self._begin_log()
-            if self.n_weights < self.small // 4 and self._log_row(x, y):
+            if not self.custom and self._log_row(x, y):
                 return self._learn_logged(x)
         return self._learn_unusual(x, y, optimizer, regularization)
 
@@ -967,7 +990,11 @@ cdef class Core:
         return loss
 
     cdef bint _trained_not_finite(self):
+        """Whether a parameter that training has made since the last call is not finite."""
         cdef size_t i
+        if not self.training.trainer.suspect:
+            return False
+        self.training.trainer.suspect = False
         cdef void *block = self.training.trainer.block
         if self.net.n_packed < MANY_MULTIPLY_ADDS:
             return self.net.kernels.first_not_finite(block, self.net.n_packed) < self.net.n_packed

@@ -172,6 +172,8 @@ cdef extern from "fastmlp.h" nogil:
     fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes)
     void fml_lbfgs_new_data(fml_lbfgs *state)
     int fml_lbfgs_converged(const fml_lbfgs *state)
+    size_t fml_lbfgs_n_evaluations(const fml_lbfgs *state)
+    double fml_lbfgs_loss(const fml_lbfgs *state)
     ctypedef struct fml_pair:
         void *s
         void *y
@@ -196,6 +198,7 @@ cdef extern from "fastmlp.h" nogil:
         uint64_t first_rate
         fml_lbfgs *lbfgs
         const fml_regularization *regularization
+        bint suspect
     size_t fml_training_workspace(const fml_trainer *trainer, size_t rows)
     fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows,
                               size_t n_next, double *loss, fml_poll *poll, void *workspace)

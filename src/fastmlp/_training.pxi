@@ -268,8 +268,13 @@ cdef class Training:
             weights = [fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k).weight[0] for k in range(n)]
             return [fml_lbfgs_scale(self.trainer.lbfgs)[0] if n else 1.0, *weights]
         scalars = [self.trainer.scalars[i] for i in range(FML_MAX_SCALARS)]
-        plateau = () if self.plateau is None else self.plateau.state
-        return [*scalars, *plateau, *([float(self.terms.key)] if self._draws() else [])]
+        return [*scalars, *self.rate_state(), *([float(self.terms.key)] if self._draws() else [])]
+
+    cdef list rate_state(self):
+        """The learning rate, where the steps do not say it: a number, which may have been set, or a plateau."""
+        if self.plateau is not None:
+            return self.plateau.state
+        return [self.trainer.hyper_parameters[0]] if self.optimizer.schedule is None else []
 
     cdef bint _draws(self) except -1:
         return self.regularization is not None and self.regularization._draws
@@ -282,11 +287,12 @@ cdef class Training:
             fits = (fits and n_vectors % 2 == 0 and n_vectors // 2 <= <size_t>self.optimizer.memory
                     and len(numbers) == <Py_ssize_t>n_scalars and min(numbers) > 0)
         else:
-            n_more = 0 if self.plateau is None else len(self.plateau.state)
-            n_more += self._draws()
+            n_more = len(self.rate_state()) + self._draws()
             fits = fits and n_vectors == self.n_vectors() and len(numbers) == <Py_ssize_t>n_scalars + n_more
             if fits and self._draws():
                 fits = numbers[-1].is_integer() and 0 <= numbers[-1] < 2.0**53
+            if fits and self.optimizer.schedule is None:
+                fits = 0 < numbers[n_scalars] < INFINITY
         if not fits:
             raise ValueError(f"states: expected those of {self.optimizer}, got {n_vectors} vectors and {numbers}")
         if self.trainer.lbfgs != NULL:
@@ -300,6 +306,8 @@ cdef class Training:
         if self.plateau is not None:
             self.plateau.restore(numbers[n_scalars:<Py_ssize_t>n_scalars + len(self.plateau.state)])
             self.trainer.hyper_parameters[0] = self.plateau.rate
+        elif self.optimizer.schedule is None:
+            self.trainer.hyper_parameters[0] = numbers[n_scalars]
         if self._draws():
             self.terms.key = int(numbers[-1])
         return 0
@@ -463,7 +471,13 @@ cdef class RowLog:
             data.values = self.t_of(k)
         else:
             data.labels = &self.labels[k]
-        return fml_train_step(&core.training.trainer, &data, NULL, 1, 0, loss, NULL, workspace)
+        cdef fml_trainer *trainer = &core.training.trainer
+        cdef fml_status status
+        if core.n_weights < core.small // 4:
+            return fml_train_step(trainer, &data, NULL, 1, 0, loss, NULL, workspace)
+        with nogil:
+            status = fml_train_step(trainer, &data, NULL, 1, 0, loss, NULL, workspace)
+        return status
 
 
 cdef class Watch:

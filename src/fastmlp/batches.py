@@ -60,7 +60,7 @@ def check_plan(plan: training.Plan, optimizer: Optimizer | None) -> None:
     """Refuses what goes with an array of rows alone."""
     refused = {
         "batch_size": plan.batch_size is not training.DEFAULT_BATCH_SIZE,
-        "shuffle": plan.shuffle == "blocks",
+        "shuffle": isinstance(plan.shuffle, str),
         "validation_split": plan.validation_split is not None,
         "resume": plan.resume is not None,
         "sample_weight": plan.sample_weight is not None,

@@ -69,6 +69,9 @@ class EarlyStopping:
         Only a change by more than this is an improvement.
     mode : {"auto", "min", "max"}, default "auto"
         Whether less or more is better; "auto" knows it of loss and the package's metrics.
+    cumulative : bool, default True
+        Whether small gains add up: the best figure to improve on is then the last improvement's. If False it is the
+        best of all, and a change by min_delta itself is an improvement, as in scikit-learn (tol, n_iter_no_change).
     restore_best_weights : bool, default True
         Whether the network has the parameters of the best epoch when the training ends, for whatever reason it does;
         its optimiser then starts anew, as after an assignment to `parameters`.
@@ -97,6 +100,7 @@ class EarlyStopping:
         patience: SupportsIndex = 10,
         min_delta: SupportsFloat = 0.0,
         mode: str = "auto",
+        cumulative: bool = True,
         restore_best_weights: bool = True,
     ) -> None:
         if not isinstance(monitor, str):
@@ -105,6 +109,7 @@ class EarlyStopping:
         self.patience = arguments.integer("patience", patience, least=1)
         self.min_delta = arguments.real("min_delta", min_delta, least=0.0)
         self.mode = arguments.name("mode", mode, MODES)
+        self.cumulative = arguments.flag("cumulative", cumulative)
         self.restore_best_weights = arguments.flag("restore_best_weights", restore_best_weights)
         name = monitor.removeprefix("val_")
         if self.mode == "auto" and name != "loss" and name not in metrics.METRICS:
@@ -116,7 +121,7 @@ class EarlyStopping:
     def __repr__(self) -> str:
         return (
             f"EarlyStopping({self.monitor!r}, patience={self.patience}, min_delta={self.min_delta}, "
-            f"mode={self.mode!r}, restore_best_weights={self.restore_best_weights})"
+            f"mode={self.mode!r}, cumulative={self.cumulative}, restore_best_weights={self.restore_best_weights})"
         )
 
     def _begin(self) -> None:
@@ -141,13 +146,15 @@ class EarlyStopping:
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> bool:
         """Whether it is time to stop."""
         self.check_monitor(list(logs))
-        value = logs[self.monitor]
-        if self._sign * value < (math.inf if self.best is None else self._sign * self.best - self.min_delta):
-            self.best, self.best_epoch, self._wait = value, epoch, 0
+        value = self._sign * logs[self.monitor]
+        best = math.inf if self.best is None else self._sign * self.best
+        wanted = best - self.min_delta
+        improves = value < wanted if self.cumulative else value <= wanted
+        self._wait = 0 if improves else self._wait + 1
+        if improves if self.cumulative else value < best:
+            self.best, self.best_epoch = logs[self.monitor], epoch
             if self.restore_best_weights:
                 self._weights = np.array(self._network.parameters)
-        else:
-            self._wait += 1
         return self._wait >= self.patience
 
     def on_train_end(self, logs: Mapping[str, float]) -> None:

@@ -39,6 +39,7 @@ from .optimizers import Adam, Optimizer
 from .regularization import Regularization
 from .regularization import resolve as resolve_regularization
 from .scaling import Scaling
+from .schedules import check_rate
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -393,6 +394,25 @@ class Network(_core.Core):
 
     # -- training ------------------------------------------------------------------------------------------------
 
+    @property
+    def learning_rate(self) -> float | None:
+        """The learning rate of the next step, a schedule's included; None before the first optimiser.
+
+        Assigning a number above 0, from a callback, say, has the optimiser go on with that rate; another optimiser, and
+        what has it start anew, takes its own. One whose rate follows a schedule, or has none, refuses.
+        """
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: SupportsFloat) -> None:
+        checked = check_rate(rate)
+        optimizer = self._optimizer
+        if self._learning_rate is None or optimizer is None or optimizer.full_batch or optimizer.schedule is not None:
+            raise ValueError(
+                f"learning_rate: expected an optimiser at work whose own is a number, got {checked!r} for {optimizer!r}"
+            )
+        self._set_rate(checked)
+
     def _rows(
         self,
         X: object,
@@ -505,9 +525,10 @@ class Network(_core.Core):
             all rows in each step (Rprop, LBFGS) take them unless another number is given, which they refuse.
         optimizer : str, Optimizer or None, default "adam"
             An optimiser equal to the last one, or None, continues it with its state; another starts anew.
-        shuffle : bool or "blocks", default True
+        shuffle : bool, "blocks" or "rows", default True
             Whether each epoch takes the rows in a new order; "blocks", and True of a `numpy.memmap`, by blocks: blocks
             of about 65,536 numbers in random order, and the rows of each 64 of them in random order (docs/data.md).
+            "rows" is what True is of an array: any order, of a file too.
         validation_data : (X, y), optional
             Evaluated after each epoch, as ``val_loss`` and, for the cross entropies, ``val_accuracy``.
         validation_split : float, optional

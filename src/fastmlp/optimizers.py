@@ -107,6 +107,41 @@ class SGD(Optimizer):
 
 
 @dataclass(frozen=True)
+class ClassicalMomentum(SGD):
+    """SGD whose velocity has the rate in it, v <- mu v + r g and P <- P - v (Nesterov: P - (r g + mu v)).
+
+    With one learning rate these are the steps of `SGD`. Where the rate changes, what was gathered before keeps the rate
+    that it came with, while SGD's velocity takes the new one at once.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or function of the step, default 0.01
+        r; above 0.
+    momentum : float, default 0.9
+        mu; in [0, 1).
+    nesterov : bool, default False
+        Look ahead along the velocity; needs a momentum above 0.
+
+    References
+    ----------
+    Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013, equations 1 and 2;
+    as in scikit-learn and Keras.
+
+    Examples
+    --------
+    >>> net = fastmlp.Network([1, 1], loss="half_squared_error", dtype="float64")
+    >>> net.set_layer(0, [[0.0]], [0.0])
+    >>> for _ in range(2):
+    ...     _ = net.train_on_batch([[0.0]], [-1.0], ClassicalMomentum(0.5, momentum=0.5))
+    >>> net.biases[0]  # -1/2, then a step of 1/2 of that and of half the gradient, 1/2
+    array([-1.])
+    """
+
+    name: ClassVar[str] = "classical_momentum"
+    momentum: float = 0.9
+
+
+@dataclass(frozen=True)
 class Adam(Optimizer):
     """Adam, P <- P - r m' / (sqrt(v') + epsilon), with m' = m / (1 - beta_1^t) and v' = v / (1 - beta_2^t).
 
@@ -139,6 +174,35 @@ class Adam(Optimizer):
         self._check_rate()
         self._check_real("beta_1", "beta_2", least=0.0, below=1.0)
         self._check_real("epsilon", above=0.0)
+
+
+@dataclass(frozen=True)
+class AdamHat(Adam):
+    """Adam with epsilon beside sqrt(v), P <- P - r sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon).
+
+    In the first steps, where v is small, this epsilon is up to 1 / sqrt(1 - beta_2) times `Adam`'s.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or function of the step, default 0.001
+        r; above 0.
+    beta_1, beta_2 : float, default 0.9 and 0.999
+        Decay of the first and second moment; in [0, 1).
+    epsilon : float, default 1e-8
+        Added before the bias correction; above 0.
+
+    References
+    ----------
+    Kingma and Ba, "Adam: a method for stochastic optimization", 2015, the epsilon-hat of the end of section 2; as in
+    scikit-learn and TensorFlow.
+
+    Examples
+    --------
+    >>> AdamHat(0.002).beta_2
+    0.999
+    """
+
+    name: ClassVar[str] = "adam_hat"
 
 
 @dataclass(frozen=True)
@@ -432,7 +496,8 @@ class LBFGS(Optimizer):
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
-    optimizer.name: optimizer for optimizer in (SGD, Adam, AdamW, NAdam, RMSprop, AdaGrad, Lion, Rprop, LBFGS)
+    optimizer.name: optimizer
+    for optimizer in (SGD, ClassicalMomentum, Adam, AdamHat, AdamW, NAdam, RMSprop, AdaGrad, Lion, Rprop, LBFGS)
 }
 
 

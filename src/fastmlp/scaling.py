@@ -227,7 +227,9 @@ def from_description(argument: str, value: Any, n_columns: int) -> str | Scaling
             raise ValueError(f"{argument}: expected lists of numbers 'offset' and 'scale', got others")
         try:
             value = Scaling(*(np.array(each, np.float64) for each in numbers))
-        except (ValueError, OverflowError) as error:
+        except OverflowError:
+            raise ValueError(f"{argument}: expected numbers that float64 can hold, got a larger one") from None
+        except ValueError as error:
             raise ValueError(f"{argument}: {error}") from None
     elif value is not None and not isinstance(value, str):
         raise ValueError(f"{argument}: expected null, a name or an object, got {value!r:.60}")

@@ -87,7 +87,7 @@ def check_plan(
     return Plan(
         epochs=integer("epochs", epochs, least=1),
         batch_size=check_batch_size(batch_size),
-        shuffle="blocks" if isinstance(shuffle, str) and shuffle == "blocks" else flag("shuffle", shuffle),
+        shuffle=shuffle if isinstance(shuffle, str) and shuffle in ("blocks", "rows") else flag("shuffle", shuffle),
         validation_split=share,
         metrics=resolve_metrics(metrics),
         callbacks=check_callbacks(callbacks),
@@ -272,7 +272,7 @@ class Loop:
         self.order: Any = None
         if not (self.plan.shuffle and self.used.shuffles):
             return
-        if mapped or self.plan.shuffle == "blocks":
+        if self.plan.shuffle == "blocks" or (mapped and self.plan.shuffle != "rows"):
             self.order = _core.BlockOrder(self.n_rows, self.network.sizes[0], self.batch_size, mapped)
         else:
             self.order = np.empty(self.n_rows, dtype=np.uint32)

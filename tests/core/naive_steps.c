@@ -23,6 +23,16 @@ static void sgd(const run *r, bounded *p, const bounded *g, bounded *const *stat
     }
 }
 
+/* h: r, mu, nesterov. v <- mu v + r g; p <- p - v, or with Nesterov p - (r g + mu v). */
+static void classical_momentum(const run *r, bounded *p, const bounded *g, bounded *const *states, size_t n,
+                               const double *h, uint64_t t) {
+    (void)t;
+    for (size_t i = 0; i < n; i++) {
+        bounded v = states[0][i] = mix(r, h[1], states[0][i], h[0], g[i]);
+        p[i] = mix(r, 1, p[i], -1, h[2] != 0 ? mix(r, h[0], g[i], h[1], v) : v);
+    }
+}
+
 static bounded scaled(bounded a, double k) { return (bounded){k * a.value, fabs(k) * a.error}; }
 
 static bounded squared(bounded a) {
@@ -69,6 +79,14 @@ static void adam(const run *r, bounded *p, const bounded *g, bounded *const *sta
                  uint64_t t) {
     const double without_decay[] = {h[0], h[1], h[2], h[3], 0};
     adamw(r, p, g, states, n, without_decay, t);
+}
+
+/* h: r, beta_1, beta_2, epsilon. p <- p - r sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt v + epsilon): Adam with an
+ * epsilon that is divided by sqrt(1 - beta_2^t). */
+static void adam_hat(const run *r, bounded *p, const bounded *g, bounded *const *states, size_t n, const double *h,
+                     uint64_t t) {
+    const double divided[] = {h[0], h[1], h[2], h[3] / sqrt(1 - pow(h[2], (double)t)), 0};
+    adamw(r, p, g, states, n, divided, t);
 }
 
 /* h: r, beta_1, beta_2, epsilon, decay. mu_t = beta_1 (1 - 0.96^(t decay) / 2), M = mu_1 ... mu_t; Adam with
@@ -146,8 +164,12 @@ static void rprop(const run *r, bounded *p, const bounded *g, bounded *const *st
 }
 
 const optimizer_formula OPTIMIZER_FORMULAS[] = {
-    {"sgd", sgd},         {"adam", adam}, {"adamw", adamw}, {"nadam", nadam}, {"rmsprop", rmsprop},
-    {"adagrad", adagrad}, {"lion", lion}, {"rprop", rprop}, {NULL, NULL},
+    {"sgd", sgd},         {"classical_momentum", classical_momentum},
+    {"adam", adam},       {"adam_hat", adam_hat},
+    {"adamw", adamw},     {"nadam", nadam},
+    {"rmsprop", rmsprop}, {"adagrad", adagrad},
+    {"lion", lion},       {"rprop", rprop},
+    {NULL, NULL},
 };
 
 const optimizer_formula *find_optimizer_formula(const char *name) {

@@ -147,7 +147,7 @@ def choose(argument: str, value: Any, table: Mapping[str, Any]) -> Choice:
         (low, least), (high, most) = ((end, getattr(choice, end)) for end in ENDS[choice.name])
         if not 0.0 < most - least < math.inf:
             raise ValueError(f"{low}: expected a number below {high} = {most!r}, got {least!r}")
-    if choice.name == "sgd" and choice.nesterov and not choice.momentum:
+    if choice.name in ("sgd", "classical_momentum") and choice.nesterov and not choice.momentum:
         raise ValueError("nesterov: expected a momentum above 0 to go with it, got momentum=0.0")
     if choice.name == "rprop":
         if not isinstance(choice.learning_rate, float):

@@ -266,6 +266,13 @@ def sgd(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
     p[:] = [a - r * d for a, d in zip(p, g)]
 
 
+def classical_momentum(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
+    """v <- mu v + r g and P <- P - v (Nesterov: r g + mu v in place of v)."""
+    r, mu, v = o.learning_rate, o.momentum, state[0]
+    v[:] = [mu * a + r * d for a, d in zip(v, g)]
+    p[:] = [a - (r * d + mu * b if o.nesterov else b) for a, d, b in zip(p, g, v)]
+
+
 def adam(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
     """P <- P - r m' / (sqrt(v') + epsilon) with m' = m / (1 - beta_1^t) and v' = v / (1 - beta_2^t)."""
     r, b1, b2, epsilon, sqrt = o.learning_rate, o.beta_1, o.beta_2, o.epsilon, math.sqrt
@@ -274,6 +281,16 @@ def adam(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
     m[:] = [b1 * a + (1.0 - b1) * d for a, d in zip(m, g)]
     v[:] = [b2 * a + (1.0 - b2) * d * d for a, d in zip(v, g)]
     p[:] = [a - r * (b / c1) / (sqrt(c / c2) + epsilon) for a, b, c in zip(p, m, v)]
+
+
+def adam_hat(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
+    """P <- P - r sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon), m and v as in Adam."""
+    r, b1, b2, epsilon, sqrt = o.learning_rate, o.beta_1, o.beta_2, o.epsilon, math.sqrt
+    r *= sqrt(1.0 - b2**t) / (1.0 - b1**t)
+    m, v = state
+    m[:] = [b1 * a + (1.0 - b1) * d for a, d in zip(m, g)]
+    v[:] = [b2 * a + (1.0 - b2) * d * d for a, d in zip(v, g)]
+    p[:] = [a - r * b / (sqrt(c) + epsilon) for a, b, c in zip(p, m, v)]
 
 
 def adamw(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
@@ -438,7 +455,11 @@ LION = {"learning_rate": 0.0001, "beta_1": 0.9, "beta_2": 0.99, "weight_decay": 
 RPROP = {"learning_rate": 0.01, "eta_minus": 0.5, "eta_plus": 1.2, "least_step": 1e-6, "largest_step": 50.0}
 OPTIMIZERS = {
     "sgd": Entry(sgd, fields={"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}, n_states=1),
+    "classical_momentum": Entry(
+        classical_momentum, fields={"learning_rate": 0.01, "momentum": 0.9, "nesterov": False}, n_states=1
+    ),
     "adam": Entry(adam, fields=ADAM, n_states=2),
+    "adam_hat": Entry(adam_hat, fields=ADAM, n_states=2),
     "adamw": Entry(adamw, fields={**ADAM, "weight_decay": 0.01}, n_states=2),
     "nadam": Entry(nadam, fields={**ADAM, "learning_rate": 0.002, "momentum_decay": 0.004}, n_states=2),
     "rmsprop": Entry(rmsprop, fields=RMSPROP, n_states=3),

@@ -21,7 +21,7 @@ from typing import Any
 from . import checks, columns, losses
 from . import regularization as terms
 from .checks import Choice
-from .functions import ACTIVATIONS, OPTIMIZERS, Matrix, SplitMix64, Vector, dot, softmax
+from .functions import ACTIVATIONS, FULL_BATCH, OPTIMIZERS, Matrix, SplitMix64, Vector, dot, softmax
 from .history import History, notify, report
 from .lbfgs import MINIMIZERS
 from .losses import LOSSES
@@ -41,6 +41,7 @@ AT_REST: Mapping[str, Any] = {
     "_trained": [],
     "_average": [],
     "_plateau": None,
+    "_rate": None,
     "_minimizer": None,
 }
 
@@ -115,6 +116,7 @@ class Network:
         self._trained: Matrix
         self._average: Matrix
         self._plateau: Plateau | None
+        self._rate: float | None
         self._minimizer: Any
         self._forget_state()
 
@@ -358,7 +360,7 @@ class Network:
         W = checks.row_weights(sample_weight, None, T, self.loss)
         choice = self._next_optimizer(optimizer)
         r = checks.regularization(regularization, choice, len(self.activation))
-        shuffle = shuffle if shuffle == "blocks" else checks.flag("shuffle", shuffle)
+        shuffle = shuffle if shuffle in ("blocks", "rows") else checks.flag("shuffle", shuffle)
         deadline = math.inf if max_time is None else time.perf_counter() + checks.positive("max_time", max_time)
         table = checks.metric_table(metrics)
         validation = self._validation(validation_data)
@@ -643,7 +645,17 @@ class Network:
             return float(self._plateau.rate)
         if isinstance(rate, Choice):
             return float(SCHEDULES[rate.name].value(self._n_steps, rate))
+        if self._rate is not None:
+            return self._rate
         return rate if rate is None or isinstance(rate, float) else checks.rate(self._n_steps, rate)
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        rate = checks.positive("learning_rate", rate)
+        own = getattr(self._optimizer, "learning_rate", None)
+        if not self._states or not isinstance(own, float) or self._optimizer.name in FULL_BATCH:
+            raise ValueError(f"learning_rate: expected an optimiser at work whose own is a number, got {rate!r}")
+        self._rate = rate
 
     def _next_optimizer(self, optimizer: Any) -> Choice:
         if optimizer is None:

@@ -1,0 +1,361 @@
+"""What the classifier and the regressor share: from an estimator's parameters and data to a `Network` and back.
+
+`coefs_` and `intercepts_` are the truth, as in scikit-learn; the network is made of them, and made again when they are
+assigned. Its arrays there are read-only, so that whoever wants to change a weight assigns an array and is seen to.
+Predicting reads the network alone; rows that need no conversion go past scikit-learn's validation, whose checks the
+short path makes itself. Private to `estimators.py`.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import warnings
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from .. import training
+from ..losses import Loss
+from ..network import Network
+from ..regularization import resolve as resolve_regularization
+from . import words
+from .following import Following, MostEvaluations
+
+NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+)
+FLOATS = (np.float64, np.float32)
+Data = tuple[Any, Any, Any]  # rows, targets as the network takes them, weights or None
+
+
+class BaseMLP(BaseEstimator):
+    """A network behind scikit-learn's methods; see `MLPClassifier` and `MLPRegressor`."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = words.CONSTRAINTS
+
+    def _keep(self, given: dict[str, Any]) -> None:
+        """The parameters, which are the names in `__init__`, as attributes of those names, as they came."""
+        self.__dict__.update({name: value for name, value in given.items() if name != "self"})
+
+    # -- what the two differ in --------------------------------------------------------------------------------------
+
+    def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+        """X, and y as the network takes it."""
+        raise NotImplementedError
+
+    def _check_held_out(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """The same for data to validate on, after the data to train on."""
+        raise NotImplementedError
+
+    def _resolve_loss(self) -> Loss:
+        """The loss of the targets at hand."""
+        raise NotImplementedError
+
+    def _output_name(self, network: Network) -> str:
+        """`out_activation_`."""
+        return words.OUT_ACTIVATIONS.get(network.output_activation.name, network.output_activation.name)
+
+    def _loss_unit(self, y: Any, weights: Any) -> tuple[float, float]:
+        """Factor and summand between the network's loss of targets y and scikit-learn's."""
+        return 1.0, 0.0
+
+    def _scoring(self, weights: Any) -> tuple[str, tuple[Any, ...]]:
+        """The name in the logs of the score of rows with these weights, and the metrics that `fit` needs for it."""
+        raise NotImplementedError
+
+    # -- fitting -----------------------------------------------------------------------------------------------------
+
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, X_val: Any = None, y_val: Any = None
+    ) -> None:
+        hidden = words.hidden_layers(self.hidden_layer_sizes)
+        first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        given = y
+        X, y = self._check_data(X, y, incremental, reset=first_pass)
+        weights = self._weights(X, given, sample_weight, incremental)
+        self.n_outputs_ = y.shape[1] if y.ndim == 2 else len(self.classes_)
+        rng = check_random_state(self.random_state)
+        sizes = [X.shape[1], *hidden, self.n_outputs_ * self._resolve_loss().n_heads]
+        if first_pass:
+            self._begin(sizes, self._dtype(X), rng)
+        elif sizes != self._sizes:
+            raise ValueError(f"hidden_layer_sizes: expected layers of {self._sizes}, those of coefs_, got {sizes}")
+        optimizer = words.optimizer(self)
+        by_epochs = optimizer.name != "lbfgs"
+        if by_epochs and (first_pass or not hasattr(self, "loss_curve_")):
+            self._begin_curves()
+        if by_epochs and self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        data, held_out = (X, y, weights), None
+        if X_val is not None:
+            held_out = (*self._check_held_out(X_val, y_val), None)
+        elif by_epochs and self.early_stopping:
+            data, held_out = self._hold_out(data, rng)
+        network = self._network_to_train(incremental, rng)
+        self.out_activation_ = self._output_name(network)
+        if by_epochs:
+            self._fit_by_epochs(network, optimizer, data, held_out, incremental)
+        else:
+            self._fit_lbfgs(network, optimizer, data)
+
+    def _dtype(self, X: Any) -> Any:
+        return np.dtype(self.dtype) if self.dtype is not None else X.dtype
+
+    def _weights(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Any:
+        """The weight of each row, `class_weight` included; None where all are alike."""
+        weights = None if sample_weight is None else _check_sample_weight(sample_weight, X)
+        class_weight = getattr(self, "class_weight", None)
+        if class_weight is None:
+            return weights
+        if incremental and class_weight == "balanced":
+            raise ValueError(
+                "class_weight 'balanced' is not supported for partial_fit, whose rows are not all that there are: give "
+                "a dict of weights"
+            )
+        of_classes = compute_sample_weight(class_weight, y)
+        return of_classes if weights is None else weights * of_classes
+
+    def _begin(self, sizes: list[int], dtype: Any, rng: Any) -> None:
+        """The attributes of a fit that begins from nothing."""
+        self.n_iter_ = self.t_ = 0
+        self.n_layers_ = len(sizes)
+        self.coefs_, self.intercepts_ = words.first_parameters(sizes, self.activation, dtype, rng)
+
+    def _begin_curves(self) -> None:
+        """What solvers that go by epochs keep of them."""
+        self.loss_curve_: list[float] = []
+        self._no_improvement_count = 0
+        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
+        self.best_validation_score_ = -math.inf if self.early_stopping else None
+        self.best_loss_ = None if self.early_stopping else math.inf
+
+    def _fit_lbfgs(self, network: Network, optimizer: Any, data: Data) -> None:
+        """At most `max_iter` iterations and about `max_fun` evaluations."""
+        _, y, weights = data
+        most = MostEvaluations(self)
+        history = self._run(network, data, epochs=self.max_iter, optimizer=optimizer, batch_size=None, callbacks=[most])
+        if history is None:
+            return
+        self.n_iter_ = history.epochs
+        factor, summand = self._loss_unit(y, weights)
+        self.loss_ = factor * network._lbfgs_loss / (len(y) if weights is None else weights.sum()) + summand
+        if history.stopped in ("epochs", "max_fun"):
+            limit = "max_iter" if history.stopped == "epochs" else "max_fun"
+            warnings.warn(
+                f"lbfgs failed to converge after {self.n_iter_} iteration(s): {limit} = {getattr(self, limit)} was "
+                "reached.\n\nIncrease the number of iterations to improve the convergence, or scale the data.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _fit_by_epochs(
+        self, network: Network, optimizer: Any, data: Data, held_out: Data | None, incremental: bool
+    ) -> None:
+        """Batches until nothing improves, `max_iter` is reached or a callback says stop; of `partial_fit` one epoch."""
+        _, y, weights = data
+        score, metrics = self._scoring(None if held_out is None else held_out[2])
+        following = Following(self, len(y), score if self.early_stopping else None, self._loss_unit(y, weights))
+        self.n_iter_ = 0
+        history = self._run(
+            network,
+            data,
+            epochs=1 if incremental else self.max_iter,
+            optimizer=optimizer,
+            batch_size=None if optimizer.full_batch else self._rows_of_a_step(len(y)),
+            shuffle="rows" if self.shuffle else False,  # a file, as joblib makes of large arrays, gives what they do
+            callbacks=[following],
+            validation_data=None if held_out is None else held_out[:2],
+            metrics=() if held_out is None else metrics,
+        )
+        if history is not None and history.stopped == "epochs" and not incremental:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
+                "converged yet.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _run(self, network: Network, data: Data, *, callbacks: list[Any], **fit: Any) -> Any:
+        """The network's fit, and what it has learnt into the fitted attributes; None where it did not end by itself."""
+        X, y, weights = data
+        following = callbacks[0]
+        history = None
+        try:
+            history = network.fit(
+                X,
+                y,
+                sample_weight=weights,
+                callbacks=[*callbacks, *self.callbacks],
+                max_time=self.max_time,
+                resume=self.resume,
+                regularization=words.regularization(self),
+                **fit,
+            )
+            self.history_ = history
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=5)
+            self._restore_best(following)
+        except FloatingPointError:
+            if not self._restore_best(following):
+                raise ValueError(NOT_FINITE) from None
+            following.record(math.nan, math.nan)
+            warnings.warn(NOT_FINITE + " The best weights before are kept.", ConvergenceWarning, stacklevel=5)
+        self._publish(network)
+        if history is not None and self.resume is not None:
+            self._take_curves(history, following)
+        return history
+
+    def _take_curves(self, history: Any, following: Any) -> None:
+        """What is known of the epochs before a checkpoint, too."""
+        if isinstance(following, Following):
+            factor, summand = following.unit
+            self.loss_curve_ = [factor * loss + summand for loss in history.loss]
+            if following.score:
+                self.validation_scores_ = list(history[following.score])
+        self.n_iter_ = history.epochs
+        self.t_ = history.epochs * following.n_rows
+
+    def _restore_best(self, following: Any) -> bool:
+        """After a fit that was cut short: back to the best weights that early stopping has seen, if it has."""
+        if getattr(following, "_weights", None) is None:
+            return False
+        following.on_train_end({})
+        return True
+
+    def _rows_of_a_step(self, n_rows: int) -> int:
+        if self.batch_size == "auto":
+            return min(200, n_rows)
+        if self.batch_size > n_rows:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5
+            )
+        return int(min(self.batch_size, n_rows))
+
+    def _hold_out(self, data: Data, rng: Any) -> tuple[Data, Data]:
+        """The rows to train on, and those to validate on: a split of scikit-learn's own."""
+        X, y, weights = data
+        stratify = y if is_classifier(self) and self.n_outputs_ == 1 else None
+        arrays = [X, y] if weights is None else [X, y, weights]
+        parts = train_test_split(*arrays, random_state=rng, test_size=self.validation_fraction, stratify=stratify)
+        if parts[1].shape[0] < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
+        parts += [None] * (6 - len(parts))
+        return tuple(parts[0::2]), tuple(parts[1::2])
+
+    # -- the network behind coefs_ -----------------------------------------------------------------------------------
+
+    @property
+    def _sizes(self) -> list[int]:
+        """The sizes of the layers that coefs_ are of."""
+        return [len(self.coefs_[0]), *(np.shape(w)[1] for w in self.coefs_)]
+
+    def _build(self, seed: int) -> Network:
+        """A network of coefs_ and intercepts_, with that state of its generator."""
+        network = Network(
+            self._sizes,
+            activation=list(self.activation) if isinstance(self.activation, tuple) else self.activation,
+            output_activation=self.output_activation,
+            loss=self._resolve_loss(),
+            dtype=np.asarray(self.coefs_[0]).dtype,
+            engine=self.engine,
+            n_threads=words.threads(self.n_threads),
+            _random_state=seed,
+        )
+        pairs = zip(self.coefs_, self.intercepts_, strict=True)
+        network.parameters = np.concatenate([np.ravel(part) for w, b in pairs for part in (np.transpose(w), b)])
+        return network
+
+    def _network_to_train(self, incremental: bool, rng: Any) -> Network:
+        """For `fit` a new network; for `partial_fit` the one at hand, with its optimiser's state."""
+        if incremental and self._is_current():
+            return self._network
+        seed = int(rng.randint(2**31 - 1))
+        network = self._build(seed)
+        state = self.__dict__.pop("_optimizer_state", None)
+        if incremental and state is not None:
+            token = training.Token()
+            network._begin_fit(token)
+            regularization = resolve_regularization(words.regularization(self))
+            optimizer, vectors, numbers, n_steps = state
+            network._resume_training(optimizer, regularization, network.parameters, vectors, numbers, n_steps, seed)
+            network._end_fit(token)
+        return network
+
+    def _is_current(self) -> bool:
+        """Whether there is a network, and coefs_ and intercepts_ are still its own."""
+        attributes = self.__dict__
+        if "_network" not in attributes:
+            return False
+        now = [*attributes["coefs_"], *attributes["intercepts_"]]
+        return len(now) == len(self._of_network) and all(map(operator.is_, now, self._of_network))
+
+    def _publish(self, network: Network) -> None:
+        """The network's parameters as fitted attributes."""
+        self._network = network
+        self.coefs_, self.intercepts_ = [w.T for w in network.weights], network.biases
+        self._of_network = [*self.coefs_, *self.intercepts_]
+
+    def _current_network(self) -> Network:
+        """The network to predict with."""
+        if not self._is_current():
+            check_is_fitted(self)
+            self._publish(self._build(0))
+        return self._network
+
+    @property
+    def _optimizer(self) -> Network:
+        """What has the `learning_rate` at which training stands; scikit-learn's estimators have it under this name."""
+        return self._network
+
+    def to_network(self) -> Network:
+        """A `fastmlp.Network` of its own with the weights of the estimator: to save, to run or to train on.
+
+        Its outputs are those of the last layer: of two classes one, of a Poisson loss its logarithm.
+        """
+        return self._current_network().copy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """coefs_ and the optimiser's state stand for the network."""
+        state = dict(super().__getstate__())
+        network = state.pop("_network", None)
+        state.pop("_of_network", None)
+        if network is not None and self._is_current() and network.learning_rate is not None:
+            _, vectors, numbers, n_steps = network._training_state()
+            state["_optimizer_state"] = (network._optimizer, vectors, numbers, n_steps)
+        return state
+
+    # -- predicting --------------------------------------------------------------------------------------------------
+
+    def _rows(self, X: Any, network: Network) -> Any:
+        """X, validated; an array that the network reads where it stands only has to be seen to be finite."""
+        if (
+            type(X) is np.ndarray
+            and X.dtype == network.dtype
+            and X.ndim == 2
+            and X.shape[1] == self.n_features_in_
+            and len(X) > 0
+            and X.flags.c_contiguous
+            and "feature_names_in_" not in self.__dict__
+            and network._first_not_finite(X) is None
+        ):
+            return X
+        return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+
+    def _outputs(self, X: Any) -> Any:
+        """The network's outputs (n_samples, n_outputs)."""
+        network = self._current_network()
+        return network.predict(self._rows(X, network))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

@@ -1,0 +1,188 @@
+"""Frames of pandas and polars, their columns' names, and tensors of PyTorch.
+
+Each against the same numbers as an array, on every engine, instruction set and dtype where the core converts them.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Implementation
+from test_inputs import REAL, TARGETS, WEIGHTS, I, O, assert_same, batches
+
+import fastmlp
+
+pandas = pytest.importorskip("pandas")
+polars = pytest.importorskip("polars")
+torch = pytest.importorskip("torch")
+
+NAMES = [f"column {i}" for i in range(I)]
+FRAMES: dict[str, Callable[[np.ndarray], Any]] = {
+    "pandas": lambda X: pandas.DataFrame(X, columns=NAMES),
+    "pandas by columns": lambda X: pandas.DataFrame({name: X[:, i] for i, name in enumerate(NAMES)}),
+    "pandas nullable": lambda X: pandas.DataFrame(X, columns=NAMES).astype("Float64"),
+    "polars": lambda X: polars.DataFrame(X, schema=NAMES, orient="row"),
+}
+
+
+@pytest.fixture(params=FRAMES)
+def frame_of(request: pytest.FixtureRequest) -> Callable[[np.ndarray], Any]:
+    return FRAMES[request.param]
+
+
+def test_frames_are_their_numbers(build: Implementation, frame_of: Callable[[np.ndarray], Any]) -> None:
+    assert_same(build, frame_of(REAL), REAL)
+
+
+def test_columns_of_different_types() -> None:
+    columns = {"a": np.arange(4), "b": np.array([0.5, 1, 2, 3], np.float32), "c": [True, False, True, True]}
+    dense = np.array([[0, 0.5, 1], [1, 1, 0], [2, 2, 1], [3, 3, 1]], np.float32)
+    net = fastmlp.Network([3, 2], seed=0)
+    for frame in (pandas.DataFrame(columns), polars.DataFrame(columns)):
+        np.testing.assert_array_equal(net.predict(frame), net.predict(dense))
+    net.fit(pandas.DataFrame(columns), pandas.DataFrame({"s": [1.0, 2, 3, 4], "t": [0, 1, 0, 1]}), epochs=1)
+    assert net.feature_names == ("a", "b", "c")
+
+
+def test_series_as_targets_and_weights() -> None:
+    y, w = TARGETS[:, 0], WEIGHTS
+    nets = [fastmlp.Network([I, 1], seed=0) for _ in range(3)]
+    nets[0].fit(REAL, y, sample_weight=w, epochs=2)
+    nets[1].fit(REAL, pandas.Series(y), sample_weight=pandas.Series(w), epochs=2)
+    nets[2].fit(REAL, polars.Series(y), sample_weight=polars.Series(w), epochs=2)
+    for net in nets[1:]:
+        np.testing.assert_array_equal(net.parameters, nets[0].parameters)
+
+
+def test_what_is_missing_is_nan(frame_of: Callable[[np.ndarray], Any]) -> None:
+    X = REAL.copy()
+    X[5, 3] = np.nan
+    frame = frame_of(X)
+    if hasattr(frame, "to_series"):
+        frame = frame.with_columns(polars.col(NAMES[3]).fill_nan(None))
+    net = fastmlp.Network([I, O], seed=0)
+    assert np.isnan(net.predict(frame)).all(axis=1).nonzero()[0].tolist() == [5]
+    with pytest.raises(ValueError, match="X: expected finite numbers, got nan at row 5, column 3"):
+        net.fit(frame, TARGETS)
+    assert net.feature_names is None
+
+
+def test_missing_whole_numbers_and_truths() -> None:
+    net = fastmlp.Network([2, 1], seed=0)
+    columns = {"a": [1, None, 3], "b": [True, False, None]}
+    frames = [pandas.DataFrame(columns).astype({"a": "Int64", "b": "boolean"}), polars.DataFrame(columns)]
+    expected = net.predict([[1, 1], [np.nan, 0], [3, np.nan]])
+    for frame in frames:
+        np.testing.assert_array_equal(net.predict(frame), expected)
+        with pytest.raises(ValueError, match="row 1, column 0"):
+            net.fit(frame, [1.0, 2.0, 3.0])
+
+
+def test_columns_without_numbers_are_named() -> None:
+    net = fastmlp.Network([2, 1], seed=0)
+    for kind, values in (("text", ["x", "y"]), ("category", pandas.Categorical(["x", "y"]))):
+        with pytest.raises(TypeError, match=f"X: expected numbers, got .* in column '{kind}'"):
+            net.fit(pandas.DataFrame({"a": [1.0, 2.0], kind: values}), [1.0, 2.0])
+    with pytest.raises(TypeError, match="X: expected numbers, got String in column 'text'"):
+        net.predict(polars.DataFrame({"a": [1.0, 2.0], "text": ["x", "y"]}))
+    with pytest.raises(TypeError, match="X: expected real numbers, got dtype complex"):
+        net.predict(np.zeros((1, 2), complex))
+
+
+def fitted(frame_of: Callable[[np.ndarray], Any], **words: Any) -> fastmlp.Network:
+    net = fastmlp.Network([I, 4, O], seed=0, **words)
+    net.fit(frame_of(REAL), TARGETS, epochs=1)
+    return net
+
+
+def test_names_are_kept_and_travel(frame_of: Callable[[np.ndarray], Any], tmp_path: Path) -> None:
+    net = fitted(frame_of)
+    assert net.feature_names == tuple(NAMES)
+    net.save(tmp_path / "model")
+    others = [fastmlp.load(tmp_path / "model"), pickle.loads(pickle.dumps(net)), net.copy(), copy.deepcopy(net)]
+    for other in others:
+        assert other.feature_names == tuple(NAMES)
+        with pytest.raises(ValueError, match="with 'other'"):
+            other.predict(polars.DataFrame(REAL, schema=["other", *NAMES[1:]], orient="row"))
+    assert "inputs named column 0, column 1" in net.summary()
+    net.fit(frame_of(REAL), TARGETS, epochs=1)
+    net.predict(REAL)  # an array has no names to check
+
+
+METHODS: dict[str, Callable[[fastmlp.Network, Any], Any]] = {
+    "predict": lambda net, X: net.predict(X),
+    "call": lambda net, X: net(X),
+    "classify": lambda net, X: net.classify(X),
+    "activations": lambda net, X: net.activations(X),
+    "evaluate": lambda net, X: net.evaluate(X, TARGETS),
+    "fit": lambda net, X: net.fit(X, TARGETS),
+    "partial_fit": lambda net, X: net.partial_fit(X, TARGETS),
+    "train_on_batch": lambda net, X: net.train_on_batch(X, TARGETS),
+    "loss_and_grad": lambda net, X: net.loss_and_grad(X, TARGETS),
+    "input_gradient": lambda net, X: net.input_gradient(X, TARGETS),
+    "validation_data": lambda net, X: net.fit(REAL, TARGETS, validation_data=(X, TARGETS)),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_other_columns_are_refused(frame_of: Callable[[np.ndarray], Any], method: str) -> None:
+    net = fitted(FRAMES["polars"])
+    right = FRAMES["pandas"](REAL)
+    METHODS[method](net, right)
+    with pytest.raises(ValueError, match=r"columns of the training, .* got some without 'column 3' and with 'z'"):
+        METHODS[method](net, right.rename(columns={"column 3": "z"}))
+    with pytest.raises(ValueError, match="without 'column 18'"):
+        METHODS[method](net, right[NAMES[:-1]])
+    with pytest.raises(ValueError, match="with 'more'"):
+        METHODS[method](net, right.assign(more=1.0))
+    with pytest.raises(ValueError, match=r"order of the training, .* X\[list\(net.feature_names\)\] has them so"):
+        METHODS[method](net, right[NAMES[::-1]])
+    net.predict(right[NAMES[::-1]][list(net.feature_names or ())])
+
+
+def test_validation_has_the_columns_of_the_training() -> None:
+    frame = FRAMES["pandas"](REAL)
+    net = fastmlp.Network([I, O], seed=0)
+    with pytest.raises(ValueError, match="validation_data: X: expected columns in the order of the training"):
+        net.fit(frame, TARGETS, validation_data=(frame[NAMES[::-1]], TARGETS))
+    assert net.feature_names is None
+
+
+def test_a_frame_without_words_as_names_has_none() -> None:
+    net = fastmlp.Network([I, O], seed=0)
+    net.fit(pandas.DataFrame(REAL), TARGETS, epochs=1)
+    assert net.feature_names is None
+
+
+# -- tensors -----------------------------------------------------------------------------------------------------------
+
+
+def test_tensors(build: Implementation) -> None:
+    assert_same(build, torch.from_numpy(REAL), REAL)
+    assert_same(build, torch.from_numpy(REAL.astype(np.float16)), REAL.astype(np.float16))
+
+
+def test_a_tensor_that_numpy_cannot_read_is_refused() -> None:
+    net = fastmlp.Network([I, O], seed=0)
+    for tensor in (torch.zeros(I, requires_grad=True), torch.zeros(I, dtype=torch.bfloat16)):
+        with pytest.raises(TypeError, match="X: expected"):
+            net.predict(tensor)
+
+
+def test_a_loader_of_torch_and_frames() -> None:
+    data = torch.utils.data.TensorDataset(torch.from_numpy(REAL), torch.from_numpy(TARGETS))
+    nets = [fastmlp.Network([I, O], seed=0) for _ in range(3)]
+    nets[0].fit(torch.utils.data.DataLoader(data, batch_size=40), epochs=2)
+    nets[1].fit(list(batches()), epochs=2)
+    nets[2].fit([(FRAMES["pandas"](X), y) for X, y in batches()], epochs=2)
+    np.testing.assert_array_equal(nets[0].parameters, nets[1].parameters)
+    np.testing.assert_array_equal(nets[2].parameters, nets[1].parameters)
+    assert nets[2].feature_names == tuple(NAMES)
+    with pytest.raises(ValueError, match="batch 0: X: expected the columns"):
+        nets[2].fit([(FRAMES["pandas"](REAL).rename(columns=str.upper), TARGETS)])
