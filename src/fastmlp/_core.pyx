@@ -618,8 +618,10 @@ cdef class Core:
         return None if self.training is None else self.training.next_rate()
 
     def _set_rate(self, double rate):
-        """Has the optimiser, whose own learning rate is a number, go on with that one."""
+        """Has the optimiser, whose own learning rate is a number, go on with that one. The rows of the log were learnt
+        with the one before: what they have made is published, so that they need not be learnt again."""
         self._check_training()
+        self._readable()
         self.training.trainer.hyper_parameters[0] = rate
 
     @property
