@@ -51,12 +51,13 @@ void fml_shape(const fml_network *net, const fml_shaping shaping[2], void *block
     }
 }
 
-/* A gradient that explodes has squares that float32 cannot hold: it is divided by its largest element first. */
+/* A gradient that explodes has squares that float32 cannot hold: it is made small by its largest element first, to 4,
+ * since of the largest float 1 / x is subnormal, which is 0 here, and 4 / x is not. */
 double fml_limiting_factor(const fml_network *net, void *gradient, double most) {
     const fml_kernels *kernels = net->kernels;
     double norm = sqrt(kernels->dot(gradient, gradient, net->n_packed));
     if (norm < INFINITY) return norm > most ? most / norm : 1;
-    kernels->combine(1 / kernels->largest(gradient, net->n_packed), gradient, 0, gradient, gradient, net->n_packed);
+    kernels->combine(4 / kernels->largest(gradient, net->n_packed), gradient, 0, gradient, gradient, net->n_packed);
     return most / sqrt(kernels->dot(gradient, gradient, net->n_packed));
 }
 

@@ -574,3 +574,80 @@ def test_callbacks_and_time_with_batches() -> None:
     assert net.fit(lambda: batches(), epochs=10**6, max_time=0.05).stopped == "max_time"
     stopping = fastmlp.EarlyStopping(monitor="loss", patience=1, min_delta=10.0)
     assert net.fit(list(batches()), epochs=9, callbacks=[stopping]).stopped == "early_stopping"
+
+
+def test_sparse_numbers_that_cancel_beyond_float32() -> None:
+    matrix = scipy.sparse.csr_array((np.array([3.5e38, -3.5e38]), np.array([0, 0]), np.array([0, 2])), shape=(1, 2))
+    with pytest.raises(ValueError, match=r"^X: expected finite numbers, got nan at row 0, column 0"):
+        fastmlp.Network([2, 1]).fit(matrix, [1.0])
+
+
+def test_shuffle_as_an_array_is_refused_by_name() -> None:
+    with pytest.raises(TypeError, match=r"^shuffle: expected"):
+        fastmlp.Network([1, 1]).fit([[1.0], [2.0]], [1.0, 2.0], shuffle=np.array([1, 2]))
+
+
+@pytest.mark.parametrize(
+    ("message", "indices", "indptr", "data"),
+    [
+        ("column indices from 0 to 1, got -1", [-1, 0], [0, 1, 2], [1.0, 2.0]),
+        ("column indices from 0 to 1, got 4294967296", [2**32, 0], [0, 1, 2], [1.0, 2.0]),
+        ("a sparse matrix of vectors", [0.5, 1.0], [0, 1, 2], [1.0, 2.0]),
+        ("a sparse matrix of vectors", [0, 1], [0.0, 1.0, 2.0], [1.0, 2.0]),
+        ("a sparse matrix of vectors", [0, 1], [0, 2], [1.0, 2.0]),
+        ("a sparse matrix of vectors", [0, 1], [0, 1, 2], [[1.0, 2.0], [3.0, 4.0]]),
+    ],
+)
+def test_the_parts_of_a_sparse_matrix(message: str, indices: Any, indptr: Any, data: Any) -> None:
+    matrix = scipy.sparse.csr_array((2, 2))
+    matrix.indices, matrix.indptr, matrix.data = np.array(indices), np.array(indptr), np.array(data)
+    with pytest.raises(ValueError, match=f"^X: expected {message}"):
+        fastmlp.Network([2, 1]).fit(matrix, [1.0, 2.0])
+
+
+class Lent:
+    """An object of DLPack that says this of its device, and gives this."""
+
+    def __init__(self, device: Any, given: Any) -> None:
+        self.device, self.given = device, given
+
+    def __dlpack_device__(self) -> Any:
+        return self.device
+
+    def __dlpack__(self, **_: Any) -> Any:
+        return self.given
+
+
+def test_what_dlpack_gives_is_taken_once_and_what_it_says_may_be_wrong() -> None:
+    net, lent = fastmlp.Network([2, 1]), Lent((1, 0), np.ones((2, 2), np.float32).__dlpack__())
+    net.fit(lent, [1.0, 2.0])
+    for wrong in (lent, Lent((1, 0), "memory")):
+        with pytest.raises((ValueError, TypeError), match=r"^X: expected an array of numbers, got Lent: "):
+            net.fit(wrong, [1.0, 2.0])
+    for device in (None, "ab", (), 1):
+        with pytest.raises(TypeError, match=r"^X: expected \(kind, number\) from __dlpack_device__, got "):
+            net.predict(Lent(device, None))
+
+
+def test_what_is_masked_is_missing() -> None:
+    net = fastmlp.Network([2, 1], seed=0)
+    x = np.ma.masked_array([[1, 2], [3, 4]], [[False, True], [False, False]])
+    assert np.isnan(net.predict(x)).ravel().tolist() == [True, False]
+    np.testing.assert_array_equal(net.predict(np.ma.masked_array(x.data)), net.predict(x.data))
+    for given in (x, x.astype(np.float32)):
+        with pytest.raises(ValueError, match=r"^X: expected finite numbers, got nan at row 0, column 1"):
+            net.fit(given, [1.0, 2.0])
+    with pytest.raises(ValueError, match=r"^y: expected finite numbers, got nan at row 1"):
+        net.fit(x.data, np.ma.masked_array([1.0, 9e9], [False, True]))
+    with pytest.raises(ValueError, match=r"^sample_weight: expected finite numbers"):
+        net.fit(x.data, [1.0, 2.0], sample_weight=np.ma.masked_array([1.0, 2.0], [False, True]))
+
+
+def test_a_frame_to_validate_batches_on_has_their_columns() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
+    net = fastmlp.Network([2, 1], seed=0)
+    with pytest.raises(ValueError, match=r"^validation_data: X: expected columns in the order of the training"):
+        net.fit([(frame, [1.0, 2.0])], validation_data=(frame[["b", "a"]], [1.0, 2.0]))
+    net.fit([(frame, [1.0, 2.0])], validation_data=(frame, [1.0, 2.0]))
+    assert net.feature_names == ("a", "b")

@@ -289,3 +289,17 @@ def test_the_reference_learns_the_same() -> None:
     np.testing.assert_allclose(net.parameters, other.parameters, rtol=1e-9)
     with pytest.raises(ValueError, match=r"^X: expected one row of shape \(3,\)"):
         other.learn_one(X[:1], y[:1])
+
+
+def test_a_row_that_overflows_after_the_rate_was_set(build: Any) -> None:
+    """What was learnt before with the old rate stays as it was."""
+    net, control = (build([2, 1], loss="mae") for _ in range(2))
+    large = float(np.finfo(build.dtype).max) / 1e3
+    for each in (net, control):
+        each.set_layer(0, [[0.0, 0.0]], [0.0])
+        for i in range(4):
+            each.learn_one(np.ones(2, build.dtype), 100.0, fastmlp.SGD(0.01) if i == 0 else None)
+        each.learning_rate = 1e4
+    with pytest.raises(FloatingPointError):
+        net.learn_one(np.array([large, -large], build.dtype), 1.0)
+    np.testing.assert_array_equal(net.parameters, control.parameters)

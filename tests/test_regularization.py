@@ -173,6 +173,59 @@ def test_a_gradient_that_explodes_is_clipped(build: Any, n_rows: int) -> None:
     np.testing.assert_allclose(net.parameters, expected, rtol=0, atol=1e-6 if build.dtype == "float32" else 1e-14)
 
 
+@pytest.mark.parametrize("size", [1.0, 0.5, 1e-10])
+def test_the_largest_gradients_are_clipped_along_their_direction(build: Any, size: float) -> None:
+    """Up to the largest number, whose reciprocal is subnormal."""
+    net = build([3, 2], loss="mae")
+    net.set_layer(0, np.zeros((2, 3)), [0.0, 0.0])
+    largest = float(np.finfo(build.dtype).max) * size
+    x = np.array([[largest, -largest / 2, 0.0]], build.dtype)
+    net.train_on_batch(x, [[1.0, -1.0]], fastmlp.SGD(1.0), regularization=Regularization(clip_norm=1.0))
+    expected = np.array([[1.0, -0.5, 0.0], [-1.0, 0.5, 0.0]])
+    np.testing.assert_allclose(net.weights[0], expected / np.linalg.norm(expected), rtol=1e-6)
+
+
+@pytest.mark.parametrize("way", ["train_on_batch", "learn_one", "fit"])
+@pytest.mark.parametrize("average", [None, 0.5])
+def test_after_a_step_that_overflows_the_next_ones_are_as_if_it_had_not_been(
+    build: Any, way: str, average: float | None
+) -> None:
+    r = Regularization(clip_norm=0.1, average=average)
+    good, bad = np.zeros((1, 3), build.dtype), np.full((1, 3), np.finfo(build.dtype).max)
+    net, control = (build([3, 5, 2], loss="mae", activation="identity") for _ in range(2))
+    t = np.ones((1, 2), build.dtype)
+    for each in (net, control):  # the loss is finite, as these weights stay 0; the gradient is not
+        each.set_layer(0, np.zeros((5, 3)), np.zeros(5))
+        each.set_layer(1, np.full((2, 5), 100.0), [0.0, 0.0])
+
+    def step(each: Any, x: Any, optimizer: Any = None) -> None:
+        if way == "fit":
+            each.fit(x, t, epochs=1, optimizer=optimizer, regularization=r)
+        elif way == "learn_one":
+            each.learn_one(x[0], t[0], optimizer, regularization=r)
+        else:
+            each.train_on_batch(x, t, optimizer, regularization=r)
+
+    for each in (net, control):
+        step(each, good, fastmlp.SGD(0.01, momentum=0.9))
+        step(each, good)
+    for _ in range(2):
+        with pytest.raises(FloatingPointError):
+            step(net, bad)
+        for each in (net, control):
+            step(each, good)
+    np.testing.assert_array_equal(net.parameters, control.parameters)
+
+
+def test_weights_whose_square_overflows_are_an_error_not_zeros(build: Any) -> None:
+    net = build([3, 2], loss="mae", seed=0)
+    before = net.parameters
+    x = np.full((1, 3), np.sqrt(np.finfo(build.dtype).max) * 4, build.dtype)
+    with pytest.raises(FloatingPointError):
+        net.train_on_batch(x, [[0.0, 0.0]], fastmlp.SGD(1.0), regularization=Regularization(max_norm=1.0))
+    np.testing.assert_array_equal(net.parameters, before)
+
+
 # -- scikit-learn ----------------------------------------------------------------------------------------------------
 
 

@@ -168,6 +168,63 @@ def test_learn_one_and_lbfgs_scale_too(build: Implementation) -> None:
     assert scaled.fit(given, values, optimizer="lbfgs", epochs=3) == plain.fit(x, t, optimizer="lbfgs", epochs=3)
 
 
+@pytest.mark.parametrize("target", ["array", "number"])
+def test_learn_one_scales_targets_before_it_rounds_them(build: Implementation, target: str) -> None:
+    scaling = Scaling([1e9], [2.0])
+    one, batch = (build([3, 1], seed=1, target_scaling=scaling) for _ in range(2))
+    x = X[:1, :3].astype(build.dtype)
+    for i in range(5):
+        t = np.array([1e9 + i])
+        given = t.astype(build.dtype) if target == "array" else float(t[0])
+        assert one.learn_one(x[0], given) == batch.train_on_batch(x, np.reshape(given, (1, 1)))
+    np.testing.assert_array_equal(one.parameters, batch.parameters)
+
+
+def test_learn_one_refuses_class_labels_that_would_be_scaled(build: Implementation) -> None:
+    net = build([2, 3], target_scaling=Scaling([1.0, 1.0, 1.0], [2.0, 2.0, 2.0]))
+    x = np.ones(2, build.dtype)
+    net.learn_one(x, np.ones(3, build.dtype))
+    with pytest.raises(ValueError, match=r"^y: expected numbers, which target_scaling can scale, got class labels"):
+        net.learn_one(x, 1)
+
+
+FAR = 1_700_000_000 + np.array([[3, 0], [7, 0], [0, 5], [100, 0]])  # whole numbers that float32 does not tell apart
+FAR_FORMS: dict[str, Callable[[Any], Any]] = {
+    "integers": lambda data: data,
+    "csr": lambda data: scipy.sparse.csr_array(data.astype(np.float64)),
+    "csr of integers": scipy.sparse.csr_array,
+    "frame of two types": lambda data: pytest.importorskip("pandas").DataFrame(
+        {"a": data[:, 0], "b": data[:, 1] * 1.0}
+    ),
+}
+
+
+@pytest.mark.parametrize("form", list(FAR_FORMS))
+def test_what_will_be_scaled_keeps_its_digits(build: Implementation, form: str) -> None:
+    scaling = Scaling.fit(FAR)
+    scaled, plain = build([2, 2], seed=1, input_scaling=scaling), build([2, 2], seed=1)
+    given, x = FAR_FORMS[form](FAR), by_numpy(scaling, FAR, build.dtype)
+    np.testing.assert_array_equal(scaled.predict(given), plain.predict(x))
+    words: dict[str, Any] = {"epochs": 2, "batch_size": 2, "optimizer": fastmlp.SGD(0.01)}
+    assert scaled.fit(given, Y[:4, :1] + [1, 2], **words) == plain.fit(x, Y[:4, :1] + [1, 2], **words)
+    learning = build([2, 2], seed=1, input_scaling="standard", target_scaling="standard")
+    learning.fit(given, FAR, epochs=1)
+    assert learning.input_scaling == learning.target_scaling == scaling
+
+
+def test_scaled_sparse_rows_with_a_column_twice(build: Implementation) -> None:
+    """In any order, with rows and columns that are empty: numbers of the same column are added up, then scaled."""
+    columns, begins = np.array([2, 0, 2, 1, 1, 0], np.int32), np.array([0, 3, 3, 5, 6])
+    data = 1e9 + np.arange(6.0)
+    matrix = scipy.sparse.csr_array((data, columns, begins), shape=(4, 4))
+    kept = [part.copy() for part in (matrix.data, matrix.indices, matrix.indptr)]
+    scaling = Scaling([1e9, 2e9, 2e9, 7.0], [1.0, 3.0, 5.0, 2.0])
+    net = build([4, 2], seed=1, input_scaling=scaling)
+    np.testing.assert_array_equal(net.predict(matrix), net.predict(matrix.toarray()))
+    for part, before in zip((matrix.data, matrix.indices, matrix.indptr), kept, strict=True):
+        np.testing.assert_array_equal(part, before)
+
+
 def test_predict_with_out_and_views(build: Implementation) -> None:
     net = build([I, 5, O], seed=1, input_scaling="standard", target_scaling="standard")
     net.fit(X, Y, epochs=1)
@@ -380,3 +437,40 @@ def test_a_fit_with_scaling_resumes(tmp_path: Path) -> None:
     assert nets[2].input_scaling == nets[0].input_scaling
     with pytest.raises(ValueError, match=r"resume: expected a network with (input|target)_scaling"):
         fastmlp.Network([I, 5, O], seed=1).fit(X, Y, callbacks=[checkpoint], resume=path, **words)
+
+
+# -- beside a fit that is learning the scaling -------------------------------------------------------------------------
+
+
+def test_what_is_made_of_a_network_in_its_first_epoch_is_what_its_readers_see(tmp_path: Path) -> None:
+    """Scalings are being learnt, but the parameters that are there have none: neither has a copy of them."""
+    net = fastmlp.Network([I, 5, O], input_scaling="standard", target_scaling="standard", dtype="float64", seed=0)
+    before = net.predict(X)
+    seen: list[Any] = []
+
+    def look() -> None:
+        net.save(tmp_path / "m.safetensors")
+        copies = (
+            net.copy(),
+            pickle.loads(pickle.dumps(net)),
+            net.fold_linear(),
+            fastmlp.load(tmp_path / "m.safetensors"),
+        )
+        seen.extend(each.predict(X) for each in (net, *copies))
+        assert [each.input_scaling for each in (net, *copies)] == ["standard"] * 5
+        assert "to be learnt" in net.summary()
+        gradient, step = net.input_gradient(X[:1], Y[:1]), np.zeros((1, I))
+        step[0, 3] = 1e-4
+        losses = [net.loss_and_grad(X[:1] + sign * step, Y[:1])[0] for sign in (1, -1)]
+        np.testing.assert_allclose(gradient[0, 3], (losses[0] - losses[1]) / 2e-4, rtol=1e-4)
+
+    class Look:
+        def on_batch_end(self, batch: int, logs: Any) -> None:
+            if not seen:
+                look()
+
+    net.fit(X, Y, epochs=2, callbacks=[Look()])
+    for got in seen:
+        np.testing.assert_array_equal(got, before)
+    assert isinstance(net.copy().input_scaling, Scaling)
+    np.testing.assert_array_equal(net.copy().predict(X), net.predict(X))

@@ -209,10 +209,15 @@ cdef class Core:
 
     def _unpack(self):
         """The published parameters as a new vector P."""
-        cdef Block block = self._readable()  # first: it sees whether there are any
+        return self._published()[0]
+
+    def _published(self):
+        """What readers see at this moment, also while a fit is running: P, the columns that go with it, the state of
+        the generator."""
+        cdef Block block = self._readable()
         cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0])
         fml_network_unpack(&self.net, block.data, cnp.PyArray_DATA(P))
-        return P
+        return P, (block.columns.inputs, block.columns.targets, block.columns.names), self.random
 
     def _replace_parameters(self, cnp.ndarray P not None):
         """What assigning parameters does; refused while a fit is running."""
@@ -232,25 +237,18 @@ cdef class Core:
         self._forget_steps()
         self._commit()
 
-    def _layer(self, size_t l):
-        """New read-only arrays w (O, I) and b (O,) of layer l."""
-        self._check_built()
-        if l >= self.net.n_layers:
-            raise IndexError(f"l: expected a layer from 0 to {self.net.n_layers - 1}, got {l}")
-        cdef const fml_layer *layer = &self.net.layers[l]
-        cdef cnp.ndarray w = self._empty(2, [layer.n_outputs, layer.n_inputs]), b = self._empty(1, [layer.n_outputs, 0])
-        cdef Block block = self._readable()
-        self.net.engine.unpack(&self.net, l, block.data, cnp.PyArray_DATA(w), cnp.PyArray_DATA(b))
-        cnp.PyArray_CLEARFLAGS(w, cnp.NPY_ARRAY_WRITEABLE)
-        cnp.PyArray_CLEARFLAGS(b, cnp.NPY_ARRAY_WRITEABLE)
-        return w, b
-
     @property
     def _columns(self):
         """What training knows of the columns: the Scaling of the inputs, that of the targets, and the names of the
         inputs, each None where there is none."""
         self._check_built()
         return self.columns.inputs, self.columns.targets, self.columns.names
+
+    @property
+    def _published_columns(self):
+        """The same, of the parameters that readers see: in the first epoch of a fit, it does not know any."""
+        cdef Block block = self._readable()
+        return block.columns.inputs, block.columns.targets, block.columns.names
 
     @property
     def feature_names(self):
@@ -330,7 +328,7 @@ cdef class Core:
         self._check_built()
         if cnp.PyArray_CheckExact(X) and is_ready(<cnp.ndarray>X, self.typenum, self.n_inputs):
             return <cnp.ndarray>X
-        x = convert(X, self.n_inputs, self._type(), self.columns.names)
+        x = convert(X, self.n_inputs, self._type(), self.columns.names, scaled=self.columns.inputs is not None)
         if isinstance(x, np.ndarray):
             return <cnp.ndarray?>x
         return Sparse(x)
@@ -599,6 +597,8 @@ cdef class Core:
             call.check()
         if status != FML_LOSS_NOT_FINITE:
             self._raise(status, rows, None)
+        if inputs and rows.columns.inputs is not None:
+            result = (result / rows.columns.inputs.scale).astype(self._type())
         return loss / rows.total_weight, result
 
     # -- training ---------------------------------------------------------------------------------------------------
@@ -618,8 +618,10 @@ cdef class Core:
         return None if self.training is None else self.training.next_rate()
 
     def _set_rate(self, double rate):
-        """Has the optimiser, whose own learning rate is a number, go on with that one."""
+        """Has the optimiser, whose own learning rate is a number, go on with that one. The rows of the log were learnt
+        with the one before: what they have made is published, so that they need not be learnt again."""
         self._check_training()
+        self._readable()
         self.training.trainer.hyper_parameters[0] = rate
 
     @property
@@ -929,7 +931,7 @@ cdef class Core:
         memcpy(self.log.x_of(self.log.n_rows), cnp.PyArray_DATA(<cnp.ndarray>x), self.n_inputs * real_size)
         cdef int64_t *label = &self.log.labels[self.log.n_rows]
         if self.net.n_targets > 1 and (PyLong_CheckExact(y) or isinstance(y, integer_type)):
-            if not 0 <= y < self.net.n_targets or self.least_target > 0:
+            if not 0 <= y < self.net.n_targets or self.least_target > 0 or self.columns.scales.targets.offset != NULL:
                 return False
             label[0] = y
             return True
@@ -938,24 +940,31 @@ cdef class Core:
 
     cdef bint _log_target(self, y, void *t) except -1:
         """The same for a target that is a number, or a vector of the network's dtype."""
-        cdef size_t i
         cdef double value
         if cnp.PyArray_CheckExact(y):
             if not (cnp.PyArray_TYPE(<cnp.ndarray>y) == self.typenum and cnp.PyArray_NDIM(<cnp.ndarray>y) == 1
                     and <size_t>cnp.PyArray_DIM(<cnp.ndarray>y, 0) == self.net.n_targets
                     and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>y)):
                 return False
-            memcpy(t, cnp.PyArray_DATA(<cnp.ndarray>y), self.net.n_targets * self.net.kernels.real_size)
-        elif self.net.n_targets == 1 and (PyFloat_CheckExact(y) or isinstance(y, floating_type)):
+            return self._log_numbers(cnp.PyArray_DATA(<cnp.ndarray>y), self.typenum == cnp.NPY_FLOAT32, t)
+        if self.net.n_targets == 1 and (PyFloat_CheckExact(y) or isinstance(y, floating_type)):
             value = PyFloat_AsDouble(y)
-            if self.typenum == cnp.NPY_FLOAT32:
-                (<float *>t)[0] = <float>value
-            else:
-                (<double *>t)[0] = value
-        else:
-            return False
+            return self._log_numbers(&value, False, t)
+        return False
+
+    cdef bint _log_numbers(self, const void *y, bint single, void *t) noexcept:
+        """Writes targets, floats or doubles, to t, scaled as the core scales them: in double, and rounded once."""
+        cdef const fml_affine *scaling = &self.columns.scales.targets
+        cdef double value
+        cdef size_t i
         for i in range(self.net.n_targets):
-            value = (<float *>t)[i] if self.typenum == cnp.NPY_FLOAT32 else (<double *>t)[i]
+            value = (<const float *>y)[i] if single else (<const double *>y)[i]
+            if scaling.offset != NULL and value - value == 0:
+                value = (value - scaling.offset[i]) / scaling.scale[i]
+            if self.typenum == cnp.NPY_FLOAT32:
+                value = (<float *>t)[i] = <float>value
+            else:
+                (<double *>t)[i] = value
             if not (value - value == 0 and self.least_target <= value <= self.most_target):
                 return False
         return True

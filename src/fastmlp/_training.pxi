@@ -98,15 +98,17 @@ cdef bint shares_memory(X, cnp.ndarray y) except -1:
 cdef class Columns:
     """What a network knows of the columns of its data: never changed, and kept by every block that goes with it."""
 
-    cdef fml_scaling scales
-    cdef const fml_scaling *scaling  # those, or NULL where nothing is scaled
+    cdef fml_scaling scales, input_scales  # of both; of the inputs alone
+    cdef const fml_scaling *scaling, *input_scaling  # those, or NULL where nothing is scaled
     cdef readonly object inputs, targets, names  # each a Scaling, and a tuple of words, or None
 
     def __init__(self, inputs, targets, names):
         self.inputs, self.targets, self.names = inputs, targets, names
         fill(&self.scales.inputs, inputs)
+        fill(&self.input_scales.inputs, inputs)
         fill(&self.scales.targets, targets)
         self.scaling = NULL if inputs is None and targets is None else &self.scales
+        self.input_scaling = NULL if inputs is None else &self.input_scales
 
 
 cdef int fill(fml_affine *affine, scaling) except -1:
@@ -335,7 +337,9 @@ cdef class Training:
         memcpy(self.published_scalars, self.trainer.scalars, sizeof(self.published_scalars))
 
     cdef void roll_back(self, const void *block) noexcept:
-        """Parameters and state as they were when last published, to `block`."""
+        """Parameters and state as they were when last published, to `block`. The gradient's padding, which no pass
+        writes and which must be 0, may have become NaN with the rest of it."""
+        memset(self.trainer.gradient, 0, self.size)
         memcpy(self.visible(), block, self.size)
         if self.published_raw != NULL:
             memcpy(self.trainer.block, self.published_raw, self.size)
@@ -431,8 +435,8 @@ cdef class BlockOrder:
 
 
 cdef class RowLog:
-    """The rows that a network has learnt one by one since it last published, with their targets: no more of them than
-    fit into the size of its parameters."""
+    """The rows that a network has learnt one by one since it last published, as they were given, with their targets,
+    scaled: no more of them than fit into the size of its parameters."""
 
     cdef char *memory
     cdef int64_t *labels  # -1 where the target is a vector
@@ -463,7 +467,7 @@ cdef class RowLog:
         cdef fml_data data
         memset(&data, 0, sizeof(fml_data))
         data.x, data.n_rows = self.x_of(k), 1
-        data.scaling = core.columns.scaling
+        data.scaling = core.columns.input_scaling
         if self.labels[k] < 0:
             data.values = self.t_of(k)
         else:

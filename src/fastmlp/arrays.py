@@ -121,7 +121,9 @@ def targets(
             f"y: expected shape {expected} to match X of {'one row' if single else f'{n_rows} rows'}, "
             f"got shape {array.shape[1:] if single else array.shape}"
         )
-    values = inputs.readable(array, dtype, apart=False) if scaled or inputs.is_mapped(array) else cast(array, dtype)
+    kept = scaled or inputs.is_mapped(array)
+    wide = np.dtype(np.float64) if scaled else dtype  # what will be scaled keeps its digits until then
+    values = inputs.readable(array, wide, apart=False) if kept else cast(array, dtype)
     if inputs.first_not_finite(values, values.dtype if scaled else dtype) is not None:
         refuse_not_finite("y", values, values.dtype if scaled else dtype)
     if loss.targets != "real":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def fit(
-    network: Network, source: object, validation_data: object, plan: training.Plan, optimizer: Optimizer | None
+    network: Network, source: object, validation_data: Any, plan: training.Plan, optimizer: Optimizer | None
 ) -> History:
     """Checks what is there, then trains as `training.fit`."""
     open_batches = opener(source, plan.epochs)
@@ -29,7 +29,9 @@ def fit(
     validation = training.check_validation(network, validation_data, None)
     if plan.metrics and validation is None:
         raise ValueError("metrics: expected validation_data to go with them, got none")
-    return BatchLoop(network, open_batches, validation, plan, optimizer).run()
+    loop = BatchLoop(network, open_batches, validation, plan, optimizer)
+    loop.named = None if validation is None else validation_data[0]
+    return loop.run()
 
 
 def opener(source: Any, epochs: int) -> Callable[[], Iterator[Any]]:
@@ -98,6 +100,7 @@ class BatchLoop(training.Loop):
     ) -> None:
         self.open_batches = open_batches
         self.weight = 0.0
+        self.named: Any = None  # the validation's inputs, whose columns must be those of the first batch
         super().__init__(network, None, validation, plan, optimizer)
 
     def take_rows(self) -> None:
@@ -143,6 +146,7 @@ class BatchLoop(training.Loop):
             raise type(error)(f"batch {number}: {error}") from None
         if self.epoch == number == 0:
             network._learn_columns(inputs.column_names(batch[0]), rows)
+            training.check_validation_names(network._columns[2], self.named)
         return rows
 
     def train_batch(self, number: int, rows: _core.Rows) -> None:

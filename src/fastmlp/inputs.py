@@ -40,12 +40,12 @@ class Sparse:
         begin, end, _ = part.indices(self.shape[0])
         return Sparse(self.elements, self.columns, self.begins[begin : max(begin, end) + 1], self.shape[1])
 
-    def toarray(self) -> NDArray[Any]:
-        """The rows as an array; numbers of the same column are added up."""
+    def toarray(self, dtype: Any = None) -> NDArray[Any]:
+        """The rows as an array of a float dtype; numbers of the same column are added up, in that dtype."""
         first, last = self.begins[0], self.begins[-1]
-        dense = np.zeros(self.shape, np.float64 if self.dtype == np.float64 else np.float32)
+        dense = np.zeros(self.shape, dtype or (np.float64 if self.dtype == np.float64 else np.float32))
         rows = np.repeat(np.arange(self.shape[0]), np.diff(self.begins))
-        np.add.at(dense, (rows, self.columns[first:last]), self.elements[first:last])
+        np.add.at(dense, (rows, self.columns[first:last]), self.elements[first:last].astype(dense.dtype))
         return dense
 
 
@@ -54,27 +54,50 @@ class Sparse:
 
 def as_array(argument: str, value: Any) -> NDArray[Any]:
     """The value as an array, without a copy where it gives its memory (buffer, `__array__`, DLPack)."""
+    if isinstance(value, np.ma.MaskedArray):
+        return unmasked(value)
     if isinstance(value, np.ndarray):
         return np.asarray(value)
-    device = getattr(value, "__dlpack_device__", None)
-    if device is not None and int(device()[0]) != CPU:
-        raise TypeError(
-            f"{argument}: expected numbers in the memory of the CPU, got those of another device: {device()}"
-        )
+    device = device_of(argument, value)
+    if device not in (None, CPU):
+        raise TypeError(f"{argument}: expected numbers in the memory of the CPU, got those of another device: {device}")
     if is_frame(value):
         return frame_array(argument, value, np.dtype(np.float64))
     if is_series(value):
         return series_array(argument, value)
     try:
-        if device is not None and not hasattr(value, "__array__"):
-            return np.from_dlpack(value)
-        return np.asarray(value)
-    except ValueError as error:  # ragged lists
-        raise ValueError(f"{argument}: expected an array of numbers, got rows of unequal length") from error
-    except (RuntimeError, BufferError, TypeError) as error:
-        if device is None:  # an error of the caller's own
-            raise
-        raise TypeError(f"{argument}: expected an array of numbers, got {type(value).__name__}: {error}") from None
+        return np.from_dlpack(value) if device is not None and not hasattr(value, "__array__") else np.asarray(value)
+    except (ValueError, RuntimeError, BufferError, TypeError) as error:
+        raise no_array(argument, value, error) from error
+
+
+def no_array(argument: str, value: Any, error: Exception) -> Exception:
+    """What is to be raised for that error of NumPy's or of the object's own."""
+    expected = f"{argument}: expected an array of numbers, got "
+    if isinstance(error, ValueError):
+        told = "rows of unequal length" if isinstance(value, (list, tuple)) else f"{type(value).__name__}: {error}"
+        return ValueError(expected + told)
+    return TypeError(f"{expected}{type(value).__name__}: {error}") if hasattr(value, "__dlpack_device__") else error
+
+
+def device_of(argument: str, value: Any) -> int | None:
+    """The kind of device that an object of DLPack says that it is on; None where it is no such object."""
+    ask = getattr(value, "__dlpack_device__", None)
+    if ask is None:
+        return None
+    device = ask()
+    try:
+        return int(device[0])
+    except (TypeError, ValueError, IndexError):
+        raise TypeError(f"{argument}: expected (kind, number) from __dlpack_device__, got {device!r:.60}") from None
+
+
+def unmasked(array: Any) -> NDArray[Any]:
+    """A masked array's numbers; what is masked is NaN."""
+    if not np.ma.is_masked(array):
+        return np.asarray(array.data)
+    wide = array if array.dtype.kind not in "iub" else array.astype(np.float64)
+    return np.asarray(wide.filled(np.nan) if wide.dtype.kind == "f" else wide.data)
 
 
 def memory(x: Any) -> list[NDArray[Any]]:
@@ -91,24 +114,24 @@ def is_mapped(array: Any) -> bool:
     return False
 
 
-def pieces(x: Any) -> Iterator[tuple[int, NDArray[Any]]]:
-    """The rows a few at a time, each time with the number of the first, as arrays."""
+def pieces(x: Any, dtype: Any = None) -> Iterator[tuple[int, NDArray[Any]]]:
+    """The rows a few at a time, each time with the number of the first, as arrays; sparse ones of that dtype."""
     n_rows = max(1, PIECE_NUMBERS // max(1, x.shape[1]))
     for first in range(0, x.shape[0], n_rows):
         piece = x[first : first + n_rows]
-        yield first, piece.toarray() if isinstance(piece, Sparse) else piece
+        yield first, piece.toarray(dtype) if isinstance(piece, Sparse) else piece
 
 
 def first_not_finite(x: Any, dtype: np.dtype[Any], scaling: Scaling | None = None) -> tuple[int, int, float] | None:
     """Row, column and value of the first number of the rows that is NaN or infinite in that dtype, scaled or not."""
     if x.dtype.kind != "f" and scaling is None:
         return None
-    for first, piece in pieces(x if x.ndim == 2 else x[np.newaxis]):
-        with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        for first, piece in pieces(x if x.ndim == 2 else x[np.newaxis], dtype if scaling is None else None):
             finite = np.isfinite(piece.astype(dtype, copy=False) if scaling is None else scaling.apply(piece, dtype))
-        if not finite.all():
-            row, column = divmod(int(np.argmin(finite)), finite.shape[1])
-            return first + row, column, piece[row, column]
+            if not finite.all():
+                row, column = divmod(int(np.argmin(finite)), finite.shape[1])
+                return first + row, column, piece[row, column]
     return None
 
 
@@ -191,37 +214,71 @@ def is_sparse(value: Any) -> bool:
     return hasattr(value, "tocsr") and hasattr(value, "nnz")
 
 
-def sparse_rows(matrix: Any, dtype: np.dtype[Any]) -> Sparse:
-    """A sparse matrix as compressed rows; what is in that form is not copied, but for places of 8 bytes a row."""
+def sparse_rows(matrix: Any, dtype: np.dtype[Any], *, distinct: bool = False) -> Sparse:
+    """A sparse matrix as compressed rows; what is in that form is not copied, but for places of 8 bytes a row.
+
+    `distinct`: as scaling needs them, no two elements of a row in the same column.
+    """
     rows = matrix.tocsr()
     if getattr(rows, "ndim", 2) != 2:
         raise ValueError(f"X: expected a sparse matrix of two dimensions, got shape {rows.shape}")
     if rows.dtype.kind not in "fiub":
         raise TypeError(f"X: expected real numbers, got dtype {rows.dtype}")
+    kinds = [(part.ndim, part.dtype.kind) for part in (rows.indptr, rows.indices)]
+    if kinds not in ([(1, "i")] * 2, [(1, "u")] * 2) or rows.data.ndim != 1 or len(rows.indptr) != rows.shape[0] + 1:
+        raise ValueError("X: expected a sparse matrix of vectors, its indptr with an integer for each row and one more")
     begins = np.array(rows.indptr, np.int64)
     n = len(rows.indices)
     if len(rows.data) < n or begins[0] != 0 or begins[-1] > n or (np.diff(begins) < 0).any():
         raise ValueError("X: expected a sparse matrix whose indptr grows from 0 to the number of elements, got another")
-    if n and not (rows.indices.min() >= 0 and rows.indices.max() < rows.shape[1]):
-        raise ValueError(f"X: expected column indices below {rows.shape[1]}, got {rows.indices.max()}")
-    elements = rows.data if rows.dtype in READ_AS_THEY_ARE else rows.data.astype(dtype)
+    least, most = (rows.indices.min(), rows.indices.max()) if n else (0, -1)
+    if least < 0 or most >= rows.shape[1]:
+        wrong = least if least < 0 else most
+        raise ValueError(f"X: expected column indices from 0 to {rows.shape[1] - 1}, got {wrong}")
+    elements = rows.data if rows.data.dtype in READ_AS_THEY_ARE else rows.data.astype(dtype)
     columns = np.require(rows.indices, np.int32, ["C", "A"])
-    return Sparse(np.require(elements, None, ["C", "A"]), columns, begins, rows.shape[1])
+    compressed = Sparse(np.require(elements, None, ["C", "A"]), columns, begins, rows.shape[1])
+    return distinct_columns(compressed) if distinct else compressed
+
+
+def distinct_columns(x: Sparse) -> Sparse:
+    """The rows with numbers of the same column added up, in float64; themselves where each row's columns ascend."""
+    first, last = int(x.begins[0]), int(x.begins[-1])
+    columns, begins = x.columns[first:last], x.begins - first
+    ascends = columns[1:] > columns[:-1]
+    ascends[begins[(begins > 0) & (begins < last - first)] - 1] = True  # from row to row
+    if ascends.all():
+        return x
+    rows = np.repeat(np.arange(x.shape[0]), np.diff(begins))
+    order = np.lexsort((columns, rows))
+    rows, columns = rows[order], columns[order]
+    new = np.concatenate([[True], (rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1])])
+    sums = np.add.reduceat(x.elements[first:last].astype(np.float64)[order], np.flatnonzero(new))
+    counts = np.bincount(rows[new], minlength=x.shape[0])
+    return Sparse(sums, columns[new], np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), x.shape[1])
 
 
 # ------------------------------------------------------------------------------------------------------- all of them
 
 
 def convert(
-    X: Any, n_inputs: int, dtype: np.dtype[Any], names: Sequence[str] | None = None, *, often: bool = False
+    X: Any,
+    n_inputs: int,
+    dtype: np.dtype[Any],
+    names: Sequence[str] | None = None,
+    *,
+    often: bool = False,
+    scaled: bool = False,
 ) -> Any:
     """X as (B, I) or (I,) with B >= 1, finite or not: an array of a type that the core reads, or `Sparse`.
 
     Rows that are read often become the network's own type at once, if they are of the other float type and lie in
-    memory: that is quicker than to convert them in each epoch.
+    memory: that is quicker than to convert them in each epoch. What will be scaled keeps its digits until then.
     """
+    if scaled:
+        often, dtype = False, np.dtype(np.float64)
     if isinstance(X, Sparse) or is_sparse(X):
-        rows: Any = X if isinstance(X, Sparse) else sparse_rows(X, dtype)
+        rows: Any = X if isinstance(X, Sparse) else sparse_rows(X, dtype, distinct=scaled)
     elif is_frame(X):
         check_names(names, X)
         rows = frame_array("X", X, dtype)

@@ -44,6 +44,8 @@ from .schedules import check_rate
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    Columns = tuple[Scaling | None, Scaling | None, tuple[str, ...] | None]
+
 
 class Network(_core.Core):
     """A multilayer perceptron: it predicts, trains, saves and explains itself.
@@ -186,12 +188,12 @@ class Network(_core.Core):
     @property
     def input_scaling(self) -> str | Scaling | None:
         """How inputs are scaled: a `Scaling`; its name until a fit has learnt it; None for not at all."""
-        return self._columns[0] or self._input_scaling
+        return self._published_columns[0] or self._input_scaling
 
     @property
     def target_scaling(self) -> str | Scaling | None:
         """How targets are scaled, as `input_scaling`."""
-        return self._columns[1] or self._target_scaling
+        return self._published_columns[1] or self._target_scaling
 
     @property
     def n_threads(self) -> int | str:
@@ -277,12 +279,24 @@ class Network(_core.Core):
     @property
     def weights(self) -> list[NDArray[Any]]:
         """The weights of each layer, read-only arrays (O, I)."""
-        return [self._layer(layer)[0] for layer in range(len(self._sizes) - 1)]
+        return [w for w, _ in self._layers(self.parameters)]
 
     @property
     def biases(self) -> list[NDArray[Any]]:
         """The biases of each layer, read-only arrays (O,)."""
-        return [self._layer(layer)[1] for layer in range(len(self._sizes) - 1)]
+        return [b for _, b in self._layers(self.parameters)]
+
+    def _layers(self, P: NDArray[Any]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        """The weights and biases of each layer in P, new read-only arrays."""
+        layers, begin = [], 0
+        for n_inputs, n_outputs in itertools.pairwise(self._sizes):
+            end = begin + n_inputs * n_outputs
+            pair = P[begin:end].reshape(n_outputs, n_inputs).copy(), P[end : end + n_outputs].copy()
+            for array in pair:
+                array.flags.writeable = False
+            layers.append(pair)
+            begin = end + n_outputs
+        return layers
 
     def set_layer(self, l: SupportsIndex, w: ArrayLike, b: ArrayLike) -> None:
         """Copy weights and biases into a layer; the optimiser starts anew.
@@ -342,8 +356,9 @@ class Network(_core.Core):
         sizes, hidden = [self._sizes[0]], []
         layers: list[tuple[NDArray[Any], NDArray[Any]]] = []
         carried: tuple[NDArray[Any], NDArray[Any]] | None = None
-        for layer, f in enumerate([*self._activation, self._output_activation]):
-            w, b = (array.astype(np.float64) for array in self._layer(layer))
+        P, columns, random_state = self._published()
+        parts = zip(self._layers(P.astype(np.float64)), [*self._activation, self._output_activation], strict=True)
+        for layer, ((w, b), f) in enumerate(parts):
             if carried is not None:
                 w, b = w @ carried[0], w @ carried[1] + b
             if isinstance(f, Identity) and layer < len(self._activation):
@@ -353,11 +368,11 @@ class Network(_core.Core):
             layers.append((w, b))
             sizes.append(len(b))
             hidden.append(f)
-        folded = self._like(sizes, hidden[:-1])
+        folded = self._like(sizes, hidden[:-1], columns, random_state)
         folded.parameters = np.concatenate([array.ravel() for pair in layers for array in pair])
         return folded
 
-    def _like(self, sizes: Sequence[int], hidden: Sequence[Activation]) -> Network:
+    def _like(self, sizes: Sequence[int], hidden: Sequence[Activation], columns: Columns, random_state: int) -> Network:
         """A network of other layers and otherwise the same words; its parameters are 0."""
         net = Network(
             sizes,
@@ -369,12 +384,12 @@ class Network(_core.Core):
             seed=self._seed,
             engine=self._wanted_engine,
             n_threads=self._n_threads,
-            input_scaling=self.input_scaling,
-            target_scaling=self.target_scaling,
+            input_scaling=columns[0] or self._input_scaling,
+            target_scaling=columns[1] or self._target_scaling,
             _isa=self._isa,
-            _random_state=self._random_state,
+            _random_state=random_state,
         )
-        net._know_columns(*net._columns[:2], self._columns[2], True)
+        net._know_columns(*columns, True)
         return net
 
     # -- training ------------------------------------------------------------------------------------------------
@@ -408,7 +423,8 @@ class Network(_core.Core):
         often: bool = False,
     ) -> _core.Rows:
         """X, its targets and its weights, checked, as the core takes them; `often`: for several epochs."""
-        x = inputs.convert(X, self._sizes[0], self._dtype, self._columns[2], often=often and self.input_scaling is None)
+        scaled = self._input_scaling is not None
+        x = inputs.convert(X, self._sizes[0], self._dtype, self._columns[2], often=often, scaled=scaled)
         n_rows = x.shape[0] if x.ndim == 2 else 1
         if n_rows >= 2**32:
             raise ValueError(f"X: expected fewer than 2**32 rows, got {n_rows}")
@@ -805,16 +821,23 @@ class Network(_core.Core):
         self._refuse_untrainable("input_gradient")
         rows = self._rows(X, y, sample_weight, class_weight)
         gradient: NDArray[Any] = self._gradient(rows, True)[1].reshape(rows.x.shape)
-        inputs_scaled = self._columns[0]
-        return gradient if inputs_scaled is None else (gradient / inputs_scaled.scale).astype(self._dtype)
+        return gradient
 
     # -- keeping -------------------------------------------------------------------------------------------------
 
     def _architecture(self) -> dict[str, Any]:
-        """Everything but the parameters, as JSON can hold it."""
-        return self._described([*self._activation, self._output_activation], self._loss)
+        """Everything but the parameters, as JSON can hold it; of a fit that is running, as it is training."""
+        layers = [*self._activation, self._output_activation]
+        return self._described(layers, self._loss, self._columns, self._random_state)
 
-    def _described(self, layers: Sequence[Activation], loss: Loss) -> dict[str, Any]:
+    def _model(self, layers: Sequence[Activation], loss: Loss) -> persistence.Model:
+        """The network as readers see it, all of one moment, also while a fit is running."""
+        P, columns, random_state = self._published()
+        return persistence.Model(self._described(layers, loss, columns, random_state), P, {})
+
+    def _described(
+        self, layers: Sequence[Activation], loss: Loss, columns: Columns, random_state: int
+    ) -> dict[str, Any]:
         described = [persistence.describe(f) for f in layers]
         words = {
             "sizes": list(self._sizes),
@@ -824,14 +847,14 @@ class Network(_core.Core):
             "dtype": self._dtype.name,
             "init": self._init,
             "seed": self._seed,
-            "random_state": f"{self._random_state:016x}",
+            "random_state": f"{random_state:016x}",
         }
-        columns = {
-            "input_scaling": scaling.describe(self.input_scaling),
-            "target_scaling": scaling.describe(self.target_scaling),
-            "feature_names": None if self._columns[2] is None else list(self._columns[2]),
+        known = {
+            "input_scaling": scaling.describe(columns[0] or self._input_scaling),
+            "target_scaling": scaling.describe(columns[1] or self._target_scaling),
+            "feature_names": None if columns[2] is None else list(columns[2]),
         }
-        return {**words, **{key: value for key, value in columns.items() if value is not None}}
+        return {**words, **{key: value for key, value in known.items() if value is not None}}
 
     @classmethod
     def _from_model(
@@ -895,7 +918,7 @@ class Network(_core.Core):
         >>> np.array_equal(again.parameters, net.parameters)
         True
         """
-        persistence.save(path, self)
+        persistence.save(path, self._model([*self._activation, self._output_activation], self._loss))
 
     def copy(self) -> Network:
         """A network of its own with the same parameters and random stream; its optimiser starts anew.
@@ -916,8 +939,7 @@ class Network(_core.Core):
         custom = {layer: f for layer, f in enumerate(layers) if isinstance(f, CustomActivation)}
         stand_ins = [Identity() if layer in custom else f for layer, f in enumerate(layers)]
         own_loss = self._loss if isinstance(self._loss, CustomLoss) else None
-        described = self._described(stand_ins, MeanSquaredError() if own_loss else self._loss)
-        data = persistence.to_bytes(persistence.Model(described, self.parameters, {}))
+        data = persistence.to_bytes(self._model(stand_ins, MeanSquaredError() if own_loss else self._loss))
         return _from_bytes, (type(self), data, self._wanted_engine, self._n_threads, self._isa, custom, own_loss)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Network:

@@ -87,7 +87,7 @@ def check_plan(
     return Plan(
         epochs=integer("epochs", epochs, least=1),
         batch_size=check_batch_size(batch_size),
-        shuffle=shuffle if shuffle in ("blocks", "rows") else flag("shuffle", shuffle),
+        shuffle=shuffle if isinstance(shuffle, str) and shuffle in ("blocks", "rows") else flag("shuffle", shuffle),
         validation_split=share,
         metrics=resolve_metrics(metrics),
         callbacks=check_callbacks(callbacks),
@@ -169,8 +169,8 @@ def check_validation(network: Network, validation_data: object, names: tuple[str
         raise TypeError(
             f"validation_data: expected (X, y) or (X, y, sample_weight), got {type(validation_data).__name__}"
         )
+    check_validation_names(names, validation_data[0])
     try:
-        inputs.check_names(names, validation_data[0])
         rows = network._rows(*validation_data, often=True)
         if rows.x.ndim != 2:
             raise ValueError(f"X: expected shape (B, {network.sizes[0]}), got shape {rows.x.shape}")
@@ -178,6 +178,14 @@ def check_validation(network: Network, validation_data: object, names: tuple[str
     except (ValueError, TypeError) as error:
         raise type(error)(f"validation_data: {error}") from None
     return rows
+
+
+def check_validation_names(names: tuple[str, ...] | None, X: object) -> None:
+    """Refuses a frame to validate on whose columns are not those of the training."""
+    try:
+        inputs.check_names(names, X)
+    except ValueError as error:
+        raise ValueError(f"validation_data: {error}") from None
 
 
 def check_batch_size(batch_size: object) -> int | None:
