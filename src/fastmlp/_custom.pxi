@@ -1,9 +1,9 @@
 # Part of _core.pyx: activations and losses that are a user's own Python functions.
 #
 # The core calls them as it calls its kernels, through a row of fml_activation or the network's own_loss, from any of
-# its threads and with or without the GIL; the wrappers take the GIL. Where a kernel finds its hyper-parameters, those of
-# activations find the address of a CustomLayer, and the loss's context is a CustomCall. Both belong to one call of the
-# core, so that calls that overlap have their errors apart.
+# its threads and with or without the GIL; the wrappers take the GIL. Where a kernel finds its hyper-parameters, those
+# of activations find the address of a CustomLayer, and the loss's context is a CustomCall. Both belong to one call of
+# the core, so that calls that overlap have their errors apart.
 # What a function raises is kept in the call's list `caught`; from then on nothing is computed but NaN, and the poll
 # of the pass says stop, so that no step is taken. Networks without such functions have no CustomCall.
 
@@ -30,7 +30,7 @@ cdef class CustomCall:
     cdef object loss
     cdef cnp.dtype descr
 
-    def __cinit__(self, Core core, list caught):
+    def __cinit__(self, Predictor core, list caught):
         cdef size_t size = core.net.n_layers * sizeof(fml_layer), l
         cdef CustomLayer layer
         cdef PyObject *address
@@ -104,7 +104,8 @@ cdef int compute_rows(CustomLayer layer, const void *z, const void *dy, void *to
         target.fill(np.nan)
         return 0
     own = strided_view(layer, z, rows, O).copy()
-    result = apply_custom("value", layer.value, own) if dy == NULL else apply_custom("derivative", layer.derivative, own)
+    argument, function = ("value", layer.value) if dy == NULL else ("derivative", layer.derivative)
+    result = apply_custom(argument, function, own)
     with np.errstate(all="ignore"):
         if dy == NULL:
             target[...] = result
@@ -113,7 +114,8 @@ cdef int compute_rows(CustomLayer layer, const void *z, const void *dy, void *to
     return 0
 
 
-cdef void custom_rows(const void *z, const void *dy, void *to, size_t rows, size_t O, const double *h) noexcept with gil:
+cdef void custom_rows(const void *z, const void *dy, void *to, size_t rows, size_t O,
+                      const double *h) noexcept with gil:
     """The same, with errors caught: the first of a call is kept, and its other tiles are NaN."""
     cdef PyObject *address
     memcpy(&address, h, sizeof(address))

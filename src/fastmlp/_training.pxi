@@ -89,7 +89,6 @@ cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
     return first_a < first_b + cnp.PyArray_NBYTES(b) and first_b < first_a + bytes_a
 
 
-
 cdef bint shares_memory(X, cnp.ndarray y) except -1:
     """Whether what was converted, if it is an array, may share memory with y."""
     return isinstance(X, np.ndarray) and np.may_share_memory(X, y)
@@ -129,7 +128,8 @@ cdef class Block:
         fml_free(self.data)
 
 
-cdef class Core
+cdef class Predictor
+cdef class Core(Predictor)
 
 
 cdef Block new_block(size_t size):

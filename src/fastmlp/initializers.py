@@ -2,7 +2,7 @@
 
 A rule gives ("uniform", limit) or ("normal", standard deviation), and whether biases are drawn as well; otherwise
 they are 0. The drawing itself is compiled, and its order is stated in docs/design.md. To add one: a rule and its
-line in `INITIALIZERS`, and the same in `reference/network.py`.
+line in `INITIALIZERS`, and the same in `reference/model.py`.
 """
 
 from __future__ import annotations

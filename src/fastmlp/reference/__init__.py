@@ -2,9 +2,9 @@
 
 It takes and returns nested lists, needs nothing but the standard library and imports nothing of the package around
 it, so that it can be loaded from its folder alone; objects such as `fastmlp.Sigmoid(2.0)` are read by their
-attributes. To be read beside the sources: `functions` and `losses` have the formulas, `network` applies them to one
-sample after another, `metrics` and `history` say how a fit goes, `checks` stands between the network and its users.
-Imports go network -> history -> checks -> metrics -> losses -> functions.
+attributes. To be read beside the sources: `functions` and `losses` have the formulas, `model` applies them to one
+sample after another, `network` trains, `metrics` and `history` say how a fit goes, `checks` stands between the network
+and its users. Imports go network -> model -> history -> checks -> metrics -> losses -> functions.
 """
 
 from __future__ import annotations

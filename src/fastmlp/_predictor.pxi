@@ -1,0 +1,506 @@
+# Part of _core.pyx: Predictor, what a network is before it trains. It owns what readers see, meets arrays, runs rows
+# forward, and finds losses and gradients.
+#
+# Core, its subclass, trains. What is here knows nothing of that: it overrides `_readable`. What readers see
+# (`published`) never changes while anybody else holds it. A call takes the spare workspace and gives it back, or
+# allocates one where calls overlap.
+
+
+cdef class Predictor:
+    """Parameters and predictions of one network."""
+
+    cdef fml_network net
+    cdef Block published
+    cdef Columns columns     # those of training, which are published with what it learns
+    cdef double least_target, most_target  # between them, the loss takes all
+    cdef uint64_t random     # the state of the generator
+    cdef list functions      # of each layer: the user's (value, derivative), or None
+    cdef object own_loss     # the user's function of outputs and targets, or None
+    cdef bint custom         # whether any of these is there
+    cdef size_t small        # a call of fewer multiply-adds than this keeps the GIL
+    cdef void *scratch       # one spare workspace; taken and given back under the GIL
+    cdef int typenum
+    cdef size_t n_inputs, n_outputs, n_weights
+    cdef size_t row_workspace  # bytes of workspace for the prediction of one row
+    cdef cnp.dtype descr       # the dtype
+    cdef cnp.ndarray spare_1, spare_2  # the last two outputs of single rows, see _row_output
+
+    def __dealloc__(self):
+        fml_free(self.net.layers)
+        fml_free(<void *>self.net.loss_hyper_parameters)
+        fml_free(self.scratch)
+
+    # -- construction ----------------------------------------------------------------------------------------------
+
+    def _build(self, sizes, activations, loss, bint double, str engine, isa, size_t n_threads, targets):
+        """Shapes and tables; activations: per layer the name, the hyper-parameters, and a user's own functions or None;
+        loss: the object; targets: the least and the largest that it takes. All of it is checked already."""
+        self._check_unbuilt()
+        self.net.kernels = find_kernels(isa, FML_F64 if double else FML_F32)
+        self.net.engine = self.net.kernels.native if engine == "native" else blas_engine()
+        self.net.n_layers = len(sizes) - 1
+        self.net.n_threads = n_threads
+        self.net.layers = <fml_layer *>fml_allocate(self.net.n_layers * sizeof(fml_layer))
+        if self.net.layers == NULL:
+            raise MemoryError("sizes: no memory for the layers")
+        cdef size_t l
+        self.functions, self.own_loss = [functions for _, _, functions in activations], getattr(loss, "function", None)
+        self.custom = any(self.functions) or self.own_loss is not None
+        self.small = 0 if self.custom else MANY_MULTIPLY_ADDS  # a thread that waits for the GIL must be able to get it
+        for l, (name, hyper_parameters, functions) in enumerate(activations):
+            self.net.layers[l].n_inputs = sizes[l]
+            self.net.layers[l].n_outputs = sizes[l + 1]
+            self.net.layers[l].activation = fml_find_activation(self.net.kernels, name.encode())
+            if functions is not None:
+                self.net.layers[l].activation = &CUSTOM
+            for i, value in enumerate(hyper_parameters):
+                self.net.layers[l].hyper_parameters[i] = value
+        fml_network_lay_out(&self.net)
+        self.typenum = cnp.NPY_FLOAT64 if double else cnp.NPY_FLOAT32
+        self._build_loss(loss, sizes[len(sizes) - 1])
+        self.n_inputs, self.n_outputs = sizes[0], sizes[len(sizes) - 1]
+        self.n_weights = sum([sizes[i] * sizes[i + 1] for i in range(len(sizes) - 1)])
+        self.row_workspace = fml_row_workspace(&self.net)
+        self.least_target, self.most_target = targets
+        self.descr = self._type()
+        self.columns = Columns(None, None, None)
+        self.published = new_block(self.net.n_packed * self.net.kernels.real_size)
+        self.published.columns = self.columns
+
+    cdef int _build_loss(self, loss, size_t n_outputs) except -1:
+        cdef size_t n = len(loss.hyper_parameters)
+        cdef double *values = <double *>fml_allocate((n + 1) * sizeof(double))
+        if values == NULL:
+            raise MemoryError("loss: no memory for the hyper-parameters")
+        self.net.loss_hyper_parameters, self.net.n_loss_hyper_parameters = values, n
+        for i, value in enumerate(loss.hyper_parameters):
+            values[i] = value
+        self.net.loss = fml_find_loss(self.net.kernels, loss.name.encode())
+        self.net.n_targets = n_outputs // <size_t>loss.n_heads
+        return 0
+
+    def _draw(self, distributions, uint64_t random_state):
+        """Initial parameters; distributions: per layer ("uniform" limit | "normal" deviation, scale, biases too)."""
+        self.random = random_state
+        for l, (kind, scale, biases) in enumerate(distributions):
+            n_inputs, n_outputs = self.net.layers[l].n_inputs, self.net.layers[l].n_outputs
+            w = self._draw_array(kind, scale, n_outputs * n_inputs)
+            b = self._draw_array(kind, scale if biases else 0.0, n_outputs)
+            self._pack(l, w, b)
+
+    cdef cnp.ndarray _draw_array(self, str kind, double scale, size_t n):
+        """n numbers in the network's dtype, each drawn in double; all 0, and nothing drawn, where the scale is 0."""
+        cdef cnp.ndarray values = np.zeros(n, dtype=self._type())
+        cdef void *at = cnp.PyArray_DATA(values)
+        cdef bint uniform = kind == "uniform", single = self.typenum == cnp.NPY_FLOAT32
+        cdef double value
+        cdef size_t i
+        for i in range(n if scale != 0 else 0):
+            value = 2 * fml_random_uniform(&self.random) - 1 if uniform else fml_random_normal(&self.random)
+            if single:
+                (<float *>at)[i] = <float>(scale * value)
+            else:
+                (<double *>at)[i] = scale * value
+        return values
+
+    cdef CustomCall _custom_call(self, list caught):
+        """What a call of the core needs where functions of the user's own are to be called; else None."""
+        return CustomCall(self, caught) if self.custom else None
+
+    cdef const fml_network *_network(self, CustomCall call) noexcept:
+        """The network as that call sees it."""
+        return &self.net if call is None else &call.net
+
+    cdef object _type(self):
+        return cnp.PyArray_DescrFromType(self.typenum)
+
+    cdef int _pack(self, size_t l, w, b) except -1:
+        """Copies the weights and biases of layer l into the published block, which nobody else holds yet."""
+        cdef cnp.ndarray w_ = np.ascontiguousarray(w), b_ = np.ascontiguousarray(b)
+        self.net.engine.pack(&self.net, l, cnp.PyArray_DATA(w_), cnp.PyArray_DATA(b_), self.published.data)
+        return 0
+
+    def _check_unbuilt(self):
+        """Refuses a second `__init__`."""
+        if self.net.layers != NULL:
+            raise RuntimeError("Network: expected one call of __init__, got a second one")
+
+    cdef int _check_built(self) except -1:
+        if self.published is None:
+            raise RuntimeError("Network: expected a network that __init__ has built, got one without it")
+        return 0
+
+    # -- what runs --------------------------------------------------------------------------------------------------
+
+    @property
+    def engine(self):
+        """The name of the engine that runs, ``"native"`` or ``"blas"``."""
+        self._check_built()
+        return self.net.engine.name.decode()
+
+    @property
+    def _isa(self):
+        """The instruction set of the network's kernels."""
+        self._check_built()
+        return self.net.kernels.isa.decode()
+
+    @property
+    def dtype(self):
+        """The NumPy dtype of parameters and results."""
+        self._check_built()
+        return np.dtype(self._type())
+
+    @property
+    def n_parameters(self):
+        """The number of weights and biases."""
+        return self.net.n_parameters
+
+    # -- parameters -------------------------------------------------------------------------------------------------
+
+    def _unpack(self):
+        """The published parameters as a new vector P."""
+        return self._published()[0]
+
+    @property
+    def _columns(self):
+        """What training knows of the columns: the Scaling of the inputs, that of the targets, and the names of the
+        inputs, each None where there is none."""
+        self._check_built()
+        return self.columns.inputs, self.columns.targets, self.columns.names
+
+    @property
+    def feature_names(self):
+        """The names of the columns of the frame that the network was fitted on, a tuple of words; else None."""
+        return self._readable().columns.names
+
+    def _first_not_finite(self, cnp.ndarray x not None):
+        """The flat index of the first element of x (C-contiguous, the network's dtype) that is not finite, or None."""
+        self._check_built()
+        cdef size_t n = cnp.PyArray_SIZE(x), i
+        cdef const void *data = cnp.PyArray_DATA(x)
+        with nogil:
+            i = self.net.kernels.first_not_finite(data, n)
+        return None if i == n else i
+
+    cdef Block _readable(self):
+        """The block that readers use."""
+        self._check_built()
+        return self.published
+
+    # -- arrays -----------------------------------------------------------------------------------------------------
+
+    cdef cnp.ndarray _empty(self, int ndim, size_t[2] shape):
+        cdef cnp.npy_intp[2] dimensions
+        dimensions[0], dimensions[1] = <cnp.npy_intp>shape[0], <cnp.npy_intp>shape[1]
+        self._check_built()
+        Py_INCREF(self.descr)  # PyArray_NewFromDescr takes it
+        return PyArray_NewFromDescr(ndarray_type, self.descr, ndim, dimensions, NULL, NULL, 0, NULL)
+
+    cdef int _check_rows(self, Rows rows) except -1:
+        if not rows.fit(self.typenum, self.n_inputs, self.net.n_targets):
+            raise ValueError("X: expected rows that were made for this network, got others")
+        return 0
+
+    cdef object _input(self, X):
+        """X as an array that the kernels can read, or a Sparse: itself, or converted once."""
+        self._check_built()
+        if cnp.PyArray_CheckExact(X) and is_ready(<cnp.ndarray>X, self.typenum, self.n_inputs):
+            return <cnp.ndarray>X
+        x = convert(X, self.n_inputs, self._type(), self.columns.names, scaled=self.columns.inputs is not None)
+        if isinstance(x, np.ndarray):
+            return <cnp.ndarray?>x
+        return Sparse(x)
+
+    cdef cnp.ndarray _row_output(self):
+        """An array (O,) for the output of one row: one that was given out before and that nobody but the network holds
+        any more, if it is still as it was made, else a new one. Two take turns, as in `y = net.predict(x)` the last
+        one is held until the new one is there. Making an array costs as much as a small network's row."""
+        cdef cnp.ndarray y = self.spare_1
+        cdef size_t[2] shape = [self.n_outputs, 0]
+        if y is None or Py_REFCNT(y) > 2 or not self._is_as_made(y):
+            y = self._empty(1, shape)
+        self.spare_1, self.spare_2 = self.spare_2, y
+        return y
+
+    cdef bint _is_as_made(self, cnp.ndarray y) noexcept:
+        """Whether nobody has given this output another shape, type or flags."""
+        return (cnp.PyArray_NDIM(y) == 1 and <size_t>cnp.PyArray_DIM(y, 0) == self.n_outputs
+                and cnp.PyArray_TYPE(y) == self.typenum and cnp.PyArray_STRIDE(y, 0) == cnp.PyArray_ITEMSIZE(y)
+                and cnp.PyArray_FLAGS(y) == OUTPUT_FLAGS)
+
+    cdef cnp.ndarray _output(self, x, out):
+        """A new array for the predictions of x, or `out` once it is seen to fit."""
+        if type(x) is Sparse:
+            return self._output_of(2, <size_t>((<Sparse>x).begins.size - 1), out)
+        return self._output_of(cnp.PyArray_NDIM(<cnp.ndarray>x), <size_t>cnp.PyArray_DIM(<cnp.ndarray>x, 0), out)
+
+    cdef inline cnp.ndarray _output_of(self, int ndim, size_t n, out):
+        cdef size_t[2] shape = [n, self.n_outputs]
+        if ndim == 1:
+            shape[0] = self.n_outputs
+        if out is None:
+            return self._empty(ndim, shape) if ndim == 2 else self._row_output()
+        if not (
+            cnp.PyArray_CheckExact(out)
+            and cnp.PyArray_TYPE(<cnp.ndarray>out) == self.typenum
+            and cnp.PyArray_NDIM(<cnp.ndarray>out) == ndim
+            and <size_t>cnp.PyArray_DIM(<cnp.ndarray>out, 0) == shape[0]
+            and (ndim == 1 or <size_t>cnp.PyArray_DIM(<cnp.ndarray>out, 1) == shape[1])
+            and cnp.PyArray_ISCARRAY(<cnp.ndarray>out)
+        ):
+            arrays.refuse_output(out, (shape[0], shape[1])[:ndim], self._type())
+        return <cnp.ndarray>out
+
+    # -- scratch memory ---------------------------------------------------------------------------------------------
+
+    cdef void *_take_scratch(self, size_t size) except NULL:
+        """The spare workspace if it is there and large enough, else a new one. Its capacity stands before it."""
+        cdef void *memory = self.scratch
+        self.scratch = NULL
+        if memory != NULL:
+            if (<size_t *>memory)[0] >= size:
+                return <char *>memory + SCRATCH_HEAD
+            fml_free(memory)
+        memory = fml_allocate(size + SCRATCH_HEAD)
+        if memory == NULL:
+            raise MemoryError(f"no memory for {size} bytes of workspace")
+        (<size_t *>memory)[0] = size
+        return <char *>memory + SCRATCH_HEAD
+
+    cdef void _give_scratch(self, void *workspace) noexcept:
+        """Keeps the workspace as the spare one, or frees it if another call has given its own back already."""
+        cdef void *memory = <char *>workspace - SCRATCH_HEAD
+        if self.scratch == NULL:
+            self.scratch = memory
+        else:
+            fml_free(memory)
+
+    # -- predictions ------------------------------------------------------------------------------------------------
+
+    cdef int _forward(self, x, void **z, void **y, void *output) except -1:
+        """Runs all rows of x; the GIL is released where that takes long."""
+        cdef fml_data data
+        cdef Block block = self._readable()
+        cdef CustomCall call = self._custom_call([]) if self.custom else None
+        cdef const fml_network *net = self._network(call)
+        describe(x, self.typenum, &data)
+        data.scaling = block.columns.scaling
+        cdef void *workspace = self._take_scratch(fml_forward_workspace(&self.net, data.n_rows))
+        if data.n_rows * self.n_weights < self.small:
+            fml_forward(net, block.data, &data, z, y, output, workspace)
+        else:
+            with nogil:
+                fml_forward(net, block.data, &data, z, y, output, workspace)
+        self._give_scratch(workspace)
+        return 0 if call is None else call.check()
+
+    cdef int _forward_row(self, const void *x, void *y) except -1:
+        """Runs one row of the network's dtype; what `_forward` does, with nothing to decide."""
+        cdef Block block = self._readable()
+        cdef void *workspace = self._take_scratch(self.row_workspace)
+        fml_forward_row(&self.net, block.data, x, y, workspace)
+        self._give_scratch(workspace)
+        return 0
+
+    def predict(self, X, *, out=None):
+        """The network's output for each row of X.
+
+        Parameters
+        ----------
+        X : array_like, shape (B, I) or (I,)
+            Rows of numbers. A C-contiguous array of the network's dtype, or of uint8, is read where it stands;
+            anything else is converted once.
+        out : ndarray, shape (B, O) or (O,), optional
+            Where to write; C-contiguous, of the network's dtype, not overlapping X. With it nothing is allocated.
+
+        Returns
+        -------
+        ndarray, shape (B, O), or (O,) for a single row
+            `out` if that was given. NaN in a row gives NaN.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X or `out` does not fit; the message has both shapes or dtypes.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([3, 2], seed=0)
+        >>> net.predict([[0.0, 0.0, 0.0]])
+        array([[0., 0.]], dtype=float32)
+        """
+        cdef object source = self._input(X)
+        if type(source) is Sparse:
+            return self._predict_sparse(<Sparse>source, out)
+        cdef cnp.ndarray x = <cnp.ndarray>source
+        cdef cnp.ndarray y = self._output_of(cnp.PyArray_NDIM(x), <size_t>cnp.PyArray_DIM(x, 0), out)
+        if out is not None and (overlap(x, y) or (x is not X and shares_memory(X, y))):
+            raise ValueError("out: expected memory of its own, got an array that overlaps X")
+        if (cnp.PyArray_NDIM(x) == 1 and cnp.PyArray_TYPE(x) == self.typenum and self.n_weights < self.small
+                and self.columns.scaling == NULL):
+            self._forward_row(cnp.PyArray_DATA(x), cnp.PyArray_DATA(y))
+        else:
+            self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
+        return y
+
+    cdef object _predict_sparse(self, Sparse x, out):
+        cdef cnp.ndarray y = self._output(x, out)
+        if out is not None and overlap(x.elements, y):
+            raise ValueError("out: expected memory of its own, got an array that overlaps X")
+        self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
+        return y
+
+    def __call__(self, X, *, out=None):
+        """The same as `predict`."""
+        return self.predict(X, out=out)
+
+    def classify(self, X):
+        """The class of each row of X: the index of its largest output, the lowest on a tie.
+
+        Where the network has one output, the class is 1 where that is at or above 0.5 (with the hinge loss, whose
+        classes are told apart by their sign, 0), else 0.
+
+        Parameters
+        ----------
+        X : array_like, shape (B, I) or (I,)
+
+        Returns
+        -------
+        ndarray of int64, shape (B,), or a single int64 for a single row
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([2, 3], seed=0)
+        >>> net.set_layer(0, [[1, 0], [0, 1], [1, 1]], [0, 0, -1])
+        >>> net.classify([[3.0, 1.0], [0.0, 2.0], [2.0, 2.0]])
+        array([0, 1, 2])
+        >>> net.classify([1.0, 1.0])  # three outputs of 1
+        np.int64(0)
+        """
+        cdef object x = self._input(X)
+        cdef cnp.ndarray y = self._output(x, None)
+        self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
+        cdef cnp.npy_intp n_rows = n_rows_of(y)
+        cdef cnp.ndarray classes = cnp.PyArray_EMPTY(1, &n_rows, cnp.NPY_INT64, 0)
+        self.net.kernels.classify(cnp.PyArray_DATA(y), n_rows, self.n_outputs, self.net.loss.threshold,
+                                  <int64_t *>cnp.PyArray_DATA(classes))
+        return classes if y.ndim == 2 else classes[0]
+
+    def activations(self, X):
+        """The outputs of all layers, a list of L arrays (B, O_l); the last is what `predict` gives.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([2, 2, 1], activation="relu")
+        >>> net.set_layer(0, [[1, 1], [1, -1]], [0, 0])
+        >>> net.set_layer(1, [[1, 1]], [0.5])
+        >>> net.activations([1.0, 2.0])
+        [array([3., 0.], dtype=float32), array([3.5], dtype=float32)]
+        """
+        return self._all_layers(X, False)
+
+    def pre_activations(self, X):
+        """The weighted sums z = x w^T + b of all layers, a list of L arrays (B, O_l).
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([2, 2, 1], activation="relu")
+        >>> net.set_layer(0, [[1, 1], [1, -1]], [0, 0])
+        >>> net.set_layer(1, [[1, 1]], [0.5])
+        >>> net.pre_activations([1.0, 2.0])
+        [array([ 3., -1.], dtype=float32), array([3.5], dtype=float32)]
+        """
+        return self._all_layers(X, True)
+
+    cdef list _all_layers(self, X, bint pre):
+        cdef object x = self._input(X)
+        cdef size_t L = self.net.n_layers, l
+        cdef cnp.ndarray pointers = np.empty(L, dtype=np.uintp)
+        cdef void **each = <void **>cnp.PyArray_DATA(pointers)
+        cdef list results = []
+        for l in range(L):
+            shape = (*x.shape[:-1], self.net.layers[l].n_outputs)
+            results.append(np.empty(shape, dtype=self._type()))
+            each[l] = cnp.PyArray_DATA(<cnp.ndarray>results[l])
+        self._forward(x, each if pre else NULL, NULL if pre else each, NULL)
+        return results
+
+    def _evaluate(self, Rows rows not None):
+        """The weighted mean loss over the rows, and the share of the weight of those whose class is right."""
+        self._check_rows(rows)
+        cdef Block block = self._readable()
+        rows.scale(block.columns)
+        cdef Watch watch = Watch()
+        cdef CustomCall call = self._custom_call(watch.caught)
+        cdef const fml_network *net = self._network(call)
+        cdef fml_poll poll = self._poll(watch)
+        cdef void *workspace = self._take_scratch(fml_forward_workspace(&self.net, rows.data.n_rows))
+        cdef double loss = 0, right = 0
+        cdef fml_status status
+        if rows.data.n_rows * self.n_weights < self.small:
+            status = fml_evaluate(net, block.data, &rows.data, &loss, &right, &poll, workspace)
+        else:
+            with nogil:
+                status = fml_evaluate(net, block.data, &rows.data, &loss, &right, &poll, workspace)
+        self._give_scratch(workspace)
+        self._raise(status, rows, watch)
+        return loss / rows.total_weight, right / rows.total_weight
+
+    # -- gradients --------------------------------------------------------------------------------------------------
+
+    def _gradient(self, Rows rows not None, bint inputs):
+        """The mean loss, and its gradient with respect to the parameters or, if `inputs`, to X."""
+        self._check_rows(rows)
+        cdef Block block = self._readable(), gradient = new_block(self.net.n_packed * self.net.kernels.real_size)
+        rows.scale(block.columns)
+        cdef size_t[2] shape = [self.net.n_parameters, 0]
+        if inputs:
+            shape = [rows.data.n_rows, self.n_inputs]
+        cdef cnp.ndarray result = self._empty(2 if inputs else 1, shape)
+        cdef void *dx = cnp.PyArray_DATA(result) if inputs else NULL
+        cdef CustomCall call = self._custom_call([])
+        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, rows.data.n_rows, inputs))
+        cdef double loss
+        cdef fml_status status
+        cdef fml_pass pass_
+        memset(&pass_, 0, sizeof(fml_pass))
+        pass_.net, pass_.block, pass_.data, pass_.rows = self._network(call), block.data, &rows.data, rows.data.n_rows
+        pass_.gradient, pass_.dx, pass_.workspace = gradient.data, dx, workspace
+        with nogil:
+            status = fml_gradient(&pass_, &loss)
+            if dx == NULL:
+                fml_network_unpack(&self.net, gradient.data, cnp.PyArray_DATA(result))
+        self._give_scratch(workspace)
+        if call is not None:
+            call.check()
+        if status != FML_LOSS_NOT_FINITE:
+            self._raise(status, rows, None)
+        if inputs and rows.columns.inputs is not None:
+            result = (result / rows.columns.inputs.scale).astype(self._type())
+        return loss / rows.total_weight, result
+
+    # -- long passes -------------------------------------------------------------------------------------------------
+
+    cdef fml_poll _poll(self, Watch watch):
+        """How a long pass hears signals, which only the main thread gets, of errors in users' functions, and of the end
+        of its time."""
+        cdef fml_poll poll
+        poll.stop = NULL
+        poll.context, poll.last, poll.work = <void *>watch, fml_seconds(), 0
+        poll.interval = 0 if self.custom else 0.05
+        if watch.deadline < INFINITY:
+            poll.interval = min(poll.interval, max(watch.deadline - poll.last, 0))
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if self.custom or watch.deadline < INFINITY or in_main_thread:
+            poll.stop = stop_when_told
+        return poll
+
+    cdef int _raise(self, fml_status status, Rows rows, Watch watch) except -1:
+        """The error that a status stands for."""
+        if status == FML_STOPPED:
+            raise watch.caught[0]
+        if status == FML_INPUT_NOT_FINITE:
+            arrays.refuse_not_finite("X", rows.x, self._type(), rows.columns.inputs)
+        if status == FML_LOSS_NOT_FINITE:
+            arrays.refuse_loss()
+        return 0

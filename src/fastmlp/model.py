@@ -1,0 +1,438 @@
+"""Model: what a network is, and what keeps it: words, parameters, files, pickles.
+
+Everything that reads or writes parameters is in `_core.Core`; the hot methods (`predict`, `__call__`, `classify`,
+`activations`) are inherited as they are, not wrapped. This file turns the words of a constructor and parameters into
+what the core takes, and checks all of it before anything is written. `network.Network` adds the training to it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
+
+import numpy as np
+
+from . import (
+    _core,
+    activations,
+    arguments,
+    arrays,
+    construction,
+    losses,
+    persistence,
+    scaling,
+)
+from .activations import Activation, CustomActivation, Identity
+from .initializers import INITIALIZERS
+from .losses import CustomLoss, Loss, MeanSquaredError
+from .scaling import Scaling
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Columns = tuple[Scaling | None, Scaling | None, tuple[str, ...] | None]
+
+
+class Model(_core.Core):
+    """A network without its training; users make a `Network`, which has the documentation of the arguments."""
+
+    def __init__(
+        self,
+        sizes: Sequence[SupportsIndex],
+        *,
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        output_activation: str | Activation | None = None,
+        loss: str | Loss = "mse",
+        dtype: Any = "float32",
+        init: str = "auto",
+        seed: SupportsIndex | None = None,
+        engine: str = "auto",
+        n_threads: SupportsIndex | str = "auto",
+        input_scaling: str | Scaling | None = None,
+        target_scaling: str | Scaling | None = None,
+        _isa: str | None = None,
+        _random_state: int | None = None,
+    ) -> None:
+        self._check_unbuilt()
+        self._sizes = construction.check_sizes(sizes)
+        self._activation = construction.check_activations(activation, len(self._sizes) - 2)
+        self._loss = losses.resolve("loss", loss)
+        output = None
+        if output_activation is not None:
+            output = activations.resolve("output_activation", output_activation, output=True)
+        self._output_activation = losses.match(self._loss, output, self._sizes[-1])
+        self._dtype = construction.check_dtype(dtype)
+        for f in (*self._activation, self._output_activation):
+            construction.check_precision(f, self._dtype)
+        construction.check_precision(self._loss, self._dtype)
+        self._init = arguments.name("init", init, INITIALIZERS)
+        self._seed = None if seed is None else arguments.integer("seed", seed, least=0, most=2**64 - 1)
+        self._n_threads = construction.check_threads(n_threads)
+        self._most_threads = self._n_threads if isinstance(self._n_threads, int) else _core.usable_threads()
+        if isinstance(self._loss, CustomLoss):
+            self._most_threads = 1
+        self._input_scaling = scaling.check("input_scaling", input_scaling, self._sizes[0])
+        self._target_scaling = scaling.check_targets(target_scaling, self._loss, self._sizes[-1])
+        chosen, self._why_engine = construction.choose_engine(engine, _core.kernel_isa(_isa))
+        self._wanted_engine = engine
+        layers = [*self._activation, self._output_activation]
+        described = [(f.name, f.hyper_parameters, getattr(f, "functions", None)) for f in layers]
+        double, targets = self._dtype == np.float64, arrays.TARGETS[self._loss.targets].bounds
+        self._build(self._sizes, described, self._loss, double, chosen, _isa, self._most_threads, targets)
+        if _random_state is None:
+            start = int.from_bytes(os.urandom(8), "little") if self._seed is None else self._seed
+            rule = INITIALIZERS[self._init]
+            self._draw([rule(*shape) for shape in zip(self._sizes[:-1], self._sizes[1:], layers, strict=True)], start)
+        else:
+            self._draw([("uniform", 0.0, False)] * len(layers), _random_state)
+        given = [each if isinstance(each, Scaling) else None for each in (self._input_scaling, self._target_scaling)]
+        self._know_columns(given[0], given[1], None, True)
+
+    # -- what it is ------------------------------------------------------------------------------------------------
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Inputs, outputs of each hidden layer, outputs."""
+        return self._sizes
+
+    @property
+    def activation(self) -> tuple[Activation, ...]:
+        """The activation of each hidden layer."""
+        return self._activation
+
+    @property
+    def output_activation(self) -> Activation:
+        """The activation of the last layer."""
+        return self._output_activation
+
+    @property
+    def loss(self) -> Loss:
+        """The loss that `fit` minimises."""
+        return self._loss
+
+    @property
+    def init(self) -> str:
+        """The rule of the initial parameters."""
+        return self._init
+
+    @property
+    def seed(self) -> int | None:
+        """The seed as it was given."""
+        return self._seed
+
+    @property
+    def input_scaling(self) -> str | Scaling | None:
+        """How inputs are scaled: a `Scaling`; its name until a fit has learnt it; None for not at all."""
+        return self._published_columns[0] or self._input_scaling
+
+    @property
+    def target_scaling(self) -> str | Scaling | None:
+        """How targets are scaled, as `input_scaling`."""
+        return self._published_columns[1] or self._target_scaling
+
+    @property
+    def n_threads(self) -> int | str:
+        """The number of threads as it was given."""
+        return self._n_threads
+
+    def __repr__(self) -> str:
+        hidden: Any = list(self._activation)
+        if len(set(hidden)) == 1:
+            hidden = hidden[0]
+        activation = f"activation={hidden!r}, " if self._activation else ""
+        scalings = (("input_scaling", self.input_scaling), ("target_scaling", self.target_scaling))
+        scaled = "".join(f", {name}={value!r}" for name, value in scalings if value is not None)
+        return (
+            f"Network({list(self._sizes)}, {activation}output_activation={self._output_activation!r}, "
+            f"loss={losses.word(self._loss)!r}, dtype={self._dtype.name!r}, init={self._init!r}, seed={self._seed!r}"
+            f"{scaled})"
+        )
+
+    def summary(self) -> str:
+        """A table of the layers, and what computes them, as text.
+
+        Returns
+        -------
+        str
+            Layer, shape of its weights, activation and number of parameters; loss; engine and why; what is
+            promised about bits.
+
+        Examples
+        --------
+        >>> print(fastmlp.Network([784, 30, 10]).summary())  # doctest: +ELLIPSIS
+        layer  weights    activation  parameters
+        0      (30, 784)  ReLU()      23,550
+        1      (10, 30)   Identity()  310
+        23,860 parameters, float32, loss mse
+        engine ...
+        """
+        rows = [("layer", "weights", "activation", "parameters")]
+        shapes = zip(self._sizes[:-1], self._sizes[1:], [*self._activation, self._output_activation], strict=True)
+        for layer, (n_inputs, n_outputs, f) in enumerate(shapes):
+            rows.append((str(layer), f"({n_outputs}, {n_inputs})", repr(f), f"{(n_inputs + 1) * n_outputs:,}"))
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        threads = "one thread" if self._most_threads == 1 else f"up to {self._most_threads} threads, one for small work"
+        bits = {
+            "native": f"{threads}; a row gives the same bits alone and in any batch, a fit with any number of threads",
+            "blas": "threads are BLAS's own; a row's last bits may depend on its batch, as BLAS rounds by shape",
+        }
+        return "\n".join(
+            [
+                *lines,
+                f"{self.n_parameters:,} parameters, {self._dtype.name}, loss {losses.word(self._loss)}",
+                *self._described_columns(),
+                f"engine {self.engine} ({self._why_engine}), kernels {self._isa}",
+                bits[self.engine],
+            ]
+        )
+
+    def _described_columns(self) -> list[str]:
+        """What `summary` says of the columns of the data, where there is something to say."""
+        scaled = [
+            f"{what} scaled ({value}, to be learnt)" if isinstance(value, str) else f"{what} scaled"
+            for what, value in (("inputs", self.input_scaling), ("targets", self.target_scaling))
+            if value is not None
+        ]
+        named = [] if self.feature_names is None else [f"inputs named {', '.join(self.feature_names):.60}"]
+        return [", ".join([*scaled, *named])] if scaled or named else []
+
+    # -- parameters ------------------------------------------------------------------------------------------------
+
+    @property
+    def parameters(self) -> NDArray[Any]:
+        """All weights and biases as one new vector P: ``w1, b1, w2, b2, ...``, each weight row-major.
+
+        Assigning a vector of n_parameters finite numbers copies it in and starts the optimiser anew.
+        """
+        return self._unpack()
+
+    @parameters.setter
+    def parameters(self, P: ArrayLike) -> None:
+        self._replace_parameters(arrays.parameter_vector(P, self._sizes, self.n_parameters, self._dtype))
+
+    @property
+    def weights(self) -> list[NDArray[Any]]:
+        """The weights of each layer, read-only arrays (O, I)."""
+        return [w for w, _ in self._layers(self.parameters)]
+
+    @property
+    def biases(self) -> list[NDArray[Any]]:
+        """The biases of each layer, read-only arrays (O,)."""
+        return [b for _, b in self._layers(self.parameters)]
+
+    def _layers(self, P: NDArray[Any]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        """The weights and biases of each layer in P, new read-only arrays."""
+        layers, begin = [], 0
+        for n_inputs, n_outputs in itertools.pairwise(self._sizes):
+            end = begin + n_inputs * n_outputs
+            pair = P[begin:end].reshape(n_outputs, n_inputs).copy(), P[end : end + n_outputs].copy()
+            for array in pair:
+                array.flags.writeable = False
+            layers.append(pair)
+            begin = end + n_outputs
+        return layers
+
+    def set_layer(self, l: SupportsIndex, w: ArrayLike, b: ArrayLike) -> None:
+        """Copy weights and biases into a layer; the optimiser starts anew.
+
+        Parameters
+        ----------
+        l : int
+            The layer, counted from 0; negative counts from the last.
+        w : array_like, shape (O, I)
+        b : array_like, shape (O,)
+
+        Raises
+        ------
+        IndexError
+            If there is no such layer.
+        ValueError
+            If a shape does not fit or a number is not finite.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([2, 1])
+        >>> net.set_layer(0, [[1.0, 2.0]], [0.5])
+        >>> net.predict([10.0, 100.0])
+        array([210.5], dtype=float32)
+        """
+        n_layers = len(self._sizes) - 1
+        layer = arguments.integer("l", l)
+        if not -n_layers <= layer < n_layers:
+            raise IndexError(f"l: expected a layer from 0 to {n_layers - 1}, got {layer}")
+        layer %= n_layers
+        n_inputs, n_outputs = self._sizes[layer : layer + 2]
+        w, b = arrays.layer_parameters(w, b, layer, n_inputs, n_outputs, self._dtype)
+        P = self.parameters
+        begin = sum((i + 1) * o for i, o in itertools.pairwise(self._sizes[: layer + 1]))
+        P[begin : begin + w.size] = w.ravel()
+        P[begin + w.size : begin + w.size + b.size] = b
+        self._replace_parameters(P)
+
+    # -- what it can do --------------------------------------------------------------------------------------------
+
+    def _learn_columns(self, names: tuple[str, ...] | None, rows: _core.Rows) -> None:
+        """Names and scalings of the columns from the rows of a fit, where there are none yet."""
+        inputs_scaled, targets_scaled = (
+            Scaling.fit(part, word) if isinstance(word, str) else word
+            for part, word in ((rows.x, self.input_scaling), (rows.values, self.target_scaling))
+        )
+        names = self._columns[2] or names
+        if (inputs_scaled, targets_scaled, names) != self._columns:
+            self._know_columns(inputs_scaled, targets_scaled, names, False)
+
+    def _refuse_unscaled(self, what: str) -> None:
+        """Refuses to train before a scaling is known."""
+        for argument, value in (("input_scaling", self.input_scaling), ("target_scaling", self.target_scaling)):
+            if isinstance(value, str):
+                raise ValueError(
+                    f"{argument}: expected a Scaling before {what}, as Scaling.fit finds it, or a fit, got {value!r}"
+                )
+
+    def _refuse_untrainable(self, what: str) -> None:
+        for layer, f in enumerate([*self._activation, self._output_activation]):
+            if not f.trainable:
+                raise ValueError(f"{what}: expected activations with a derivative, got {f.name!r} in layer {layer}")
+
+    # -- keeping ---------------------------------------------------------------------------------------------------
+
+    def _architecture(self) -> dict[str, Any]:
+        """Everything but the parameters, as JSON can hold it; of a fit that is running, as it is training."""
+        layers = [*self._activation, self._output_activation]
+        return self._described(layers, self._loss, self._columns, self._random_state)
+
+    def _model(self, layers: Sequence[Activation], loss: Loss) -> persistence.Model:
+        """The network as readers see it, all of one moment, also while a fit is running."""
+        P, columns, random_state = self._published()
+        return persistence.Model(self._described(layers, loss, columns, random_state), P, {})
+
+    def _described(
+        self, layers: Sequence[Activation], loss: Loss, columns: Columns, random_state: int
+    ) -> dict[str, Any]:
+        described = [persistence.describe(f) for f in layers]
+        words = {
+            "sizes": list(self._sizes),
+            "activation": described[:-1],
+            "output_activation": described[-1],
+            "loss": persistence.describe(loss),
+            "dtype": self._dtype.name,
+            "init": self._init,
+            "seed": self._seed,
+            "random_state": f"{random_state:016x}",
+        }
+        known = {
+            "input_scaling": scaling.describe(columns[0] or self._input_scaling),
+            "target_scaling": scaling.describe(columns[1] or self._target_scaling),
+            "feature_names": None if columns[2] is None else list(columns[2]),
+        }
+        return {**words, **{key: value for key, value in known.items() if value is not None}}
+
+    @classmethod
+    def _from_model(
+        cls,
+        model: persistence.Model,
+        *,
+        engine: str = "auto",
+        n_threads: int | str = "auto",
+        isa: str | None = None,
+        custom: Mapping[int, Activation] = MappingProxyType({}),
+        own_loss: CustomLoss | None = None,
+    ) -> Self:
+        """The model's network; custom: the activations of the layers where the model has a stand-in."""
+        words = model.architecture
+        layers = [persistence.activation_from(f) for f in (*words["activation"], words["output_activation"])]
+        layers = [custom.get(layer, f) for layer, f in enumerate(layers)]
+        net = cls.__new__(cls)
+        Model.__init__(
+            net,
+            words["sizes"],
+            activation=layers[:-1],
+            output_activation=layers[-1],
+            loss=own_loss or persistence.loss_from(words["loss"]),
+            dtype=words["dtype"],
+            init=words["init"],
+            seed=words["seed"],
+            engine=engine,
+            n_threads=n_threads,
+            input_scaling=scaling.from_description("input_scaling", words.get("input_scaling"), words["sizes"][0]),
+            target_scaling=scaling.from_description("target_scaling", words.get("target_scaling"), words["sizes"][-1]),
+            _isa=isa,
+            _random_state=int(words["random_state"], 16),
+        )
+        if "feature_names" in words:
+            net._know_columns(*net._columns[:2], tuple(words["feature_names"]), True)
+        net.parameters = model.parameters
+        return net
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a safetensors file, so that a crash leaves the old file or the new one.
+
+        The file has the parameters, the architecture and the state of the random stream; not the optimiser's.
+
+        Parameters
+        ----------
+        path : path-like
+            Usually ``*.safetensors``; an existing file is replaced.
+
+        Raises
+        ------
+        ValueError
+            If a layer has a `CustomActivation` or the loss is a `CustomLoss`: a model file holds no code.
+        OSError
+            If it cannot be written; an old file is kept.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([3, 2], seed=0)
+        >>> net.save("model.safetensors")
+        >>> again = fastmlp.load("model.safetensors")
+        >>> np.array_equal(again.parameters, net.parameters)
+        True
+        """
+        persistence.save(path, self._model([*self._activation, self._output_activation], self._loss))
+
+    def copy(self) -> Self:
+        """A network of its own with the same parameters and random stream; its optimiser starts anew.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([1, 1], seed=0)
+        >>> other = net.copy()
+        >>> other.set_layer(0, [[7.0]], [0.0])
+        >>> np.array_equal(net.parameters, other.parameters)
+        False
+        """
+        rebuild, state = self.__reduce__()
+        return rebuild(*state)  # type: ignore[no-any-return]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        layers = [*self._activation, self._output_activation]
+        custom = {layer: f for layer, f in enumerate(layers) if isinstance(f, CustomActivation)}
+        stand_ins = [Identity() if layer in custom else f for layer, f in enumerate(layers)]
+        own_loss = self._loss if isinstance(self._loss, CustomLoss) else None
+        data = persistence.to_bytes(self._model(stand_ins, MeanSquaredError() if own_loss else self._loss))
+        return _from_bytes, (type(self), data, self._wanted_engine, self._n_threads, self._isa, custom, own_loss)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self.copy()
+
+    __copy__ = copy
+
+
+def _from_bytes(
+    cls: type[Model],
+    data: bytes,
+    engine: str,
+    n_threads: int | str,
+    isa: str,
+    custom: Mapping[int, Activation] = MappingProxyType({}),
+    own_loss: CustomLoss | None = None,
+) -> Model:
+    """What pickle calls; the instruction set is kept where the processor has it."""
+    known = isa if isa in _core.isas() else None
+    model = persistence.parse(data)
+    return cls._from_model(model, engine=engine, n_threads=n_threads, isa=known, custom=custom, own_loss=own_loss)
