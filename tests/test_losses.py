@@ -207,6 +207,36 @@ def test_exponentials_end_in_infinity_and_zero(build: Any) -> None:
     assert net.loss_and_grad([-2 * largest], [0.0])[0] == 0
 
 
+def test_an_exact_mean_of_a_tiny_variance(build: Any) -> None:
+    """exp(-s) alone overflows; times an error of 0 it is 0."""
+    net, s = build([1, 2], loss="gaussian_nll"), -100.0 if build.dtype == "float32" else -800.0
+    net.set_layer(0, [[1.0], [s]], [0.0, 0.0])
+    for each in (net, twin(net)):
+        value, gradient = each.loss_and_grad([1.0], [1.0])
+        assert value == s / 2
+        assert list(gradient) == [0.0, 0.5, 0.0, 0.5]
+
+
+def test_a_product_with_an_exponential_that_overflows(build: Any) -> None:
+    z, t = (-100.0, 1e-30) if build.dtype == "float32" else (-800.0, 1e-300)
+    net = build([1, 1], loss="gamma")
+    net.set_layer(0, [[1.0]], [0.0])
+    for each in (net, twin(net)):
+        value, gradient = each.loss_and_grad([z], [t])
+        exact = float(mpmath.mpf(t) * mpmath.exp(mpmath.mpf(-z)))
+        assert value == pytest.approx(z + exact, rel=1e-5)
+        assert gradient[1] == pytest.approx(1 - exact, rel=1e-5)
+
+
+def test_an_infinite_loss_has_no_gradient(build: Any) -> None:
+    net = build([1, 1], loss="poisson")
+    net.set_layer(0, [[1.0]], [0.0])
+    value, gradient = net.loss_and_grad([[1.0], [1e4]], [1.0, 1.0])
+    assert value == np.inf
+    assert np.isnan(gradient).all()
+    assert np.isnan(net.input_gradient([[1.0], [1e4]], [1.0, 1.0])).all()
+
+
 @pytest.mark.parametrize("loss", [case.loss for case in CASES], ids=repr)
 def test_nan_passes(build: Any, loss: Any) -> None:
     net = build([1, 2 * loss.n_heads], loss=loss)

@@ -473,7 +473,9 @@ cdef class Predictor:
         self._give_scratch(workspace)
         if call is not None:
             call.check()
-        if status != FML_LOSS_NOT_FINITE:
+        if status == FML_LOSS_NOT_FINITE:
+            result.fill(np.nan)
+        else:
             self._raise(status, rows, None)
         if inputs and rows.columns.inputs is not None:
             result = (result / rows.columns.inputs.scale).astype(self._type())

@@ -136,26 +136,26 @@ def poisson_derivative(z: Row, t: Row, loss: Any) -> Vector:
 
 def gamma(z: Row, t: Row, loss: Any) -> float:
     """C = 1/O sum_o (z + t exp(-z))."""
-    return sum([a + b * exp(-a) for a, b in zip(z, t)]) / len(z)
+    return sum([a + b * exp(-a / 2) * exp(-a / 2) for a, b in zip(z, t)]) / len(z)
 
 
 def gamma_derivative(z: Row, t: Row, loss: Any) -> Vector:
     """dC/dz = (1 - t exp(-z)) / O."""
-    return [(1.0 - b * exp(-a)) / len(z) for a, b in zip(z, t)]
+    return [(1.0 - b * exp(-a / 2) * exp(-a / 2)) / len(z) for a, b in zip(z, t)]
 
 
 def gaussian_nll(z: Row, t: Row, loss: Any) -> float:
     """C = 1/n sum_i (s + (z - t)^2 exp(-s)) / 2 for the first n outputs z, the means, and the others, s."""
     n = len(t)
-    return sum([0.5 * (s + (a - b) ** 2 * exp(-s)) for a, s, b in zip(z[:n], z[n:], t)]) / n
+    return sum([0.5 * (s + ((a - b) * exp(-s / 2)) ** 2) for a, s, b in zip(z[:n], z[n:], t)]) / n
 
 
 def gaussian_nll_derivative(z: Row, t: Row, loss: Any) -> Vector:
     """dC/dz = (z - t) exp(-s) / n, then dC/ds = (1 - (z - t)^2 exp(-s)) / (2 n)."""
     n = len(t)
     heads = list(zip(z[:n], z[n:], t))
-    means = [(a - b) * exp(-s) / n for a, s, b in heads]
-    return means + [0.5 * (1.0 - (a - b) ** 2 * exp(-s)) / n for a, s, b in heads]
+    means = [(a - b) * exp(-s / 2) * exp(-s / 2) / n for a, s, b in heads]
+    return means + [0.5 * (1.0 - ((a - b) * exp(-s / 2)) ** 2) / n for a, s, b in heads]
 
 
 # --- classes ---
