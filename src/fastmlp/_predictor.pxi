@@ -329,9 +329,12 @@ cdef class Predictor:
         >>> net.predict([[0.0, 0.0, 0.0]])
         array([[0., 0.]], dtype=float32)
         """
-        cdef object source = self._input(X)
-        if type(source) is Sparse:
-            return self._predict_sparse(<Sparse>source, out)
+        cdef object source = X
+        if not (cnp.PyArray_CheckExact(X) and self.published is not None
+                and is_ready(<cnp.ndarray>X, self.typenum, self.n_inputs)):
+            source = self._input(X)
+            if type(source) is Sparse:
+                return self._predict_sparse(<Sparse>source, out)
         cdef cnp.ndarray x = <cnp.ndarray>source
         cdef cnp.ndarray y = self._output_of(cnp.PyArray_NDIM(x), <size_t>cnp.PyArray_DIM(x, 0), out)
         if out is not None and (overlap(x, y) or (x is not X and shares_memory(X, y))):
