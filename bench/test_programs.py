@@ -25,12 +25,15 @@ from timing import EPOCH, ROW, Case, kinds
 from verification import Verified
 from workloads import RANDOM, WORKLOADS, Workload
 
+import fastmlp
+
 PROGRAMS = {
     "compare": ("--table", "--workloads", "C", "--implementations", "fastmlp native", "NumPy"),
     "threads": (),
     "latency": (),
     "cold": (),
     "sweep": (),
+    "builds": ("--workloads", "C", "--", *2 * [str(Path(fastmlp.__file__).parents[1])]),
     "calibrate": (),
     "sklearn_speed": (),
     "sklearn_scores": ("--datasets", "digits", "wine"),

@@ -1,0 +1,109 @@
+"""Two builds of fastmlp beside each other: what a change costs the workloads.
+
+    python bench/builds.py OLD NEW [--cpu N] [--rounds N] [--clock cpu] [--workloads C T4 ...] [--quick]
+
+OLD and NEW are folders to import fastmlp from, such as `src` of two checkouts that are built in place. Each gets two
+processes, begun in the order old, new, new, old: where a process has its memory makes one up to 3 % faster than its
+twin, and so that falls on both. A round asks all four in turn; every build is verified before it is timed.
+"""
+
+from __future__ import annotations
+
+import one_thread
+
+if __name__ == "__main__":
+    one_thread.ensure()
+
+import functools
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+if "--worker" in sys.argv:
+    sys.path.insert(0, sys.argv[sys.argv.index("--worker") + 1])
+
+import numpy as np
+import report
+import rounds
+from timing import ROW, Case, kinds, verified_cases
+from workloads import RANDOM, WORKLOADS
+
+import fastmlp
+
+ORDER = (0, 1, 1, 0)  # of the processes: old, new, new, old
+
+
+def work(dtype: str, quick: bool) -> None:
+    """A worker: reads workloads and kinds, a line each, and answers with seconds per row."""
+    engine, cases = fastmlp.Network([1, 1]).engine, dict[str, Case]()
+    for line in sys.stdin:
+        name, kind = line.rstrip().split(",")
+        if line not in cases:
+            cases[line] = verified_cases([f"fastmlp {engine}"], WORKLOADS[name], RANDOM, dtype, quick)[kind][0]
+            if not quick:
+                cases[line].settle()
+        print(cases[line].once(), flush=True)
+
+
+class Worker:
+    """A process with a build."""
+
+    def __init__(self, folder: str, options: list[str]) -> None:
+        command = [sys.executable, __file__, "--worker", folder, *options]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, name: str, kind: str) -> float:
+        """A measurement, in seconds per row."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(f"{name},{kind}", file=self._process.stdin, flush=True)
+        return float(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.communicate()
+
+
+def lines(workers: list[Worker], names: list[str], n_rounds: int) -> Iterator[tuple[str, ...]]:
+    """A line of the table for each workload and kind: medians, and the ratio within a round."""
+    for name in names:
+        for kind in kinds(WORKLOADS[name]):
+            asked = [functools.partial(worker.ask, name, kind) for worker in workers]
+            n_rows = 1 if kind == ROW else WORKLOADS[name].n_rows
+            times = np.array(rounds.interleaved(asked, n_rounds))
+            old, new = (times[np.array(ORDER) == which] for which in (0, 1))
+            low, ratio, high = np.percentile(np.sqrt(np.prod(new, axis=0) / np.prod(old, axis=0)), (25, 50, 75))
+            yield (
+                f"{WORKLOADS[name]}, {kind}",
+                *(report.duration(float(np.median(each)) * n_rows) for each in (old, new)),
+                *(f"{value:.3f}" for value in (low, ratio, high)),
+            )
+
+
+def main() -> int:
+    """Begin the workers, ask them in turn, print."""
+    parser = report.parser(__doc__)
+    parser.add_argument("folders", nargs=2, metavar="FOLDER", help="the old build's and the new one's")
+    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), metavar="NAME")
+    parser.add_argument("--clock", choices=rounds.CLOCKS, default="wall", help="cpu: where other work shares the core")
+    options = parser.parse_args()
+    report.pin(options.cpu)
+    words = ["--dtype", options.dtype, "--clock", options.clock, *["--quick"] * options.quick]
+    folders = [str(Path(folder).resolve()) for folder in options.folders]
+    print(report.provenance(options.cpu, f"{options.dtype}, {options.clock} time"))
+    workers = [Worker(folders[which], words) for which in ORDER]
+    rows = list(lines(workers, options.workloads, 1 if options.quick else options.rounds))
+    for worker in workers:
+        worker.close()
+    columns = ("workload", "old", "new", "lower quartile", "new / old", "upper quartile")
+    print("", report.table(columns, rows), sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    if "--worker" in sys.argv:
+        rounds.use(sys.argv[sys.argv.index("--clock") + 1])
+        work(sys.argv[sys.argv.index("--dtype") + 1], "--quick" in sys.argv)
+    else:
+        sys.exit(main())
