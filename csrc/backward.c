@@ -287,7 +287,6 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
     float_mode mode = flush_denormals();
     piece p = begin(pass, (arena){pass->workspace, 0});
     fml_status status = FML_OK;
-    clear_notes();
     p.callers = mode;
     double total = total_weight(pass->data, pass->order, pass->rows);
     p.scale = total > 0 ? 1 / total : 0;

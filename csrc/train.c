@@ -62,7 +62,6 @@ static void finish_step(fml_trainer *trainer, fml_update *update, size_t rows, i
     late_step late = {trainer, update, threads_for(trainer->net, rows)};
     fml_shaping scaling[2];
     float_mode mode = flush_denormals();
-    clear_notes();
     if (r != NULL && r->clip_norm < INFINITY) limit_gradient(&late, update, scaling);
     if (!taken) run(late.n_threads, late_step_task, &late);
     if (r != NULL) fml_end_step(trainer->net, r, trainer->block, trainer->n_steps, late.n_threads);
