@@ -94,9 +94,11 @@ typedef struct {
 typedef struct {
     const void *elements; /* (., n_columns), or the elements of sparse rows one after another */
     fml_element element;
-    size_t n_columns, row;  /* row: elements from one dense row to the next; 0: n_columns */
-    const int64_t *begins;  /* NULL, or where sparse row i begins, its end at i + 1, in elements and columns */
-    const int32_t *columns; /* of each element of sparse rows; what is no column is left out */
+    size_t n_columns, row; /* row: elements from one dense row to the next; 0: n_columns */
+    const int64_t *begins; /* NULL, or where sparse row i begins, its end at i + 1, in elements and columns */
+    /* Of each element of sparse rows; what is no column is left out. Elements of one column add up, but scaled rows
+     * have a column once at most. */
+    const int32_t *columns;
     fml_affine scaling;
 } fml_matrix;
 

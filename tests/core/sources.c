@@ -88,7 +88,7 @@ static void check_dense(run *r, fml_element element, size_t I, size_t row, int s
     check(r, wrong == 0, "%zu elements of type %d, %zu columns, scaled %d", wrong, element, I, scaled);
 }
 
-/* Row i has i * 29 elements at most, columns at a distance, the last one twice and one beyond all. */
+/* Row i has i * 29 elements at most, columns at a distance and one beyond all; unscaled, the last one twice. */
 static void check_sparse(run *r, size_t I, int scaled) {
     size_t wrong = 0, n = 0;
     int64_t begins[ROWS + 1] = {0};
@@ -99,7 +99,8 @@ static void check_sparse(run *r, size_t I, int scaled) {
     for (size_t k = 0; k < I; k++) offset[k] = (double)k / 7 - 1, scale[k] = 1 + (double)(k % 5) / 3;
     for (size_t i = 0; i < ROWS; i++) {
         for (size_t k = i; k < I; k += i + 1, n++) columns[n] = (int32_t)k, put(r, elements, n, 1 + (double)(n % 16));
-        if (i % 2) columns[n] = (int32_t)I - 1, put(r, elements, n++, 64), columns[n] = -1, put(r, elements, n++, 9);
+        if (i % 2 && !scaled) columns[n] = (int32_t)I - 1, put(r, elements, n++, 64);
+        if (i % 2) columns[n] = -1, put(r, elements, n++, 9);
         begins[i + 1] = (int64_t)n;
         for (size_t at = (size_t)begins[i]; at < n; at++)
             if (columns[at] >= 0) dense[i * I + (size_t)columns[at]] += get(r, elements, at);
