@@ -303,7 +303,7 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
         if (status == FML_OK) run(p.n_threads, weights_task, &p);
         if (p.stopped) status = FML_STOPPED;
     }
-    if (pass->suspect != NULL) *pass->suspect |= p.n_threads > 1 || noted();
+    if (pass->suspect != NULL) *pass->suspect |= p.n_threads > 1 || exceptions_raised();
     restore_mode(mode);
     return status;
 }

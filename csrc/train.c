@@ -65,7 +65,7 @@ static void finish_step(fml_trainer *trainer, fml_update *update, size_t rows, i
     if (r != NULL && r->clip_norm < INFINITY) limit_gradient(&late, update, scaling);
     if (!taken) run(late.n_threads, late_step_task, &late);
     if (r != NULL) fml_end_step(trainer->net, r, trainer->block, trainer->n_steps, late.n_threads);
-    trainer->suspect |= late.n_threads > 1 || noted();
+    trainer->suspect |= late.n_threads > 1 || exceptions_raised();
     restore_mode(mode);
 }
 
@@ -94,7 +94,7 @@ static double regularize(const fml_trainer *trainer, double weight, fml_update *
 fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows, size_t n_next,
                           double *loss, fml_poll *poll, void *workspace) {
     const fml_regularization *r = trainer->regularization;
-    /* An engine that keeps its threads to itself, a regularisation's factors: nobody notes what becomes of those. */
+    /* An engine that keeps its threads to itself, a regularisation's factors: no flag of this thread tells of those. */
     trainer->suspect |= !trainer->net->engine->takes_threads || r != NULL || trainer->lbfgs != NULL;
     if (trainer->lbfgs != NULL) return fml_lbfgs_iterate(trainer, data, rows, loss, poll, workspace);
     fml_update update = {.optimizer = trainer->optimizer, .states = trainer->states};
