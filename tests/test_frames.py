@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Implementation
-from test_inputs import REAL, TARGETS, WEIGHTS, I, O, assert_same, batches
+from test_batches import batches
+from test_inputs import REAL, TARGETS, WEIGHTS, I, O, assert_same
 
 import fastmlp
 
