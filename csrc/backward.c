@@ -3,8 +3,8 @@
  * A batch goes in pieces of the engine's gradient_rows rows, a piece in two phases. Its rows: a tile of them goes
  * forward through all layers, gives its loss, and comes back through all layers, leaving behind the inputs and the
  * deltas (the gradients with respect to z) of every layer. Then its weights: each part of a weight gradient is formed
- * over all rows of the piece, and where the caller gives an update, applied at once. Threads share a phase and meet
- * at its end.
+ * over all rows of the piece, and in the last piece, where the caller gives an update, applied at once. Threads share a
+ * phase and meet at its end.
  * Same bits for any number of threads: rows are summed in their order by one owner of each element, and losses are
  * found for LOSS_ROWS rows at a time (a loss that the caller brings along: for a tile), added up in their order. */
 #include "passes.h"
@@ -258,14 +258,16 @@ static fml_ahead rows_ahead(const piece *p, size_t i) {
 static void weights_task(void *context, size_t i) {
     piece *p = context;
     const fml_network *net = p->pass->net;
+    const fml_update *update = p->first + p->rows == p->pass->rows ? p->pass->update : NULL;
     buffers b = thread_buffers(p, i);
     fml_ahead ahead = rows_ahead(p, i);
     for (size_t l = 0; l < net->n_layers; l++) {
         const void *x = l == 0 ? p->x : p->outputs[l - 1];
         size_t x_row = l == 0 ? p->x_row : layer_stride(net, l - 1);
-        if (p->pass->update == NULL && interrupted(p)) return;
-        net->engine->weight_gradient(p->pass, l, x, x_row, p->deltas[l], p->rows, p->first > 0, inputs_begin(p, l, i),
-                                     inputs_begin(p, l, i + 1), b.scratch, l == 0 ? &ahead : NULL);
+        if (update == NULL && interrupted(p)) return;
+        net->engine->weight_gradient(p->pass, l, x, x_row, p->deltas[l], p->rows, p->first > 0, update,
+                                     inputs_begin(p, l, i), inputs_begin(p, l, i + 1), b.scratch,
+                                     l == 0 ? &ahead : NULL);
     }
 }
 
@@ -279,9 +281,7 @@ static fml_status add_losses(const piece *p, double *loss) {
     return *loss - *loss == 0 ? FML_OK : FML_LOSS_NOT_FINITE;
 }
 
-int fml_updates_in_pass(const fml_network *net, size_t rows) {
-    return net->engine->gradient_scratch != NULL && rows <= net->engine->gradient_rows;
-}
+int fml_updates_in_pass(const fml_network *net) { return net->engine->gradient_scratch != NULL; }
 
 fml_status fml_gradient(const fml_pass *pass, double *loss) {
     float_mode mode = flush_denormals();

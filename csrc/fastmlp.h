@@ -79,6 +79,15 @@ typedef struct {
     double l1, l2, limit, scale, kept;
 } fml_shaping;
 
+/* An optimiser's step, at the moment that it is taken. */
+typedef struct {
+    const fml_optimizer *optimizer;
+    void *const *states;
+    double scalars[FML_MAX_SCALARS];
+    double rate;                /* the optimiser's plain rate; 0 if it has none */
+    const fml_shaping *shaping; /* of weights [0] and of biases [1]; NULL: none */
+} fml_update;
+
 typedef struct fml_engine fml_engine;
 typedef struct fml_pass fml_pass;
 
@@ -215,10 +224,11 @@ struct fml_engine {
                        void *delta);
     size_t (*delta_size)(size_t rows, size_t O); /* in reals */
     /* dw = [dw +] dz^T x for the inputs begin ... end - 1 and all rows of a piece, and where begin is 0 also db = [db
-     * +] the sum of dz; or the update of pass->update by them. scratch: gradient_scratch reals, a thread's own. ahead:
-     * NULL, or memory to ask for meanwhile. */
+     * +] the sum of dz; with an update the step by them, while the gradient stays as it is. scratch: gradient_scratch
+     * reals, a thread's own. ahead: NULL, or memory to ask for meanwhile. */
     void (*weight_gradient)(const fml_pass *pass, size_t l, const void *x, size_t x_row, const void *delta, size_t rows,
-                            int accumulate, size_t begin, size_t end, void *scratch, const fml_ahead *ahead);
+                            int accumulate, const fml_update *update, size_t begin, size_t end, void *scratch,
+                            const fml_ahead *ahead);
     size_t (*gradient_scratch)(size_t I, size_t O);
     /* The weights into each output of layer l are scaled to at most the length `most`. */
     void (*limit_norms)(const fml_network *net, size_t l, void *block, double most);
@@ -292,15 +302,6 @@ typedef struct {
     double decay;                      /* this share in each step but the first */
 } fml_regularization;
 
-/* An optimiser's step, at the moment that it is taken. */
-typedef struct {
-    const fml_optimizer *optimizer;
-    void *const *states;
-    double scalars[FML_MAX_SCALARS];
-    double rate;                /* the optimiser's plain rate; 0 if it has none, or gradients are shaped */
-    const fml_shaping *shaping; /* of weights [0] and of biases [1]; NULL: none */
-} fml_update;
-
 /* A backward pass over the rows order[0 ... rows - 1] of data (the first `rows`, where order is NULL). */
 struct fml_pass {
     const fml_network *net;
@@ -310,7 +311,7 @@ struct fml_pass {
     size_t rows;
     void *gradient;           /* a block: the gradient of the mean loss, the sum of w_i l_i over that of w_i */
     void *dx;                 /* (rows, I), that gradient with respect to x; or NULL */
-    const fml_update *update; /* NULL, or a step to take while the gradient is formed, which is then not kept */
+    const fml_update *update; /* NULL, or a step to take while the gradient is formed, which is then not kept whole */
     size_t n_next;            /* so many rows of the order will be wanted after these, and may be fetched meanwhile */
     fml_poll *poll;
     void *workspace;
@@ -319,8 +320,8 @@ struct fml_pass {
     int *suspect; /* NULL, or becomes 1 where what was computed may not be finite */
 };
 
-/* Whether a step can be taken while the gradient of so many rows is formed. */
-int fml_updates_in_pass(const fml_network *net, size_t rows);
+/* Whether a step can be taken while the gradient is formed. */
+int fml_updates_in_pass(const fml_network *net);
 /* *loss: the sum over the rows of w_i l_i; where all weights are 0 it is 0, and so is the gradient. Nothing but the
  * gradient and dx is changed unless FML_OK. */
 fml_status fml_gradient(const fml_pass *pass, double *loss);

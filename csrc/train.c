@@ -2,9 +2,9 @@
  *
  * The rows of a batch are gathered by backward.c from the shuffled order, so an epoch copies each row once. A step
  * changes the parameters only when its whole gradient is known to be wanted and its loss is finite; an epoch that ends
- * early leaves whole steps behind. Where the batch is one piece, the step is taken while the gradient is formed: each
- * stretch of it is applied while it is in the cache, and never goes to memory. What regularisation adds is in
- * regularization.c; without one it is not asked. */
+ * early leaves whole steps behind. Where the engine can, the step is taken while the gradient of a batch's last piece
+ * is formed: each stretch of it is applied while it is in the cache, and that of a batch of one piece never goes to
+ * memory. What regularisation adds is in regularization.c; without one it is not asked. */
 #include "passes.h"
 #include "regularization.h"
 
@@ -84,10 +84,7 @@ static void prepare_step(fml_trainer *trainer, fml_update *update) {
 /* What a regularisation says of that step, for a batch of that weight; the penalty. */
 static double regularize(const fml_trainer *trainer, double weight, fml_update *update, fml_shaping shaping[2]) {
     const fml_regularization *r = trainer->regularization;
-    if (fml_shaping_of(r, weight, trainer->hyper_parameters[0], shaping)) {
-        update->shaping = shaping;
-        update->rate = 0;
-    }
+    if (fml_shaping_of(r, weight, trainer->hyper_parameters[0], shaping)) update->shaping = shaping;
     return fml_penalty(trainer->net, r, trainer->block, weight);
 }
 
@@ -115,7 +112,7 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
     double weight = total_weight(data, order, rows), penalty = 0;
     if (r != NULL && weight > 0) penalty = regularize(trainer, weight, &update, shaping);
     int finite = penalty - penalty == 0, measured = r != NULL && r->clip_norm < INFINITY;
-    if (weight > 0 && finite && !measured && fml_updates_in_pass(trainer->net, rows)) pass.update = &update;
+    if (weight > 0 && finite && !measured && fml_updates_in_pass(trainer->net)) pass.update = &update;
     fml_status status = fml_gradient(&pass, loss);
     if (status != FML_OK || weight == 0) return status;
     *loss += weight * penalty;

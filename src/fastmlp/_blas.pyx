@@ -9,7 +9,7 @@ from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from cython cimport floating
 from libc.string cimport memcpy
 
-from ._csrc cimport FML_F32, fml_ahead, fml_engine, fml_layer, fml_network, fml_pass
+from ._csrc cimport FML_F32, fml_ahead, fml_engine, fml_layer, fml_network, fml_pass, fml_update
 
 ctypedef void (*gemm_f32)(char *, char *, int *, int *, int *, float *, const float *, int *, const float *, int *,
                           float *, float *, int *) noexcept nogil
@@ -104,8 +104,8 @@ cdef void gradient(const fml_pass *pass_, size_t l, floating *x, floating *dz, s
     pass_.net.kernels.sum_rows(dz, gradient + layer.biases, rows, layer.n_outputs, accumulate)
 
 
-# The table's functions. Rows are dense (this engine does not ask for odd ones) and there is one thread, so the
-# distances of rows, the inputs' range and what lies ahead are not looked at.
+# The table's functions. Rows are dense (this engine does not ask for odd ones), there is one thread, and without scratch
+# memory no update, so the distances of rows, the inputs' range and what lies ahead are not looked at.
 
 cdef void forward_layer(const fml_network *net, size_t l, const void *block, const void *x, size_t x_row, size_t rows,
                         void *z, void *y, size_t y_row, int ahead) noexcept nogil:
@@ -127,7 +127,7 @@ cdef void input_gradient(const fml_network *net, size_t l, const void *block, co
 
 
 cdef void weight_gradient(const fml_pass *pass_, size_t l, const void *x, size_t x_row, const void *delta, size_t rows,
-                          int accumulate, size_t begin, size_t end, void *scratch,
+                          int accumulate, const fml_update *update, size_t begin, size_t end, void *scratch,
                           const fml_ahead *ahead) noexcept nogil:
     if pass_.net.kernels.dtype == FML_F32:
         gradient[float](pass_, l, <float *>x, <float *>delta, rows, accumulate)

@@ -78,6 +78,8 @@ cdef extern from "fastmlp.h" nogil:
         size_t n_threads
     ctypedef struct fml_ahead:
         pass
+    ctypedef struct fml_update:
+        pass
     ctypedef struct fml_engine:
         const char *name
         size_t tile_rows
@@ -90,8 +92,8 @@ cdef extern from "fastmlp.h" nogil:
         void (*input_gradient)(const fml_network *net, size_t l, const void *block, const void *prepared,
                                const void *dz, size_t dz_row, size_t rows, void *dx, size_t dx_row) noexcept nogil
         void (*weight_gradient)(const fml_pass *pass_, size_t l, const void *x, size_t x_row, const void *delta,
-                                size_t rows, int accumulate, size_t begin, size_t end, void *scratch,
-                                const fml_ahead *ahead) noexcept nogil
+                                size_t rows, int accumulate, const fml_update *update, size_t begin, size_t end,
+                                void *scratch, const fml_ahead *ahead) noexcept nogil
         void (*limit_norms)(const fml_network *net, size_t l, void *block, double most) noexcept nogil
     void fml_network_lay_out(fml_network *net)
     void fml_network_pack(const fml_network *net, const void *P, void *block)
