@@ -1,6 +1,6 @@
 /* Backward passes: the gradient of the mean loss of a batch, with respect to the parameters and to the inputs.
  *
- * A batch goes in pieces of the engine's gradient_rows rows, a piece in two phases. Its rows: a tile of them goes
+ * A batch goes in pieces of about the engine's gradient_rows rows, a piece in two phases. Its rows: a tile of them goes
  * forward through all layers, gives its loss, and comes back through all layers, leaving behind the inputs and the
  * deltas (the gradients with respect to z) of every layer. Then its weights: each part of a weight gradient is formed
  * over all rows of the piece, and in the last piece, where the caller gives an update, applied at once. Threads share a
@@ -87,9 +87,17 @@ static void cut_layer(const fml_network *net, size_t l, size_t rows, int prepare
     p->prepared[l] = prepared;
 }
 
+/* The most rows of a piece. */
+static size_t longest_piece(const fml_network *net) { return net->engine->gradient_rows / 3 * 5; }
+
+/* The rows of the next piece, of `left` rows: the last one takes what would be a short one of its own. */
+static size_t next_piece(const fml_network *net, size_t left) {
+    return left <= longest_piece(net) ? left : net->engine->gradient_rows;
+}
+
 static piece begin(const fml_pass *pass, arena a) {
     const fml_network *net = pass->net;
-    size_t rows = least(pass->rows, net->engine->gradient_rows), I = net->layers[0].n_inputs;
+    size_t rows = least(pass->rows, longest_piece(net)), I = net->layers[0].n_inputs;
     piece p = {.pass = pass, .n_threads = least(threads_for(net, rows), rows / LOSS_ROWS + 1)};
     void ***const lists[] = {&p.z, &p.y, &p.outputs, &p.deltas, &p.prepared};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) *lists[i] = cut(&a, net->n_layers * sizeof(void *));
@@ -249,7 +257,7 @@ static fml_ahead rows_ahead(const piece *p, size_t i) {
     size_t done = p->first + p->rows, bytes = row_bytes(pass->net, pass->data);
     if (pass->order == NULL || pass->data->begins != NULL || pass->data->x_row > 0)
         return (fml_ahead){NULL, NULL, 0, bytes};
-    size_t n = least(pass->rows + pass->n_next - done, pass->net->engine->gradient_rows);
+    size_t left = pass->rows - done, n = next_piece(pass->net, left > 0 ? left : pass->n_next);
     size_t begin = part_begin(n, LOSS_ROWS, i, p->n_threads), end = part_begin(n, LOSS_ROWS, i + 1, p->n_threads);
     return (fml_ahead){pass->data->x, pass->order + done + begin, end - begin, bytes};
 }
@@ -292,11 +300,11 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
     p.scale = total > 0 ? 1 / total : 0;
     p.tile_work = multiply_adds(pass->net) * least(pass->rows, pass->net->engine->tile_rows);
     *loss = 0;
-    p.rows = least(pass->rows, pass->net->engine->gradient_rows);
+    p.rows = next_piece(pass->net, pass->rows);
     if (pass->net->engine->prepare != NULL && (pass->net->n_layers > 1 || pass->dx != NULL))
         run(p.n_threads, prepare_task, &p);
     for (p.first = 0; p.first < pass->rows && status == FML_OK; p.first += p.rows) {
-        p.rows = least(pass->net->engine->gradient_rows, pass->rows - p.first);
+        p.rows = next_piece(pass->net, pass->rows - p.first);
         run(p.n_threads, rows_task, &p);
         status = add_losses(&p, loss);
         if (p.stopped || stopped(pass->poll, p.tile_work, mode)) status = FML_STOPPED;

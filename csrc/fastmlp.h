@@ -159,6 +159,8 @@ typedef struct {
                       double deviation);
     /* classes[i] = the lowest index of the largest of row i; where O is 1, whether it is at least the threshold. */
     void (*classify)(const void *y, size_t rows, size_t O, double threshold, int64_t *classes);
+    /* The same of the softmax of each row of z, which may be overwritten; O is at least 2. */
+    void (*classify_softmax)(void *z, size_t rows, size_t O, int64_t *classes);
 } fml_kernels;
 
 /* The table of an ISA, or NULL if the build or the processor lacks it; NULL or "": the best, or FASTMLP_ISA's. */
@@ -199,7 +201,7 @@ struct fml_network {
 struct fml_engine {
     const char *name;
     size_t tile_rows;     /* rows that go through all layers together */
-    size_t gradient_rows; /* rows whose weight gradient is formed together, a multiple of tile_rows */
+    size_t gradient_rows; /* about so many rows' weight gradient is formed together, a multiple of tile_rows */
     int takes_threads;    /* whether its functions may run on several threads at once */
     int odd_rows;         /* whether rows that training keeps should not be a power of two apart */
     size_t (*packed_weights)(size_t I, size_t O); /* reals that a layer's weights take in a block */
@@ -271,7 +273,9 @@ size_t fml_gradient_workspace(const fml_network *net, size_t rows, int with_dx);
  * where these are scaled; each may be NULL. */
 void fml_forward(const fml_network *net, const void *block, const fml_data *data, void *const *z, void *const *y,
                  void *output, void *workspace);
-/* The same for one row of reals: x (I,), y (O,). It takes fml_row_workspace bytes, and the bits are the same. */
+/* The classes of all rows, as the kernel classify has them of the output. */
+void fml_classify(const fml_network *net, const void *block, const fml_data *data, int64_t *classes, void *workspace);
+/* fml_forward for one row of reals: x (I,), y (O,). It takes fml_row_workspace bytes, and the bits are the same. */
 void fml_forward_row(const fml_network *net, const void *block, const void *x, void *y, void *workspace);
 size_t fml_row_workspace(const fml_network *net);
 /* How a long pass is interrupted: `stop`, unless NULL, is called every `interval` seconds between tiles; a result other

@@ -33,6 +33,7 @@ typedef struct {
     const fml_data *data;
     void *const *z, *const *y;
     void *output;
+    int64_t *classes;
     size_t n_threads, n_tiles, first_tile, last_tile;
     double *losses, *right; /* of the tiles of a round */
     float_mode callers;
@@ -114,6 +115,36 @@ void fml_forward(const fml_network *net, const void *block, const fml_data *data
     p.y = y;
     p.output = output;
     run(p.n_threads, forward_task, &p);
+    restore_mode(mode);
+}
+
+static void classify_task(void *context, size_t i) {
+    const pass *p = context;
+    const fml_network *net = p->net;
+    size_t tile, end, O = last_layer(net)->n_outputs;
+    buffers b = thread_share(p, i, &tile, &end);
+    const fml_scaling *scaling = p->data->scaling;
+    int softmax = strcmp(last_layer(net)->activation->name, "softmax") == 0;
+    for (; tile < end; tile++) {
+        size_t rows = tile_rows(p, tile);
+        int64_t *classes = p->classes + tile * net->engine->tile_rows;
+        if (softmax) {
+            forward_tile(p, tile, &b, b.z, NULL);
+            net->kernels->classify_softmax(b.z, rows, O, classes);
+            continue;
+        }
+        void *y = b.y[(net->n_layers - 1) % 2];
+        forward_tile(p, tile, &b, NULL, y);
+        if (scaling != NULL && scaling->targets.offset != NULL) net->kernels->unscale(y, rows, O, &scaling->targets);
+        net->kernels->classify(y, rows, O, net->loss->threshold, classes);
+    }
+}
+
+void fml_classify(const fml_network *net, const void *block, const fml_data *data, int64_t *classes, void *workspace) {
+    float_mode mode = flush_denormals();
+    pass p = begin(net, block, data, (arena){workspace, 0});
+    p.classes = classes;
+    run(p.n_threads, classify_task, &p);
     restore_mode(mode);
 }
 

@@ -36,12 +36,12 @@ EVERYTHING = Regularization(
     clip_value=0.2, average=0.8, per_row=True,
 )  # fmt: skip
 REGULARIZATIONS = [*CERTAIN, *DRAWN, EVERYTHING]
-ROWS = [9, 170]  # a step while the gradient is formed, and one after it: a piece of the native engine has 144 rows
+ROWS = [9, 300]  # a step while the gradient is formed, of one piece and of two: they have 144 to 240 rows
 OPTIMIZERS = [
     (fastmlp.SGD(0.05), 9),
-    (fastmlp.SGD(0.05, momentum=0.9, nesterov=True), 170),
+    (fastmlp.SGD(0.05, momentum=0.9, nesterov=True), 300),
     (fastmlp.Adam(0.01), 9),
-    (fastmlp.Adam(0.01), 170),
+    (fastmlp.Adam(0.01), 300),
 ]
 
 

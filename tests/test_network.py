@@ -118,6 +118,17 @@ def test_large_enough_to_release_the_lock(build: Any) -> None:
     np.testing.assert_array_equal(net.classify(X), net.predict(X).argmax(axis=1))
 
 
+@pytest.mark.parametrize("scale", [1, 1e-5, 1e-7, 1e-9, 1e-15, 0])
+@pytest.mark.parametrize("n_outputs", [2, 8, 10, 17])
+def test_classes_are_those_of_the_outputs_however_alike_they_are(build: Any, n_outputs: int, scale: float) -> None:
+    net = build([5, 7, n_outputs], activation="tanh", loss="cross_entropy", init="normal", seed=7)
+    X = np.random.default_rng(7).normal(size=(500, 5)) * scale
+    X[3], X[4] = np.nan, 1e30
+    y = net.predict(X)
+    np.testing.assert_array_equal(net.classify(X), np.where(np.isnan(y).any(axis=1), 0, y.argmax(axis=1)))
+    assert all(net.classify(x) == net.predict(x).argmax() for x in X[10:20])
+
+
 def test_subnormal_numbers_work_afterwards(build: Any) -> None:
     """Kernels may flush subnormal numbers to zero; the process must not."""
     net = some_network(build)

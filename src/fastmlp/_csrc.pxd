@@ -127,6 +127,8 @@ cdef extern from "fastmlp.h" nogil:
     size_t fml_gradient_workspace(const fml_network *net, size_t rows, int with_dx)
     void fml_forward(const fml_network *net, const void *block, const fml_data *data, void **z, void **y,
                      void *output, void *workspace)
+    void fml_classify(const fml_network *net, const void *block, const fml_data *data, int64_t *classes,
+                      void *workspace)
     void fml_forward_row(const fml_network *net, const void *block, const void *x, void *y, void *workspace)
     size_t fml_row_workspace(const fml_network *net)
     ctypedef struct fml_poll:

@@ -6,6 +6,15 @@
 # allocates one where calls overlap.
 
 
+cdef inline void all_forward(const fml_network *net, const void *block, const fml_data *data, void **z, void **y,
+                             void *output, int64_t *classes, void *workspace) noexcept nogil:
+    """`fml_classify` where classes are wanted, else `fml_forward`."""
+    if classes != NULL:
+        fml_classify(net, block, data, classes, workspace)
+    else:
+        fml_forward(net, block, data, z, y, output, workspace)
+
+
 cdef class Predictor:
     """Parameters and predictions of one network."""
 
@@ -277,8 +286,9 @@ cdef class Predictor:
 
     # -- predictions ------------------------------------------------------------------------------------------------
 
-    cdef int _forward(self, x, void **z, void **y, void *output) except -1:
-        """Runs all rows of x; the GIL is released where that takes long."""
+    cdef int _forward(self, x, void **z, void **y, void *output, int64_t *classes=NULL) except -1:
+        """Runs all rows of x, for their classes alone where these are wanted; the GIL is released where that takes long.
+        """
         cdef fml_data data
         cdef Block block = self._readable()
         cdef CustomCall call = self._custom_call([]) if self.custom else None
@@ -287,10 +297,10 @@ cdef class Predictor:
         data.scaling = block.columns.scaling
         cdef void *workspace = self._take_scratch(fml_forward_workspace(&self.net, data.n_rows))
         if data.n_rows * self.n_weights < self.small:
-            fml_forward(net, block.data, &data, z, y, output, workspace)
+            all_forward(net, block.data, &data, z, y, output, classes, workspace)
         else:
             with nogil:
-                fml_forward(net, block.data, &data, z, y, output, workspace)
+                all_forward(net, block.data, &data, z, y, output, classes, workspace)
         self._give_scratch(workspace)
         return 0 if call is None else call.check()
 
@@ -381,13 +391,11 @@ cdef class Predictor:
         np.int64(0)
         """
         cdef object x = self._input(X)
-        cdef cnp.ndarray y = self._output(x, None)
-        self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
-        cdef cnp.npy_intp n_rows = n_rows_of(y)
+        cdef bint sparse = type(x) is Sparse, single = not sparse and cnp.PyArray_NDIM(<cnp.ndarray>x) == 1
+        cdef cnp.npy_intp n_rows = (<Sparse>x).begins.size - 1 if sparse else n_rows_of(<cnp.ndarray>x)
         cdef cnp.ndarray classes = cnp.PyArray_EMPTY(1, &n_rows, cnp.NPY_INT64, 0)
-        self.net.kernels.classify(cnp.PyArray_DATA(y), n_rows, self.n_outputs, self.net.loss.threshold,
-                                  <int64_t *>cnp.PyArray_DATA(classes))
-        return classes if y.ndim == 2 else classes[0]
+        self._forward(x, NULL, NULL, NULL, <int64_t *>cnp.PyArray_DATA(classes))
+        return classes[0] if single else classes
 
     def activations(self, X):
         """The outputs of all layers, a list of L arrays (B, O_l); the last is what `predict` gives.

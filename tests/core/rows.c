@@ -103,12 +103,29 @@ static void check_classes(run *r, size_t O) {
     }
 }
 
+/* The classes of softmax's outputs are found from z, also where rounding makes some of them alike, or none a number. */
+static void check_softmax_classes(run *r, size_t O) {
+    static const double SCALES[] = {1, 1e-4, 1e-6, 1e-8, 1e-12, 1e-15, 0, 1e4}, ODD[] = {NAN, INFINITY, -INFINITY};
+    uint64_t random = O;
+    int64_t classes[ROWS];
+    for (size_t k = 0; k < LENGTH_OF(SCALES); k++) {
+        void *z = normal_reals(r, ROWS * O, SCALES[k], &random), *y = take_reals(r, ROWS * O);
+        for (size_t i = 0; i < LENGTH_OF(ODD); i++) put(r, z, i * O + i % O, ODD[i]);
+        fml_find_activation(r->kernels, "softmax")->forward(z, y, ROWS, O, NULL);
+        r->kernels->classify_softmax(z, ROWS, O, classes);
+        for (size_t i = 0; i < ROWS; i++)
+            check(r, classes[i] == class_of(r, at(r, y, i * O), O, 0), "class of row %zu of %zu outputs by %g", i, O,
+                  SCALES[k]);
+    }
+}
+
 void check_rows(run *r) {
     for (size_t k = 0; k < N_EDGE_SIZES; k++) {
         check_gather(r, EDGE_SIZES[k]);
         check_bytes_and_labels(r, EDGE_SIZES[k]);
         check_bias_and_sums(r, EDGE_SIZES[k]);
         check_classes(r, EDGE_SIZES[k]);
+        if (EDGE_SIZES[k] > 1) check_softmax_classes(r, EDGE_SIZES[k]);
         release(r, 0);
     }
     check_search(r);
