@@ -104,8 +104,8 @@ cdef void gradient(const fml_pass *pass_, size_t l, floating *x, floating *dz, s
     pass_.net.kernels.sum_rows(dz, gradient + layer.biases, rows, layer.n_outputs, accumulate)
 
 
-# The table's functions. Rows are dense (this engine does not ask for odd ones), there is one thread, and without scratch
-# memory no update, so the distances of rows, the inputs' range and what lies ahead are not looked at.
+# The table's functions. Rows are dense (this engine does not ask for odd ones), there is one thread and, without
+# scratch memory, no update: the distances of rows, the inputs' range and what lies ahead are not looked at.
 
 cdef void forward_layer(const fml_network *net, size_t l, const void *block, const void *x, size_t x_row, size_t rows,
                         void *z, void *y, size_t y_row, int ahead) noexcept nogil:

@@ -287,8 +287,7 @@ cdef class Predictor:
     # -- predictions ------------------------------------------------------------------------------------------------
 
     cdef int _forward(self, x, void **z, void **y, void *output, int64_t *classes=NULL) except -1:
-        """Runs all rows of x, for their classes alone where these are wanted; the GIL is released where that takes long.
-        """
+        """Runs all rows of x, for their classes alone where those are wanted. The GIL is released where it pays."""
         cdef fml_data data
         cdef Block block = self._readable()
         cdef CustomCall call = self._custom_call([]) if self.custom else None
