@@ -107,6 +107,37 @@ def test_any_number_of_threads_gives_the_same_bits(words, sizes):
             assert net.evaluate(X, y) == nets[0].evaluate(X, y)
 
 
+# A piece of a gradient has 144 rows, the last one up to 240: batches of one piece, of two and of three.
+PIECES = [143, 144, 145, 240, 241, 384, 385, 600]
+
+
+@pytest.mark.parametrize(
+    "regularization",
+    [
+        None,
+        fastmlp.Regularization(l2=0.1),
+        fastmlp.Regularization(l2=0.1, weight_decay=0.3),
+        fastmlp.Regularization(l1=0.01, clip_value=0.01),
+    ],
+    ids=["none", "l2", "decay", "l1"],
+)
+@pytest.mark.parametrize(
+    "optimizer", [fastmlp.SGD(0.1), fastmlp.SGD(0.1, momentum=0.9), fastmlp.Adam(0.01)], ids=["sgd", "momentum", "adam"]
+)
+def test_a_step_is_the_same_in_pieces_of_any_number(optimizer, regularization):
+    for rows in PIECES:
+        generator = np.random.default_rng(rows)
+        X, y = (generator.normal(size=(rows + 7, n)) for n in (40, 3))
+        engines = [{"engine": "blas"}] + [{"engine": "native", "_isa": isa, "n_threads": 2} for isa in _core.isas()]
+        nets = [
+            fastmlp.Network([40, 100, 20, 3], dtype="float64", activation="tanh", seed=2, **each) for each in engines
+        ]
+        for net in nets:
+            net.fit(X, y, epochs=2, batch_size=rows, optimizer=optimizer, regularization=regularization)
+        for net in nets[1:]:
+            np.testing.assert_allclose(net.parameters, nets[0].parameters, rtol=1e-9, atol=1e-11)
+
+
 def test_the_engine_that_was_asked_for_runs():
     for isa in _core.isas():
         assert fastmlp.Network([3, 2], engine="native", _isa=isa).engine == "native"
