@@ -239,6 +239,54 @@ def test_predict_with_out_and_views(build: Implementation) -> None:
     build.assert_close(row, expected[3], [I, 5, O])
 
 
+# Targets that float32 cannot hold beside what they vary by: (offset, scale) of the variation sin x.
+FAR_TARGETS = {"timestamps": (1.7e9, 50.0), "frequencies": (1e10, 10.0), "beyond": (0.0, 1e39), "near 0": (0.0, 1e-33)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("far", FAR_TARGETS)
+def test_targets_far_from_0_are_predicted_as_they_were_learnt(build: Implementation, far: str, kind: str) -> None:
+    """R2 is what the loss says: a float32 network predicts in float64 where it must, by every door."""
+    offset, scale = FAR_TARGETS[far]
+    x = np.linspace(0, 6, 200)[:, np.newaxis]
+    y = offset + scale * np.sin(x)
+    net = build([1, 16, 1], activation="tanh", seed=0, input_scaling="standard", target_scaling=kind)
+    words: dict[str, Any] = {"validation_data": (x, y), "metrics": ["r2", "mae"], "optimizer": fastmlp.Adam(0.02)}
+    history = net.fit(x, y, epochs=60, **words)
+    spread = y.std() if kind == "standard" else np.ptp(y)
+    r2 = 1 - history.val_loss[-1] * (spread / y.std()) ** 2
+    assert r2 > 0.9
+    assert history.val_r2[-1] == pytest.approx(r2, abs=1e-4)
+    predicted = net.predict(x)
+    assert predicted.dtype == np.float64
+    assert 1 - np.var(predicted - y) / np.var(y) == pytest.approx(r2, abs=2e-3)
+    assert history.val_mae[-1] == pytest.approx(np.abs(predicted - y).mean(), rel=1e-6)
+    assert net.evaluate(x, y, metrics=["r2"])["r2"] == history.val_r2[-1]
+    out = np.empty_like(predicted)
+    assert net.predict(x, out=out) is out
+    csr = scipy.sparse.csr_array(x)
+    for other in (out, net(x), net.predict(x.tolist()), net.predict(csr), net.copy()(x)):
+        np.testing.assert_array_equal(other, predicted)
+    row = np.empty(1)
+    assert net.predict(x[7], out=row) is row
+    build.assert_close((row - offset) / spread, (predicted[7] - offset) / spread, [1, 16, 1])
+    assert net.activations(x)[-1].dtype == build.dtype  # as the network learns them, in no unit
+    if build.dtype == "float32":
+        with pytest.raises(ValueError, match=r"out: expected .* dtype float64, got dtype float32"):
+            net.predict(x, out=np.empty((200, 1), np.float32))
+        with pytest.raises(ValueError, match="out: expected memory of its own"):
+            net.predict(out, out=out)
+
+
+def test_where_float32_holds_the_targets_it_is_what_comes_back() -> None:
+    for offset, scale, dtype in ((1000.0, 1.0, "float32"), (1025.0, 1.0, "float64"), (-2e3, 2.0, "float32")):
+        targets = Scaling([0.0, offset], [1.0, scale])
+        net = fastmlp.Network([I, 2], seed=0, target_scaling=targets)
+        assert net.predict(X).dtype == net.predict(X[0]).dtype == dtype
+        net = fastmlp.Network([I, 2], seed=0, dtype="float64", target_scaling=targets)
+        assert net.predict(X).dtype == np.float64
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_reference_scales_so(build64: Implementation, kind: str) -> None:
     words: dict[str, Any] = {"seed": 3, "input_scaling": kind, "target_scaling": kind, "activation": "tanh"}

@@ -172,8 +172,8 @@ cdef class Predictor:
 
     @property
     def _columns(self):
-        """What training knows of the columns: the Scaling of the inputs and that of the targets, each None where there is
-        none, and the Schema."""
+        """What training knows of the columns: the Scaling of the inputs and that of the targets, each None where there
+        is none, and the Schema."""
         self._check_built()
         return self.columns.inputs, self.columns.targets, self.columns.schema
 
@@ -434,7 +434,9 @@ cdef class Predictor:
         return classes[0] if single else classes
 
     def activations(self, X):
-        """The outputs of all layers, a list of L arrays (B, O_l); the last is what `predict` gives.
+        """The outputs of all layers, a list of L arrays (B, O_l).
+
+        The last is what `predict` gives, but for `target_scaling`, which is not undone here.
 
         Examples
         --------
@@ -469,12 +471,7 @@ cdef class Predictor:
             shape = (*x.shape[:-1], self.net.layers[l].n_outputs)
             results.append(np.empty(shape, dtype=self._type()))
             each[l] = cnp.PyArray_DATA(<cnp.ndarray>results[l])
-        cdef Block block = self._readable()
-        if pre or not self._is_wide():
-            self._forward(x, each if pre else NULL, NULL if pre else each, NULL)
-        else:
-            self._forward(x, NULL, each, NULL, NULL, block)
-            results[L - 1] = block.columns.targets.undo(results[L - 1])
+        self._forward(x, each if pre else NULL, NULL if pre else each, NULL)
         return results
 
     def _evaluate(self, Rows rows not None):

@@ -27,8 +27,8 @@ def fit(
     check_plan(plan, optimizer or network._optimizer)
     network._refuse_unscaled("batches")
     known = network._columns[2]
-    if isinstance(validation_data, (tuple, list)) and validation_data:
-        known = network._learn_schema(validation_data[0], validation_data[1] if len(validation_data) > 1 else None, None)
+    if isinstance(validation_data, (tuple, list)) and len(validation_data) > 1:
+        known = network._learn_schema(*validation_data[:2], None)
     validation = training.check_validation(network, validation_data, known)
     if plan.metrics and validation is None:
         raise ValueError("metrics: expected validation_data to go with them, got none")
