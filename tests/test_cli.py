@@ -449,10 +449,14 @@ def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
 
 
 @POSIX
-def test_the_bar_on_a_terminal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("columns", [0, 60])
+def test_the_bar_on_a_terminal(tmp_path: Path, columns: int) -> None:
+    """One that says how wide it is, and one that says 0."""
     import pty
+    import termios
 
     main, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, columns))
     environment = {**os.environ, "COLUMNS": "60"}
     with subprocess.Popen(
         [*COMMAND, "train"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=terminal, text=True, env=environment

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -176,7 +178,7 @@ class Bar(Display):
 
     def _begin(self) -> None:
         words = {"total": self.epochs, "initial": self.first, "desc": self._place(self.first), "bar_format": BAR}
-        self.bar = self.tqdm(**words, file=self.stream, unit="epoch", dynamic_ncols=True, miniters=0)
+        self.bar = self.tqdm(**words, **width(self.stream), file=self.stream, unit="epoch", miniters=0)
 
     def _place(self, epoch: int) -> str:
         return f"epoch {epoch}/{self.epochs}"
@@ -199,6 +201,18 @@ class Bar(Display):
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+
+
+def width(stream: Any) -> dict[str, Any]:
+    """How wide tqdm is to draw: as the terminal is at each moment, but for one that says it has 0 columns, where tqdm
+    (4.70) would draw nothing.
+    """
+    try:
+        if os.get_terminal_size(stream.fileno()).columns == 0:
+            return {"ncols": shutil.get_terminal_size().columns - 1}
+    except (OSError, ValueError, AttributeError):  # a stream without a descriptor, or no terminal
+        pass
+    return {"dynamic_ncols": True}
 
 
 def in_notebook() -> bool:
