@@ -373,7 +373,7 @@ def test_a_failing_call_leaves_the_previous_checkpoint(
     assert_ends_alike(run(plain, resume=path), run(plain))
 
 
-@pytest.mark.skipif(os.name != "posix", reason="POSIX limits")
+@pytest.mark.skipif(os.name != "posix", reason="needs the limits of POSIX")
 def test_a_limit_of_the_file_size(tmp_path: pathlib.Path, plain: Any) -> None:
     """The kernel refuses to write the whole file; the previous one stays."""
     run(plain, tmp_path / "c", epochs=2)
@@ -438,13 +438,13 @@ def killed(tmp_path: pathlib.Path, n_moments: int) -> int:
     return n_begun
 
 
-@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL, a signal of POSIX")
 def test_killed_at_random_moments(tmp_path: pathlib.Path) -> None:
     assert killed(tmp_path, 4) >= 1
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL, a signal of POSIX")
 def test_killed_at_a_hundred_random_moments(tmp_path: pathlib.Path) -> None:
     assert killed(tmp_path, 100) >= 50
 

@@ -520,6 +520,11 @@ def test_summary_has_the_rule_and_the_seed_of_the_first_parameters() -> None:
         ([2, 3, 4, 1], {"activation": ["tanh", "relu"]}, "[2, 3, 4, 1], tanh+relu -> identity, mse, float32"),
         ([2, *[7] * 30, 1], {"dtype": "float64"}, "[2, <30 hidden>, 1], relu -> identity, mse, float64"),
         ([2, 1], {"input_scaling": "minmax"}, "[2, 1], identity, mse, float32, scaled inputs"),
+        (
+            [2, 1],
+            {"input_scaling": "minmax", "target_scaling": "minmax"},
+            "[2, 1], identity, mse, float32, scaled inputs+targets",
+        ),
         ([2, 1], {"target_scaling": "standard"}, "[2, 1], identity, mse, float32, scaled targets"),
     ],
 )

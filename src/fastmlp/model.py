@@ -149,14 +149,14 @@ class Model(_core.Core):
         return self._history
 
     def __repr__(self) -> str:
-        scaled = [name for name in ("input", "target") if getattr(self, f"{name}_scaling") is not None]
+        scaled = [f"{name}s" for name in ("input", "target") if getattr(self, f"{name}_scaling") is not None]
         hidden = _short_names([f.name for f in self._activation])
         parts = [
             _short_sizes(self._sizes),
             " -> ".join([*([hidden] if hidden else []), self._output_activation.name]),
             self._loss.name,
             self._dtype.name,
-            *([f"scaled {' and '.join(scaled)}s"] if scaled else []),
+            *([f"scaled {'+'.join(scaled)}"] if scaled else []),
         ]
         return f"Network({', '.join(parts)})"
 
