@@ -305,10 +305,13 @@ class Loop:
         return "blocks" if isinstance(self.order, _core.BlockOrder) else bool(self.plan.shuffle)
 
     def train(self) -> History:
-        """`run`; an exception that ends it has the history of the epochs before."""
+        """`run`; an exception that ends it has the history of the epochs before, and the best weights are kept."""
         try:
             return self.run()
-        except BaseException as error:
+        except BaseException as error:  # Ctrl-C, too
+            for callback in self.callbacks:
+                if isinstance(callback, EarlyStopping):
+                    callback.on_train_error()
             self.history._end_by(error)
             raise
 
