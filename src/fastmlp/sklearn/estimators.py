@@ -258,8 +258,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         )
 
     def _scoring(self, weights: Any) -> tuple[str, tuple[Any, ...]]:
-        if weights is None and self._is_multiclass:
-            return "val_accuracy", ("accuracy",)  # of one output the network's rule differs at exactly 0.5
+        if weights is None and not self._binarizer.y_type_.startswith("multilabel"):
+            return "val_accuracy", ("accuracy",)
 
         def subset_accuracy(t: Any, y: Any) -> float:
             return float(accuracy_score(t, self._decide(y), sample_weight=weights))
