@@ -21,6 +21,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from .. import schema as schemas
 from .. import training
 from ..losses import Loss
 from ..network import Network
@@ -113,6 +114,7 @@ class BaseMLP(BaseEstimator):
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         class_weight = getattr(self, "class_weight", None)
         if class_weight is None:
+            words.refuse_negative("sample_weight", weights)
             return weights
         if incremental and class_weight == "balanced":
             raise ValueError(
@@ -120,6 +122,8 @@ class BaseMLP(BaseEstimator):
                 "a dict of weights"
             )
         of_classes = compute_sample_weight(class_weight, y)
+        words.refuse_negative("sample_weight", weights)
+        words.refuse_negative("class_weight", of_classes)
         return of_classes if weights is None else weights * of_classes
 
     def _begin(self, sizes: list[int], dtype: Any, rng: Any) -> None:
@@ -207,7 +211,8 @@ class BaseMLP(BaseEstimator):
                 raise ValueError(NOT_FINITE) from None
             following.record(math.nan, math.nan)
             warnings.warn(NOT_FINITE + " The best weights before are kept.", ConvergenceWarning, stacklevel=5)
-        self._publish(network, True)
+        finally:  # after an error of a callback, too, coefs_ are those of the network
+            self._publish(network, True)
         if history is not None and self.resume is not None:
             self._take_curves(history, following)
         return history
@@ -294,7 +299,12 @@ class BaseMLP(BaseEstimator):
 
     def _publish(self, network: Network, has_trained: bool) -> None:
         """The network's parameters as fitted attributes; one that has not trained is for predicting alone."""
-        self.coefs_, self.intercepts_ = [w.T for w in network.weights], network.biases
+        for name, arrays in (("coefs_", [w.T for w in network.weights]), ("intercepts_", network.biases)):
+            listed = self.__dict__.get(name)
+            if isinstance(listed, list):  # which somebody may hold, to put arrays into
+                listed[:] = arrays
+            else:
+                setattr(self, name, arrays)
         self._remember(network, has_trained)
 
     def _remember(self, network: Network, has_trained: bool) -> None:
@@ -317,13 +327,28 @@ class BaseMLP(BaseEstimator):
     def to_network(self) -> Network:
         """A `fastmlp.Network` of its own with the weights of the estimator: to save, to run or to train on.
 
-        Its outputs are those of the last layer: of two classes one, of a Poisson loss its logarithm.
+        Its outputs are those of the last layer: of two classes one, of a Poisson loss its logarithm. It has
+        `feature_names_in_` as `feature_names`, and `classes_` as `class_names`, where these are text, or integers of 64
+        bits, or finite floats; classes of other kinds (booleans, a mixture), and several labels a row, have no names
+        there.
         """
-        return self._current_network().copy()
+        network = self._current_network().copy()
+        n_classes = network._n_classes(network.sizes[-1])
+        features = words.feature_names(getattr(self, "feature_names_in_", None))
+        schema = schemas.check(features, None, self._class_names(n_classes), None, network.sizes[0], n_classes)
+        network._know_columns(*network._columns[:2], schema, True)
+        return network
+
+    def _class_names(self, n_classes: int) -> list[Any] | None:
+        """What a network of so many classes calls them, or None."""
+        return None
 
     def __getstate__(self) -> dict[str, Any]:
         """coefs_ and what else the network has, its optimiser's state and random state included, stand for it."""
         state = dict(super().__getstate__())
+        for name in ("coefs_", "intercepts_"):  # a shallow copy gets lists of its own
+            if isinstance(state.get(name), list):
+                state[name] = list(state[name])
         network = state.pop("_network", None)
         state.pop("_of_network", None)
         if network is not None and self._is_current():

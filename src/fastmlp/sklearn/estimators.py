@@ -210,6 +210,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._label_binarizer = LabelBinarizer().fit(np.eye(len(classes), dtype=np.int64) if several else classes)
         return self._label_binarizer
 
+    def _class_names(self, n_classes: int) -> list[Any] | None:
+        classes = self.__dict__.get("classes_", ())
+        if len(classes) != n_classes or self._binarizer.y_type_.startswith("multilabel"):
+            return None
+        return words.class_names(classes)
+
     def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         words_of_X = {"accept_sparse": ["csr", "csc"], "multi_output": True, "dtype": FLOATS, "reset": reset}
         X, y = validate_data(self, X, y, **words_of_X)
