@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from .network import Network
     from .optimizers import Optimizer
 
-BY_ITSELF = ("early_stopping", "converged")  # a training that has stopped so does not go on when it is resumed
-
 
 class Default(int):
     """A default that can be told from the same number given by the caller."""
@@ -427,7 +425,7 @@ class Loop:
         """The training as it is now, to the files of those checkpoints."""
         if not due:
             return
-        stopped = self.stopped if self.stopped in BY_ITSELF else None
+        stopped = self.stopped if self.stopped in checkpoint.BY_ITSELF else None
         states = [callback.state() for callback in self.stateful]
         at = checkpoint.Position(self.epoch, self.position, self.loss, stopped, self.history, states)
         data = checkpoint.to_bytes(self.network, self.random_state, at, self.settings)
