@@ -22,9 +22,10 @@ PARTS = ("fastmlp.architecture", "fastmlp.extra", "fastmlp.training")
 
 ODD: list[Any] = [
     None, True, False, 0, -1, 1, 2, 3, 2**31, 2**53, 2**63, 2**64, -(2**63), 10**19, 0.5, -0.0, 1e-320, 1e-40, 1e39,
-    1e308,    "", "a", "0", "1", "nan", "inf", "-0x1p+1", "0x1p+2000", "1e5", "\x00", "\ud800", "é" * 50, "x" * 5000, "\u2028",
-    [], [[]], {}, [0], [1, 2], {"name": "relu"}, {"a": {"b": [1]}}, [None], ["a"], [1e39], "float64", "float32",
-    "standard",    "minmax", "callback", "early_stopping", [1, 500_000_000, 1], [500_000_000, 1], [0, 2**62, 2**62],
+    1e308, "", "a", "0", "1", "nan", "inf", "-0x1p+1", "0x1p+2000", "1e5", "\x00", "\ud800", "é" * 50, "x" * 5000,
+    "\u2028", [], [[]], {}, [0], [1, 2], {"name": "relu"}, {"a": {"b": [1]}}, [None], ["a"], [1e39], "float64",
+    "float32", "standard", "minmax", "callback", "early_stopping", [1, 500_000_000, 1], [500_000_000, 1],
+    [0, 2**62, 2**62],
 ]  # fmt: skip
 
 
@@ -99,22 +100,23 @@ def put_together(parts: Parts) -> bytes:
 # -- changes ----------------------------------------------------------------------------------------------------------
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The paths of all values inside of a value."""
-    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    found = [] if not path else [path]
-    for key, child in children:
-        found += places(child, (*path, key))
-    return found
+def place(value: Any, rng: random.Random) -> tuple[Any, ...]:
+    """The path of a value inside of a value: a few steps down, at each of them to any child alike."""
+    path: list[Any] = []
+    while isinstance(value, (dict, list)) and value and (not path or rng.random() < 0.8):
+        path.append(rng.choice(list(value) if isinstance(value, dict) else range(len(value))))
+        value = value[path[-1]]
+    return tuple(path)
 
 
 def changed(value: Any, rng: random.Random) -> Any:
     """Something else in the place of a value: near to it, or odd."""
     kind = rng.randrange(6)
-    if kind == 0 and type(value) in (int, float):
-        return rng.choice(
-            [value + 1, value - 1, -value, value * 2, value / 3, str(value), float(value), [value], int(value)]
-        )
+    if kind < 2 and type(value) in (int, float):
+        near = [value + 1, value - 1, -value, value * 2, value / 3, str(value), float(value), [value], int(value)]
+        return rng.choice([*near, 1e39, 1e-40, -1e300, 2**63])
+    if kind < 2 and isinstance(value, str) and value.startswith(("0x", "-0x")):
+        return rng.choice(["inf", "nan", "-inf", "0x0p+0", "0x1p+1023", "-0x1p+1", "0x1p+60", "0x1.8p+0", "0x1p+9999"])
     if kind == 1 and isinstance(value, str):
         return rng.choice([value + "x", value[:-1], value.upper(), value[::-1], [value], value + "\x00", value * 30])
     if kind == 2 and isinstance(value, list) and value:
@@ -144,9 +146,8 @@ def mutate(parts: Parts, rng: random.Random, most: int = 3) -> Parts:
             out.changes.append(f"metadata[{key!r}] = {out.metadata[key]!r:.60}")
         else:
             root = out.values[rng.choice(list(out.values))] if target == "json" else out.tensors
-            found = places(root)
-            if found:
-                change_json(root, rng.choice(found), rng, out.changes)
+            if path := place(root, rng):
+                change_json(root, path, rng, out.changes)
     return out
 
 
@@ -171,17 +172,21 @@ def change_json(root: Any, path: tuple[Any, ...], rng: random.Random, changes: l
 
 
 def change_data(parts: Parts, rng: random.Random) -> None:
-    """A few numbers of the data section become odd ones."""
-    if len(parts.data) < 8:
-        return
+    """A few numbers of a tensor become odd ones."""
     out = bytearray(parts.data)
-    for _ in range(rng.choice((1, 2, 5))):
-        kind = rng.choice(("<f4", "<f8"))
+    name = rng.choice(list(parts.tensors)) if parts.tensors else None
+    entry = parts.tensors[name] if name is not None else None
+    try:
+        begin, end = entry["data_offsets"]
+        kind = {"F32": "<f4", "F64": "<f8"}[entry["dtype"]]
         size = int(kind[-1])
-        begin = rng.randrange(len(out) // size) * size
-        number = rng.choice([math.nan, math.inf, -math.inf, 3e38, -3e38, 1e-45, 0.0, -1.0, 1e6, 0.5])
-        out[begin : begin + size] = np.array(number, kind).tobytes()
-        parts.changes.append(f"data[{begin}] = {kind} {number}")
+        for _ in range(rng.choice((1, 2, 5))):
+            at = begin + rng.randrange((end - begin) // size) * size
+            number = rng.choice([math.nan, math.inf, -math.inf, 3e38, -3e38, 1e-45, 0.0, -1.0, 1e6, 0.5])
+            out[at : at + size] = np.array(number, kind).tobytes()
+            parts.changes.append(f"{name}: {number} at {at}")
+    except (TypeError, KeyError, ValueError, IndexError):  # the entry has been changed before
+        return
     parts.data = bytes(out)
 
 
@@ -189,9 +194,8 @@ def change_tensor(parts: Parts, rng: random.Random) -> None:
     """The shape that the training lists and the header's are changed alike, to one of as many numbers, or of none."""
     listed = parts.values.get("fastmlp.training", {})
     entries = listed.get("tensors", []) if isinstance(listed, dict) else []
-    good = [
-        e for e in entries if isinstance(e, list) and len(e) == 3 and e[0] in parts.tensors and isinstance(e[1], list)
-    ]
+    whole = [e for e in entries if isinstance(e, list) and len(e) == 3 and isinstance(e[1], list)]
+    good = [e for e in whole if isinstance(e[0], str) and e[0] in parts.tensors]
     if not good:
         return
     entry = rng.choice(good)

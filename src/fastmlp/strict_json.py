@@ -45,7 +45,7 @@ def check_unicode(text: str, value: object) -> None:
 def _check_depth(value: object) -> None:
     """Refuses a value of more than `DEEPEST` levels."""
     level = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(DEEPEST):
         below: list[object] = []
         for each in level:
             children = list(each.values()) if isinstance(each, dict) else each if isinstance(each, list) else ()
