@@ -194,6 +194,7 @@ def change_tensor(parts: Parts, rng: random.Random) -> None:
     """The shape that the training lists and the header's are changed alike, to one of as many numbers, or of none."""
     listed = parts.values.get("fastmlp.training", {})
     entries = listed.get("tensors", []) if isinstance(listed, dict) else []
+    entries = entries if isinstance(entries, list) else []
     whole = [e for e in entries if isinstance(e, list) and len(e) == 3 and isinstance(e[1], list)]
     good = [e for e in whole if isinstance(e[0], str) and e[0] in parts.tensors]
     if not good:

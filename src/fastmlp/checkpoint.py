@@ -22,6 +22,7 @@ from . import durable, inputs, persistence
 from .callbacks import State
 from .durable import Path
 from .persistence import FormatError
+from .schedules import ReduceOnPlateau
 
 if TYPE_CHECKING:
     from ._core import Rows
@@ -93,7 +94,10 @@ def fingerprint(rows: Rows) -> str:
 def to_bytes(network: Network, random_state: int, at: Position, words: Mapping[str, Any]) -> bytes:
     """The training of the network, whose order of rows began at that random state, under those settings."""
     P, vectors, numbers, n_steps = network._training_state()
-    _refuse_unreadable(vectors, numbers, at.loss)
+    waiting = isinstance(
+        getattr(network._optimizer, "learning_rate", None), ReduceOnPlateau
+    )  # its best may be infinite
+    _refuse_unreadable([*vectors, np.array(at.loss)], numbers, n_infinite=int(waiting))
     tensors: dict[str, NDArray[Any]] = {f"optimizer.{k}": vector for k, vector in enumerate(vectors)}
     tensors.update({f"history.{name}": np.array(values, np.float64) for name, values in at.history.items()})
     for i, (state, owner) in enumerate(zip(at.states, words["callbacks"], strict=True)):
@@ -114,10 +118,10 @@ def to_bytes(network: Network, random_state: int, at: Position, words: Mapping[s
     return persistence.to_bytes(Snapshot(network, P, random_state), training=training)
 
 
-def _refuse_unreadable(vectors: Sequence[NDArray[Any]], numbers: Sequence[float], loss: float) -> None:
+def _refuse_unreadable(vectors: Sequence[NDArray[Any]], numbers: Sequence[float], *, n_infinite: int) -> None:
     """Refuses a state that `read` would not take, so that no such file replaces a good one."""
-    finite = math.isfinite(loss) and not any(map(math.isnan, numbers))
-    if not (finite and all(np.isfinite(vector).all() for vector in vectors)):
+    known = not any(map(math.isnan, numbers)) and sum(map(math.isinf, numbers)) <= n_infinite
+    if not (known and all(np.isfinite(vector).all() for vector in vectors)):
         raise FloatingPointError(
             "checkpoint: expected finite numbers, got NaN or infinity in the state of the optimizer: no training can "
             "go on from it, so nothing was written, and the previous file is kept. A smaller learning rate, clip_norm "
