@@ -13,6 +13,7 @@ bytes in the order of P, so a tool that stores the same tensors in another order
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import itertools
 import json
@@ -239,7 +240,11 @@ def read(path: Path) -> Model:
     """
     name = durable.name_of(path)
     status = os.stat(name)
-    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # open() refuses a folder itself
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(
+            errno.EISDIR, "expected the file that Network.save or a Checkpoint has written, got a folder", name
+        )
+    if not stat.S_ISREG(status.st_mode):
         raise FormatError(f"{name}: expected a regular file, got a device or a pipe")
     with open(name, "rb") as stream:
         size = os.fstat(stream.fileno()).st_size
