@@ -233,12 +233,16 @@ class EarlyStopping:
         return {"wait": self._wait, **{name: value for name, value in known.items() if value is not None}}
 
     def restore(self, state: State) -> None:
-        """Goes on from what `state` gave."""
-        numbers = {name: float(value) for name, value in state.items() if name != "weights"}
-        self._wait = int(numbers["wait"])
-        if "best" in numbers:
-            self.best, self.best_epoch = numbers["best"], int(numbers["best_epoch"])
-        weights = state.get("weights")
+        """Goes on from what `state` gave; a ValueError where nothing can."""
+        given = {name: value for name, value in state.items() if name != "weights"}
+        weights, counts = state.get("weights"), [given.get(name, 0.0) for name in ("wait", "best_epoch")]
+        known = [{"wait"}, {"wait", "best", "best_epoch"}]
+        fits = set(given) in known and all(isinstance(each, (int, float)) for each in given.values())
+        if not fits or not all(0 <= n < 2**53 and n == int(n) for n in counts) or isinstance(weights, (int, float)):
+            raise ValueError(f"state: expected that of {self!r}, got {dict(state)!r:.200}")
+        numbers = {name: float(value) for name, value in given.items()}
+        self._wait, self.best = int(numbers["wait"]), numbers.get("best")
+        self.best_epoch = int(numbers["best_epoch"]) if "best" in numbers else None
         self._weights = None if weights is None else np.array(weights)
 
 
