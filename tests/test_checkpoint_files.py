@@ -71,7 +71,6 @@ def plateau(index: int, text: str) -> Any:
 CASES: dict[str, Any] = {
     "curve renamed": renamed("loss", "lost"),
     "validation's curve renamed": renamed("val_loss", "loss2"),
-    "one more curve": lambda f, t: (f.update(history=[*f["history"], "x"]), t.update({"history.x": np.zeros(2)})),
     "curve twice": lambda f, t: f.update(history=[f["history"][0]] * len(f["history"])),
     "a reason of its own": lambda f, t: f.update(stopped="callback"),
     "steps that no number counts": lambda f, t: f.update(n_steps=2**53),

@@ -1,5 +1,7 @@
 """fastmlp: the multilayer perceptron that you call from a hot loop. Re-exports; nothing else."""
 
+from typing import TYPE_CHECKING, Any
+
 from . import datasets
 from ._version import __version__
 from .about import info
@@ -60,6 +62,19 @@ from .schedules import (
     StepDecay,
 )
 
+if TYPE_CHECKING:
+    from .encoder import Encoder
+
+
+def __getattr__(name: str) -> Any:
+    """`Encoder`, which is imported when it is first used, so that `import fastmlp` stays quick."""
+    if name == "Encoder":
+        from .encoder import Encoder
+
+        return Encoder
+    raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
+
+
 __all__ = [
     "ELU",
     "GELU",
@@ -80,6 +95,7 @@ __all__ = [
     "CustomActivation",
     "CustomLoss",
     "EarlyStopping",
+    "Encoder",
     "ExponentialDecay",
     "Focal",
     "FormatError",

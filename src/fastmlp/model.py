@@ -25,19 +25,27 @@ from . import (
     persistence,
     scaling,
 )
+from . import schema as schemas
 from .activations import Activation, CustomActivation, Identity
+from .history import History
 from .initializers import INITIALIZERS
 from .losses import CustomLoss, Loss, MeanSquaredError
 from .scaling import Scaling
+from .schema import Schema
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    Columns = tuple[Scaling | None, Scaling | None, tuple[str, ...] | None]
+    from .encoder import Encoder
+    from .labels import Label
+
+    Columns = tuple[Scaling | None, Scaling | None, Schema]
 
 
 class Model(_core.Core):
     """A network without its training; users make a `Network`, which has the documentation of the arguments."""
+
+    _history: History | None = None
 
     def __init__(
         self,
@@ -53,6 +61,10 @@ class Model(_core.Core):
         n_threads: SupportsIndex | str = "auto",
         input_scaling: str | Scaling | None = None,
         target_scaling: str | Scaling | None = None,
+        feature_names: Sequence[str] | None = None,
+        target_name: str | None = None,
+        class_names: Sequence[Label] | None = None,
+        encoder: Encoder | None = None,
         _isa: str | None = None,
         _random_state: int | None = None,
     ) -> None:
@@ -76,6 +88,9 @@ class Model(_core.Core):
             self._most_threads = 1
         self._input_scaling = scaling.check("input_scaling", input_scaling, self._sizes[0])
         self._target_scaling = scaling.check_targets(target_scaling, self._loss, self._sizes[-1])
+        schema = schemas.check(
+            feature_names, target_name, class_names, encoder, self._sizes[0], self._n_classes(self._sizes[-1])
+        )
         chosen, self._why_engine = construction.choose_engine(engine, _core.kernel_isa(_isa))
         self._wanted_engine = engine
         layers = [*self._activation, self._output_activation]
@@ -89,7 +104,7 @@ class Model(_core.Core):
         else:
             self._draw([("uniform", 0.0, False)] * len(layers), _random_state)
         given = [each if isinstance(each, Scaling) else None for each in (self._input_scaling, self._target_scaling)]
-        self._know_columns(given[0], given[1], None, True)
+        self._know_columns(given[0], given[1], schema, True)
 
     # -- what it is ------------------------------------------------------------------------------------------------
 
@@ -134,22 +149,55 @@ class Model(_core.Core):
         return self._published_columns[1] or self._target_scaling
 
     @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """The names of the columns of X, by which those of a frame are found; None where there are none.
+
+        Of a network with an `encoder`, the names of the columns that it reads.
+        """
+        return self._published_columns[2].feature_names
+
+    @property
+    def target_name(self) -> str | None:
+        """The name of the target, or None."""
+        return self._published_columns[2].target_name
+
+    @property
+    def class_names(self) -> tuple[Label, ...] | None:
+        """What each class is called: ``class_names[i]`` where `classify` gives i; None where they are just 0, 1, ..."""
+        return self._published_columns[2].class_names
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """What turns the columns of a frame into inputs, or None where they are the inputs."""
+        return self._published_columns[2].encoder
+
+    def _n_classes(self, n_outputs: int) -> int:
+        """How many classes so many outputs can tell apart; one output tells two."""
+        return max(2, n_outputs // self._loss.n_heads)
+
+    @property
     def n_threads(self) -> int | str:
         """The number of threads as it was given."""
         return self._n_threads
 
+    @property
+    def history(self) -> History | None:
+        """The `History` of the last fit, of one too that an error or Ctrl-C has ended, and of one that is running; None
+        before the first. It is in no file and no pickle.
+        """
+        return self._history
+
     def __repr__(self) -> str:
-        hidden: Any = list(self._activation)
-        if len(set(hidden)) == 1:
-            hidden = hidden[0]
-        activation = f"activation={hidden!r}, " if self._activation else ""
-        scalings = (("input_scaling", self.input_scaling), ("target_scaling", self.target_scaling))
-        scaled = "".join(f", {name}={value!r}" for name, value in scalings if value is not None)
-        return (
-            f"Network({list(self._sizes)}, {activation}output_activation={self._output_activation!r}, "
-            f"loss={losses.word(self._loss)!r}, dtype={self._dtype.name!r}, init={self._init!r}, seed={self._seed!r}"
-            f"{scaled})"
-        )
+        scaled = [f"{name}s" for name in ("input", "target") if getattr(self, f"{name}_scaling") is not None]
+        hidden = _short_names([f.name for f in self._activation])
+        parts = [
+            _short_sizes(self._sizes),
+            " -> ".join([*([hidden] if hidden else []), self._output_activation.name]),
+            self._loss.name,
+            self._dtype.name,
+            *([f"scaled {'+'.join(scaled)}"] if scaled else []),
+        ]
+        return f"Network({', '.join(parts)})"
 
     def summary(self) -> str:
         """A table of the layers, and what computes them, as text.
@@ -167,6 +215,7 @@ class Model(_core.Core):
         0      (30, 784)  ReLU()      23,550
         1      (10, 30)   Identity()  310
         23,860 parameters, float32, loss mse
+        initial parameters auto, seed None
         engine ...
         """
         rows = [("layer", "weights", "activation", "parameters")]
@@ -184,6 +233,7 @@ class Model(_core.Core):
             [
                 *lines,
                 f"{self.n_parameters:,} parameters, {self._dtype.name}, loss {losses.word(self._loss)}",
+                f"initial parameters {self._init}, seed {self._seed}",
                 *self._described_columns(),
                 f"engine {self.engine} ({self._why_engine}), kernels {self._isa}",
                 bits[self.engine],
@@ -197,8 +247,13 @@ class Model(_core.Core):
             for what, value in (("inputs", self.input_scaling), ("targets", self.target_scaling))
             if value is not None
         ]
-        named = [] if self.feature_names is None else [f"inputs named {', '.join(self.feature_names):.60}"]
-        return [", ".join([*scaled, *named])] if scaled or named else []
+        names = "" if self.feature_names is None else f"{', '.join(self.feature_names):.60}"
+        named = [f"inputs named {names}"] if names else []
+        if self.encoder is not None:
+            named = [f"columns {names}, which an encoder makes inputs of"]
+        classes = [] if self.class_names is None else [f"classes {', '.join(map(str, self.class_names)):.60}"]
+        described = [*scaled, *named, *classes]
+        return [", ".join(described)] if described else []
 
     # -- parameters ------------------------------------------------------------------------------------------------
 
@@ -275,15 +330,14 @@ class Model(_core.Core):
 
     # -- what it can do --------------------------------------------------------------------------------------------
 
-    def _learn_columns(self, names: tuple[str, ...] | None, rows: _core.Rows) -> None:
-        """Names and scalings of the columns from the rows of a fit, where there are none yet."""
+    def _learn_columns(self, known: Schema, rows: _core.Rows) -> None:
+        """The schema of a fit, and the scalings of the columns from its rows, where there are none yet."""
         inputs_scaled, targets_scaled = (
             Scaling.fit(part, word) if isinstance(word, str) else word
             for part, word in ((rows.x, self.input_scaling), (rows.values, self.target_scaling))
         )
-        names = self._columns[2] or names
-        if (inputs_scaled, targets_scaled, names) != self._columns:
-            self._know_columns(inputs_scaled, targets_scaled, names, False)
+        if (inputs_scaled, targets_scaled, known) != self._columns:
+            self._know_columns(inputs_scaled, targets_scaled, known, False)
 
     def _refuse_unscaled(self, what: str) -> None:
         """Refuses to train before a scaling is known."""
@@ -327,7 +381,7 @@ class Model(_core.Core):
         known = {
             "input_scaling": scaling.describe(columns[0] or self._input_scaling),
             "target_scaling": scaling.describe(columns[1] or self._target_scaling),
-            "feature_names": None if columns[2] is None else list(columns[2]),
+            **schemas.describe(columns[2]),
         }
         return {**words, **{key: value for key, value in known.items() if value is not None}}
 
@@ -363,8 +417,8 @@ class Model(_core.Core):
             _isa=isa,
             _random_state=int(words["random_state"], 16),
         )
-        if "feature_names" in words:
-            net._know_columns(*net._columns[:2], tuple(words["feature_names"]), True)
+        n_classes = net._n_classes(words["sizes"][-1])
+        net._know_columns(*net._columns[:2], schemas.from_description(words, words["sizes"][0], n_classes), True)
         net.parameters = model.parameters
         return net
 
@@ -422,6 +476,21 @@ class Model(_core.Core):
         return self.copy()
 
     __copy__ = copy
+
+
+def _short_sizes(sizes: Sequence[int]) -> str:
+    """The sizes in at most 40 characters: what stands between the first and the last may be counted."""
+    text = f"[{', '.join(map(str, sizes[:20]))}]"
+    if len(text) <= 32 and len(sizes) <= 20:
+        return text
+    return f"[{sizes[0]}, <{len(sizes) - 2} hidden>, {sizes[-1]}]"
+
+
+def _short_names(names: Sequence[str]) -> str:
+    """The names of the hidden layers' activations, each once; only their number where they are long."""
+    different = list(dict.fromkeys(names))
+    text = "+".join(different)
+    return text if len(text) <= 20 or len(different) == 1 else f"{len(different)} activations"
 
 
 def _from_bytes(

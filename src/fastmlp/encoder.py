@@ -1,0 +1,374 @@
+"""Encoder: what was learnt about the columns of a table, and the inputs of a network that it makes of them.
+
+A number stays a number; where it is missing it is the median of the training rows, with one more input that says so if
+any was missing there. Text, categories and booleans become an input for each category and one for all others. Dates
+become their day number and the parts of the calendar. `columns` decides what a column is, from its values, and
+`known_columns` has the kinds. An encoder never changes; it is described as JSON in the model file.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import arguments, known_columns
+from .columns import LIKE_NUMBER, MISSING, Column, PlainFrame, Texts, names_of, read
+from .known_columns import CategoryColumn, Known, NumberColumn, TimeColumn
+
+VERSION = 1
+MIN_COUNT = 2
+MAX_CATEGORIES = 100
+BLOCK_ROWS = 4096  # rows that are put together at a time, so that they stay in the cache
+
+
+class Encoder:
+    """What was learnt about the columns of a table: how each of them becomes inputs of a network.
+
+    `Encoder.fit` makes one; it never changes. A network that has one (`Network(..., encoder=encoder)`) takes frames as
+    they are, in `fit`, `predict` and everywhere else.
+
+    Examples
+    --------
+    >>> frame = PlainFrame({"age": np.array([30, 41, 50]), "kind": np.array(["a", "b", "a"])})  # or pandas, or polars
+    >>> encoder = fastmlp.Encoder.fit(frame)
+    >>> encoder.feature_names_out
+    ('age', 'kind=a', 'kind is other')
+    >>> encoder.transform(frame)
+    array([[30.,  1.,  0.],
+           [41.,  0.,  1.],
+           [50.,  1.,  0.]])
+    """
+
+    __slots__ = ("_dropped", "_kept", "_known", "_marks", "_target")
+    _known: tuple[Known, ...]
+    _dropped: tuple[str, ...]
+    _kept: tuple[str, ...]
+    _target: str | None
+    _marks: tuple[str, ...]
+
+    def __init__(self) -> None:
+        raise TypeError("Encoder: expected to be made by Encoder.fit(frame), which learns the columns of a frame")
+
+    @classmethod
+    def _make(
+        cls,
+        known: Iterable[Known],
+        dropped: Iterable[str] = (),
+        kept: Iterable[str] = (),
+        target: str | None = None,
+        marks: Iterable[str] = (),
+    ) -> Encoder:
+        self = object.__new__(cls)
+        fields = {
+            "_known": tuple(known),
+            "_dropped": tuple(dropped),
+            "_kept": tuple(kept),
+            "_target": target,
+            "_marks": tuple(marks),
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+        return self
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{name}: expected to be left as it is, as an Encoder does not change")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{name}: expected to be left as it is, as an Encoder does not change")
+
+    @property
+    def _parts(self) -> tuple[Any, ...]:
+        return self._known, self._dropped, self._kept, self._target, self._marks
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (self.describe(),)
+
+    def __eq__(self, other: object) -> bool:
+        return self._parts == other._parts if isinstance(other, Encoder) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._parts)
+
+    def __repr__(self) -> str:
+        return f"<Encoder of {len(self._known)} columns to {self.n_outputs} inputs>"
+
+    # ------------------------------------------------------------------------------------------------ learning
+
+    @classmethod
+    def fit(
+        cls,
+        frame: Any,
+        *,
+        target: str | None = None,
+        drop: Sequence[str] = (),
+        keep: Sequence[str] = (),
+        missing: Sequence[str] = (),
+        min_count: int = MIN_COUNT,
+        max_categories: int = MAX_CATEGORIES,
+    ) -> Encoder:
+        """The encoder that the columns of these rows ask for.
+
+        Parameters
+        ----------
+        frame : frame of pandas or polars, or PlainFrame
+            The rows to train on. What a column holds is decided from its values: text that is all numbers is numbers,
+            text that is all true and false is booleans, text that is all ISO dates is dates.
+        target : str, optional
+            The column to learn, if the frame has it; it is no input.
+        drop, keep : sequence of str
+            Columns that are no inputs; the command line passes those of `keep` through to its predictions.
+        missing : sequence of str
+            Texts, and numbers as text, that stand for a missing value, beside an empty cell, "NA", "?" and the like.
+        min_count : int
+            A category occurs so often in the frame; rarer values are "other".
+        max_categories : int
+            So many categories of a column at most: the most frequent, of equally frequent ones the first in order.
+
+        Warns
+        -----
+        UserWarning
+            If most of the different values of a column of text look like numbers, but not all.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a number is infinite, a column is of a type that is not known, or no column is left.
+        """
+        encoder, notes = learn(
+            frame,
+            target=target,
+            drop=drop,
+            keep=keep,
+            missing=missing,
+            min_count=min_count,
+            max_categories=max_categories,
+        )
+        for note in notes:
+            if note.warning:
+                warnings.warn(note.text, stacklevel=2)
+        return encoder
+
+    # ------------------------------------------------------------------------------------------------ what it is
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a frame that it reads."""
+        return tuple(known.name for known in self._known)
+
+    @property
+    def passed_over(self) -> frozenset[str]:
+        """The columns that a frame may have beside: dropped and kept ones, the target, those without any value."""
+        return frozenset([*self._dropped, *self._kept, *([] if self._target is None else [self._target])])
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The columns that the command line passes through to its predictions."""
+        return self._kept
+
+    @property
+    def feature_names_out(self) -> tuple[str, ...]:
+        """A name for each input that it makes."""
+        return tuple(name for known in self._known for name in known.names_out)
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of inputs of a network that it makes."""
+        return sum(len(known.names_out) for known in self._known)
+
+    def summary(self) -> list[tuple[str, str]]:
+        """Of each column, in words, what it becomes."""
+        return [(known.name, known_columns.in_words(known)) for known in self._known]
+
+    # ---------------------------------------------------------------------------------------------------- using
+
+    def transform(self, frame: Any | PlainFrame) -> NDArray[np.float64]:
+        """The rows of a frame as inputs of a network, float64 (B, n_outputs) in C order.
+
+        Columns are found by their names, in any order; others are ignored.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or a value cannot be taken for what the column was at `fit`.
+        """
+        have = set(names_of(frame))
+        absent = [known.name for known in self._known if known.name not in have]
+        if absent:
+            raise ValueError(f"X: expected the columns of the training, got a frame without {few(absent)}")
+        n_rows = len(frame)
+        plain: list[tuple[int, NDArray[Any]]] = []
+        chosen: list[NDArray[np.int64]] = []
+        position = 0
+        for known in self._known:
+            column = self._read(frame, known)
+            if isinstance(known, CategoryColumn):
+                chosen.append(known.chosen(column) + position)
+            else:
+                plain += [(position + i, part) for i, part in enumerate(known.parts(column))]
+            position += len(known.names_out)
+        return _assembled(n_rows, position, plain, chosen)
+
+    def _read(self, frame: Any, known: Known) -> Column:
+        return read(frame, known.name, MISSING.union(self._marks), as_text=isinstance(known, CategoryColumn))
+
+    # ------------------------------------------------------------------------------------------------ in a file
+
+    def describe(self) -> dict[str, Any]:
+        """The encoder as JSON can hold it."""
+        return {
+            "version": VERSION,
+            "columns": [known_columns.describe(known) for known in self._known],
+            "dropped": list(self._dropped),
+            "kept": list(self._kept),
+            "target": self._target,
+            "missing": list(self._marks),
+        }
+
+    @classmethod
+    def from_description(cls, argument: str, value: Any) -> Encoder:
+        """What `describe` has described; a ValueError that names the argument says what it is otherwise."""
+        try:
+            return cls._from_fields(argument, value)
+        except RecursionError:
+            raise ValueError(f"{argument}: expected columns of a table, got lists in lists without end") from None
+
+    @classmethod
+    def _from_fields(cls, argument: str, value: Any) -> Encoder:
+        fields = known_columns.entries(argument, value, ("version", "columns", "dropped", "kept", "target", "missing"))
+        if type(fields["version"]) is not int or fields["version"] != VERSION:
+            raise ValueError(f"{argument}: expected version {VERSION}, got {fields['version']!r:.60}")
+        if type(fields["columns"]) is not list or not fields["columns"]:
+            raise ValueError(f"{argument}: expected a list of columns, got {fields['columns']!r:.60}")
+        known = [
+            known_columns.from_description(f"{argument}: columns[{i}]", entry)
+            for i, entry in enumerate(fields["columns"])
+        ]
+        lists = {
+            name: known_columns.texts_of(f"{argument}: {name}", fields[name]) for name in ("dropped", "kept", "missing")
+        }
+        target = fields["target"]
+        if target is not None:
+            known_columns.text_of(f"{argument}: target", target)
+        names = [one.name for one in known] + lists["dropped"] + lists["kept"] + ([] if target is None else [target])
+        if len(set(names)) != len(names):
+            raise ValueError(f"{argument}: expected columns of different names, got one twice")
+        return cls._make(known, lists["dropped"], lists["kept"], target, lists["missing"])
+
+
+def _unpickled(description: Any) -> Encoder:
+    return Encoder.from_description("Encoder", description)
+
+
+def few(names: Sequence[str], count: int = 8) -> str:
+    """The first names, for a message."""
+    shown = ", ".join(map(repr, names[:count]))
+    return shown if len(names) <= count else f"{shown} and {len(names) - count} more"
+
+
+# ---------------------------------------------------------------------------------------------------------- learning
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a user should know of a column; `warning` where it is likely to be a mistake."""
+
+    text: str
+    warning: bool = False
+
+
+def learn(
+    frame: Any,
+    *,
+    target: str | None = None,
+    drop: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    missing: Sequence[str] = (),
+    min_count: int = MIN_COUNT,
+    max_categories: int = MAX_CATEGORIES,
+) -> tuple[Encoder, list[Note]]:
+    """`Encoder.fit`, with what there is to say about the columns."""
+    min_count = arguments.integer("min_count", min_count, least=1)
+    max_categories = arguments.integer("max_categories", max_categories, least=1)
+    names = names_of(frame)
+    lists = {"drop": _given("drop", drop), "keep": _given("keep", keep), "missing": _given("missing", missing)}
+    if target is not None and not isinstance(target, str):
+        raise TypeError(f"target: expected text or None, got {target!r:.60}")
+    apart = [*lists["drop"], *lists["keep"]]
+    for argument in ("drop", "keep"):
+        unknown = [name for name in lists[argument] if name not in names]
+        if unknown:
+            raise ValueError(f"{argument}: expected columns of the frame ({few(names)}), got {unknown[0]!r}")
+    if len({*apart, target}) <= len(apart):
+        raise ValueError("drop, keep, target: expected different columns, got one twice")
+    if not len(frame):
+        raise ValueError("X: expected at least one row, got none")
+    known: list[Known] = []
+    notes: list[Note] = []
+    empty: list[str] = []
+    marks = MISSING.union(lists["missing"])
+    for name in names:
+        if name in apart or name == target:
+            continue
+        column = read(frame, name, marks)
+        found = known_columns.learn(column, name, min_count, max_categories)
+        if found is None:
+            empty.append(name)
+            notes.append(Note(f"column {name!r} has no values and is left out"))
+            continue
+        known.append(found)
+        notes += _notes(column, found)
+    if not known:
+        raise ValueError("X: expected at least one column with values beside the target, got none")
+    dropped = [*lists["drop"], *empty]
+    return Encoder._make(known, dropped, lists["keep"], target, lists["missing"]), notes
+
+
+def _given(argument: str, value: Any) -> list[str]:
+    """A sequence of different texts, as given."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f"{argument}: expected a sequence of text, got {value!r:.60}")
+    for each in value:
+        if not isinstance(each, str):
+            raise TypeError(f"{argument}: expected text, got {each!r:.60}")
+    return list(dict.fromkeys(value))
+
+
+def _notes(column: Column, known: Known) -> list[Note]:
+    """What there is to say about a column."""
+    notes = []
+    if isinstance(known, (NumberColumn, TimeColumn)) and column.marks:
+        marks = ", ".join(f"{count} of {mark!r}" for mark, count in sorted(column.marks.items()))
+        kind = "numbers" if isinstance(known, NumberColumn) else "dates"
+        notes.append(Note(f"column {known.name!r}: {kind}, with {marks} taken for missing values"))
+    if isinstance(column, Texts) and column.kind == "text":
+        other = [name for name in column.names if not LIKE_NUMBER.fullmatch(name)]
+        if 2 * len(other) < len(column.names):
+            odd = f", but for values such as {few(other, 3)}" if other else ", but with separators"
+            notes.append(
+                Note(
+                    f"column {known.name!r} is taken for text, although most of its values look like numbers{odd}; "
+                    "if they are numbers, name what stands for a missing one (missing, --null) or the decimal mark",
+                    warning=True,
+                )
+            )
+    return notes
+
+
+def _assembled(
+    n_rows: int, width: int, plain: Sequence[tuple[int, NDArray[Any]]], chosen: Sequence[NDArray[np.int64]]
+) -> NDArray[np.float64]:
+    """The columns beside one another, a block of rows at a time; of `chosen`, 1 in the column that each row names."""
+    out = np.zeros((n_rows, width)) if chosen else np.empty((n_rows, width))
+    for first in range(0, n_rows, BLOCK_ROWS):
+        rows = slice(first, first + BLOCK_ROWS)
+        block = out[rows]
+        for position, part in plain:
+            block[:, position] = part[rows]
+        for positions in chosen:
+            block[np.arange(len(block)), positions[rows]] = 1.0
+    return out
