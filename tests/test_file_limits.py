@@ -131,8 +131,8 @@ def test_wide_networks_are_within_the_limits() -> None:
     """Names and scalings of 50,000 columns, with brackets and colons."""
     n = 50_000
     scaling = fastmlp.Scaling(np.linspace(0, 1, n), np.linspace(1, 2, n))
-    net = fastmlp.Network([n, 1], seed=0, input_scaling=scaling)
-    net._know_columns(scaling, None, tuple(f"chr1[{i}]:{{a}}" for i in range(n)), True)
+    names = [f"chr1[{i}]:{{a}}" for i in range(n)]
+    net = fastmlp.Network([n, 1], seed=0, input_scaling=scaling, feature_names=names)
     again = persistence.parse(persistence.to_bytes(net))
     assert again.architecture == net._architecture()
 
@@ -174,7 +174,6 @@ def test_tensors_of_many_dimensions(dimensions: int) -> None:
 
 @pytest.mark.parametrize("names", [["\ud800"], ["a\udfff"]])
 def test_names_that_are_no_unicode_are_not_written(names: list[str]) -> None:
-    net = fastmlp.Network([1, 1], seed=0)
-    net._know_columns(None, None, tuple(names), True)
+    net = fastmlp.Network([1, 1], seed=0, feature_names=names)
     with pytest.raises(ValueError, match="architecture: expected Unicode text"):
         persistence.to_bytes(net)

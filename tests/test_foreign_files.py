@@ -160,8 +160,7 @@ def test_files_of_torch_and_joblib(tmp_path: pathlib.Path) -> None:
 def test_a_damaged_model_is_no_other_file(tmp_path: pathlib.Path) -> None:
     """The length of a header may begin as a pickle or a gzip file does."""
     for n_inputs in range(1, 400):
-        net = fastmlp.Network([n_inputs, 1], seed=0)
-        net._know_columns(None, None, tuple(map(str, range(n_inputs))), True)
+        net = fastmlp.Network([n_inputs, 1], seed=0, feature_names=[f"x{i}" for i in range(n_inputs)])
         content = persistence.to_bytes(net)
         assert foreign.describe(content[: foreign.N_BYTES], len(content)) is None
     (tmp_path / "m").write_bytes(content[:-1])

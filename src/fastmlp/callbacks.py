@@ -252,7 +252,9 @@ class Checkpoint:
     The file has the model (`fastmlp.load` reads it), the optimiser's state, the random state, the epoch and the place
     in it, the history and the callbacks' states. It is written to a temporary file in the same folder, synced, and
     renamed over the path, and the folder synced: a crash at any moment, a full disk or a sync that fails leaves the
-    previous file. An error while writing ends the fit and is raised.
+    previous file, or the new one, whole. An error while writing ends the fit and is raised; it says so where the new
+    file is already in place. A state from which no training can go on (an optimiser's that has overflowed, or what a
+    callback's `state` gives beside numbers and vectors like the parameters) is an error, too, and is not written.
 
     Parameters
     ----------

@@ -202,8 +202,9 @@ def read(path: Path, network: Network, words: Mapping[str, Any], n_rows: int) ->
         whole = at.position % words["batch_size"] == 0 and at.position < n_rows
         if len(at.states) != len(words["callbacks"]) or not whole:
             raise FormatError("training: expected a state for each callback and whole batches, got others")
-        if at.epoch and not set(words["metrics"]) <= set(at.history):  # callbacks may have added more
-            raise FormatError(f"history: expected the curves {words['metrics']}, got {reprlib.repr(list(at.history))}")
+        curves = words["metrics"] if at.epoch else []  # callbacks may have added more
+        if not set(curves) <= set(at.history) or (at.history and not at.epoch):
+            raise FormatError(f"history: expected the curves {curves}, got {reprlib.repr(list(at.history))}")
     except FormatError as error:
         raise FormatError(f"{name}: {error}") from None
     return Resumable(name, at, model, vectors, numbers, fields["n_steps"])

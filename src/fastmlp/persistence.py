@@ -268,8 +268,9 @@ def parse(data: bytes | bytearray | memoryview) -> Model:
 def _load(stream: io.BufferedIOBase, size: int) -> Model:
     header = read_header(stream, size)
     metadata = _check_metadata(header)
+    room = size - stream.tell()
     extra = _check_words(_EXTRA, json_value(_EXTRA, _verified(metadata, _EXTRA, default="{}")))
-    architecture, extra = _architecture_from(_verified(metadata, _ARCHITECTURE), extra, size - stream.tell())
+    architecture, extra = _architecture_from(_verified(metadata, _ARCHITECTURE), extra, room)
     dtype = np.dtype(architecture["dtype"])
     layout = _layout(architecture["sizes"], dtype)
     words, more = _training_from(metadata, [name for name, _, _ in layout])
@@ -358,16 +359,19 @@ def _verified(metadata: Mapping[str, str], key: str, default: str | None = None)
 
 
 def _architecture_from(text: str, extra: dict[str, str], room: int) -> tuple[dict[str, Any], dict[str, str]]:
-    """The architecture in the text, whose parameters must fit into so many bytes; what `extra` has beside it."""
+    """The checked architecture, whose parameters must fit into so many bytes, and what `extra` has beside what belongs
+    into it.
+    """
     architecture = as_dict(_ARCHITECTURE, json_value(_ARCHITECTURE, text))
     version = architecture.pop("version", None)
     if type(version) is not int or version != VERSION:
         raise unexpected(f"{_ARCHITECTURE}: version", f"{VERSION}, the one that this fastmlp reads", version)
+    checked = check_architecture(architecture, room)  # before anything is made of its sizes
     try:
-        architecture, extra = upgrade.from_command_line(architecture, extra)
+        upgraded, extra = upgrade.from_command_line(architecture, extra)
     except ValueError as error:
         raise FormatError(str(error)) from None
-    return check_architecture(architecture, room), extra
+    return (check_architecture(upgraded, room) if upgraded != architecture else checked), extra
 
 
 def check_architecture(architecture: object, room: int | None = None) -> dict[str, Any]:
