@@ -155,6 +155,7 @@ HOSTILE_ARCHITECTURES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "custom": ({"activation": [{"name": "custom", "functions": "eval"}, {"name": "relu"}]}, "name"),
     "sigma NaN": ({"activation": [{"name": "gaussian", "mu": 0.0, "sigma": np.nan}, {"name": "relu"}]}, "NaN"),
+    "a softmax of one output": ({"sizes": [3, 4, 2, 1]}, "binary_cross_entropy"),
     "without its partner": ({"output_activation": {"name": "sigmoid", "beta": 1.0}}, "partner"),
     "unknown loss": ({"loss": {"name": "hinge"}}, "loss"),
     "loss with a parameter": ({"loss": {"name": "cross_entropy", "weight": 1}}, "loss"),
