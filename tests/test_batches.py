@@ -166,7 +166,8 @@ def test_a_frame_to_validate_batches_on_has_their_columns() -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
     net = fastmlp.Network([2, 1], seed=0)
-    with pytest.raises(ValueError, match=r"^validation_data: X: expected columns in the order of the training"):
-        net.fit([(frame, [1.0, 2.0])], validation_data=(frame[["b", "a"]], [1.0, 2.0]))
+    with pytest.raises(ValueError, match=r"^validation_data: X: expected the columns 'a', 'b', got some without 'a'"):
+        net.fit([(frame, [1.0, 2.0])], validation_data=(frame.rename(columns={"a": "c"}), [1.0, 2.0]))
+    assert net.feature_names is None
     net.fit([(frame, [1.0, 2.0])], validation_data=(frame, [1.0, 2.0]))
     assert net.feature_names == ("a", "b")

@@ -119,7 +119,7 @@ DTYPES = {
     "None": Bad(lambda net: net.predict(None), TypeError, ("X: ", "real numbers", "object")),
     "dates": Bad(lambda net: net.predict(X.astype("M8[s]")), TypeError, ("X: ", "real numbers", "datetime64")),
     "fit of objects": Bad(lambda net: net.fit(X.astype(object), LABELS), TypeError, ("X: ", "object")),
-    "y of words": Bad(lambda net: net.fit(X, ["a"] * 12), TypeError, ("y: ", "real numbers", "<U1")),
+    "y of words": Bad(lambda net: net.fit(X, ["a"] * 12), ValueError, ("y: ", "different labels", "'a'")),
     "complex y": Bad(lambda net: net.train_on_batch(X, ONE_HOT * 1j), TypeError, ("y: ", "complex128")),
     "object parameters": Bad(
         lambda net: setattr(net, "parameters", np.ones(44).astype(object)), TypeError, ("parameters: ", "object")

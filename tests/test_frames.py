@@ -88,8 +88,10 @@ def test_missing_whole_numbers_and_truths() -> None:
 def test_columns_without_numbers_are_named() -> None:
     net = fastmlp.Network([2, 1], seed=0)
     for kind, values in (("text", ["x", "y"]), ("category", pandas.Categorical(["x", "y"]))):
-        with pytest.raises(TypeError, match=f"X: expected numbers, got .* in column '{kind}'"):
+        with pytest.raises(ValueError, match="X: expected columns that become 2 inputs"):
             net.fit(pandas.DataFrame({"a": [1.0, 2.0], kind: values}), [1.0, 2.0])
+        with pytest.raises(TypeError, match=f"X: expected numbers, got .* in column '{kind}'; fastmlp.Encoder.fit"):
+            net.predict(pandas.DataFrame({"a": [1.0, 2.0], kind: values}))
     with pytest.raises(TypeError, match="X: expected numbers, got String in column 'text'"):
         net.predict(polars.DataFrame({"a": [1.0, 2.0], "text": ["x", "y"]}))
     with pytest.raises(TypeError, match="X: expected real numbers, got dtype complex"):
@@ -109,7 +111,7 @@ def test_names_are_kept_and_travel(frame_of: Callable[[np.ndarray], Any], tmp_pa
     others = [fastmlp.load(tmp_path / "model"), pickle.loads(pickle.dumps(net)), net.copy(), copy.deepcopy(net)]
     for other in others:
         assert other.feature_names == tuple(NAMES)
-        with pytest.raises(ValueError, match="with 'other'"):
+        with pytest.raises(ValueError, match="without 'column 0'"):
             other.predict(polars.DataFrame(REAL, schema=["other", *NAMES[1:]], orient="row"))
     assert "inputs named column 0, column 1" in net.summary()
     net.fit(frame_of(REAL), TARGETS, epochs=1)
@@ -132,26 +134,86 @@ METHODS: dict[str, Callable[[fastmlp.Network, Any], Any]] = {
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_other_columns_are_refused(frame_of: Callable[[np.ndarray], Any], method: str) -> None:
-    net = fitted(FRAMES["polars"])
-    right = FRAMES["pandas"](REAL)
-    METHODS[method](net, right)
-    with pytest.raises(ValueError, match=r"columns of the training, .* got some without 'column 3' and with 'z'"):
-        METHODS[method](net, right.rename(columns={"column 3": "z"}))
+def test_columns_are_found_by_name(frame_of: Callable[[np.ndarray], Any], method: str) -> None:
+    """In any order, the target's among them or not; others are left out with a warning, and none may be missing."""
+    right, act = frame_of(REAL), METHODS[method]
+    nets = [fastmlp.Network([I, 4, O], seed=0, target_name="t") for _ in range(3)]
+    for net in nets:
+        net.fit(FRAMES["polars"](REAL), TARGETS, epochs=1)
+    pick = right.select if hasattr(right, "select") else right.__getitem__
+    mixed = pandas.DataFrame({"t": 1.0, **{name: REAL[:, i] for i, name in reversed(list(enumerate(NAMES)))}})
+    expected, others = act(nets[0], right), [act(nets[1], pick(NAMES[::-1])), act(nets[2], mixed)]
+    for net, got in zip(nets[1:], others, strict=True):
+        if isinstance(got, (np.ndarray, list, tuple, float)):
+            np.testing.assert_equal(got, expected)
+        np.testing.assert_array_equal(net.parameters, nets[0].parameters)
+    with pytest.raises(ValueError, match=r"X: expected the columns .*, got some without 'column 3'"):
+        act(nets[0], mixed.rename(columns={"column 3": "z"}))
     with pytest.raises(ValueError, match="without 'column 18'"):
-        METHODS[method](net, right[NAMES[:-1]])
-    with pytest.raises(ValueError, match="with 'more'"):
-        METHODS[method](net, right.assign(more=1.0))
-    with pytest.raises(ValueError, match=r"order of the training, .* X\[list\(net.feature_names\)\] has them so"):
-        METHODS[method](net, right[NAMES[::-1]])
-    net.predict(right[NAMES[::-1]][list(net.feature_names or ())])
+        act(nets[0], pick(NAMES[:-1]))
+    with pytest.raises(ValueError, match="X: expected columns of different names, got 'column 0' twice"):
+        act(nets[0], pandas.concat([mixed, mixed[["column 0"]]], axis=1))
+    with pytest.warns(UserWarning, match="not trained on are left out: 'more'"):
+        again = act(nets[1], mixed.assign(more=1.0))
+    if isinstance(again, (np.ndarray, list, tuple, float)):
+        np.testing.assert_equal(again, act(nets[2], right))
 
 
-def test_validation_has_the_columns_of_the_training() -> None:
+ROW_METHODS: dict[str, Callable[[fastmlp.Network, Any], Any]] = {
+    "predict": lambda net, x: net.predict(x),
+    "call": lambda net, x: net(x),
+    "classify": lambda net, x: net.classify(x),
+    "activations": lambda net, x: net.activations(x),
+    "evaluate": lambda net, x: net.evaluate(x, TARGETS[0]),
+    "learn_one": lambda net, x: net.learn_one(x, TARGETS[0]),
+    "train_on_batch": lambda net, x: net.train_on_batch(x, TARGETS[0]),
+    "loss_and_grad": lambda net, x: net.loss_and_grad(x, TARGETS[0]),
+    "input_gradient": lambda net, x: net.input_gradient(x, TARGETS[0]),
+}
+
+
+@pytest.mark.parametrize("method", ROW_METHODS)
+def test_entries_of_a_row_are_found_by_name(method: str) -> None:
     frame = FRAMES["pandas"](REAL)
+    nets = [fastmlp.Network([I, 4, O], seed=0) for _ in range(4)]
+    for net in nets:
+        net.fit(frame, TARGETS, epochs=1)
+    row, act = frame.iloc[5], ROW_METHODS[method]
+    rows = [REAL[5], row, row[NAMES[::-1]], next(frame[NAMES[::-1]].iloc[5:].iterrows())[1]]
+    results = [act(net, x) for net, x in zip(nets, rows, strict=True)]
+    for net, result in zip(nets, results, strict=True):
+        np.testing.assert_equal(result, results[0])
+        np.testing.assert_array_equal(net.parameters, nets[0].parameters)
+    with pytest.raises(ValueError, match="without 'column 2'"):
+        act(nets[0], row.drop("column 2"))
+
+
+def test_a_row_of_numbers_and_truths_is_a_row_of_its_frame() -> None:
+    frame = pandas.DataFrame({"a": [0.5, 2.0], "b": [True, False], "c": [3, 4]})
+    assert frame.iloc[0].dtype == object
+    net = fastmlp.Network([3, 2], seed=0)
+    net.fit(frame, [[0.0, 1.0], [1.0, 0.0]], epochs=1)
+    np.testing.assert_array_equal(net.predict(frame.iloc[0]), net.predict(frame)[0])
+    np.testing.assert_array_equal(net.predict(frame.astype(object)), net.predict(frame))
+
+
+def test_the_validation_finds_its_columns_by_name() -> None:
+    frame = FRAMES["pandas"](REAL)
+    nets = [fastmlp.Network([I, O], seed=0) for _ in range(3)]
+    batches_of = [(frame, TARGETS)]
+    figures = [
+        nets[0].fit(frame, TARGETS, validation_data=(frame, TARGETS)).val_loss,
+        nets[1].fit(frame, TARGETS, validation_data=(frame[NAMES[::-1]], TARGETS)).val_loss,
+    ]
+    assert figures[0] == figures[1]
+    batched = nets[2].fit(batches_of, validation_data=(frame[NAMES[::-1]], TARGETS)).val_loss
+    whole = fastmlp.Network([I, O], seed=0).fit(
+        frame, TARGETS, batch_size=None, shuffle=False, validation_data=(frame, TARGETS)
+    )
+    assert batched == whole.val_loss
     net = fastmlp.Network([I, O], seed=0)
-    with pytest.raises(ValueError, match="validation_data: X: expected columns in the order of the training"):
-        net.fit(frame, TARGETS, validation_data=(frame[NAMES[::-1]], TARGETS))
+    with pytest.raises(ValueError, match="validation_data: X: expected the columns"):
+        net.fit(frame, TARGETS, validation_data=(frame.rename(columns=str.upper), TARGETS))
     assert net.feature_names is None
 
 

@@ -524,7 +524,13 @@ METHODS = [
     for name in ("__init__", *dir(fastmlp.Network))
     if (name == "__init__" or not name.startswith("_")) and callable(getattr(fastmlp.Network, name))
 ]
-OURS_ALONE = {"__init__": {"dtype", "engine", "n_threads"}, "predict": {"out"}, "fit": {"resume"}}
+SCHEMA = {"feature_names", "target_name", "class_names", "encoder"}
+OURS_ALONE = {
+    "__init__": {"dtype", "engine", "n_threads", *SCHEMA},
+    "predict": {"out"},
+    "classify": {"names"},
+    "fit": {"resume"},
+}
 
 
 @pytest.mark.parametrize("name", sorted({*METHODS, "predict", "fit"} - {"save"}))
@@ -543,7 +549,7 @@ def test_public_names_are_the_references() -> None:
     theirs = reference.Network([2, 3, 1], seed=0)
     ours = fastmlp.Network([2, 3, 1], seed=0)
     public = {name for name in dir(ours) if not name.startswith("_")}
-    assert public - {"save", "dtype", "engine", "n_threads", "feature_names"} == {
+    assert public - {"save", "dtype", "engine", "n_threads", *SCHEMA} == {
         n for n in dir(theirs) if not n.startswith("_")
     }
 
@@ -556,6 +562,7 @@ def test_signatures_and_defaults_of_the_contract() -> None:
     assert defaults(fastmlp.Network) == {
         "activation": "relu", "output_activation": None, "loss": "mse", "dtype": "float32", "init": "auto",
         "seed": None, "engine": "auto", "n_threads": "auto", "input_scaling": None, "target_scaling": None,
+        "feature_names": None, "target_name": None, "class_names": None, "encoder": None,
     }  # fmt: skip
     assert defaults(fastmlp.Network.fit) == {
         "y": None,

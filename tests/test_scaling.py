@@ -24,6 +24,7 @@ N, I, O = 150, 11, 2
 GENERATOR = np.random.default_rng(8)
 X = GENERATOR.normal(size=(N, I)) * np.logspace(-3, 4, I) + np.linspace(-50, 1000, I)
 Y = GENERATOR.normal(size=(N, O)) * [3.0, 1e4] + [1e5, -7.0]
+NEAR_0 = Y - [99e3, 0]  # so near that predictions are of the network's dtype
 KINDS = ("standard", "minmax")
 ORACLES = {"standard": "StandardScaler", "minmax": "MinMaxScaler"}
 
@@ -130,17 +131,17 @@ def test_the_core_scales_as_numpy_does(build: Implementation, form: str) -> None
     raw = np.clip(X, -250, 250)
     given = FORMS[form](raw, build.dtype)
     dense = given.toarray() if form == "sparse" else given
-    inputs, targets = Scaling.fit(dense, "standard"), Scaling.fit(Y, "minmax")
+    inputs, targets = Scaling.fit(dense, "standard"), Scaling.fit(NEAR_0, "minmax")
     scaled = build([I, 20, O], seed=1, input_scaling=inputs, target_scaling=targets)
     plain = build([I, 20, O], seed=1)
-    x, t = by_numpy(inputs, dense, build.dtype), by_numpy(targets, Y, build.dtype)
+    x, t = by_numpy(inputs, dense, build.dtype), by_numpy(targets, NEAR_0, build.dtype)
     words: dict[str, Any] = {"epochs": 3, "batch_size": 16}
-    ours = scaled.fit(given, Y, validation_data=(given, Y), **words)
+    ours = scaled.fit(given, NEAR_0, validation_data=(given, NEAR_0), **words)
     theirs = plain.fit(x, t, validation_data=(x, t), **words)
     assert ours == theirs
     np.testing.assert_array_equal(scaled.parameters, plain.parameters)
-    assert scaled.train_on_batch(given, Y) == plain.train_on_batch(x, t)
-    assert scaled.evaluate(given, Y) == plain.evaluate(x, t)
+    assert scaled.train_on_batch(given, NEAR_0) == plain.train_on_batch(x, t)
+    assert scaled.evaluate(given, NEAR_0) == plain.evaluate(x, t)
     expected = targets.undo(plain.predict(x)).astype(build.dtype)
     np.testing.assert_array_equal(scaled.predict(given), expected)
     for i in range(3):
@@ -148,12 +149,12 @@ def test_the_core_scales_as_numpy_does(build: Implementation, form: str) -> None
     for got, wanted in zip(scaled.activations(given), plain.activations(x), strict=True):
         np.testing.assert_array_equal(got, wanted)
     np.testing.assert_array_equal(scaled.pre_activations(given)[-1], plain.pre_activations(x)[-1])
-    loss, gradient = scaled.loss_and_grad(given, Y)
+    loss, gradient = scaled.loss_and_grad(given, NEAR_0)
     wanted_loss, wanted_gradient = plain.loss_and_grad(x, t)
     assert loss == wanted_loss
     np.testing.assert_array_equal(gradient, wanted_gradient)
     wanted = (plain.input_gradient(x, t) / inputs.scale).astype(build.dtype)
-    np.testing.assert_array_equal(scaled.input_gradient(given, Y), wanted)
+    np.testing.assert_array_equal(scaled.input_gradient(given, NEAR_0), wanted)
 
 
 def test_learn_one_and_lbfgs_scale_too(build: Implementation) -> None:
@@ -227,7 +228,7 @@ def test_scaled_sparse_rows_with_a_column_twice(build: Implementation) -> None:
 
 def test_predict_with_out_and_views(build: Implementation) -> None:
     net = build([I, 5, O], seed=1, input_scaling="standard", target_scaling="standard")
-    net.fit(X, Y, epochs=1)
+    net.fit(X, NEAR_0, epochs=1)
     given = X.astype(build.dtype)
     expected = net.predict(given)
     out = np.empty_like(expected)
@@ -236,6 +237,54 @@ def test_predict_with_out_and_views(build: Implementation) -> None:
     row = np.empty(O, build.dtype)
     net.predict(given[3], out=row)
     build.assert_close(row, expected[3], [I, 5, O])
+
+
+# Targets that float32 cannot hold beside what they vary by: (offset, scale) of the variation sin x.
+FAR_TARGETS = {"timestamps": (1.7e9, 50.0), "frequencies": (1e10, 10.0), "beyond": (0.0, 1e39), "near 0": (0.0, 1e-33)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("far", FAR_TARGETS)
+def test_targets_far_from_0_are_predicted_as_they_were_learnt(build: Implementation, far: str, kind: str) -> None:
+    """R2 is what the loss says: a float32 network predicts in float64 where it must, by every door."""
+    offset, scale = FAR_TARGETS[far]
+    x = np.linspace(0, 6, 200)[:, np.newaxis]
+    y = offset + scale * np.sin(x)
+    net = build([1, 16, 1], activation="tanh", seed=0, input_scaling="standard", target_scaling=kind)
+    words: dict[str, Any] = {"validation_data": (x, y), "metrics": ["r2", "mae"], "optimizer": fastmlp.Adam(0.02)}
+    history = net.fit(x, y, epochs=60, **words)
+    spread = y.std() if kind == "standard" else np.ptp(y)
+    r2 = 1 - history.val_loss[-1] * (spread / y.std()) ** 2
+    assert r2 > 0.9
+    assert history.val_r2[-1] == pytest.approx(r2, abs=1e-4)
+    predicted = net.predict(x)
+    assert predicted.dtype == np.float64
+    assert 1 - np.var(predicted - y) / np.var(y) == pytest.approx(r2, abs=2e-3)
+    assert history.val_mae[-1] == pytest.approx(np.abs(predicted - y).mean(), rel=1e-6)
+    assert net.evaluate(x, y, metrics=["r2"])["r2"] == history.val_r2[-1]
+    out = np.empty_like(predicted)
+    assert net.predict(x, out=out) is out
+    csr = scipy.sparse.csr_array(x)
+    for other in (out, net(x), net.predict(x.tolist()), net.predict(csr), net.copy()(x)):
+        np.testing.assert_array_equal(other, predicted)
+    row = np.empty(1)
+    assert net.predict(x[7], out=row) is row
+    build.assert_close((row - offset) / spread, (predicted[7] - offset) / spread, [1, 16, 1])
+    assert net.activations(x)[-1].dtype == build.dtype  # as the network learns them, in no unit
+    if build.dtype == "float32":
+        with pytest.raises(ValueError, match=r"out: expected .* dtype float64, got dtype float32"):
+            net.predict(x, out=np.empty((200, 1), np.float32))
+        with pytest.raises(ValueError, match="out: expected memory of its own"):
+            net.predict(out, out=out)
+
+
+def test_where_float32_holds_the_targets_it_is_what_comes_back() -> None:
+    for offset, scale, dtype in ((1000.0, 1.0, "float32"), (1025.0, 1.0, "float64"), (-2e3, 2.0, "float32")):
+        targets = Scaling([0.0, offset], [1.0, scale])
+        net = fastmlp.Network([I, 2], seed=0, target_scaling=targets)
+        assert net.predict(X).dtype == net.predict(X[0]).dtype == dtype
+        net = fastmlp.Network([I, 2], seed=0, dtype="float64", target_scaling=targets)
+        assert net.predict(X).dtype == np.float64
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -27,6 +27,9 @@ import numpy as np
 
 from . import arrays
 from .inputs import convert
+from .labels import are_indices, named
+from .scaling import needs_float64
+from .schema import EMPTY, to_inputs
 
 cdef extern from "numpy/arrayobject.h":
     cnp.ndarray PyArray_NewFromDescr(type subtype, cnp.dtype descr, int nd, cnp.npy_intp *dims, cnp.npy_intp *strides,
@@ -69,7 +72,7 @@ cdef class Core(Predictor):
         cdef Block block = self._readable()
         cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0])
         fml_network_unpack(&self.net, block.data, cnp.PyArray_DATA(P))
-        return P, (block.columns.inputs, block.columns.targets, block.columns.names), self.random
+        return P, (block.columns.inputs, block.columns.targets, block.columns.schema), self.random
 
     def _replace_parameters(self, cnp.ndarray P not None):
         """What assigning parameters does; refused while a fit is running."""
@@ -93,13 +96,13 @@ cdef class Core(Predictor):
     def _published_columns(self):
         """The same, of the parameters that readers see: in the first epoch of a fit, it does not know any."""
         cdef Block block = self._readable()
-        return block.columns.inputs, block.columns.targets, block.columns.names
+        return block.columns.inputs, block.columns.targets, block.columns.schema
 
-    def _know_columns(self, input_scaling, target_scaling, names, bint publish):
+    def _know_columns(self, input_scaling, target_scaling, schema, bint publish):
         """Takes what has been checked: for the parameters that are there too, or for those alone that training will
         publish."""
         self._check_built()
-        self.columns = Columns(input_scaling, target_scaling, names)
+        self.columns = Columns(input_scaling, target_scaling, schema)
         if publish:
             self.published.columns = self.columns
 
@@ -456,11 +459,14 @@ cdef class Core(Predictor):
         memcpy(self.log.x_of(self.log.n_rows), cnp.PyArray_DATA(<cnp.ndarray>x), self.n_inputs * real_size)
         cdef int64_t *label = &self.log.labels[self.log.n_rows]
         if self.net.n_targets > 1 and (PyLong_CheckExact(y) or isinstance(y, integer_type)):
-            if not 0 <= y < self.net.n_targets or self.least_target > 0 or self.columns.scales.targets.offset != NULL:
+            if (not 0 <= y < self.net.n_targets or self.least_target > 0 or self.columns.renamed
+                    or self.columns.scales.targets.offset != NULL):
                 return False
             label[0] = y
             return True
         label[0] = -1
+        if self.columns.renamed:
+            return False
         return self._log_target(y, self.log.t_of(self.log.n_rows))
 
     cdef bint _log_target(self, y, void *t) except -1:

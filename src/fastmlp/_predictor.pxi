@@ -72,7 +72,7 @@ cdef class Predictor:
         self.row_workspace = fml_row_workspace(&self.net)
         self.least_target, self.most_target = targets
         self.descr = self._type()
-        self.columns = Columns(None, None, None)
+        self.columns = Columns(None, None, EMPTY)
         self.published = new_block(self.net.n_packed * self.net.kernels.real_size)
         self.published.columns = self.columns
 
@@ -172,15 +172,10 @@ cdef class Predictor:
 
     @property
     def _columns(self):
-        """What training knows of the columns: the Scaling of the inputs, that of the targets, and the names of the
-        inputs, each None where there is none."""
+        """What training knows of the columns: the Scaling of the inputs and that of the targets, each None where there
+        is none, and the Schema."""
         self._check_built()
-        return self.columns.inputs, self.columns.targets, self.columns.names
-
-    @property
-    def feature_names(self):
-        """The names of the columns of the frame that the network was fitted on, a tuple of words; else None."""
-        return self._readable().columns.names
+        return self.columns.inputs, self.columns.targets, self.columns.schema
 
     def _first_not_finite(self, cnp.ndarray x not None):
         """The flat index of the first element of x (C-contiguous, the network's dtype) that is not finite, or None."""
@@ -215,7 +210,10 @@ cdef class Predictor:
         self._check_built()
         if cnp.PyArray_CheckExact(X) and is_ready(<cnp.ndarray>X, self.typenum, self.n_inputs):
             return <cnp.ndarray>X
-        x = convert(X, self.n_inputs, self._type(), self.columns.names, scaled=self.columns.inputs is not None)
+        cdef Columns columns = self._readable().columns
+        if columns.schema.feature_names is not None:
+            X = to_inputs(columns.schema, X)
+        x = convert(X, self.n_inputs, self._type(), scaled=columns.inputs is not None)
         if isinstance(x, np.ndarray):
             return <cnp.ndarray?>x
         return Sparse(x)
@@ -286,14 +284,17 @@ cdef class Predictor:
 
     # -- predictions ------------------------------------------------------------------------------------------------
 
-    cdef int _forward(self, x, void **z, void **y, void *output, int64_t *classes=NULL) except -1:
-        """Runs all rows of x, for their classes alone where those are wanted. The GIL is released where it pays."""
+    cdef int _forward(self, x, void **z, void **y, void *output, int64_t *classes=NULL, Block block=None) except -1:
+        """Runs all rows of x, for their classes alone where those are wanted. The GIL is released where it pays. Where
+        a block is given, it runs with the parameters of that one, and leaves the outputs as the targets are scaled."""
         cdef fml_data data
-        cdef Block block = self._readable()
+        cdef bint undone = block is None
+        if undone:
+            block = self._readable()
         cdef CustomCall call = self._custom_call([]) if self.custom else None
         cdef const fml_network *net = self._network(call)
         describe(x, self.typenum, &data)
-        data.scaling = block.columns.scaling
+        data.scaling = block.columns.scaling if undone else block.columns.input_scaling
         cdef void *workspace = self._take_scratch(fml_forward_workspace(&self.net, data.n_rows))
         if data.n_rows * self.n_weights < self.small:
             all_forward(net, block.data, &data, z, y, output, classes, workspace)
@@ -318,14 +319,18 @@ cdef class Predictor:
         ----------
         X : array_like, shape (B, I) or (I,)
             Rows of numbers. A C-contiguous array of the network's dtype, or of uint8, is read where it stands;
-            anything else is converted once.
+            anything else is converted once. The columns of a frame are found by their names where the network has
+            `feature_names`.
         out : ndarray, shape (B, O) or (O,), optional
-            Where to write; C-contiguous, of the network's dtype, not overlapping X. With it nothing is allocated.
+            Where to write; C-contiguous, of the dtype that is returned, not overlapping X. With it nothing is
+            allocated.
 
         Returns
         -------
         ndarray, shape (B, O), or (O,) for a single row
-            `out` if that was given. NaN in a row gives NaN.
+            `out` if that was given. NaN in a row gives NaN. Of the network's dtype, with one exception: a float32
+            network whose `target_scaling` has an offset of more than 1,024 times its scale, or leads beyond the range
+            of float32, returns float64, as float32 would lose what was learnt.
 
         Raises
         ------
@@ -344,6 +349,8 @@ cdef class Predictor:
             source = self._input(X)
             if type(source) is Sparse:
                 return self._predict_sparse(<Sparse>source, out)
+        if self.columns.scaling != NULL and self._is_wide():
+            return self._predict_wide(X, source, out)
         cdef cnp.ndarray x = <cnp.ndarray>source
         cdef cnp.ndarray y = self._output_of(cnp.PyArray_NDIM(x), <size_t>cnp.PyArray_DIM(x, 0), out)
         if out is not None and (overlap(x, y) or (x is not X and shares_memory(X, y))):
@@ -356,17 +363,41 @@ cdef class Predictor:
         return y
 
     cdef object _predict_sparse(self, Sparse x, out):
+        if self._is_wide():
+            return self._predict_wide(x.elements, x, out)
         cdef cnp.ndarray y = self._output(x, out)
         if out is not None and overlap(x.elements, y):
             raise ValueError("out: expected memory of its own, got an array that overlaps X")
         self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
         return y
 
+    cdef bint _is_wide(self) except -1:
+        """Whether predictions are float64 although the network is float32, see `scaling.needs_float64`."""
+        return self.typenum == cnp.NPY_FLOAT32 and self._readable().columns.wide
+
+    cdef object _predict_wide(self, X, source, out):
+        """What `predict` gives where float32 cannot hold targets that are no longer scaled: in float64."""
+        cdef Block block = self._readable()
+        cdef bint single = type(source) is not Sparse and cnp.PyArray_NDIM(<cnp.ndarray>source) == 1
+        cdef size_t[2] shape = [1 if single else source.shape[0], self.n_outputs]
+        cdef cnp.ndarray y = self._empty(2, shape)
+        expected = (shape[0], shape[1])[single:]
+        if out is not None and not arrays.is_output(out, expected, np.float64):
+            arrays.refuse_output(out, expected, np.dtype(np.float64))
+        if out is not None and (shares_memory(X, out) or shares_memory(source, out)):
+            raise ValueError("out: expected memory of its own, got an array that overlaps X")
+        self._forward(source, NULL, NULL, cnp.PyArray_DATA(y), NULL, block)
+        numbers = block.columns.targets.undo(y).reshape(expected)
+        if out is None:
+            return numbers
+        out[...] = numbers
+        return out
+
     def __call__(self, X, *, out=None):
         """The same as `predict`."""
         return self.predict(X, out=out)
 
-    def classify(self, X):
+    def classify(self, X, *, names=False):
         """The class of each row of X: the index of its largest output, the lowest on a tie.
 
         Where the network has one output, the class is 1 where that is at or above 0.5 (with the hinge loss, whose
@@ -375,10 +406,14 @@ cdef class Predictor:
         Parameters
         ----------
         X : array_like, shape (B, I) or (I,)
+        names : bool, default False
+            Return the class names in place of their indices; the network must have `class_names`.
 
         Returns
         -------
         ndarray of int64, shape (B,), or a single int64 for a single row
+            Indices into `class_names`, where the network has them. With `names`, the names: an array of str, int64,
+            uint64 or float64 as they are, or a single one.
 
         Examples
         --------
@@ -394,10 +429,14 @@ cdef class Predictor:
         cdef cnp.npy_intp n_rows = (<Sparse>x).begins.size - 1 if sparse else n_rows_of(<cnp.ndarray>x)
         cdef cnp.ndarray classes = cnp.PyArray_EMPTY(1, &n_rows, cnp.NPY_INT64, 0)
         self._forward(x, NULL, NULL, NULL, <int64_t *>cnp.PyArray_DATA(classes))
+        if names:
+            return named(self._readable().columns.schema.class_names, classes, single)
         return classes[0] if single else classes
 
     def activations(self, X):
-        """The outputs of all layers, a list of L arrays (B, O_l); the last is what `predict` gives.
+        """The outputs of all layers, a list of L arrays (B, O_l).
+
+        The last is what `predict` gives, but for `target_scaling`, which is not undone here.
 
         Examples
         --------

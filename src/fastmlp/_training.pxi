@@ -99,10 +99,14 @@ cdef class Columns:
 
     cdef fml_scaling scales, input_scales  # of both; of the inputs alone
     cdef const fml_scaling *scaling, *input_scaling  # those, or NULL where nothing is scaled
-    cdef readonly object inputs, targets, names  # each a Scaling, and a tuple of words, or None
+    cdef readonly object inputs, targets, schema  # each a Scaling or None; a Schema
+    cdef bint wide     # float32 cannot hold what the scaling of the targets is undone to: predictions are float64
+    cdef bint renamed  # a number that is given as a label is the name of a class, and not its index
 
-    def __init__(self, inputs, targets, names):
-        self.inputs, self.targets, self.names = inputs, targets, names
+    def __init__(self, inputs, targets, schema):
+        self.inputs, self.targets, self.schema = inputs, targets, schema
+        self.wide = targets is not None and needs_float64(targets)
+        self.renamed = not are_indices(schema.class_names)
         fill(&self.scales.inputs, inputs)
         fill(&self.input_scales.inputs, inputs)
         fill(&self.scales.targets, targets)

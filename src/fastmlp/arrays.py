@@ -50,6 +50,11 @@ def refuse_output(out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
     )
 
 
+def is_output(out: object, shape: tuple[int, ...], dtype: Any) -> bool:
+    """Whether predictions of that shape and dtype can be written to `out`."""
+    return type(out) is np.ndarray and out.shape == shape and out.dtype == dtype and out.flags.carray
+
+
 def refuse_not_finite(argument: str, x: Any, dtype: np.dtype[Any], scaling: Scaling | None = None) -> NoReturn:
     """Names the first row and column (of a single row: the column) that is NaN or infinite in that dtype, or becomes so
     when it is scaled; x: an array, a row or `inputs.Sparse`.

@@ -26,11 +26,14 @@ def fit(
     open_batches = opener(source, plan.epochs)
     check_plan(plan, optimizer or network._optimizer)
     network._refuse_unscaled("batches")
-    validation = training.check_validation(network, validation_data, None)
+    known = network._columns[2]
+    if isinstance(validation_data, (tuple, list)) and len(validation_data) > 1:
+        known = network._learn_schema(validation_data[0], validation_data[1], None)
+    validation = training.check_validation(network, validation_data, known)
     if plan.metrics and validation is None:
         raise ValueError("metrics: expected validation_data to go with them, got none")
     loop = BatchLoop(network, open_batches, validation, plan, optimizer)
-    loop.named = None if validation is None else validation_data[0]
+    loop.validation_data = validation_data
     return loop.run()
 
 
@@ -100,7 +103,8 @@ class BatchLoop(training.Loop):
     ) -> None:
         self.open_batches = open_batches
         self.weight = 0.0
-        self.named: Any = None  # the validation's inputs, whose columns must be those of the first batch
+        self.known = network._columns[2]  # and what the first batch tells
+        self.validation_data: Any = None
         super().__init__(network, None, validation, plan, optimizer)
 
     def take_rows(self) -> None:
@@ -139,14 +143,17 @@ class BatchLoop(training.Loop):
             )
         try:
             weights = batch[2] if len(batch) == 3 else None
-            rows = network._rows(batch[0], batch[1], weights, self.plan.class_weight)
+            if self.epoch == number == 0:
+                self.known = network._learn_schema(batch[0], batch[1], None)
+            rows = network._rows(batch[0], batch[1], weights, self.plan.class_weight, known=self.known)
             if rows.x.ndim != 2:
                 raise ValueError(f"X: expected shape (B, {network.sizes[0]}), got shape {rows.x.shape}")
         except (ValueError, TypeError) as error:
             raise type(error)(f"batch {number}: {error}") from None
         if self.epoch == number == 0:
-            network._learn_columns(inputs.column_names(batch[0]), rows)
-            training.check_validation_names(network._columns[2], self.named)
+            network._learn_columns(self.known, rows)
+            if self.validation_data is not None:  # its columns are those of the first batch, by their names
+                self.validation = training.check_validation(network, self.validation_data, self.known)
         return rows
 
     def train_batch(self, number: int, rows: _core.Rows) -> None:

@@ -8,7 +8,8 @@ argument, and a matrix is copied whole only where the core cannot read it as it 
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -154,26 +155,33 @@ def column_names(value: Any) -> tuple[str, ...] | None:
     return names if names and all(isinstance(name, str) for name in names) else None
 
 
-def check_names(wanted: Sequence[str] | None, value: Any) -> None:
-    """Refuses a frame whose columns are not those of the training, in their order."""
-    got = column_names(value)
-    if wanted is None or got is None or got == tuple(wanted):
-        return
-    missing = [name for name in wanted if name not in set(got)]
-    unexpected = [name for name in got if name not in set(wanted)]
-    if not missing and not unexpected and len(got) == len(wanted):
-        raise ValueError(
-            f"X: expected columns in the order of the training, {_few(wanted)}, got {_few(got)}; "
-            "X[list(net.feature_names)] has them so"
-        )
-    told = [f"without {_few(missing)}"] * bool(missing) + [f"with {_few(unexpected)}"] * bool(unexpected)
-    raise ValueError(
-        f"X: expected the columns of the training, {_few(wanted)}, got some {' and '.join(told) or 'more than once'}"
-    )
+def columns(frame: Any) -> Iterator[tuple[Any, Any]]:
+    """Name and column of each column of a frame."""
+    pick: Callable[[int], Any] = frame.to_series if hasattr(frame, "to_series") else lambda i: frame.iloc[:, i]
+    for i, name in enumerate(frame.columns):
+        yield name, pick(i)
 
 
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+def is_numeric_frame(frame: Any) -> bool:
+    """Whether every column of the frame is numbers or truths, which the core takes as they are."""
+    return all(is_numeric_column(column) for _, column in columns(frame))
+
+
+def is_numeric_column(column: Any) -> bool:
+    """Whether a column is numbers or truths, by its type or, where that says nothing, by its elements."""
+    dtype = column.dtype
+    if hasattr(dtype, "is_numeric"):  # polars
+        return bool(dtype.is_numeric()) or str(dtype) == "Boolean"
+    kind = getattr(dtype, "kind", "")
+    return kind in "fiub" or (isinstance(dtype, np.dtype) and kind == "O" and _numbers_or_none(column) is not None)
+
+
+def _numbers_or_none(column: Any) -> NDArray[np.float64] | None:
+    """The numbers and truths in a column of Python objects, what is missing as NaN; None where there are others."""
+    elements = column.to_numpy()
+    if not all(isinstance(each, (Real, np.bool_)) or each is None for each in elements):
+        return None
+    return np.array([np.nan if each is None else each for each in elements], np.float64)
 
 
 def frame_array(argument: str, frame: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -182,11 +190,10 @@ def frame_array(argument: str, frame: Any, dtype: np.dtype[Any]) -> NDArray[Any]
     if dtypes and all(each == dtypes[0] for each in dtypes) and dtypes[0] in READ_AS_THEY_ARE:
         array: NDArray[Any] = frame.to_numpy()
         return array
-    pick: Callable[[int], Any] = frame.to_series if hasattr(frame, "to_series") else lambda i: frame.iloc[:, i]
     array = np.empty(frame.shape, dtype)
     with np.errstate(over="ignore"):
-        for i, name in enumerate(frame.columns):
-            array[:, i] = series_array(argument, pick(i), f" in column {name!r}")
+        for i, (name, column) in enumerate(columns(frame)):
+            array[:, i] = series_array(argument, column, f" in column {name!r}")
     return array
 
 
@@ -201,8 +208,12 @@ def series_array(argument: str, series: Any, where: str = "") -> NDArray[Any]:
         array = np.asarray(series.to_numpy())
         if array.dtype.kind == "O" and str(series.dtype) == "Boolean":  # polars, some missing
             array = np.array([np.nan if value is None else value for value in array], np.float64)
+        elif array.dtype.kind == "O" and isinstance(series.dtype, np.dtype):
+            numbers = _numbers_or_none(series)
+            array = array if numbers is None else numbers
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{argument}: expected numbers, got {series.dtype}{where}")
+        hint = "; fastmlp.Encoder.fit(frame) turns columns of text, categories and dates into numbers" if where else ""
+        raise TypeError(f"{argument}: expected numbers, got {series.dtype}{where}{hint}")
     return array
 
 
@@ -265,7 +276,6 @@ def convert(
     X: Any,
     n_inputs: int,
     dtype: np.dtype[Any],
-    names: Sequence[str] | None = None,
     *,
     often: bool = False,
     scaled: bool = False,
@@ -280,7 +290,6 @@ def convert(
     if isinstance(X, Sparse) or is_sparse(X):
         rows: Any = X if isinstance(X, Sparse) else sparse_rows(X, dtype, distinct=scaled)
     elif is_frame(X):
-        check_names(names, X)
         rows = frame_array("X", X, dtype)
     else:
         rows = as_array("X", X)

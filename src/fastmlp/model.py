@@ -25,15 +25,20 @@ from . import (
     persistence,
     scaling,
 )
+from . import schema as schemas
 from .activations import Activation, CustomActivation, Identity
 from .initializers import INITIALIZERS
 from .losses import CustomLoss, Loss, MeanSquaredError
 from .scaling import Scaling
+from .schema import Schema
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    Columns = tuple[Scaling | None, Scaling | None, tuple[str, ...] | None]
+    from .encoder import Encoder
+    from .labels import Label
+
+    Columns = tuple[Scaling | None, Scaling | None, Schema]
 
 
 class Model(_core.Core):
@@ -53,6 +58,10 @@ class Model(_core.Core):
         n_threads: SupportsIndex | str = "auto",
         input_scaling: str | Scaling | None = None,
         target_scaling: str | Scaling | None = None,
+        feature_names: Sequence[str] | None = None,
+        target_name: str | None = None,
+        class_names: Sequence[Label] | None = None,
+        encoder: Encoder | None = None,
         _isa: str | None = None,
         _random_state: int | None = None,
     ) -> None:
@@ -76,6 +85,9 @@ class Model(_core.Core):
             self._most_threads = 1
         self._input_scaling = scaling.check("input_scaling", input_scaling, self._sizes[0])
         self._target_scaling = scaling.check_targets(target_scaling, self._loss, self._sizes[-1])
+        schema = schemas.check(
+            feature_names, target_name, class_names, encoder, self._sizes[0], self._n_classes(self._sizes[-1])
+        )
         chosen, self._why_engine = construction.choose_engine(engine, _core.kernel_isa(_isa))
         self._wanted_engine = engine
         layers = [*self._activation, self._output_activation]
@@ -89,7 +101,7 @@ class Model(_core.Core):
         else:
             self._draw([("uniform", 0.0, False)] * len(layers), _random_state)
         given = [each if isinstance(each, Scaling) else None for each in (self._input_scaling, self._target_scaling)]
-        self._know_columns(given[0], given[1], None, True)
+        self._know_columns(given[0], given[1], schema, True)
 
     # -- what it is ------------------------------------------------------------------------------------------------
 
@@ -132,6 +144,33 @@ class Model(_core.Core):
     def target_scaling(self) -> str | Scaling | None:
         """How targets are scaled, as `input_scaling`."""
         return self._published_columns[1] or self._target_scaling
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """The names of the columns of X, by which those of a frame are found; None where there are none.
+
+        Of a network with an `encoder`, the names of the columns that it reads.
+        """
+        return self._published_columns[2].feature_names
+
+    @property
+    def target_name(self) -> str | None:
+        """The name of the target, or None."""
+        return self._published_columns[2].target_name
+
+    @property
+    def class_names(self) -> tuple[Label, ...] | None:
+        """What each class is called: ``class_names[i]`` where `classify` gives i; None where they are just 0, 1, ..."""
+        return self._published_columns[2].class_names
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """What turns the columns of a frame into inputs, or None where they are the inputs."""
+        return self._published_columns[2].encoder
+
+    def _n_classes(self, n_outputs: int) -> int:
+        """How many classes so many outputs can tell apart; one output tells two."""
+        return max(2, n_outputs // self._loss.n_heads)
 
     @property
     def n_threads(self) -> int | str:
@@ -198,7 +237,9 @@ class Model(_core.Core):
             if value is not None
         ]
         named = [] if self.feature_names is None else [f"inputs named {', '.join(self.feature_names):.60}"]
-        return [", ".join([*scaled, *named])] if scaled or named else []
+        classes = [] if self.class_names is None else [f"classes {', '.join(map(str, self.class_names)):.60}"]
+        described = [*scaled, *named, *classes]
+        return [", ".join(described)] if described else []
 
     # -- parameters ------------------------------------------------------------------------------------------------
 
@@ -275,15 +316,14 @@ class Model(_core.Core):
 
     # -- what it can do --------------------------------------------------------------------------------------------
 
-    def _learn_columns(self, names: tuple[str, ...] | None, rows: _core.Rows) -> None:
-        """Names and scalings of the columns from the rows of a fit, where there are none yet."""
+    def _learn_columns(self, known: Schema, rows: _core.Rows) -> None:
+        """The schema of a fit, and the scalings of the columns from its rows, where there are none yet."""
         inputs_scaled, targets_scaled = (
             Scaling.fit(part, word) if isinstance(word, str) else word
             for part, word in ((rows.x, self.input_scaling), (rows.values, self.target_scaling))
         )
-        names = self._columns[2] or names
-        if (inputs_scaled, targets_scaled, names) != self._columns:
-            self._know_columns(inputs_scaled, targets_scaled, names, False)
+        if (inputs_scaled, targets_scaled, known) != self._columns:
+            self._know_columns(inputs_scaled, targets_scaled, known, False)
 
     def _refuse_unscaled(self, what: str) -> None:
         """Refuses to train before a scaling is known."""
@@ -327,7 +367,7 @@ class Model(_core.Core):
         known = {
             "input_scaling": scaling.describe(columns[0] or self._input_scaling),
             "target_scaling": scaling.describe(columns[1] or self._target_scaling),
-            "feature_names": None if columns[2] is None else list(columns[2]),
+            **schemas.describe(columns[2]),
         }
         return {**words, **{key: value for key, value in known.items() if value is not None}}
 
@@ -363,8 +403,8 @@ class Model(_core.Core):
             _isa=isa,
             _random_state=int(words["random_state"], 16),
         )
-        if "feature_names" in words:
-            net._know_columns(*net._columns[:2], tuple(words["feature_names"]), True)
+        n_classes = net._n_classes(words["sizes"][-1])
+        net._know_columns(*net._columns[:2], schemas.from_description(words, words["sizes"][0], n_classes), True)
         net.parameters = model.parameters
         return net
 

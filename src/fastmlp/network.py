@@ -18,11 +18,13 @@ from . import (
     arrays,
     construction,
     inputs,
+    labels,
     optimizers,
     persistence,
     row_weights,
     training,
 )
+from . import schema as schemas
 from .activations import Activation, Identity
 from .history import History
 from .metrics import evaluate as evaluate_metrics
@@ -33,11 +35,12 @@ from .regularization import Regularization
 from .regularization import resolve as resolve_regularization
 from .scaling import Scaling
 from .schedules import check_rate
+from .schema import Schema
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    Columns = tuple[Scaling | None, Scaling | None, tuple[str, ...] | None]
+    Columns = tuple[Scaling | None, Scaling | None, Schema]
 
 
 class Network(Model):
@@ -77,6 +80,18 @@ class Network(Model):
     target_scaling : {"standard", "minmax"} or Scaling, optional
         The same for targets, of losses that take any real number: the network learns (t - offset) / scale, of which
         losses and gradients speak, and `predict` gives y scale + offset, in the targets' own unit, as do metrics.
+        A float32 network predicts in float64 where the offset needs it, see `predict`.
+    feature_names : sequence of str, optional
+        The name of each column of X; else the first `fit` on a frame learns them. The columns of a frame, and the
+        entries of a row of one, are then found by name, in whatever order they come.
+    target_name : str, optional
+        The name of the target; else the first `fit` on a named column learns it.
+    class_names : sequence of str, int or float, optional
+        What each class is called, one name for each (two where there is one output). Labels in y are then these names,
+        and `classify` gives indices into them. A loss of classes learns text labels in the first `fit`, in ascending
+        order; integers stay indices where no names are given.
+    encoder : Encoder, optional
+        What turns the columns of a frame (text, categories, dates, missing numbers) into the network's inputs.
 
     Raises
     ------
@@ -172,6 +187,15 @@ class Network(Model):
             )
         self._set_rate(checked)
 
+    def _learn_schema(self, X: Any, y: Any, share: float | None, known: Schema | None = None) -> Schema:
+        """The schema with what the data of a fit tell, whose last share of rows is for validation."""
+        known = known or self._columns[2]
+        n_rows = len(X) if inputs.is_frame(X) else 0
+        if share is not None:
+            n_rows = training.rows_to_train_on(n_rows, share)
+        n_classes = self._n_classes(self._sizes[-1])
+        return schemas.learn(known, X, y, self._sizes[0], n_classes, n_rows=n_rows, takes_text=self._loss.classifies)
+
     def _rows(
         self,
         X: object,
@@ -180,25 +204,33 @@ class Network(Model):
         class_weight: object = None,
         *,
         often: bool = False,
+        known: Schema | None = None,
     ) -> _core.Rows:
-        """X, its targets and its weights, checked, as the core takes them; `often`: for several epochs."""
+        """X, its targets and its weights, checked, as the core takes them; `often`: for several epochs; `known`: the
+        schema, if it is not yet the network's.
+        """
+        known = known or self._columns[2]
         scaled = self._input_scaling is not None
-        x = inputs.convert(X, self._sizes[0], self._dtype, self._columns[2], often=often, scaled=scaled)
+        X = schemas.to_inputs(known, X)
+        x = inputs.convert(X, self._sizes[0], self._dtype, often=often, scaled=scaled)
         n_rows = x.shape[0] if x.ndim == 2 else 1
         if n_rows >= 2**32:
             raise ValueError(f"X: expected fewer than 2**32 rows, got {n_rows}")
         single, scaled = x.ndim == 1, self._target_scaling is not None
+        n_targets = self._sizes[-1] // self._loss.n_heads
+        y = labels.to_targets(y, known.class_names, n_targets, takes_text=self._loss.classifies)
         args = (y, n_rows, self._sizes[-1], self._dtype, self._loss)
-        values, labels = arrays.targets(*args, single=single, scaled=scaled)
+        values, classes = arrays.targets(*args, single=single, scaled=scaled)
         if scaled and values is None:
             raise ValueError("y: expected numbers, which target_scaling can scale, got class labels")
-        return self._weighted(_core.Rows(x, values, labels), sample_weight, class_weight)
+        return self._weighted(_core.Rows(x, values, classes), sample_weight, class_weight, known)
 
-    def _weighted(self, rows: _core.Rows, sample_weight: object, class_weight: object) -> _core.Rows:
+    def _weighted(self, rows: _core.Rows, sample_weight: object, class_weight: object, known: Schema) -> _core.Rows:
         """The rows with these weights; as they are where there are none."""
         if sample_weight is None and class_weight is None:
             return rows
         n_targets = self._sizes[-1] // self._loss.n_heads
+        class_weight = labels.to_class_weight(class_weight, known.class_names)
         weights = row_weights.combine(sample_weight, class_weight, rows.values, rows.labels, n_targets, self._loss)
         return _core.Rows(rows.x, rows.values, rows.labels, weights)
 
@@ -249,10 +281,12 @@ class Network(Model):
         X : array_like, frame, sparse matrix, shape (B, I), or batches
             What lies in memory as float16 or uint8 (taken at face value), a SciPy sparse matrix (as CSR), or a
             `numpy.memmap` of any float is converted batch by batch. The names of a frame's columns are kept in
-            `feature_names`. Without y: an iterable of batches ``(X, y)`` or ``(X, y, sample_weight)``, gone through
-            anew in each epoch, or a function that returns one; each batch is one step.
+            `feature_names`; where some columns are not numbers, an `Encoder` is learnt and kept. Without y: an
+            iterable of batches ``(X, y)`` or ``(X, y, sample_weight)``, gone through anew in each epoch, or a function
+            that returns one; each batch is one step.
         y : array_like, shape (B, O), or (B,), optional
-            Targets; 1-D where O is 1, or whole numbers as class labels where O > 1. A loss with several heads
+            Targets; 1-D where O is 1, or whole numbers as class labels where O > 1; with a loss of classes also text
+            labels, and with `class_names` these. A loss with several heads
             (`Quantile` of several levels, `GaussianNLL`) takes one number for its heads together.
         epochs : int, default 10
             Passes over the data.

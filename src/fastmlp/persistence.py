@@ -27,7 +27,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from . import activations, construction, durable, losses, scaling
+from . import activations, construction, durable, losses, scaling, schema, upgrade
 from .activations import ACTIVATIONS, Activation, CustomActivation
 from .durable import Path
 from .initializers import INITIALIZERS
@@ -47,7 +47,7 @@ _METADATA = {"format", _ARCHITECTURE, _EXTRA, *_CHECKSUMS}
 _TRAINING_CHECKSUMS = {f"{key}.sha256" for key in (_TRAINING, _TENSORS)}
 _FIELDS = {"sizes", "activation", "output_activation", "loss", "dtype", "init", "seed", "random_state"}
 
-_COLUMNS = {"input_scaling", "target_scaling", "feature_names"}  # which a file need not have
+_COLUMNS = {"input_scaling", "target_scaling", *schema.FIELDS}  # which a file need not have
 
 T = TypeVar("T", Activation, Loss)
 Layout = list[tuple[str, tuple[int, ...], np.dtype[Any]]]
@@ -267,8 +267,8 @@ def parse(data: bytes | bytearray | memoryview) -> Model:
 def _load(stream: io.BufferedIOBase, size: int) -> Model:
     header = _header(stream, size)
     metadata = _check_metadata(header.pop("__metadata__", None))
-    architecture = _architecture_from(_verified(metadata, _ARCHITECTURE))
     extra = _check_words(_EXTRA, _json(_EXTRA, _verified(metadata, _EXTRA, default="{}")))
+    architecture, extra = _architecture_from(_verified(metadata, _ARCHITECTURE), extra)
     dtype = np.dtype(architecture["dtype"])
     layout = _layout(architecture["sizes"], dtype)
     words, more = _training_from(metadata, [name for name, _, _ in layout])
@@ -370,12 +370,17 @@ def _verified(metadata: Mapping[str, str], key: str, default: str | None = None)
     return text
 
 
-def _architecture_from(text: str) -> dict[str, Any]:
+def _architecture_from(text: str, extra: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The checked architecture, and what `extra` has beside what belongs into it."""
     architecture = _dict(_ARCHITECTURE, _json(_ARCHITECTURE, text))
     version = architecture.pop("version", None)
     if type(version) is not int or version != VERSION:
         raise _unexpected(f"{_ARCHITECTURE}: version", f"{VERSION}, the one that this fastmlp reads", version)
-    return check_architecture(architecture)
+    try:
+        architecture, extra = upgrade.from_command_line(architecture, extra)
+    except ValueError as error:
+        raise FormatError(str(error)) from None
+    return check_architecture(architecture), extra
 
 
 def check_architecture(architecture: object) -> dict[str, Any]:
@@ -413,11 +418,9 @@ def _check_columns(fields: Mapping[str, Any], sizes: list[int], loss: Loss) -> N
         scaling.from_description("input_scaling", fields.get("input_scaling"), sizes[0])
         targets = scaling.from_description("target_scaling", fields.get("target_scaling"), sizes[-1])
         scaling.check_targets(targets, loss, sizes[-1])
+        schema.from_description(fields, sizes[0], max(2, sizes[-1] // loss.n_heads))
     except (ValueError, TypeError) as error:
         raise FormatError(str(error)) from None
-    names = fields.get("feature_names", [""] * sizes[0])
-    if not isinstance(names, list) or len(names) != sizes[0] or not all(isinstance(name, str) for name in names):
-        raise _unexpected("feature_names", f"{sizes[0]} words", names)
 
 
 def _check_sizes(sizes: object) -> list[int]:

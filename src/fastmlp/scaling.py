@@ -234,3 +234,21 @@ def from_description(argument: str, value: Any, n_columns: int) -> str | Scaling
     elif value is not None and not isinstance(value, str):
         raise ValueError(f"{argument}: expected null, a name or an object, got {value!r:.60}")
     return check(argument, value, n_columns)
+
+
+FLOAT32_OFFSET = 2.0**10  # an offset of so many times the scale costs float32 10 of its 24 bits
+
+
+def needs_float64(targets: Scaling) -> bool:
+    """Whether float32 is too narrow for numbers that this scaling has been undone for.
+
+    Rounding y scale + offset to float32 is off by up to offset / scale * 2**-24 of a scale: what is beyond 2**-14 would
+    be seen beside the network's own error. Numbers of 2**10 scales about the offset must also lie in its range.
+    """
+    offset, scale = np.abs(targets.offset), targets.scale
+    limits = np.finfo(np.float32)
+    with np.errstate(over="ignore"):
+        largest = offset + FLOAT32_OFFSET * scale
+    return bool(
+        (offset > FLOAT32_OFFSET * scale).any() or (largest > limits.max).any() or (scale < limits.tiny * 2.0**24).any()
+    )

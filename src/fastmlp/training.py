@@ -30,6 +30,7 @@ from .regularization import resolve as resolve_regularization
 if TYPE_CHECKING:
     from .network import Network
     from .optimizers import Optimizer
+    from .schema import Schema
 
 BY_ITSELF = ("early_stopping", "converged")  # a training that has stopped so does not go on when it is resumed
 
@@ -110,12 +111,12 @@ def fit(network: Network, X: object, y: object, optimizer: object, validation_da
             from . import batches  # which builds on this module
 
             return batches.fit(network, X, validation_data, plan, network._resolve_optimizer(optimizer))
-        rows = network._rows(X, y, plan.sample_weight, often=True)
+        known = network._learn_schema(X, y, plan.validation_split)
+        rows = network._rows(X, y, plan.sample_weight, often=True, known=known)
         if rows.x.ndim != 2:
             raise ValueError(f"X: expected shape (B, {network.sizes[0]}), got shape {rows.x.shape}")
-        names = inputs.column_names(X)
-        rows, validation = divide(network, rows, check_validation(network, validation_data, names), plan)
-        network._learn_columns(names, rows)
+        rows, validation = divide(network, rows, check_validation(network, validation_data, known), plan, known)
+        network._learn_columns(known, rows)
         return Loop(network, rows, validation, plan, network._resolve_optimizer(optimizer)).run()
     finally:
         network._end_fit(token)
@@ -125,7 +126,7 @@ def fit(network: Network, X: object, y: object, optimizer: object, validation_da
 
 
 def divide(
-    network: Network, rows: _core.Rows, validation: _core.Rows | None, plan: Plan
+    network: Network, rows: _core.Rows, validation: _core.Rows | None, plan: Plan, known: Schema
 ) -> tuple[_core.Rows, _core.Rows | None]:
     """The rows to train on, and those to validate on if there are any."""
     if plan.validation_split is not None and validation is not None:
@@ -136,13 +137,13 @@ def divide(
     if plan.metrics and validation is None:
         raise ValueError("metrics: expected validation_data or validation_split to go with them, got neither")
     if plan.class_weight is not None:  # of the rows that are trained on
-        rows = network._weighted(rows, rows.weights, plan.class_weight)
+        rows = network._weighted(rows, rows.weights, plan.class_weight, known)
     return rows, validation
 
 
 def split(rows: _core.Rows, share: float) -> tuple[_core.Rows, _core.Rows]:
     """All rows but the last share of them, rounded up to whole rows, and those."""
-    n = math.floor(rows.n_rows * (1 - share) + 1e-9)  # 10 * (1 - 0.9) is 0.9999999999999998
+    n = rows_to_train_on(rows.n_rows, share)
     if not 0 < n < rows.n_rows:
         raise ValueError(
             f"validation_split: expected a share that leaves rows on both sides, got {share} of {rows.n_rows}"
@@ -161,31 +162,29 @@ def split(rows: _core.Rows, share: float) -> tuple[_core.Rows, _core.Rows]:
     return parts[0], parts[1]
 
 
-def check_validation(network: Network, validation_data: object, names: tuple[str, ...] | None) -> _core.Rows | None:
-    """The validation rows, finite, in columns of these names; an error says that they are the validation's."""
+def rows_to_train_on(n_rows: int, share: float) -> int:
+    """How many rows are left before the last share of them."""
+    return math.floor(n_rows * (1 - share) + 1e-9)  # 10 * (1 - 0.9) is 0.9999999999999998
+
+
+def check_validation(network: Network, validation_data: object, known: Schema | None) -> _core.Rows | None:
+    """The validation rows, finite, of that schema (None: the network's); an error says that they are the
+    validation's.
+    """
     if validation_data is None:
         return None
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
         raise TypeError(
             f"validation_data: expected (X, y) or (X, y, sample_weight), got {type(validation_data).__name__}"
         )
-    check_validation_names(names, validation_data[0])
     try:
-        rows = network._rows(*validation_data, often=True)
+        rows = network._rows(*validation_data, often=True, known=known)
         if rows.x.ndim != 2:
             raise ValueError(f"X: expected shape (B, {network.sizes[0]}), got shape {rows.x.shape}")
         refuse_not_finite(network, "X", rows)
     except (ValueError, TypeError) as error:
         raise type(error)(f"validation_data: {error}") from None
     return rows
-
-
-def check_validation_names(names: tuple[str, ...] | None, X: object) -> None:
-    """Refuses a frame to validate on whose columns are not those of the training."""
-    try:
-        inputs.check_names(names, X)
-    except ValueError as error:
-        raise ValueError(f"validation_data: {error}") from None
 
 
 def check_batch_size(batch_size: object) -> int | None:
