@@ -86,22 +86,22 @@ def of_array(y: NDArray[Any], name: str, null: Sequence[str] = ()) -> Target:
 
 def read(target: Target, task: str = "auto", *, drop_missing: bool = False) -> Learnt:
     """What the target is: its task, its classes and its values, for the rows where it is there."""
-    present = _present(target, drop_missing)
-    kept = slice(None) if present is None else present
+    rows = present(target, drop_missing)
+    kept = slice(None) if rows is None else rows
     if task == "auto":
         task = _choose_task(target)
     if task == "regression":
-        numbers = _as_numbers(target)[kept].astype(np.float64)
-        return Learnt(task, None, numbers.reshape(len(numbers), -1), present)
+        numbers = as_numbers(target)[kept].astype(np.float64)
+        return Learnt(task, None, numbers.reshape(len(numbers), -1), rows)
     if target.texts is None or (target.numbers is not None and target.numbers.ndim != 1):
         shape = "" if target.numbers is None else f", got shape {target.numbers.shape}"
         raise ValueError(f"{target.name}: expected one class per row for a classification{shape}")
     texts = target.texts()
-    names, values = _classes(texts, target.name, None if present is None else int(present.sum()))
-    return Learnt(task, names, values[kept], present, _marks(texts, names, target.name))
+    names, values = _classes(texts, target.name, None if rows is None else int(rows.sum()))
+    return Learnt(task, names, values[kept], rows, _marks(texts, names, target.name))
 
 
-def _present(target: Target, drop: bool) -> NDArray[np.bool_] | None:
+def present(target: Target, drop: bool) -> NDArray[np.bool_] | None:
     """Which rows have a target; None if all have. Refused where some have not and may not be dropped."""
     if target.numbers is not None:
         gaps = np.isnan(target.numbers) if target.numbers.dtype.kind == "f" else np.zeros(target.n_rows, bool)
@@ -144,7 +144,7 @@ def _choose_task(target: Target) -> str:
     return "classification" if few and bool((different == np.rint(different)).all()) else "regression"
 
 
-def _as_numbers(target: Target) -> NDArray[Any]:
+def as_numbers(target: Target) -> NDArray[Any]:
     """The target as numbers; anything else is refused with its row."""
     if target.numbers is None:
         assert target.texts is not None
