@@ -156,7 +156,7 @@ def _of_table(args: argparse.Namespace) -> Data:
         note(f"{args.data}: {table.guess}", quiet=args.quiet)
     if table.doubt is not None:
         note(f"{args.data}: {table.doubt}")
-    frame = table.read([name])
+    frame = table.read([name, *apart["drop"], *apart["keep"]])
     if tables.counts_rows(table, frame) and table.names[0] not in (*apart["drop"], *apart["keep"], name):
         first = table.names[0]
         note(f"{args.data}: the column without a name is 0, 1, 2, ... and is an input; --drop {first} leaves it out")
@@ -265,7 +265,9 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
     wanted = [name for name in [*keep, *_text_columns(network), *([] if target is None else [target])] if name in said]
     if target is not None and target not in said:
         raise ValueError(f"{args.input}: expected the column {target!r}, the target, got none; --target names another")
-    frame = table.read([said[name] for name in wanted])
+    known = network.feature_names
+    unread = [] if known is None else [name for name in names if name not in known]  # text, so that nothing is refused
+    frame = table.read([said[name] for name in {*wanted, *unread}])
     frame = _renamed(frame, names)
     x = _inputs(args, network, frame, table, {*keep, target or ""})
     kept = {name: _as_text(frame[name]) for name in keep}
