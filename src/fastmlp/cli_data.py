@@ -163,8 +163,7 @@ def _of_table(args: argparse.Namespace) -> Data:
     learnt = _learnt(args, targets.of_frame(frame, name, args.null))
     rows = np.arange(len(frame)) if learnt.present is None else np.flatnonzero(learnt.present)
     train, test, how = _set_apart(args, learnt)
-    whole = len(train) == len(frame)
-    part = frame if whole else frame[rows[train]]
+    part = _rows(frame, rows[train])
     try:
         known, notes = encoder.learn(part, target=name, drop=apart["drop"], keep=apart["keep"], missing=args.null)
         for each in notes:
@@ -174,8 +173,21 @@ def _of_table(args: argparse.Namespace) -> Data:
         raise _in_file(args.data, error, rows[train]) from None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{args.data}: {error}") from None
-    x_test = _encoded(args.data, known, frame[rows[test]], rows[test]) if len(test) else x[:0]
+    x_test = _encoded(args.data, known, _rows(frame, rows[test]), rows[test]) if len(test) else x[:0]
     return _data(args, how, learnt, (train, test), (x, x_test), name, known)
+
+
+def _rows(frame: Any, indices: NDArray[Any]) -> Any:
+    """The rows of these ascending indices."""
+    mask = np.zeros(len(frame), bool)
+    mask[indices] = True
+    if mask.all():
+        return frame
+    if isinstance(frame, PlainFrame):
+        return frame[mask]
+    import polars as pl
+
+    return frame.filter(pl.Series(mask))
 
 
 def _column(table: tables.Table, option: str, given: str) -> str:
