@@ -50,13 +50,7 @@ def add_training(add: Callable[..., object]) -> None:
     _add_steps(add)
     _add_regularization(add)
     _add_loop(add)
-    add(
-        "--threads",
-        type=threads,
-        default="auto",
-        metavar="N",
-        help="native engine: at most N threads (default: as many as this process may run)",
-    )
+    add_threads(add)
     add("--engine", choices=construction.ENGINES, default="auto", help="default: auto")
     add(
         "--verbose",
@@ -66,6 +60,12 @@ def add_training(add: Callable[..., object]) -> None:
     )
     add("--quiet", action="store_true", help="no progress and no introduction")
     add("--json", action="store_true", help="print one JSON object in place of the report")
+
+
+def add_threads(add: Callable[..., object]) -> None:
+    """Adds the option of the number of threads."""
+    help_text = "native engine: at most N threads (default: as many as this process may run)"
+    add("--threads", type=threads, default="auto", metavar="N", help=help_text)
 
 
 def _add_steps(add: Callable[..., object]) -> None:
@@ -96,7 +96,7 @@ def _add_regularization(add: Callable[..., object]) -> None:
 def _add_loop(add: Callable[..., object]) -> None:
     stop = "stop after N epochs without a better validation loss (10 if N is left out), and keep the best weights"
     add("--early-stopping", type=count, nargs="?", const=10, metavar="N", help=stop)
-    share = f"the last share F of the rows to validate on (default: {VALIDATION} with --early-stopping, else none)"
+    share = f"validate on this share F of the rows to train on (default: {VALIDATION} with --early-stopping, else none)"
     add("--validation", type=number, metavar="F", help=share)
     add("--checkpoint", metavar="FILE", help="write the training to FILE, from which --resume goes on")
     add("--checkpoint-every", type=count, default=1, metavar="N", help="epochs from one to the next (default: 1)")
