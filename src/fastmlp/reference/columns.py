@@ -7,6 +7,8 @@ by the first fit, or as an object with these two attributes, of which nothing el
 from __future__ import annotations
 
 import math
+import statistics
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -16,6 +18,7 @@ from .functions import Matrix, SplitMix64, Vector
 Scaling = tuple[Vector, Vector]
 
 SCALINGS = ("standard", "minmax")
+EPSILON = sys.float_info.epsilon  # 2**-52
 BLOCK_NUMBERS, WINDOW_BLOCKS = 2**16, 64
 
 
@@ -34,15 +37,21 @@ def scaling(argument: str, value: Any, n: int) -> str | Scaling | None:
 
 
 def learn(kind: str, rows: Matrix) -> Scaling:
-    """Mean and standard deviation, or the least and the range, by column; a constant column keeps scale 1."""
+    """Mean and standard deviation, or the least and the range, by column, from exact sums.
+
+    A column that is constant but for rounding keeps scale 1: its deviation is at most n eps |mean|, or its range at
+    most n eps times its largest absolute value.
+    """
     offset, scale = [], []
     for column in zip(*rows):
-        least, most = min(column), max(column)
-        mean = math.fsum(column) / len(column)
-        deviation = math.sqrt(math.fsum((x - mean) ** 2 for x in column) / len(column))
-        width = most - least if kind == "minmax" else deviation
-        offset.append(least if kind == "minmax" else mean)
-        scale.append(width if most > least and width > 0.0 else 1.0)
+        n, least, most = len(column), min(column), max(column)
+        if kind == "minmax":
+            begin, width, size = least, most - least, max(abs(least), abs(most))
+        else:
+            begin, width = statistics.mean(column), statistics.pstdev(column)
+            size = abs(begin) / math.sqrt(1.0 - min(n * EPSILON, 0.5))
+        offset.append(float(begin))
+        scale.append(width if width > n * EPSILON * size else 1.0)
     return offset, scale
 
 
