@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from .schema import Schema
 
 AUTO = "auto"  # to resume from the file of the Checkpoint, if it is there
-BY_ITSELF = ("early_stopping", "converged")  # a training that has stopped so does not go on when it is resumed
 
 
 class Default(int):
@@ -305,13 +304,10 @@ class Loop:
         return "blocks" if isinstance(self.order, _core.BlockOrder) else bool(self.plan.shuffle)
 
     def train(self) -> History:
-        """`run`; an exception that ends it has the history of the epochs before, and the best weights are kept."""
+        """`run`; an exception that ends it has the history of the epochs before."""
         try:
             return self.run()
-        except BaseException as error:  # Ctrl-C, too
-            for callback in self.callbacks:
-                if isinstance(callback, EarlyStopping):
-                    callback.on_train_error()
+        except BaseException as error:
             self.history._end_by(error)
             raise
 
@@ -324,10 +320,16 @@ class Loop:
                 callback.set_network(self.network)
         self.begin()
         logs = {name: values[-1] for name, values in self.history.items() if values}
-        with self.open_display():
-            while self.stopped is None:
-                logs = self.run_epoch() or logs
-        callbacks.call(self.callbacks, "on_train_end", logs)
+        try:
+            with self.open_display():
+                while self.stopped is None:
+                    logs = self.run_epoch() or logs
+            callbacks.call(self.callbacks, "on_train_end", logs)
+        except BaseException:  # Ctrl-C, too
+            for callback in self.callbacks:
+                if isinstance(callback, EarlyStopping):
+                    callback.on_train_error()
+            raise
         self.history._stopped = self.stopped
         return self.history
 
@@ -500,7 +502,7 @@ class Loop:
         """The training as it is now, to the files of those checkpoints."""
         if not due:
             return
-        stopped = self.stopped if self.stopped in BY_ITSELF else None
+        stopped = self.stopped if self.stopped in checkpoint.BY_ITSELF else None
         states = [callback.state() for callback in self.stateful]
         at = checkpoint.Position(self.epoch, self.position, self.loss, stopped, self.history, states)
         data = checkpoint.to_bytes(self.network, self.random_state, at, self.settings)
