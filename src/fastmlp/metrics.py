@@ -118,7 +118,7 @@ def accuracy(t: Values, y: Values) -> float:
 
     Examples
     --------
-    >>> accuracy(np.array([[1.0], [0.0]]), np.array([[0.75], [0.5]]))
+    >>> accuracy(np.array([[1.0], [0.0]]), np.array([[0.75], [0.625]]))
     0.5
     """
     return float(np.mean(classes(t) == classes(y)))
