@@ -3,8 +3,8 @@
 The mean of a column is kept as a sum of two numbers, the second a correction of the first, since the deviation of a
 column that lies far from 0 is otherwise that of the mean's own rounding. Pieces are merged in pairs of about the same
 size, so that no sum is a chain of all rows. What comes out agrees with exact arithmetic to a few units in the last
-place (tests/test_scaling.py), wherever the column lies, as long as the squares of its distances from the mean are in
-the range of float64. Numbers that are not finite give results that are not finite; nothing here raises.
+place (tests/test_learnt_scaling.py), wherever the column lies and however small its numbers are. Numbers, or ranges,
+that are not finite give results that are not finite; nothing here raises.
 
 Reference: Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
 """
@@ -18,12 +18,13 @@ import numpy as np
 from . import inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
 CACHE_NUMBERS = 2**16  # so many numbers of float64 stay in the cache from one operation to the next
-NARROW = 256  # narrower rows are turned: NumPy adds up many short rows slowly, and one by one instead of in pairs
+NARROW = 128  # narrower rows are turned: NumPy adds up many short rows slowly, and one by one instead of in pairs
+SMALL = 2.0**-930  # a sum of squares that is less may have lost some that are below the smallest normal number
 EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -37,18 +38,21 @@ class Moments(NamedTuple):
 
 
 def mean_and_deviation(rows: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of each column of the rows (B, n), an array or `inputs.Sparse`; the deviation is that of all B rows."""
-    merged: list[Moments] = []
-    spare = np.empty(0)
-    for x in _pieces(rows):
-        spare = spare if spare.shape == x.shape else np.empty_like(x)
-        merged.append(_of_piece(x, spare))
-        while len(merged) > 1 and merged[-2].n <= merged[-1].n:
-            merged[-2:] = [_merge(*merged[-2:])]
-    while len(merged) > 1:
-        merged[-2:] = [_merge(*merged[-2:])]
-    whole = merged[0]
-    return whole.mean + whole.rest, np.sqrt(whole.squares / whole.n)
+    """Of each column of the rows (B, n), an array or `inputs.Sparse`; the deviation is that of all B rows.
+
+    Columns whose squares leave the range of float64 are gone through once more, scaled by a power of two.
+    """
+    whole, varies = _moments(_pieces(rows), rows.shape[1])
+    mean, deviation = whole.mean + whole.rest, np.sqrt(whole.squares / whole.n)
+    doubtful = (varies & (whole.squares < SMALL)) | ~np.isfinite(whole.squares)
+    if doubtful.any():
+        least, most = (each[doubtful] for each in least_and_most(rows))
+        _, exponent = np.frexp(np.maximum(np.abs(least), np.abs(most)))
+        part, _ = _moments((np.ldexp(x[:, doubtful], -exponent) for x in _pieces(rows)), len(exponent))
+        mean[doubtful] = np.ldexp(part.mean + part.rest, exponent)
+        wide = ~np.isfinite(most - least)
+        deviation[doubtful] = np.where(wide, np.inf, np.ldexp(np.sqrt(part.squares / part.n), exponent))
+    return mean, deviation
 
 
 def least_and_most(rows: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -83,6 +87,24 @@ def _pieces(rows: Any) -> Iterator[NDArray[np.float64]]:
             x = memory[: part.size].reshape(part.shape, order=order)
             np.copyto(x, part)
             yield x
+
+
+def _moments(pieces: Iterable[NDArray[np.float64]], n_columns: int) -> tuple[Moments, NDArray[np.bool_]]:
+    """The moments of all rows, and whether a column varies where its squares are too small to tell."""
+    merged: list[Moments] = []
+    first, varies, spare = None, np.zeros(n_columns, bool), np.empty(0)
+    for x in pieces:
+        first = x[0].copy() if first is None else first
+        spare = spare if spare.shape == x.shape else np.empty_like(x)
+        merged.append(_of_piece(x, spare))
+        small = ~varies & (merged[-1].squares < SMALL)
+        if small.any():
+            varies[small] = (x[:, small] != first[small]).any(axis=0)
+        while len(merged) > 1 and merged[-2].n <= merged[-1].n:
+            merged[-2:] = [_merge(*merged[-2:])]
+    while len(merged) > 1:
+        merged[-2:] = [_merge(*merged[-2:])]
+    return merged[0], varies
 
 
 def _of_piece(x: NDArray[np.float64], spare: NDArray[np.float64]) -> Moments:

@@ -107,7 +107,7 @@ class Scaling:
         Raises
         ------
         ValueError
-            If a number is not finite (the message has its row and column), or too large for its square.
+            If a number is not finite (the message has its row and column), or the range of a column is not.
 
         References
         ----------
@@ -179,7 +179,7 @@ def _refuse_not_finite(rows: Any, offset: NDArray[Any], scale: NDArray[Any]) -> 
     found = inputs.first_not_finite(rows, np.dtype(np.float64))
     if found is not None:
         raise ValueError(f"X: expected finite numbers, got {found[2]} at row {found[0]}, column {found[1]}")
-    raise ValueError(f"X: expected numbers whose squares are finite, got larger ones in column {np.argmin(finite)}")
+    raise ValueError(f"X: expected columns whose range is finite, got a larger one in column {np.argmin(finite)}")
 
 
 # -------------------------------------------------------------------------------------------------- words and models

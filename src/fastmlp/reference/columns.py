@@ -6,7 +6,7 @@ by the first fit, or as an object with these two attributes, of which nothing el
 
 from __future__ import annotations
 
-import math
+import statistics
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -43,12 +43,12 @@ def learn(kind: str, rows: Matrix) -> Scaling:
     offset, scale = [], []
     for column in zip(*rows):
         n, least, most = len(column), min(column), max(column)
-        mean = math.fsum(column) / n
-        distances = [x - mean for x in column]
-        squares = math.fsum(x * x for x in distances) - math.fsum(distances) ** 2 / n  # as the mean is rounded
-        width = most - least if kind == "minmax" else math.sqrt(max(squares, 0.0) / n)
-        magnitude = max(abs(least), abs(most)) if kind == "minmax" else abs(mean)
-        offset.append(least if kind == "minmax" else mean)
+        if kind == "minmax":
+            begin, width, magnitude = least, most - least, max(abs(least), abs(most))
+        else:
+            begin, width = statistics.mean(column), statistics.pstdev(column)  # of exact sums
+            magnitude = abs(begin)
+        offset.append(float(begin))
         scale.append(width if width > n * EPSILON * magnitude else 1.0)
     return offset, scale
 
