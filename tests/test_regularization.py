@@ -550,6 +550,6 @@ def test_a_key_is_drawn_where_something_is_drawn(build64: Any, sizes: list[int],
     X, y = rng.normal(size=(23, 2)), rng.normal(size=(23, sizes[-1]))
     net, oracle = build64(sizes, activation="tanh", seed=5), reference.Network(sizes, activation="tanh", seed=5)
     r = fastmlp.Regularization(**words)
-    for each, rows in ((net, (X, y)), (oracle, (X.tolist(), y.tolist()))):
-        each.fit(*rows, epochs=3, batch_size=4, optimizer=fastmlp.SGD(0.1), regularization=r)
+    for each, data_ in ((net, (X, y)), (oracle, (X.tolist(), y.tolist()))):
+        each.fit(*data_, epochs=3, batch_size=4, optimizer=fastmlp.SGD(0.1), regularization=r)
     build64.assert_close(net.parameters, oracle.parameters, sizes, passes=3 * 6 * 3)
