@@ -122,7 +122,7 @@ def test_bad_arguments(make: Any, error: type[Exception], words: str) -> None:
         make()
 
 
-# -- squares that overflow ----------------------------------------------------------------------------------------------
+# -- squares that overflow ---------------------------------------------------------------------------------------------
 
 WITH_SQUARES = [
     fastmlp.Adam(0.1),
