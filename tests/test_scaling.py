@@ -106,7 +106,7 @@ def test_bad_scalings(offset: Any, scale: Any, error: type[Exception], message: 
 def test_rows_that_teach_nothing() -> None:
     with pytest.raises(ValueError, match="X: expected finite numbers, got nan at row 1, column 0"):
         Scaling.fit([[1.0, 2.0], [np.nan, 3.0]])
-    with pytest.raises(ValueError, match=r"X: expected columns whose sum and range are finite, .* column 1"):
+    with pytest.raises(ValueError, match=r"X: expected columns whose range is finite, .* column 1"):
         Scaling.fit([[1.0, 1e308], [0.0, -1e308]])
     with pytest.raises(ValueError, match="kind: expected one of 'standard', 'minmax', got 'robust'"):
         Scaling.fit([[1.0]], "robust")

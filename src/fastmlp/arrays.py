@@ -70,9 +70,10 @@ def refuse_not_finite(argument: str, x: Any, dtype: np.dtype[Any], scaling: Scal
 
 
 def refuse_loss() -> NoReturn:
-    """The loss, or what the step made of the parameters, is not finite."""
+    """The loss, or what the step made of the parameters or of the optimiser's state, is not finite."""
     raise FloatingPointError(
-        "loss: expected a finite number, got one that is not; the parameters of the last good epoch or step are kept "
+        "loss: expected a finite number, got one that is not, in the loss, the parameters or the optimizer's state "
+        "(its squared gradients, say); the parameters of the last good epoch or step are kept "
         "(a smaller learning_rate, or inputs scaled to about [-1, 1], usually helps)"
     )
 

@@ -283,7 +283,11 @@ def _info(args: argparse.Namespace) -> int:
         return 0
     width = max(map(len, record))
     for key, value in record.items():
-        say(f"{key.replace('_', ' '):<{width}}  {_words(value)}")
+        lines = (
+            [f"{column}: {kind}" for column, kind in value.items()] if key == "encoded" and value else [_words(value)]
+        )
+        for i, line in enumerate(lines):  # what each column becomes, one below the other
+            say(f"{key.replace('_', ' ') if i == 0 else '':<{width}}  {line}")
     return 0
 
 

@@ -6,20 +6,17 @@ a time; what a file says of one is checked before it is used, since files come f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import inputs
+from . import inputs, moments
 
 if TYPE_CHECKING:
     from .losses import Loss
 
 SCALINGS = ("standard", "minmax")
-EPSILON = float(np.finfo(np.float64).eps)
-BLOCK_NUMBERS = 2**13  # numbers that are added up at a time, in the cache
 
 
 class Scaling:
@@ -57,11 +54,9 @@ class Scaling:
                 raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
             if array.ndim != 1 or array.size == 0:
                 raise ValueError(f"{name}: expected a number for each column, got shape {array.shape}")
-            with np.errstate(over="ignore"):
-                given, array = array, array.astype(np.float64)  # a copy
+            array = array.astype(np.float64)  # a copy
             if not np.isfinite(array).all():
-                told = inputs.told(given[~np.isfinite(array)][0], array.dtype)
-                raise ValueError(f"{name}: expected finite numbers, got {told}")
+                raise ValueError(f"{name}: expected finite numbers, got {array[~np.isfinite(array)][0]}")
             array.flags.writeable = False
             object.__setattr__(self, f"_{name}", array)
         if self.offset.shape != self.scale.shape:
@@ -106,21 +101,17 @@ class Scaling:
         kind : {"standard", "minmax"}
             Mean and standard deviation (the mean over all rows of the squared distance from it, its root), or the
             least and the distance of the largest from it. A column that is constant but for rounding keeps scale 1, as
-            dividing by that noise would make a signal of it: one whose deviation is at most n eps times its mean, as
-            scikit-learn's StandardScaler has it (n rows; eps = 2**-52), or whose range is at most n eps times its
-            largest absolute value.
+            dividing by the noise would make a signal of it: one whose deviation is at most B eps times its mean, or
+            whose range is at most B eps times its largest magnitude, with eps = 2**-52.
 
         Raises
         ------
         ValueError
-            If a number is not finite (the message has its row and column), or a column's sum or range is too large for
-            float64.
+            If a number is not finite (the message has its row and column), or the range of a column is not.
 
         References
         ----------
-        Chan, Golub, LeVeque, "Algorithms for computing the sample variance: analysis and recommendations", 1983: the
-        corrected two-pass algorithm, here with the compensated sums of Ogita, Rump, Oishi, "Accurate sum and dot
-        product", 2005. The deviation is right to a few units in the last place at any offset.
+        Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
 
         Examples
         --------
@@ -130,17 +121,16 @@ class Scaling:
         if kind not in SCALINGS:
             raise ValueError(f"kind: expected one of {', '.join(map(repr, SCALINGS))}, got {kind!r}")
         rows = _rows(X)
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            least, most, mean = _ranges_and_means(rows)
-            width = most - least
+        with np.errstate(over="ignore", invalid="ignore"):
             if kind == "minmax":
-                offset, scale = least, width
-                noise = rows.shape[0] * EPSILON * np.maximum(np.abs(least), np.abs(most))
+                least, most = moments.least_and_most(rows)
+                offset, scale, magnitude = least, most - least, np.maximum(np.abs(least), np.abs(most))
             else:
-                offset, scale = mean, _deviations(rows, mean, width)
-                noise = rows.shape[0] * EPSILON * np.abs(offset) / np.sqrt(1 - min(rows.shape[0] * EPSILON, 0.5))
+                offset, scale = moments.mean_and_deviation(rows)
+                magnitude = offset
+            constant = moments.is_rounding(scale, magnitude, rows.shape[0])
         _refuse_not_finite(rows, offset, scale)
-        return cls(offset, np.where(scale > noise, scale, 1.0))
+        return cls(offset, np.where(constant, 1.0, scale))
 
     def apply(self, x: ArrayLike, dtype: Any = np.float64) -> NDArray[Any]:
         """The scaled rows, (x - offset) / scale, in that dtype; computed in float64, a few rows at a time."""
@@ -182,86 +172,14 @@ def _rows(X: Any) -> Any:
     return rows
 
 
-class _Sum:
-    """The sum of many rows by column, each rounding error kept: as if in twice the digits."""
-
-    def __init__(self, n_columns: int) -> None:
-        shape = max(1, BLOCK_NUMBERS // n_columns), n_columns
-        self.high, self.low = np.zeros(shape), np.zeros(shape)
-
-    def add(self, x: NDArray[np.float64]) -> None:
-        """Adds a block of rows, each to another of the sums."""
-        n = len(x)
-        self.high[:n], error = _two_sum(self.high[:n], x)
-        self.low[:n] += error
-
-    def total(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The sum by column, and what it is off by."""
-        total, low = self.high[0], self.low.sum(axis=0)
-        for row in self.high[1:]:
-            total, error = _two_sum(total, row)
-            low += error
-        return total, low
-
-
-def _two_sum(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """a + b and its rounding error, exactly (Knuth)."""
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
-
-
-def _blocks(rows: Any) -> Iterator[NDArray[np.float64]]:
-    """The rows in float64, about BLOCK_NUMBERS numbers at a time."""
-    n = max(1, BLOCK_NUMBERS // rows.shape[1])
-    for _, piece in inputs.pieces(rows):
-        for first in range(0, len(piece), n):
-            yield piece[first : first + n].astype(np.float64)
-
-
-def _ranges_and_means(rows: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """By column the least, the largest and the mean, which is right but for its last digit."""
-    least, most = np.full(rows.shape[1], np.inf), np.full(rows.shape[1], -np.inf)
-    sums = _Sum(rows.shape[1])
-    for x in _blocks(rows):
-        least, most = np.minimum(least, x.min(axis=0)), np.maximum(most, x.max(axis=0))
-        sums.add(x)
-    high, low = sums.total()
-    return least, most, (high + low) / rows.shape[0]
-
-
-def _deviations(rows: Any, mean: NDArray[np.float64], width: NDArray[np.float64]) -> NDArray[np.float64]:
-    """By column the standard deviation.
-
-    Distances from the mean are divided by a power of two near the column's width, so that no square is lost below the
-    smallest number. The sum of the distances says how far the mean is off by its own rounding.
-    """
-    n, (_, exponent) = rows.shape[0], np.frexp(width)
-    squares, distances = _Sum(rows.shape[1]), _Sum(rows.shape[1])
-    for x in _blocks(rows):
-        x -= mean
-        np.ldexp(x, -exponent, out=x)
-        distances.add(x)
-        squares.add(np.square(x, out=x))
-    high, low = distances.total()
-    off = (high + low) / n
-    high, low = squares.total()
-    variance = ((high - n * off**2) + low) / n
-    deviation: NDArray[np.float64] = np.ldexp(np.sqrt(np.maximum(variance, 0.0)), exponent)
-    return deviation
-
-
 def _refuse_not_finite(rows: Any, offset: NDArray[Any], scale: NDArray[Any]) -> None:
     finite = np.isfinite(offset) & np.isfinite(scale)
     if finite.all():
         return
     found = inputs.first_not_finite(rows, np.dtype(np.float64))
     if found is not None:
-        told = inputs.told(found[2], np.dtype(np.float64))
-        raise ValueError(f"X: expected finite numbers, got {told} at row {found[0]}, column {found[1]}")
-    raise ValueError(
-        f"X: expected columns whose sum and range are finite, got larger ones in column {np.argmin(finite)}"
-    )
+        raise ValueError(f"X: expected finite numbers, got {found[2]} at row {found[0]}, column {found[1]}")
+    raise ValueError(f"X: expected columns whose range is finite, got a larger one in column {np.argmin(finite)}")
 
 
 # -------------------------------------------------------------------------------------------------- words and models

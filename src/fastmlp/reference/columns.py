@@ -6,9 +6,7 @@ by the first fit, or as an object with these two attributes, of which nothing el
 
 from __future__ import annotations
 
-import math
 import statistics
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -18,7 +16,7 @@ from .functions import Matrix, SplitMix64, Vector
 Scaling = tuple[Vector, Vector]
 
 SCALINGS = ("standard", "minmax")
-EPSILON = sys.float_info.epsilon  # 2**-52
+EPSILON = 2.0**-52  # of float64
 BLOCK_NUMBERS, WINDOW_BLOCKS = 2**16, 64
 
 
@@ -37,21 +35,21 @@ def scaling(argument: str, value: Any, n: int) -> str | Scaling | None:
 
 
 def learn(kind: str, rows: Matrix) -> Scaling:
-    """Mean and standard deviation, or the least and the range, by column, from exact sums.
+    """Mean and standard deviation, or the least and the range, by column.
 
-    A column that is constant but for rounding keeps scale 1: its deviation is at most n eps |mean|, or its range at
-    most n eps times its largest absolute value.
+    A column that is constant but for rounding keeps scale 1: one whose deviation (range) is at most n eps times the
+    magnitude of its mean (of its largest number), n the number of rows and eps = 2**-52.
     """
     offset, scale = [], []
     for column in zip(*rows):
         n, least, most = len(column), min(column), max(column)
         if kind == "minmax":
-            begin, width, size = least, most - least, max(abs(least), abs(most))
+            begin, width, magnitude = least, most - least, max(abs(least), abs(most))
         else:
-            begin, width = statistics.mean(column), statistics.pstdev(column)
-            size = abs(begin) / math.sqrt(1.0 - min(n * EPSILON, 0.5))
+            begin, width = statistics.mean(column), statistics.pstdev(column)  # of exact sums
+            magnitude = abs(begin)
         offset.append(float(begin))
-        scale.append(width if width > n * EPSILON * size else 1.0)
+        scale.append(width if width > n * EPSILON * magnitude else 1.0)
     return offset, scale
 
 
