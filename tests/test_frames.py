@@ -87,11 +87,11 @@ def test_missing_whole_numbers_and_truths() -> None:
 
 def test_columns_without_numbers_are_named() -> None:
     net = fastmlp.Network([2, 1], seed=0)
-    for kind, values in (("text", ["x", "y"]), ("category", pandas.Categorical(["x", "y"]))):
+    for kind, values in (("text", ["x", "y"] * 2), ("category", pandas.Categorical(["x", "y"] * 2))):
         with pytest.raises(ValueError, match="X: expected columns that become 2 inputs"):
-            net.fit(pandas.DataFrame({"a": [1.0, 2.0], kind: values}), [1.0, 2.0])
+            net.fit(pandas.DataFrame({"a": [1.0, 2.0] * 2, kind: values}), [1.0, 2.0] * 2)
         with pytest.raises(TypeError, match=f"X: expected numbers, got .* in column '{kind}'; fastmlp.Encoder.fit"):
-            net.predict(pandas.DataFrame({"a": [1.0, 2.0], kind: values}))
+            net.predict(pandas.DataFrame({"a": [1.0, 2.0] * 2, kind: values}))
     with pytest.raises(TypeError, match="X: expected numbers, got String in column 'text'"):
         net.predict(polars.DataFrame({"a": [1.0, 2.0], "text": ["x", "y"]}))
     with pytest.raises(TypeError, match="X: expected real numbers, got dtype complex"):

@@ -292,3 +292,69 @@ def test_old_entries_are_checked() -> None:
     both = {"task": '"regression"', "scaling": '{"offset": [1, 1], "scale": [1, 1]}'}
     with pytest.raises(fastmlp.FormatError, match=r"input_scaling: expected it once.*train the model again"):
         persistence.parse(persistence.to_bytes(net, both))
+
+
+# -- tables whose columns are not all numbers --------------------------------------------------------------------------
+
+
+def table() -> tuple[Any, np.ndarray]:
+    """Numbers with gaps, text, dates and truths; and what is to be learnt from the text."""
+    generator = np.random.default_rng(3)
+    text = generator.choice(["x", "y", "z"], 120)
+    columns = {
+        "number": np.where(generator.random(120) < 0.1, np.nan, generator.normal(size=120)),
+        "text": text,
+        "date": np.datetime64("2024-01-01") + generator.integers(0, 900, 120),
+        "truth": generator.random(120) < 0.5,
+    }
+    return pandas.DataFrame(columns), np.where(text == "x", "yes", "no")
+
+
+def test_an_encoder_is_the_networks_own(tmp_path: Path) -> None:
+    """A network with an encoder is, by every door, the network without one on the encoded matrix."""
+    frame, y = table()
+    encoder = fastmlp.Encoder.fit(frame)
+    matrix = encoder.transform(frame)
+    assert matrix.shape == (120, encoder.n_outputs)
+    words: dict[str, Any] = {"loss": "cross_entropy", "seed": 0, "input_scaling": "standard"}
+    given = fastmlp.Network([encoder.n_outputs, 6, 2], encoder=encoder, **words)
+    plain = fastmlp.Network([encoder.n_outputs, 6, 2], **words)
+    fit: dict[str, Any] = {"epochs": 5}
+    assert given.fit(frame, y, validation_data=(frame, y), **fit) == plain.fit(
+        matrix, y, validation_data=(matrix, y), **fit
+    )
+    assert given.train_on_batch(frame, y) == plain.train_on_batch(matrix, y)
+    assert given.learn_one(frame.iloc[4], "no") == plain.learn_one(matrix[4], "no")
+    assert given.evaluate(frame, y) == plain.evaluate(matrix, y)
+    expected = plain.predict(matrix)
+    for net in [given, *travelled(given, tmp_path)]:
+        assert (net.encoder, net.feature_names) == (encoder, tuple(frame.columns))
+        for form in (frame, polars.from_pandas(frame), frame[frame.columns[::-1]], matrix):
+            np.testing.assert_array_equal(net.predict(form), expected)
+        np.testing.assert_array_equal(net.predict(frame.iloc[3]), expected[3])
+        with pytest.raises(ValueError, match="got some without 'text'"):
+            net.predict(frame.drop(columns="text"))
+        with pytest.warns(UserWarning, match="left out: 'id'"):
+            np.testing.assert_array_equal(net.predict(frame.assign(id=1)), expected)
+    with pytest.raises(ValueError, match="expected columns with the names 'number'"):
+        given.predict(frame.rename(columns=dict(zip(frame.columns, range(4), strict=True))))
+    assert "columns number, text, date, truth, which an encoder makes inputs of, classes no, yes" in given.summary()
+
+
+def test_fit_learns_an_encoder_from_the_rows_that_it_trains_on() -> None:
+    frame, y = table()
+    y = pandas.Series(y, name="t")
+    learnt = fastmlp.Encoder.fit(frame.head(90))
+    net = fastmlp.Network([learnt.n_outputs, 6, 2], loss="cross_entropy", input_scaling="standard", seed=0)
+    net.fit(frame, y, epochs=1, validation_split=0.25)
+    assert net.encoder is not None
+    np.testing.assert_array_equal(net.encoder.transform(frame), learnt.transform(frame))
+    assert (net.feature_names, net.target_name) == (tuple(frame.columns), "t")
+    other = fastmlp.Network([4, 6, 2], loss="cross_entropy", seed=0)
+    with pytest.raises(ValueError, match=r"these become \d+: 'number', .*fastmlp.Encoder.fit\(X\)"):
+        other.fit(frame, y)
+    assert (other.encoder, other.feature_names, other.class_names) == (None, None, None)
+    with pytest.raises(ValueError, match=r"encoder: expected one that makes 4 inputs, as sizes\[0\] says"):
+        fastmlp.Network([4, 2], encoder=learnt)
+    with pytest.raises(ValueError, match="feature_names: expected the encoder's columns"):
+        fastmlp.Network([learnt.n_outputs, 2], encoder=learnt, feature_names=["a", "b", "c", "d"])

@@ -28,7 +28,7 @@ def fit(
     network._refuse_unscaled("batches")
     known = network._columns[2]
     if isinstance(validation_data, (tuple, list)) and len(validation_data) > 1:
-        known = network._learn_schema(*validation_data[:2], None)
+        known = network._learn_schema(validation_data[0], validation_data[1], None)
     validation = training.check_validation(network, validation_data, known)
     if plan.metrics and validation is None:
         raise ValueError("metrics: expected validation_data to go with them, got none")

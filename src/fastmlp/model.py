@@ -236,7 +236,10 @@ class Model(_core.Core):
             for what, value in (("inputs", self.input_scaling), ("targets", self.target_scaling))
             if value is not None
         ]
-        named = [] if self.feature_names is None else [f"inputs named {', '.join(self.feature_names):.60}"]
+        names = "" if self.feature_names is None else f"{', '.join(self.feature_names):.60}"
+        named = [f"inputs named {names}"] if names else []
+        if self.encoder is not None:
+            named = [f"columns {names}, which an encoder makes inputs of"]
         classes = [] if self.class_names is None else [f"classes {', '.join(map(str, self.class_names)):.60}"]
         described = [*scaled, *named, *classes]
         return [", ".join(described)] if described else []
