@@ -15,7 +15,6 @@ import random
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 Value = float | bool | str | datetime.datetime | None
 Cell = tuple[str, Value]
@@ -132,6 +131,16 @@ class Case:
         return max(self._sizes, default=0.0) > 1e30 or min((v for v in self._sizes if v), default=1.0) < 1e-30
 
     @property
+    def untrainable(self) -> bool:
+        """Whether numbers are there that training without scaling, or any training, cannot take."""
+        if self.extreme:
+            return True
+        targets = [abs(v) for v in self.target.values if isinstance(v, float)]
+        return self.options.scaling == "none" and (
+            max(self._sizes, default=0.0) > 1e3 or max(targets, default=0.0) > 1e3
+        )
+
+    @property
     def _sizes(self) -> list[float]:
         return [abs(v) for column in self.inputs for v in column.values + column.new_values if isinstance(v, float)]
 
@@ -195,7 +204,7 @@ def _options(r: Row, own: tuple[str, ...], decimal: str, task: str) -> Options:
         task=task,
         library=r.choice(["pandas", "polars"]),
         typed=r.random() < 0.3,
-        by_command=r.random() < 0.6,
+        by_command=plain and r.random() < 0.9,
         dtype=r.choice(["float32", "float64"]),
         scaling=r.choice(["standard", "standard", "minmax", "none"]),
         min_count=2 if plain else r.randint(1, 4),
@@ -212,6 +221,8 @@ def _with_columns_aside(r: Row, case: Case) -> Case:
             changed = dataclasses.replace(case, options=dataclasses.replace(case.options, **{option: (name,)}))
             if name not in taken and changed.inputs:
                 case = changed
+    if case.options.by_command and case.untrainable:
+        case = dataclasses.replace(case, options=dataclasses.replace(case.options, scaling="standard"))
     if case.wide:
         case = dataclasses.replace(case, options=dataclasses.replace(case.options, dtype="float64"))
     if case.extreme:

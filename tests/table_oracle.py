@@ -1,4 +1,4 @@
-"""The oracle of tables: the inputs of a network by pandas and scikit-learn, its outputs by NumPy, from documented rules.
+"""The oracle of tables: inputs of a network by pandas and scikit-learn, its outputs by NumPy, from documented rules.
 
 Numbers: the median of the training rows for a missing one, and an indicator if any was missing in training. Booleans:
 an input for false and for true. Text: an input for each category that occurs `min_count` times in training, of more

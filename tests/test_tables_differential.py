@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import csv
 import io
 import json
 import os
 import re
 import traceback
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,10 @@ from table_cases import Case  # noqa: E402
 SEED = int(os.environ.get("FASTMLP_TABLES_SEED", "0"))
 COUNT = int(os.environ.get("FASTMLP_TABLES_COUNT", "20000"))
 KINDS_SHOWN = 12
+QUOTED = r"'[^']*'|\d+|/\S*"
 
 
-class Difference(AssertionError):
+class Difference(AssertionError):  # noqa: N818
     """Two ways of using a table that disagree; `kind` says which."""
 
     def __init__(self, kind: str, told: object = "") -> None:
@@ -72,6 +73,17 @@ def near(kind: str, actual: Any, expected: Any, error: Any) -> None:
         raise Difference(kind, f"at {place} {actual[place]!r} and {expected[place]!r}, bound {bound:.3g}")
 
 
+def same_labels(kind: str, actual: list[Any], expected: list[Any]) -> None:
+    """Lists of the same labels of the same types."""
+    if list(map(repr, actual)) != list(map(repr, expected)):
+        place = next(
+            (i for i, pair in enumerate(zip(actual, expected, strict=False)) if repr(pair[0]) != repr(pair[1])), -1
+        )
+        raise Difference(
+            kind, f"{len(actual)} and {len(expected)}, at {place} {actual[place]!r} and {expected[place]!r}"
+        )
+
+
 # ------------------------------------------------------------------------------------------------------------ one table
 
 
@@ -93,25 +105,29 @@ class Check:
 
     def run(self) -> None:
         """All comparisons."""
+        self.train_path, self.new_path = (
+            table_files.write(columns, name, self.options, self.folder / stem)
+            for columns, name, stem in (
+                (self.train_columns, self.options.train_format, "train"),
+                (self.new_columns, self.options.new_format, "new"),
+            )
+        )
         self.train_frame, self.new_frame = self.frames()
         self.encoder = self.fit_encoder()
         self.compare_inputs()
-        self.net = self.fit_network()
+        self.net = self.network_of_command() if self.options.by_command else self.fit_network()
         self.compare_network()
+        self.compare_command()
 
     def frames(self) -> tuple[Any, Any]:
         """The training and the new table as frames of the case's library."""
         options = self.options
         if options.typed:
             return tuple(table_files.typed_frame(each, options) for each in (self.train_columns, self.new_columns))
-        found = []
-        for columns, name, stem in (
-            (self.train_columns, options.train_format, "train"),
-            (self.new_columns, options.new_format, "new"),
-        ):
-            path = table_files.write(columns, name, options, self.folder / stem)
-            found.append(table_files.read_frame(path, columns, name, options))
-        return found[0], found[1]
+        return (
+            table_files.read_frame(self.train_path, self.train_columns, options.train_format, options),
+            table_files.read_frame(self.new_path, self.new_columns, options.new_format, options),
+        )
 
     def fit_encoder(self) -> fastmlp.Encoder:
         """The encoder of the training frame."""
@@ -138,15 +154,15 @@ class Check:
             ("training", self.train_frame, self.train_rows),
             ("new", self.new_frame, self.new_rows),
         ):
-            rows = self.encoder.transform(frame)
-            near(f"inputs of {part} rows", rows, expected, fraction * np.abs(expected))
+            self.encoded = self.encoder.transform(frame)
+            near(f"inputs of {part} rows", self.encoded, expected, fraction * np.abs(expected))
 
     def fit_network(self) -> fastmlp.Network:
         """A small network, trained for an epoch where the numbers allow it."""
         case, options = self.case, self.options
         scaling = None if options.scaling == "none" else options.scaling
         words: dict[str, Any] = {"dtype": options.dtype, "seed": case.seed, "encoder": self.encoder}
-        words["input_scaling"] = scaling
+        words |= {"input_scaling": scaling, "target_name": case.target.name}
         hidden = [fastmlp.ReLU() if case.seed % 2 else fastmlp.Tanh()]
         if case.target.kind == "classes":
             names = table_oracle.class_names(case.target.values)
@@ -159,34 +175,130 @@ class Check:
             words["target_scaling"] = "standard"
             width = 1
         net = fastmlp.Network([self.encoder.n_outputs, 3, width], activation=hidden, **words)
-        if not self.unlearnable():
+        if not self.is_untrainable():
             net.fit(self.train_frame, y, epochs=1, batch_size=32)
         elif scaling is not None or words.get("target_scaling"):
             plain = {**words, "input_scaling": None, "target_scaling": None}
             net = fastmlp.Network([self.encoder.n_outputs, 3, width], activation=hidden, **plain)
         return net
 
-    def unlearnable(self) -> bool:
-        """Whether numbers are there that no training can take: too large for it, or unscaled and large."""
-        return self.case.extreme or (self.options.scaling == "none" and np.abs(self.train_rows).max() > 1e3)
+    def is_untrainable(self) -> bool:
+        """Whether inputs are there that the training cannot take: too large for it, or unscaled and large."""
+        return self.case.untrainable or (self.options.scaling == "none" and np.abs(self.train_rows).max() > 1e3)
 
     def compare_network(self) -> None:
-        """The network on the frame, on encoded rows, loaded again, and the oracle."""
-        path = self.folder / "model.safetensors"
-        self.net.save(path)
-        loaded = fastmlp.load(path)
-        rows = self.encoder.transform(self.new_frame)
-        predicted = self.net.predict(rows)
-        same("predict of a frame and of its encoded rows", self.net.predict(self.new_frame), predicted)
-        same("predict of the loaded network", loaded.predict(self.new_frame), predicted)
-        self.compare_oracle(self.net, predicted)
+        """The loaded network on the frame, the network on encoded rows, and the oracle."""
+        if self.options.by_command:
+            loaded = self.net
+        else:
+            self.net.save(self.folder / "model.safetensors")
+            loaded = fastmlp.load(self.folder / "model.safetensors")
+        self.predicted = self.net.predict(self.encoded)
+        self.answers = self.predicted[:, 0].tolist()
+        same("predict of a frame and of its encoded rows", loaded.predict(self.new_frame), self.predicted)
+        self.compare_oracle(self.net, self.predicted)
         if self.case.target.kind == "classes":
-            same("classify of the loaded network", loaded.classify(self.new_frame), self.net.classify(rows))
-            named = loaded.classify(self.new_frame, names=True)
             names = table_oracle.class_names(self.case.target.values)
-            for label, index in zip(named.tolist(), self.net.classify(rows).tolist(), strict=True):
-                if (type(label), label) != (type(names[index]), names[index]):
-                    raise Difference("names of classes", f"{label!r} and {names[index]!r}")
+            expected = [names[index] for index in self.net.classify(self.encoded)]
+            self.answers = loaded.classify(self.new_frame, names=True).tolist()
+            same_labels("names of classes", self.answers, expected)
+
+    # ------------------------------------------------------------------------------------------------ the command line
+
+    def command(self, *arguments: str) -> str:
+        """What the command line prints."""
+        out, told = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(told):
+            code = cli.main(list(arguments))
+        if code != 0:
+            raise Difference(
+                f"fastmlp {arguments[0]} fails: {re.sub(QUOTED, '_', told.getvalue())[:60]}", told.getvalue()
+            )
+        return out.getvalue()
+
+    def how_written(self, columns: table_files.Columns, format_name: str) -> list[str]:
+        """What the command line has to be told of a file: what cannot be guessed, and half of what can."""
+        if not format_name.startswith("csv"):
+            return []
+        texts = [text for column, cells in columns for text in (column.name, *(text for text, _ in cells))]
+        other = set("\t;|, ") - {self.options.separator}
+        guessable = len(columns) > 1 and self.options.decimal == "." and not any(other.intersection(t) for t in texts)
+        if guessable and self.case.seed % 2:
+            return []
+        return [f"--separator={self.options.separator}", f"--decimal={self.options.decimal}"]
+
+    def network_of_command(self) -> fastmlp.Network:
+        """The network that `fastmlp train` saves; what it has learnt of the columns is what Python learns."""
+        options, path = self.options, str(self.folder / "model.safetensors")
+        words = [f"--{option}={name}" for option in ("drop", "keep") for name in getattr(options, option)]
+        words += [f"--null={mark}" for mark in options.marks]
+        words += [f"--target={self.case.target.name}", "--test-fraction=0", "--quiet", "--epochs=1", "--layers=3"]
+        words += [f"--task={options.task}", f"--dtype={options.dtype}", f"--scaling={options.scaling}"]
+        words += self.how_written(self.train_columns, options.train_format)
+        self.command("train", str(self.train_path), "-o", path, *words)
+        net = fastmlp.load(path)
+        if net.encoder != self.encoder:
+            raise Difference("encoder of the command line", f"{net.encoder and net.encoder.describe()}")
+        if net.target_name != self.case.target.name:
+            raise Difference("target of the command line", net.target_name)
+        expected = table_oracle.class_names(self.case.target.values) if self.case.target.kind == "classes" else None
+        if repr(net.class_names) != repr(expected):
+            raise Difference("classes of the command line", f"{net.class_names} and {expected}")
+        return net
+
+    def compare_command(self) -> None:
+        """`fastmlp predict` prints what the network says of the frame, and `fastmlp evaluate` counts it."""
+        words = self.how_written(self.new_columns, self.options.new_format)
+        self.arguments = [str(self.folder / "model.safetensors"), str(self.new_path), "--quiet", *words]
+        as_json, proba = self.case.seed % 3 == 0, self.case.seed % 3 == 1
+        is_classes = self.case.target.kind == "classes"
+        if as_json:
+            self.compare_json(is_classes)
+        else:
+            self.compare_lines(is_classes, proba and is_classes)
+        if self.options.with_target and self.case.seed % 4 == 0:
+            self.compare_scores(is_classes)
+
+    def compare_json(self, is_classes: bool) -> None:
+        """The predictions in what `fastmlp predict --json` prints."""
+        given = json.loads(self.command("predict", *self.arguments, "--json"))["predictions"]
+        if is_classes or self.predicted.dtype == np.float64:
+            same_labels("predictions of the command line as JSON", given, self.answers)
+        else:
+            same("predictions of the command line as JSON", np.float32(given), self.predicted[:, 0])
+
+    def compare_lines(self, is_classes: bool, proba: bool) -> None:
+        """The lines that `fastmlp predict` prints, which are a .csv beside kept columns and with --proba."""
+        kept = [name for name in self.options.keep if name in [column.name for column, _ in self.new_columns]]
+        printed = self.command("predict", *self.arguments, *["--proba"] * proba)
+        is_csv = proba or bool(kept)
+        rows = list(csv.reader(io.StringIO(printed)))[1:] if is_csv else [[line] for line in printed.splitlines()]
+        if proba:
+            two = np.hstack([1 - self.predicted, self.predicted]) if self.predicted.shape[1] == 1 else self.predicted
+            numbers = [[two.dtype.type(cell) for cell in row[len(kept) :]] for row in rows]
+            same("probabilities of the command line", numbers, two)
+        elif is_classes:
+            same_labels("classes that the command line prints", [row[-1] for row in rows], list(map(str, self.answers)))
+        else:
+            numbers = [self.predicted.dtype.type(row[-1]) for row in rows]
+            same("numbers that the command line prints", numbers, self.predicted[:, 0])
+        for i, name in enumerate(kept):
+            column = next(column for column in self.case.columns if column.name == name)
+            if column.kind == "text" and self.options.new_format.startswith("csv"):
+                same_labels("kept column", [row[i].strip() for row in rows], [text.strip() for text, _ in column.new])
+
+    def compare_scores(self, is_classes: bool) -> None:
+        """The accuracy, or the mean absolute error, that `fastmlp evaluate` prints."""
+        told = json.loads(self.command("evaluate", *self.arguments, "--json"))
+        truth = self.case.target.new_values
+        if is_classes:
+            right = [str(answer) == label for answer, label in zip(self.answers, truth, strict=True)]
+            same("accuracy", told["accuracy"], np.mean(right))
+        elif told["mae"] is not None:
+            expected = np.mean(np.abs(np.array(self.answers) - np.array(truth, np.float64)))
+            near("mean absolute error", told["mae"], expected, 1e-5 * expected)
+
+    # ------------------------------------------------------------------------------------------------------ the oracle
 
     def compare_oracle(self, net: fastmlp.Network, predicted: Any) -> None:
         """Predictions are within the oracle's bound."""
@@ -217,7 +329,7 @@ def failure(case: Case, folder: Path) -> tuple[str, str] | None:
         return difference.kind, str(difference)
     except (Exception, SystemExit) as error:
         own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == __file__]
-        told = re.sub(r"'[^']*'|\d+", "_", str(error))[:50]
+        told = re.sub(QUOTED, "_", str(error))[:50]
         return f"{own[-1].name} raises {type(error).__name__} {told}", f"{type(error).__name__}: {error}"
     return None
 
@@ -243,6 +355,12 @@ def report(first: int, count: int, folder: Path) -> str:
             again = failure(case, folder)
             lines.append(f"{table_cases.described(case)}\n  {again[1] if again else ''}")
     return "\n".join(lines)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Model files are of no use after a table; to wait until each is on the disk takes longer than all else."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 def test_a_hundred_tables(tmp_path: Path) -> None:
