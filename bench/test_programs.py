@@ -38,6 +38,7 @@ PROGRAMS = {
     "sklearn_speed": (),
     "sklearn_scores": ("--datasets", "digits", "wine"),
     "memmap": (),
+    "tables": ("--text",),
     "lbfgs": (),
     "online": (),
 }

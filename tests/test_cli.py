@@ -70,7 +70,9 @@ def test_train_alone(run: Run, tmp_path: Path) -> None:
     )
     assert re.fullmatch(r"test accuracy 9\d\.\d\d %", lines[-2])
     assert lines[-1] == "saved digits.safetensors"
-    assert re.search(r"epoch 40/40  loss \d\.[\de-]+  test accuracy 9\d\.\d\d %  [\d,]+ rows/s\n$", done.stderr)
+    assert re.search(
+        r"epoch 40/40  loss \d\.[\de-]+  test accuracy 9\d\.\d\d %  [\d,]+ rows/s  \d:\d\d, 0:00 left\n$", done.stderr
+    )
     assert "\r" not in done.stderr
     network = fastmlp.load(tmp_path / "digits.safetensors")
     x, y = load_digits()[1]
@@ -454,10 +456,14 @@ def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
 
 
 @POSIX
-def test_the_bar_on_a_terminal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("columns", [0, 60])
+def test_the_bar_on_a_terminal(tmp_path: Path, columns: int) -> None:
+    """One that says how wide it is, and one that says 0."""
     import pty
+    import termios
 
     main, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, columns))
     environment = {**os.environ, "COLUMNS": "60"}
     with subprocess.Popen(
         [*COMMAND, "train"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=terminal, text=True, env=environment
@@ -477,9 +483,10 @@ def test_the_bar_on_a_terminal(tmp_path: Path) -> None:
     os.close(main)
     assert process.returncode == 0
     redrawn = shown.decode().removesuffix("\r\n").split("\r")
-    assert redrawn[1].startswith("[........................] epoch 0/40")
-    assert redrawn[-1].startswith("[########################] epoch 40/40  loss ")
-    assert max(map(len, redrawn)) <= 59
+    assert redrawn[1].startswith("epoch 0/40   0%|")
+    assert redrawn[-1].startswith("epoch 40/40 100%|")
+    assert re.search(r"\| \d\d:\d\d<00:00, loss ", redrawn[-1])
+    assert max(map(len, redrawn)) <= 60
     assert "\n" not in "".join(redrawn)
 
 

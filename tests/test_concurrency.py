@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -327,6 +328,125 @@ def test_networks_are_fitted_side_by_side() -> None:
     for net, twin in zip(nets, twins, strict=True):
         twin.fit(X, y, epochs=4)
         assert np.array_equal(net.parameters, twin.parameters)
+
+
+# -- every writer and reader beside every other ------------------------------------------------------------------------
+
+STRESS = """
+import itertools, sys, tempfile, threading, time
+import numpy as np
+import fastmlp
+from fastmlp import Regularization
+
+sys.setswitchinterval(1e-6)  # threads take turns as often as they can
+generator = np.random.default_rng(0)
+X, y = generator.random((24, 6), np.float32), generator.random((24, 3), np.float32)
+ADAM, SGD = fastmlp.Adam(1e-3), fastmlp.SGD(1e-3)
+MORE = [Regularization(l2=1e-4, dropout=0.1, average=0.9), Regularization(l2=1e-4, input_noise=0.01)]
+
+
+class Label(np.int64):  # compared and converted by Python
+    def __lt__(self, other): return int(self) < other
+    def __le__(self, other): return int(self) <= other
+    def __ge__(self, other): return int(self) >= other
+    def __index__(self): return int(self)
+
+
+def network(kind):
+    if kind == "classes":
+        return fastmlp.Network([6, 8, 3], loss="cross_entropy", seed=0)
+    if kind == "custom":
+        cube = fastmlp.CustomActivation(lambda z: z**3, lambda z: 3 * z**2)
+        loss = fastmlp.CustomLoss(lambda y, t: (((y - t) ** 2).sum(axis=1), 2 * (y - t)))
+        return fastmlp.Network([6, 8, 3], activation=cube, loss=loss, seed=0)
+    if kind == "large":  # its steps release the GIL
+        return fastmlp.Network([6, 600, 600, 3], seed=0)
+    return fastmlp.Network([6, 8, 3], seed=0)
+
+
+def actions(net, kind, folder):
+    t = [Label(1), 2, np.int64(0)] if kind == "classes" else [y[0], y[1], y[2]]
+    T = np.arange(24) % 3 if kind == "classes" else y
+    P, turn = net.parameters, itertools.count()
+    path = folder + f"/{kind}.safetensors"
+    return {
+        "learn_one": lambda: net.learn_one(X[0], t[next(turn) % 3], regularization=MORE[0]),
+        "learn_one plain": lambda: net.learn_one(X[1], t[next(turn) % 3], ADAM if next(turn) % 50 == 0 else None),
+        "train_on_batch": lambda: net.train_on_batch(X, T, [None, ADAM, SGD][next(turn) % 3], regularization=MORE[0]),
+        "train_on_batch anew": lambda: net.train_on_batch(X, T, SGD, regularization=MORE[next(turn) % 2]),
+        "fit": lambda: net.fit(X, T, epochs=1, batch_size=8, optimizer=ADAM, regularization=MORE[1]),
+        "lbfgs": lambda: net.fit(X, T, epochs=1, optimizer="lbfgs"),
+        "parameters": lambda: setattr(net, "parameters", P),
+        "set_layer": lambda: net.set_layer(0, net.weights[0], net.biases[0]),
+        "learning_rate": lambda: setattr(net, "learning_rate", 1e-3),
+        "predict": lambda: (net.predict(X[0]), net.predict(X), net(X[:1]), net.classify(X)),
+        "evaluate": lambda: (net.evaluate(X, T), net.loss_and_grad(X, T), net.input_gradient(X, T)),
+        "save": lambda: None if kind == "custom" else net.save(path),
+        "copy": lambda: (net.copy(), net._optimizer, net.learning_rate, net._training_state()),
+    }
+
+
+def pair(kind, first, second, seconds, folder):
+    net = network(kind)
+    end = time.monotonic() + seconds
+
+    def work(name):
+        act = actions(net, kind, folder)[name]
+        while time.monotonic() < end:
+            try:
+                act()
+            except (RuntimeError, FloatingPointError):
+                pass
+            except ValueError as error:
+                assert "learning_rate" in str(error) or "lbfgs" in str(error), (name, error)
+
+    failed = []
+    def watch(name):
+        try:
+            work(name)
+        except BaseException as error:
+            failed.append((name, repr(error)))
+
+    threads = [threading.Thread(target=watch, args=(name,)) for name in (first, second, first)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    assert not failed, (kind, first, second, failed)
+    assert np.isfinite(net.parameters).all()
+    net.fit(X, np.arange(24) % 3 if kind == "classes" else y, epochs=1)
+"""
+
+
+@pytest.mark.parametrize("kind", ["plain", "classes", "custom", "large"])
+def test_every_pair_of_actions_side_by_side(kind: str) -> None:
+    """From three threads, in a process of its own: each call works or is refused, and the network is whole after."""
+    run_python(
+        STRESS
+        + textwrap.dedent(
+            f"""
+            with tempfile.TemporaryDirectory() as folder:
+                names = list(actions(network({kind!r}), {kind!r}, folder))
+                for first, second in itertools.combinations_with_replacement(names, 2):
+                    pair({kind!r}, first, second, 0.03, folder)
+            """
+        ),
+        timeout=300,
+    )
+
+
+def test_learn_one_with_a_regularization_beside_new_parameters() -> None:
+    """Comparing regularisations is Python code: what was looked at before it may be gone after."""
+    run_python(
+        STRESS
+        + textwrap.dedent(
+            """
+            with tempfile.TemporaryDirectory() as folder:
+                for second in ("parameters", "train_on_batch anew", "set_layer"):
+                    pair("plain", "learn_one", second, 1.5, folder)
+                    pair("classes", "learn_one", second, 1.0, folder)
+            """
+        ),
+        timeout=300,
+    )
 
 
 # -- callbacks -------------------------------------------------------------------------------------------------------

@@ -225,7 +225,10 @@ def test_fashion_mnist_that_is_not_there(tmp_path: pathlib.Path, monkeypatch: py
 
 
 @pytest.mark.oracle
-@pytest.mark.skipif(not os.path.isdir(datasets.FASHION_MNIST_FOLDER), reason="needs Debian's dataset-fashion-mnist")
+@pytest.mark.skipif(
+    not os.path.isdir(datasets.FASHION_MNIST_FOLDER),
+    reason="needs Fashion-MNIST: apt-get install dataset-fashion-mnist",
+)
 def test_fashion_mnist() -> None:
     (X_train, y_train), (X_test, y_test) = datasets.load_fashion_mnist()
     assert X_train.shape == (60000, 784)

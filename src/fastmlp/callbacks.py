@@ -1,16 +1,18 @@
 """Callbacks: what a fit calls on its way, and the two that come with the package.
 
 A callback is a function `f(epoch, logs)`, called at the end of each epoch, or an object with any of `HOOKS`. One that
-returns True stops the training. An object may also have `set_network(network)`, called first; `state()` and
-`restore(state)`, by which a checkpoint keeps what it has learnt: numbers, and vectors in the network's dtype, by name;
-and `stop_reason`, what `History.stopped` says where it stops the training.
+returns True stops the training. What one adds to the `logs` of an epoch's end becomes a curve of the history. An
+object may also have `set_network(network)`, called first; `state()` and `restore(state)`, by which a checkpoint keeps
+what it has learnt: numbers, and vectors in the network's dtype, by name; and `stop_reason`, what `History.stopped`
+says where it stops the training.
 """
 
 from __future__ import annotations
 
 import math
+import numbers
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
@@ -56,6 +58,59 @@ def call(callbacks: Sequence[Any], hook: str, *args: Any) -> str | None:
         if function is not None and isinstance(answer := function(*args), (bool, np.bool_)) and answer:
             reason = reason or str(getattr(callback, "stop_reason", "callback"))
     return reason
+
+
+def end_epoch(
+    callbacks: Sequence[Any], epoch: int, logs: MutableMapping[str, float], note: Callable[[dict[str, float]], None]
+) -> str | None:
+    """Calls `on_epoch_end` of all callbacks, each of which may add figures to `logs`; `note` gets what one has added.
+    The reason of the first that said True, or None.
+    """
+    reason = None
+    for callback in callbacks:
+        before = dict(logs)
+        stop = call([callback], "on_epoch_end", epoch, logs)
+        reason = reason or stop
+        if more := added(callback, before, logs):
+            note(more)
+    return reason
+
+
+def added(callback: object, before: Mapping[str, float], logs: MutableMapping[str, float]) -> dict[str, float]:
+    """The figures that a callback has added to `logs`, as floats there, too; refuses other changes."""
+    name = getattr(callback, "__name__", type(callback).__name__)
+    more = {}
+    for key, value in list(logs.items()):
+        if key in before and value is before[key]:
+            continue
+        number = figure(name, key, value)
+        if key not in before:
+            more[key] = logs[key] = number
+        elif number != before[key] and not (math.isnan(number) and math.isnan(before[key])):
+            raise ValueError(
+                f"callback {name}: cannot change logs[{key!r}] from {before[key]!r} to {number!r}, as the history has "
+                "it; add the figure under a name of its own"
+            )
+    for key in before.keys() - logs.keys():
+        raise ValueError(f"callback {name}: cannot remove logs[{key!r}], which the history has")
+    return more
+
+
+def figure(callback: str, key: object, value: Any) -> float:
+    """What a callback has put into `logs`, checked: a number under a name."""
+    if not isinstance(key, str) or not key or not key.isprintable():
+        raise TypeError(f"callback {callback}: expected names of figures in logs, got {key!r}")
+    is_complex = isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
+    is_complex = is_complex or getattr(getattr(value, "dtype", None), "kind", "f") == "c"
+    is_number = hasattr(value, "__float__") and getattr(value, "ndim", 0) == 0 and not is_complex
+    try:
+        if is_number:
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+    raise TypeError(f"callback {callback}: expected a number in logs[{key!r}], got {value!r:.60}")
 
 
 class EarlyStopping:

@@ -169,6 +169,8 @@ def read(path: Path, network: Network, words: Mapping[str, Any], n_rows: int) ->
         whole = at.position % words["batch_size"] == 0 and at.position < n_rows
         if len(at.states) != len(words["callbacks"]) or not whole:
             raise FormatError("training: expected a state for each callback and whole batches, got others")
+        if at.epoch and not set(words["metrics"]) <= set(at.history):  # callbacks may have added more
+            raise FormatError(f"history: expected the curves {words['metrics']}, got {list(at.history)}")
     except FormatError as error:
         raise FormatError(f"{name}: {error}") from None
     return Resumable(name, at, model, vectors, numbers, fields["n_steps"])

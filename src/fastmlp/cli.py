@@ -122,15 +122,7 @@ def _add_train(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
         default="auto",
         help="auto: classes for text, and for whole numbers if they are few and repeat; else regression",
     )
-    add("--drop", action="append", default=[], metavar="COLUMN", help="a column that is no input; more than once")
-    add(
-        "--keep",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="a column that is no input and that predict passes through, an id, say; more than once",
-    )
-    add("--drop-missing-target", action="store_true", help="leave out rows without a target")
+    _add_columns(add)
     _add_text(parser.add_argument_group("text (.csv, .tsv, .txt)").add_argument)
     add("--test-fraction", type=_fraction, metavar="F", help="of a table or .npz: rows set apart (default: 0.2)")
     add(
@@ -182,6 +174,19 @@ def _add_training(add: Callable[..., object]) -> None:
     add("--engine", choices=construction.ENGINES, default="auto", help="default: auto")
     add("--quiet", action="store_true", help="no progress and no introduction")
     add("--json", action="store_true", help="print one JSON object in place of the report")
+
+
+def _add_columns(add: Callable[..., object]) -> None:
+    """Which columns and rows of a table are not learnt from."""
+    add("--drop", action="append", default=[], metavar="COLUMN", help="a column that is no input; more than once")
+    add(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a column that is no input and that predict passes through, an id, say; more than once",
+    )
+    add("--drop-missing-target", action="store_true", help="leave out rows without a target")
 
 
 def _add_text(add: Callable[..., object]) -> None:

@@ -156,15 +156,14 @@ def _of_table(args: argparse.Namespace) -> Data:
         note(f"{args.data}: {table.guess}", quiet=args.quiet)
     if table.doubt is not None:
         note(f"{args.data}: {table.doubt}")
-    frame = table.read([name])
+    frame = table.read([name, *apart["drop"], *apart["keep"]])
     if tables.counts_rows(table, frame) and table.names[0] not in (*apart["drop"], *apart["keep"], name):
         first = table.names[0]
         note(f"{args.data}: the column without a name is 0, 1, 2, ... and is an input; --drop {first} leaves it out")
     learnt = _learnt(args, targets.of_frame(frame, name, args.null))
     rows = np.arange(len(frame)) if learnt.present is None else np.flatnonzero(learnt.present)
     train, test, how = _set_apart(args, learnt)
-    whole = len(train) == len(frame)
-    part = frame if whole else frame[rows[train]]
+    part = _rows(frame, rows[train])
     try:
         known, notes = encoder.learn(part, target=name, drop=apart["drop"], keep=apart["keep"], missing=args.null)
         for each in notes:
@@ -174,8 +173,21 @@ def _of_table(args: argparse.Namespace) -> Data:
         raise _in_file(args.data, error, rows[train]) from None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{args.data}: {error}") from None
-    x_test = _encoded(args.data, known, frame[rows[test]], rows[test]) if len(test) else x[:0]
+    x_test = _encoded(args.data, known, _rows(frame, rows[test]), rows[test]) if len(test) else x[:0]
     return _data(args, how, learnt, (train, test), (x, x_test), name, known)
+
+
+def _rows(frame: Any, indices: NDArray[Any]) -> Any:
+    """The rows of these ascending indices."""
+    mask = np.zeros(len(frame), bool)
+    mask[indices] = True
+    if mask.all():
+        return frame
+    if isinstance(frame, PlainFrame):
+        return frame[mask]
+    import polars as pl
+
+    return frame.filter(pl.Series(mask))
 
 
 def _column(table: tables.Table, option: str, given: str) -> str:
@@ -265,7 +277,9 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
     wanted = [name for name in [*keep, *_text_columns(network), *([] if target is None else [target])] if name in said]
     if target is not None and target not in said:
         raise ValueError(f"{args.input}: expected the column {target!r}, the target, got none; --target names another")
-    frame = table.read([said[name] for name in wanted])
+    known = network.feature_names
+    unread = [] if known is None else [name for name in names if name not in known]  # text, so that nothing is refused
+    frame = table.read([said[name] for name in {*wanted, *unread}])
     frame = _renamed(frame, names)
     x = _inputs(args, network, frame, table, {*keep, target or ""})
     kept = {name: _as_text(frame[name]) for name in keep}

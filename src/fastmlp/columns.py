@@ -479,11 +479,14 @@ def labels_of_polars(
     elif not (dtype.is_numeric() or dtype in (pl.String, pl.Categorical, pl.Enum, pl.Date, pl.Datetime, pl.Null)):
         raise TypeError(f"column {name!r}: expected numbers or text to learn, got {dtype}")
     texts = series.cast(pl.String)
-    numbers = _numbers_of_polars(texts, missing)
 
     @functools.cache
     def as_text() -> Texts:
         codes, names = _factorise_polars(texts)
         return _cleaned(codes, names, missing, "text")
 
+    if texts.head(PEEK).n_unique() < PEEK // 10:  # few different ones are read one by one
+        found = _all(map(number_of, as_text().names))
+        return (_by_code(np.array(found), as_text().codes, math.nan) if found else None), as_text
+    numbers = _numbers_of_polars(texts, missing)
     return None if numbers is None else numbers.values, as_text

@@ -25,6 +25,7 @@ from .dialect import Options
 
 HEAD_BYTES = 1 << 18
 INFERRED_ROWS = 1000
+QUOTATION_MARK = re.compile(b'"')
 COMMA_NUMBER = r"^\s*[+-]?(?:[0-9]+,?[0-9]*|,[0-9]+)(?:[eE][+-]?[0-9]+)?\s*$"
 POINT_NUMBER = r"^\s*[+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+\.[0-9]+|[0-9]+)(?:,[0-9]*)?\s*$"
 
@@ -91,6 +92,8 @@ class Sheet:
             after = re.compile(rb"\" +(?:[" + separator + rb"\r\n]|\Z)")
             if before.search(self.data, self.start) or after.search(self.data, self.start):
                 self._write_anew()
+            elif len(QUOTATION_MARK.findall(self.data, self.start)) % 2:
+                self._refuse_open_quotation(self.data[self.start :].decode("utf-8", "replace"))
 
     def _parsed(self, as_text: list[int], *, infer: int = INFERRED_ROWS) -> Any:
         """What polars makes of the rows; its own names of the columns."""
@@ -227,19 +230,23 @@ class Sheet:
         except UnicodeDecodeError as error:
             raise ValueError(f"{self.path}: {self._not_utf8(self.data, self.start + error.start)}") from None
         if '"' in text:
-            reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.dialect.separator, strict=True)
-            line = 0
-            try:
-                for _ in reader:
-                    line = reader.line_num
-            except csv.Error as error:
-                if "unexpected end" in str(error):
-                    first = line + self.dialect.skipped_lines + 1
-                    raise ValueError(
-                        f"{self.path}: row that begins in line {first}: expected the end of a quotation, got the end "
-                        "of the file"
-                    ) from None
+            self._refuse_open_quotation(text)
         self._check_widths()
+
+    def _refuse_open_quotation(self, text: str) -> None:
+        """Refuse a cell whose quotation marks do not end."""
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.dialect.separator, strict=True)
+        line = 0
+        try:
+            for _ in reader:
+                line = reader.line_num
+        except csv.Error as error:
+            if "unexpected end" in str(error):
+                first = line + self.dialect.skipped_lines + 1
+                raise ValueError(
+                    f"{self.path}: row that begins in line {first}: expected the end of a quotation, got the end "
+                    "of the file"
+                ) from None
 
     def _check_widths(self) -> NDArray[np.int64]:
         """The number of cells of each row, 0 of a blank line; a row of another width is refused."""

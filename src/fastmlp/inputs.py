@@ -8,6 +8,7 @@ argument, and a matrix is copied whole only where the core cannot read it as it 
 from __future__ import annotations
 
 import mmap
+import sys
 from collections.abc import Callable, Iterator
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -55,7 +56,8 @@ class Sparse:
 
 def as_array(argument: str, value: Any) -> NDArray[Any]:
     """The value as an array, without a copy where it gives its memory (buffer, `__array__`, DLPack)."""
-    if isinstance(value, np.ma.MaskedArray):
+    masked = sys.modules.get("numpy.ma")  # NumPy imports it when it is asked for; who has such an array has done so
+    if isinstance(value, getattr(masked, "MaskedArray", ())):
         return unmasked(value)
     if isinstance(value, np.ndarray):
         return np.asarray(value)

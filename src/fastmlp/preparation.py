@@ -23,9 +23,11 @@ def split(y: NDArray[Any], fraction: float, seed: int, stratified: bool) -> tupl
     Rows are put in random order, sorted by class where stratified, and every 1/fraction-th goes to the
     test: floor(n * fraction) rows, and of every class its share to within one row.
     """
-    order = np.argsort(np.random.Generator(np.random.PCG64(seed)).random(len(y)), kind="stable")
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(len(y))
     if stratified:
-        order = order[np.argsort(y[order], kind="stable")]
+        classes = y.astype(np.int16) if y.max() < 2**15 else y  # which NumPy sorts in linear time
+        order = order[np.argsort(classes[order], kind="stable")]
     reached = np.floor(np.arange(len(y) + 1) * fraction + 1e-9)
-    tested = reached[1:] > reached[:-1]
-    return np.sort(order[~tested]), np.sort(order[tested])
+    tested = np.zeros(len(y), bool)
+    tested[order[reached[1:] > reached[:-1]]] = True
+    return np.flatnonzero(~tested), np.flatnonzero(tested)

@@ -240,7 +240,7 @@ def _number(text: str) -> Label:
 
 def given(indices: NDArray[np.int64], classes: Sequence[Label] | None) -> NDArray[Any]:
     """Labels as a network with these class names takes them: indices beside text, the numbers themselves else."""
-    if classes is None or isinstance(classes[0], str):
+    if classes is None or isinstance(classes[0], str) or tuple(classes) == tuple(range(len(classes))):
         return indices
     labels: NDArray[Any] = _array(classes)[indices]
     return labels
