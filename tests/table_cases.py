@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import math
 import random
 import struct
@@ -64,12 +65,12 @@ class Drawn:
     train: tuple[Cell, ...]
     new: tuple[Cell, ...]
 
-    @property
+    @functools.cached_property
     def values(self) -> list[Value]:
         """What the training cells mean."""
         return [value for _, value in self.train]
 
-    @property
+    @functools.cached_property
     def new_values(self) -> list[Value]:
         """What the new cells mean."""
         return [value for _, value in self.new]
@@ -112,7 +113,7 @@ class Case:
     target: Drawn
     options: Options
 
-    @property
+    @functools.cached_property
     def inputs(self) -> tuple[Drawn, ...]:
         """The columns that become inputs: not dropped, not kept aside, with at least one value in training."""
         apart = {*self.options.drop, *self.options.keep}
@@ -140,7 +141,7 @@ class Case:
             max(self._sizes, default=0.0) > 1e3 or max(targets, default=0.0) > 1e3
         )
 
-    @property
+    @functools.cached_property
     def _sizes(self) -> list[float]:
         return [abs(v) for column in self.inputs for v in column.values + column.new_values if isinstance(v, float)]
 

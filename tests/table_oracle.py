@@ -23,7 +23,7 @@ import sklearn
 from numpy.typing import NDArray
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncoder, StandardScaler
-from table_cases import Case, Drawn, Value
+from table_cases import Case, Drawn
 
 Array = NDArray[np.float64]
 Parts = tuple[list[str], Array, Array]  # names of inputs, training rows, new rows
@@ -35,21 +35,33 @@ def inputs(case: Case) -> Parts:
     with sklearn.config_context(skip_parameter_validation=True), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn warns of categories that it has not seen
         parts = [_PARTS[column.kind](column, case) for column in case.inputs]
+        parts = _imputed(case, parts)
     return [name for names, _, _ in parts for name in names], *(np.hstack([part[i] for part in parts]) for i in (1, 2))
 
 
-def _imputed(names: list[str], train: Array, new: Array, name: str) -> Parts:
-    """Medians in the place of what is missing, and one indicator."""
-    imputer = SimpleImputer(strategy="median", add_indicator=True).fit(train)
-    width = len(names)
-    rows = [imputer.transform(part)[:, : width + 1] for part in (train, new)]
-    names = [*names, f"{name} is missing"] if rows[0].shape[1] > width else names
-    return names, rows[0], rows[1]
+def _imputed(case: Case, parts: list[Parts]) -> list[Parts]:
+    """The parts with medians in the place of missing numbers and times, and an indicator for each such column."""
+    gaps = [i for i, column in enumerate(case.inputs) if column.kind in ("number", "time")]
+    if not gaps:
+        return parts
+    imputer = SimpleImputer(strategy="median", add_indicator=True).fit(np.hstack([parts[i][1] for i in gaps]))
+    rows = [imputer.transform(np.hstack([parts[i][k] for i in gaps])) for k in (1, 2)]
+    indicated = imputer.indicator_.features_.tolist()
+    parts, first = list(parts), 0
+    for i in gaps:
+        names, width = parts[i][0], len(parts[i][0])
+        places = [*range(first, first + width)]
+        if first in indicated:
+            places.append(rows[0].shape[1] - len(indicated) + indicated.index(first))
+            names = [*names, f"{case.inputs[i].name} is missing"]
+        parts[i] = names, rows[0][:, places], rows[1][:, places]
+        first += width
+    return parts
 
 
 def _number(column: Drawn, case: Case) -> Parts:
     train, new = (np.array(values, np.float64)[:, np.newaxis] for values in (column.values, column.new_values))
-    return _imputed([column.name], train, new, column.name)
+    return [column.name], train, new
 
 
 def _calendar(times: pandas.Series) -> Array:
@@ -65,7 +77,7 @@ def _time(column: Drawn, case: Case) -> Parts:
     names = [f"{column.name}.{part}" for part in ("day_number", "month", "day", "weekday", "hour")]
     if (series[0].dropna().dt.normalize() == series[0].dropna()).all():
         names, train, new = names[:-1], train[:, :-1], new[:, :-1]
-    return _imputed(names, train, new, column.name)
+    return names, train, new
 
 
 def _text(column: Drawn, case: Case) -> Parts:
@@ -93,20 +105,17 @@ def _one_hot(column: Drawn, case: Case, encoder: OneHotEncoder, kept: list[str])
     """The encoder's inputs in ascending order of categories, then that of missing values, then that of all others."""
     has_missing = sum(value is None for value in column.values) >= case.options.min_count
 
-    def rows(values: Sequence[Value]) -> Array:
-        out = np.zeros((len(values), len(kept) + has_missing + 1))
-        present = np.array([value is not None for value in values])
-        if present.any():
-            texts = np.array([str(value) for value in values if value is not None], object)[:, np.newaxis]
-            out[present, : len(kept)] = encoder.transform(texts)[:, : len(kept)][:, ::-1]
-        if has_missing:
-            out[~present, len(kept)] = 1.0
-        out[:, -1] = 1.0 - out[:, :-1].sum(axis=1)
-        return out
-
+    values = column.values + column.new_values
+    rows = np.zeros((len(values), len(kept) + has_missing + 1))
+    present = np.array([value is not None for value in values])
+    texts = np.array([str(value) for value in values if value is not None], object)[:, np.newaxis]
+    rows[present, : len(kept)] = encoder.transform(texts)[:, : len(kept)][:, ::-1]
+    if has_missing:
+        rows[~present, len(kept)] = 1.0
+    rows[:, -1] = 1.0 - rows[:, :-1].sum(axis=1)
     names = [f"{column.name}={name}" for name in reversed(kept)]
     names += [f"{column.name} is missing"] * has_missing + [f"{column.name} is other"]
-    return names, rows(column.values), rows(column.new_values)
+    return names, rows[: len(column.train)], rows[len(column.train) :]
 
 
 _PARTS = {"number": _number, "boolean": _boolean, "text": _text, "time": _time}

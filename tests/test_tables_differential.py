@@ -358,9 +358,11 @@ def report(first: int, count: int, folder: Path) -> str:
 
 
 @pytest.fixture(autouse=True)
-def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Model files are of no use after a table; to wait until each is on the disk takes longer than all else."""
+def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Does not wait until each model file is on the disk, nor make the parser of the command line each time anew."""
+    parser = cli._parser()
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    monkeypatch.setattr(cli, "_parser", lambda: parser)
 
 
 def test_a_hundred_tables(tmp_path: Path) -> None:
