@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import functools
+import itertools
 import math
 import random
 import struct
@@ -87,6 +88,9 @@ class Options:
     line_end: str = "\n"
     final_line_end: bool = True
     byte_order_mark: bool = False
+    row_numbers: bool = False  # the first column counts the rows and has no name in the file, which stands for "0"
+    header: bool = True  # without one, the names of columns count them, the target last
+    other_types: bool = False  # typed columns are categories, dates, with a time zone, nullable
     quote_all: bool = False
     shuffle_columns: int = 0  # the seed of another order of columns in the new table; 0 for the same
     extra: bool = False  # another column in the new table
@@ -145,6 +149,22 @@ class Case:
     def _sizes(self) -> list[float]:
         return [abs(v) for column in self.inputs for v in column.values + column.new_values if isinstance(v, float)]
 
+    @functools.cached_property
+    def has_target(self) -> list[bool]:
+        """Of each training row, whether the target is there."""
+        return [value is not None for value in self.target.values]
+
+    @functools.cached_property
+    def learnt(self) -> Case:
+        """The case with those training rows only that have a target."""
+        if all(self.has_target):
+            return self
+
+        def cut(column: Drawn) -> Drawn:
+            return dataclasses.replace(column, train=tuple(itertools.compress(column.train, self.has_target)))
+
+        return dataclasses.replace(self, columns=tuple(map(cut, self.columns)), target=cut(self.target))
+
     def new_columns(self) -> list[Drawn]:
         """The columns of the new table, in its order."""
         columns = list(self.columns)
@@ -156,7 +176,10 @@ class Case:
                 Drawn("more, unknown", "text", (), tuple([("some", "some"), ("1", "1")][i % 2] for i in range(n)))
             )
         if self.options.shuffle_columns:
-            random.Random(self.options.shuffle_columns).shuffle(columns)
+            first = columns[: self.options.row_numbers]
+            rest = columns[self.options.row_numbers :]
+            random.Random(self.options.shuffle_columns).shuffle(rest)
+            columns = [*first, *rest]
         return columns
 
 
@@ -182,7 +205,41 @@ def draw(seed: int) -> Case:
     target_name = r.choice([name for name in TARGETS if name not in names])
     target, task = _target(r, target_name, n_train, n_new)
     case = Case(seed, columns, target, _options(r, own, decimal, task))
-    return _with_columns_aside(r, case)
+    return _with_columns_aside(r, _with_header(r, _with_missing_targets(r, case)))
+
+
+def _with_missing_targets(r: Row, case: Case) -> Case:
+    """The case, at times without some targets of the training; the first rows keep theirs."""
+    if r.random() > 0.08 or len(case.target.train) < 8:
+        return case
+    cells = [
+        cell if i < 6 or r.random() < 0.8 else (r.choice(["", "nan", "NaN"]), None)
+        for i, cell in enumerate(case.target.train)
+    ]
+    changed = dataclasses.replace(case, target=dataclasses.replace(case.target, train=tuple(cells)))
+    return changed if valid(changed) else case
+
+
+def _with_header(r: Row, case: Case) -> Case:
+    """The case, at times with a nameless column of row numbers, or without a header."""
+    options, names = case.options, [column.name for column in case.columns]
+    if not (options.train_format.startswith("csv") and options.new_format.startswith("csv")):
+        return case
+    if r.random() < 0.1 and "0" not in [*names, case.target.name]:
+        cells = [tuple((str(i), float(i)) for i in range(len(each))) for each in (case.target.train, case.target.new)]
+        columns = (Drawn("0", "number", *cells), *case.columns)
+        return dataclasses.replace(case, columns=columns, options=dataclasses.replace(options, row_numbers=True))
+    if r.random() < 0.1:
+        options = dataclasses.replace(options, header=False, shuffle_columns=0, extra=False)
+        return _counted(dataclasses.replace(case, options=options))
+    return case
+
+
+def _counted(case: Case) -> Case:
+    """The case with columns that are called 0, 1, 2, ..., the target last."""
+    columns = tuple(dataclasses.replace(column, name=str(i)) for i, column in enumerate(case.columns))
+    target = dataclasses.replace(case.target, name=str(len(columns)))
+    return dataclasses.replace(case, columns=columns, target=target)
 
 
 def _options(r: Row, own: tuple[str, ...], decimal: str, task: str) -> Options:
@@ -205,6 +262,7 @@ def _options(r: Row, own: tuple[str, ...], decimal: str, task: str) -> Options:
         task=task,
         library=r.choice(["pandas", "polars"]),
         typed=r.random() < 0.3,
+        other_types=r.random() < 0.3,
         by_command=plain and r.random() < 0.9,
         dtype=r.choice(["float32", "float64"]),
         scaling=r.choice(["standard", "standard", "minmax", "none"]),
@@ -255,6 +313,8 @@ def _column(r: Row, name: str, n_train: int, n_new: int, marks: tuple[str, ...],
             cells[i] = _missing(r, own_marks, plain)
     if r.random() < 0.03:
         cells[:n_train] = [_missing(r, own_marks, plain) for _ in range(n_train)]
+    if kind == "text" and r.random() < 0.3:
+        cells[-1] = ("never seen", "never seen")
     if kind == "text" and not ANCHORS.intersection(value for _, value in cells[:n_train] if isinstance(value, str)):
         cells[0] = ("red", "red")
     cells = [(text, None if text.strip() in marks else value) for text, value in cells]
@@ -363,9 +423,12 @@ def _target(r: Row, name: str, n_train: int, n_new: int) -> tuple[Drawn, str]:
     kind = r.choice(["text", "text", "codes", "integers", "floats", "boolean", "number", "number", "number"])
     if kind == "number" or n_train < 4:
         style = _target_number(r)
-        return Drawn(
-            name, "number", *_halves([(t, float(t)) for t in (style() for _ in range(n))], n_train)
-        ), "regression"
+        cells: list[Cell] = [(text, float(text)) for text in (style() for _ in range(n))]
+        values = {value for _, value in cells[:n_train] if isinstance(value, float)}
+        is_plain = len(values) > 20 or not all(value.is_integer() for value in values)
+        return Drawn(name, "number", *_halves(cells, n_train)), r.choice(
+            ["auto", "regression"]
+        ) if is_plain else "regression"
     labels = {
         "text": lambda: tuple(r.sample(LABELS, r.randint(2, min(4, n_train - 1)))),
         "codes": lambda: r.choice(CODES),
@@ -399,26 +462,47 @@ def _target_number(r: Row) -> Callable[[], str]:
 
 
 def valid(case: Case) -> bool:
-    """Whether the case still says what each cell means and can be learnt."""
-    if (
-        not case.inputs
-        or (case.wide and case.options.dtype == "float32")
-        or not case.target.train
-        or not case.target.new
-    ):
+    """Whether the case still says what each cell means, and can be written and learnt."""
+    return _is_written(case) and _is_table(case.learnt) and _is_target(case)
+
+
+def _is_written(case: Case) -> bool:
+    """Whether the options go together and with the names of the columns."""
+    options, names = case.options, [column.name for column in case.columns]
+    if options.by_command and (case.untrainable or (options.min_count, options.max_categories) != (2, 100)):
+        return False
+    if options.row_numbers or not options.header:
+        if not (options.train_format.startswith("csv") and options.new_format.startswith("csv")):
+            return False
+        if options.row_numbers and (not options.header or names[:1] != ["0"] or case.columns[0].kind != "number"):
+            return False
+        counted = [*names, case.target.name] == [str(i) for i in range(len(names) + 1)]
+        return options.header or (counted and not options.extra and not options.shuffle_columns)
+    return True
+
+
+def _is_table(case: Case) -> bool:
+    """Whether there are inputs, and each column is of its kind by its training rows alone."""
+    if not case.inputs or (case.wide and case.options.dtype == "float32") or not case.target.new:
         return False
     for column in case.columns:
         words = [value for value in column.values if isinstance(value, str)]
         if column.kind == "text" and words and not ANCHORS.intersection(words):
             return False
-    if case.target.kind == "classes":
-        labels = case.target.values
-        different = len(set(labels))
-        if different < 2 or different == len(labels) or not set(case.target.new_values) <= set(labels):
-            return False
-        numeric = case.options.task == "auto" and case.target.values[0] not in LABELS
-        return not numeric or 2 * different <= len(labels) or str(labels[0]).lower() in ("true", "false")
     return True
+
+
+def _is_target(case: Case) -> bool:
+    """Whether the target can be learnt, and the task is what its values say where it is not named."""
+    labels, auto = case.learnt.target.values, case.options.task == "auto"
+    different = len(set(labels))
+    few = 2 * different <= len(labels) and different <= 20
+    if case.target.kind == "number":
+        whole = all(isinstance(value, float) and value.is_integer() for value in labels)
+        return bool(labels) and not (auto and whole and 2 * different <= len(case.target.train) and different <= 20)
+    if different < 2 or different == len(labels) or not set(case.target.new_values) <= set(labels):
+        return False
+    return not auto or few or labels[0] in LABELS or str(labels[0]).lower() in ("true", "false")
 
 
 def smaller(case: Case) -> Iterator[Case]:
@@ -429,7 +513,10 @@ def smaller(case: Case) -> Iterator[Case]:
             for option in ("drop", "keep")
         }
         columns = case.columns[:i] + case.columns[i + 1 :]
-        yield dataclasses.replace(case, columns=columns, options=dataclasses.replace(case.options, **apart))
+        changed = dataclasses.replace(case, columns=columns, options=dataclasses.replace(case.options, **apart))
+        if case.options.row_numbers and i == 0:
+            changed = dataclasses.replace(changed, options=dataclasses.replace(changed.options, row_numbers=False))
+        yield changed if case.options.header else _counted(changed)
     for part in ("train", "new"):
         n = len(getattr(case.target, part))
         size = n // 2

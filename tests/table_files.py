@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -68,28 +69,35 @@ def _text(columns: Columns, options: Options) -> str:
             text = text.replace(".", ",") if text not in MARKS and text not in options.marks else text
         return quoted(text, options.quote_all or (text == "" and len(columns) == 1))
 
-    names = options.separator.join(quoted(column.name, options.quote_all) for column, _ in columns)
+    written = [column.name for column, _ in columns]
+    if options.row_numbers:
+        written[0] = ""
+    names = options.separator.join(quoted(name, options.quote_all) for name in written)
     rows = zip(*([cell(column, text) for text, _ in cells] for column, cells in columns), strict=True)
-    lines = [names, *(options.separator.join(row) for row in rows)]
+    lines = [*[names] * options.header, *(options.separator.join(row) for row in rows)]
     return options.line_end.join(lines) + (options.line_end if options.final_line_end else "")
 
 
-def _is_whole(column: Drawn, cells: Sequence[Cell]) -> bool:
-    """Whether a column of numbers is one of whole numbers of 64 bits with a sign."""
+def _is_whole(cells: Sequence[Cell]) -> bool:
+    """Whether cells are whole numbers of 64 bits as they are usually spelt, all with a sign or all without."""
     present = [text.strip() for text, value in cells if value is not None]
-    return all(text.removeprefix("-").isdigit() and -(2**63) <= int(text) < 2**63 for text in present)
+    if not all(re.fullmatch("-?[1-9][0-9]*|0", text) for text in present):
+        return False
+    numbers = [int(text) for text in present]
+    least, most = min(numbers, default=0), max(numbers, default=0)
+    return least >= -(2**63) and most < (2**64 if least >= 0 else 2**63)
+
+
+def _is_unsigned(cells: Sequence[Cell]) -> bool:
+    return max((int(text) for text, value in cells if value is not None), default=0) >= 2**63
 
 
 def _plain(column: Drawn, cell: Cell, options: Options) -> Any:
     """A cell as JSON has it: numbers and booleans as such, times as text."""
     text, value = cell
-    if value is None or isinstance(value, bool):
-        return value
-    if column.kind == "number":
-        return int(text) if text.strip().removeprefix("-").isdigit() and abs(int(text)) < 2**63 else value
-    if column.kind == "time":
-        return text
-    return value
+    if column.kind in ("number", "classes") and value is not None and _is_whole([cell]) and abs(int(text)) < 2**63:
+        return int(text)
+    return text if column.kind == "time" and value is not None else value
 
 
 # -------------------------------------------------------------------------------------------------------------- frames
@@ -99,12 +107,20 @@ def polars_frame(columns: Columns, options: Options) -> polars.DataFrame:
     """A frame of polars with the types that the columns ask for."""
     series = []
     for column, cells in columns:
-        values = [value for _, value in cells]
-        if column.kind == "number" and _is_whole(column, cells):
-            whole = [None if value is None else int(text) for text, value in cells]
-            series.append(polars.Series(column.name, whole, polars.Int64))
-        else:
-            series.append(polars.Series(column.name, values, POLARS_TYPES[column.kind]))
+        values: list[Any] = [value for _, value in cells]
+        kind = POLARS_TYPES[column.kind]
+        if column.kind in ("number", "classes") and _is_whole(cells):
+            values = [None if value is None else int(text) for text, value in cells]
+            present = [value for value in values if value is not None]
+            unsigned = min(present, default=0) >= 0 and (options.other_types or max(present, default=0) >= 2**63)
+            kind = polars.UInt64 if unsigned else polars.Int64
+        elif column.kind == "classes" and _are_floats(cells):
+            values, kind = [None if value is None else float(text) for text, value in cells], polars.Float64
+        elif column.kind == "time" and options.other_types and _are_days(values):
+            values, kind = [None if value is None else value.date() for value in values], polars.Date
+        elif options.other_types and column.kind in POLARS_OTHERS:
+            kind = POLARS_OTHERS[column.kind]
+        series.append(polars.Series(column.name, values, kind))
     return polars.DataFrame(series)
 
 
@@ -115,6 +131,7 @@ POLARS_TYPES: dict[str, Any] = {
     "classes": polars.String,
     "time": polars.Datetime("us"),
 }
+POLARS_OTHERS: dict[str, Any] = {"text": polars.Categorical, "time": polars.Datetime("us", "UTC")}
 PANDAS_TYPES = {
     "number": "float64",
     "boolean": "boolean",
@@ -122,18 +139,35 @@ PANDAS_TYPES = {
     "classes": "str",
     "time": "datetime64[us]",
 }
+PANDAS_OTHERS = {"number": "Float64", "boolean": "bool[pyarrow]", "text": "category", "time": "datetime64[us, UTC]"}
+
+
+def _are_floats(cells: Sequence[Cell]) -> bool:
+    """Whether labels are the shortest spellings of floats."""
+    try:
+        return all(repr(float(text)) == text for text, value in cells if value is not None)
+    except ValueError:
+        return False
+
+
+def _are_days(values: Sequence[Any]) -> bool:
+    return all(
+        value is None or (value.hour, value.minute, value.second, value.microsecond) == (0,) * 4 for value in values
+    )
 
 
 def pandas_frame(columns: Columns, options: Options) -> pandas.DataFrame:
     """A frame of pandas with the types that the columns ask for."""
-    found = {}
+    found: dict[str, Any] = {}
+    types = {**PANDAS_TYPES, **(PANDAS_OTHERS if options.other_types else {})}
     for column, cells in columns:
         values = [value for _, value in cells]
-        if column.kind == "number" and _is_whole(column, cells):
-            whole = [None if value is None else int(text) for text, value in cells]
-            found[column.name] = pandas.array(whole, "Int64")
+        if column.kind == "number" and _is_whole(cells) and not _is_unsigned(cells):
+            found[column.name] = pandas.array([None if value is None else int(text) for text, value in cells], "Int64")
+        elif types[column.kind] == "category":
+            found[column.name] = pandas.Categorical(values)
         else:
-            found[column.name] = pandas.array(values, PANDAS_TYPES[column.kind])
+            found[column.name] = pandas.array(values, types[column.kind])
     return pandas.DataFrame(found)
 
 
@@ -146,11 +180,13 @@ def read_frame(path: Path, columns: Columns, format_name: str, options: Options)
     """The file as the case's library reads it."""
     of_text = [column.name for column, _ in columns if column.kind in ("text", "classes")]
     if options.library == "pandas":
-        return _read_pandas(path, format_name, options, of_text)
+        return _read_pandas(path, format_name, options, of_text, [column.name for column, _ in columns])
     return _read_polars(path, format_name, options, of_text, columns)
 
 
-def _read_pandas(path: Path, format_name: str, options: Options, of_text: list[str]) -> pandas.DataFrame:
+def _read_pandas(
+    path: Path, format_name: str, options: Options, of_text: list[str], names: list[str]
+) -> pandas.DataFrame:
     if format_name == "parquet":
         return pandas.read_parquet(path)
     if format_name == "arrow":
@@ -162,7 +198,12 @@ def _read_pandas(path: Path, format_name: str, options: Options, of_text: list[s
     words["encoding"] = "utf-8"
     if options.decimal == ",":
         words["na_values"] = ["?", *options.marks]
+    if not options.header:
+        words |= {"header": None, "names": names}
     frame = pandas.read_csv(path, **words)
+    if options.row_numbers:
+        words |= {"header": 0, "names": names}
+        frame.columns = names
     lost = {name: "str" for name in of_text if frame[name].dtype.kind in "iuf" and frame[name].notna().any()}
     return pandas.read_csv(path, dtype=lost, **words) if lost else frame
 
@@ -177,7 +218,7 @@ def _read_polars(
     if format_name == "jsonl":
         return polars.read_ndjson(path, infer_schema_length=None)
     words: dict[str, Any] = {"separator": options.separator, "infer_schema_length": None}
-    words["new_columns"] = [column.name for column, _ in columns]
+    words |= {"new_columns": [column.name for column, _ in columns], "has_header": options.header}
     if options.decimal == ",":
         words |= {"decimal_comma": True, "null_values": sorted({*MARKS, *options.marks} - {""})}
     frame = polars.read_csv(path, **words)

@@ -98,10 +98,10 @@ class Check:
     """The ways of using one table."""
 
     def __init__(self, case: Case, folder: Path) -> None:
-        self.case, self.options = case, case.options
+        self.whole, self.case, self.options = case, case.learnt, case.options
         self.folder = folder
         self.train_columns, self.new_columns = table_files.training(case), table_files.new(case)
-        self.names, self.train_rows, self.new_rows = table_oracle.inputs(case)
+        self.names, self.train_rows, self.new_rows = table_oracle.inputs(self.case)
 
     def run(self) -> None:
         """All comparisons."""
@@ -113,6 +113,11 @@ class Check:
             )
         )
         self.train_frame, self.new_frame = self.frames()
+        if not all(self.whole.has_target):
+            present = np.array(self.whole.has_target)
+            self.train_frame = (
+                self.train_frame.filter(present) if self.options.library == "polars" else self.train_frame[present]
+            )
         self.encoder = self.fit_encoder()
         self.compare_inputs()
         self.net = self.network_of_command() if self.options.by_command else self.fit_network()
@@ -211,27 +216,28 @@ class Check:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(told):
             code = cli.main(list(arguments))
         if code != 0:
-            raise Difference(
-                f"fastmlp {arguments[0]} fails: {re.sub(QUOTED, '_', told.getvalue())[:60]}", told.getvalue()
-            )
+            line = re.sub(QUOTED, "_", told.getvalue().splitlines()[-1].removeprefix("fastmlp: error: "))
+            raise Difference(f"fastmlp {arguments[0]} fails: {line[:70]}", told.getvalue())
         return out.getvalue()
 
     def how_written(self, columns: table_files.Columns, format_name: str) -> list[str]:
         """What the command line has to be told of a file: what cannot be guessed, and half of what can."""
         if not format_name.startswith("csv"):
             return []
+        no_header = [] if self.options.header else ["--no-header"]
         texts = [text for column, cells in columns for text in (column.name, *(text for text, _ in cells))]
         other = set("\t;|, ") - {self.options.separator}
         guessable = len(columns) > 1 and self.options.decimal == "." and not any(other.intersection(t) for t in texts)
         if guessable and self.case.seed % 2:
-            return []
-        return [f"--separator={self.options.separator}", f"--decimal={self.options.decimal}"]
+            return no_header
+        return [*no_header, f"--separator={self.options.separator}", f"--decimal={self.options.decimal}"]
 
     def network_of_command(self) -> fastmlp.Network:
         """The network that `fastmlp train` saves; what it has learnt of the columns is what Python learns."""
         options, path = self.options, str(self.folder / "model.safetensors")
         words = [f"--{option}={name}" for option in ("drop", "keep") for name in getattr(options, option)]
         words += [f"--null={mark}" for mark in options.marks]
+        words += [] if all(self.whole.has_target) else ["--drop-missing-target"]
         words += [f"--target={self.case.target.name}", "--test-fraction=0", "--quiet", "--epochs=1", "--layers=3"]
         words += [f"--task={options.task}", f"--dtype={options.dtype}", f"--scaling={options.scaling}"]
         words += self.how_written(self.train_columns, options.train_format)
