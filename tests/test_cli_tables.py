@@ -369,6 +369,33 @@ def test_marks_of_missing_values_in_columns_are_said(call: Call) -> None:
     assert "column 'a' is taken for text, although most of its values look like numbers" in err
     train(call, "d.csv", "--target", "y", "--null", "n.d.")
     assert info()["encoded"] == {"a": "number, and whether it is missing"}
+    expected = call("predict", MODEL, "d.csv", "--proba")[0]
+    write("other.csv", ["a"], [[cells[i % 6].replace("n.d.", "-")] for i in range(60)])
+    assert "row 4, column 'a': expected a number, got '-'" in call("predict", MODEL, "other.csv", code=1)[1]
+    assert call("predict", MODEL, "other.csv", "--proba", "--null", "-")[0] == expected
+
+
+def test_a_mark_of_the_training_is_one_ever_after(call: Call) -> None:
+    rows = [["-999" if i % 7 == 0 else row[0], ["u", "v", "none"][i % 3]] for i, row in enumerate(normal(60, 1))]
+    write("d.csv", ["a", "y"], rows)
+    nulls = ["--null", "-999", "--null", "none"]
+    train(call, "d.csv", "--target", "y", "--drop-missing-target", *nulls, "--dtype", "float64")
+    gaps = [["" if cell == "-999" else cell, label] for cell, label in rows]
+    write("gaps.csv", ["a", "y"], gaps)
+    assert call("predict", MODEL, "d.csv", "--proba") == call("predict", MODEL, "gaps.csv", "--proba")
+    assert json.loads(call("evaluate", MODEL, "d.csv", "--drop-missing-target", "--json")[0])["rows"] == 40
+
+
+@pytest.mark.parametrize("name", ["classes", "numbers", "pairs"])
+def test_models_that_the_command_line_of_0_1_0_wrote(call: Call, name: str) -> None:
+    old = Path(__file__).parent / "written_by_0_1_0"
+    data = old / (f"{name}.npz" if name == "pairs" else f"{name}.csv")
+    said = call("predict", str(old / f"{name}.model"), str(data))[0].split()
+    expected = (old / f"{name}.txt").read_text().split()
+    if name == "numbers":
+        np.testing.assert_allclose(np.array(said, float), np.array(expected, float), rtol=2e-7)
+    else:
+        assert said == expected
 
 
 def test_a_bad_cell_is_named_with_its_row_in_the_file(call: Call) -> None:

@@ -23,7 +23,6 @@ from .columns import CellError, Numbers, PlainFrame
 from .console import say
 from .dialect import Options
 from .encoder import Encoder
-from .known_columns import NumberColumn
 from .losses import LOSSES
 from .network import Network
 from .preparation import choose_scaling, split
@@ -283,7 +282,7 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
     frame = _renamed(frame, names)
     x = _inputs(args, network, frame, table, {*keep, target or ""})
     kept = {name: _as_text(frame[name]) for name in keep}
-    return Input(x, kept, None if target is None else targets.of_frame(frame, target, args.null))
+    return Input(x, kept, None if target is None else targets.of_frame(frame, target, _marks(args, network)))
 
 
 def _input_of_arrays(args: argparse.Namespace, network: Network, target: str | None) -> Input:
@@ -298,6 +297,11 @@ def _input_of_arrays(args: argparse.Namespace, network: Network, target: str | N
     if target is not None and arrays.y is None:
         raise ValueError(f"{args.input}: expected an array y of targets, got none")
     return Input(x, {}, None if target is None or arrays.y is None else targets.of_array(arrays.y, "y", args.null))
+
+
+def _marks(args: argparse.Namespace, network: Network) -> list[str]:
+    """What stands for a missing value, by the command line or since the training."""
+    return [*args.null, *(() if network.encoder is None else network.encoder.missing)]
 
 
 def _names_by_position(table: tables.Table, network: Network) -> tuple[str, ...]:
@@ -330,8 +334,7 @@ def _kept(args: argparse.Namespace, network: Network, table: tables.Table, names
 
 def _text_columns(network: Network) -> list[str]:
     """The columns whose spelling matters: all of an encoder's but numbers."""
-    known = network.encoder
-    return [] if known is None else [each.name for each in known._known if not isinstance(each, NumberColumn)]
+    return [] if network.encoder is None else list(network.encoder.text_columns)
 
 
 def _renamed(frame: Any, names: Sequence[str]) -> Any:
@@ -357,7 +360,7 @@ def _inputs(
     """The frame's rows as the network takes them."""
     wanted = network.feature_names
     if wanted is None:
-        return _numbers(args.input, _by_position(args, network, frame, passed_over))
+        return _numbers(args.input, _by_position(args, network, frame, passed_over), args.null)
     missing = [name for name in wanted if name not in frame.columns]
     known = network.encoder
     passed_over = {*passed_over, *([] if known is None else known.passed_over), network.target_name or ""}
@@ -375,7 +378,9 @@ def _inputs(
             quiet=args.quiet,
         )
     chosen = frame[list(wanted)]
-    return _numbers(args.input, chosen) if known is None else _encoded(args.input, known, chosen)
+    if known is None:
+        return _numbers(args.input, chosen, args.null)
+    return _encoded(args.input, known.with_missing(args.null), chosen)
 
 
 def _by_position(args: argparse.Namespace, network: Network, frame: Any, passed_over: set[str]) -> Any:
@@ -392,11 +397,11 @@ def _by_position(args: argparse.Namespace, network: Network, frame: Any, passed_
     return frame[names]
 
 
-def _numbers(path: str, frame: Any) -> NDArray[Any]:
+def _numbers(path: str, frame: Any, null: Sequence[str]) -> NDArray[Any]:
     """The columns as numbers, for a network that knows nothing else; a missing one is refused."""
     parts = []
     for name in frame.columns:
-        column = columns.read(frame, name)
+        column = columns.read(frame, name, columns.MISSING.union(null))
         if isinstance(column, Numbers):
             gaps = ~np.isfinite(column.values.astype(np.float64))
             if not gaps.any():

@@ -18,7 +18,7 @@ SEPARATORS = ("\t", ";", "|", ",", " ")  # the first of equally good ones
 SAMPLE_LINES = 200
 QUOTED = re.compile(r'(?:(?<=[\s,;|])|^)"(?:[^"]|"")*"', re.MULTILINE)
 LINE_END = re.compile(r"\r\n|\n|\r")
-SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+SEPARATOR_LINE = re.compile(r'"?sep=([\t -~])"?\s*', re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
 DECIMAL_POINT = re.compile(r"[+-]?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?")
 NAMES = {"\t": "a tab", " ": "blanks"}

@@ -171,6 +171,16 @@ class Encoder:
         return self._kept
 
     @property
+    def missing(self) -> tuple[str, ...]:
+        """The marks of missing values beside the usual ones."""
+        return self._marks
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The columns whose spelling matters, so that a file is best read as text there: all but numbers."""
+        return tuple(known.name for known in self._known if not isinstance(known, NumberColumn))
+
+    @property
     def feature_names_out(self) -> tuple[str, ...]:
         """A name for each input that it makes."""
         return tuple(name for known in self._known for name in known.names_out)
@@ -215,6 +225,11 @@ class Encoder:
 
     def _read(self, frame: Any, known: Known) -> Column:
         return read(frame, known.name, MISSING.union(self._marks), as_text=isinstance(known, CategoryColumn))
+
+    def with_missing(self, marks: Sequence[str]) -> Encoder:
+        """The encoder with more marks of missing values."""
+        more = dict.fromkeys([*self._marks, *_given("marks", marks)])
+        return Encoder._make(self._known, self._dropped, self._kept, self._target, more)
 
     # ------------------------------------------------------------------------------------------------ in a file
 
