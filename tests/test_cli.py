@@ -314,7 +314,7 @@ def test_info_of_a_model(run: Run, tmp_path: Path) -> None:
     ],
 )
 def test_errors_are_one_line_and_leave_nothing(run: Run, tmp_path: Path, arguments: list[str], message: str) -> None:
-    bad = "a,b,y\n1,2,x\n3,,z\n"
+    bad = "a,b,y\n1,2,x\n3,4,z\n"
     (tmp_path / "bad.csv").write_text(bad)
     assert error_line(run(*arguments, "--quiet" if arguments[0] == "train" else "--json", code=1)).startswith(message)
     assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]

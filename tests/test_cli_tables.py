@@ -283,6 +283,10 @@ def test_a_table_of_everything_and_python_on_the_same(call: Call, kind: str) -> 
     assert encoded["width"] == "number, and whether it is missing"
     assert encoded["day"] == "day number, month, day, weekday"
     assert (info()["target"], info()["kept"]) == ("price", ["id"])
+    shown = call("info", MODEL)[0]
+    assert re.search(
+        r"\nencoded +width: number, and whether it is missing\n +color: categories blue, green, red, other\n", shown
+    )
     header, *rows = csv.reader(io.StringIO(call("predict", MODEL, f"d.{kind}")[0]))
     assert header == ["id", "price"]
     assert [row[0] for row in rows] == frame["id"].to_list()

@@ -582,6 +582,178 @@ def test_fork_from_a_callback_and_while_a_thread_fits() -> None:
     )
 
 
+CHILD = """
+import os, signal, sys, threading, time
+import numpy as np
+import fastmlp
+
+def in_child(act):
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            signal.alarm(20)  # a child that hangs dies
+            act()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+X = np.random.default_rng(0).random((20_000, 8), np.float32)
+y = X[:, :2] ** 2
+"""
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("words", ["", "regularization=fastmlp.Regularization(average=0.9)"])
+def test_a_child_can_fit_what_a_thread_of_its_parent_fits(optimizer: str, words: str) -> None:
+    """The thread is not there: its fit is over, and what it had published is what the child goes on from."""
+    if words and optimizer == "lbfgs":
+        words = "regularization=fastmlp.Regularization(l2=1e-3)"
+    run_python(
+        CHILD
+        + textwrap.dedent(
+            f"""
+            net, done, epochs = fastmlp.Network([8, 256, 2], seed=0), threading.Event(), []
+
+            def callback(epoch, logs):
+                epochs.append(net.parameters)
+                return done.is_set()
+
+            def fit(**more):
+                return net.fit(X, y, **{{"optimizer": {optimizer!r}, **more}}, {words})
+
+            def act():
+                before = net.parameters
+                assert any(np.array_equal(before, P) for P in epochs[-2:])
+                twin = net.copy()
+                net.train_on_batch(X[:50], y[:50], {optimizer!r}, {words})  # from what was published
+                assert np.isfinite(net.parameters).all()
+                net.parameters = before
+                for each in (net, twin):
+                    each.fit(X[:200], y[:200], epochs=2, optimizer="sgd", shuffle=False)
+                assert np.array_equal(net.parameters, twin.parameters)
+                assert fit(epochs=2).epochs == 2
+
+            thread = threading.Thread(target=lambda: fit(epochs=10**9, callbacks=[callback]))
+            thread.start()
+            while not epochs:
+                time.sleep(0.01)
+            codes = []
+            for _ in range(4):
+                time.sleep(0.03)
+                codes.append(in_child(act))
+            done.set()
+            thread.join()
+            assert codes == [0] * 4, codes
+            """
+        )
+    )
+
+
+def test_a_child_forked_within_its_own_fit_goes_on_with_it() -> None:
+    """The fit is that of the thread that forked: it is still running, and a second writer is refused."""
+    run_python(
+        CHILD
+        + textwrap.dedent(
+            """
+            net, twin = (fastmlp.Network([8, 16, 2], seed=0) for _ in range(2))
+            children = []
+
+            def callback(epoch, logs):
+                if epoch == 0:
+                    children.append(os.fork())
+                    if children[0] == 0:
+                        signal.alarm(60)
+                try:
+                    net.train_on_batch(X[:5], y[:5])
+                except RuntimeError:
+                    return
+                os._exit(3)
+
+            net.fit(X, y, epochs=3, callbacks=[callback])
+            twin.fit(X, y, epochs=3)
+            same = np.array_equal(net.parameters, twin.parameters)
+            if children[0] == 0:
+                os._exit(0 if same else 2)
+            assert same
+            assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
+            """
+        )
+    )
+
+
+def test_a_child_can_train_what_a_thread_of_its_parent_takes_steps_on() -> None:
+    """Steps of a large network release the GIL, so that a fork may come in the middle of one."""
+    run_python(
+        CHILD
+        + textwrap.dedent(
+            """
+            for step in ("learn_one", "train_on_batch"):
+                net, done = fastmlp.Network([8, 1500, 1500, 2], seed=0), threading.Event()
+
+                def work():
+                    net.train_on_batch(X[:9], y[:9], "adam")
+                    while not done.is_set():
+                        if step == "learn_one":
+                            net.learn_one(X[0], y[0])
+                        else:
+                            net.train_on_batch(X[:9], y[:9])
+
+                def act():
+                    net.train_on_batch(X[:9], y[:9])
+                    net.learn_one(X[0], y[0])
+                    net.parameters = net.parameters
+                    net.fit(X[:20], y[:20], epochs=1)
+                    assert np.isfinite(net.parameters).all()
+
+                thread = threading.Thread(target=work)
+                thread.start()
+                codes = []
+                for k in range(4):
+                    time.sleep(0.05 + 0.003 * k)
+                    codes.append(in_child(act))
+                done.set()
+                thread.join()
+                assert codes == [0] * 4, (step, codes)
+            """
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "fastmlp.Network([8, 2]).predict([[0.0] * 8])",
+        "fastmlp.Network([8, 2]).fit(X[:9].tolist(), y[:9].tolist(), epochs=1)",
+        "fastmlp.Network([8, 2]).fit([(X[:9], y[:9])], epochs=1)",
+        "fastmlp.Network([8, 2]).copy()",
+        "fastmlp.Network([8, 2], engine='blas').predict(X[:9])",
+    ],
+)
+@pytest.mark.parametrize("delay", [0.0, 0.0005, 0.001, 0.002, 0.004])
+def test_a_fork_while_something_is_used_for_the_first_time(first: str, delay: float) -> None:
+    """What a thread imports late is not left half imported, and locked, in the child."""
+    run_python(
+        CHILD
+        + textwrap.dedent(
+            f"""
+            def act():
+                {first}
+
+            sys.setswitchinterval(1e-5)
+            thread = threading.Thread(target=act)
+            thread.start()
+            time.sleep({delay})
+            code = in_child(act)
+            thread.join()
+            assert code == 0, code
+            """
+        )
+    )
+
+
 # -- the GIL ---------------------------------------------------------------------------------------------------------
 
 

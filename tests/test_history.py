@@ -63,7 +63,9 @@ def test_an_epoch_without_a_number_has_nan() -> None:
     history._note({"rate": 5.0})
     history._append({"loss": 3.0})
     assert [repr(values) for values in history.values()] == ["[1.0, 2.0, 3.0]", "[nan, 5.0, nan]"]
-    assert history.epochs == 3
+    history._append({"loss": 4.0, "new": 1.0})
+    assert repr(history["new"]) == "[nan, nan, nan, 1.0]"
+    assert {len(values) for values in history.values()} == {history.epochs} == {4}
 
 
 def test_what_a_ctrl_c_has_left_half_is_cut_off() -> None:

@@ -166,11 +166,12 @@ def test_short_epochs_are_whole(bars: list[Any], monkeypatch: pytest.MonkeyPatch
     assert [n for n, _ in bars[0].moves] == list(range(1, 51))
 
 
+@pytest.mark.parametrize("seconds", [0.0, 1e9])
 def test_hooks_of_batches_and_checkpoints_beside_a_bar(
-    build: Any, bars: list[Any], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    build: Any, bars: list[Any], tmp_path: Any, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     terminal(monkeypatch)
-    monkeypatch.setattr(progress, "MOVE_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "MOVE_SECONDS", seconds)
     seen: list[Any] = []
     for verbose in (0, 1):
         net, calls = classifier(build), []

@@ -233,12 +233,16 @@ class EarlyStopping:
         return {"wait": self._wait, **{name: value for name, value in known.items() if value is not None}}
 
     def restore(self, state: State) -> None:
-        """Goes on from what `state` gave."""
-        numbers = {name: float(value) for name, value in state.items() if name != "weights"}
-        self._wait = int(numbers["wait"])
-        if "best" in numbers:
-            self.best, self.best_epoch = numbers["best"], int(numbers["best_epoch"])
-        weights = state.get("weights")
+        """Goes on from what `state` gave; a ValueError where nothing can."""
+        given = {name: value for name, value in state.items() if name != "weights"}
+        weights, counts = state.get("weights"), [given.get(name, 0.0) for name in ("wait", "best_epoch")]
+        known = [{"wait"}, {"wait", "best", "best_epoch"}]
+        fits = set(given) in known and all(isinstance(each, (int, float)) for each in given.values())
+        if not fits or not all(0 <= n < 2**53 and n == int(n) for n in counts) or isinstance(weights, (int, float)):
+            raise ValueError(f"state: expected that of {self!r}, got {dict(state)!r:.200}")
+        numbers = {name: float(value) for name, value in given.items()}
+        self._wait, self.best = int(numbers["wait"]), numbers.get("best")
+        self.best_epoch = int(numbers["best_epoch"]) if "best" in numbers else None
         self._weights = None if weights is None else np.array(weights)
 
 
@@ -248,7 +252,9 @@ class Checkpoint:
     The file has the model (`fastmlp.load` reads it), the optimiser's state, the random state, the epoch and the place
     in it, the history and the callbacks' states. It is written to a temporary file in the same folder, synced, and
     renamed over the path, and the folder synced: a crash at any moment, a full disk or a sync that fails leaves the
-    previous file. An error while writing ends the fit and is raised.
+    previous file, or the new one, whole. An error while writing ends the fit and is raised; it says so where the new
+    file is already in place. A state from which no training can go on (an optimiser's that has overflowed, or what a
+    callback's `state` gives beside numbers and vectors like the parameters) is an error, too, and is not written.
 
     Parameters
     ----------

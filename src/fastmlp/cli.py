@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import fastmlp
 
-from . import cli_predict, cli_train, columns, construction, metrics
+from . import cli_options, cli_predict, cli_train, columns, construction, metrics
 from .activations import ACTIVATIONS
 from .console import finish, say, silence
 from .losses import LOSSES
-from .optimizers import OPTIMIZERS
 from .preparation import SCALINGS
 from .targets import TASKS
 
@@ -101,9 +100,13 @@ def _add_train(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     parser = commands.add_parser(
         "train",
         help="train a network and save it",
-        description="Train a network on DATA and save it with everything that it has learnt of the table: columns, "
-        "scaling, names of classes. Columns of text, categories, booleans and dates and missing values are taken, too. "
-        "Ctrl-C ends the training early and saves what was learnt.",
+        description=textwrap.fill(
+            "Train a network on DATA and save it with everything that it has learnt of the table: columns, scaling, "
+            "names of classes. Columns of text, categories, booleans and dates and missing values are taken, too. "
+            "Ctrl-C ends the training early and saves what was learnt."
+        ),
+        epilog=cli_options.EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add(
@@ -133,7 +136,7 @@ def _add_train(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     )
     add("--folder", metavar="DIR", help="where the files of fashion-mnist are")
     _add_network(parser.add_argument_group("network").add_argument)
-    _add_training(parser.add_argument_group("training").add_argument)
+    cli_options.add_training(parser.add_argument_group("training").add_argument)
     parser.set_defaults(run=cli_train.run, usage_error=parser.error)
 
 
@@ -151,29 +154,6 @@ def _add_network(add: Callable[..., object]) -> None:
     add("--loss", choices=list(LOSSES), help="default: cross_entropy for classes, mse for numbers")
     add("--dtype", choices=construction.DTYPES, default="float32")
     add("--seed", type=_seed, default=0, metavar="N", help="of weights, batches and split (default: 0)")
-
-
-def _add_training(add: Callable[..., object]) -> None:
-    by_batches = [name for name, kind in OPTIMIZERS.items() if not kind.full_batch]
-    add("--optimizer", choices=by_batches, default="adam", help="default: adam")
-    add(
-        "--learning-rate",
-        type=_positive,
-        metavar="R",
-        help="default: the optimiser's own; of adam, 0.002 for digits and 0.003 for tables",
-    )
-    add("--momentum", type=_momentum, metavar="M", help="of sgd (default: 0)")
-    add(
-        "--epochs",
-        type=_count,
-        metavar="N",
-        help="default: 40 for digits, 10 for fashion-mnist; for tables 10 to 300, for about 1000 updates",
-    )
-    add("--batch-size", type=_count, metavar="N", help="default: 16 for digits, 64 for fashion-mnist, 32 for tables")
-    add("--threads", type=_threads, default="auto", metavar="N", help="native engine; it runs on one so far")
-    add("--engine", choices=construction.ENGINES, default="auto", help="default: auto")
-    add("--quiet", action="store_true", help="no progress and no introduction")
-    add("--json", action="store_true", help="print one JSON object in place of the report")
 
 
 def _add_columns(add: Callable[..., object]) -> None:
@@ -247,7 +227,7 @@ def _add_evaluate(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
 def _add_model_and_input(add: Callable[..., object]) -> None:
     add("model", metavar="MODEL", help="a model file")
     add("input", metavar="INPUT", help="a table (.csv, .tsv, .parquet, .arrow, .jsonl), or an .npz with X")
-    add("--threads", type=_threads, default="auto", metavar="N", help="native engine; it runs on one so far")
+    cli_options.add_threads(add)
     add("--quiet", action="store_true", help="no notes on stderr")
     add("--json", action="store_true", help="print one JSON object")
 
@@ -267,24 +247,14 @@ def _metrics(text: str) -> tuple[str, ...]:
     return names
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text!r}")
-    return int(text)
-
-
 def _seed(text: str) -> int:
     if not text.isdecimal() or int(text) >= 2**64:
         raise argparse.ArgumentTypeError(f"expected an integer in [0, 2**64), got {text!r}")
     return int(text)
 
 
-def _threads(text: str) -> int | str:
-    return text if text == "auto" else _count(text)
-
-
 def _layers(text: str) -> tuple[int, ...]:
-    return () if text == "none" else tuple(_count(size.strip()) for size in text.split(","))
+    return () if text == "none" else tuple(cli_options.count(size.strip()) for size in text.split(","))
 
 
 def _number(text: str) -> float:
@@ -293,21 +263,7 @@ def _number(text: str) -> float:
     return float(text)
 
 
-def _positive(text: str) -> float:
-    number = _number(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a finite number above 0, got {text!r}")
-    return number
-
-
 def _fraction(text: str) -> float:
-    number = _number(text)
-    if not 0 <= number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number in [0, 1), got {text!r}")
-    return number
-
-
-def _momentum(text: str) -> float:
     number = _number(text)
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError(f"expected a number in [0, 1), got {text!r}")
@@ -327,7 +283,11 @@ def _info(args: argparse.Namespace) -> int:
         return 0
     width = max(map(len, record))
     for key, value in record.items():
-        say(f"{key.replace('_', ' '):<{width}}  {_words(value)}")
+        lines = (
+            [f"{column}: {kind}" for column, kind in value.items()] if key == "encoded" and value else [_words(value)]
+        )
+        for i, line in enumerate(lines):  # what each column becomes, one below the other
+            say(f"{key.replace('_', ' ') if i == 0 else '':<{width}}  {line}")
     return 0
 
 

@@ -12,7 +12,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,6 +69,7 @@ class Data:
     classes: tuple[Label, ...] | None
     target_name: str | None = None
     encoder: Encoder | None = None
+    validation: Rows | None = None
     input_scaling: str | None = None
     target_scaling: str | None = None
 
@@ -176,6 +177,21 @@ def _of_table(args: argparse.Namespace) -> Data:
     return _data(args, how, learnt, (train, test), (x, x_test), name, known)
 
 
+def with_validation(data: Data, share: float | None, seed: int) -> Data:
+    """The data with this share of the rows to train on set apart to validate on, by class where there are classes."""
+    if share is None:
+        return data
+    by = data.train.y if data.train.labels is None else data.train.labels
+    kept, apart = split(by, share, seed + 1, data.classes is not None)
+    if 0 in (len(kept), len(apart)):
+        raise ValueError(f"--validation: expected a share that leaves rows on both sides, got {share} of {len(by)}")
+    train, validation = (
+        Rows(data.train.x[rows], data.train.y[rows], None if data.train.labels is None else data.train.labels[rows])
+        for rows in (kept, apart)
+    )
+    return replace(data, train=train, validation=validation)
+
+
 def _rows(frame: Any, indices: NDArray[Any]) -> Any:
     """The rows of these ascending indices."""
     mask = np.zeros(len(frame), bool)
@@ -249,8 +265,8 @@ def _data(
         learnt.classes,
         target_name,
         known,
-        choose_scaling(args.scaling, inputs[0]),
-        "standard" if scaled else None,
+        input_scaling=choose_scaling(args.scaling, inputs[0]),
+        target_scaling="standard" if scaled else None,
     )
 
 

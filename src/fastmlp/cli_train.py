@@ -19,13 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from . import cli_data, tables
+from . import cli_data, cli_options, tables
 from .activations import Sigmoid
-from .cli_data import DATASETS, Data, Rows, Settings
+from .cli_data import DATASETS, DEFAULTS, Data, Rows
 from .console import say
 from .losses import LOSSES
 from .network import Network
-from .optimizers import OPTIMIZERS, Optimizer
 from .progress import Progress
 
 INTERRUPTED = 130
@@ -36,18 +35,23 @@ def run(args: argparse.Namespace) -> int:
     """Train as the arguments say; the exit code."""
     _check_usage(args)
     output = args.output or f"{_stem(args.data)}.safetensors"
-    _check_writable(output, args.data)
+    _check_writable("--output", output, args.data, "the data")
+    if args.checkpoint is not None:
+        _check_writable("--checkpoint", args.checkpoint, output, "the model")
     data = cli_data.load(args)
+    words = cli_options.fit_arguments(args, data.settings, len(data.train.x))
+    data = cli_data.with_validation(data, words.pop("validation_split"), args.seed)
     network = _network(args, data)
     if not (args.quiet or args.json):
         _introduce(data, network)
     progress = Progress(
-        args.epochs or data.settings.epochs,
+        words["epochs"],
         len(data.train.x),
         None if data.test is None else lambda: _score(network, data, data.test or data.train),
         None if args.quiet else sys.stderr,
+        args.verbose,
     )
-    interrupted = _fit(args, network, data, progress)
+    interrupted = _fit(network, data, progress, words)
     network.save(output)
     if interrupted:
         done = f"interrupted after {progress.epochs_done} of {progress.epochs} epochs"
@@ -78,8 +82,10 @@ def _check_usage(args: argparse.Namespace) -> None:
         error(f"--task: expected 'classification', which is what {kind} is for, got 'regression'")
     if kind != "fashion-mnist" and args.folder is not None:
         error(f"--folder: expected fashion-mnist to go with it, got {args.data!r}")
-    if args.momentum is not None and args.optimizer != "sgd":
-        error(f"--momentum: expected --optimizer sgd to go with it, got {args.optimizer!r}")
+    try:
+        cli_options.fit_arguments(args, DEFAULTS["digits"], 1)
+    except (ValueError, TypeError) as wrong:
+        error(str(wrong))
 
 
 def _stem(data: str) -> str:
@@ -87,8 +93,8 @@ def _stem(data: str) -> str:
     return os.path.splitext(name[:-3] if name.lower().endswith(".gz") else name)[0]
 
 
-def _check_writable(path: str, data: str) -> None:
-    """Refuse before the training what could not be saved after it."""
+def _check_writable(option: str, path: str, other: str, what: str) -> None:
+    """Refuse before the training what could not be saved after it, or would take the place of another file."""
     target = os.path.realpath(path)
     try:
         if os.path.isdir(target):
@@ -99,9 +105,10 @@ def _check_writable(path: str, data: str) -> None:
             with tempfile.TemporaryFile(dir=os.path.dirname(target)):
                 pass
     except OSError as error:
-        raise ValueError(f"--output: expected a file that can be written, got {path!r} ({error.strerror})") from None
-    if os.path.exists(data) and os.path.exists(target) and os.path.samefile(data, target):
-        raise ValueError(f"--output: expected another file than the data, got {path!r}")
+        raise ValueError(f"{option}: expected a file that can be written, got {path!r} ({error.strerror})") from None
+    same = os.path.exists(other) and os.path.exists(target) and os.path.samefile(other, target)
+    if same or os.path.realpath(other) == target:
+        raise ValueError(f"{option}: expected another file than {what}, got {path!r}")
 
 
 # -------------------------------------------------------------------------------------------- training
@@ -130,25 +137,13 @@ def _network(args: argparse.Namespace, data: Data) -> Network:
     )
 
 
-def _optimizer(args: argparse.Namespace, settings: Settings) -> Optimizer:
-    fields: dict[str, Any] = {"learning_rate": args.learning_rate, "momentum": args.momentum}
-    if args.optimizer == "adam" and args.learning_rate is None:
-        fields["learning_rate"] = settings.learning_rate
-    given = {name: value for name, value in fields.items() if value is not None}
-    return OPTIMIZERS[args.optimizer](**given)
-
-
-def _fit(args: argparse.Namespace, network: Network, data: Data, progress: Progress) -> bool:
+def _fit(network: Network, data: Data, progress: Progress, words: dict[str, Any]) -> bool:
     """Train; whether it was interrupted."""
+    if data.validation is not None:
+        words["validation_data"] = data.validation[:2]
+    words["callbacks"] = [progress, *words["callbacks"]]
     try:
-        network.fit(
-            data.train.x,
-            data.train.y,
-            epochs=progress.epochs,
-            batch_size=args.batch_size or data.settings.batch_size,
-            optimizer=_optimizer(args, data.settings),
-            callbacks=[progress],
-        )
+        network.fit(data.train.x, data.train.y, **words)
     except KeyboardInterrupt:
         return True
     finally:
@@ -180,6 +175,8 @@ def _score_at_end(network: Network, data: Data) -> dict[str, float]:
 
 def _introduce(data: Data, network: Network) -> None:
     tested = f"{len(data.test.x)} to test on" if data.test is not None else "none to test on"
+    if data.validation is not None:
+        tested = f"{len(data.validation.x)} to validate on, {tested}"
     learnt = "regression" if data.classes is None else f"{len(data.classes)} classes"
     n_inputs = network.sizes[0]
     say(f"{data.name}: {len(data.train.x)} rows to train on, {tested} ({data.how}), {n_inputs} inputs, {learnt}")
@@ -218,6 +215,7 @@ def _record(
         "data": args.data,
         "task": data.task,
         "training_rows": len(data.train.x),
+        "validation_rows": 0 if data.validation is None else len(data.validation.x),
         "test_rows": 0 if data.test is None else len(data.test.x),
         "sizes": list(network.sizes),
         "activation": [activation.name for activation in network.activation],
@@ -231,6 +229,7 @@ def _record(
         "rows_per_second": progress.rows_per_second,
         **{f"{part}_{name}": _finite(value) for name, value in scores.items()},
         "history": {name: list(map(_finite, values)) for name, values in progress.history.items()},
+        "stopped": None if network.history is None else network.history.stopped,
         "interrupted": interrupted,
         "saved": output,
     }

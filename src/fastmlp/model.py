@@ -437,7 +437,8 @@ class Model(_core.Core):
         ValueError
             If a layer has a `CustomActivation` or the loss is a `CustomLoss`: a model file holds no code.
         OSError
-            If it cannot be written; an old file is kept.
+            If it cannot be written; an old file is kept. If only its folder cannot be synced to the disk, the new file
+            is in place, and the error says so.
 
         Examples
         --------

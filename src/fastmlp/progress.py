@@ -263,22 +263,29 @@ class Progress:
         Gives the test's "loss" and, for a classification, "accuracy"; None where nothing is set apart.
     stream : TextIO or None
         None shows nothing; else it is stderr.
+    verbose : int, optional
+        As for `open_display`.
     """
 
     def __init__(
-        self, epochs: int, n_rows: int, score: Callable[[], dict[str, float]] | None, stream: TextIO | None
+        self,
+        epochs: int,
+        n_rows: int,
+        score: Callable[[], dict[str, float]] | None,
+        stream: TextIO | None,
+        verbose: int | None = None,
     ) -> None:
         self.epochs, self.n_rows, self.score = epochs, n_rows, score
-        self.display = open_display(0 if stream is None else None, epochs, self._describe)
+        self.display = open_display(0 if stream is None else verbose, epochs, self._describe)
         self.history: dict[str, list[float]] = {}
-        self.epochs_done = 0
+        self.epochs_done, self._epochs_here = 0, 0
         self.seconds = 0.0
         self._begun = 0.0
 
     @property
     def rows_per_second(self) -> float:
         """Rows that a second of training took so far, the scoring not counted."""
-        return self.epochs_done * self.n_rows / self.seconds if self.seconds > 0 else 0.0
+        return self._epochs_here * self.n_rows / self.seconds if self.seconds > 0 else 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Start the clock."""
@@ -287,7 +294,7 @@ class Progress:
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Stop the clock, score."""
         self.seconds += time.perf_counter() - self._begun
-        self.epochs_done = epoch + 1
+        self.epochs_done, self._epochs_here = epoch + 1, self._epochs_here + 1
         if self.score is not None:
             logs.update({f"test_{name}": float(value) for name, value in self.score().items()})
         for name, value in logs.items():

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from .schema import Schema
 
 AUTO = "auto"  # to resume from the file of the Checkpoint, if it is there
-BY_ITSELF = ("early_stopping", "converged")  # a training that has stopped so does not go on when it is resumed
 
 
 class Default(int):
@@ -497,7 +496,7 @@ class Loop:
         """The training as it is now, to the files of those checkpoints."""
         if not due:
             return
-        stopped = self.stopped if self.stopped in BY_ITSELF else None
+        stopped = self.stopped if self.stopped in checkpoint.BY_ITSELF else None
         states = [callback.state() for callback in self.stateful]
         at = checkpoint.Position(self.epoch, self.position, self.loss, stopped, self.history, states)
         data = checkpoint.to_bytes(self.network, self.random_state, at, self.settings)

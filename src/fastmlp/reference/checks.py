@@ -287,6 +287,11 @@ def output_activation(loss: Choice, activation: Any, n_outputs: int) -> Choice:
     if n_outputs % n_heads:
         raise ValueError(f"sizes: expected a multiple of {n_heads} outputs, as {loss!r} has heads, got {n_outputs}")
     partner = LOSSES[loss.name].partner
+    if n_outputs == 1 and partner == "softmax":
+        raise ValueError(
+            f"sizes: expected at least 2 outputs for loss {loss.name!r}, as a softmax of one is always 1, got 1; "
+            "take output_activation='sigmoid' with loss='binary_cross_entropy'"
+        )
     choice = choose("output_activation", (partner or "identity") if activation is None else activation, ACTIVATIONS)
     if partner and choice.name != partner:
         raise ValueError(
