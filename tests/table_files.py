@@ -67,7 +67,7 @@ def _text(columns: Columns, options: Options) -> str:
     def cell(column: Drawn, text: str) -> str:
         if options.decimal == "," and column.kind == "number":
             text = text.replace(".", ",") if text not in MARKS and text not in options.marks else text
-        return quoted(text, options.quote_all or (text == "" and len(columns) == 1))
+        return quoted(text, options.quote_all or (not text.strip() and len(columns) == 1))
 
     written = [column.name for column, _ in columns]
     if options.row_numbers:

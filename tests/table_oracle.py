@@ -27,6 +27,7 @@ from table_cases import Case, Drawn
 
 Array = NDArray[np.float64]
 Parts = tuple[list[str], Array, Array]  # names of inputs, training rows, new rows
+SUBNORMAL = 1e-36  # of float32; sums of products, which may become 0 below it
 EPSILON = {"float32": 2.0**-23, "float64": 2.0**-52}
 
 
@@ -204,7 +205,7 @@ def outputs(net: Any, x: Scaled) -> tuple[Array, Array]:
     layers = list(zip(net.weights, net.biases, strict=True))
     for i, (w, b) in enumerate(layers):
         w, b = w.astype(np.float64).T, b.astype(np.float64)
-        error = error @ np.abs(w) + epsilon * (w.shape[0] + 4) * (np.abs(h) @ np.abs(w) + np.abs(b))
+        error = error @ np.abs(w) + epsilon * (w.shape[0] + 4) * (np.abs(h) @ np.abs(w) + np.abs(b)) + SUBNORMAL
         h = h @ w + b
         if i < len(layers) - 1:
             h = _activation(net.activation[i].name)(h)

@@ -179,13 +179,24 @@ class Check:
             y = np.array(case.target.values, np.float64)
             words["target_scaling"] = "standard"
             width = 1
+        frame = self.train_frame
+        if self.needs_no_encoder():
+            words["encoder"], frame = None, frame[[column.name for column in case.inputs]]
         net = fastmlp.Network([self.encoder.n_outputs, 3, width], activation=hidden, **words)
         if not self.is_untrainable():
-            net.fit(self.train_frame, y, epochs=1, batch_size=32)
+            net.fit(frame, y, epochs=1, batch_size=32)
         elif scaling is not None or words.get("target_scaling"):
             plain = {**words, "input_scaling": None, "target_scaling": None}
             net = fastmlp.Network([self.encoder.n_outputs, 3, width], activation=hidden, **plain)
         return net
+
+    def needs_no_encoder(self) -> bool:
+        """Whether the columns can be trained on as they are: all numbers, also to the reader, and none missing."""
+        frames = (self.train_frame, self.new_frame)
+        dtypes = [frame[column.name].dtype for column in self.case.inputs for frame in frames]
+        numeric = all(dtype.is_numeric() if hasattr(dtype, "is_numeric") else dtype.kind in "iuf" for dtype in dtypes)
+        values = [value for column in self.case.inputs for value in column.values + column.new_values]
+        return numeric and None not in values and not self.is_untrainable()
 
     def is_untrainable(self) -> bool:
         """Whether inputs are there that the training cannot take: too large for it, or unscaled and large."""
@@ -277,7 +288,9 @@ class Check:
 
     def compare_lines(self, is_classes: bool, proba: bool) -> None:
         """The lines that `fastmlp predict` prints, which are a .csv beside kept columns and with --proba."""
-        kept = [name for name in self.options.keep if name in [column.name for column, _ in self.new_columns]]
+        kept = (
+            list(self.options.keep) if self.net.encoder is not None else []
+        )  # who has no encoder knows no such columns
         printed = self.command("predict", *self.arguments, *["--proba"] * proba)
         is_csv = proba or bool(kept)
         rows = list(csv.reader(io.StringIO(printed)))[1:] if is_csv else [[line] for line in printed.splitlines()]
