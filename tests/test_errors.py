@@ -148,7 +148,7 @@ NOT_FINITE = {
     "too large for the dtype": Bad(
         lambda net: net.fit(too_large(net.dtype), LABELS, optimizer=None),
         ValueError,
-        ("X: ", "inf", "row 4", "column 1"),
+        ("X: ", "expected finite numbers, got ", "row 4", "column 1"),
     ),
     "NaN in X of a step": Bad(
         lambda net: net.train_on_batch(changed(X, (7, 2), NAN), LABELS), ValueError, ("X: ", "nan", "row 7", "column 2")

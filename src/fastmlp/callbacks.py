@@ -130,8 +130,8 @@ class EarlyStopping:
         Whether small gains add up: the best figure to improve on is then the last improvement's. If False it is the
         best of all, and a change by min_delta itself is an improvement, as in scikit-learn (tol, n_iter_no_change).
     restore_best_weights : bool, default True
-        Whether the network has the parameters of the best epoch when the training ends, for whatever reason it does;
-        its optimiser then starts anew, as after an assignment to `parameters`.
+        Whether the network has the parameters of the best epoch when the training ends, for whatever reason it does,
+        an error or Ctrl-C included; its optimiser then starts anew, as after an assignment to `parameters`.
     start_from_epoch : int, default 0
         The first epoch, counted from 0, that is looked at; those before are neither the best nor waited for.
 
@@ -220,6 +220,10 @@ class EarlyStopping:
             if self.restore_best_weights:
                 self._weights = np.array(self._network.parameters)
         return self._wait >= self.patience
+
+    def on_train_error(self) -> None:
+        """The same as at the end, where the training ends by an error or Ctrl-C; called by `fit`."""
+        self.on_train_end({})
 
     def on_train_end(self, logs: Mapping[str, float]) -> None:
         """Go back to the best weights, unless the network has them."""

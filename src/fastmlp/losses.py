@@ -532,8 +532,8 @@ def match(loss: Loss, output_activation: Activation | None, n_outputs: int) -> A
         )
     if n_outputs == 1 and loss.partner is Softmax:
         raise ValueError(
-            f"sizes: expected at least 2 outputs for loss {loss.name!r}, as a softmax of one is always 1, got 1; "
-            "two classes in one output are what output_activation='sigmoid' with loss='binary_cross_entropy' is for"
+            f"sizes: expected at least 2 outputs for loss {loss.name!r}, as a softmax of one output is always 1 "
+            "(for two classes in one output take output_activation='sigmoid' with loss='binary_cross_entropy'), got 1"
         )
     if output_activation is None:
         return loss.partner()

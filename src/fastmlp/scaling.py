@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import inputs
+from . import inputs, moments
 
 if TYPE_CHECKING:
     from .losses import Loss
@@ -100,13 +100,14 @@ class Scaling:
         X : array_like, frame or sparse matrix, shape (B, n), or (B,) for one column
         kind : {"standard", "minmax"}
             Mean and standard deviation (the mean over all rows of the squared distance from it, its root), or the
-            least and the distance of the largest from it. A constant column keeps scale 1, as dividing by the rounding
-            noise of its deviation would make a signal of it.
+            least and the distance of the largest from it. A column that is constant but for rounding keeps scale 1, as
+            dividing by the noise would make a signal of it: one whose deviation is at most B eps times its mean, or
+            whose range is at most B eps times its largest magnitude, with eps = 2**-52.
 
         Raises
         ------
         ValueError
-            If a number is not finite (the message has its row and column), or too large for its square.
+            If a number is not finite (the message has its row and column), or the range of a column is not.
 
         References
         ----------
@@ -120,21 +121,16 @@ class Scaling:
         if kind not in SCALINGS:
             raise ValueError(f"kind: expected one of {', '.join(map(repr, SCALINGS))}, got {kind!r}")
         rows = _rows(X)
-        n = 0
-        mean = squares = np.zeros(rows.shape[1])
-        least, most = np.full(rows.shape[1], np.inf), np.full(rows.shape[1], -np.inf)
         with np.errstate(over="ignore", invalid="ignore"):
-            for _, piece in inputs.pieces(rows):
-                x = piece.astype(np.float64)
-                least, most = np.minimum(least, x.min(axis=0)), np.maximum(most, x.max(axis=0))
-                own, share = x.mean(axis=0), len(x) / (n + len(x))
-                distance = own - mean
-                squares = squares + ((x - own) ** 2).sum(axis=0) + distance**2 * (n * share)
-                mean = mean + distance * share
-                n += len(x)
-            offset, scale = (least, most - least) if kind == "minmax" else (mean, np.sqrt(squares / n))
+            if kind == "minmax":
+                least, most = moments.least_and_most(rows)
+                offset, scale, magnitude = least, most - least, np.maximum(np.abs(least), np.abs(most))
+            else:
+                offset, scale = moments.mean_and_deviation(rows)
+                magnitude = offset
+            constant = moments.is_rounding(scale, magnitude, rows.shape[0])
         _refuse_not_finite(rows, offset, scale)
-        return cls(offset, np.where((most > least) & (scale > 0), scale, 1.0))
+        return cls(offset, np.where(constant, 1.0, scale))
 
     def apply(self, x: ArrayLike, dtype: Any = np.float64) -> NDArray[Any]:
         """The scaled rows, (x - offset) / scale, in that dtype; computed in float64, a few rows at a time."""
@@ -183,7 +179,7 @@ def _refuse_not_finite(rows: Any, offset: NDArray[Any], scale: NDArray[Any]) -> 
     found = inputs.first_not_finite(rows, np.dtype(np.float64))
     if found is not None:
         raise ValueError(f"X: expected finite numbers, got {found[2]} at row {found[0]}, column {found[1]}")
-    raise ValueError(f"X: expected numbers whose squares are finite, got larger ones in column {np.argmin(finite)}")
+    raise ValueError(f"X: expected columns whose range is finite, got a larger one in column {np.argmin(finite)}")
 
 
 # -------------------------------------------------------------------------------------------------- words and models

@@ -320,10 +320,16 @@ class Loop:
                 callback.set_network(self.network)
         self.begin()
         logs = {name: values[-1] for name, values in self.history.items() if values}
-        with self.open_display():
-            while self.stopped is None:
-                logs = self.run_epoch() or logs
-        callbacks.call(self.callbacks, "on_train_end", logs)
+        try:
+            with self.open_display():
+                while self.stopped is None:
+                    logs = self.run_epoch() or logs
+            callbacks.call(self.callbacks, "on_train_end", logs)
+        except BaseException:  # Ctrl-C, too
+            for callback in self.callbacks:
+                if isinstance(callback, EarlyStopping):
+                    callback.on_train_error()
+            raise
         self.history._stopped = self.stopped
         return self.history
 

@@ -6,7 +6,7 @@ by the first fit, or as an object with these two attributes, of which nothing el
 
 from __future__ import annotations
 
-import math
+import statistics
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -16,6 +16,7 @@ from .functions import Matrix, SplitMix64, Vector
 Scaling = tuple[Vector, Vector]
 
 SCALINGS = ("standard", "minmax")
+EPSILON = 2.0**-52  # of float64
 BLOCK_NUMBERS, WINDOW_BLOCKS = 2**16, 64
 
 
@@ -34,15 +35,21 @@ def scaling(argument: str, value: Any, n: int) -> str | Scaling | None:
 
 
 def learn(kind: str, rows: Matrix) -> Scaling:
-    """Mean and standard deviation, or the least and the range, by column; a constant column keeps scale 1."""
+    """Mean and standard deviation, or the least and the range, by column.
+
+    A column that is constant but for rounding keeps scale 1: one whose deviation (range) is at most n eps times the
+    magnitude of its mean (of its largest number), n the number of rows and eps = 2**-52.
+    """
     offset, scale = [], []
     for column in zip(*rows):
-        least, most = min(column), max(column)
-        mean = math.fsum(column) / len(column)
-        deviation = math.sqrt(math.fsum((x - mean) ** 2 for x in column) / len(column))
-        width = most - least if kind == "minmax" else deviation
-        offset.append(least if kind == "minmax" else mean)
-        scale.append(width if most > least and width > 0.0 else 1.0)
+        n, least, most = len(column), min(column), max(column)
+        if kind == "minmax":
+            begin, width, magnitude = least, most - least, max(abs(least), abs(most))
+        else:
+            begin, width = statistics.mean(column), statistics.pstdev(column)  # of exact sums
+            magnitude = abs(begin)
+        offset.append(float(begin))
+        scale.append(width if width > n * EPSILON * magnitude else 1.0)
     return offset, scale
 
 

@@ -129,6 +129,11 @@ class Network(Model):
         if self._minimizer is not None:
             return self._iterate(X, T, W)
         self._step(gradient)
+        if not self._is_finite():
+            self._restore(before)
+            raise FloatingPointError(
+                "loss: expected a step to finite numbers, got others; a lower learning rate may help"
+            )
         self._show_average()
         return loss
 
@@ -350,7 +355,7 @@ class Network(Model):
         try:
             self._go_on()
             loss, reason = work(watch)
-            if not (math.isfinite(loss) and all(map(math.isfinite, chain.from_iterable(self._rows)))):
+            if not (math.isfinite(loss) and self._is_finite()):
                 raise FloatingPointError(
                     f"epoch {epoch + 1}: loss: expected a finite number, got a loss or parameters that are not; those "
                     "of the last good epoch are kept; a lower learning rate or scaled inputs may help"
@@ -412,6 +417,11 @@ class Network(Model):
         kept = {name: copy.copy(getattr(self, name)) for name in AT_REST}
         kept["_states"] = [[vector[:] for vector in state] for state in self._states]
         return [row[:] for row in self._rows], self._random.state, kept
+
+    def _is_finite(self) -> bool:
+        """Whether the parameters and the optimiser's state are: with a state that is not, a parameter stands still."""
+        vectors = chain(self._rows, chain.from_iterable(self._states))
+        return all(map(math.isfinite, chain.from_iterable(vectors)))
 
     def _restore(self, state: tuple[Any, ...]) -> None:
         rows, self._random.state, kept = state
