@@ -337,6 +337,7 @@ def _number(r: Row, plain: bool) -> Callable[[], Cell]:
         "fixed": lambda: f"{r.gauss(10, 5):.2f}",
         "large": lambda: repr(1e9 + 50 * r.gauss(0, 1)),
         "constant": lambda: "0.1",
+        "constant but for rounding": lambda: r.choice(["0.3", "0.30000000000000004"]),
         "negative zero": lambda: r.choice(["-0.0", "0.0", "1.5"]),
     }
     if not plain:
