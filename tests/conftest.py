@@ -2,18 +2,26 @@
 
 `build` makes a network of one implementation: engine x ISA x dtype. A test that takes it runs on all that this build
 and this processor have. Tolerances are stated here, once. FASTMLP_HYPOTHESIS chooses the profile of the property
-tests. Under FASTMLP_NO_SKIPS=1 a test that is skipped or expected to fail, and a module without tests, is a failure.
+tests; what Hypothesis keeps goes to a temporary folder. A test that is skipped for want of a package says what to
+install. Under FASTMLP_NO_SKIPS=1 a test that is skipped or expected to fail, and a module without tests, is a failure.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
+import pathlib
+import re
+import shlex
+import tempfile
+import tomllib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import hypothesis
+import hypothesis.configuration
 import numpy as np
 import pytest
 
@@ -79,6 +87,35 @@ def build64(request: pytest.FixtureRequest) -> Implementation:
 hypothesis.settings.register_profile("default", derandomize=True, deadline=None, print_blob=True, max_examples=25)
 hypothesis.settings.register_profile("thorough", derandomize=False, deadline=None, print_blob=True, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("FASTMLP_HYPOTHESIS", "default"))
+hypothesis.configuration.set_hypothesis_home_dir(os.path.join(tempfile.gettempdir(), "fastmlp-hypothesis"))
+
+
+# -- why a test is skipped --------------------------------------------------------------------------------------------
+
+DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # by the name of the module, where they differ
+
+
+def _requirement(module: str) -> str:
+    """What pip is to install for a module: as the package's extras say it."""
+    name = DISTRIBUTIONS.get(module, module)
+    file = pathlib.Path(__file__).parents[1] / "pyproject.toml"
+    if file.exists():
+        extras = tomllib.loads(file.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+        for requirement in itertools.chain(*extras.values()):
+            if re.match(r"[\w-]+", requirement)[0] == name:
+                return requirement
+    return name
+
+
+def _explain(report: Any) -> None:
+    """Has a test, or a module of tests, that `importorskip` has skipped say what is to be installed."""
+    if not (report.skipped and isinstance(report.longrepr, tuple)):
+        return
+    path, line, reason = report.longrepr
+    found = re.match(r"Skipped: (?:could not import|module) '(\w+)", reason)
+    if found:
+        text = f"Skipped: needs {found[1]}: pip install {shlex.quote(_requirement(found[1]))}"
+        report.longrepr = path, line, text
 
 
 # -- no test may be left out where FASTMLP_NO_SKIPS=1 -----------------------------------------------------------------
@@ -94,6 +131,7 @@ def _refuse(report: Any, reason: object) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # tryfirst: after what others make of the report
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     report = yield
+    _explain(report)
     if NO_SKIPS and report.skipped:
         expected = vars(report).pop("wasxfail", None)
         _refuse(report, f"skipped: {report.longrepr[-1]}" if expected is None else "expected to fail")
@@ -103,6 +141,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
     report = yield
+    _explain(report)
     if NO_SKIPS and report.skipped:
         _refuse(report, f"skipped: {report.longrepr[-1]}")
     elif NO_SKIPS and isinstance(collector, pytest.Module) and report.passed and not report.result:

@@ -27,6 +27,10 @@ class LossCase:
     def __str__(self) -> str:
         return repr(self.loss) + (f"-{self.output!r}" if self.output else "")
 
+    def least_targets(self, n_targets: int) -> int:
+        """So many targets, but no softmax of one output."""
+        return max(2, n_targets) if self.loss.partner is fastmlp.Softmax else n_targets
+
     def n_outputs(self, n_targets: int) -> int:
         return n_targets * self.loss.n_heads
 

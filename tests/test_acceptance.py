@@ -17,7 +17,7 @@ FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 @pytest.fixture(scope="module")
 def fashion_mnist():
     if not FASHION_MNIST.is_dir():
-        pytest.skip("needs Debian's package dataset-fashion-mnist")
+        pytest.skip("needs Fashion-MNIST: apt-get install dataset-fashion-mnist")
     return fastmlp.datasets.load_fashion_mnist()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from oracles import IN_TORCH, MORE, Torch, twin
 
 import fastmlp
-from fastmlp import reference
+from fastmlp import _core, reference
 
 SIZES = (5, 17, 128, 3)  # 128 outputs: rows that are kept in training are padded
 HARD = (fastmlp.HardSigmoid,)  # PyTorch has 1 / 6 in float32 there
@@ -132,3 +133,28 @@ def test_the_reference_refuses_the_same_numbers(f: Any) -> None:
             type(f)(bad)
         with pytest.raises(ValueError, match=f"^{name}: expected"):
             reference.Network([2, 2, 1], activation=type("Words", (), words)())
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.999])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("isa", fastmlp.info()["isas"])
+def test_a_piecewise_linear_whose_range_leaves_that_of_the_dtype(isa: str, dtype: str, share: float) -> None:
+    """Its ends may be any numbers: their difference may be none that the dtype holds, nor the slope."""
+    most, least = (share * float(np.finfo(dtype).max), float(np.finfo(dtype).tiny) / share)
+    ends = [(-most, most), (0.0, most), (-most, 0.0), (most / 4, most), (-most, 1.0), (-least, least), (0.0, least)]
+    ends += [(least, 1.125 * least), (-1.0, least), (-2.0, 3.0)]
+    for x_min, x_max in ends:
+        a, b = (Fraction(float(np.dtype(dtype).type(end))) for end in (x_min, x_max))
+        z = np.array([x_min / 2 + x_max / 2, x_min, x_max, x_max / 3 + x_min / 1.5, 0.0, most, -most], dtype)
+        y = _core.activation_values("piecewise_linear", (x_min, x_max), z, False, isa)
+        expected = [float(min(Fraction(1), max(Fraction(0), (Fraction(float(v)) - a) / (b - a)))) for v in z]
+        if min(abs(x_min), abs(x_max)) > 0 and x_max / x_min < 1.2:
+            continue  # what lies between the ends is subnormal, which is 0
+        np.testing.assert_allclose(y, expected, rtol=0, atol=4 * float(np.finfo(dtype).eps))
+        for v, of_reference in zip(z.tolist(), expected, strict=True):
+            assert reference.functions.piecewise_linear(v, float(a), float(b)) == pytest.approx(of_reference, abs=1e-15)
+        slope = float(min(1 / (b - a), Fraction(float(np.finfo(dtype).max))))
+        slope = slope if slope >= float(np.finfo(dtype).tiny) else 0.0
+        f = _core.activation_values("piecewise_linear", (x_min, x_max), z, True, isa)
+        inside = (z > np.dtype(dtype).type(x_min)) & (z < np.dtype(dtype).type(x_max))
+        np.testing.assert_allclose(f, np.where(inside, slope, 0.0), rtol=1e-6, atol=float(np.finfo(dtype).tiny))

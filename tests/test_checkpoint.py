@@ -373,7 +373,7 @@ def test_a_failing_call_leaves_the_previous_checkpoint(
     assert_ends_alike(run(plain, resume=path), run(plain))
 
 
-@pytest.mark.skipif(os.name != "posix", reason="POSIX limits")
+@pytest.mark.skipif(os.name != "posix", reason="needs the limits of POSIX")
 def test_a_limit_of_the_file_size(tmp_path: pathlib.Path, plain: Any) -> None:
     """The kernel refuses to write the whole file; the previous one stays."""
     run(plain, tmp_path / "c", epochs=2)
@@ -398,7 +398,7 @@ from test_checkpoint import *
 folder = {str(folder)!r}
 build = lambda sizes, **words: fastmlp.Network(sizes, **words)
 print("ready", flush=True)
-resume = os.path.join(folder, "c") if sys.argv[1] == "1" else None
+resume = {{"0": None, "1": os.path.join(folder, "c"), "auto": "auto"}}[sys.argv[1]]
 net, history = run(build, os.path.join(folder, "c"), plan="each step", epochs=40, resume=resume)
 np.savez(os.path.join(folder, "end.npz"), P=net.parameters, **dict(history.items()), state=str(net._random_state))
 """
@@ -438,13 +438,13 @@ def killed(tmp_path: pathlib.Path, n_moments: int) -> int:
     return n_begun
 
 
-@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL, a signal of POSIX")
 def test_killed_at_random_moments(tmp_path: pathlib.Path) -> None:
     assert killed(tmp_path, 4) >= 1
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL, a signal of POSIX")
 def test_killed_at_a_hundred_random_moments(tmp_path: pathlib.Path) -> None:
     assert killed(tmp_path, 100) >= 50
 
@@ -505,6 +505,13 @@ def hostile(change: Any, plain: Any, path: pathlib.Path) -> bytes:
     return path.read_bytes()
 
 
+def rename_loss(fields: Any, tensors: Any) -> None:
+    """The curve of the loss is under another name, where there is a whole epoch."""
+    fields["history"] = ["other" if name == "loss" else name for name in fields["history"]]
+    if "history.loss" in tensors:
+        tensors["history.other"] = tensors.pop("history.loss")
+
+
 HOSTILE = {
     "version": lambda f, t: f.update(version=2),
     "missing": lambda f, t: f.pop("loss"),
@@ -524,6 +531,7 @@ HOSTILE = {
     "history": lambda f, t: f.update(history={}),
     "curves": lambda f, t: f.update(history=["loss"]),
     "curve": lambda f, t: t.update({"history.loss": np.zeros(7)}),
+    "renamed curve": lambda f, t: rename_loss(f, t),
     "states": lambda f, t: f.update(states=[]),
     "more states": lambda f, t: f.update(states=[*f["states"], []]),
     "state": lambda f, t: f.update(states=[["wait", "other"]]),

@@ -70,7 +70,9 @@ def test_train_alone(run: Run, tmp_path: Path) -> None:
     )
     assert re.fullmatch(r"test accuracy 9\d\.\d\d %", lines[-2])
     assert lines[-1] == "saved digits.safetensors"
-    assert re.search(r"epoch 40/40  loss \d\.[\de-]+  test accuracy 9\d\.\d\d %  [\d,]+ rows/s\n$", done.stderr)
+    assert re.search(
+        r"epoch 40/40  loss \d\.[\de-]+  test accuracy 9\d\.\d\d %  [\d,]+ rows/s  \d:\d\d, 0:00 left\n$", done.stderr
+    )
     assert "\r" not in done.stderr
     network = fastmlp.load(tmp_path / "digits.safetensors")
     x, y = load_digits()[1]
@@ -203,13 +205,13 @@ def test_a_table_without_header_and_one_output_for_two_classes(run: Run, tmp_pat
     kinds = (values.sum(axis=1) > 0).astype(int)
     text = [f"{kind},{a!r},{b!r}" for kind, (a, b) in zip(kinds, values.tolist(), strict=True)]
     (tmp_path / "plain.csv").write_text("\n".join(text))
-    run("train", "plain.csv", "--target", "0", "--loss", "binary_cross_entropy")
+    run("train", "plain.csv", "--no-header", "--target", "0", "--loss", "binary_cross_entropy")
     assert fastmlp.load(tmp_path / "plain.safetensors").sizes == (2, 64, 32, 1)
-    predicted = run("predict", "plain.safetensors", "plain.csv").stdout.split()
+    predicted = run("predict", "plain.safetensors", "plain.csv", "--no-header").stdout.split()
     assert np.mean(np.array(predicted, int) == kinds) > 0.9
     (tmp_path / "inputs.csv").write_text("\n".join(line.split(",", 1)[1] for line in text))
-    assert run("predict", "plain.safetensors", "inputs.csv").stdout.split() == predicted
-    lines = run("predict", "plain.safetensors", "inputs.csv", "--proba").stdout.splitlines()
+    assert run("predict", "plain.safetensors", "inputs.csv", "--no-header").stdout.split() == predicted
+    lines = run("predict", "plain.safetensors", "inputs.csv", "--no-header", "--proba").stdout.splitlines()
     assert lines[0] == "0,1"
     rows = np.array([line.split(",") for line in lines[1:]], float)
     np.testing.assert_allclose(rows.sum(axis=1), 1, rtol=1e-6)
@@ -277,10 +279,14 @@ def test_info_of_a_model(run: Run, tmp_path: Path) -> None:
     assert record["target"] == "kind"
     assert record["classes"] == ["iris, blue", "rosa", "tulipán"]
     assert record["checksums"] == {"architecture": "verified", "parameters": "verified", "extra": "verified"}
+    assert record["encoded"] == {"width": "number", "area": "number"}
+    assert record["scaled_inputs"] is True
+    assert record["scaled_targets"] is False
     text = run("info", "flowers.safetensors").stdout
     assert re.search(r"^columns +width, area$", text, re.MULTILINE)
     fastmlp.load(tmp_path / "flowers.safetensors").save(tmp_path / "bare.safetensors")
-    assert json.loads(run("info", "bare.safetensors", "--json").stdout)["columns"] is None
+    again = json.loads(run("info", "bare.safetensors", "--json").stdout)
+    assert {**again, "file": record["file"]} == record
 
 
 # -------------------------------------------------------------------------------------------- errors
@@ -296,7 +302,7 @@ def test_info_of_a_model(run: Run, tmp_path: Path) -> None:
         (["info", "bad.csv"], "bad.csv: "),
         (
             ["train", "bad.csv", "--target", "y"],
-            "bad.csv: row 2 (line 3), column 'b': expected a finite number, got an empty cell",
+            "bad.csv: column 'y': expected classes that occur more than once, got as many classes as rows (2)",
         ),
         (["train", "bad.csv", "--target", "z"], "--target: expected a column of bad.csv ('a', 'b', 'y')"),
         (["train", "-o", "no/such/folder.safetensors"], "--output: expected a file that can be written"),
@@ -308,7 +314,7 @@ def test_info_of_a_model(run: Run, tmp_path: Path) -> None:
     ],
 )
 def test_errors_are_one_line_and_leave_nothing(run: Run, tmp_path: Path, arguments: list[str], message: str) -> None:
-    bad = "a,b,y\n1,2,x\n3,,z\n"
+    bad = "a,b,y\n1,2,x\n3,4,z\n"
     (tmp_path / "bad.csv").write_text(bad)
     assert error_line(run(*arguments, "--quiet" if arguments[0] == "train" else "--json", code=1)).startswith(message)
     assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
@@ -320,7 +326,10 @@ def test_columns_that_do_not_fit_the_model(run: Run, tmp_path: Path) -> None:
     run("train", "flowers.csv", "--target", "kind", "--epochs", "1")
     (tmp_path / "x.csv").write_text("width,height\n1,2\n")
     message = error_line(run("predict", "flowers.safetensors", "x.csv", code=1))
-    assert message == "x.csv: expected the model's columns, got no 'area' but the unknown 'height'"
+    assert message == (
+        "x.csv: expected the model's columns, got no 'area' but the unknown 'height'; "
+        "read with separator ',', header 'width', 'height'"
+    )
 
 
 def test_an_altered_model_file_is_an_error(run: Run, tmp_path: Path) -> None:
@@ -333,9 +342,9 @@ def test_an_altered_model_file_is_an_error(run: Run, tmp_path: Path) -> None:
 
 def test_a_model_file_with_words_that_do_not_fit_is_an_error(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
-    persistence.save(path, fastmlp.Network([2, 2]), {"scaling": '{"offset": [0], "scale": [1]}'})
-    message = "m.safetensors: scaling: expected a Scaling of 2 columns, got one of 1"
-    assert error_line(run("info", "m.safetensors", code=1)) == message
+    words = {"task": '"regression"', "scaling": '{"offset": [0], "scale": [1]}'}  # as 0.1.0 wrote them
+    persistence.save(path, fastmlp.Network([2, 2]), words)
+    assert "expected a Scaling of 2 columns, got one of 1" in error_line(run("info", "m.safetensors", code=1))
 
 
 @pytest.mark.parametrize(
@@ -447,10 +456,14 @@ def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
 
 
 @POSIX
-def test_the_bar_on_a_terminal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("columns", [0, 60])
+def test_the_bar_on_a_terminal(tmp_path: Path, columns: int) -> None:
+    """One that says how wide it is, and one that says 0."""
     import pty
+    import termios
 
     main, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, columns))
     environment = {**os.environ, "COLUMNS": "60"}
     with subprocess.Popen(
         [*COMMAND, "train"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=terminal, text=True, env=environment
@@ -470,9 +483,10 @@ def test_the_bar_on_a_terminal(tmp_path: Path) -> None:
     os.close(main)
     assert process.returncode == 0
     redrawn = shown.decode().removesuffix("\r\n").split("\r")
-    assert redrawn[1].startswith("[........................] epoch 0/40")
-    assert redrawn[-1].startswith("[########################] epoch 40/40  loss ")
-    assert max(map(len, redrawn)) <= 59
+    assert redrawn[1].startswith("epoch 0/40   0%|")
+    assert redrawn[-1].startswith("epoch 40/40 100%|")
+    assert re.search(r"\| \d\d:\d\d<00:00, loss ", redrawn[-1])
+    assert max(map(len, redrawn)) <= 60
     assert "\n" not in "".join(redrawn)
 
 

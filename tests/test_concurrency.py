@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -329,6 +330,125 @@ def test_networks_are_fitted_side_by_side() -> None:
         assert np.array_equal(net.parameters, twin.parameters)
 
 
+# -- every writer and reader beside every other ------------------------------------------------------------------------
+
+STRESS = """
+import itertools, sys, tempfile, threading, time
+import numpy as np
+import fastmlp
+from fastmlp import Regularization
+
+sys.setswitchinterval(1e-6)  # threads take turns as often as they can
+generator = np.random.default_rng(0)
+X, y = generator.random((24, 6), np.float32), generator.random((24, 3), np.float32)
+ADAM, SGD = fastmlp.Adam(1e-3), fastmlp.SGD(1e-3)
+MORE = [Regularization(l2=1e-4, dropout=0.1, average=0.9), Regularization(l2=1e-4, input_noise=0.01)]
+
+
+class Label(np.int64):  # compared and converted by Python
+    def __lt__(self, other): return int(self) < other
+    def __le__(self, other): return int(self) <= other
+    def __ge__(self, other): return int(self) >= other
+    def __index__(self): return int(self)
+
+
+def network(kind):
+    if kind == "classes":
+        return fastmlp.Network([6, 8, 3], loss="cross_entropy", seed=0)
+    if kind == "custom":
+        cube = fastmlp.CustomActivation(lambda z: z**3, lambda z: 3 * z**2)
+        loss = fastmlp.CustomLoss(lambda y, t: (((y - t) ** 2).sum(axis=1), 2 * (y - t)))
+        return fastmlp.Network([6, 8, 3], activation=cube, loss=loss, seed=0)
+    if kind == "large":  # its steps release the GIL
+        return fastmlp.Network([6, 600, 600, 3], seed=0)
+    return fastmlp.Network([6, 8, 3], seed=0)
+
+
+def actions(net, kind, folder):
+    t = [Label(1), 2, np.int64(0)] if kind == "classes" else [y[0], y[1], y[2]]
+    T = np.arange(24) % 3 if kind == "classes" else y
+    P, turn = net.parameters, itertools.count()
+    path = folder + f"/{kind}.safetensors"
+    return {
+        "learn_one": lambda: net.learn_one(X[0], t[next(turn) % 3], regularization=MORE[0]),
+        "learn_one plain": lambda: net.learn_one(X[1], t[next(turn) % 3], ADAM if next(turn) % 50 == 0 else None),
+        "train_on_batch": lambda: net.train_on_batch(X, T, [None, ADAM, SGD][next(turn) % 3], regularization=MORE[0]),
+        "train_on_batch anew": lambda: net.train_on_batch(X, T, SGD, regularization=MORE[next(turn) % 2]),
+        "fit": lambda: net.fit(X, T, epochs=1, batch_size=8, optimizer=ADAM, regularization=MORE[1]),
+        "lbfgs": lambda: net.fit(X, T, epochs=1, optimizer="lbfgs"),
+        "parameters": lambda: setattr(net, "parameters", P),
+        "set_layer": lambda: net.set_layer(0, net.weights[0], net.biases[0]),
+        "learning_rate": lambda: setattr(net, "learning_rate", 1e-3),
+        "predict": lambda: (net.predict(X[0]), net.predict(X), net(X[:1]), net.classify(X)),
+        "evaluate": lambda: (net.evaluate(X, T), net.loss_and_grad(X, T), net.input_gradient(X, T)),
+        "save": lambda: None if kind == "custom" else net.save(path),
+        "copy": lambda: (net.copy(), net._optimizer, net.learning_rate, net._training_state()),
+    }
+
+
+def pair(kind, first, second, seconds, folder):
+    net = network(kind)
+    end = time.monotonic() + seconds
+
+    def work(name):
+        act = actions(net, kind, folder)[name]
+        while time.monotonic() < end:
+            try:
+                act()
+            except (RuntimeError, FloatingPointError):
+                pass
+            except ValueError as error:
+                assert "learning_rate" in str(error) or "lbfgs" in str(error), (name, error)
+
+    failed = []
+    def watch(name):
+        try:
+            work(name)
+        except BaseException as error:
+            failed.append((name, repr(error)))
+
+    threads = [threading.Thread(target=watch, args=(name,)) for name in (first, second, first)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    assert not failed, (kind, first, second, failed)
+    assert np.isfinite(net.parameters).all()
+    net.fit(X, np.arange(24) % 3 if kind == "classes" else y, epochs=1)
+"""
+
+
+@pytest.mark.parametrize("kind", ["plain", "classes", "custom", "large"])
+def test_every_pair_of_actions_side_by_side(kind: str) -> None:
+    """From three threads, in a process of its own: each call works or is refused, and the network is whole after."""
+    run_python(
+        STRESS
+        + textwrap.dedent(
+            f"""
+            with tempfile.TemporaryDirectory() as folder:
+                names = list(actions(network({kind!r}), {kind!r}, folder))
+                for first, second in itertools.combinations_with_replacement(names, 2):
+                    pair({kind!r}, first, second, 0.03, folder)
+            """
+        ),
+        timeout=300,
+    )
+
+
+def test_learn_one_with_a_regularization_beside_new_parameters() -> None:
+    """Comparing regularisations is Python code: what was looked at before it may be gone after."""
+    run_python(
+        STRESS
+        + textwrap.dedent(
+            """
+            with tempfile.TemporaryDirectory() as folder:
+                for second in ("parameters", "train_on_batch anew", "set_layer"):
+                    pair("plain", "learn_one", second, 1.5, folder)
+                    pair("classes", "learn_one", second, 1.0, folder)
+            """
+        ),
+        timeout=300,
+    )
+
+
 # -- callbacks -------------------------------------------------------------------------------------------------------
 
 
@@ -459,6 +579,178 @@ def test_fork_from_a_callback_and_while_a_thread_fits() -> None:
         done.set()
         thread.join()
         """
+    )
+
+
+CHILD = """
+import os, signal, sys, threading, time
+import numpy as np
+import fastmlp
+
+def in_child(act):
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            signal.alarm(20)  # a child that hangs dies
+            act()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+X = np.random.default_rng(0).random((20_000, 8), np.float32)
+y = X[:, :2] ** 2
+"""
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("words", ["", "regularization=fastmlp.Regularization(average=0.9)"])
+def test_a_child_can_fit_what_a_thread_of_its_parent_fits(optimizer: str, words: str) -> None:
+    """The thread is not there: its fit is over, and what it had published is what the child goes on from."""
+    if words and optimizer == "lbfgs":
+        words = "regularization=fastmlp.Regularization(l2=1e-3)"
+    run_python(
+        CHILD
+        + textwrap.dedent(
+            f"""
+            net, done, epochs = fastmlp.Network([8, 256, 2], seed=0), threading.Event(), []
+
+            def callback(epoch, logs):
+                epochs.append(net.parameters)
+                return done.is_set()
+
+            def fit(**more):
+                return net.fit(X, y, **{{"optimizer": {optimizer!r}, **more}}, {words})
+
+            def act():
+                before = net.parameters
+                assert any(np.array_equal(before, P) for P in epochs[-2:])
+                twin = net.copy()
+                net.train_on_batch(X[:50], y[:50], {optimizer!r}, {words})  # from what was published
+                assert np.isfinite(net.parameters).all()
+                net.parameters = before
+                for each in (net, twin):
+                    each.fit(X[:200], y[:200], epochs=2, optimizer="sgd", shuffle=False)
+                assert np.array_equal(net.parameters, twin.parameters)
+                assert fit(epochs=2).epochs == 2
+
+            thread = threading.Thread(target=lambda: fit(epochs=10**9, callbacks=[callback]))
+            thread.start()
+            while not epochs:
+                time.sleep(0.01)
+            codes = []
+            for _ in range(4):
+                time.sleep(0.03)
+                codes.append(in_child(act))
+            done.set()
+            thread.join()
+            assert codes == [0] * 4, codes
+            """
+        )
+    )
+
+
+def test_a_child_forked_within_its_own_fit_goes_on_with_it() -> None:
+    """The fit is that of the thread that forked: it is still running, and a second writer is refused."""
+    run_python(
+        CHILD
+        + textwrap.dedent(
+            """
+            net, twin = (fastmlp.Network([8, 16, 2], seed=0) for _ in range(2))
+            children = []
+
+            def callback(epoch, logs):
+                if epoch == 0:
+                    children.append(os.fork())
+                    if children[0] == 0:
+                        signal.alarm(60)
+                try:
+                    net.train_on_batch(X[:5], y[:5])
+                except RuntimeError:
+                    return
+                os._exit(3)
+
+            net.fit(X, y, epochs=3, callbacks=[callback])
+            twin.fit(X, y, epochs=3)
+            same = np.array_equal(net.parameters, twin.parameters)
+            if children[0] == 0:
+                os._exit(0 if same else 2)
+            assert same
+            assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
+            """
+        )
+    )
+
+
+def test_a_child_can_train_what_a_thread_of_its_parent_takes_steps_on() -> None:
+    """Steps of a large network release the GIL, so that a fork may come in the middle of one."""
+    run_python(
+        CHILD
+        + textwrap.dedent(
+            """
+            for step in ("learn_one", "train_on_batch"):
+                net, done = fastmlp.Network([8, 1500, 1500, 2], seed=0), threading.Event()
+
+                def work():
+                    net.train_on_batch(X[:9], y[:9], "adam")
+                    while not done.is_set():
+                        if step == "learn_one":
+                            net.learn_one(X[0], y[0])
+                        else:
+                            net.train_on_batch(X[:9], y[:9])
+
+                def act():
+                    net.train_on_batch(X[:9], y[:9])
+                    net.learn_one(X[0], y[0])
+                    net.parameters = net.parameters
+                    net.fit(X[:20], y[:20], epochs=1)
+                    assert np.isfinite(net.parameters).all()
+
+                thread = threading.Thread(target=work)
+                thread.start()
+                codes = []
+                for k in range(4):
+                    time.sleep(0.05 + 0.003 * k)
+                    codes.append(in_child(act))
+                done.set()
+                thread.join()
+                assert codes == [0] * 4, (step, codes)
+            """
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "fastmlp.Network([8, 2]).predict([[0.0] * 8])",
+        "fastmlp.Network([8, 2]).fit(X[:9].tolist(), y[:9].tolist(), epochs=1)",
+        "fastmlp.Network([8, 2]).fit([(X[:9], y[:9])], epochs=1)",
+        "fastmlp.Network([8, 2]).copy()",
+        "fastmlp.Network([8, 2], engine='blas').predict(X[:9])",
+    ],
+)
+@pytest.mark.parametrize("delay", [0.0, 0.0005, 0.001, 0.002, 0.004])
+def test_a_fork_while_something_is_used_for_the_first_time(first: str, delay: float) -> None:
+    """What a thread imports late is not left half imported, and locked, in the child."""
+    run_python(
+        CHILD
+        + textwrap.dedent(
+            f"""
+            def act():
+                {first}
+
+            sys.setswitchinterval(1e-5)
+            thread = threading.Thread(target=act)
+            thread.start()
+            time.sleep({delay})
+            code = in_child(act)
+            thread.join()
+            assert code == 0, code
+            """
+        )
     )
 
 

@@ -134,7 +134,8 @@ HOSTILE_ARCHITECTURES: dict[str, tuple[dict[str, Any], str]] = {
     "one size": ({"sizes": [3]}, "sizes"),
     "sizes an object": ({"sizes": {"0": 3}}, "sizes"),
     "other sizes": ({"sizes": [4, 3, 2, 2]}, "shape"),
-    "more layers": ({"sizes": [3, 4, 2, 2, 2], "activation": [{"name": "relu"}] * 3}, "names"),
+    "more layers": ({"sizes": [3, 4, 2, 2, 2], "activation": [{"name": "relu"}] * 3}, "data section: expected 152"),
+    "a layer less": ({"sizes": [3, 4, 2], "activation": [{"name": "relu"}]}, "names"),
     "too few activations": ({"activation": [{"name": "relu"}]}, "activation"),
     "activation a name": ({"activation": ["relu", "relu"]}, "activation"),
     "unknown activation": ({"activation": [{"name": "os.system"}, {"name": "relu"}]}, "name"),
@@ -154,6 +155,7 @@ HOSTILE_ARCHITECTURES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "custom": ({"activation": [{"name": "custom", "functions": "eval"}, {"name": "relu"}]}, "name"),
     "sigma NaN": ({"activation": [{"name": "gaussian", "mu": 0.0, "sigma": np.nan}, {"name": "relu"}]}, "NaN"),
+    "a softmax of one output": ({"sizes": [3, 4, 2, 1]}, "binary_cross_entropy"),
     "without its partner": ({"output_activation": {"name": "sigmoid", "beta": 1.0}}, "partner"),
     "unknown loss": ({"loss": {"name": "hinge"}}, "loss"),
     "loss with a parameter": ({"loss": {"name": "cross_entropy", "weight": 1}}, "loss"),
@@ -288,7 +290,7 @@ def test_another_tool_may_add_its_own_words() -> None:
 def test_metadata_is_missing() -> None:
     header, _, data = taken_apart()
     del header["__metadata__"]
-    with pytest.raises(fastmlp.FormatError, match="__metadata__: expected an object, got None"):
+    with pytest.raises(fastmlp.FormatError, match=r"__metadata__ does not say .*, with 6 tensors \('layers.0.weight' "):
         persistence.parse(assembled(header, None, data))
 
 

@@ -9,6 +9,7 @@ import pathlib
 import random
 import re
 import tracemalloc
+import zlib
 from typing import Any
 
 import numpy as np
@@ -153,8 +154,11 @@ def test_idx_random_mutations_of_a_gzip_file(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("images", "match"),
     [
-        (idx(PIXELS, kind=9), "begins with 00000803"),
-        (idx(PIXELS.reshape(5, 6)), "begins with 00000803"),
+        (idx(PIXELS, kind=9), "unsigned bytes of three dimensions, .*00000803, got signed bytes of three dimensions"),
+        (idx(PIXELS, kind=12), "unsigned bytes of three dimensions, .*, got int32 of three dimensions"),
+        (idx(PIXELS.reshape(5, 6)), "begins with 00000803, got unsigned bytes of two dimensions"),
+        (idx(PIXELS.reshape(5, 6, 1, 1, 1), kind=14), "got float64 of 5 dimensions"),
+        (b"", "got a file of another kind, which begins with ''"),
         (b"\x00\x01" + IMAGE_FILE[2:], "begins with 00000803"),
         (b"PK\x03\x04", "begins with 00000803"),
         (IMAGE_FILE + b"\0", "more"),
@@ -195,6 +199,45 @@ def test_idx_a_gzip_bomb_is_read_no_further_than_the_header_says(tmp_path: pathl
     assert peak(tmp_path, bomb) < len(bomb) + 1_000_000
 
 
+def bomb(n_images: int) -> tuple[bytes, bytes]:
+    """Packed images and labels of ones and zeros, of 2^16 bytes an image."""
+    head = bytes((0, 0, 8, 3)) + b"".join(size.to_bytes(4, "big") for size in (n_images, 256, 256))
+    packer = zlib.compressobj(9, wbits=31)
+    images = packer.compress(head) + b"".join(packer.compress(bytes(2**16)) for _ in range(n_images)) + packer.flush()
+    return images, gzip.compress(idx(np.zeros(n_images, np.uint8)))
+
+
+def test_idx_is_bounded_by_what_the_caller_allows(tmp_path: pathlib.Path) -> None:
+    """A gzip file whose header says the truth: the content is a thousand times as long."""
+    images, labels = bomb(400)  # 26 MB
+    assert len(images) < 100_000
+    for name, content in (("images", images), ("labels", labels)):
+        (tmp_path / name).write_bytes(content)
+    paths = tmp_path / "images", tmp_path / "labels"
+    tracemalloc.start()
+    try:
+        with pytest.raises(
+            fastmlp.FormatError, match=r"images: .* max_bytes = 26,214,415 bytes, got \(400, 256, 256\)"
+        ):
+            datasets.load_idx(*paths, max_bytes=16 + 400 * 2**16 - 1)
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
+    assert datasets.load_idx(*paths, max_bytes=16 + 400 * 2**16)[0].shape == (400, 2**16)
+    with pytest.raises(fastmlp.FormatError, match=r"labels: .* max_bytes = 407 bytes"):
+        datasets.load_idx(*paths, max_bytes=407)
+    for wrong in (0, -1):
+        with pytest.raises(ValueError, match="max_bytes: expected an integer of at least 1"):
+            datasets.load_idx(*paths, max_bytes=wrong)
+
+
+def test_idx_has_a_bound_by_default(tmp_path: pathlib.Path) -> None:
+    images, labels = bomb(4096)  # 2^28 bytes and the header
+    assert len(images) < 300_000
+    with pytest.raises(fastmlp.FormatError, match=r"max_bytes = 268,435,456 bytes, got .* is 268,435,472;"):
+        load(tmp_path, images, labels)
+
+
 def test_idx_missing_file(tmp_path: pathlib.Path) -> None:
     with pytest.raises(FileNotFoundError):
         datasets.load_idx(tmp_path / "images", tmp_path / "labels")
@@ -225,7 +268,10 @@ def test_fashion_mnist_that_is_not_there(tmp_path: pathlib.Path, monkeypatch: py
 
 
 @pytest.mark.oracle
-@pytest.mark.skipif(not os.path.isdir(datasets.FASHION_MNIST_FOLDER), reason="needs Debian's dataset-fashion-mnist")
+@pytest.mark.skipif(
+    not os.path.isdir(datasets.FASHION_MNIST_FOLDER),
+    reason="needs Fashion-MNIST: apt-get install dataset-fashion-mnist",
+)
 def test_fashion_mnist() -> None:
     (X_train, y_train), (X_test, y_test) = datasets.load_fashion_mnist()
     assert X_train.shape == (60000, 784)

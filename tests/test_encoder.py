@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import decimal
 import json
@@ -18,11 +19,16 @@ from fastmlp.columns import PlainFrame
 from fastmlp.encoder import Encoder, learn
 from fastmlp.known_columns import median
 
-pandas = pytest.importorskip("pandas", reason="needs pandas")
 polars = pytest.importorskip("polars", reason="needs polars")
+pandas: Any = None
+with contextlib.suppress(ImportError):
+    import pandas  # type: ignore[no-redef]
+needs_pandas = pytest.mark.skipif(pandas is None, reason="needs pandas")
 
 Frame = Callable[[dict[str, Any]], Any]
-FRAMES: dict[str, Frame] = {"pandas": pandas.DataFrame, "polars": lambda data: polars.DataFrame(data, strict=False)}
+FRAMES: dict[str, Frame] = {"polars": lambda data: polars.DataFrame(data, strict=False)}
+if pandas is not None:
+    FRAMES["pandas"] = pandas.DataFrame
 NAN = float("nan")
 MIXED: dict[str, Any] = {
     "number": [1.5, None, 3.0, 8.0],
@@ -91,6 +97,7 @@ def test_drop_keep_and_target() -> None:
         Encoder.fit(frame, drop=["id", "a", "b", "y"])
 
 
+@needs_pandas
 def test_the_same_encoder_and_rows_whoever_has_read_the_table() -> None:
     """Types that pandas, polars and NumPy infer for one text differ: 1 beside a gap is 1.0, "true" is True, ..."""
     texts = {
@@ -131,6 +138,7 @@ def test_the_same_encoder_and_rows_whoever_has_read_the_table() -> None:
     assert rows[0, encoders[0].feature_names_out.index("d.day_number")] == 18262 + 12.5 / 24
 
 
+@needs_pandas
 def test_a_category_of_numbers_and_a_number() -> None:
     encoder = Encoder.fit(pandas.DataFrame({"c": pandas.Categorical(["1", "2", "1", "2"])}))
     assert encoder.feature_names_out == ("c=1", "c=2", "c is other")
@@ -140,6 +148,7 @@ def test_a_category_of_numbers_and_a_number() -> None:
         np.testing.assert_array_equal(encoder.transform(polars.DataFrame({"c": values})), expected)
 
 
+@needs_pandas
 def test_a_number_that_may_be_two_categories_is_refused() -> None:
     encoder = Encoder.fit(pandas.DataFrame({"zip": pandas.Categorical(["007", "7", "123", "0123"] * 2 + ["0501"] * 2)}))
     rows = encoder.transform(pandas.DataFrame({"zip": [501]}))
@@ -218,24 +227,7 @@ def test_text_that_is_mostly_numbers_is_said(frame_of: Frame) -> None:
     ]
 
 
-TYPES = {
-    "Int64": pandas.Series([1, None], dtype="Int64"),
-    "Float64": pandas.Series([1, None], dtype="Float64"),
-    "boolean": pandas.Series([True, None], dtype="boolean"),
-    "string": pandas.Series(["u", None], dtype="string"),
-    "object": pandas.Series(["u", None], dtype=object),
-    "arrow int": pandas.Series([1, None], dtype="int32[pyarrow]"),
-    "arrow bool": pandas.Series([True, None], dtype="bool[pyarrow]"),
-    "arrow text": pandas.Series(["u", None], dtype="string[pyarrow]"),
-    "arrow date": pandas.Series([datetime.date(2020, 1, 1), None], dtype="date32[pyarrow]"),
-    "arrow time": pandas.Series([datetime.datetime(2020, 1, 1), None], dtype="timestamp[ns][pyarrow]"),
-    "datetime": pandas.Series([datetime.datetime(2020, 1, 1), None]),
-    "datetime with a zone": pandas.Series([datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC), None]),
-    "dates": pandas.Series([datetime.date(2020, 1, 1), None], dtype=object),
-    "decimals": pandas.Series([decimal.Decimal("1"), None], dtype=object),
-    "float16": pandas.Series([1, None], dtype=np.float16),
-    "sparse": pandas.Series([1.0, None]).astype("Sparse[float64]"),
-    "category": pandas.Series(["u", None], dtype="category"),
+TYPES: dict[str, Any] = {
     "polars decimal": polars.Series([decimal.Decimal("1.0"), None]),
     "polars date": polars.Series([datetime.date(2020, 1, 1), None]),
     "polars time": polars.Series([datetime.datetime(2020, 1, 1), None], dtype=polars.Datetime("ms")),
@@ -245,6 +237,26 @@ TYPES = {
     "polars int": polars.Series([1, None], dtype=polars.UInt16),
     "polars float32": polars.Series([1.0, None], dtype=polars.Float32),
 }
+if pandas is not None:
+    TYPES |= {
+        "Int64": pandas.Series([1, None], dtype="Int64"),
+        "Float64": pandas.Series([1, None], dtype="Float64"),
+        "boolean": pandas.Series([True, None], dtype="boolean"),
+        "string": pandas.Series(["u", None], dtype="string"),
+        "object": pandas.Series(["u", None], dtype=object),
+        "arrow int": pandas.Series([1, None], dtype="int32[pyarrow]"),
+        "arrow bool": pandas.Series([True, None], dtype="bool[pyarrow]"),
+        "arrow text": pandas.Series(["u", None], dtype="string[pyarrow]"),
+        "arrow date": pandas.Series([datetime.date(2020, 1, 1), None], dtype="date32[pyarrow]"),
+        "arrow time": pandas.Series([datetime.datetime(2020, 1, 1), None], dtype="timestamp[ns][pyarrow]"),
+        "datetime": pandas.Series([datetime.datetime(2020, 1, 1), None]),
+        "datetime with a zone": pandas.Series([datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC), None]),
+        "dates": pandas.Series([datetime.date(2020, 1, 1), None], dtype=object),
+        "decimals": pandas.Series([decimal.Decimal("1"), None], dtype=object),
+        "float16": pandas.Series([1, None], dtype=np.float16),
+        "sparse": pandas.Series([1.0, None]).astype("Sparse[float64]"),
+        "category": pandas.Series(["u", None], dtype="category"),
+    }
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -264,27 +276,31 @@ def test_types_of_pandas_and_polars(name: str) -> None:
         np.testing.assert_array_equal(rows, [[1, 0, 0], [0, 1, 0]])
 
 
-@pytest.mark.parametrize(
-    "series",
-    [
+OTHER_TYPES: list[Any] = [
+    polars.Series([datetime.timedelta(1)]),
+    polars.Series([datetime.time(1)]),
+    polars.Series([[1, 2]]),
+    polars.Series([{"a": 1}]),
+    polars.Series([b"x"]),
+]
+if pandas is not None:
+    OTHER_TYPES += [
         pandas.Series([datetime.timedelta(1)]),
         pandas.Series([1j]),
         pandas.Series(pandas.period_range("2020", periods=1, freq="M")),
         pandas.Series([[1, 2]]),
         pandas.Series([b"x"]),
-        polars.Series([datetime.timedelta(1)]),
-        polars.Series([datetime.time(1)]),
-        polars.Series([[1, 2]]),
-        polars.Series([{"a": 1}]),
-        polars.Series([b"x"]),
-    ],
-)
+    ]
+
+
+@pytest.mark.parametrize("series", OTHER_TYPES)
 def test_other_types_are_refused_by_name(series: Any) -> None:
     frame = series.to_frame("odd") if hasattr(series, "iloc") else series.alias("odd").to_frame()
     with pytest.raises((TypeError, ValueError), match="column 'odd'"):
         Encoder.fit(frame)
 
 
+@needs_pandas
 def test_frames_that_are_refused() -> None:
     with pytest.raises(TypeError, match=r"X\.columns\.map\(str\)"):
         Encoder.fit(pandas.DataFrame([[1, 2]]))
@@ -298,11 +314,13 @@ def test_frames_that_are_refused() -> None:
         Encoder.fit(pandas.DataFrame({"a": []}))
 
 
+@needs_pandas
 def test_booleans_in_a_column_of_objects_are_not_ones() -> None:
     encoder = Encoder.fit(pandas.DataFrame({"a": pandas.Series([True, "x", 1, True, "x", 1], dtype=object)}))
     assert encoder.feature_names_out == ("a=1", "a=True", "a=x", "a is other")
 
 
+@needs_pandas
 def test_numbers_keep_every_bit() -> None:
     numbers = np.random.default_rng(0).normal(size=1000) * 10.0 ** np.random.default_rng(1).integers(-300, 300, 1000)
     text = [repr(number) for number in numbers.tolist()]
@@ -332,6 +350,7 @@ def test_median(n: int, kind: str) -> None:
     assert median(values) == np.median(values)
 
 
+@needs_pandas
 def test_the_same_as_pipelines_of_scikit_learn() -> None:
     compose = pytest.importorskip("sklearn.compose", reason="needs scikit-learn")
     impute, preprocessing = pytest.importorskip("sklearn.impute"), pytest.importorskip("sklearn.preprocessing")
@@ -363,7 +382,7 @@ def test_the_same_as_pipelines_of_scikit_learn() -> None:
 
 
 def full() -> Encoder:
-    frame = pandas.DataFrame({**MIXED, "id": [1, 2, 3, 4], "t": ["2020-01-01 10:00"] * 4, "y": [0, 1, 0, 1]})
+    frame = polars.DataFrame({**MIXED, "id": [1, 2, 3, 4], "t": ["2020-01-01 10:00"] * 4, "y": [0, 1, 0, 1]})
     return Encoder.fit(frame, keep=["id"], target="y", missing=["-1"])
 
 
@@ -375,7 +394,7 @@ def test_an_encoder_is_a_value() -> None:
         assert copy == encoder
         assert hash(copy) == hash(encoder)
         assert copy.passed_over == encoder.passed_over
-    assert encoder != Encoder.fit(pandas.DataFrame({"a": [1]}))
+    assert encoder != Encoder.fit(polars.DataFrame({"a": [1]}))
     assert encoder != "encoder"
     assert repr(encoder) == f"<Encoder of 6 columns to {encoder.n_outputs} inputs>"
     with pytest.raises(AttributeError, match="does not change"):

@@ -148,7 +148,7 @@ NOT_FINITE = {
     "too large for the dtype": Bad(
         lambda net: net.fit(too_large(net.dtype), LABELS, optimizer=None),
         ValueError,
-        ("X: ", "inf", "row 4", "column 1"),
+        ("X: ", "expected finite numbers, got ", "row 4", "column 1"),
     ),
     "NaN in X of a step": Bad(
         lambda net: net.train_on_batch(changed(X, (7, 2), NAN), LABELS), ValueError, ("X: ", "nan", "row 7", "column 2")
@@ -384,6 +384,18 @@ CONSTRUCTION: dict[str, tuple[Any, dict[str, Any], type[Exception], tuple[str, .
     "a size too large": ([1, 2**40], {}, ValueError, ("sizes[1]: ", "at most", "1099511627776")),
     "a huge integer": ([1, 10**30], {}, ValueError, ("sizes[1]: ", "at most", "10000")),
     "a sum too large": ([2**15] * 4, {}, ValueError, ("sizes: ", "2**31")),
+    "a softmax of one output": (
+        [3, 1],
+        {"loss": "cross_entropy"},
+        ValueError,
+        ("sizes: ", "at least 2", "'sigmoid'", "'binary_cross_entropy'", "got 1"),
+    ),
+    "a named softmax of one output": (
+        [3, 2, 1],
+        {"loss": "focal", "output_activation": "softmax"},
+        ValueError,
+        ("sizes: ", "at least 2", "'focal'", "'sigmoid'", "'binary_cross_entropy'"),
+    ),
     "hidden softmax": ([3, 2, 1], {"activation": "softmax"}, ValueError, ("activation: ", "'softmax'", "output")),
     "too few activations": ([3, 2, 2, 1], {"activation": ["relu"]}, ValueError, ("activation: ", "2", "got 1")),
     "too many activations": ([3, 1], {"activation": ["relu"]}, ValueError, ("activation: ", "0", "got 1")),

@@ -36,7 +36,7 @@ def load(name: str) -> ModuleType:
 @pytest.fixture
 def images() -> None:
     if not os.path.isdir(fastmlp.datasets.FASHION_MNIST_FOLDER):
-        pytest.skip("needs Debian's package dataset-fashion-mnist")
+        pytest.skip("needs Fashion-MNIST: apt-get install dataset-fashion-mnist")
 
 
 def test_all_scripts_are_run_here() -> None:

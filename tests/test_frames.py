@@ -233,9 +233,8 @@ def test_tensors(build: Implementation) -> None:
 
 def test_a_tensor_that_numpy_cannot_read_is_refused() -> None:
     net = fastmlp.Network([I, O], seed=0)
-    for tensor in (torch.zeros(I, requires_grad=True), torch.zeros(I, dtype=torch.bfloat16)):
-        with pytest.raises(TypeError, match="X: expected"):
-            net.predict(tensor)
+    with pytest.raises(TypeError, match="X: expected"):
+        net.predict(torch.zeros(I, dtype=torch.bfloat16))
 
 
 def test_a_loader_of_torch_and_frames() -> None:

@@ -82,4 +82,4 @@ def test_what_the_estimators_need_is_named() -> None:
         "except ImportError as error:\n"
         "    print(error)"
     )
-    assert lines == ['fastmlp.sklearn needs scikit-learn: pip install "fastmlp[sklearn]"']
+    assert lines == ["fastmlp.sklearn needs scikit-learn: pip install scikit-learn"]

@@ -1,10 +1,8 @@
-"""The loop of `fit`: rows set apart, hooks within an epoch, early stopping, the time, why it stopped, what it shows."""
+"""The loop of `fit`: rows set apart, hooks within an epoch, early stopping, the time, why it stopped."""
 
 from __future__ import annotations
 
-import io
 import math
-import sys
 import threading
 import time
 import types
@@ -392,88 +390,3 @@ def test_a_callback_is_told_whose_it_is(build: Any) -> None:
         net.fit(X, Y, epochs=1, callbacks=[callback])
         assert told.pop(0) is net
         assert list(told.pop(0)) == ["loss"]
-
-
-# -- what it shows ---------------------------------------------------------------------------------------------------
-
-
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-class Bar:
-    """What is used of tqdm."""
-
-    made: list[Any] = []  # noqa: RUF012
-
-    def __init__(self, **words: Any) -> None:
-        self.words, self.n, self.lines, self.closed = words, 0, [], False
-        Bar.made.append(self)
-
-    def set_postfix_str(self, text: str, refresh: bool = True) -> None:
-        self.lines.append(text)
-
-    def update(self, n: int) -> None:
-        self.n += n
-
-    def close(self) -> None:
-        self.closed = True
-
-
-@pytest.fixture
-def bars(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    monkeypatch.setitem(sys.modules, "tqdm", types.SimpleNamespace(tqdm=Bar))
-    monkeypatch.setattr(Bar, "made", [])
-    return Bar.made
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_a_bar_on_a_terminal(bars: list[Any], fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", Terminal())
-
-    def fail(epoch: int, logs: Any) -> None:
-        if fails and epoch == 1:
-            raise ZeroDivisionError
-
-    try:
-        fastmlp.Network([3, 2]).fit(X, Y, epochs=4, verbose=1, callbacks=[fail])
-    except ZeroDivisionError:
-        assert fails
-    (bar,) = Bar.made
-    assert (bar.n, bar.closed, bar.words["total"]) == (2 if fails else 4, True, 4)
-    assert all(line.startswith("loss ") and line.endswith(" rows/s") for line in bar.lines)
-    assert sys.stderr.getvalue() == ""
-
-
-def test_the_bar_of_tqdm_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("tqdm")
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    history = fastmlp.Network([3, 2], seed=0).fit(X, Y, epochs=3, verbose=1, validation_split=0.5)
-    last = sys.stderr.getvalue().rsplit("\r", 1)[-1]
-    assert "100%" in last
-    assert "3/3" in last
-    for name, values in history.items():
-        assert f"{name} {values[-1]:.6g}" in last
-    assert last.endswith("\n")
-
-
-def test_lines_where_a_bar_is_not_useful(bars: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not on a terminal; asked for by 2; without tqdm."""
-    for stream, verbose, module in (
-        (io.StringIO(), 1, sys.modules["tqdm"]),
-        (Terminal(), 2, sys.modules["tqdm"]),
-        (Terminal(), 1, None),
-    ):
-        monkeypatch.setattr(sys, "stderr", stream)
-        monkeypatch.setitem(sys.modules, "tqdm", module)  # None: an import fails
-        fastmlp.Network([3, 2]).fit(X, Y, epochs=2, verbose=verbose)
-        assert [line[:9] for line in stream.getvalue().splitlines()] == ["epoch 1/2", "epoch 2/2"]
-    assert bars == []
-
-
-def test_no_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", None)
-    fastmlp.Network([3, 2]).fit(X, Y, epochs=1, verbose=1)

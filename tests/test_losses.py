@@ -57,6 +57,7 @@ def n_targets_of(case: LossCase) -> list[int]:
 @pytest.mark.parametrize("n_targets", [1, 3, 17])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_against_pytorch(build: Any, case: LossCase, n_targets: int) -> None:
+    n_targets = case.least_targets(n_targets)
     net = network(build, case, n_targets)
     X, t = data(case, 23, n_targets)
     loss, gradient, dx = by_torch(net, case, X, t)
@@ -85,6 +86,7 @@ def test_against_the_reference(build: Any, case: LossCase) -> None:
 @pytest.mark.parametrize("n_targets", [1, 3])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_central_differences(build64: Any, case: LossCase, n_targets: int) -> None:
+    n_targets = case.least_targets(n_targets)
     net = network(build64, case, n_targets, seed=2)
     X, t = data(case, 5, n_targets, seed=2)
     P = net.parameters
@@ -298,9 +300,10 @@ def test_gaussian_nll_is_that_of_scipy(build64: Any) -> None:
 def test_forms_of_targets(build: Any, case: LossCase) -> None:
     """(B,) is (B, 1) where there is one target; labels are one-hot rows; a row alone is a batch of one."""
     X, t = data(case, 6, 1)
-    net = network(build, case, 1)
-    assert net.loss_and_grad(X, t[:, 0])[0] == net.loss_and_grad(X, t)[0]
-    assert net.loss_and_grad(X[0], t[0, 0])[0] == net.loss_and_grad(X[:1], t[:1])[0]
+    if case.least_targets(1) == 1:
+        net = network(build, case, 1)
+        assert net.loss_and_grad(X, t[:, 0])[0] == net.loss_and_grad(X, t)[0]
+        assert net.loss_and_grad(X[0], t[0, 0])[0] == net.loss_and_grad(X[:1], t[:1])[0]
     if case.kind == "positive":
         with pytest.raises(ValueError, match=r"^y: expected targets above 0 for gamma, got class labels"):
             network(build, case, 3).evaluate(X, [0, 1, 2, 2, 1, 0])

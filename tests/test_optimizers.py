@@ -6,6 +6,7 @@ Their formulas are tested in test_training.py against PyTorch and the reference,
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from trainings import assert_same, assert_threads_change_nothing, classifier, data
 
 import fastmlp
+from fastmlp import reference
 
 # Where a state that is lost, or not gone back to, shows: momenta, means, steps and what NAdam carries on.
 OPTIMIZERS = [
@@ -118,3 +120,47 @@ def test_a_gradient_of_zero_moves_no_weight_but_by_decay(build: Any, optimizer: 
 def test_bad_arguments(make: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=f"^{words}"):
         make()
+
+
+# -- squares that overflow ---------------------------------------------------------------------------------------------
+
+WITH_SQUARES = [
+    fastmlp.Adam(0.1),
+    fastmlp.AdamW(0.1),
+    fastmlp.NAdam(0.1),
+    fastmlp.AdamHat(0.1),
+    fastmlp.RMSprop(0.1),
+    fastmlp.RMSprop(0.1, centered=True, momentum=0.5),
+    fastmlp.AdaGrad(0.1),
+]
+
+
+@pytest.mark.parametrize("optimizer", WITH_SQUARES, ids=repr)
+def test_squared_gradients_that_overflow_are_an_error(build: Any, optimizer: Any, tmp_path: Any) -> None:
+    """An infinite second moment would keep its parameter where it is, without a word and for ever."""
+    size = float(np.finfo(build.dtype).max) ** 0.57
+    net = build([1, 1], loss="half_squared_error")
+    x, y = np.array([[1.0], [1.0]], build.dtype), np.array([[0.5], [0.25]], build.dtype)
+    steps: list[Callable[[], object]] = [
+        lambda: net.fit(x * size, y, epochs=1, optimizer=optimizer),
+        lambda: net.train_on_batch(x * size, y),
+        lambda: net.learn_one((x[0] * size).astype(build.dtype), y[0]),
+    ]
+    for step in steps:
+        net.set_layer(0, [[0.0]], [0.0])
+        net.train_on_batch(x, y, optimizer)
+        before = net.parameters
+        with pytest.raises(FloatingPointError, match="optimizer's state"):
+            step()
+        assert np.array_equal(net.parameters, before)
+        assert all(np.isfinite(state).all() for state in net._training_state()[1])
+    path = tmp_path / "checkpoint.safetensors"
+    net.fit(x, y, epochs=2, optimizer=optimizer, callbacks=[fastmlp.Checkpoint(path)])
+    net.fit(x, y, epochs=3, optimizer=optimizer, resume=path)
+    oracle = reference.Network([1, 1], loss="half_squared_error")
+    oracle.set_layer(0, [[0.0]], [0.0])
+    with pytest.raises(FloatingPointError):
+        oracle.train_on_batch([[1e180]], [[1.0]], optimizer)
+    assert oracle.parameters == [0.0, 0.0]
+    with pytest.raises(FloatingPointError):
+        oracle.fit([[1e180]], [[1.0]], optimizer=optimizer)

@@ -169,13 +169,12 @@ def test_after_a_step_that_overflows_the_next_ones_are_as_if_it_had_not_been(
     np.testing.assert_array_equal(net.parameters, control.parameters)
 
 
-def test_weights_whose_square_overflows_are_an_error_not_zeros(build: Any) -> None:
+def test_weights_whose_square_overflows_are_limited(build: Any) -> None:
     net = build([3, 2], loss="mae", seed=0)
-    before = net.parameters
     x = np.full((1, 3), np.sqrt(np.finfo(build.dtype).max) * 4, build.dtype)
-    with pytest.raises(FloatingPointError):
-        net.train_on_batch(x, [[0.0, 0.0]], fastmlp.SGD(1.0), regularization=Regularization(max_norm=1.0))
-    np.testing.assert_array_equal(net.parameters, before)
+    net.train_on_batch(x, [[0.0, 0.0]], fastmlp.SGD(1.0), regularization=Regularization(max_norm=1.0))
+    norms = np.linalg.norm(net.weights[0].astype(np.float64), axis=1)
+    np.testing.assert_allclose(norms, 1.0, rtol=8 * np.finfo(build.dtype).eps)
 
 
 # -- scikit-learn ----------------------------------------------------------------------------------------------------
@@ -490,3 +489,67 @@ def test_float32_refuses_what_it_cannot_hold() -> None:
     X, y = data()
     with pytest.raises(ValueError, match=r"^l2: expected a number that float32 can hold, got 1e-40"):
         classifier(fastmlp.Network).fit(X, y, regularization=Regularization(l2=1e-40))
+
+
+# -- norms of any size -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("exponent", [-0.66, -0.5, -0.2, 0.0, 0.2, 0.5, 0.66])
+@pytest.mark.parametrize("share", [0.1, 3.0])
+@pytest.mark.parametrize("n_outputs", [1, 3, 40])
+def test_max_norm_of_weights_whose_squares_leave_the_range(
+    build: Any, n_outputs: int, share: float, exponent: float
+) -> None:
+    """Weights of 1e-25 or 1e25 are limited as those of 1 are; no other weight changes."""
+    size = float(np.finfo(build.dtype).max) ** exponent
+    net = build([5, n_outputs], loss="half_squared_error")
+    w = size * np.random.default_rng(0).uniform(0.5, 1.0, (n_outputs, 5)).astype(build.dtype)
+    net.set_layer(0, w, np.zeros(n_outputs))
+    limit = share * float(np.linalg.norm(w[0].astype(np.longdouble)))
+    r = fastmlp.Regularization(max_norm=limit)
+    net.train_on_batch(np.zeros((2, 5)), np.zeros((2, n_outputs)), fastmlp.SGD(0.1), regularization=r)
+    wide = w.astype(np.longdouble)
+    norms = np.sqrt((wide**2).sum(axis=1, keepdims=True))
+    expected = wide * np.minimum(1.0, limit / norms)
+    np.testing.assert_allclose(net.weights[0] / expected, 1.0, rtol=16 * np.finfo(build.dtype).eps)
+
+
+@pytest.mark.parametrize(("size", "limit"), [(-0.66, -0.67), (-0.66, -0.6), (0.6, 0.5), (0.6, -0.6), (0.3, -0.9)])
+def test_clip_norm_of_gradients_whose_squares_leave_the_range(build: Any, size: float, limit: float) -> None:
+    most = float(np.finfo(build.dtype).max)
+    s, clip = most**size, most**limit
+    net = build([4, 3], loss="half_squared_error")
+    net.parameters = np.zeros(net.n_parameters)
+    x, t = np.array([[1.0, 0.5, 0.25, 2.0]]), np.array([[1.0, -0.5, 3.0]])
+    x, t = (x * s, t) if size > 0 else (x, t * s)
+    x, t = x.astype(build.dtype), t.astype(build.dtype)
+    g = -np.concatenate([(t.T.astype(np.longdouble) @ x.astype(np.longdouble)).ravel(), t[0]])
+    expected = -g * min(1.0, clip / np.sqrt((g * g).sum()))
+    r = fastmlp.Regularization(clip_norm=clip)
+    net.train_on_batch(x, t, fastmlp.SGD(1.0), regularization=r)
+    least = np.finfo(build.dtype).tiny  # below it, results are 0
+    tolerance = 16 * float(np.finfo(build.dtype).eps)
+    np.testing.assert_allclose(net.parameters.astype(np.longdouble), expected, rtol=tolerance, atol=least)
+
+
+@pytest.mark.parametrize("sizes", [[2, 1], [2, 3, 1], [2, 3, 4, 2]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"dropout": 0.25},
+        {"input_dropout": 0.25},
+        {"input_noise": 0.1},
+        {"dropout": 0.5, "l2": 0.01},
+        {"dropout": 0.5, "input_noise": 0.1, "average": 0.5},
+    ],
+    ids=str,
+)
+def test_a_key_is_drawn_where_something_is_drawn(build64: Any, sizes: list[int], words: dict[str, float]) -> None:
+    """Without hidden layers dropout draws nothing, so the rows come in the order that they have without it."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(23, 2)), rng.normal(size=(23, sizes[-1]))
+    net, oracle = build64(sizes, activation="tanh", seed=5), reference.Network(sizes, activation="tanh", seed=5)
+    r = fastmlp.Regularization(**words)
+    for each, data_ in ((net, (X, y)), (oracle, (X.tolist(), y.tolist()))):
+        each.fit(*data_, epochs=3, batch_size=4, optimizer=fastmlp.SGD(0.1), regularization=r)
+    build64.assert_close(net.parameters, oracle.parameters, sizes, passes=3 * 6 * 3)

@@ -80,8 +80,9 @@ def test_missing_folder_and_missing_file(tmp_path: pathlib.Path) -> None:
 def test_a_folder_is_not_a_file(tmp_path: pathlib.Path) -> None:
     with pytest.raises((IsADirectoryError, PermissionError)):
         network(1).save(tmp_path)
-    with pytest.raises((IsADirectoryError, PermissionError)):
+    with pytest.raises(IsADirectoryError, match=r"expected the file that Network\.save .*, got a folder: ") as error:
         fastmlp.load(tmp_path)
+    assert error.value.filename == str(tmp_path)
     assert os.listdir(tmp_path) == []
 
 

@@ -1,16 +1,21 @@
-"""Tables from .csv and .npz files, and what is made of them: classes, splits, scaling, the words in a model file."""
+"""Tables from files: how text is written, what polars and NumPy read, arrays; and rows set apart."""
 
 from __future__ import annotations
 
-import json
+import gzip
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from fastmlp import FormatError, tables
-from fastmlp.preparation import Preparation, Scaling, choose_scaling, read_targets, split
+from fastmlp import tables
+from fastmlp.dialect import Options
+from fastmlp.preparation import choose_scaling, split
+from fastmlp.scaling import Scaling
+
+polars = pytest.importorskip("polars", reason="needs polars")
 
 
 def write(folder: Path, text: str | bytes, name: str = "table.csv") -> str:
@@ -19,118 +24,246 @@ def write(folder: Path, text: str | bytes, name: str = "table.csv") -> str:
     return str(path)
 
 
-# ----------------------------------------------------------------------------------------------- .csv
+@pytest.fixture(params=["polars", "numpy"])
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(tables, "has_polars", lambda: request.param == "polars")
+    return str(request.param)
 
 
-def test_header_is_found_and_the_target_taken_by_name(tmp_path: Path) -> None:
-    table = tables.read_training(write(tmp_path, "a,kind,b\n1,x,2\n3,y,4.5e1\n"), "kind")
-    assert table.columns == ("a", "b")
-    assert table.target == "kind"
-    np.testing.assert_array_equal(table.x, [[1, 2], [3, 45]])
-    np.testing.assert_array_equal(table.y, ["x", "y"])
+def columns_of(frame: Any) -> dict[str, list[Any]]:
+    """The columns as lists of text and floats, what is missing as None."""
+
+    def cell(value: Any) -> Any:
+        number = value if value is None or isinstance(value, str) else float(value)
+        try:
+            return None if number is None or number == "" else float(number)
+        except ValueError:
+            return number.strip()
+
+    return {name: [cell(value) for value in list(frame[name])] for name in frame.columns}
 
 
-@pytest.mark.parametrize(("target", "expected"), [("0", ["1", "3"]), ("2", ["x", "y"]), ("-1", ["x", "y"])])
-def test_no_header_and_the_target_taken_by_index(tmp_path: Path, target: str, expected: list[str]) -> None:
-    path = write(tmp_path, "1,2,x\n3,4,y\n" if target != "0" else "1,2,3\n3,4,5\n")
-    table = tables.read_training(path, target)
-    assert table.columns is None
-    assert table.target == str(int(target) % 3)
-    np.testing.assert_array_equal(table.y, expected)
-    assert table.x.shape == (2, 2)
+# ---------------------------------------------------------------------------------------------- how text is written
+
+AB = {"a": [1.0, 3.0], "b": [2.0, 4.5], "y": ["u", "v"]}
+SPELLINGS = {
+    "commas": "a,b,y\n1,2,u\n3,4.5,v\n",
+    "no end of the last line": "a,b,y\n1,2,u\n3,4.5,v",
+    "windows": "\ufeffa,b,y\r\n1,2,u\r\n3,4.5,v\r\n",
+    "old macintosh": "a,b,y\r1,2,u\r3,4.5,v\r",
+    "utf-16": b"\xff\xfe" + "a\tb\ty\n1\t2\tu\n3\t4.5\tv\n".encode("utf-16-le"),
+    "semicolons": "a;b;y\n1;2;u\n3;4.5;v\n",
+    "tabs": "a\tb\ty\n1\t2\tu\n3\t4.5\tv\n",
+    "bars": "a|b|y\n1|2|u\n3|4.5|v\n",
+    "blanks": "a b  y\n1 2 u\n3   4.5 v\n",
+    "a blank line first": "\na;b;y\n1;2;u\n3;4.5;v\n",
+    "blank lines": "a,b,y\n\n1,2,u\n\n3,4.5,v\n\n\n",
+    "excel's line": "sep=;\na;b;y\n1;2;u\n3;4.5;v\n",
+    "excel's line with a strange separator": "sep=^\na^b^y\n1^2^u\n3^4.5^v\n",
+    "a comment": "# made today, by hand\na,b,y\n1,2,u\n3,4.5,v\n",
+    "numpy's header": "# a,b,y\n1,2,u\n3,4.5,v\n",
+    "decimal commas": "a;b;y\n1;2,0;u\n3;4,5;v\n",
+    "decimal commas and tabs": "a\tb\ty\n1,0\t2,0\tu\n3,0\t4,5\tv\n",
+    "blanks around cells": "a , b, y\n 1, 2 ,u\n3, 4.5, v\n",
+    "quotation marks": '"a","b","y"\n"1",2,"u"\n3,"4.5","v"\n',
+    "blanks around quotation marks": '"a", "b" ,"y"\n "1" ,2, "u"\n3, "4.5" ,"v"\n',
+}
 
 
-def test_a_row_with_the_target_s_name_is_a_header_beside_numbers(tmp_path: Path) -> None:
-    table = tables.read_training(write(tmp_path, "2019,2020,kind\n1,2,x\n3,4,y\n"), "kind")
-    assert table.columns == ("2019", "2020")
-
-
-def test_a_name_goes_before_an_index(tmp_path: Path) -> None:
-    table = tables.read_training(write(tmp_path, "a,b,\n1,2,3\n"), "2")
-    assert (table.columns, table.target) == (("a", "b"), "2")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a;b;y\n1;2;x\n3;4;z\n",
-        "a\tb\ty\n1\t2\tx\n3\t4\tz\n",
-        "\ufeffa,b,y\r\n1,2,x\r\n\r\n3,4,z\r\n\r\n",
-        '"a", "b","y"\n 1 ,"2", x\n3,4,z',
-    ],
-)
-def test_delimiters_marks_spaces_and_blank_lines(tmp_path: Path, text: str) -> None:
-    table = tables.read_training(write(tmp_path, text), "y")
-    assert table.columns == ("a", "b")
-    np.testing.assert_array_equal(table.x, [[1, 2], [3, 4]])
-    np.testing.assert_array_equal(table.y, ["x", "z"])
-
-
-@pytest.mark.parametrize("cell", ["", "nan", "inf", "-Infinity", "n/a", "1_000", "0x10", "1,5", "٣"])
-def test_a_cell_that_is_no_number_is_named(tmp_path: Path, cell: str) -> None:
-    path = write(tmp_path, f'a,b,y\n1,2,x\n\n3,"{cell}",z\n')
-    with pytest.raises(ValueError, match=r"row 2 \(line 4\), column 'b': expected a finite number, got "):
-        tables.read_training(path, "y")
-
-
-def test_a_number_beyond_float64_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="row 1, column 'a': expected a finite number"):
-        tables.read_training(write(tmp_path, "a,y\n1e999,x\n"), "y")
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_the_same_table_however_it_is_written(tmp_path: Path, spelling: str, reader: str) -> None:
+    table = tables.open_table(write(tmp_path, SPELLINGS[spelling]))
+    assert table.names == ("a", "b", "y")
+    assert columns_of(table.read(["y"])) == AB
+    packed = tmp_path / "table.csv.gz"
+    packed.write_bytes(gzip.compress((tmp_path / "table.csv").read_bytes()))
+    assert columns_of(tables.open_table(str(packed)).read(["y"])) == AB
 
 
 @pytest.mark.parametrize(
-    ("text", "target", "message"),
+    ("header", "names"),
     [
-        ("", "y", "empty file"),
-        ("a,y\n", "y", "expected rows below the header"),
-        ("a,y\n1,x\n2\n", "y", r"row 2 \(line 3\): expected 2 cells as in the first row, got 1"),
-        ("a,y\n1,\n", "y", r"row 1 \(line 2\), column 'y': expected a target, got an empty cell"),
-        ("a,y\n1,x\n", "z", r"--target: expected a column of .* \('a', 'y'\) or an index below 2, got 'z'"),
-        ("a,y\n1,x\n", "2", "an index below 2, got '2'"),
-        ("1,x\n", "y", "for want of a header"),
-        ("a,a,y\n1,2,x\n", "y", "different names, got 'a' twice"),
-        ("y\nx\n", "y", "columns beside the target"),
-        ('a,y\n1,"x\n', "y", "line 2"),
-        (b"a,y\n1,\xff\n", "y", "UTF-8"),
-        (b"\xff\xfea,y\n", "y", "UTF-8"),
+        ('"length, mm";"width, mm";y', ("length, mm", "width, mm", "y")),
+        ('"a\nb";c;y', ("a\nb", "c", "y")),
+        ('"say ""a, b""";c;y', ('say "a, b"', "c", "y")),
+        ("0;1;2", ("0", "1", "2")),
+        (";a;y", ("0", "a", "y")),
     ],
 )
-def test_bad_tables(tmp_path: Path, text: str | bytes, target: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        tables.read_training(write(tmp_path, text), target)
+def test_separators_are_counted_outside_quotation_marks(
+    tmp_path: Path, header: str, names: tuple[str, ...], reader: str
+) -> None:
+    table = tables.open_table(write(tmp_path, header + "\n0.125;2;u\n1.5;3;v\n"))
+    assert table.names == names
+    assert table.guess is not None
+    assert table.guess.startswith("separator ';', header ")
+    assert columns_of(table.read([names[2]])) == {names[0]: [0.125, 1.5], names[1]: [2, 3], names[2]: ["u", "v"]}
 
 
-@pytest.mark.parametrize("text", ["b,a\n2,1\n", "a,b\n1,2\n", "b,y,a\n2,x,1\n", "y;a;b\n;1;2\n"])
-def test_columns_to_predict_from_are_found_by_name(tmp_path: Path, text: str) -> None:
-    table = tables.read_inputs(write(tmp_path, text), ["a", "b"], "y", 2)
-    np.testing.assert_array_equal(table.x, [[1, 2]])
+def test_decimal_commas_without_a_header(tmp_path: Path, reader: str) -> None:
+    path = write(tmp_path, "1,5;2,5;u\n2,25;3;v\n")
+    table = tables.open_table(path, Options(header=False))
+    assert table.guess == "separator ';', decimal comma, no header, 3 columns"
+    assert columns_of(table.read(["2"])) == {"0": [1.5, 2.25], "1": [2.5, 3.0], "2": ["u", "v"]}
 
 
-def test_names_that_are_numbers_are_a_header_for_the_model_that_wants_them(tmp_path: Path) -> None:
-    table = tables.read_inputs(write(tmp_path, "2020,2019\n1,2\n"), ["2019", "2020"], "y", 2)
-    np.testing.assert_array_equal(table.x, [[2, 1]])
+def test_what_the_user_says_goes_before_what_is_guessed(tmp_path: Path, reader: str) -> None:
+    path = write(tmp_path, "1,5;2\n2,5;3\n")
+    assert tables.open_table(path, Options(separator=",", header=False)).names == ("0", "1")
+    table = tables.open_table(path, Options(separator=",", header=False))
+    assert columns_of(table.read(["1"])) == {"0": [1.0, 2.0], "1": ["5;2", "5;3"]}
+    with pytest.raises(ValueError, match="other than the decimal mark"):
+        tables.open_table(path, Options(separator=",", decimal=","))
+
+
+@pytest.mark.parametrize(
+    ("header", "doubt"),
+    [
+        ("0,1,y", r"the header has numbers \('0', '1'\); --no-header if the first row is data"),
+        ("2019,2020,y", "--no-header"),
+        ("5.1,3.5,setosa", "--no-header"),
+        ("a,b,y", None),
+        ("a1,b,y", None),
+    ],
+)
+def test_a_header_is_a_header_and_numbers_in_it_are_said(tmp_path: Path, header: str, doubt: str | None) -> None:
+    path = write(tmp_path, header + "\n1,2,u\n3,4.5,v\n")
+    table = tables.open_table(path)
+    assert table.names == tuple(header.split(","))
+    assert len(table.read()) == 2
+    if doubt is None:
+        assert table.doubt is None
+    else:
+        assert table.doubt is not None
+        import re
+
+        assert re.search(doubt, table.doubt)
+    without = tables.open_table(path, Options(header=False))
+    assert (without.names, without.doubt) == (("0", "1", "2"), None)
+    assert len(without.read()) == 3 if doubt is not None else True
+
+
+def test_a_column_without_a_name_that_counts_the_rows(tmp_path: Path, reader: str) -> None:
+    for cells, counts in (("0,1", True), ("0,2", False), ("1,2", False), ("0.0,1.0", True)):
+        first, second = cells.split(",")
+        table = tables.open_table(write(tmp_path, f",a\n{first},5\n{second},6\n"))
+        assert table.names == ("0", "a")
+        assert tables.counts_rows(table, table.read()) is counts
+    table = tables.open_table(write(tmp_path, "n,a\n0,5\n1,6\n"))
+    assert not tables.counts_rows(table, table.read())
+
+
+def test_columns_by_name_and_by_index(tmp_path: Path) -> None:
+    table = tables.open_table(write(tmp_path, "a,2,0\n1,2,3\n"))
+    assert [table.column(given) for given in ("a", "2", "0", "1", "-1", "-3")] == ["a", "2", "0", "2", "0", "a"]
+    for wrong in ("b", "3", "-4", "1.0", ""):
+        with pytest.raises(ValueError, match=r"expected a column of .* \('a', '2', '0'\) or an index below 3, got "):
+            table.column(wrong)
+
+
+# -------------------------------------------------------------------------------------------------- what is refused
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,c\n1,2\n", "expected the model's columns, got no 'b' but the unknown 'c'"),
-        ("a\n1\n", "got no 'b'"),
-        ("a,b,c\n1,2,3\n", "got also 'c'"),
-        ("1,2\n", "expected a header with the columns 'a', 'b', got none"),
+        ("", "expected a table, got an empty file"),
+        ("\n\n", "expected a table, got an empty file"),
+        ("a,y\n", "expected rows below the header, got none"),
+        ("a,y\n1,x\n2\n", r"row 2 \(line 3\): expected 2 cells as in the header, got 1; read with separator ','"),
+        ("a,y\n1,x\n\n2\n", r"row 2 \(line 4\): expected 2 cells"),
+        ("a,y\n1,x\n2,z,3\n", r"row 2 \(line 3\): expected 2 cells as in the header, got 3"),
+        ('a,y\n1,"x, z",3\n', r"row 1 \(line 2\): expected 2 cells as in the header, got 3"),
+        ('a,b,y\n1,"x\nz"\n', r"row 1 \(line 2\): expected 3 cells as in the header, got 2"),
+        ("a,a,y\n1,2,x\n", "expected a header of different names, got 'a' twice"),
+        ('a,y\n1,"x\n2,z\n', "line 2: expected the end of a quotation, got the end of the file"),
+        (b"a,y\n1,\xff\n", "line 2: expected text in UTF-8, got other bytes"),
+        (b"a,y\n" + b"1,x\n" * 100_000 + b"1,\xe9\n", "line 100002: expected text in UTF-8"),
+        (b"\x1f\x8bnothing", "expected a gzip file that is whole"),
     ],
 )
-def test_missing_and_extra_columns(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        tables.read_inputs(write(tmp_path, text), ["a", "b"], "y", 2)
+def test_bad_text(tmp_path: Path, text: str | bytes, message: str, reader: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ValueError, match=message) as raised:
+        tables.open_table(path).read(["y"])
+    assert str(raised.value).startswith(path)
+    assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("text", ["1,2\n", "9,1,2\n", "p,q\n1,2\n"])
-def test_columns_without_names_are_counted(tmp_path: Path, text: str) -> None:
-    table = tables.read_inputs(write(tmp_path, text), None, "0", 2)
-    np.testing.assert_array_equal(table.x, [[1, 2]])
-    with pytest.raises(ValueError, match="expected 5 columns"):
-        tables.read_inputs(write(tmp_path, text), None, "0", 5)
+def test_a_quotation_mark_within_a_cell_is_itself(tmp_path: Path, reader: str) -> None:
+    table = tables.open_table(write(tmp_path, 'a,y\n1,5" pipe\n2,6" pipe\n3,say "no"\n'))
+    assert columns_of(table.read(["y"])) == {"a": [1, 2, 3], "y": ['5" pipe', '6" pipe', 'say "no"']}
+
+
+def test_a_late_surprise_changes_the_type_and_no_value(tmp_path: Path) -> None:
+    """More rows than polars looks at to guess."""
+    from fastmlp import columns
+
+    cells = [*(str(i) for i in range(3000)), "0.5", "x y"]
+    frame = tables.open_table(
+        write(tmp_path, "a,b\n" + "".join(f"{cell},{i}\n" for i, cell in enumerate(cells)))
+    ).read()
+    assert frame["a"].to_list() == cells
+    numbers = columns.read(frame, "b")
+    assert isinstance(numbers, columns.Numbers)
+    np.testing.assert_array_equal(numbers.values, np.arange(3002))
+
+
+def test_points_beside_decimal_commas_are_refused(tmp_path: Path) -> None:
+    """1.234 may be a thousand or one and a bit."""
+    path = write(tmp_path, "a;b\n1,5;1.234\n2,5;7\n")
+    with pytest.raises(ValueError, match=r"column 'b': expected numbers with a decimal comma, got '1\.234'; --decimal"):
+        tables.open_table(path, Options(decimal=",")).read()
+
+
+def test_labels_keep_their_spelling(tmp_path: Path, reader: str) -> None:
+    labels = ["007", "1.10", "1e3", "+1", "NA", "true", "", "2020-01-01"]
+    path = write(tmp_path, "a,y,b\n" + "".join(f"{i},{label},2\n" for i, label in enumerate(labels)))
+    assert [each or "" for each in list(tables.open_table(path).read(["y"])["y"])] == labels
+
+
+@pytest.mark.parametrize("cell", ["", "n/a", "1_000", "0x10", "1 5", "٣", "x"])
+def test_without_polars_a_cell_that_is_no_number_is_named(
+    tmp_path: Path, cell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "has_polars", lambda: False)
+    table = tables.open_table(write(tmp_path, f'a,b,y\n1,2,x\n3,"{cell}",z\n'))
+    with pytest.raises(ValueError, match=r"row 2, column 'b': expected a number, got .*: pip install polars"):
+        table.read(["y"])
+
+
+# ------------------------------------------------------------------------------------------------- other kinds of file
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "feather", "ipc", "jsonl", "ndjson", "tsv"])
+def test_other_kinds(tmp_path: Path, kind: str) -> None:
+    frame = polars.DataFrame(AB)
+    path = str(tmp_path / f"table.{kind}")
+    if kind == "parquet":
+        frame.write_parquet(path)
+    elif kind.endswith("l") or kind == "ndjson":
+        frame.write_ndjson(path)
+    elif kind == "tsv":
+        frame.write_csv(path, separator="\t")
+    else:
+        frame.write_ipc(path)
+    table = tables.open_table(path)
+    assert table.names == ("a", "b", "y")
+    assert columns_of(table.read(["y"])) == AB
+    (tmp_path / f"bad.{kind}").write_bytes(b"\x00\xff no such thing")
+    with pytest.raises(ValueError, match=f"bad.{kind}: .*expected"):
+        tables.open_table(str(tmp_path / f"bad.{kind}")).read()
+    with pytest.raises(FileNotFoundError):
+        tables.open_table(str(tmp_path / f"none.{kind}"))
+
+
+def test_other_kinds_need_polars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    polars.DataFrame(AB).write_parquet(tmp_path / "table.parquet")
+    monkeypatch.setattr(tables, "has_polars", lambda: False)
+    with pytest.raises(ValueError, match=r"expected polars .*; pip install polars"):
+        tables.open_table(str(tmp_path / "table.parquet"))
+    with pytest.raises(ValueError, match=r"expected a file of kind \.csv, .*, got '\.xlsx'"):
+        tables.open_table("table.xlsx")
 
 
 # ----------------------------------------------------------------------------------------------- .npz
@@ -145,19 +278,19 @@ def save(folder: Path, **arrays: object) -> str:
 def test_npz_with_its_own_split(tmp_path: Path) -> None:
     images = np.arange(24, dtype=np.uint8).reshape(3, 2, 4)
     path = save(tmp_path, x_train=images, y_train=[0, 1, 0], x_test=images[:1], y_test=[1])
-    table = tables.read_training(path, None)
+    table = tables.read_arrays(path)
     assert table.x.shape == (3, 8)
     assert table.x.dtype == np.uint8
     assert table.test is not None
     assert table.test[0].shape == (1, 8)
-    np.testing.assert_array_equal(tables.read_inputs(path, None, None, 8).x, images[:1].reshape(1, 8))
+    np.testing.assert_array_equal(tables.read_inputs(path).x, images[:1].reshape(1, 8))
 
 
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
         ({"X": [[1.0]]}, "expected arrays X and y"),
-        ({"X": [[1.0], [np.nan]], "y": [0, 1]}, "expected finite numbers, got nan at row 1, column 0"),
+        ({"X": [[1.0], [np.nan]], "y": [0, 1]}, "X: expected finite numbers, got nan at row 1, column 0"),
         ({"X": [1.0, 2.0], "y": [0, 1]}, r"expected an array of shape \(rows, columns\), got \(2,\)"),
         ({"X": [[1.0]], "y": [0, 1]}, "a target for each of the 1 rows"),
         ({"X": [["a"]], "y": [0]}, "expected an array of numbers, got dtype"),
@@ -168,58 +301,42 @@ def test_npz_with_its_own_split(tmp_path: Path) -> None:
 )
 def test_bad_npz(tmp_path: Path, arrays: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        tables.read_training(save(tmp_path, **arrays), None)
+        tables.read_arrays(save(tmp_path, **arrays))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nothing", b"\x93NUMPY", b"text"])
 def test_what_is_no_npz(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(ValueError, match=r"expected an \.npz of plain arrays"):
-        tables.read_training(write(tmp_path, content, "broken.npz"), None)
+        tables.read_arrays(write(tmp_path, content, "broken.npz"))
 
 
-# -------------------------------------------------------------------------------------------- targets
+@pytest.mark.parametrize("order", [("X", "x"), ("x", "X")])
+def test_the_documented_key_wins(tmp_path: Path, order: tuple[str, str]) -> None:
+    arrays = {"X": np.ones((4, 3)), "x": np.ones((4, 2)), "y": [0, 1, 0, 1], "Y": [1.5] * 4}
+    path = save(tmp_path, **{name: arrays[name] for name in (*order, "Y", "y")})
+    assert tables.read_arrays(path).x.shape == (4, 3)
+    assert tables.read_inputs(path).x.shape == (4, 3)
+    np.testing.assert_array_equal(tables.read_arrays(path).y, [0, 1, 0, 1])
 
 
-@pytest.mark.parametrize(
-    ("y", "task", "classes"),
-    [
-        (["b", "a", "b"], "classification", ("a", "b")),
-        (["2", "1.0", "1", "2"], "classification", (1, 2)),
-        (["0.5", "1", "1", "2"], "regression", None),
-        (["1", "2", "3", "4"], "regression", None),
-        (np.array([3, 7, 9]), "classification", (3, 7, 9)),
-        (np.array([True, False]), "classification", (0, 1)),
-        (np.array([1.0, 0.0, 1.0, 0.0]), "classification", (0, 1)),
-        (np.array([1.25, 0.0, 1.0, 0.0]), "regression", None),
-        (np.ones((3, 2)), "regression", None),
-    ],
-)
-def test_task_is_chosen(y: object, task: str, classes: tuple[object, ...] | None) -> None:
-    targets = np.asarray(y)
-    chosen, named, values = read_targets(targets, "auto")
-    assert (chosen, named) == (task, classes)
-    if classes is None:
-        assert values.dtype == np.float64
-        assert values.shape == (len(targets), targets.size // len(targets))
-    else:
-        assert values.dtype == np.int64
-        given = targets.astype(np.float64) if not isinstance(classes[0], str) else targets
-        assert [classes[label] for label in values] == list(given)
+def test_keys_whose_case_differs(tmp_path: Path) -> None:
+    train = {"X_train": [[1.0]], "Y_train": [0], "X_test": [[2.0]], "Y_test": [1]}
+    assert tables.read_arrays(save(tmp_path, **train)).test is not None
+    with pytest.raises(ValueError, match="expected an array x_train, got X_train and X_TRAIN, and cannot tell"):
+        tables.read_arrays(save(tmp_path, **train, X_TRAIN=[[1.0]]))
 
 
-@pytest.mark.parametrize(
-    ("y", "task", "message"),
-    [
-        (["1", "2.5", "N/A"], "auto", "row 3, column 'price': expected a number, got 'N/A'; --task"),
-        (["1", "x"], "regression", "row 2, column 'price': expected a number, got 'x'"),
-        (["1e999", "2"], "regression", "row 1, column 'price': expected a finite number"),
-        (["a", "a"], "auto", "column 'price': expected at least two classes, got only 'a'"),
-        (np.ones((2, 2)), "classification", r"expected one class per row for a classification, got shape \(2, 2\)"),
-    ],
-)
-def test_bad_targets(y: object, task: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        read_targets(np.asarray(y), task, "price")
+@pytest.mark.parametrize("header", [b"{'descr': (", b'"""abc', b"\xff\xfe", b""])
+def test_an_npz_with_a_damaged_member(tmp_path, header):
+    """One error that names the file, whatever NumPy's parser of headers raises."""
+    path = tmp_path / "damaged.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("X.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(ValueError, match=r"damaged\.npz: expected an \.npz"):
+        tables._load_npz(str(path))
+
+
+# ------------------------------------------------------------------------------------------------- rows set apart
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.1, 0.2, 1 / 3, 0.5, 0.9])
@@ -259,72 +376,7 @@ def test_a_constant_column_is_left_at_scale_one(kind: str) -> None:
 
 def test_scaling_is_chosen_by_the_kind_of_data() -> None:
     images = np.array([[0, 7], [255, 7]], np.uint8)
-    scaling = choose_scaling("auto", images)
-    assert scaling is not None
-    np.testing.assert_array_equal(scaling.apply(images, "float32"), [[0, 0], [1, 0]])
+    assert choose_scaling("auto", images) == "minmax"
+    assert choose_scaling("auto", images / 255) == "standard"
+    assert choose_scaling("minmax", images / 255) == "minmax"
     assert choose_scaling("none", images) is None
-    with pytest.raises(ValueError, match="column 1"):
-        choose_scaling("auto", np.array([[1.0, 1e300], [2.0, -1e300]]))
-
-
-# ---------------------------------------------------------------------------- the words in a model file
-
-
-def test_preparation_survives_a_model_file() -> None:
-    scaling = Scaling(np.array([0.1, 1e-300]), np.array([1 / 3, 7e200]))
-    given = Preparation("classification", ("a", "é,\n"), "y", ("x", "z"), scaling)
-    back = Preparation.from_extra(given.to_extra(), 2, 2, True)
-    assert (back.task, back.columns, back.target, back.classes) == ("classification", ("a", "é,\n"), "y", ("x", "z"))
-    assert back.scaling is not None
-    np.testing.assert_array_equal(back.scaling.offset, scaling.offset)
-    np.testing.assert_array_equal(back.scaling.scale, scaling.scale)
-    assert Preparation.from_extra(given.to_extra(), 2, 1, True).classes == ("x", "z")
-
-
-def test_a_model_file_without_words() -> None:
-    assert Preparation.from_extra({}, 2, 3, True) == Preparation("classification")
-    assert Preparation.from_extra({}, 2, 3, False) == Preparation("regression")
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("task", "clustering"),
-        ("task", 3),
-        ("columns", ["a"]),
-        ("columns", ["a", 2]),
-        ("columns", "ab"),
-        ("target", ["y"]),
-        ("classes", ["x"]),
-        ("classes", ["x", None]),
-        ("classes", [True, False]),
-        ("scaling", []),
-        ("scaling", {}),
-        ("scaling", {"offset": [0, 0], "scale": [1, 0]}),
-        ("scaling", {"offset": [0, 0], "scale": [1, -1]}),
-        ("scaling", {"offset": [0, 0], "scale": [1]}),
-        ("scaling", {"offset": [0, "0"], "scale": [1, 1]}),
-        ("scaling", {"offset": [0, float("nan")], "scale": [1, 1]}),
-        ("scaling", {"offset": [0, 10**400], "scale": [1, 1]}),
-        ("target_scaling", {"offset": [0], "scale": [1]}),
-    ],
-)
-def test_a_model_file_s_words_are_checked(key: str, value: object) -> None:
-    with pytest.raises(FormatError, match=f"{key}.*: expected"):
-        Preparation.from_extra({key: json.dumps(value)}, 2, 2, True)
-
-
-def test_a_model_file_s_words_are_json() -> None:
-    for text in ("{", "", "[" * 100_000):
-        with pytest.raises(FormatError, match="scaling: expected JSON"):
-            Preparation.from_extra({"scaling": text}, 2, 2, True)
-
-
-@pytest.mark.parametrize("header", [b"{'descr': (", b'"""abc', b"\xff\xfe", b""])
-def test_an_npz_with_a_damaged_member(tmp_path, header):
-    """One error that names the file, whatever NumPy's parser of headers raises."""
-    path = tmp_path / "damaged.npz"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("X.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
-    with pytest.raises(ValueError, match=r"damaged\.npz: expected an \.npz"):
-        tables._load_npz(str(path))

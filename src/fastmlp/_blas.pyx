@@ -11,6 +11,14 @@ from libc.string cimport memcpy
 
 from ._csrc cimport FML_F32, fml_ahead, fml_engine, fml_layer, fml_network, fml_pass, fml_update
 
+import os
+import threading
+
+# A fork waits until the import is over: in the child it would never be, and its modules would stay locked.
+_binding = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_binding.acquire, after_in_parent=_binding.release, after_in_child=_binding.release)
+
 ctypedef void (*gemm_f32)(char *, char *, int *, int *, int *, float *, const float *, int *, const float *, int *,
                           float *, float *, int *) noexcept nogil
 ctypedef void (*gemm_f64)(char *, char *, int *, int *, int *, double *, const double *, int *, const double *, int *,
@@ -44,13 +52,14 @@ cdef const fml_engine *blas_engine() except NULL:
     """The engine's table; binds BLAS on the first call."""
     global sgemm, dgemm, sgemv, dgemv
     if dgemv == NULL:
-        from scipy.linalg import cython_blas
+        with _binding:
+            from scipy.linalg import cython_blas
 
-        functions = cython_blas.__pyx_capi__
-        sgemm = <gemm_f32>_bind(functions, "sgemm", GEMM)
-        dgemm = <gemm_f64>_bind(functions, "dgemm", GEMM)
-        sgemv = <gemv_f32>_bind(functions, "sgemv", GEMV)
-        dgemv = <gemv_f64>_bind(functions, "dgemv", GEMV)
+            functions = cython_blas.__pyx_capi__
+            sgemm = <gemm_f32>_bind(functions, "sgemm", GEMM)
+            dgemm = <gemm_f64>_bind(functions, "dgemm", GEMM)
+            sgemv = <gemv_f32>_bind(functions, "sgemv", GEMV)
+            dgemv = <gemv_f64>_bind(functions, "dgemv", GEMV)
     return &ENGINE
 
 

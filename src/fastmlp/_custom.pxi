@@ -30,7 +30,8 @@ cdef class CustomCall:
     cdef object loss
     cdef cnp.dtype descr
 
-    def __cinit__(self, Predictor core, list caught):
+    def __cinit__(self, Predictor core not None, list caught not None):
+        core._check_built()
         cdef size_t size = core.net.n_layers * sizeof(fml_layer), l
         cdef CustomLayer layer
         cdef PyObject *address

@@ -90,6 +90,9 @@ cdef class Predictor:
 
     def _draw(self, distributions, uint64_t random_state):
         """Initial parameters; distributions: per layer ("uniform" limit | "normal" deviation, scale, biases too)."""
+        self._check_built()
+        if len(distributions) != <Py_ssize_t>self.net.n_layers:
+            raise ValueError(f"distributions: expected {self.net.n_layers}, got {len(distributions)}")
         self.random = random_state
         for l, (kind, scale, biases) in enumerate(distributions):
             n_inputs, n_outputs = self.net.layers[l].n_inputs, self.net.layers[l].n_outputs
@@ -180,6 +183,8 @@ cdef class Predictor:
     def _first_not_finite(self, cnp.ndarray x not None):
         """The flat index of the first element of x (C-contiguous, the network's dtype) that is not finite, or None."""
         self._check_built()
+        if cnp.PyArray_TYPE(x) != self.typenum or not cnp.PyArray_ISCARRAY_RO(x):
+            raise TypeError(f"x: expected a C-contiguous array of {self._type()}, got one of {x.dtype}")
         cdef size_t n = cnp.PyArray_SIZE(x), i
         cdef const void *data = cnp.PyArray_DATA(x)
         with nogil:
@@ -201,6 +206,7 @@ cdef class Predictor:
         return PyArray_NewFromDescr(ndarray_type, self.descr, ndim, dimensions, NULL, NULL, 0, NULL)
 
     cdef int _check_rows(self, Rows rows) except -1:
+        self._check_built()
         if not rows.fit(self.typenum, self.n_inputs, self.net.n_targets):
             raise ValueError("X: expected rows that were made for this network, got others")
         return 0

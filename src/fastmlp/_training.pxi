@@ -133,7 +133,22 @@ cdef class Block:
 
 
 cdef class Predictor
-cdef class Core(Predictor)
+cdef class Trainer(Predictor)
+
+
+cdef uint32_t *order_of(order, size_t n) except? NULL:
+    """The numbers of an order of n rows that is an array; NULL where it is a BlockOrder or there is none."""
+    if order is None:
+        return NULL
+    if type(order) is BlockOrder:
+        if (<BlockOrder>order).n_rows != n:
+            raise ValueError(f"order: expected one of {n} rows, got one of {(<BlockOrder>order).n_rows}")
+        return NULL
+    cdef cnp.ndarray drawn = <cnp.ndarray?>order
+    if (drawn.size != <cnp.npy_intp>n or cnp.PyArray_TYPE(drawn) != cnp.NPY_UINT32
+            or not cnp.PyArray_ISCARRAY(drawn)):
+        raise ValueError(f"order: expected {n} elements of uint32, got {drawn.size} of {drawn.dtype}")
+    return <uint32_t *>cnp.PyArray_DATA(drawn)
 
 
 cdef Block new_block(size_t size):
@@ -159,11 +174,13 @@ cdef class Training:
     cdef size_t size       # bytes of a block
     cdef size_t row_workspace  # bytes of workspace for a step on one row
     cdef object regularization     # the Python object, or None
+    cdef bint draws                # masks or noise: it has a key
     cdef fml_regularization terms  # the same, as the core takes it
     cdef cnp.ndarray rates_of_dropout
     cdef void *published_raw  # the parameters that went with the published average; NULL where none is kept
 
-    def __cinit__(self, Core core, optimizer, regularization):
+    def __cinit__(self, Trainer core not None, optimizer, regularization):
+        core._check_built()
         cdef const fml_optimizer *kernel = fml_find_optimizer(core.net.kernels, optimizer.name.encode())
         self.optimizer, self.size = optimizer, core.net.n_packed * core.net.kernels.real_size
         self.trainer.net, self.trainer.optimizer = &core.net, kernel
@@ -213,7 +230,7 @@ cdef class Training:
         self.by_function = scheduled is None and self.plateau is None and self.optimizer.schedule is not None
         return 0
 
-    cdef int _regularize(self, Core core) except -1:
+    cdef int _regularize(self, Trainer core) except -1:
         """Tells the trainer of the regularisation; what that draws at random has a key from the network's stream."""
         r, terms = self.regularization, &self.terms
         terms.l1, terms.l2, terms.per_row, terms.weight_decay = r.l1, r.l2, r.per_row, r.weight_decay
@@ -231,7 +248,8 @@ cdef class Training:
                 raise MemoryError(f"average: no memory for twice {core.net.n_parameters} parameters")
             memcpy(terms.average, self.trainer.block, self.size)
             memcpy(self.published_raw, self.trainer.block, self.size)
-        if r._draws:
+        self.draws = r.input_noise > 0 or r.input_dropout > 0 or len(rates) > 0
+        if self.draws:
             terms.key = fml_random_next(&core.random) >> 11  # a double holds all of its bits
         self.trainer.regularization = terms
         return 0
@@ -272,16 +290,13 @@ cdef class Training:
             weights = [fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k).weight[0] for k in range(n)]
             return [fml_lbfgs_scale(self.trainer.lbfgs)[0] if n else 1.0, *weights]
         scalars = [self.trainer.scalars[i] for i in range(FML_MAX_SCALARS)]
-        return [*scalars, *self.rate_state(), *([float(self.terms.key)] if self._draws() else [])]
+        return [*scalars, *self.rate_state(), *([float(self.terms.key)] if self.draws else [])]
 
     cdef list rate_state(self):
         """The learning rate, where the steps do not say it: a number, which may have been set, or a plateau."""
         if self.plateau is not None:
             return self.plateau.state
         return [self.trainer.hyper_parameters[0]] if self.optimizer.schedule is None else []
-
-    cdef bint _draws(self) except -1:
-        return self.regularization is not None and self.regularization._draws
 
     cdef int remember(self, size_t n_vectors, list numbers) except -1:
         """Makes room for so many vectors, which the caller then fills, and takes the numbers that go with them."""
@@ -291,9 +306,9 @@ cdef class Training:
             fits = (fits and n_vectors % 2 == 0 and n_vectors // 2 <= <size_t>self.optimizer.memory
                     and len(numbers) == <Py_ssize_t>n_scalars and min(numbers) > 0)
         else:
-            n_more = len(self.rate_state()) + self._draws()
+            n_more = len(self.rate_state()) + self.draws
             fits = fits and n_vectors == self.n_vectors() and len(numbers) == <Py_ssize_t>n_scalars + n_more
-            if fits and self._draws():
+            if fits and self.draws:
                 fits = numbers[-1].is_integer() and 0 <= numbers[-1] < 2.0**53
             if fits and self.optimizer.schedule is None:
                 fits = 0 < numbers[n_scalars] < INFINITY
@@ -312,7 +327,7 @@ cdef class Training:
             self.trainer.hyper_parameters[0] = self.plateau.rate
         elif self.optimizer.schedule is None:
             self.trainer.hyper_parameters[0] = numbers[n_scalars]
-        if self._draws():
+        if self.draws:
             self.terms.key = int(numbers[-1])
         return 0
 
@@ -320,6 +335,12 @@ cdef class Training:
         """The rows of the next step may be others than those of the last, or the parameters."""
         if self.trainer.lbfgs != NULL:
             fml_lbfgs_new_data(self.trainer.lbfgs)
+
+    cdef void forget_call(self, const fml_network *net) noexcept:
+        """A step has ended in the middle of anything, and its thread with it."""
+        self.trainer.net, self.trainer.suspect = net, False
+        if self.trainer.lbfgs != NULL:  # pairs may be half written
+            fml_lbfgs_remember(self.trainer.lbfgs, 0)
 
     cdef object next_rate(self):
         """The learning rate of the next step."""
@@ -376,6 +397,8 @@ cdef class Rows:
 
     cdef bint fit(self, int typenum, size_t n_inputs, size_t n_targets):
         """Whether they were made for a network of that type and shape; users cannot make others."""
+        if self.source is None:
+            return False
         cdef bint sparse = type(self.source) is Sparse
         if not ((<Sparse>self.source).is_ready(typenum, n_inputs) if sparse
                 else is_ready(<cnp.ndarray>self.source, typenum, n_inputs)):
@@ -388,6 +411,7 @@ cdef class Rows:
             return False
         if self.values is None:
             return (self.labels is not None and <size_t>self.labels.size == self.data.n_rows
+                    and cnp.PyArray_TYPE(self.labels) == cnp.NPY_INT64 and cnp.PyArray_ISCARRAY_RO(self.labels)
                     and self.largest_label < <int64_t>n_targets)
         self.data.values_element = element_of(self.values, typenum)
         return ((cnp.PyArray_TYPE(self.values) == typenum or self.data.values_element != FML_REAL)
@@ -411,9 +435,11 @@ cdef class BlockOrder:
     cdef fml_block_order order
     cdef void *memory
     cdef size_t n_rows, batch_size
-    cdef bint ask
+    cdef bint ask, drawn
 
     def __cinit__(self, size_t n_rows, size_t n_inputs, size_t batch_size, bint ask):
+        if n_rows < 1 or n_inputs < 1 or batch_size < 1:
+            raise ValueError(f"order: expected rows, got {n_rows} of {n_inputs} in batches of {batch_size}")
         cdef size_t block_rows = fml_block_rows(n_inputs)
         self.n_rows, self.batch_size, self.ask = n_rows, batch_size, ask
         self.memory = fml_allocate(fml_block_order_size(n_rows, block_rows, batch_size))
@@ -424,9 +450,17 @@ cdef class BlockOrder:
     def __dealloc__(self):
         fml_free(self.memory)
 
+    cdef void draw(self, uint64_t *random) noexcept:
+        fml_block_order_draw(&self.order, random)
+        self.drawn = True
+
     def __getitem__(self, part):
         """The rows of a part of the order, as of an array of them; quick where they are at hand."""
-        cdef size_t first = part.start or 0, stop = part.stop, end
+        if not isinstance(part, slice):
+            raise TypeError(f"order: expected a slice, got {type(part).__name__}")
+        cdef size_t first = part.start or 0, stop = self.n_rows if part.stop is None else part.stop, end
+        if not (self.drawn and first <= stop <= self.n_rows):
+            raise IndexError(f"order: expected rows of one of {self.n_rows} that is drawn, got {first} to {stop}")
         cdef cnp.ndarray rows = np.empty(stop - first, dtype=np.uint32)
         cdef uint32_t *to = <uint32_t *>cnp.PyArray_DATA(rows)
         while first < stop:
@@ -446,7 +480,8 @@ cdef class RowLog:
     cdef int64_t *labels  # -1 where the target is a vector
     cdef size_t capacity, n_rows, x_bytes, t_bytes
 
-    def __cinit__(self, Core core):
+    def __cinit__(self, Trainer core not None):
+        core._check_built()
         self.x_bytes = core.n_inputs * core.net.kernels.real_size
         self.t_bytes = core.net.n_targets * core.net.kernels.real_size
         cdef size_t row = self.x_bytes + self.t_bytes + sizeof(int64_t)
@@ -466,7 +501,7 @@ cdef class RowLog:
     cdef void *t_of(self, size_t k) noexcept:
         return self.memory + self.capacity * (sizeof(int64_t) + self.x_bytes) + k * self.t_bytes
 
-    cdef fml_status step(self, Core core, size_t k, double *loss, void *workspace) noexcept:
+    cdef fml_status step(self, Trainer core, Training training, size_t k, double *loss, void *workspace) noexcept:
         """A step of the core's training on row k."""
         cdef fml_data data
         memset(&data, 0, sizeof(fml_data))
@@ -476,7 +511,7 @@ cdef class RowLog:
             data.values = self.t_of(k)
         else:
             data.labels = &self.labels[k]
-        cdef fml_trainer *trainer = &core.training.trainer
+        cdef fml_trainer *trainer = &training.trainer
         cdef fml_status status
         if core.n_weights < core.small // 4:
             return fml_train_step(trainer, &data, NULL, 1, 0, loss, NULL, workspace)

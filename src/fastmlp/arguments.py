@@ -81,11 +81,10 @@ def name(argument: str, value: object, names: Iterable[str]) -> str:
         raise TypeError(f"{argument}: expected one of {', '.join(map(repr, known))}, got {value!r}")
     if value in known:
         return value
-    import difflib  # only an error needs it
+    from .suggestions import suggest  # only an error needs it
 
-    near = difflib.get_close_matches(value.lower(), known, n=1)
-    suggestion = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{argument}: expected one of {', '.join(map(repr, known))}, got {value!r}{suggestion}")
+    expected = f"{argument}: expected one of {', '.join(map(repr, known))}"
+    raise ValueError(f"{expected}, got {value!r}{suggest(value, known)}")
 
 
 def by_name(argument: str, value: object, kind: type[T], table: Mapping[str, type[T]]) -> T:

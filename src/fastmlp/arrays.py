@@ -65,13 +65,15 @@ def refuse_not_finite(argument: str, x: Any, dtype: np.dtype[Any], scaling: Scal
     assert found is not None
     row, column, value = found
     where = f"row {row}, column {column}" if x.ndim == 2 else f"column {column}"
-    raise ValueError(f"{argument}: expected {expected}, got {value} at {where}")
+    got = inputs.told(value, dtype) if scaling is None else f"{value}"
+    raise ValueError(f"{argument}: expected {expected}, got {got} at {where}")
 
 
 def refuse_loss() -> NoReturn:
-    """The loss, or what the step made of the parameters, is not finite."""
+    """The loss, or what the step made of the parameters or of the optimiser's state, is not finite."""
     raise FloatingPointError(
-        "loss: expected a finite number, got one that is not; the parameters of the last good epoch or step are kept "
+        "loss: expected a finite number, got one that is not, in the loss, the parameters or the optimizer's state "
+        "(its squared gradients, say); the parameters of the last good epoch or step are kept "
         "(a smaller learning_rate, or inputs scaled to about [-1, 1], usually helps)"
     )
 
@@ -128,9 +130,10 @@ def targets(
         )
     kept = scaled or inputs.is_mapped(array)
     wide = np.dtype(np.float64) if scaled else dtype  # what will be scaled keeps its digits until then
-    values = inputs.readable(array, wide, apart=False) if kept else cast(array, dtype)
+    with np.errstate(over="ignore"):
+        values = inputs.readable(array, wide, apart=False) if kept else cast(array, dtype)
     if inputs.first_not_finite(values, values.dtype if scaled else dtype) is not None:
-        refuse_not_finite("y", values, values.dtype if scaled else dtype)
+        refuse_not_finite("y", array, values.dtype if scaled else dtype)
     if loss.targets != "real":
         check_values(values, loss)
     return values, None
@@ -185,10 +188,11 @@ def layer_parameters(
         array = numbers(argument, value)
         if array.shape != shape:
             raise ValueError(f"{argument}: expected shape {shape} for layer {layer}, got shape {array.shape}")
-        array = cast(array, dtype)
+        given, array = array, cast(array, dtype)
         if not np.isfinite(array).all():
             index = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
-            raise ValueError(f"{argument}: expected finite numbers, got {array[index]} in layer {layer} at {index}")
+            told = inputs.told(given[index], dtype)
+            raise ValueError(f"{argument}: expected finite numbers, got {told} in layer {layer} at {index}")
         arrays.append(array)
     return arrays[0], arrays[1]
 
@@ -198,10 +202,11 @@ def parameter_vector(P: object, sizes: tuple[int, ...], n_parameters: int, dtype
     array = numbers("parameters", P)
     if array.shape != (n_parameters,):
         raise ValueError(f"parameters: expected shape ({n_parameters},), got shape {array.shape}")
-    array = cast(array, dtype)
+    given, array = array, cast(array, dtype)
     if not np.isfinite(array).all():
         index = int(np.argmin(np.isfinite(array)))
         ends = np.cumsum([(i + 1) * o for i, o in itertools.pairwise(sizes)])
         layer = int(np.searchsorted(ends, index, side="right"))
-        raise ValueError(f"parameters: expected finite numbers, got {array[index]} at index {index} (layer {layer})")
+        told = inputs.told(given[index], dtype)
+        raise ValueError(f"parameters: expected finite numbers, got {told} at index {index} (layer {layer})")
     return array

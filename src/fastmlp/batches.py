@@ -34,7 +34,7 @@ def fit(
         raise ValueError("metrics: expected validation_data to go with them, got none")
     loop = BatchLoop(network, open_batches, validation, plan, optimizer)
     loop.validation_data = validation_data
-    return loop.run()
+    return loop.train()
 
 
 def opener(source: Any, epochs: int) -> Callable[[], Iterator[Any]]:
@@ -110,6 +110,7 @@ class BatchLoop(training.Loop):
     def take_rows(self) -> None:
         """How many rows there are is known at the end of an epoch."""
         self.n_rows, self.batch_size, self.order = -1, 0, None
+        self.last_n_rows = -1  # of the epoch before
 
     @property
     def mean_loss(self) -> float:
@@ -118,7 +119,7 @@ class BatchLoop(training.Loop):
 
     def train_rows(self) -> None:
         """The epoch's batches, until they or the time are over or a callback says stop."""
-        self.n_rows, self.weight = -1, 0.0
+        self.last_n_rows, self.n_rows, self.weight = self.n_rows, -1, 0.0
         try:
             for number, batch in enumerate(self.open_batches()):
                 self.train_batch(number, self.rows_of(number, batch))
@@ -169,5 +170,8 @@ class BatchLoop(training.Loop):
             return
         self.position += n
         self.weight += rows.total_weight
+        if self.display.is_due():
+            share = min(self.position / self.last_n_rows, 1.0) if self.last_n_rows > 0 else None
+            self.display.move(self.epoch, share, self.position, {"loss": self.mean_loss})
         if self.every_batch:
             self.stopped = callbacks.call(self.callbacks, "on_batch_end", number, {"loss": self.mean_loss})

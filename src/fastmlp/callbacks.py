@@ -1,16 +1,18 @@
 """Callbacks: what a fit calls on its way, and the two that come with the package.
 
 A callback is a function `f(epoch, logs)`, called at the end of each epoch, or an object with any of `HOOKS`. One that
-returns True stops the training. An object may also have `set_network(network)`, called first; `state()` and
-`restore(state)`, by which a checkpoint keeps what it has learnt: numbers, and vectors in the network's dtype, by name;
-and `stop_reason`, what `History.stopped` says where it stops the training.
+returns True stops the training. What one adds to the `logs` of an epoch's end becomes a curve of the history. An
+object may also have `set_network(network)`, called first; `state()` and `restore(state)`, by which a checkpoint keeps
+what it has learnt: numbers, and vectors in the network's dtype, by name; and `stop_reason`, what `History.stopped`
+says where it stops the training.
 """
 
 from __future__ import annotations
 
 import math
+import numbers
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
@@ -58,6 +60,59 @@ def call(callbacks: Sequence[Any], hook: str, *args: Any) -> str | None:
     return reason
 
 
+def end_epoch(
+    callbacks: Sequence[Any], epoch: int, logs: MutableMapping[str, float], note: Callable[[dict[str, float]], None]
+) -> str | None:
+    """Calls `on_epoch_end` of all callbacks, each of which may add figures to `logs`; `note` gets what one has added.
+    The reason of the first that said True, or None.
+    """
+    reason = None
+    for callback in callbacks:
+        before = dict(logs)
+        stop = call([callback], "on_epoch_end", epoch, logs)
+        reason = reason or stop
+        if more := added(callback, before, logs):
+            note(more)
+    return reason
+
+
+def added(callback: object, before: Mapping[str, float], logs: MutableMapping[str, float]) -> dict[str, float]:
+    """The figures that a callback has added to `logs`, as floats there, too; refuses other changes."""
+    name = getattr(callback, "__name__", type(callback).__name__)
+    more = {}
+    for key, value in list(logs.items()):
+        if key in before and value is before[key]:
+            continue
+        number = figure(name, key, value)
+        if key not in before:
+            more[key] = logs[key] = number
+        elif number != before[key] and not (math.isnan(number) and math.isnan(before[key])):
+            raise ValueError(
+                f"callback {name}: cannot change logs[{key!r}] from {before[key]!r} to {number!r}, as the history has "
+                "it; add the figure under a name of its own"
+            )
+    for key in before.keys() - logs.keys():
+        raise ValueError(f"callback {name}: cannot remove logs[{key!r}], which the history has")
+    return more
+
+
+def figure(callback: str, key: object, value: Any) -> float:
+    """What a callback has put into `logs`, checked: a number under a name."""
+    if not isinstance(key, str) or not key or not key.isprintable():
+        raise TypeError(f"callback {callback}: expected names of figures in logs, got {key!r}")
+    is_complex = isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
+    is_complex = is_complex or getattr(getattr(value, "dtype", None), "kind", "f") == "c"
+    is_number = hasattr(value, "__float__") and getattr(value, "ndim", 0) == 0 and not is_complex
+    try:
+        if is_number:
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+    raise TypeError(f"callback {callback}: expected a number in logs[{key!r}], got {value!r:.60}")
+
+
 class EarlyStopping:
     """Stops a training when a figure has not improved for some epochs, and goes back to the best weights.
 
@@ -75,8 +130,8 @@ class EarlyStopping:
         Whether small gains add up: the best figure to improve on is then the last improvement's. If False it is the
         best of all, and a change by min_delta itself is an improvement, as in scikit-learn (tol, n_iter_no_change).
     restore_best_weights : bool, default True
-        Whether the network has the parameters of the best epoch when the training ends, for whatever reason it does;
-        its optimiser then starts anew, as after an assignment to `parameters`.
+        Whether the network has the parameters of the best epoch when the training ends, for whatever reason it does,
+        an error or Ctrl-C included; its optimiser then starts anew, as after an assignment to `parameters`.
     start_from_epoch : int, default 0
         The first epoch, counted from 0, that is looked at; those before are neither the best nor waited for.
 
@@ -166,6 +221,10 @@ class EarlyStopping:
                 self._weights = np.array(self._network.parameters)
         return self._wait >= self.patience
 
+    def on_train_error(self) -> None:
+        """The same as at the end, where the training ends by an error or Ctrl-C; called by `fit`."""
+        self.on_train_end({})
+
     def on_train_end(self, logs: Mapping[str, float]) -> None:
         """Go back to the best weights, unless the network has them."""
         if self._weights is not None and not np.array_equal(self._weights, self._network.parameters):
@@ -178,12 +237,16 @@ class EarlyStopping:
         return {"wait": self._wait, **{name: value for name, value in known.items() if value is not None}}
 
     def restore(self, state: State) -> None:
-        """Goes on from what `state` gave."""
-        numbers = {name: float(value) for name, value in state.items() if name != "weights"}
-        self._wait = int(numbers["wait"])
-        if "best" in numbers:
-            self.best, self.best_epoch = numbers["best"], int(numbers["best_epoch"])
-        weights = state.get("weights")
+        """Goes on from what `state` gave; a ValueError where nothing can."""
+        given = {name: value for name, value in state.items() if name != "weights"}
+        weights, counts = state.get("weights"), [given.get(name, 0.0) for name in ("wait", "best_epoch")]
+        known = [{"wait"}, {"wait", "best", "best_epoch"}]
+        fits = set(given) in known and all(isinstance(each, (int, float)) for each in given.values())
+        if not fits or not all(0 <= n < 2**53 and n == int(n) for n in counts) or isinstance(weights, (int, float)):
+            raise ValueError(f"state: expected that of {self!r}, got {dict(state)!r:.200}")
+        numbers = {name: float(value) for name, value in given.items()}
+        self._wait, self.best = int(numbers["wait"]), numbers.get("best")
+        self.best_epoch = int(numbers["best_epoch"]) if "best" in numbers else None
         self._weights = None if weights is None else np.array(weights)
 
 
@@ -193,7 +256,9 @@ class Checkpoint:
     The file has the model (`fastmlp.load` reads it), the optimiser's state, the random state, the epoch and the place
     in it, the history and the callbacks' states. It is written to a temporary file in the same folder, synced, and
     renamed over the path, and the folder synced: a crash at any moment, a full disk or a sync that fails leaves the
-    previous file. An error while writing ends the fit and is raised.
+    previous file, or the new one, whole. An error while writing ends the fit and is raised; it says so where the new
+    file is already in place. A state from which no training can go on (an optimiser's that has overflowed, or what a
+    callback's `state` gives beside numbers and vectors like the parameters) is an error, too, and is not written.
 
     Parameters
     ----------

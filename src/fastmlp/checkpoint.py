@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from . import durable, inputs, persistence
 from .callbacks import State
 from .durable import Path
 from .persistence import FormatError
+from .schedules import ReduceOnPlateau
 
 if TYPE_CHECKING:
     from ._core import Rows
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 _FIELDS = {"version", "epoch", "position", "loss", "n_steps", "numbers", "stopped", "settings", "states", "history"}
+BY_ITSELF = ("early_stopping", "converged")  # a training that has stopped so does not go on when it is resumed
 _SETTINGS = {"data": "X", "validation": "validation_data"}  # arguments by another name
 
 
@@ -91,10 +94,14 @@ def fingerprint(rows: Rows) -> str:
 def to_bytes(network: Network, random_state: int, at: Position, words: Mapping[str, Any]) -> bytes:
     """The training of the network, whose order of rows began at that random state, under those settings."""
     P, vectors, numbers, n_steps = network._training_state()
+    waiting = isinstance(
+        getattr(network._optimizer, "learning_rate", None), ReduceOnPlateau
+    )  # its best may be infinite
+    _refuse_unreadable([*vectors, np.array(at.loss)], numbers, n_infinite=int(waiting))
     tensors: dict[str, NDArray[Any]] = {f"optimizer.{k}": vector for k, vector in enumerate(vectors)}
     tensors.update({f"history.{name}": np.array(values, np.float64) for name, values in at.history.items()})
-    for i, state in enumerate(at.states):
-        tensors.update({f"callbacks.{i}.{name}": _tensor(value) for name, value in state.items()})
+    for i, (state, owner) in enumerate(zip(at.states, words["callbacks"], strict=True)):
+        tensors.update({f"callbacks.{i}.{name}": _tensor(owner, name, value, P) for name, value in state.items()})
     fields = {
         "version": VERSION,
         "epoch": at.epoch,
@@ -111,8 +118,29 @@ def to_bytes(network: Network, random_state: int, at: Position, words: Mapping[s
     return persistence.to_bytes(Snapshot(network, P, random_state), training=training)
 
 
-def _tensor(value: object) -> NDArray[Any]:
+def _refuse_unreadable(vectors: Sequence[NDArray[Any]], numbers: Sequence[float], *, n_infinite: int) -> None:
+    """Refuses a state that `read` would not take, so that no such file replaces a good one."""
+    known = not any(map(math.isnan, numbers)) and sum(map(math.isinf, numbers)) <= n_infinite
+    if not (known and all(np.isfinite(vector).all() for vector in vectors)):
+        raise FloatingPointError(
+            "checkpoint: expected finite numbers, got NaN or infinity in the state of the optimizer: no training can "
+            "go on from it, so nothing was written, and the previous file is kept. A smaller learning rate, clip_norm "
+            "or dtype='float64' may help"
+        )
+
+
+def _tensor(owner: str, name: object, value: object, P: NDArray[Any]) -> NDArray[Any]:
+    """What a callback keeps, as `_value` reads it."""
     array = np.asarray(value)
+    is_number = array.ndim == 0 and array.dtype.kind in "fiub"
+    is_vector = array.shape == P.shape and array.dtype == P.dtype
+    if not (isinstance(name, str) and (is_number or is_vector)):
+        raise TypeError(
+            f"callbacks: expected {owner}.state() to give numbers and vectors of {P.size} {P.dtype} by name, "
+            f"got {name!r}: {value!r:.80}"
+        )
+    if is_vector and not np.isfinite(array).all():
+        raise ValueError(f"callbacks: expected {owner}.state() to give finite vectors, got others in {name!r}")
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
 
 
@@ -142,9 +170,14 @@ class Resumable:
         try:
             for callback, state in zip(callbacks, self.at.states, strict=True):
                 callback.restore(state)
-            P, training = self.model.parameters, (self.vectors, self.numbers, self.n_steps)
+        except (ValueError, TypeError, LookupError, ArithmeticError) as error:
+            raise FormatError(
+                f"{self.name}: states: expected those of the training's callbacks, got {error!r}"
+            ) from None
+        P, training = self.model.parameters, (self.vectors, self.numbers, self.n_steps)
+        try:
             network._resume_training(optimizer, regularization, P, *training, random_state)
-        except (ValueError, KeyError) as error:
+        except ValueError as error:
             raise FormatError(f"{self.name}: {error}") from None
 
 
@@ -158,7 +191,7 @@ def read(path: Path, network: Network, words: Mapping[str, Any], n_rows: int) ->
     for key in (theirs.keys() | ours.keys()) - {"random_state", "seed"}:
         wanted, got = theirs.get(key), ours.get(key)
         if wanted != got:
-            raise ValueError(f"resume: expected a network with {key} {wanted!r}, got one with {got!r}")
+            raise ValueError(f"resume: expected a network with {key} {wanted!r:.200}, got one with {got!r:.200}")
     try:
         fields = _check(model.training.words)
         _compare(fields["settings"], words)
@@ -169,6 +202,9 @@ def read(path: Path, network: Network, words: Mapping[str, Any], n_rows: int) ->
         whole = at.position % words["batch_size"] == 0 and at.position < n_rows
         if len(at.states) != len(words["callbacks"]) or not whole:
             raise FormatError("training: expected a state for each callback and whole batches, got others")
+        curves = words["metrics"] if at.epoch else []  # callbacks may have added more
+        if not set(curves) <= set(at.history) or (at.history and not at.epoch):
+            raise FormatError(f"history: expected the curves {curves}, got {reprlib.repr(list(at.history))}")
     except FormatError as error:
         raise FormatError(f"{name}: {error}") from None
     return Resumable(name, at, model, vectors, numbers, fields["n_steps"])
@@ -176,16 +212,17 @@ def read(path: Path, network: Network, words: Mapping[str, Any], n_rows: int) ->
 
 def _check(words: object) -> dict[str, Any]:
     """The words of a training, each of its kind."""
-    if not isinstance(words, dict) or set(words) != _FIELDS or words["version"] != VERSION:
+    version = words.get("version") if isinstance(words, dict) and set(words) == _FIELDS else None
+    if not isinstance(words, dict) or type(version) is not int or version != VERSION:
         raise FormatError(f"training: expected the fields {sorted(_FIELDS)} of version {VERSION}, got others")
     for key in ("epoch", "position", "n_steps"):
-        if type(words[key]) is not int or not 0 <= words[key] < 2**64:
-            raise FormatError(f"{key}: expected a whole number, got {words[key]!r}")
-    if not isinstance(words["stopped"], (str, type(None))) or not isinstance(words["settings"], dict):
-        raise FormatError("training: expected a reason and settings, got others")
+        if type(words[key]) is not int or not 0 <= words[key] < 2**53:
+            raise FormatError(f"{key}: expected a whole number below 2**53, got {words[key]!r:.80}")
+    if words["stopped"] not in [*BY_ITSELF, None] or not isinstance(words["settings"], dict):
+        raise FormatError(f"training: expected settings, and to have stopped by one of {BY_ITSELF} or not, got others")
     for names in [words["history"], *_list(words["states"])]:
-        if not all(isinstance(name, str) for name in _list(names)):
-            raise FormatError(f"training: expected lists of names, got {names!r}")
+        if not all(isinstance(name, str) for name in _list(names)) or len(set(names)) != len(names):
+            raise FormatError(f"training: expected lists of names, each once, got {reprlib.repr(names)}")
     return words
 
 
@@ -201,7 +238,7 @@ def _compare(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
     for key, value in ours.items():
         if value != theirs[key]:
             argument = _SETTINGS.get(key, key)
-            raise ValueError(f"{argument}: expected that of the checkpoint, {theirs[key]!r}, got {value!r}")
+            raise ValueError(f"{argument}: expected that of the checkpoint, {theirs[key]!r:.1000}, got {value!r}")
 
 
 def _number(name: str, text: Any) -> float:
@@ -209,7 +246,7 @@ def _number(name: str, text: Any) -> float:
     try:
         return float.fromhex(text)
     except (TypeError, ValueError, OverflowError):
-        raise FormatError(f"{name}: expected a hexadecimal number, got {text!r}") from None
+        raise FormatError(f"{name}: expected a hexadecimal number, got {reprlib.repr(text)}") from None
 
 
 def _vector(training: persistence.Training, name: str, like: NDArray[Any]) -> NDArray[Any]:

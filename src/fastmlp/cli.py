@@ -1,6 +1,6 @@
-"""The command line: `fastmlp train | predict | info | bench`, also as `python -m fastmlp`.
+"""The command line: `fastmlp train | predict | evaluate | info | bench`, also as `python -m fastmlp`.
 
-Here are the arguments, the exit codes and the short commands; training is in `cli_train`. Exit codes: 0 done,
+Here are the arguments and the exit codes; the commands are in `cli_train` and `cli_predict`. Exit codes: 0 done,
 1 an error (one line on stderr, never a traceback), 2 wrong usage (argparse's), 130 interrupted. Progress and
 messages go to stderr, results to stdout; with --json stdout holds one JSON object and nothing else. Names
 that an option may take come from the tables that `Network` uses, so the two cannot differ.
@@ -9,28 +9,21 @@ that an option may take come from the tables that `Network` uses, so the two can
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
-import math
 import os
-import struct
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-import numpy as np
-from numpy.typing import NDArray
-
 import fastmlp
 
-from . import cli_train, construction, persistence, tables
+from . import cli_options, cli_predict, cli_train, columns, construction, metrics
 from .activations import ACTIVATIONS
 from .console import finish, say, silence
 from .losses import LOSSES
-from .network import Network
-from .optimizers import OPTIMIZERS
-from .preparation import SCALINGS, TASKS, Label, Preparation
+from .preparation import SCALINGS
+from .targets import TASKS
 
 ERRORS = (OSError, ValueError, TypeError, ArithmeticError, MemoryError, RuntimeError, ImportError)
 
@@ -91,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_train(commands)
     _add_predict(commands)
+    _add_evaluate(commands)
     info = commands.add_parser("info", help="what runs here, or what a model file holds")
     info.add_argument("model", nargs="?", metavar="MODEL", help="a model file; without one, this installation")
     info.add_argument("--json", action="store_true", help="print one JSON object")
@@ -106,9 +100,13 @@ def _add_train(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     parser = commands.add_parser(
         "train",
         help="train a network and save it",
-        description="Train a network on DATA and save it with the scaling, column and class names that it needs. "
-        "The first row of a .csv is its header unless one of its cells is a number. "
-        "Ctrl-C ends the training early and saves what was learnt.",
+        description=textwrap.fill(
+            "Train a network on DATA and save it with everything that it has learnt of the table: columns, scaling, "
+            "names of classes. Columns of text, categories, booleans and dates and missing values are taken, too. "
+            "Ctrl-C ends the training early and saves what was learnt."
+        ),
+        epilog=cli_options.EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add(
@@ -116,17 +114,20 @@ def _add_train(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
         nargs="?",
         default="digits",
         metavar="DATA",
-        help="digits (default), fashion-mnist, a .csv, or an .npz with X, y or x_train, y_train, x_test, y_test",
+        help="digits (default), fashion-mnist, a table (.csv, .tsv, .parquet, .arrow, .jsonl; text also as .gz), or an "
+        ".npz with X, y or x_train, y_train, x_test, y_test",
     )
     add("-o", "--output", metavar="FILE", help="the model file (default: DATA's name with .safetensors, here)")
-    add("--target", metavar="COLUMN", help="of a .csv: the column to learn, its name or its index from 0")
+    add("--target", metavar="COLUMN", help="of a table: the column to learn, its name or its index from 0")
     add(
         "--task",
         choices=TASKS,
         default="auto",
-        help="auto: classes for text, integers of an .npz, or few whole numbers; else regression",
+        help="auto: classes for text, and for whole numbers if they are few and repeat; else regression",
     )
-    add("--test-fraction", type=_fraction, metavar="F", help="of a .csv or .npz: rows set apart (default: 0.2)")
+    _add_columns(add)
+    _add_text(parser.add_argument_group("text (.csv, .tsv, .txt)").add_argument)
+    add("--test-fraction", type=_fraction, metavar="F", help="of a table or .npz: rows set apart (default: 0.2)")
     add(
         "--scaling",
         choices=SCALINGS,
@@ -135,7 +136,7 @@ def _add_train(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     )
     add("--folder", metavar="DIR", help="where the files of fashion-mnist are")
     _add_network(parser.add_argument_group("network").add_argument)
-    _add_training(parser.add_argument_group("training").add_argument)
+    cli_options.add_training(parser.add_argument_group("training").add_argument)
     parser.set_defaults(run=cli_train.run, usage_error=parser.error)
 
 
@@ -155,27 +156,31 @@ def _add_network(add: Callable[..., object]) -> None:
     add("--seed", type=_seed, default=0, metavar="N", help="of weights, batches and split (default: 0)")
 
 
-def _add_training(add: Callable[..., object]) -> None:
-    by_batches = [name for name, kind in OPTIMIZERS.items() if not kind.full_batch]
-    add("--optimizer", choices=by_batches, default="adam", help="default: adam")
+def _add_columns(add: Callable[..., object]) -> None:
+    """Which columns and rows of a table are not learnt from."""
+    add("--drop", action="append", default=[], metavar="COLUMN", help="a column that is no input; more than once")
     add(
-        "--learning-rate",
-        type=_positive,
-        metavar="R",
-        help="default: the optimiser's own; of adam, 0.002 for digits and 0.003 for tables",
+        "--keep",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a column that is no input and that predict passes through, an id, say; more than once",
     )
-    add("--momentum", type=_momentum, metavar="M", help="of sgd (default: 0)")
+    add("--drop-missing-target", action="store_true", help="leave out rows without a target")
+
+
+def _add_text(add: Callable[..., object]) -> None:
+    """How a table is written, where what is guessed is wrong; and what stands for a missing value."""
+    add("--separator", type=_separator, metavar="CHAR", help="between cells: a character, or tab (default: guessed)")
+    add("--no-header", action="store_true", help="the first row is data; columns are called 0, 1, 2, ...")
+    add("--decimal", choices=[".", ","], help="the decimal mark (default: guessed)")
     add(
-        "--epochs",
-        type=_count,
-        metavar="N",
-        help="default: 40 for digits, 10 for fashion-mnist; for tables 10 to 300, for about 1000 updates",
+        "--null",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="stands for a missing value, beside an empty cell, NA, ? and the like; more than once",
     )
-    add("--batch-size", type=_count, metavar="N", help="default: 16 for digits, 64 for fashion-mnist, 32 for tables")
-    add("--threads", type=_threads, default="auto", metavar="N", help="native engine; it runs on one so far")
-    add("--engine", choices=construction.ENGINES, default="auto", help="default: auto")
-    add("--quiet", action="store_true", help="no progress and no introduction")
-    add("--json", action="store_true", help="print one JSON object in place of the report")
 
 
 def _add_predict(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
@@ -183,26 +188,63 @@ def _add_predict(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
         "predict",
         help="apply a model file to rows",
         description="Print the class, or the numbers, that MODEL gives to each row of INPUT, one row per line. Columns "
-        "of a .csv are found by the names that the model was trained with; the target may be among them.",
+        "of a table are found by the names that the model was trained with; others are ignored.",
     )
     add = parser.add_argument
-    add("model", metavar="MODEL", help="a model file")
-    add("input", metavar="INPUT", help="a .csv, or an .npz with X")
+    _add_model_and_input(add)
     add("-o", "--output", metavar="FILE", help="write the lines to FILE in place of stdout")
     add(
         "--proba",
         action="store_true",
         help="the network's output for every class, as a .csv with a header: probabilities, after a cross entropy",
     )
-    add("--threads", type=_threads, default="auto", metavar="N", help="native engine; it runs on one so far")
+    add(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="pass a column through; the output is a .csv with a header (default: what was kept at training)",
+    )
+    _add_text(parser.add_argument_group("text (.csv, .tsv, .txt)").add_argument)
+    parser.set_defaults(run=cli_predict.predict)
+
+
+def _add_evaluate(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="loss and metrics of a model file on rows with targets",
+        description="Print the loss that MODEL has on INPUT, for classes the accuracy, for numbers RMSE, MAE and R2.",
+    )
+    add = parser.add_argument
+    _add_model_and_input(add)
+    add("--target", metavar="COLUMN", help="the column with the right answers (default: the one of the training)")
+    add("--metrics", type=_metrics, metavar="NAME,NAME", help=f"others: {', '.join(metrics.METRICS)}")
+    add("--drop-missing-target", action="store_true", help="leave out rows without a target")
+    _add_text(parser.add_argument_group("text (.csv, .tsv, .txt)").add_argument)
+    parser.set_defaults(run=cli_predict.evaluate, keep=[])
+
+
+def _add_model_and_input(add: Callable[..., object]) -> None:
+    add("model", metavar="MODEL", help="a model file")
+    add("input", metavar="INPUT", help="a table (.csv, .tsv, .parquet, .arrow, .jsonl), or an .npz with X")
+    cli_options.add_threads(add)
+    add("--quiet", action="store_true", help="no notes on stderr")
     add("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=_predict)
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text!r}")
-    return int(text)
+def _separator(text: str) -> str:
+    named = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}.get(text, text)
+    if len(named) != 1 or not named.isascii() or named in '"\n\r':
+        raise argparse.ArgumentTypeError(f"expected one character, or tab, got {text!r}")
+    return named
+
+
+def _metrics(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    unknown = [name for name in names if name not in metrics.METRICS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"expected names among {', '.join(metrics.METRICS)}, got {unknown[0]!r}")
+    return names
 
 
 def _seed(text: str) -> int:
@@ -211,25 +253,14 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _threads(text: str) -> int | str:
-    return text if text == "auto" else _count(text)
-
-
 def _layers(text: str) -> tuple[int, ...]:
-    return () if text == "none" else tuple(_count(size.strip()) for size in text.split(","))
+    return () if text == "none" else tuple(cli_options.count(size.strip()) for size in text.split(","))
 
 
 def _number(text: str) -> float:
-    if not tables.is_number(text.strip()):
+    if not columns.NUMBER.fullmatch(text.strip()):
         raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
     return float(text)
-
-
-def _positive(text: str) -> float:
-    number = _number(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a finite number above 0, got {text!r}")
-    return number
 
 
 def _fraction(text: str) -> float:
@@ -239,80 +270,6 @@ def _fraction(text: str) -> float:
     return number
 
 
-def _momentum(text: str) -> float:
-    number = _number(text)
-    if not 0 <= number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number in [0, 1), got {text!r}")
-    return number
-
-
-# --------------------------------------------------------------------------------------------- predict
-
-
-def _open_model(path: str, threads: int | str = "auto") -> tuple[Network, Preparation]:
-    """The network of a model file, and how rows become its inputs."""
-    model = persistence.read(path)
-    network = Network._from_model(model, engine="auto", n_threads=threads)
-    try:
-        n_targets = network.sizes[-1] // network.loss.n_heads
-        preparation = Preparation.from_extra(model.extra, network.sizes[0], n_targets, network.loss.classifies)
-    except persistence.FormatError as error:
-        raise persistence.FormatError(f"{path}: {error}") from None
-    return network, preparation
-
-
-def _predict(args: argparse.Namespace) -> int:
-    network, preparation = _open_model(args.model, args.threads)
-    if args.proba and preparation.task != "classification":
-        raise ValueError(f"--proba: expected a model of classes, got {args.model}, a regression")
-    table = tables.read_inputs(args.input, preparation.columns, preparation.target, network.sizes[0])
-    x = preparation.inputs(table.x, str(network.dtype))
-    record: dict[str, Any] = {"model": args.model, "input": args.input, "rows": len(x)}
-    if preparation.task == "classification":
-        outputs = _per_class(network.predict(x)) if args.proba else None
-        names = preparation.names(network.classify(x))
-        record["predictions"] = names
-        lines = [str(name) for name in names]
-        if outputs is not None:
-            classes = list(preparation.classes or range(outputs.shape[1]))
-            record.update(classes=classes, probabilities=outputs.tolist())
-            lines = _csv_lines(classes, outputs)
-    else:
-        numbers = preparation.numbers(network.loss.estimate(network.predict(x)))
-        record["predictions"] = (numbers[:, 0] if numbers.shape[1] == 1 else numbers).tolist()
-        lines = _csv_lines(None, numbers)
-    _write(args, record, lines)
-    return 0
-
-
-def _per_class(outputs: NDArray[Any]) -> NDArray[Any]:
-    """One column per class, where a single output stands for the second of two."""
-    return np.hstack((1 - outputs, outputs)) if outputs.shape[1] == 1 else outputs
-
-
-def _csv_lines(header: Sequence[Label] | None, rows: NDArray[Any]) -> list[str]:
-    """The rows as lines of a .csv; nine digits tell any two float32 apart."""
-    text = io.StringIO()
-    if header is not None:
-        csv.writer(text, lineterminator="").writerow(header)
-    lines = [] if header is None else [text.getvalue()]
-    return lines + [",".join(f"{value:.9g}" for value in row) for row in rows.tolist()]
-
-
-def _write(args: argparse.Namespace, record: dict[str, Any], lines: list[str]) -> None:
-    if args.output is not None:
-        exists = os.path.exists(args.output)
-        if exists and any(os.path.samefile(args.output, path) for path in (args.model, args.input)):
-            raise ValueError(f"--output: expected another file than MODEL and INPUT, got {args.output!r}")
-        with open(args.output, "w", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
-        record["output"] = args.output
-    if args.json:
-        say(json.dumps(record, allow_nan=False))
-    elif args.output is None:
-        say("\n".join(lines))
-
-
 # ------------------------------------------------------------------------------------------------ info
 
 
@@ -320,13 +277,17 @@ def _info(args: argparse.Namespace) -> int:
     if args.model is None:
         record: dict[str, Any] = dict(fastmlp.info())
     else:
-        record = _model_record(args.model)
+        record = cli_predict.model_record(args.model)
     if args.json:
         say(json.dumps(record, default=str))
         return 0
     width = max(map(len, record))
     for key, value in record.items():
-        say(f"{key.replace('_', ' '):<{width}}  {_words(value)}")
+        lines = (
+            [f"{column}: {kind}" for column, kind in value.items()] if key == "encoded" and value else [_words(value)]
+        )
+        for i, line in enumerate(lines):  # what each column becomes, one below the other
+            say(f"{key.replace('_', ' ') if i == 0 else '':<{width}}  {line}")
     return 0
 
 
@@ -339,36 +300,6 @@ def _words(value: object) -> str:
         shown = ", ".join(map(_words, value[:12]))
         return shown if len(value) <= 12 else f"{shown} and {len(value) - 12} more"
     return str(value)
-
-
-def _model_record(path: str) -> dict[str, Any]:
-    network, preparation = _open_model(path)
-    return {
-        "file": path,
-        "sizes": list(network.sizes),
-        "activation": [repr(activation) for activation in network.activation],
-        "output_activation": repr(network.output_activation),
-        "loss": network.loss.name,
-        "dtype": str(network.dtype),
-        "parameters": network.n_parameters,
-        "seed": network.seed,
-        "checksums": _checksums(path),
-        "task": preparation.task,
-        "columns": preparation.columns,
-        "target": preparation.target,
-        "classes": preparation.classes,
-        "scaled_inputs": preparation.scaling is not None,
-        "scaled_targets": preparation.target_scaling is not None,
-    }
-
-
-def _checksums(path: str) -> dict[str, str]:
-    """Which checksums a file that was just read, so whose checksums all agree, carries."""
-    with open(path, "rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        metadata = json.loads(file.read(length))["__metadata__"]
-    parts = ("architecture", "parameters", "extra") if "fastmlp.extra" in metadata else ("architecture", "parameters")
-    return {part: "verified" if f"fastmlp.{part}.sha256" in metadata else "absent" for part in parts}
 
 
 def _bench(args: argparse.Namespace) -> int:

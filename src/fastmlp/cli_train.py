@@ -15,81 +15,44 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from . import datasets, persistence, tables
+from . import cli_data, cli_options, tables
 from .activations import Sigmoid
+from .cli_data import DATASETS, DEFAULTS, Data, Rows
 from .console import say
 from .losses import LOSSES
 from .network import Network
-from .optimizers import OPTIMIZERS, Optimizer
-from .preparation import Preparation, choose_scaling, read_targets, split
 from .progress import Progress
-from .scaling import Scaling
 
-DATASETS = ("digits", "fashion-mnist")
 INTERRUPTED = 130
-TABLE_UPDATES = 1000
-TABLE_EPOCHS = (10, 300)
-
-Arrays = tuple[NDArray[Any], NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is used where the command line says nothing."""
-
-    layers: tuple[int, ...]
-    epochs: int
-    batch_size: int
-    learning_rate: float | None = None  # of Adam; None is its own
-
-
-DEFAULTS = {
-    "digits": Settings((128,), 40, 16, 0.002),
-    "fashion-mnist": Settings((128,), 10, 64),
-}
-
-
-@dataclass(frozen=True)
-class Data:
-    """Rows to train on and rows to test on, as the network takes them, and how they were made."""
-
-    name: str
-    how: str
-    preparation: Preparation
-    train: Arrays
-    test: Arrays | None
-    settings: Settings
-
-    @property
-    def n_outputs(self) -> int:
-        """As many as there are classes, or numbers to learn."""
-        classes = self.preparation.classes
-        return int(self.train[1].shape[1]) if classes is None else len(classes)
+OF_TEXT = ("separator", "no_header", "decimal")
 
 
 def run(args: argparse.Namespace) -> int:
     """Train as the arguments say; the exit code."""
     _check_usage(args)
     output = args.output or f"{_stem(args.data)}.safetensors"
-    _check_writable(output, args.data)
-    data = _load(args)
+    _check_writable("--output", output, args.data, "the data")
+    if args.checkpoint is not None:
+        _check_writable("--checkpoint", args.checkpoint, output, "the model")
+    data = cli_data.load(args)
+    words = cli_options.fit_arguments(args, data.settings, len(data.train.x))
+    data = cli_data.with_validation(data, words.pop("validation_split"), args.seed)
     network = _network(args, data)
     if not (args.quiet or args.json):
         _introduce(data, network)
     progress = Progress(
-        args.epochs or data.settings.epochs,
-        len(data.train[0]),
+        words["epochs"],
+        len(data.train.x),
         None if data.test is None else lambda: _score(network, data, data.test or data.train),
         None if args.quiet else sys.stderr,
+        args.verbose,
     )
-    interrupted = _fit(args, network, data, progress)
-    persistence.save(output, network, data.preparation.to_extra())
+    interrupted = _fit(network, data, progress, words)
+    network.save(output)
     if interrupted:
         done = f"interrupted after {progress.epochs_done} of {progress.epochs} epochs"
         say(f"fastmlp: {done}; what was learnt is saved in {output}", sys.stderr)
@@ -101,28 +64,37 @@ def _check_usage(args: argparse.Namespace) -> None:
     """Refuse options that do not go together; argparse's own way, exit code 2."""
     error: Callable[[str], None] = args.usage_error
     kind = args.data if args.data in DATASETS else tables.suffix(args.data)
-    if kind not in (*DATASETS, ".csv", ".npz"):
-        error(f"DATA: expected 'digits', 'fashion-mnist', a .npz or a .csv file, got {args.data!r}")
-    if kind == ".csv" and args.target is None:
-        error("--target: expected the name or index of the column to learn from a .csv, got none")
-    if kind != ".csv" and args.target is not None:
-        error(f"--target: expected a .csv to go with it, got {args.data!r}")
+    is_table = kind in tables.KINDS
+    if not is_table and kind not in (*DATASETS, ".npz"):
+        known = ", ".join(tables.KINDS)
+        error(f"DATA: expected 'digits', 'fashion-mnist', an .npz or a table ({known}), got {args.data!r}")
+    if is_table and args.target is None:
+        error("--target: expected the name or index of the column to learn from a table, got none")
+    if not is_table and (args.target is not None or args.drop or args.keep):
+        error(f"--target, --drop, --keep: expected a table to go with them, got {args.data!r}")
+    if kind not in tables.TEXT and any(getattr(args, name) for name in OF_TEXT):
+        error(f"--separator, --no-header, --decimal: expected a .csv, .tsv or .txt to go with them, got {args.data!r}")
+    if kind in DATASETS and (args.null or args.drop_missing_target):
+        error(f"--null, --drop-missing-target: expected a file to go with them, got {kind}")
     if kind in DATASETS and args.test_fraction is not None:
-        error(f"--test-fraction: expected a .csv or .npz to go with it, and {kind} has a fixed split")
+        error(f"--test-fraction: expected a file to go with it, and {kind} has a fixed split")
     if kind in DATASETS and args.task == "regression":
         error(f"--task: expected 'classification', which is what {kind} is for, got 'regression'")
     if kind != "fashion-mnist" and args.folder is not None:
         error(f"--folder: expected fashion-mnist to go with it, got {args.data!r}")
-    if args.momentum is not None and args.optimizer != "sgd":
-        error(f"--momentum: expected --optimizer sgd to go with it, got {args.optimizer!r}")
+    try:
+        cli_options.fit_arguments(args, DEFAULTS["digits"], 1)
+    except (ValueError, TypeError) as wrong:
+        error(str(wrong))
 
 
 def _stem(data: str) -> str:
-    return os.path.splitext(os.path.basename(data))[0]
+    name = os.path.basename(data)
+    return os.path.splitext(name[:-3] if name.lower().endswith(".gz") else name)[0]
 
 
-def _check_writable(path: str, data: str) -> None:
-    """Refuse before the training what could not be saved after it."""
+def _check_writable(option: str, path: str, other: str, what: str) -> None:
+    """Refuse before the training what could not be saved after it, or would take the place of another file."""
     target = os.path.realpath(path)
     try:
         if os.path.isdir(target):
@@ -133,91 +105,23 @@ def _check_writable(path: str, data: str) -> None:
             with tempfile.TemporaryFile(dir=os.path.dirname(target)):
                 pass
     except OSError as error:
-        raise ValueError(f"--output: expected a file that can be written, got {path!r} ({error.strerror})") from None
-    if os.path.exists(data) and os.path.exists(target) and os.path.samefile(data, target):
-        raise ValueError(f"--output: expected another file than the data, got {path!r}")
-
-
-# ------------------------------------------------------------------------------------------------ data
-
-
-def _load(args: argparse.Namespace) -> Data:
-    if args.data not in DATASETS:
-        return _load_table(args)
-    if args.data == "digits":
-        train, test = datasets.load_digits()
-        how = "fixed stratified split, 80/20"
-    else:
-        train, test = datasets.load_fashion_mnist(args.folder)
-        how = "the data set's own split"
-    _, classes, _ = read_targets(train[1], "classification")
-    scaling = None if args.scaling == "auto" else choose_scaling(args.scaling, train[0])
-    preparation = Preparation("classification", None, None, classes, scaling)
-    return _prepared(args, args.data, how, preparation, train, test, DEFAULTS[args.data])
-
-
-def _load_table(args: argparse.Namespace) -> Data:
-    table = tables.read_training(args.data, args.target)
-    assert table.y is not None
-    everything = table.y if table.test is None else np.concatenate((table.y, table.test[1]))
-    task, classes, values = read_targets(everything, args.task, table.target)
-    train, test, how = _set_apart(args, table, values, classes is not None)
-    x, y = train
-    preparation = Preparation(task, table.columns, table.target, classes, choose_scaling(args.scaling, x))
-    any_number = args.loss is None or LOSSES[args.loss].targets == "real"
-    if classes is None and args.scaling != "none" and any_number and args.output_activation in (None, "identity"):
-        preparation = replace(preparation, target_scaling=Scaling.fit(y))
-    batch_size = 32
-    updates = math.ceil(len(x) / (args.batch_size or batch_size))
-    epochs = min(max(math.ceil(TABLE_UPDATES / updates), TABLE_EPOCHS[0]), TABLE_EPOCHS[1])
-    settings = Settings((64, 32), epochs, batch_size, 0.003)
-    name = os.path.basename(args.data)
-    return _prepared(args, name, how, preparation, train, test, settings)
-
-
-def _set_apart(
-    args: argparse.Namespace, table: tables.Table, values: NDArray[Any], stratified: bool
-) -> tuple[Arrays, Arrays | None, str]:
-    """The rows to train on, the rows to test on, and in words how they were told apart."""
-    if table.test is not None:
-        if args.test_fraction is not None:
-            raise ValueError(f"--test-fraction: expected an .npz of X and y, and {args.data} has its own test rows")
-        count = len(table.x)
-        return (table.x, values[:count]), (table.test[0], values[count:]), "the file's own split"
-    fraction = 0.2 if args.test_fraction is None else args.test_fraction
-    train, test = split(values, fraction, args.seed, stratified)
-    if not len(test):
-        return (table.x, values), None, "no split"
-    how = f"{'stratified' if stratified else 'random'} split of seed {args.seed}"
-    return (table.x[train], values[train]), (table.x[test], values[test]), how
-
-
-def _prepared(
-    args: argparse.Namespace,
-    name: str,
-    how: str,
-    preparation: Preparation,
-    train: Arrays,
-    test: Arrays | None,
-    settings: Settings,
-) -> Data:
-    def arrays(pair: Arrays) -> Arrays:
-        return preparation.inputs(pair[0], args.dtype), preparation.targets(pair[1], args.dtype)
-
-    return Data(name, how, preparation, arrays(train), None if test is None else arrays(test), settings)
+        raise ValueError(f"{option}: expected a file that can be written, got {path!r} ({error.strerror})") from None
+    same = os.path.exists(other) and os.path.exists(target) and os.path.samefile(other, target)
+    if same or os.path.realpath(other) == target:
+        raise ValueError(f"{option}: expected another file than {what}, got {path!r}")
 
 
 # -------------------------------------------------------------------------------------------- training
 
 
 def _network(args: argparse.Namespace, data: Data) -> Network:
-    loss = LOSSES[args.loss or ("mse" if data.preparation.classes is None else "cross_entropy")]()
-    n_outputs = data.n_outputs * loss.n_heads
-    if loss.partner is Sigmoid and data.preparation.classes is not None and n_outputs == 2:
+    loss = LOSSES[args.loss or ("mse" if data.classes is None else "cross_entropy")]()
+    n_outputs = data.n_targets * loss.n_heads
+    if loss.partner is Sigmoid and data.classes is not None and n_outputs == 2:
         n_outputs = 1
     hidden = data.settings.layers if args.layers is None else args.layers
     return Network(
-        [data.train[0].shape[1], *hidden, n_outputs],
+        [data.train.x.shape[1], *hidden, n_outputs],
         activation=args.activation,
         output_activation=args.output_activation,
         loss=loss,
@@ -225,27 +129,21 @@ def _network(args: argparse.Namespace, data: Data) -> Network:
         seed=args.seed,
         engine=args.engine,
         n_threads=args.threads,
+        input_scaling=data.input_scaling,
+        target_scaling=data.target_scaling,
+        target_name=data.target_name,
+        class_names=data.classes,
+        encoder=data.encoder,
     )
 
 
-def _optimizer(args: argparse.Namespace, settings: Settings) -> Optimizer:
-    fields: dict[str, Any] = {"learning_rate": args.learning_rate, "momentum": args.momentum}
-    if args.optimizer == "adam" and args.learning_rate is None:
-        fields["learning_rate"] = settings.learning_rate
-    given = {name: value for name, value in fields.items() if value is not None}
-    return OPTIMIZERS[args.optimizer](**given)
-
-
-def _fit(args: argparse.Namespace, network: Network, data: Data, progress: Progress) -> bool:
+def _fit(network: Network, data: Data, progress: Progress, words: dict[str, Any]) -> bool:
     """Train; whether it was interrupted."""
+    if data.validation is not None:
+        words["validation_data"] = data.validation[:2]
+    words["callbacks"] = [progress, *words["callbacks"]]
     try:
-        network.fit(
-            *data.train,
-            epochs=progress.epochs,
-            batch_size=args.batch_size or data.settings.batch_size,
-            optimizer=_optimizer(args, data.settings),
-            callbacks=[progress],
-        )
+        network.fit(data.train.x, data.train.y, **words)
     except KeyboardInterrupt:
         return True
     finally:
@@ -253,24 +151,22 @@ def _fit(args: argparse.Namespace, network: Network, data: Data, progress: Progr
     return False
 
 
-def _score(network: Network, data: Data, rows: Arrays) -> dict[str, float]:
+def _score(network: Network, data: Data, rows: Rows) -> dict[str, float]:
     """Loss, and for classes accuracy, which `evaluate` leaves out for losses that are not made for classes."""
-    scores = {name: float(value) for name, value in network.evaluate(*rows).items()}
-    if data.preparation.classes is not None and "accuracy" not in scores:
-        scores["accuracy"] = float(np.mean(network.classify(rows[0]) == rows[1]))
+    scores = {name: float(value) for name, value in network.evaluate(rows.x, rows.y).items()}
+    if data.classes is not None and "accuracy" not in scores:
+        scores["accuracy"] = float(np.mean(network.classify(rows.x) == rows.labels))
     return scores
 
 
 def _score_at_end(network: Network, data: Data) -> dict[str, float]:
     """The scores, and for numbers the root mean square error in the target's unit and the mean R2 of the columns."""
-    rows = data.train if data.test is None else data.test
-    scores = _score(network, data, rows)
-    if data.preparation.classes is None:
-        target = data.preparation.numbers(rows[1]).astype(np.float64)
-        error = data.preparation.numbers(network.loss.estimate(network.predict(rows[0]))) - target
-        variance = target.var(axis=0)
-        scores["rmse"] = math.sqrt(float(np.square(error).mean()))
-        scores["r2"] = float(np.mean(1 - np.square(error).mean(axis=0) / variance)) if variance.all() else math.nan
+    rows = data.test or data.train
+    if data.classes is not None:
+        return _score(network, data, rows)
+    scores = network.evaluate(rows.x, rows.y, metrics=["rmse", "r2"])
+    if not np.var(rows.y, axis=0).all():
+        scores["r2"] = math.nan
     return scores
 
 
@@ -278,11 +174,12 @@ def _score_at_end(network: Network, data: Data) -> dict[str, float]:
 
 
 def _introduce(data: Data, network: Network) -> None:
-    tested = f"{len(data.test[0])} to test on" if data.test is not None else "none to test on"
-    classes = data.preparation.classes
-    learnt = "regression" if classes is None else f"{len(classes)} classes"
+    tested = f"{len(data.test.x)} to test on" if data.test is not None else "none to test on"
+    if data.validation is not None:
+        tested = f"{len(data.validation.x)} to validate on, {tested}"
+    learnt = "regression" if data.classes is None else f"{len(data.classes)} classes"
     n_inputs = network.sizes[0]
-    say(f"{data.name}: {len(data.train[0])} rows to train on, {tested} ({data.how}), {n_inputs} inputs, {learnt}")
+    say(f"{data.name}: {len(data.train.x)} rows to train on, {tested} ({data.how}), {n_inputs} inputs, {learnt}")
     functions = [activation.name for activation in (*network.activation, network.output_activation)]
     sizes = "-".join(map(str, network.sizes))
     say(f"network: {sizes} ({', '.join(functions)}), {network.loss.name}, {network.n_parameters:,} parameters")
@@ -316,9 +213,10 @@ def _record(
     part = "training" if data.test is None else "test"
     return {
         "data": args.data,
-        "task": data.preparation.task,
-        "training_rows": len(data.train[0]),
-        "test_rows": 0 if data.test is None else len(data.test[0]),
+        "task": data.task,
+        "training_rows": len(data.train.x),
+        "validation_rows": 0 if data.validation is None else len(data.validation.x),
+        "test_rows": 0 if data.test is None else len(data.test.x),
         "sizes": list(network.sizes),
         "activation": [activation.name for activation in network.activation],
         "output_activation": network.output_activation.name,
@@ -331,6 +229,7 @@ def _record(
         "rows_per_second": progress.rows_per_second,
         **{f"{part}_{name}": _finite(value) for name, value in scores.items()},
         "history": {name: list(map(_finite, values)) for name, values in progress.history.items()},
+        "stopped": None if network.history is None else network.history.stopped,
         "interrupted": interrupted,
         "saved": output,
     }

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import functools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -451,3 +452,41 @@ def _numbers_of_polars(texts: Any, missing: frozenset[str]) -> Numbers | None:
     counts = stripped.filter(gaps).drop_nulls().value_counts()
     marks = {mark: count for mark, count in counts.rows() if mark}
     return Numbers(present.cast(pl.Float64).to_numpy(), marks)
+
+
+# ---------------------------------------------------------------------------------------------------- columns of labels
+
+
+def texts_of_array(values: NDArray[Any], missing: frozenset[str]) -> Texts:
+    """An array (n,) of text or numbers as text: text as it is written, numbers by their shortest spelling."""
+    different, codes = np.unique(values, return_inverse=True, equal_nan=True)
+    names = [each if isinstance(each, str) else "" if each != each else repr(each) for each in different.tolist()]
+    return _cleaned(codes.reshape(-1).astype(np.int64), names, missing, "text")
+
+
+def labels_of_polars(
+    series: Any, name: str, missing: frozenset[str]
+) -> tuple[NDArray[Any] | None, Callable[[], Texts]]:
+    """A column of labels as numbers, None where it is not numbers alone, and the function that gives it as text."""
+    import polars as pl
+
+    dtype = series.dtype
+    if dtype.is_float():
+        values = series.to_numpy()
+        return values, lambda: texts_of_array(values, missing)
+    if dtype == pl.Boolean:
+        series = series.cast(pl.Int8).replace_strict([0, 1], ["False", "True"], default=None, return_dtype=pl.String)
+    elif not (dtype.is_numeric() or dtype in (pl.String, pl.Categorical, pl.Enum, pl.Date, pl.Datetime, pl.Null)):
+        raise TypeError(f"column {name!r}: expected numbers or text to learn, got {dtype}")
+    texts = series.cast(pl.String)
+
+    @functools.cache
+    def as_text() -> Texts:
+        codes, names = _factorise_polars(texts)
+        return _cleaned(codes, names, missing, "text")
+
+    if texts.head(PEEK).n_unique() < PEEK // 10:  # few different ones are read one by one
+        found = _all(map(number_of, as_text().names))
+        return (_by_code(np.array(found), as_text().codes, math.nan) if found else None), as_text
+    numbers = _numbers_of_polars(texts, missing)
+    return None if numbers is None else numbers.values, as_text

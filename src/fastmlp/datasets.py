@@ -11,11 +11,12 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import BinaryIO, SupportsIndex, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import arguments
 from .persistence import FormatError
 
 Data = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -23,7 +24,11 @@ Path = str | os.PathLike[str]
 
 FASHION_MNIST_FOLDER = "/usr/share/datasets/fashion-mnist"
 
+MAX_BYTES = 2**28  # of the content of an IDX file, by default; Fashion-MNIST's largest has 47,040,016
+
 _UNSIGNED_BYTES = 0x08  # the element type in an IDX header
+_ELEMENTS = {8: "unsigned bytes", 9: "signed bytes", 11: "int16", 12: "int32", 13: "float32", 14: "float64"}
+_WORDS = {1: "one dimension", 2: "two dimensions", 3: "three dimensions", 4: "four dimensions"}
 _DEFLATE_RATIO = 1032  # no deflate stream grows by more
 
 
@@ -63,7 +68,7 @@ def load_digits() -> tuple[Data, Data]:
     return (X[~test], y[~test]), (X[test], y[test])
 
 
-def load_idx(images: Path, labels: Path) -> Data:
+def load_idx(images: Path, labels: Path, *, max_bytes: SupportsIndex = MAX_BYTES) -> Data:
     """Images and their labels from a pair of MNIST's IDX files, gzip-compressed or not.
 
     Parameters
@@ -72,6 +77,9 @@ def load_idx(images: Path, labels: Path) -> Data:
         A file of N images of unsigned bytes, (N, rows, columns).
     labels : path
         A file of N labels of unsigned bytes, (N,).
+    max_bytes : int, default 2**28
+        How large the content of a file may be, unpacked: a gzip file of a megabyte can hold a gigabyte. X takes four
+        times as much. (EMNIST's largest has 547 MB.)
 
     Returns
     -------
@@ -81,7 +89,7 @@ def load_idx(images: Path, labels: Path) -> Data:
     Raises
     ------
     FormatError
-        If a file is not in the format, is truncated, or the counts differ.
+        If a file is not in the format, is truncated or larger than `max_bytes`, or the counts differ.
     OSError
         What the operating system says.
 
@@ -98,8 +106,9 @@ def load_idx(images: Path, labels: Path) -> Data:
     >>> load_idx("images", "labels")
     (array([[0., 1.]], dtype=float32), array([7]))
     """
-    y = _read_idx(labels, dimensions=1)
-    pixels = _read_idx(images, dimensions=3, count=y.size)
+    most = arguments.integer("max_bytes", max_bytes, least=1)
+    y = _read_idx(labels, dimensions=1, most=most)
+    pixels = _read_idx(images, dimensions=3, most=most, count=y.size)
     X = np.divide(pixels.reshape(y.size, -1), np.float32(255), dtype=np.float32)
     return X, y.astype(np.int64)
 
@@ -155,14 +164,17 @@ def _find(folder: str, name: str) -> str:
     )
 
 
-def _read_idx(path: Path, *, dimensions: int, count: int | None = None) -> NDArray[np.uint8]:
+def _read_idx(path: Path, *, dimensions: int, most: int, count: int | None = None) -> NDArray[np.uint8]:
     """The array in an IDX file of unsigned bytes, whose first dimension must be `count` if that is given."""
     with _open(path) as (stream, longest):
         begin = 4 + 4 * dimensions
         header = stream.read(begin)
         magic = bytes((0, 0, _UNSIGNED_BYTES, dimensions))
         if header[:4] != magic:
-            raise FormatError(f"{path}: expected an IDX file that begins with {magic.hex()}, got {header[:4].hex()!r}")
+            raise FormatError(
+                f"{path}: expected an IDX file of {_described(magic)}, which begins with {magic.hex()}, "
+                f"got {_described(header[:4])}"
+            )
         if len(header) < begin:
             raise FormatError(f"{path}: expected a header of {begin} bytes, got {len(header)}")
         shape = tuple(int.from_bytes(header[i : i + 4], "big") for i in range(4, begin, 4))
@@ -173,11 +185,23 @@ def _read_idx(path: Path, *, dimensions: int, count: int | None = None) -> NDArr
         size = math.prod(shape)
         if size > longest - begin:
             raise FormatError(f"{path}: expected {size} bytes after the header, got at most {max(longest - begin, 0)}")
+        if begin + size > most:
+            raise FormatError(
+                f"{path}: expected a content of at most max_bytes = {most:,} bytes, got {shape}, which is "
+                f"{begin + size:,}; if you trust the file, give a larger max_bytes"
+            )
         data = stream.read(size)
         surplus = stream.read(1)
     if len(data) < size or surplus:
         raise FormatError(f"{path}: expected {size} bytes after the header, got {'more' if surplus else len(data)}")
     return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _described(magic: bytes) -> str:
+    """What the first four bytes of an IDX file say, in words; else the bytes."""
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _ELEMENTS or magic[3] == 0:
+        return f"a file of another kind, which begins with {magic.hex()!r}"
+    return f"{_ELEMENTS[magic[2]]} of {_WORDS.get(magic[3], f'{magic[3]} dimensions')}"
 
 
 @contextlib.contextmanager

@@ -2,16 +2,23 @@
 
 `write` puts bytes where a path says, by way of a temporary file in the same folder. It knows nothing of what the bytes
 mean; model files and checkpoints are written with it.
+
+The temporary file has no name (Linux's O_TMPFILE) until it is complete, so that a writer that is killed leaves nothing
+behind; where the system or the file system has no such files, it has a name from the start. A signal handler may raise
+(Ctrl-C) after any call, before its result is assigned. So a descriptor goes into a list, and is closed out of it, by
+one call of functions in C (`extend` of a map, `next` of one), inside of which no handler runs.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import itertools
 import os
 import stat
 
 Path = str | os.PathLike[str]
+
+_NOT_SUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.ENOSYS}
 
 
 def write(path: Path, data: bytes) -> None:
@@ -19,7 +26,8 @@ def write(path: Path, data: bytes) -> None:
 
     The bytes go to a temporary file in the same folder, which is synced to the disk and then renamed over
     the path. A failure (a full disk, say) is raised after the temporary file is removed, and the previous
-    file stays. A symbolic link is followed; a device or a pipe is written to directly.
+    file stays; only where the folder cannot be synced afterwards does the new file stand, and the error says so.
+    A symbolic link is followed; a device or a pipe is written to directly.
 
     Raises
     ------
@@ -37,7 +45,9 @@ def write(path: Path, data: bytes) -> None:
         return
     if mode is not None and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), target)
-    _replace(target, data, mode)
+    if not (hasattr(os, "O_TMPFILE") and _replace(target, data, mode, named=False)):
+        _replace(target, data, mode, named=True)
+    _sync_folder(target)
 
 
 def check_place(path: Path) -> None:
@@ -60,30 +70,72 @@ def check_place(path: Path) -> None:
             raise OSError(number, os.strerror(number), target)
 
 
-def _replace(target: str, data: bytes, mode: int | None) -> None:
-    """Put a new file in the target's place in one step, with the previous file's mode if there was one."""
+def _replace(target: str, data: bytes, mode: int | None, *, named: bool) -> bool:
+    """Put a new file in the target's place in one step, with the previous file's mode if there was one.
+
+    False where `named` is false and the system has no files without a name; nothing has happened then.
+    """
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, f".fastmlp-{os.urandom(8).hex()}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    flags = os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    flags |= os.O_CREAT | os.O_EXCL if named else os.O_TMPFILE
+    opened: list[int] = []
+    close = map(os.close, map(list.pop, itertools.repeat(opened)))
     try:
-        descriptor = os.open(temporary, flags, 0o666 if mode is None else 0o600)
+        if not _open(opened, temporary if named else folder, flags, 0o666 if mode is None else 0o600, target):
+            return False
+        if mode is not None:
+            if hasattr(os, "fchmod"):
+                os.fchmod(opened[0], stat.S_IMODE(mode) & 0o777)
+            else:
+                os.chmod(temporary, stat.S_IMODE(mode) & 0o777)
+        _write_all(opened[0], data)
+        os.fsync(opened[0])
+        if not (named or _link(opened[0], temporary)):
+            return False
+        next(close)
+        os.replace(temporary, target)
+        return True
+    except BaseException:
+        try:
+            if opened:
+                next(close)
+        finally:
+            try:  # noqa: SIM105 (in a context manager's code a second Ctrl-C could come before the call)
+                os.unlink(temporary)
+            except OSError:
+                pass
+        raise
+    finally:
+        if opened:
+            next(close)
+
+
+def _open(opened: list[int], path: str, flags: int, mode: int, target: str) -> bool:
+    """Opens the path and adds its descriptor to the list, both in one call; an error names the target.
+
+    False if it is to be a file without a name, and the system or the file system has none.
+    """
+    try:
+        opened.extend(map(os.open, (path,), (flags,), (mode,)))
     except OSError as error:
+        unnamed = hasattr(os, "O_TMPFILE") and flags & os.O_TMPFILE == os.O_TMPFILE
+        if unnamed and error.errno in _NOT_SUPPORTED and os.path.isdir(path):
+            return False
         error.filename = target
         raise
-    try:
-        try:
-            if mode is not None:
-                os.chmod(temporary, stat.S_IMODE(mode) & 0o777)
-            _write_all(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    _sync_folder(folder)
+    return True
+
+
+def _link(descriptor: int, name: str) -> bool:
+    """Gives a file without a name one; False where the system does not let us."""
+    try:  # with src_dir_fd, which an absolute path leaves unused, as os.link else follows no symbolic link on Linux
+        os.link(f"/proc/self/fd/{descriptor}", name, src_dir_fd=descriptor, follow_symlinks=True)
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        return False
+    return True
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -92,21 +144,29 @@ def _write_all(descriptor: int, data: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _sync_folder(folder: str) -> None:
-    """Make the renaming durable, where the system can open and sync a folder."""
+def _sync_folder(target: str) -> None:
+    """Make the renaming of the target durable, where the system can open and sync a folder."""
     if not hasattr(os, "O_DIRECTORY"):
         return
+    opened: list[int] = []
+    close = map(os.close, map(list.pop, itertools.repeat(opened)))
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        _open(opened, os.path.dirname(target), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, 0, target)
+        os.fsync(opened[0])
     except PermissionError:  # a folder that may be written to but not listed
         return
-    try:
-        os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
+        if error.errno in (errno.EINVAL, errno.ENOTSUP):
+            return
+        raise OSError(
+            error.errno,
+            f"{error.strerror}, when its folder was synced to the disk. The new file is complete and in its place, but "
+            "after a loss of power the previous one may be there; saving once more confirms it",
+            target,
+        ) from None
     finally:
-        os.close(descriptor)
+        if opened:
+            next(close)
 
 
 def name_of(path: Path, argument: str = "path") -> str:

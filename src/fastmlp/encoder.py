@@ -171,6 +171,16 @@ class Encoder:
         return self._kept
 
     @property
+    def missing(self) -> tuple[str, ...]:
+        """The marks of missing values beside the usual ones."""
+        return self._marks
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The columns whose spelling matters, so that a file is best read as text there: all but numbers."""
+        return tuple(known.name for known in self._known if not isinstance(known, NumberColumn))
+
+    @property
     def feature_names_out(self) -> tuple[str, ...]:
         """A name for each input that it makes."""
         return tuple(name for known in self._known for name in known.names_out)
@@ -215,6 +225,11 @@ class Encoder:
 
     def _read(self, frame: Any, known: Known) -> Column:
         return read(frame, known.name, MISSING.union(self._marks), as_text=isinstance(known, CategoryColumn))
+
+    def with_missing(self, marks: Sequence[str]) -> Encoder:
+        """The encoder with more marks of missing values."""
+        more = dict.fromkeys([*self._marks, *_given("marks", marks)])
+        return Encoder._make(self._known, self._dropped, self._kept, self._target, more)
 
     # ------------------------------------------------------------------------------------------------ in a file
 
@@ -296,15 +311,8 @@ def learn(
     max_categories = arguments.integer("max_categories", max_categories, least=1)
     names = names_of(frame)
     lists = {"drop": _given("drop", drop), "keep": _given("keep", keep), "missing": _given("missing", missing)}
-    if target is not None and not isinstance(target, str):
-        raise TypeError(f"target: expected text or None, got {target!r:.60}")
+    _check_apart(names, lists["drop"], lists["keep"], target)
     apart = [*lists["drop"], *lists["keep"]]
-    for argument in ("drop", "keep"):
-        unknown = [name for name in lists[argument] if name not in names]
-        if unknown:
-            raise ValueError(f"{argument}: expected columns of the frame ({few(names)}), got {unknown[0]!r}")
-    if len({*apart, target}) <= len(apart):
-        raise ValueError("drop, keep, target: expected different columns, got one twice")
     if not len(frame):
         raise ValueError("X: expected at least one row, got none")
     known: list[Known] = []
@@ -326,6 +334,18 @@ def learn(
         raise ValueError("X: expected at least one column with values beside the target, got none")
     dropped = [*lists["drop"], *empty]
     return Encoder._make(known, dropped, lists["keep"], target, lists["missing"]), notes
+
+
+def _check_apart(names: Sequence[str], drop: list[str], keep: list[str], target: object) -> None:
+    """Refuse columns to leave out that are not there, or that are asked for twice."""
+    if target is not None and not isinstance(target, str):
+        raise TypeError(f"target: expected text or None, got {target!r:.60}")
+    for argument, given in (("drop", drop), ("keep", keep)):
+        unknown = [name for name in given if name not in names]
+        if unknown:
+            raise ValueError(f"{argument}: expected columns of the frame ({few(names)}), got {unknown[0]!r}")
+    if len({*drop, *keep, target}) <= len(drop) + len(keep):
+        raise ValueError("drop, keep, target: expected different columns, got one twice")
 
 
 def _given(argument: str, value: Any) -> list[str]:

@@ -8,6 +8,7 @@ argument, and a matrix is copied whole only where the core cannot read it as it 
 from __future__ import annotations
 
 import mmap
+import sys
 from collections.abc import Callable, Iterator
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -55,21 +56,31 @@ class Sparse:
 
 def as_array(argument: str, value: Any) -> NDArray[Any]:
     """The value as an array, without a copy where it gives its memory (buffer, `__array__`, DLPack)."""
-    if isinstance(value, (np.ma.MaskedArray, list, tuple)):
-        value = unmasked(value)
+    value = unmasked(value)
     if isinstance(value, np.ndarray):
         return np.asarray(value)
+    value = plain_tensor(argument, value)
     device = device_of(argument, value)
     if device not in (None, CPU):
         raise TypeError(f"{argument}: expected numbers in the memory of the CPU, got those of another device: {device}")
     if is_frame(value):
-        return frame_array(argument, value, np.dtype(np.float64))
+        with np.errstate(over="ignore"):
+            return frame_array(argument, value, np.dtype(np.float64))
     if is_series(value):
         return series_array(argument, value)
     try:
         return np.from_dlpack(value) if device is not None and not hasattr(value, "__array__") else np.asarray(value)
     except (ValueError, RuntimeError, BufferError, TypeError) as error:
         raise no_array(argument, value, error) from error
+
+
+def plain_tensor(argument: str, value: Any) -> Any:
+    """A PyTorch tensor without the record of its gradients, which its numbers alone do not need; others as they are."""
+    if getattr(value, "requires_grad", False) is True and callable(getattr(value, "detach", None)):
+        value = value.detach()
+    if str(getattr(value, "dtype", "")) == "torch.bfloat16":
+        raise TypeError(f"{argument}: expected an array of numbers that NumPy has, got torch.bfloat16; give x.float()")
+    return value
 
 
 def no_array(argument: str, value: Any, error: Exception) -> Exception:
@@ -98,16 +109,26 @@ def unmasked(value: Any) -> Any:
 
     NumPy drops the masks of arrays in a list without a word. (Of a masked element in a list of numbers it makes NaN.)
     """
-    if isinstance(value, np.ma.MaskedArray):
+    if not isinstance(value, (np.ndarray, list, tuple)):
+        return value
+    masked = sys.modules.get("numpy.ma")  # NumPy imports it when it is asked for; who has such an array has done so
+    masked_array: Any = getattr(masked, "MaskedArray", ())
+    if isinstance(value, masked_array):
         if not np.ma.is_masked(value):
             return np.asarray(value.data)
         kind = value.dtype.kind
         wide: Any = value if kind in "fc" else value.astype(np.float64 if kind in "iub" else object)
         return np.asarray(wide.filled(np.nan))
-    if isinstance(value, (list, tuple)) and value and type(value[0]) not in (float, int):
+    if not isinstance(value, np.ndarray) and value and type(value[0]) not in (float, int):
         kinds = set(map(type, value))
-        return [*map(unmasked, value)] if any(issubclass(each, np.ma.MaskedArray) for each in kinds) else value
+        return [*map(unmasked, value)] if any(issubclass(each, masked_array) for each in kinds) else value
     return value
+
+
+def told(value: Any, dtype: np.dtype[Any]) -> str:
+    """A number that is not finite in that dtype, in words: a finite one is too large for it."""
+    number = float(value) if np.isfinite(np.float64(value)) else value  # a long double of fewer digits
+    return f"{number!s}, more than {dtype} can hold" if np.isfinite(value) else f"{number!s}"
 
 
 def memory(x: Any) -> list[NDArray[Any]]:
@@ -141,7 +162,11 @@ def first_not_finite(x: Any, dtype: np.dtype[Any], scaling: Scaling | None = Non
             finite = np.isfinite(piece.astype(dtype, copy=False) if scaling is None else scaling.apply(piece, dtype))
             if not finite.all():
                 row, column = divmod(int(np.argmin(finite)), finite.shape[1])
-                return first + row, column, piece[row, column]
+                value = piece[row, column]
+                if isinstance(x, Sparse) and np.isinf(value):  # what it was, unless numbers that cancel have made it so
+                    wide = x[first + row : first + row + 1].toarray(np.float64)[0, column]
+                    value = wide if abs(wide) > np.finfo(dtype).max else value
+                return first + row, column, value
     return None
 
 
@@ -200,9 +225,8 @@ def frame_array(argument: str, frame: Any, dtype: np.dtype[Any]) -> NDArray[Any]
         array: NDArray[Any] = frame.to_numpy()
         return array
     array = np.empty(frame.shape, dtype)
-    with np.errstate(over="ignore"):
-        for i, (name, column) in enumerate(columns(frame)):
-            array[:, i] = series_array(argument, column, f" in column {name!r}")
+    for i, (name, column) in enumerate(columns(frame)):
+        array[:, i] = series_array(argument, column, f" in column {name!r}")
     return array
 
 
@@ -289,26 +313,37 @@ def convert(
     often: bool = False,
     scaled: bool = False,
 ) -> Any:
-    """X as (B, I) or (I,) with B >= 1, finite or not: an array of a type that the core reads, or `Sparse`.
+    """X as (B, I) or (I,) with B >= 1, finite or not: an array of a type that the core reads, or `Sparse`. Where
+    a number is too large for the network's own type, all stay in float64.
 
     Rows that are read often become the network's own type at once, if they are of the other float type and lie in
     memory: that is quicker than to convert them in each epoch. What will be scaled keeps its digits until then.
     """
     if scaled:
         often, dtype = False, np.dtype(np.float64)
+    try:
+        with np.errstate(over="raise"):
+            rows = _checked(X, n_inputs, dtype, scaled)
+            return rows if isinstance(rows, Sparse) else readable(rows, dtype, often=often)
+    except FloatingPointError:  # some number is too large for the dtype: an error about it shows it as it came
+        with np.errstate(over="ignore"):
+            rows = _checked(X, n_inputs, np.dtype(np.float64), scaled)
+            return rows if isinstance(rows, Sparse) else readable(rows, np.dtype(np.float64))
+
+
+def _checked(X: Any, n_inputs: int, dtype: np.dtype[Any], scaled: bool) -> Any:
+    """X as rows of n_inputs numbers: an array, or `Sparse`; of that dtype where it has to be converted at all."""
     if isinstance(X, Sparse) or is_sparse(X):
         rows: Any = X if isinstance(X, Sparse) else sparse_rows(X, dtype, distinct=scaled)
-    elif is_frame(X):
-        rows = frame_array("X", X, dtype)
     else:
-        rows = as_array("X", X)
+        rows = frame_array("X", X, dtype) if is_frame(X) else as_array("X", X)
     if rows.dtype.kind not in "fiub":
         raise TypeError(f"X: expected real numbers, got dtype {rows.dtype}")
     if rows.ndim not in (1, 2) or rows.shape[-1] != n_inputs or 0 in rows.shape:
         raise ValueError(
             f"X: expected shape (B, {n_inputs}) with B >= 1, or ({n_inputs},) for one row, got shape {rows.shape}"
         )
-    return rows if isinstance(rows, Sparse) else readable(rows, dtype, often=often)
+    return rows
 
 
 def has_rows(array: NDArray[Any]) -> bool:
@@ -321,7 +356,7 @@ def has_rows(array: NDArray[Any]) -> bool:
 
 def readable(array: NDArray[Any], dtype: np.dtype[Any], *, often: bool = False, apart: bool = True) -> NDArray[Any]:
     """The array of a type that the core reads, in C order, or with rows `apart` where that may be; too large numbers
-    become infinite, quietly.
+    become infinite, as `np.errstate` has it.
     """
     native = array.dtype.newbyteorder("=")
     keep = native in READ_AS_THEY_ARE
@@ -330,5 +365,4 @@ def readable(array: NDArray[Any], dtype: np.dtype[Any], *, often: bool = False, 
         return array
     if often and native.itemsize > 2 and not mapped:
         keep = False
-    with np.errstate(over="ignore"):
-        return np.require(array, dtype=native if keep else dtype, requirements=["C", "A"])
+    return np.require(array, dtype=native if keep else dtype, requirements=["C", "A"])

@@ -530,6 +530,11 @@ def match(loss: Loss, output_activation: Activation | None, n_outputs: int) -> A
         raise ValueError(
             f"sizes: expected a multiple of {loss.n_heads} outputs, one for each head of {loss!r}, got {n_outputs}"
         )
+    if n_outputs == 1 and loss.partner is Softmax:
+        raise ValueError(
+            f"sizes: expected at least 2 outputs for loss {loss.name!r}, as a softmax of one output is always 1 "
+            "(for two classes in one output take output_activation='sigmoid' with loss='binary_cross_entropy'), got 1"
+        )
     if output_activation is None:
         return loss.partner()
     if loss.exclusive and not isinstance(output_activation, loss.partner):

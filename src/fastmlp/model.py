@@ -27,6 +27,7 @@ from . import (
 )
 from . import schema as schemas
 from .activations import Activation, CustomActivation, Identity
+from .history import History
 from .initializers import INITIALIZERS
 from .losses import CustomLoss, Loss, MeanSquaredError
 from .scaling import Scaling
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 class Model(_core.Core):
     """A network without its training; users make a `Network`, which has the documentation of the arguments."""
+
+    _history: History | None = None
 
     def __init__(
         self,
@@ -177,18 +180,24 @@ class Model(_core.Core):
         """The number of threads as it was given."""
         return self._n_threads
 
+    @property
+    def history(self) -> History | None:
+        """The `History` of the last fit, of one too that an error or Ctrl-C has ended, and of one that is running; None
+        before the first. It is in no file and no pickle.
+        """
+        return self._history
+
     def __repr__(self) -> str:
-        hidden: Any = list(self._activation)
-        if len(set(hidden)) == 1:
-            hidden = hidden[0]
-        activation = f"activation={hidden!r}, " if self._activation else ""
-        scalings = (("input_scaling", self.input_scaling), ("target_scaling", self.target_scaling))
-        scaled = "".join(f", {name}={value!r}" for name, value in scalings if value is not None)
-        return (
-            f"Network({list(self._sizes)}, {activation}output_activation={self._output_activation!r}, "
-            f"loss={losses.word(self._loss)!r}, dtype={self._dtype.name!r}, init={self._init!r}, seed={self._seed!r}"
-            f"{scaled})"
-        )
+        scaled = [f"{name}s" for name in ("input", "target") if getattr(self, f"{name}_scaling") is not None]
+        hidden = _short_names([f.name for f in self._activation])
+        parts = [
+            _short_sizes(self._sizes),
+            " -> ".join([*([hidden] if hidden else []), self._output_activation.name]),
+            self._loss.name,
+            self._dtype.name,
+            *([f"scaled {'+'.join(scaled)}"] if scaled else []),
+        ]
+        return f"Network({', '.join(parts)})"
 
     def summary(self) -> str:
         """A table of the layers, and what computes them, as text.
@@ -206,6 +215,7 @@ class Model(_core.Core):
         0      (30, 784)  ReLU()      23,550
         1      (10, 30)   Identity()  310
         23,860 parameters, float32, loss mse
+        initial parameters auto, seed None
         engine ...
         """
         rows = [("layer", "weights", "activation", "parameters")]
@@ -223,6 +233,7 @@ class Model(_core.Core):
             [
                 *lines,
                 f"{self.n_parameters:,} parameters, {self._dtype.name}, loss {losses.word(self._loss)}",
+                f"initial parameters {self._init}, seed {self._seed}",
                 *self._described_columns(),
                 f"engine {self.engine} ({self._why_engine}), kernels {self._isa}",
                 bits[self.engine],
@@ -426,7 +437,8 @@ class Model(_core.Core):
         ValueError
             If a layer has a `CustomActivation` or the loss is a `CustomLoss`: a model file holds no code.
         OSError
-            If it cannot be written; an old file is kept.
+            If it cannot be written; an old file is kept. If only its folder cannot be synced to the disk, the new file
+            is in place, and the error says so.
 
         Examples
         --------
@@ -464,6 +476,21 @@ class Model(_core.Core):
         return self.copy()
 
     __copy__ = copy
+
+
+def _short_sizes(sizes: Sequence[int]) -> str:
+    """The sizes in at most 40 characters: what stands between the first and the last may be counted."""
+    text = f"[{', '.join(map(str, sizes[:20]))}]"
+    if len(text) <= 32 and len(sizes) <= 20:
+        return text
+    return f"[{sizes[0]}, <{len(sizes) - 2} hidden>, {sizes[-1]}]"
+
+
+def _short_names(names: Sequence[str]) -> str:
+    """The names of the hidden layers' activations, each once; only their number where they are long."""
+    different = list(dict.fromkeys(names))
+    text = "+".join(different)
+    return text if len(text) <= 20 or len(different) == 1 else f"{len(different)} activations"
 
 
 def _from_bytes(

@@ -310,17 +310,18 @@ class Network(Model):
             Functions ``f(epoch, logs)``, and objects with any of ``on_train_begin(logs)``,
             ``on_epoch_begin(epoch, logs)``, ``on_batch_begin(batch, logs)``, ``on_batch_end(batch, logs)``,
             ``on_epoch_end(epoch, logs)``, ``on_train_end(logs)``. Epochs count from 0, batches within their epoch. A
-            function, ``on_batch_end`` or ``on_epoch_end`` that returns True stops the training. `EarlyStopping` and
-            `Checkpoint` go here, too.
+            function, ``on_batch_end`` or ``on_epoch_end`` that returns True stops the training; a number that one
+            adds to the ``logs`` of an epoch's end is recorded. `EarlyStopping` and `Checkpoint` go here, too.
         max_time : float, optional
             Seconds of this call after which the training stops, between two steps; looked at every 0.05 s. An epoch
             that is cut short is validated and recorded as far as it went.
-        resume : path-like, optional
+        resume : path-like or "auto", optional
             A file of `Checkpoint` to go on from: with the data, the batches and the optimiser of that fit, on a network
-            of its architecture, the training ends with the bits that it would have had without an interruption.
+            of its architecture, the training ends with the bits that it would have had without an interruption. "auto"
+            is the file of the `Checkpoint` among the callbacks, and from the beginning where it is not there yet.
         verbose : int, default 0
-            1 shows a bar on stderr where that is a terminal and tqdm is installed, and else writes a line per epoch;
-            2 always writes lines.
+            1 shows a bar in a terminal and in a notebook where tqdm is installed, and else writes a line per epoch to
+            stderr; a larger number N writes one every N epochs, and the last.
         sample_weight : array_like, shape (B,), optional
             Of each row, at least 0: a batch's loss is sum(w_i l_i) / sum(w_i). A batch of weights 0 makes no step.
         class_weight : dict or "balanced", optional
@@ -351,7 +352,8 @@ class Network(Model):
         RuntimeError
             If another fit of this network is running.
         KeyboardInterrupt
-            On Ctrl-C, within 0.1 s; what was learnt is kept.
+            On Ctrl-C, within 0.1 s; what was learnt is kept. The epochs before are in ``error.history`` and in
+            ``net.history``, as they are for other exceptions that end the training.
 
         Examples
         --------

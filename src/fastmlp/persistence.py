@@ -13,6 +13,7 @@ bytes in the order of P, so a tool that stores the same tensors in another order
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import itertools
 import json
@@ -27,16 +28,30 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from . import activations, construction, durable, losses, scaling, schema, upgrade
+from . import activations, construction, durable, foreign, losses, scaling, schema, strict_json, upgrade
 from .activations import ACTIVATIONS, Activation, CustomActivation
+from .container import (
+    DTYPES,
+    Layout,
+    as_dict,
+    check_tensors,
+    header_text,
+    is_integers,
+    json_value,
+    little,
+    read_at,
+    read_header,
+    unexpected,
+)
+from .container import FormatError as FormatError
 from .durable import Path
 from .initializers import INITIALIZERS
 from .losses import LOSSES, CustomLoss, Loss
 
 VERSION = 1
-LARGEST_HEADER = 2**24
+MOST_DIMENSIONS = 32  # of a tensor beside the parameters, as every version of NumPy has them
+MOST_NUMBERS = 2**48
 
-_DTYPES = {"float32": "F32", "float64": "F64"}
 _ARCHITECTURE = "fastmlp.architecture"
 _EXTRA = "fastmlp.extra"
 _PARAMETERS = "fastmlp.parameters"
@@ -50,11 +65,6 @@ _FIELDS = {"sizes", "activation", "output_activation", "loss", "dtype", "init", 
 _COLUMNS = {"input_scaling", "target_scaling", *schema.FIELDS}  # which a file need not have
 
 T = TypeVar("T", Activation, Loss)
-Layout = list[tuple[str, tuple[int, ...], np.dtype[Any]]]
-
-
-class FormatError(ValueError):
-    """A file that is not what it should be: truncated, altered, of another kind or of a later version."""
 
 
 class Saveable(Protocol):
@@ -136,20 +146,20 @@ def _check_field(name: str, value: object, default: object) -> None:
     else:
         wanted, fits = "a number", type(value) in (int, float)
     if not fits:
-        raise _unexpected(name, wanted, value)
+        raise unexpected(name, wanted, value)
 
 
 def _object_from(description: object, argument: str, table: Mapping[str, type[T]]) -> T:
     kinds = {kind.name: kind for kind in table.values()}
-    fields = _dict(argument, description)
+    fields = as_dict(argument, description)
     name = fields.get("name")
     if not isinstance(name, str) or name not in kinds:
-        raise _unexpected(f"{argument}: name", f"one of {', '.join(map(repr, kinds))}", name)
+        raise unexpected(f"{argument}: name", f"one of {', '.join(map(repr, kinds))}", name)
     kind = kinds[name]
     defaults: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(kind)}
     given = {field: fields[field] for field in defaults if field in fields}
     if len(fields) != 1 + len(given) or (len(given) < len(defaults) and not issubclass(kind, Loss)):
-        raise _unexpected(argument, f"the fields {['name', *defaults]} of {name!r}", sorted(fields))
+        raise unexpected(argument, f"the fields {['name', *defaults]} of {name!r}", sorted(fields))
     for field, value in given.items():
         _check_field(f"{argument}: {field}", value, defaults[field])
     try:
@@ -184,41 +194,24 @@ def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None, training
     layout = _layout(architecture["sizes"], dtype)
     parameters = np.ascontiguousarray(network.parameters, dtype=dtype.newbyteorder("<"))
     if parameters.shape != (_count(layout),):
-        raise _unexpected("parameters", f"the shape {(_count(layout),)}", parameters.shape)
+        raise unexpected("parameters", f"the shape {(_count(layout),)}", parameters.shape)
     _refuse_non_finite(parameters, layout)
     body = parameters.view(np.uint8).data
-    texts = {_ARCHITECTURE: _canonical({"version": VERSION, **architecture}), _EXTRA: _canonical(words)}
+    texts = {
+        _ARCHITECTURE: _canonical("architecture", {"version": VERSION, **architecture}),
+        _EXTRA: _canonical("extra", words),
+    }
     metadata = {"format": "fastmlp", **texts, f"{_PARAMETERS}.sha256": sha256(body)}
     metadata.update({f"{key}.sha256": _digest(text) for key, text in texts.items()})
     tensors = {} if training is None else training.tensors
     layout += [(name, tensor.shape, tensor.dtype) for name, tensor in tensors.items()]
-    more = [_little(tensor) for tensor in tensors.values()]
+    more = [little(tensor) for tensor in tensors.values()]
     if training is not None:
         listed = [[name, list(tensor.shape), tensor.dtype.name] for name, tensor in tensors.items()]
-        text = _canonical({"tensors": listed, "words": training.words})
+        text = _canonical("training", {"tensors": listed, "words": training.words})
         metadata.update({_TRAINING: text, f"{_TRAINING}.sha256": _digest(text), f"{_TENSORS}.sha256": sha256(*more)})
-    header = _header_text(metadata, layout)
+    header = header_text(metadata, layout)
     return b"".join((len(header).to_bytes(8, "little"), header, body, *more))
-
-
-def _little(tensor: NDArray[Any]) -> memoryview:
-    """The tensor's bytes, in C order and little-endian."""
-    return np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data
-
-
-def _header_text(metadata: dict[str, str], layout: Layout) -> bytes:
-    """The header's JSON, padded with spaces so that the tensors begin at a multiple of 8."""
-    header: dict[str, Any] = {"__metadata__": metadata}
-    offset = 0
-    for name, shape, dtype in layout:
-        end = offset + math.prod(shape) * dtype.itemsize
-        header[name] = {"dtype": _DTYPES[dtype.name], "shape": list(shape), "data_offsets": [offset, end]}
-        offset = end
-    text = json.dumps(header, separators=(",", ":")).encode("ascii")
-    text += b" " * (-len(text) % 8)
-    if len(text) > LARGEST_HEADER:
-        raise ValueError(f"extra: expected a header of at most {LARGEST_HEADER} bytes, got one of {len(text)}")
-    return text
 
 
 def save(path: Path, network: Saveable, extra: Mapping[str, str] | None = None) -> None:
@@ -247,13 +240,21 @@ def read(path: Path) -> Model:
     """
     name = durable.name_of(path)
     status = os.stat(name)
-    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # open() refuses a folder itself
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(
+            errno.EISDIR, "expected the file that Network.save or a Checkpoint has written, got a folder", name
+        )
+    if not stat.S_ISREG(status.st_mode):
         raise FormatError(f"{name}: expected a regular file, got a device or a pipe")
     with open(name, "rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
         try:
-            return _load(stream, os.fstat(stream.fileno()).st_size)
+            return _load(stream, size)
         except FormatError as error:
-            raise FormatError(f"{name}: {error}") from None
+            stream.seek(0)
+            other = foreign.describe(stream.read(foreign.N_BYTES), size)
+            message = f"expected a fastmlp model file, got {other}" if other else error
+            raise FormatError(f"{name}: {message}") from None
 
 
 def parse(data: bytes | bytearray | memoryview) -> Model:
@@ -265,27 +266,28 @@ def parse(data: bytes | bytearray | memoryview) -> Model:
 
 
 def _load(stream: io.BufferedIOBase, size: int) -> Model:
-    header = _header(stream, size)
-    metadata = _check_metadata(header.pop("__metadata__", None))
-    extra = _check_words(_EXTRA, _json(_EXTRA, _verified(metadata, _EXTRA, default="{}")))
-    architecture, extra = _architecture_from(_verified(metadata, _ARCHITECTURE), extra)
+    header = read_header(stream, size)
+    metadata = _check_metadata(header)
+    room = size - stream.tell()
+    extra = _check_words(_EXTRA, json_value(_EXTRA, _verified(metadata, _EXTRA, default="{}")))
+    architecture, extra = _architecture_from(_verified(metadata, _ARCHITECTURE), extra, room)
     dtype = np.dtype(architecture["dtype"])
     layout = _layout(architecture["sizes"], dtype)
     words, more = _training_from(metadata, [name for name, _, _ in layout])
     begin = stream.tell()
-    offsets = [begin + offset for offset in _check_tensors(header, [*layout, *more], size - begin)]
+    offsets = [begin + offset for offset in check_tensors(header, [*layout, *more], size - begin)]
     parameters = np.empty(_count(layout), dtype.newbyteorder("<"))
     rest = parameters.view(np.uint8)
     for offset, (name, shape, _) in zip(offsets, layout, strict=False):
         length = math.prod(shape) * dtype.itemsize
-        _read_at(stream, offset, rest[:length], name)
+        read_at(stream, offset, rest[:length], name)
         rest = rest[length:]
     _refuse_non_finite(parameters, layout)
     _check_digest("parameters", metadata.get(f"{_PARAMETERS}.sha256"), parameters.view(np.uint8).data)
     training = None
     if _TRAINING in metadata:
         tensors = _read_tensors(stream, offsets[len(layout) :], more)
-        _check_digest("tensors", metadata[f"{_TENSORS}.sha256"], *(_little(tensor) for tensor in tensors.values()))
+        _check_digest("tensors", metadata[f"{_TENSORS}.sha256"], *(little(tensor) for tensor in tensors.values()))
         training = Training(words, tensors)
     return Model(architecture, parameters.astype(dtype, copy=False), extra, training)
 
@@ -295,20 +297,24 @@ def _training_from(metadata: Mapping[str, str], taken: list[str]) -> tuple[objec
     if _TRAINING not in metadata:
         return None, []
     if not metadata.keys() >= _CHECKSUMS | _TRAINING_CHECKSUMS:
-        raise _unexpected("__metadata__", "all checksums beside a training", sorted(metadata))
-    fields = _dict(_TRAINING, _json(_TRAINING, _verified(metadata, _TRAINING)))
+        raise unexpected("__metadata__", "all checksums beside a training", sorted(metadata))
+    fields = as_dict(_TRAINING, json_value(_TRAINING, _verified(metadata, _TRAINING)))
     if set(fields) != {"tensors", "words"} or not isinstance(fields["tensors"], list):
-        raise _unexpected(_TRAINING, "a list 'tensors' and 'words'", sorted(fields))
+        raise unexpected(_TRAINING, "a list 'tensors' and 'words'", sorted(fields))
     layout: Layout = []
     for entry in fields["tensors"]:
         name, shape, dtype = entry if isinstance(entry, list) and len(entry) == 3 else ("", None, "")
-        known = isinstance(name, str) and isinstance(dtype, str) and dtype in _DTYPES
-        if not (known and _is_integers(shape) and min(shape or (), default=0) >= 0):
-            raise _unexpected(f"{_TRAINING}: tensors", "a name, a shape and a dtype", entry)
+        known = isinstance(name, str) and isinstance(dtype, str) and dtype in DTYPES
+        if not (
+            known and is_integers(shape) and len(shape or ()) <= MOST_DIMENSIONS and min(shape or (), default=0) >= 0
+        ):
+            raise unexpected(f"{_TRAINING}: tensors", "a name, a shape and a dtype", entry)
+        if math.prod(max(size, 1) for size in shape or ()) > MOST_NUMBERS:  # even of a tensor without numbers
+            raise unexpected(f"{_TRAINING}: tensors", f"a shape of at most {MOST_NUMBERS} numbers", entry)
         layout.append((name, tuple(shape or ()), np.dtype(dtype)))
     names = [*taken, *(name for name, _, _ in layout)]
     if len(set(names)) != len(names):
-        raise _unexpected(f"{_TRAINING}: tensors", "each name once", names)
+        raise unexpected(f"{_TRAINING}: tensors", "each name once", names)
     return fields["words"], layout
 
 
@@ -316,46 +322,28 @@ def _read_tensors(stream: io.BufferedIOBase, offsets: list[int], layout: Layout)
     tensors = {}
     for offset, (name, shape, dtype) in zip(offsets, layout, strict=True):
         tensor = np.empty(math.prod(shape), dtype.newbyteorder("<"))
-        _read_at(stream, offset, tensor.view(np.uint8), name)
+        read_at(stream, offset, tensor.view(np.uint8), name)
         tensors[name] = tensor.astype(dtype, copy=False).reshape(shape)
     return tensors
 
 
-def _read_at(stream: io.BufferedIOBase, offset: int, rest: NDArray[np.uint8], name: str) -> None:
-    """Fills `rest` with the bytes of the tensor of that name."""
-    stream.seek(offset)
-    if stream.readinto(rest.data) != len(rest):
-        raise FormatError(f"{name}: expected {len(rest)} bytes, got the end of the file")
-
-
 def _check_digest(what: str, digest: str | None, *data: memoryview) -> None:
     if digest is not None and digest != sha256(*data):
-        raise _unexpected(what, f"the SHA-256 {digest[:64]}", "that of other numbers")
+        raise unexpected(what, f"the SHA-256 {digest[:64]}", "that of other numbers")
 
 
-def _header(stream: io.BufferedIOBase, size: int) -> dict[str, Any]:
-    if size < 8:
-        raise FormatError(f"model file: expected at least 8 bytes, got {size}")
-    length = int.from_bytes(stream.read(8), "little")
-    if length > min(size - 8, LARGEST_HEADER):
-        raise FormatError(f"header: expected at most {min(size - 8, LARGEST_HEADER)} bytes, got a length of {length}")
-    try:
-        text = stream.read(length).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"header: expected JSON in UTF-8, got {error}") from None
-    return _dict("header", _json("header", text))
-
-
-def _check_metadata(metadata: object) -> dict[str, str]:
-    words = _dict("__metadata__", metadata)
+def _check_metadata(header: dict[str, Any]) -> dict[str, str]:
+    """Takes the metadata out of a header of ours."""
+    words = header.get("__metadata__")
+    if not isinstance(words, dict) or words.get("format") != "fastmlp":
+        raise FormatError(f"expected a fastmlp model file, got {foreign.safetensors(header)}")
+    del header["__metadata__"]
     for key, value in words.items():
         if not isinstance(value, str):
-            raise _unexpected("__metadata__", f"a string for {reprlib.repr(key)}", value)
-    if words.get("format") != "fastmlp":
-        raise _unexpected("__metadata__: format", "'fastmlp'", words.get("format"))
+            raise unexpected("__metadata__", f"a string for {reprlib.repr(key)}", value)
     unknown = words.keys() - _METADATA - ({_TRAINING, *_TRAINING_CHECKSUMS} if _TRAINING in words else set())
     if unknown and not words.keys() >= _CHECKSUMS:  # a missing checksum may be there under a damaged name
-        raise _unexpected("__metadata__", "no unknown keys where a checksum is missing", sorted(unknown))
+        raise unexpected("__metadata__", "no unknown keys where a checksum is missing", sorted(unknown))
     return words
 
 
@@ -366,50 +354,70 @@ def _verified(metadata: Mapping[str, str], key: str, default: str | None = None)
         raise FormatError(f"__metadata__: expected the key {key!r}, got none")
     digest = metadata.get(f"{key}.sha256")
     if digest is not None and digest != _digest(text):
-        raise _unexpected(key, f"the SHA-256 {digest[:64]}", text)
+        raise unexpected(key, f"the SHA-256 {digest[:64]}", text)
     return text
 
 
-def _architecture_from(text: str, extra: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The checked architecture, and what `extra` has beside what belongs into it."""
-    architecture = _dict(_ARCHITECTURE, _json(_ARCHITECTURE, text))
+def _architecture_from(text: str, extra: dict[str, str], room: int) -> tuple[dict[str, Any], dict[str, str]]:
+    """The checked architecture, whose parameters must fit into so many bytes, and what `extra` has beside what belongs
+    into it.
+    """
+    architecture = as_dict(_ARCHITECTURE, json_value(_ARCHITECTURE, text))
     version = architecture.pop("version", None)
     if type(version) is not int or version != VERSION:
-        raise _unexpected(f"{_ARCHITECTURE}: version", f"{VERSION}, the one that this fastmlp reads", version)
+        raise unexpected(f"{_ARCHITECTURE}: version", f"{VERSION}, the one that this fastmlp reads", version)
+    checked = check_architecture(architecture, room)  # before anything is made of its sizes
     try:
-        architecture, extra = upgrade.from_command_line(architecture, extra)
+        upgraded, extra = upgrade.from_command_line(architecture, extra)
     except ValueError as error:
         raise FormatError(str(error)) from None
-    return check_architecture(architecture), extra
+    return (check_architecture(upgraded, room) if upgraded != architecture else checked), extra
 
 
-def check_architecture(architecture: object) -> dict[str, Any]:
-    """A copy of the architecture, every field checked as `Network` would, hyper-parameters as floats."""
-    fields = _dict(_ARCHITECTURE, architecture)
+def check_architecture(architecture: object, room: int | None = None) -> dict[str, Any]:
+    """A copy of the architecture, every field checked as `Network` would, hyper-parameters as floats.
+
+    `room` is the length of the data that belong to it: no more may come of its numbers than of the file's length, so
+    sizes are compared with it before anything as long as a layer is made.
+    """
+    fields = as_dict(_ARCHITECTURE, architecture)
     if set(fields) - _COLUMNS != _FIELDS:
-        raise _unexpected(_ARCHITECTURE, f"the fields {sorted(_FIELDS)}", sorted(fields))
-    sizes = _check_sizes(fields["sizes"])
+        raise unexpected(_ARCHITECTURE, f"the fields {sorted(_FIELDS)}", sorted(fields))
+    sizes = _check_sizes(fields["sizes"], room)
     hidden = fields["activation"]
     if not isinstance(hidden, list) or len(hidden) != len(sizes) - 2:
-        raise _unexpected("activation", f"a list of {len(sizes) - 2}, one per hidden layer", hidden)
-    if fields["dtype"] not in list(_DTYPES):
-        raise _unexpected("dtype", " or ".join(map(repr, _DTYPES)), fields["dtype"])
+        raise unexpected("activation", f"a list of {len(sizes) - 2}, one per hidden layer", hidden)
+    if fields["dtype"] not in list(DTYPES):
+        raise unexpected("dtype", " or ".join(map(repr, DTYPES)), fields["dtype"])
     if fields["init"] not in list(INITIALIZERS):
-        raise _unexpected("init", f"one of {', '.join(map(repr, INITIALIZERS))}", fields["init"])
+        raise unexpected("init", f"one of {', '.join(map(repr, INITIALIZERS))}", fields["init"])
     seed, state = fields["seed"], fields["random_state"]
     if seed is not None and (type(seed) is not int or not 0 <= seed < 2**64):
-        raise _unexpected("seed", "null or an integer in [0, 2**64)", seed)
+        raise unexpected("seed", "null or an integer in [0, 2**64)", seed)
     if not isinstance(state, str) or not re.fullmatch("[0-9a-f]{16}", state):
-        raise _unexpected("random_state", "16 hexadecimal digits", state)
+        raise unexpected("random_state", "16 hexadecimal digits", state)
     loss = loss_from(fields["loss"])
-    try:
-        output = losses.match(loss, activation_from(fields["output_activation"], "output_activation"), sizes[-1])
-    except ValueError as error:
-        raise FormatError(str(error)) from None
-    checked = [activation_from(each, f"activation[{i}]", output=False) for i, each in enumerate(hidden)]
+    checked, output = _check_layers(hidden, fields, loss, sizes[-1])
     objects = {"activation": [describe(each) for each in checked], "output_activation": describe(output)}
     _check_columns(fields, sizes, loss)
     return {**fields, "sizes": sizes, **objects, "loss": describe(loss)}
+
+
+def _check_layers(
+    hidden: list[object], fields: Mapping[str, Any], loss: Loss, n_outputs: int
+) -> tuple[list[Activation], Activation]:
+    """The activations of the hidden layers and of the outputs, as the loss and the dtype allow them."""
+    checked = [activation_from(each, f"activation[{i}]", output=False) for i, each in enumerate(hidden)]
+    output = activation_from(fields["output_activation"], "output_activation")
+    dtype = np.dtype(fields["dtype"])
+    try:
+        output = losses.match(loss, output, n_outputs)
+        construction.check_precision(loss, dtype)
+        for each in (*checked, output):
+            construction.check_precision(each, dtype)
+    except ValueError as error:
+        raise FormatError(str(error)) from None
+    return checked, output
 
 
 def _check_columns(fields: Mapping[str, Any], sizes: list[int], loss: Loss) -> None:
@@ -423,47 +431,19 @@ def _check_columns(fields: Mapping[str, Any], sizes: list[int], loss: Loss) -> N
         raise FormatError(str(error)) from None
 
 
-def _check_sizes(sizes: object) -> list[int]:
+def _check_sizes(sizes: object, room: int | None) -> list[int]:
     if not isinstance(sizes, list) or any(type(size) is not int for size in sizes):
-        raise _unexpected("sizes", "a list of integers", sizes)
+        raise unexpected("sizes", "a list of integers", sizes)
     try:
-        return list(construction.check_sizes(sizes))
+        checked = list(construction.check_sizes(sizes))
     except ValueError as error:
         raise FormatError(str(error)) from None
-
-
-def _check_tensors(header: dict[str, Any], layout: Layout, length: int) -> list[int]:
-    """Where each tensor of the layout begins, once all of them fill the data section without gap or overlap."""
-    names = [name for name, _, _ in layout]
-    if set(header) != set(names):
-        raise _unexpected("tensors", f"the {len(names)} names from {names[0]!r} to {names[-1]!r}", sorted(header))
-    pieces = [_check_entry(name, header[name], shape, dtype) for name, shape, dtype in layout]
-    end = 0
-    for piece in sorted(pieces):
-        if piece[0] != end:
-            raise _unexpected("data_offsets", f"a tensor that begins at {end}", piece)
-        end = piece[1]
-    if end != length:
-        raise FormatError(f"data section: expected {end} bytes, got {length}")
-    return [piece[0] for piece in pieces]
-
-
-def _check_entry(name: str, value: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, int]:
-    """Where the tensor begins and ends, once it has the dtype, the shape and the length that it should have."""
-    entry = _dict(name, value)
-    if set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise _unexpected(name, "the fields 'dtype', 'shape' and 'data_offsets'", sorted(entry))
-    if entry["dtype"] != _DTYPES[dtype.name]:
-        raise _unexpected(f"{name}: dtype", repr(_DTYPES[dtype.name]), entry["dtype"])
-    if not _is_integers(entry["shape"]) or entry["shape"] != list(shape):
-        raise _unexpected(f"{name}: shape", str(list(shape)), entry["shape"])
-    offsets = entry["data_offsets"]
-    if not _is_integers(offsets) or len(offsets) != 2:
-        raise _unexpected(f"{name}: data_offsets", "two integers", offsets)
-    length = math.prod(shape) * dtype.itemsize
-    if offsets[1] - offsets[0] != length:
-        raise _unexpected(f"{name}: data_offsets", f"{length} bytes", offsets)
-    return offsets[0], offsets[1]
+    n_bytes = 4 * sum((n_inputs + 1) * n_outputs for n_inputs, n_outputs in itertools.pairwise(checked))
+    if room is not None and n_bytes > room:  # in float64 twice as many, which the tensors' shapes say
+        raise FormatError(
+            f"data section: expected {n_bytes} bytes or more for the sizes {reprlib.repr(sizes)}, got {room}"
+        )
+    return checked
 
 
 # ---------------------------------------------------------------------------------------------------------------- small
@@ -496,35 +476,14 @@ def _refuse_non_finite(parameters: NDArray[Any], layout: Layout) -> None:
         index -= math.prod(shape)
 
 
-def _json(argument: str, text: str) -> object:
-    """The JSON value, without duplicate keys, NaN or integers beyond 64 bits."""
-
-    def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
-        values = dict(items)
-        if len(values) != len(items):
-            raise _unexpected(argument, "each key once", [key for key, _ in items])
-        return values
-
-    def integer(digits: str) -> int:
-        if len(digits) > 20:
-            raise _unexpected(argument, "integers of at most 20 digits", digits)
-        return int(digits)
-
-    def constant(word: str) -> object:
-        raise _unexpected(argument, "finite numbers", word)
-
+def _canonical(argument: str, value: object) -> str:
+    """The value as JSON that `json_value` reads."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     try:
-        return json.loads(text, object_pairs_hook=pairs, parse_int=integer, parse_constant=constant)
-    except FormatError:
-        raise
-    except RecursionError:
-        raise FormatError(f"{argument}: expected JSON of a few levels, got a very deep one") from None
+        strict_json.check_unicode(text, value)
     except ValueError as error:
-        raise FormatError(f"{argument}: expected JSON, got {error}") from None
-
-
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        raise ValueError(f"{argument}: {error}") from None
+    return text
 
 
 def _digest(text: str) -> str:
@@ -546,12 +505,6 @@ def sha256_of(pieces: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
-def _dict(argument: str, value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise _unexpected(argument, "an object", value)
-    return dict(value)
-
-
 def _check_words(argument: str, words: object) -> dict[str, str]:
     """A copy of a mapping of str to str that UTF-8 can write."""
     if not isinstance(words, Mapping):
@@ -563,18 +516,10 @@ def _check_words(argument: str, words: object) -> dict[str, str]:
             try:
                 word.encode("utf-8")
             except UnicodeEncodeError:
-                raise _unexpected(argument, "Unicode text", word) from None
+                raise unexpected(argument, "Unicode text", word) from None
     return dict(words)
 
 
 def _kind_error(argument: str, value: object) -> Exception:
     message = f"{argument}: expected a mapping of str to str, got {reprlib.repr(value)}"
     return FormatError(message) if argument == _EXTRA else TypeError(message)
-
-
-def _is_integers(value: object) -> bool:
-    return isinstance(value, list) and all(type(each) is int for each in value)
-
-
-def _unexpected(argument: str, expected: str, value: object) -> FormatError:
-    return FormatError(f"{argument}: expected {expected}, got {reprlib.repr(value)}")

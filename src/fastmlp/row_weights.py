@@ -2,11 +2,12 @@
 
 The loss of a batch is sum(w_i l_i) / sum(w_i), so that in a full batch a weight of 2 is the row given twice and a
 weight of 0 the row left out. What comes back is float64, C-contiguous, and a copy: who changes theirs during a fit
-changes nothing.
+changes nothing. Weights below the smallest normal number are 0, once the largest is of a size that the core can sum up.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,9 @@ def combine(
     weights = np.ones(n_rows) if sample_weight is None else of_samples(sample_weight, n_rows)
     if class_weight is not None:
         n_classes = 2 if n_outputs == 1 else n_outputs
-        weights = weights * of_classes(class_weight, classes(values, labels, loss), n_classes)
+        weights = in_range(weights) * in_range(of_classes(class_weight, classes(values, labels, loss), n_classes))
+    weights = in_range(weights)
+    weights[weights < np.finfo(np.float64).tiny] = 0
     name = "sample_weight" if class_weight is None else "class_weight"
     with np.errstate(over="ignore"):
         total = weights.sum()
@@ -42,8 +45,18 @@ def combine(
     return weights
 
 
+def in_range(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The weights; where the largest is so large or small that sums of weighted losses could leave float64's range, all
+    of them by the power of two that makes it about 1. A factor that all weights share changes no weighted mean.
+    """
+    largest = float(weights.max())
+    if largest == 0 or 2.0**-512 <= largest <= 2.0**512:
+        return weights
+    return np.ldexp(weights, -math.frexp(largest)[1])
+
+
 def of_samples(sample_weight: object, n_rows: int) -> NDArray[np.float64]:
-    """The caller's weights (B,), or a number for a single row; those below the smallest normal number are 0."""
+    """The caller's weights (B,), or a number for a single row."""
     array = arrays.numbers("sample_weight", sample_weight)
     if array.ndim == 0 and n_rows == 1:
         array = array[np.newaxis]
@@ -54,7 +67,6 @@ def of_samples(sample_weight: object, n_rows: int) -> NDArray[np.float64]:
     if wrong.any():
         row = int(np.argmax(wrong))
         raise ValueError(f"sample_weight: expected finite numbers of at least 0, got {weights[row]} at row {row}")
-    weights[weights < np.finfo(np.float64).tiny] = 0
     return weights
 
 

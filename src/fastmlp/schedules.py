@@ -387,11 +387,11 @@ class Plateau:
 
     def restore(self, state: Sequence[float]) -> None:
         """Stands where `state` says; a ValueError where nothing can stand."""
-        self.rate, self.best, n_bad, n_cooling = state
-        self.n_bad, self.n_cooling = int(n_bad), int(n_cooling)
+        rate, best, n_bad, n_cooling = state
         counts = (n_bad in range(self.schedule.patience + 1)) and (n_cooling in range(self.schedule.cooldown + 1))
-        if not (counts and 0 <= self.rate < math.inf and self.best > -math.inf):
+        if not (counts and 0 <= rate < math.inf and best > -math.inf):
             raise ValueError(f"states: expected those of {self.schedule}, got {list(state)}")
+        self.rate, self.best, self.n_bad, self.n_cooling = rate, best, int(n_bad), int(n_cooling)
 
     def observe(self, logs: Mapping[str, float]) -> None:
         """Counts an epoch, and lowers the rate where it is time."""

@@ -1,237 +1,164 @@
-"""Tables of numbers from .csv and .npz files, every cell checked.
+"""Tables from files: what `fastmlp train`, `predict` and `evaluate` read.
 
-A .csv is UTF-8 text with commas, semicolons or tabs between the cells. Its first row is a header unless one
-of its cells is a number; a row that names the target, or all columns that a model wants, is a header in any
-case. Columns other than the target hold finite numbers. Rows are counted from 1 and do not count the header;
-an error names the row, the line in the file and the column. Cells of the target are kept as text here: whether
-they are classes or numbers is not this module's question. An .npz is read without pickle.
+Text (.csv, .tsv, .txt, also with .gz), Parquet, Arrow IPC and JSON lines become a frame of polars; without polars, text
+with numbers becomes a `PlainFrame`, read by NumPy. `open_table` looks at the file and knows the names of its columns;
+`Table.read` reads them, some of them as text: labels keep their spelling so. Rows are counted from 1 and do not count
+the header. What polars takes silently (a row with too few cells, names that occur twice) is refused here. An .npz has
+arrays and is read without pickle.
 """
 
 from __future__ import annotations
 
-import csv
+import gzip
+import importlib.util
 import os
-import re
 import zipfile
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+from . import csv_reader
+from .columns import names_of
+from .dialect import Options
+
+TEXT = (".csv", ".tsv", ".txt")
+BINARY = {
+    ".parquet": "read_parquet",
+    ".pq": "read_parquet",
+    ".arrow": "read_ipc",
+    ".ipc": "read_ipc",
+    ".feather": "read_ipc",
+    ".jsonl": "read_ndjson",
+    ".ndjson": "read_ndjson",
+}
+KINDS = (*TEXT, *BINARY)
+WITHOUT_POLARS = "pip install polars"
+
+
+def suffix(path: str) -> str:
+    """The file's kind, ".csv" or ".npz" (or whatever else its name ends with), in lower case; without ".gz"."""
+    root, end = os.path.splitext(path)
+    return os.path.splitext(root)[1].lower() if end.lower() == ".gz" else end.lower()
+
+
+def is_table(path: str) -> bool:
+    """Whether the file has columns, by its name."""
+    return suffix(path) in KINDS
+
+
+def has_polars() -> bool:
+    """Whether polars can be imported."""
+    return importlib.util.find_spec("polars") is not None
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of numbers, with the names of their columns and the target where the file has them.
+    """A file whose columns are known and not yet read.
 
-    `x` is (n, I). `y` is (n,) or (n, O), an array of str where it came from a .csv. `test` holds the pair
-    of arrays that the file sets apart for testing, if it does.
+    `guess` says how the text is written, if it was guessed, `doubt` what speaks against it.
     """
+
+    path: str
+    names: tuple[str, ...]
+    has_header: bool
+    guess: str | None
+    doubt: str | None
+    first_is_nameless: bool
+    reader: Callable[[Collection[str]], Any]
+
+    def read(self, as_text: Collection[str] = ()) -> Any:
+        """All columns, those named as text, exactly as they are written."""
+        frame = self.reader(as_text)
+        if not len(frame):
+            raise ValueError(f"{self.path}: expected rows below the header, got none")
+        return frame
+
+    def column(self, given: str) -> str:
+        """The column that is named, or counted from 0 (from the end where negative)."""
+        if given in self.names:
+            return given
+        width = len(self.names)
+        if given.lstrip("-").isdecimal() and -width <= int(given) < width:
+            return self.names[int(given)]
+        known = ", ".join(map(repr, self.names[:20])) + (", ..." if width > 20 else "")
+        how = f"; read with {self.guess}" if self.guess else ""
+        raise ValueError(f"expected a column of {self.path} ({known}) or an index below {width}, got {given!r}{how}")
+
+
+def open_table(path: str, options: Options = Options()) -> Table:  # noqa: B008 - immutable
+    """The table in a file, with the names of its columns."""
+    kind = suffix(path)
+    if kind in TEXT:
+        return _open_text(path, options)
+    if kind not in BINARY:
+        raise ValueError(f"{path}: expected a file of kind {', '.join(KINDS)} or .npz, got {kind or 'no ending'!r}")
+    frame = _read_binary(path, kind)
+    names = _named(path, lambda: names_of(frame))
+    return Table(path, names, True, None, None, False, lambda as_text: frame)
+
+
+def _open_text(path: str, options: Options) -> Table:
+    if options.separator is None and suffix(path) == ".tsv":
+        options = options._replace(separator="\t")
+    with open(path, "rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+    data = None
+    if compressed:
+        try:
+            with gzip.open(path) as stream:
+                data = stream.read()
+        except (OSError, EOFError, ValueError) as error:
+            raise ValueError(f"{path}: expected a gzip file that is whole, got one with an error: {error}") from None
+    sheet = _named(path, lambda: csv_reader.Sheet(path, data, options))
+    dialect = sheet.dialect
+    reader = sheet.read_polars if has_polars() else sheet.read_numpy
+    guess = dialect.in_words()
+    return Table(path, dialect.names, dialect.has_header, guess, dialect.doubt(), dialect.first_is_nameless, reader)
+
+
+def _named(path: str, action: Callable[[], Any]) -> Any:
+    try:
+        return action()
+    except (ValueError, TypeError) as error:
+        text = str(error)
+        raise ValueError(text if text.startswith(path) else f"{path}: {text}") from None
+
+
+def _read_binary(path: str, kind: str) -> Any:
+    if not has_polars():
+        raise ValueError(f"{path}: expected polars to read a file of kind {kind}, got none; {WITHOUT_POLARS}")
+    import polars as pl
+
+    with open(path, "rb") as file:  # for the operating system's own error
+        source = gzip.decompress(file.read()) if path.lower().endswith(".gz") else path
+    try:
+        frame = getattr(pl, BINARY[kind])(source)
+    except Exception as error:  # polars has errors of many kinds for a file that is none
+        raise ValueError(f"{path}: expected a file of kind {kind}, got {str(error).splitlines()[0]}") from None
+    return frame
+
+
+def counts_rows(table: Table, frame: Any) -> bool:
+    """Whether the first column has no name and is 0, 1, 2, ..., as pandas writes a frame's index."""
+    if not table.first_is_nameless:
+        return False
+    first = frame[table.names[0]]
+    values = first.to_numpy() if hasattr(first, "to_numpy") else first
+    return bool(values.dtype.kind in "iuf" and np.array_equal(values, np.arange(len(values))))
+
+
+# ------------------------------------------------------------------------------------------------------------- arrays
+
+
+class Arrays(NamedTuple):
+    """Rows (n, I), targets, and the pair that the file sets apart for testing; None what it does not have."""
 
     x: NDArray[Any]
-    columns: tuple[str, ...] | None = None
-    y: NDArray[Any] | None = None
-    target: str | None = None
+    y: NDArray[Any] | None
     test: tuple[NDArray[Any], NDArray[Any]] | None = None
-
-
-def is_number(cell: str) -> bool:
-    """Whether the cell is a plain decimal number; "nan", "inf" and "1_000" are not."""
-    return NUMBER.fullmatch(cell) is not None
-
-
-def suffix(path: str) -> str:
-    """The file's kind, ".csv" or ".npz" (or whatever else its name ends with), in lower case."""
-    return os.path.splitext(path)[1].lower()
-
-
-def read_training(path: str, target: str | None) -> Table:
-    """The table to learn from: inputs and target; `target` names the column of a .csv."""
-    if suffix(path) == ".npz":
-        return _training_npz(path)
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        return _training_csv(_Sheet(path, file), target or "")
-
-
-def read_inputs(path: str, columns: Sequence[str] | None, target: str | None, n_inputs: int) -> Table:
-    """The table to predict from, its columns in the model's order.
-
-    A model with column names finds its columns by name, in any order; the target may be there and is
-    ignored. A model without names takes as many columns as it has inputs, or one more where `target`
-    is the index of the column it was trained on.
-    """
-    if suffix(path) == ".npz":
-        table = _inputs_npz(path)
-        if table.x.shape[1] != n_inputs:
-            raise ValueError(f"{path}: expected X of shape (rows, {n_inputs}), got {table.x.shape}")
-        return table
-    if suffix(path) != ".csv":
-        raise ValueError(f"INPUT: expected a .csv or .npz file, got {path!r}")
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        sheet = _Sheet(path, file)
-        if columns is not None:
-            indices = _find_columns(sheet, columns, target)
-        else:
-            indices = _count_columns(sheet, n_inputs, target)
-        x, _ = _numbers(sheet, indices, None)
-    return Table(x, columns=None if columns is None else tuple(columns))
-
-
-class _Sheet:
-    """The cells of a .csv file: the first row, and the rows one after another with their numbers."""
-
-    def __init__(self, path: str, file: TextIO) -> None:
-        self.path = path
-        try:
-            line = file.readline()
-        except UnicodeDecodeError:
-            raise ValueError(f"{path}: expected text in UTF-8, got other bytes") from None
-        file.seek(0)
-        delimiter = max(",;\t", key=line.count)
-        self._reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
-        self._cells = self._read()
-        self.first = next(self._cells, [])
-        if not self.first:
-            raise ValueError(f"{path}: expected a table, got an empty file")
-        self.names = [str(index) for index in range(len(self.first))]
-        self.has_header = False
-
-    def take_header(self) -> None:
-        """Declare the first row the header; an empty name becomes the column's index."""
-        self.has_header = True
-        self.names = [name or str(index) for index, name in enumerate(self.first)]
-        double = next((name for name in self.names if self.names.count(name) > 1), None)
-        if double is not None:
-            raise ValueError(f"{self.path}: expected a header of different names, got {double!r} twice")
-
-    def looks_like_header(self) -> bool:
-        """Whether no cell of the first row is a number."""
-        return not any(map(is_number, self.first))
-
-    def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """The number of each row, counted from 1 below the header, and its cells."""
-        row = 0
-        if not self.has_header:
-            row = 1
-            yield row, self.first
-        for cells in self._cells:
-            row += 1
-            if len(cells) != len(self.names):
-                where = self.where(row)
-                raise ValueError(f"{where}: expected {len(self.names)} cells as in the first row, got {len(cells)}")
-            yield row, cells
-
-    def where(self, row: int, index: int | None = None) -> str:
-        """The words that lead to a cell, or to a row, of the row that was read last."""
-        line = 1 if row == 1 and not self.has_header else self._reader.line_num
-        column = "" if index is None else f", column {self.names[index]!r}"
-        return f"{self.path}: row {row} (line {line}){column}"
-
-    def _read(self) -> Iterator[list[str]]:
-        try:
-            for cells in self._reader:
-                stripped = [cell.strip() for cell in cells]
-                if stripped and stripped != [""]:
-                    yield stripped
-        except csv.Error as error:
-            raise ValueError(f"{self.path}: line {self._reader.line_num}: {error}") from None
-        except UnicodeDecodeError:
-            line = self._reader.line_num + 1
-            raise ValueError(f"{self.path}: line {line}: expected text in UTF-8, got other bytes") from None
-
-
-def _training_csv(sheet: _Sheet, target: str) -> Table:
-    if sheet.looks_like_header() or (target in sheet.first and not is_number(target)):
-        sheet.take_header()
-    target_index = _column_index(sheet, target)
-    indices = [index for index in range(len(sheet.names)) if index != target_index]
-    if not indices:
-        raise ValueError(f"{sheet.path}: expected columns beside the target, got {target!r} alone")
-    x, y = _numbers(sheet, indices, target_index)
-    columns = tuple(sheet.names[index] for index in indices) if sheet.has_header else None
-    return Table(x, columns=columns, y=y, target=sheet.names[target_index])
-
-
-def _column_index(sheet: _Sheet, target: str) -> int:
-    """The column that --target names, or counts from 0 (from the end where negative)."""
-    width = len(sheet.names)
-    if sheet.has_header and target in sheet.names:
-        return sheet.names.index(target)
-    if re.fullmatch(r"-?\d+", target, re.ASCII) and -width <= int(target) < width:
-        return int(target) % width
-    known = ", ".join(map(repr, sheet.names)) if sheet.has_header else "no names, for want of a header"
-    raise ValueError(f"--target: expected a column of {sheet.path} ({known}) or an index below {width}, got {target!r}")
-
-
-def _find_columns(sheet: _Sheet, columns: Sequence[str], target: str | None) -> list[int]:
-    if sheet.looks_like_header() or set(columns) <= set(sheet.first):
-        sheet.take_header()
-    else:
-        raise ValueError(f"{sheet.path}: expected a header with the columns {_names(columns)}, got none")
-    missing = [name for name in columns if name not in sheet.names]
-    extra = [name for name in sheet.names if name not in columns and name != target]
-    if missing:
-        beside = f" but the unknown {_names(extra)}" if extra else ""
-        raise ValueError(f"{sheet.path}: expected the model's columns, got no {_names(missing)}{beside}")
-    if extra:
-        raise ValueError(f"{sheet.path}: expected the model's columns {_names(columns)}, got also {_names(extra)}")
-    return [sheet.names.index(name) for name in columns]
-
-
-def _count_columns(sheet: _Sheet, n_inputs: int, target: str | None) -> list[int]:
-    if sheet.looks_like_header():
-        sheet.take_header()
-    width = len(sheet.names)
-    if width == n_inputs:
-        return list(range(width))
-    if width == n_inputs + 1 and target is not None and target.isdecimal():
-        return [index for index in range(width) if index != int(target)]
-    raise ValueError(f"{sheet.path}: expected {n_inputs} columns, the model's inputs, got {width}")
-
-
-def _names(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:8]))
-    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
-
-
-def _numbers(
-    sheet: _Sheet, indices: list[int], target_index: int | None
-) -> tuple[NDArray[np.float64], NDArray[Any] | None]:
-    """The columns of the indices as numbers, and the target's as text."""
-    values = array("d")
-    labels = []
-    n_rows = 0
-    for n_rows, cells in sheet.rows():
-        for index in indices:
-            cell = cells[index]
-            if not is_number(cell):
-                got = repr(cell) if cell else "an empty cell"
-                raise ValueError(f"{sheet.where(n_rows, index)}: expected a finite number, got {got}")
-            values.append(float(cell))
-        if target_index is not None:
-            if not cells[target_index]:
-                raise ValueError(f"{sheet.where(n_rows, target_index)}: expected a target, got an empty cell")
-            labels.append(cells[target_index])
-    if not n_rows:
-        raise ValueError(f"{sheet.path}: expected rows below the header, got none")
-    x = np.frombuffer(values, np.float64).reshape(n_rows, len(indices))
-    _check_finite(sheet.path, x, [sheet.names[index] for index in indices])
-    return x, None if target_index is None else np.array(labels)
-
-
-def _check_finite(name: str, x: NDArray[Any], columns: Sequence[str] | None = None) -> None:
-    """Refuse a NaN or an infinity ("1e999" reads as one), naming the first one's row and column."""
-    if x.dtype.kind != "f" or np.isfinite(x).all():
-        return
-    row, column = (int(index) for index in np.argwhere(~np.isfinite(x.reshape(len(x), -1)))[0])
-    if columns is not None:
-        raise ValueError(f"{name}: row {row + 1}, column {columns[column]!r}: expected a finite number, got a huge one")
-    value = float(x.reshape(len(x), -1)[row, column])
-    raise ValueError(f"{name}: expected finite numbers, got {value} at row {row}, column {column}")
 
 
 def _load_npz(path: str) -> dict[str, NDArray[Any]]:
@@ -241,7 +168,7 @@ def _load_npz(path: str) -> dict[str, NDArray[Any]]:
                 raise ValueError("no zip archive")
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as file:
-                arrays = {name.lower(): file[name] for name in file.files}
+                arrays = {name: file[name] for name in file.files}
     except OSError:
         raise
     except Exception as error:  # NumPy parses a member's header as Python: there is no end to what it may raise
@@ -250,7 +177,27 @@ def _load_npz(path: str) -> dict[str, NDArray[Any]]:
     return {name: array for name, array in arrays.items() if isinstance(array, np.ndarray)}
 
 
-def _rows_of_numbers(path: str, name: str, arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:
+def _pick(path: str, arrays: dict[str, NDArray[Any]], name: str) -> str | None:
+    """The array of that name, or the only one whose name differs in its case; None where there is none."""
+    if name in arrays:
+        return name
+    others = [each for each in arrays if each.lower() == name.lower()]
+    if len(others) > 1:
+        raise ValueError(
+            f"{path}: expected an array {name}, got {' and '.join(others)}, and cannot tell which is meant"
+        )
+    return others[0] if others else None
+
+
+def _check_finite(name: str, x: NDArray[Any]) -> None:
+    if x.dtype.kind != "f" or np.isfinite(x).all():
+        return
+    row, column = (int(index) for index in np.argwhere(~np.isfinite(x.reshape(len(x), -1)))[0])
+    value = float(x.reshape(len(x), -1)[row, column])
+    raise ValueError(f"{name}: expected finite numbers, got {value} at row {row}, column {column}")
+
+
+def _rows(path: str, name: str, arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:
     """The array of that name as (n, I): images become rows."""
     x = arrays[name]
     if x.dtype.kind not in "biuf":
@@ -272,30 +219,39 @@ def _targets(path: str, name: str, arrays: dict[str, NDArray[Any]], n_rows: int)
         raise ValueError(f"{path}: {name}: expected an array of numbers or text, got dtype {y.dtype}")
     if y.ndim not in (1, 2) or len(y) != n_rows or not y.size:
         raise ValueError(f"{path}: {name}: expected a target for each of the {n_rows} rows, got shape {y.shape}")
-    _check_finite(f"{path}: {name}", y)
     return y
 
 
-def _training_npz(path: str) -> Table:
+def read_arrays(path: str) -> Arrays:
+    """The rows and targets of an .npz to learn from."""
     arrays = _load_npz(path)
-    if {"x", "y"} <= arrays.keys():
-        x = _rows_of_numbers(path, "x", arrays)
-        return Table(x, y=_targets(path, "y", arrays, len(x)))
-    if {"x_train", "y_train", "x_test", "y_test"} <= arrays.keys():
-        x, x_test = (_rows_of_numbers(path, name, arrays) for name in ("x_train", "x_test"))
-        if x.shape[1] != x_test.shape[1]:
-            raise ValueError(f"{path}: expected x_train and x_test of one width, got {x.shape} and {x_test.shape}")
-        y, y_test = _targets(path, "y_train", arrays, len(x)), _targets(path, "y_test", arrays, len(x_test))
-        if y.shape[1:] != y_test.shape[1:] or (y.dtype.kind == "U") != (y_test.dtype.kind == "U"):
-            raise ValueError(f"{path}: expected y_train and y_test of one kind, got {y.dtype} and {y_test.dtype}")
-        return Table(x, y=y, test=(x_test, y_test))
-    expected = "arrays X and y, or x_train, y_train, x_test and y_test"
-    raise ValueError(f"{path}: expected {expected}, got {', '.join(arrays) or 'no arrays'}")
+    x, y = _pick(path, arrays, "X"), _pick(path, arrays, "y")
+    if x is not None and y is not None:
+        rows = _rows(path, x, arrays)
+        return Arrays(rows, _targets(path, y, arrays, len(rows)))
+    names = [_pick(path, arrays, name) for name in ("x_train", "y_train", "x_test", "y_test")]
+    if None in names:
+        expected = "arrays X and y, or x_train, y_train, x_test and y_test"
+        raise ValueError(f"{path}: expected {expected}, got {', '.join(arrays) or 'no arrays'}")
+    x_train, y_train, x_test, y_test = map(str, names)
+    train, test = (_rows(path, name, arrays) for name in (x_train, x_test))
+    if train.shape[1] != test.shape[1]:
+        raise ValueError(f"{path}: expected x_train and x_test of one width, got {train.shape} and {test.shape}")
+    learnt = _targets(path, y_train, arrays, len(train)), _targets(path, y_test, arrays, len(test))
+    if learnt[0].shape[1:] != learnt[1].shape[1:] or len({each.dtype.kind for each in learnt} - {"i", "u"}) > 1:
+        raise ValueError(
+            f"{path}: expected y_train and y_test of one kind, got {learnt[0].dtype} and {learnt[1].dtype}"
+        )
+    return Arrays(train, learnt[0], (test, learnt[1]))
 
 
-def _inputs_npz(path: str) -> Table:
+def read_inputs(path: str) -> Arrays:
+    """The rows of an .npz to predict from, or to test on, with the targets if it has them."""
     arrays = _load_npz(path)
-    for name in ("x", "x_test"):
-        if name in arrays:
-            return Table(_rows_of_numbers(path, name, arrays))
+    for x_name, y_name in (("X", "y"), ("x_test", "y_test")):
+        x = _pick(path, arrays, x_name)
+        if x is not None:
+            rows = _rows(path, x, arrays)
+            y = _pick(path, arrays, y_name)
+            return Arrays(rows, None if y is None else _targets(path, y, arrays, len(rows)))
     raise ValueError(f"{path}: expected an array X (or x_test), got {', '.join(arrays) or 'no arrays'}")

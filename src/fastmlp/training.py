@@ -2,13 +2,14 @@
 
 Every argument is checked before the first step. An epoch publishes its parameters when it ends; whatever is raised
 in between (a callback's error, a loss that is not finite, Ctrl-C) leaves the network usable and the loop closed.
-An epoch is run in stretches where somebody wants to look in between: a hook of batches, a checkpoint by steps. The
-bits are those of a whole one.
+An epoch is run in stretches where somebody wants to look in between: a hook of batches, a checkpoint by steps, a bar
+that moves. The bits are those of a whole one.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from .callbacks import check as check_callbacks
 from .durable import Path
 from .history import History
 from .metrics import resolve as resolve_metrics
-from .progress import EpochLines, epoch_display
+from .persistence import FormatError
+from .progress import Display, Pace, Progress, open_display
 from .regularization import Regularization
 from .regularization import resolve as resolve_regularization
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from .optimizers import Optimizer
     from .schema import Schema
 
-BY_ITSELF = ("early_stopping", "converged")  # a training that has stopped so does not go on when it is resumed
+AUTO = "auto"  # to resume from the file of the Checkpoint, if it is there
 
 
 class Default(int):
@@ -82,8 +84,8 @@ def check_plan(
     regularization: object,
 ) -> Plan:
     """The arguments of `fit` that are not data, checked; weights are checked beside the rows."""
-    if resume is not None:
-        durable.name_of(resume, "resume")
+    checked_callbacks = check_callbacks(callbacks)
+    check_resume(resume, checked_callbacks)
     share = None if validation_split is None else real("validation_split", validation_split, above=0.0, below=1.0)
     return Plan(
         epochs=integer("epochs", epochs, least=1),
@@ -91,7 +93,7 @@ def check_plan(
         shuffle=shuffle if isinstance(shuffle, str) and shuffle in ("blocks", "rows") else flag("shuffle", shuffle),
         validation_split=share,
         metrics=resolve_metrics(metrics),
-        callbacks=check_callbacks(callbacks),
+        callbacks=checked_callbacks,
         max_time=None if max_time is None else real("max_time", max_time, above=0.0),
         resume=resume,
         verbose=integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, least=0),
@@ -117,7 +119,7 @@ def fit(network: Network, X: object, y: object, optimizer: object, validation_da
             raise ValueError(f"X: expected shape (B, {network.sizes[0]}), got shape {rows.x.shape}")
         rows, validation = divide(network, rows, check_validation(network, validation_data, known), plan, known)
         network._learn_columns(known, rows)
-        return Loop(network, rows, validation, plan, network._resolve_optimizer(optimizer)).run()
+        return Loop(network, rows, validation, plan, network._resolve_optimizer(optimizer)).train()
     finally:
         network._end_fit(token)
 
@@ -194,6 +196,24 @@ def check_batch_size(batch_size: object) -> int | None:
     return integer("batch_size", batch_size, least=1)
 
 
+def check_resume(resume: Any, callbacks: Sequence[Any]) -> None:
+    """None, a path, or "auto" beside a file of checkpoints."""
+    if resume is not None:
+        durable.name_of(resume, "resume")
+    files = {os.path.realpath(each.path) for each in callbacks if isinstance(each, Checkpoint)}
+    if is_auto(resume) and len(files) != 1:
+        got = "none" if not files else f"those of {len(files)} files"
+        what = "add one" if not files else "give the path of one of them as resume"
+        raise ValueError(
+            f"resume: 'auto' goes on from the file of the Checkpoint, expected one in callbacks, got {got}; {what}"
+        )
+
+
+def is_auto(resume: object) -> bool:
+    """Whether it is the word; a file of that name is './auto' or a path object."""
+    return isinstance(resume, str) and resume == AUTO
+
+
 def rows_of_a_step(optimizer: Optimizer, batch_size: int | None, n_rows: int) -> int:
     """How many rows a step takes; all, where the optimiser needs them and nobody has asked for fewer."""
     if batch_size is None or (optimizer.full_batch and batch_size is DEFAULT_BATCH_SIZE):
@@ -263,6 +283,7 @@ class Loop:
         # Whole epochs; of the epoch at hand the rows that are done, their loss, and the random state before it.
         self.epoch, self.position, self.loss, self.random_state = 0, 0, 0.0, network._random_state
         self.weighed = 0, 0.0  # so many of those rows, and their weight
+        self.display, self.pace = Display(plan.epochs), Pace()
 
     def take_rows(self) -> None:
         """How the rows make steps, and where epochs draw their order."""
@@ -282,6 +303,14 @@ class Loop:
         """The shuffle that is used where True may stand for two."""
         return "blocks" if isinstance(self.order, _core.BlockOrder) else bool(self.plan.shuffle)
 
+    def train(self) -> History:
+        """`run`; an exception that ends it has the history of the epochs before."""
+        try:
+            return self.run()
+        except BaseException as error:
+            self.history._end_by(error)
+            raise
+
     def run(self) -> History:
         """The training from its beginning, or from where it was, to its end."""
         for callback in self.callbacks:
@@ -291,25 +320,37 @@ class Loop:
                 callback.set_network(self.network)
         self.begin()
         logs = {name: values[-1] for name, values in self.history.items() if values}
-        with epoch_display(self.plan.verbose, self.plan.epochs) as display:
-            while self.stopped is None:
-                logs = self.run_epoch(display) or logs
-        callbacks.call(self.callbacks, "on_train_end", logs)
+        try:
+            with self.open_display():
+                while self.stopped is None:
+                    logs = self.run_epoch() or logs
+            callbacks.call(self.callbacks, "on_train_end", logs)
+        except BaseException:  # Ctrl-C, too
+            for callback in self.callbacks:
+                if isinstance(callback, EarlyStopping):
+                    callback.on_train_error()
+            raise
         self.history._stopped = self.stopped
         return self.history
 
+    def open_display(self) -> Display:
+        """What shows this fit: that of a Progress among the callbacks, or what `verbose` asks for."""
+        own = [each.display for each in self.callbacks if isinstance(each, Progress)]
+        self.display = own[0] if own else open_display(self.plan.verbose, self.plan.epochs)
+        self.display.begin(self.epoch)
+        return self.display
+
     def begin(self) -> None:
         """The optimiser, callbacks and place to begin with; what a checkpoint says if there is one to go on from."""
-        plan, resumed = self.plan, None
+        plan = self.plan
         for each in self.checkpoints:
             durable.check_place(each.path)
         if self.checkpoints or plan.resume is not None:
             words = {"batch_size": self.batch_size, "shuffle": self.shuffles, "metrics": self.names}
             words["regularization"] = repr(plan.regularization)
             self.settings = checkpoint.settings(self.used, self.rows, self.validation, self.stateful, **words)
-        if plan.resume is not None:
-            resumed = checkpoint.read(plan.resume, self.network, self.settings, self.n_rows)
-        else:
+        resumed = self.read_checkpoint()
+        if resumed is None:
             self.network._use_optimizer(self.optimizer, plan.regularization)
             self.random_state = self.network._random_state
         callbacks.call(self.callbacks, "on_train_begin", {})
@@ -317,11 +358,33 @@ class Loop:
             resumed.restart(self.network, self.used, plan.regularization, self.stateful)
             at = resumed.at
             self.epoch, self.position, self.loss, self.stopped = at.epoch, at.position, at.loss, at.stopped
-            self.history, self.random_state = History(at.history), self.network._random_state
+            self.history.update(at.history)
+            self.random_state = self.network._random_state
+        self.network._history = self.history
+
+    def read_checkpoint(self) -> checkpoint.Resumable | None:
+        """What there is to go on from; of "auto" the file of the checkpoint, or None where it is not there yet."""
+        path, auto = self.plan.resume, is_auto(self.plan.resume)
+        if auto:
+            path = self.checkpoints[0].path
+            try:
+                os.stat(path)
+            except FileNotFoundError:
+                return None
+        if path is None:
+            return None
+        try:
+            return checkpoint.read(path, self.network, self.settings, self.n_rows)
+        except ValueError as error:
+            if not auto:
+                raise
+            kind = FormatError if isinstance(error, FormatError) else ValueError
+            advice = "to begin anew, remove it or have the Checkpoint write to another file"
+            raise kind(f"{error}; resume='auto' has found {path}: {advice}") from None
 
     # -- an epoch -----------------------------------------------------------------------------------------------------
 
-    def run_epoch(self, display: EpochLines) -> dict[str, float] | None:
+    def run_epoch(self) -> dict[str, float] | None:
         """One epoch, or what is left of it and of the time; what the history gets, or None where nothing was left."""
         if self.epoch >= self.plan.epochs or time.perf_counter() >= self.deadline:
             self.stopped = "epochs" if self.epoch >= self.plan.epochs else "max_time"
@@ -343,8 +406,11 @@ class Loop:
             logs.update({f"val_{name}": value for name, value in figures.items()})
         self.history._append(logs)
         self.network._observe(logs)
-        display.show(self.epoch, logs, rows_per_second)
-        self.stopped = callbacks.call(self.callbacks, "on_epoch_end", self.epoch, logs) or self.stopped
+        try:
+            stop = callbacks.end_epoch(self.callbacks, self.epoch, logs, self.history._note)
+            self.stopped = stop or self.stopped
+        finally:
+            self.display.show(self.epoch, logs, rows_per_second)
         if self.stopped is None and self.network._converged:
             self.stopped = "converged"
         if whole:
@@ -373,10 +439,12 @@ class Loop:
             while self.stopped is None and self.position < self.n_rows:
                 if self.every_batch:
                     callbacks.call(self.callbacks, "on_batch_begin", self.position // self.batch_size, {})
-                end, seconds = self.next_stop(), self.deadline - time.perf_counter()
+                first, end, start = self.position, self.next_stop(), time.perf_counter()
                 self.position, self.loss = network._stretch(
-                    rows, self.batch_size, self.order, self.position, end, self.loss, seconds
+                    rows, self.batch_size, self.order, first, end, self.loss, self.deadline - start
                 )
+                if self.display.moves:
+                    self.move_display(first, start)
                 if self.position < end:
                     self.stopped = "max_time"
                 elif self.every_batch:
@@ -390,6 +458,14 @@ class Loop:
         except KeyboardInterrupt:
             network._end_epoch()
             raise
+
+    def move_display(self, first: int, start: float) -> None:
+        """Shows how far the epoch is, where it is time for that, after a stretch from that row and moment on."""
+        self.pace.took(-(-(self.position - first) // self.batch_size), time.perf_counter() - start)
+        if self.position < self.n_rows and self.display.is_due():
+            weighted = self.rows.weights is not None  # their mean needs a pass over the weights
+            logs = {} if weighted else {"loss": self.loss / max(self.position, 1)}
+            self.display.move(self.epoch, self.position / self.n_rows, self.position, logs)
 
     def end_epoch(self) -> None:
         """On to the next one; the checkpoints that are due, all of them where it was the last."""
@@ -411,11 +487,11 @@ class Loop:
 
     def next_stop(self) -> int:
         """The row before which somebody wants to look."""
-        if not (self.every_batch or self.by_steps):
+        if not (self.every_batch or self.by_steps or self.display.moves):
             return self.n_rows
         steps = [each.every - self.steps_done % each.every for each in self.by_steps]
-        n_steps = min([1, *steps] if self.every_batch else steps)
-        return min(self.n_rows, self.position + n_steps * self.batch_size)
+        steps += [1] if self.every_batch else [self.pace.n_steps] if self.display.moves else []
+        return min(self.n_rows, self.position + min(steps) * self.batch_size)
 
     def due(self, unit: str) -> list[Checkpoint]:
         """The checkpoints that are to be written now."""
@@ -426,7 +502,7 @@ class Loop:
         """The training as it is now, to the files of those checkpoints."""
         if not due:
             return
-        stopped = self.stopped if self.stopped in BY_ITSELF else None
+        stopped = self.stopped if self.stopped in checkpoint.BY_ITSELF else None
         states = [callback.state() for callback in self.stateful]
         at = checkpoint.Position(self.epoch, self.position, self.loss, stopped, self.history, states)
         data = checkpoint.to_bytes(self.network, self.random_state, at, self.settings)

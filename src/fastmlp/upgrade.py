@@ -7,9 +7,10 @@ that cannot be read so is refused with a sentence that says what to do.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+from . import strict_json
 
 _FIELDS = {  # of `extra`, with the field of the architecture that each has become
     "columns": "feature_names",
@@ -46,8 +47,8 @@ def _parsed(extra: Mapping[str, str], key: str) -> Any:
     if key not in extra:
         return None
     try:
-        return json.loads(extra[key])
-    except (ValueError, RecursionError):
+        return strict_json.parse(extra[key])
+    except ValueError:
         if key == "task":  # an entry of somebody else's
             return None
         raise ValueError(

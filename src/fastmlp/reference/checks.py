@@ -287,6 +287,11 @@ def output_activation(loss: Choice, activation: Any, n_outputs: int) -> Choice:
     if n_outputs % n_heads:
         raise ValueError(f"sizes: expected a multiple of {n_heads} outputs, as {loss!r} has heads, got {n_outputs}")
     partner = LOSSES[loss.name].partner
+    if n_outputs == 1 and partner == "softmax":
+        raise ValueError(
+            f"sizes: expected at least 2 outputs for loss {loss.name!r}, as a softmax of one output is always 1, "
+            "got 1; take output_activation='sigmoid' with loss='binary_cross_entropy'"
+        )
     choice = choose("output_activation", (partner or "identity") if activation is None else activation, ACTIVATIONS)
     if partner and choice.name != partner:
         raise ValueError(
@@ -406,12 +411,21 @@ def row_weights(sample_weight: Any, class_weight: Any, T: Matrix, loss: Choice) 
         if not 0.0 <= weight < math.inf:
             raise ValueError(f"sample_weight: expected finite numbers of at least 0, got {weight!r} in row {i}")
     if class_weight is not None:
-        table = _class_weights(class_weight, _classes(T, loss), max(2, len(T[0])))
-        weights = [weight * table[c] for weight, c in zip(weights, _classes(T, loss))]
+        table = in_range(_class_weights(class_weight, _classes(T, loss), max(2, len(T[0]))))
+        weights = [weight * table[c] for weight, c in zip(in_range(weights), _classes(T, loss))]
+    weights = in_range(weights)
     if not 0.0 < sum(weights) < math.inf:
         name = "sample_weight" if class_weight is None else "class_weight"
         raise ValueError(f"{name}: expected weights with a sum that is above 0 and finite, got {sum(weights)}")
     return weights
+
+
+def in_range(weights: Vector) -> Vector:
+    """The weights; all by a power of two where the largest is so large or small that sums could leave the range."""
+    largest = max(weights)
+    if largest == 0.0 or 2.0**-512 <= largest <= 2.0**512:
+        return weights
+    return [math.ldexp(weight, -math.frexp(largest)[1]) for weight in weights]
 
 
 def _classes(T: Matrix, loss: Choice) -> list[int]:

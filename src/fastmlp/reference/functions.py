@@ -77,12 +77,14 @@ def relu_derivative(z: float) -> float:
 
 def piecewise_linear(z: float, x_min: float = -1.0, x_max: float = 1.0) -> float:
     """The paper's m z + b with m = 1 / (x_max - x_min) and b = -m x_min, cut to [0, 1]."""
-    return 0.0 if z <= x_min else 1.0 if z >= x_max else (z - x_min) / (x_max - x_min)
+    if z <= x_min:
+        return 0.0
+    return 1.0 if z >= x_max else (z / 2.0 - x_min / 2.0) / (x_max / 2.0 - x_min / 2.0)  # halves, as none overflows
 
 
 def piecewise_linear_derivative(z: float, x_min: float = -1.0, x_max: float = 1.0) -> float:
     """f'(z) = m strictly between x_min and x_max, else 0."""
-    return 1.0 / (x_max - x_min) if x_min < z < x_max else 0.0
+    return 0.5 / (x_max / 2.0 - x_min / 2.0) if x_min < z < x_max else 0.0
 
 
 def gaussian(z: float, mu: float = 0.0, sigma: float = 1.0) -> float:

@@ -18,7 +18,7 @@ from . import checks, columns
 from . import regularization as terms
 from .checks import Choice
 from .functions import FULL_BATCH, OPTIMIZERS, Matrix, Vector, dot
-from .history import History, Watch, notify, report
+from .history import History, Watch, end_epoch, notify, report
 from .lbfgs import MINIMIZERS
 from .model import Model
 from .regularization import Draws
@@ -67,6 +67,7 @@ class Network(Model):
     0.018
     """
 
+    history: History | None = None  # of the last fit
     _optimizer: Any = None
     _regularization: Any
     _n_steps: int
@@ -128,6 +129,11 @@ class Network(Model):
         if self._minimizer is not None:
             return self._iterate(X, T, W)
         self._step(gradient)
+        if not self._is_finite():
+            self._restore(before)
+            raise FloatingPointError(
+                "loss: expected a step to finite numbers, got others; a lower learning rate may help"
+            )
         self._show_average()
         return loss
 
@@ -198,9 +204,7 @@ class Network(Model):
         history = History()
         try:
             work = partial(self._pass, X, T, W, size, shuffle)
-            return self._run(
-                history, epochs, work, self._measuring(validation, table), callbacks, deadline, verbose > 0
-            )
+            return self._run(history, epochs, work, self._measuring(validation, table), callbacks, deadline, verbose)
         finally:
             if not history:
                 self.input_scaling, self.target_scaling = named
@@ -254,7 +258,7 @@ class Network(Model):
         callbacks = checks.callback_list(callbacks)
         self._use_optimizer(choice, checks.regularization(regularization, choice, len(self.activation)))
         work = partial(self._pass_batches, batches, class_weight)
-        return self._run(History(), epochs, work, self._measuring(validation, table), callbacks, deadline, verbose > 0)
+        return self._run(History(), epochs, work, self._measuring(validation, table), callbacks, deadline, verbose)
 
     def _pass_batches(self, batches: Callable[[], Any], class_weight: Any, watch: Watch) -> tuple[float, str | None]:
         """A step for each batch; the weighted mean loss, and a reason to stop."""
@@ -283,34 +287,45 @@ class Network(Model):
         measure: Callable[[], Any],
         callbacks: Any,
         deadline: float,
-        tell: bool,
+        verbose: int,
     ) -> History:
-        """The loop of epochs; an epoch that is cut short counts as far as it went."""
-        logs = dict[str, float]()
+        """The loop of epochs; an exception that ends it has the history of those before."""
         for callback in callbacks:
             if hasattr(callback, "set_network"):
                 callback.set_network(self)
-        notify(callbacks, "on_train_begin", logs)
-        watch = Watch(callbacks, deadline)
+        try:
+            notify(callbacks, "on_train_begin", {})
+            self.history = history
+            logs = self._epochs(history, epochs, work, measure, Watch(callbacks, deadline), verbose)
+            notify(callbacks, "on_train_end", logs)
+        except BaseException as error:
+            history._end_by(error)
+            raise
+        return history
+
+    def _epochs(
+        self, history: History, epochs: int, work: Work, measure: Callable[[], Any], watch: Watch, verbose: int
+    ) -> dict[str, float]:
+        """The epochs; one that is cut short counts as far as it went. The figures of the last."""
+        logs = dict[str, float]()
         for epoch in range(epochs):
-            if time.perf_counter() >= deadline:
+            if time.perf_counter() >= watch.deadline:
                 history.stopped = "max_time"
                 break
             start = time.perf_counter()
-            notify(callbacks, "on_epoch_begin", epoch, {})
+            notify(watch.callbacks, "on_epoch_begin", epoch, {})
             loss, reason = self._epoch(epoch, work, watch)
             logs = {"loss": loss, **measure()}
             history._append(logs)
             if self._plateau is not None:
                 self._plateau.observe(logs)
-            if tell:
+            history.stopped = end_epoch(watch.callbacks, epoch, logs, history) or reason
+            if verbose and ((epoch + 1) % verbose == 0 or epoch + 1 == epochs or history.stopped):
                 report(f"epoch {epoch + 1}/{epochs}", logs, time.perf_counter() - start)
-            history.stopped = notify(callbacks, "on_epoch_end", epoch, dict(logs)) or reason
             if history.stopped:
                 break
         history.stopped = history.stopped or "epochs"
-        notify(callbacks, "on_train_end", dict(logs))
-        return history
+        return logs
 
     def partial_fit(
         self,
@@ -340,7 +355,7 @@ class Network(Model):
         try:
             self._go_on()
             loss, reason = work(watch)
-            if not (math.isfinite(loss) and all(map(math.isfinite, chain.from_iterable(self._rows)))):
+            if not (math.isfinite(loss) and self._is_finite()):
                 raise FloatingPointError(
                     f"epoch {epoch + 1}: loss: expected a finite number, got a loss or parameters that are not; those "
                     "of the last good epoch are kept; a lower learning rate or scaled inputs may help"
@@ -402,6 +417,11 @@ class Network(Model):
         kept = {name: copy.copy(getattr(self, name)) for name in AT_REST}
         kept["_states"] = [[vector[:] for vector in state] for state in self._states]
         return [row[:] for row in self._rows], self._random.state, kept
+
+    def _is_finite(self) -> bool:
+        """Whether the parameters and the optimiser's state are: with a state that is not, a parameter stands still."""
+        vectors = chain(self._rows, chain.from_iterable(self._states))
+        return all(map(math.isfinite, chain.from_iterable(vectors)))
 
     def _restore(self, state: tuple[Any, ...]) -> None:
         rows, self._random.state, kept = state
@@ -490,7 +510,7 @@ class Network(Model):
         vars(self).update({name: value for name, value in AT_REST.items() if name != "_optimizer"})
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), **AT_REST}
+        return {**vars(self), **AT_REST, "history": None}
 
     def fold_linear(self) -> Network:
         """A network with each identity hidden layer merged into the next: W = w2 w1, B = w2 b1 + b2 (paper, proof)."""

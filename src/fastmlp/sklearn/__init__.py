@@ -11,6 +11,6 @@ try:
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "sklearn":
         raise
-    raise ModuleNotFoundError('fastmlp.sklearn needs scikit-learn: pip install "fastmlp[sklearn]"') from error
+    raise ModuleNotFoundError("fastmlp.sklearn needs scikit-learn: pip install scikit-learn") from error
 
 __all__ = ["MLPClassifier", "MLPRegressor"]

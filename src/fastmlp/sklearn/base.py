@@ -25,7 +25,7 @@ from .. import training
 from ..losses import Loss
 from ..network import Network
 from ..regularization import resolve as resolve_regularization
-from . import words
+from . import layers, words
 from .following import Following, MostEvaluations
 from .validation import check_sample_weight, validate_data
 
@@ -188,6 +188,7 @@ class BaseMLP(BaseEstimator):
         X, y, weights = data
         following = callbacks[0]
         history = None
+        self._regularization = resolve_regularization(words.regularization(self))
         try:
             history = network.fit(
                 X,
@@ -196,19 +197,18 @@ class BaseMLP(BaseEstimator):
                 callbacks=[*callbacks, *self.callbacks],
                 max_time=self.max_time,
                 resume=self.resume,
-                regularization=words.regularization(self),
+                regularization=self._regularization,
                 **fit,
             )
             self.history_ = history
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
-            self._restore_best(following)
+            warnings.warn("Training interrupted by user.", stacklevel=5)  # early stopping has gone back to its best
         except FloatingPointError:
-            if not self._restore_best(following):
+            if not getattr(following, "has_gone_back", False):
                 raise ValueError(NOT_FINITE) from None
             following.record(math.nan, math.nan)
             warnings.warn(NOT_FINITE + " The best weights before are kept.", ConvergenceWarning, stacklevel=5)
-        self._publish(network)
+        self._publish(network, True)
         if history is not None and self.resume is not None:
             self._take_curves(history, following)
         return history
@@ -222,13 +222,6 @@ class BaseMLP(BaseEstimator):
                 self.validation_scores_ = list(history[following.score])
         self.n_iter_ = history.epochs
         self.t_ = history.epochs * following.n_rows
-
-    def _restore_best(self, following: Any) -> bool:
-        """After a fit that was cut short: back to the best weights that early stopping has seen, if it has."""
-        if getattr(following, "_weights", None) is None:
-            return False
-        following.on_train_end({})
-        return True
 
     def _rows_of_a_step(self, n_rows: int) -> int:
         if self.batch_size == "auto":
@@ -257,59 +250,64 @@ class BaseMLP(BaseEstimator):
     @property
     def _sizes(self) -> list[int]:
         """The sizes of the layers that coefs_ are of."""
-        return [len(self.coefs_[0]), *(np.shape(w)[1] for w in self.coefs_)]
+        return layers.check(self, self._resolve_loss().n_heads).sizes
 
-    def _build(self, seed: int) -> Network:
-        """A network of coefs_ and intercepts_, with that state of its generator."""
+    def _build(self, seed: int, **functions: Any) -> Network:
+        """A network of coefs_ and intercepts_, with that state of its generator.
+
+        functions: its activations and loss, where they are not those of the estimator's parameters.
+        """
+        wanted = {
+            "activation": list(self.activation) if isinstance(self.activation, tuple) else self.activation,
+            "output_activation": self.output_activation,
+            "loss": None,
+            **functions,
+        }
+        wanted["loss"] = wanted["loss"] or self._resolve_loss()
+        made = layers.check(self, wanted["loss"].n_heads)
         network = Network(
-            self._sizes,
-            activation=list(self.activation) if isinstance(self.activation, tuple) else self.activation,
-            output_activation=self.output_activation,
-            loss=self._resolve_loss(),
-            dtype=np.asarray(self.coefs_[0]).dtype,
+            made.sizes,
+            dtype=made.dtype,
             engine=self.engine,
             n_threads=words.threads(self.n_threads),
             _random_state=seed,
+            **wanted,
         )
-        pairs = zip(self.coefs_, self.intercepts_, strict=True)
-        network.parameters = np.concatenate([np.ravel(part) for w, b in pairs for part in (np.transpose(w), b)])
+        network.parameters = made.parameters
         return network
 
     def _network_to_train(self, incremental: bool, rng: Any) -> Network:
-        """For `fit` a new network; for `partial_fit` the one at hand, with its optimiser's state."""
-        if incremental and self._is_current():
+        """For `fit` a new network; for `partial_fit` the one at hand, if it has trained, with its optimiser's state."""
+        if incremental and self._is_current() and self._has_trained:
             return self._network
-        seed = int(rng.randint(2**31 - 1))
-        network = self._build(seed)
-        state = self.__dict__.pop("_optimizer_state", None)
-        if incremental and state is not None:
-            token = training.Token()
-            network._begin_fit(token)
-            regularization = resolve_regularization(words.regularization(self))
-            optimizer, vectors, numbers, n_steps = state
-            network._resume_training(optimizer, regularization, network.parameters, vectors, numbers, n_steps, seed)
-            network._end_fit(token)
-        return network
+        return self._build(int(rng.randint(2**31 - 1)))
 
     def _is_current(self) -> bool:
         """Whether there is a network, and coefs_ and intercepts_ are still its own."""
         attributes = self.__dict__
         if "_network" not in attributes:
             return False
-        now = [*attributes["coefs_"], *attributes["intercepts_"]]
+        parts = attributes["coefs_"], attributes["intercepts_"]
+        if not all(isinstance(part, list) for part in parts):
+            return False
+        now = [*parts[0], *parts[1]]
         return len(now) == len(self._of_network) and all(map(operator.is_, now, self._of_network))
 
-    def _publish(self, network: Network) -> None:
-        """The network's parameters as fitted attributes."""
-        self._network = network
+    def _publish(self, network: Network, has_trained: bool) -> None:
+        """The network's parameters as fitted attributes; one that has not trained is for predicting alone."""
         self.coefs_, self.intercepts_ = [w.T for w in network.weights], network.biases
+        self._remember(network, has_trained)
+
+    def _remember(self, network: Network, has_trained: bool) -> None:
+        """The network is that of coefs_ and intercepts_ as they are now."""
+        self._network, self._has_trained = network, has_trained
         self._of_network = [*self.coefs_, *self.intercepts_]
 
     def _current_network(self) -> Network:
         """The network to predict with."""
         if not self._is_current():
             check_is_fitted(self)
-            self._publish(self._build(0))
+            self._publish(self._build(0), False)
         return self._network
 
     @property
@@ -325,14 +323,45 @@ class BaseMLP(BaseEstimator):
         return self._current_network().copy()
 
     def __getstate__(self) -> dict[str, Any]:
-        """coefs_ and the optimiser's state stand for the network."""
+        """coefs_ and what else the network has, its optimiser's state and random state included, stand for it."""
         state = dict(super().__getstate__())
         network = state.pop("_network", None)
         state.pop("_of_network", None)
-        if network is not None and self._is_current() and network.learning_rate is not None:
-            _, vectors, numbers, n_steps = network._training_state()
-            state["_optimizer_state"] = (network._optimizer, vectors, numbers, n_steps)
+        if network is not None and self._is_current():
+            state["_network_state"] = {
+                "functions": {
+                    "activation": network.activation,
+                    "output_activation": network.output_activation,
+                    "loss": network.loss,
+                },
+                "random_state": network._random_state,
+                "training": None,
+            }
+            if network.learning_rate is not None:  # else its optimiser begins anew
+                optimizer = network._optimizer, self._regularization
+                state["_network_state"]["training"] = (*optimizer, *network._training_state()[1:])
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Makes the network again, so that what follows has the bits that it would have had."""
+        state = dict(state)
+        kept = state.pop("_network_state", None)
+        super().__setstate__(state)
+        if kept is None:
+            return
+        network = self._build(kept["random_state"], **kept["functions"])
+        if kept["training"] is not None:
+            optimizer, regularization, vectors, numbers, n_steps = kept["training"]
+            vectors = [np.require(vector, network.dtype, ["C", "A"]) for vector in vectors]
+            token = training.Token()
+            network._begin_fit(token)
+            try:
+                network._resume_training(
+                    optimizer, regularization, network.parameters, vectors, numbers, n_steps, kept["random_state"]
+                )
+            finally:
+                network._end_fit(token)
+        self._remember(network, self._has_trained)
 
     # -- predicting --------------------------------------------------------------------------------------------------
 
@@ -342,7 +371,7 @@ class BaseMLP(BaseEstimator):
             type(X) is np.ndarray
             and X.dtype == network.dtype
             and X.ndim == 2
-            and X.shape[1] == self.n_features_in_
+            and X.shape[1] == network._sizes[0]
             and len(X) > 0
             and X.flags.c_contiguous
             and "feature_names_in_" not in self.__dict__

@@ -197,7 +197,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     @property
     def _is_multiclass(self) -> bool:
         """Whether a row is of one of more than two classes, which have an output each."""
-        return bool(self._label_binarizer.y_type_ == "multiclass")
+        if "_label_binarizer" in self.__dict__ or "classes_" in self.__dict__:
+            return bool(self._binarizer.y_type_ == "multiclass")
+        return bool(getattr(self, "out_activation_", "softmax") == "softmax" and np.shape(self.coefs_[-1])[1] > 1)
+
+    @property
+    def _binarizer(self) -> LabelBinarizer:
+        """What stands between labels and outputs; without a fit that of `classes_`, which somebody has assigned."""
+        if "_label_binarizer" not in self.__dict__:
+            several = getattr(self, "out_activation_", None) == "logistic" and np.shape(self.coefs_[-1])[1] > 1
+            classes: Any = self.__dict__["classes_"]
+            self._label_binarizer = LabelBinarizer().fit(np.eye(len(classes), dtype=np.int64) if several else classes)
+        return self._label_binarizer
 
     def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         words_of_X = {"accept_sparse": ["csr", "csc"], "multi_output": True, "dtype": FLOATS, "reset": reset}
@@ -247,8 +258,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         )
 
     def _scoring(self, weights: Any) -> tuple[str, tuple[Any, ...]]:
-        if weights is None and not self._label_binarizer.y_type_.startswith("multilabel"):
-            return "val_accuracy", ("accuracy",)
+        if weights is None and self._is_multiclass:
+            return "val_accuracy", ("accuracy",)  # of one output the network's rule differs at exactly 0.5
 
         def subset_accuracy(t: Any, y: Any) -> float:
             return float(accuracy_score(t, self._decide(y), sample_weight=weights))
@@ -279,9 +290,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if self._is_multiclass:
             return self.classes_[network.classify(X)]
         decided = self._decide(network.predict(X))
-        if self._label_binarizer.y_type_ == "binary":
+        if self._binarizer.y_type_ == "binary":
             return self.classes_[decided[:, 0].astype(np.intp) * (len(self.classes_) - 1)]
-        return self._label_binarizer.inverse_transform(decided.astype(np.float64))
+        return self._binarizer.inverse_transform(decided.astype(np.float64))
 
     @available_if(gives_probabilities)
     def predict_proba(self, X: Any) -> Any:

@@ -54,6 +54,11 @@ class Following(EarlyStopping):
         if self.score and self.best is not None:
             self._weights = self._network.parameters  # which the fit before has gone back to
 
+    @property
+    def has_gone_back(self) -> bool:
+        """Whether a fit that an error has ended was given the best weights before."""
+        return bool(self.score) and self.best is not None
+
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> bool:
         """Writes the epoch down, and says whether it is the last."""
         estimator = self.estimator

@@ -1,0 +1,177 @@
+"""How a table is written as text: separator, header, decimal mark, and what stands above the table.
+
+`look` decides from the beginning of the file, counting over many lines and outside quotation marks, and takes what the
+user has said instead of guessing. A header is a header unless the user says that there is none. What was guessed can
+be said in a line, as a guess that nobody sees is a guess that nobody corrects.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .columns import NUMBER
+
+SEPARATORS = ("\t", ";", "|", ",", " ")  # the first of equally good ones
+SAMPLE_LINES = 200
+QUOTED = re.compile(r'(?:(?<=[\s,;|])|^)"(?:[^"]|"")*"', re.MULTILINE)
+LINE_END = re.compile(r"\r\n|\n|\r")
+SEPARATOR_LINE = re.compile(r'"?sep=([\t -~])"?\s*', re.IGNORECASE)
+DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
+DECIMAL_POINT = re.compile(r"[+-]?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?")
+NAMES = {"\t": "a tab", " ": "blanks"}
+
+
+class Options(NamedTuple):
+    """What the user says about the text; None and True leave it to be looked at."""
+
+    separator: str | None = None
+    header: bool = True
+    decimal: str | None = None
+
+
+class Dialect(NamedTuple):
+    """How the text is written.
+
+    `names` are those of the columns, their indices where there is no header. `skipped` characters and `skipped_lines`
+    lines stand before the first row of data; `above` is what of them stands before the header.
+    """
+
+    separator: str
+    decimal: str
+    has_header: bool
+    names: tuple[str, ...]
+    header_text: str
+    skipped: int
+    skipped_lines: int
+    above: int
+    first_is_nameless: bool
+
+    def in_words(self) -> str:
+        """What was decided, in a line."""
+        separator = NAMES.get(self.separator, repr(self.separator))
+        decimal = ", decimal comma" if self.decimal == "," else ""
+        if not self.has_header:
+            return f"separator {separator}{decimal}, no header, {len(self.names)} columns"
+        shown = ", ".join(map(repr, self.names[:6]))
+        more = f" and {len(self.names) - 6} more" if len(self.names) > 6 else ""
+        return f"separator {separator}{decimal}, header {shown}{more}"
+
+    def doubt(self) -> str | None:
+        """What speaks against the header, if anything does."""
+        numbers = [name for name in cells(self.header_text, self.separator) if _is_number(name)]
+        if not (self.has_header and numbers):
+            return None
+        return f"the header has numbers ({', '.join(map(repr, numbers[:3]))}); --no-header if the first row is data"
+
+
+def look(text: str, complete: bool, options: Options = Options()) -> Dialect:  # noqa: B008 - immutable
+    """How the text that begins so is written; `complete` if it is all of it."""
+    start, comment, said = _above(text)
+    rest = text[start:]
+    if not rest.strip():
+        raise ValueError("expected a table, got an empty file")
+    separator = options.separator or said or guess_separator(rest, complete)
+    header, length, n_lines = _first_record(rest, separator)
+    if comment is not None and options.header and _is_header_of(comment, header, separator):
+        header, length, n_lines = comment, 0, 0
+    written = cells(header, separator)
+    names = _names(written) if options.header else tuple(map(str, range(len(written))))
+    skipped = start + length if options.header else start
+    decimal = options.decimal or guess_decimal(text[skipped:], separator)
+    if decimal == separator:
+        raise ValueError(f"expected a separator other than the decimal mark, got {decimal!r} for both")
+    above = text.count("\n", 0, start)
+    nameless = options.header and not written[0]
+    lines = above + (n_lines if options.header else 0)
+    return Dialect(separator, decimal, options.header, names, header, skipped, lines, start, nameless)
+
+
+def _above(text: str) -> tuple[int, str | None, str | None]:
+    """Where the table begins, the comment right above it, and the separator that Excel's line says."""
+    start, comment, said = 0, None, None
+    while start < len(text):
+        end = LINE_END.search(text, start)
+        line, after = (text[start:], len(text)) if end is None else (text[start : end.start()], end.end())
+        declared = SEPARATOR_LINE.fullmatch(line)
+        if line.startswith("#"):
+            comment = line.lstrip("# ")
+        elif declared is not None:
+            said = declared[1]
+        elif line.strip(" "):
+            break
+        start = after
+    return start, comment, said
+
+
+def _first_record(text: str, separator: str) -> tuple[str, int, int]:
+    """The first row of the text as it stands, its length with the end of the line, and the lines that it spans."""
+    ends = [match.end() for match in LINE_END.finditer(text)] or [len(text)]
+    lines = [text[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != " ")
+    try:
+        next(reader)
+    except csv.Error as error:
+        raise ValueError(f"line 1: {error}") from None
+    length = ends[reader.line_num - 1]
+    return text[:length], length, reader.line_num
+
+
+def cells(row: str, separator: str) -> list[str]:
+    """The cells of a row, without blanks around them."""
+    found = next(csv.reader([row], delimiter=separator, skipinitialspace=separator != " "), [])
+    stripped = [cell.strip() for cell in found]
+    return [cell for cell in stripped if cell] if separator == " " else stripped
+
+
+def _is_number(cell: str) -> bool:
+    return NUMBER.fullmatch(cell) is not None
+
+
+def _is_header_of(comment: str, row: str, separator: str) -> bool:
+    """Whether a line after # is the header of the rows below, as NumPy's savetxt writes it."""
+    below = cells(row, separator)
+    named = cells(comment, separator)
+    return len(named) == len(below) > 1 and any(map(_is_number, below)) and not any(map(_is_number, named))
+
+
+def _names(written: Sequence[str]) -> tuple[str, ...]:
+    """The names of the columns; an empty name becomes the column's index."""
+    names = tuple(name or str(index) for index, name in enumerate(written))
+    if len(set(names)) != len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise ValueError(f"expected a header of different names, got {twice!r} twice")
+    return names
+
+
+def guess_separator(text: str, complete: bool = True) -> str:
+    """What separates the cells: what stands equally often, outside quotation marks, in every line."""
+    lines = [line for line in LINE_END.split(QUOTED.sub("Q", text)) if line.strip()]
+    if not complete and len(lines) > 1:
+        lines.pop()
+    lines = lines[:SAMPLE_LINES]
+    best, best_share = ",", 0.0
+    for separator in SEPARATORS:
+        counts = [len(line.split()) - 1 if separator == " " else line.count(separator) for line in lines]
+        usual = max(set(counts), key=lambda count: (counts.count(count), count))
+        share = counts.count(usual) / len(counts) if usual else 0.0
+        if share == 1 or (separator != " " and share > best_share):
+            best, best_share = separator, share
+        if share == 1:
+            break
+    return best
+
+
+def guess_decimal(text: str, separator: str) -> str:
+    """The decimal mark: a comma where cells are numbers with a comma and none has a point."""
+    if separator == ",":
+        return "."
+    found = [
+        cell.strip().strip('"').strip()
+        for line in LINE_END.split(text)[:SAMPLE_LINES]
+        for cell in (line.split() if separator == " " else line.split(separator))
+    ]
+    comma = any(DECIMAL_COMMA.fullmatch(cell) for cell in found)
+    return "," if comma and not any(DECIMAL_POINT.fullmatch(cell) for cell in found) else "."

@@ -1,0 +1,245 @@
+"""Checkpoints: what is written is what can be read, and what is refused leaves the network as it was.
+
+`altered` writes a checkpoint whose checksums are right and in whose training one thing is changed.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+from trainings import classifier, data
+
+import fastmlp
+from fastmlp import Checkpoint, EarlyStopping, persistence
+
+X, Y = data(41)
+PLATEAU = fastmlp.SGD(fastmlp.ReduceOnPlateau(0.1, patience=2, cooldown=1))
+
+
+def words(optimizer: Any = None) -> dict[str, Any]:
+    optimizer = optimizer or fastmlp.Adam(0.02)
+    callbacks = [EarlyStopping(patience=3)]
+    return {"epochs": 4, "batch_size": 8, "optimizer": optimizer, "validation_split": 0.25, "callbacks": callbacks}
+
+
+def network(**more: Any) -> Any:
+    return classifier(lambda sizes, **each: fastmlp.Network(sizes, **each), **more)
+
+
+def altered(change: Any, path: pathlib.Path, optimizer: Any = None, **more: Any) -> None:
+    to_bytes = persistence.to_bytes
+
+    def changed(network: Any, extra: Any = None, training: Any = None) -> bytes:
+        tensors, fields = dict(training.tensors), dict(training.words)
+        change(fields, tensors)
+        return to_bytes(network, extra, persistence.Training(fields, tensors))
+
+    how = words(optimizer)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(persistence, "to_bytes", changed)
+        network(**more).fit(X, Y, **{**how, "epochs": 2, "callbacks": [*how["callbacks"], Checkpoint(path)]})
+
+
+def renamed(old: str, new: str) -> Any:
+    def change(fields: Any, tensors: Any) -> None:
+        tensors[f"history.{new}"] = tensors.pop(f"history.{old}")
+        fields["history"] = [new if name == old else name for name in fields["history"]]
+
+    return change
+
+
+def number(name: str, value: Any) -> Any:
+    return lambda fields, tensors: tensors.update({f"callbacks.0.{name}": value})
+
+
+def plateau(index: int, text: str) -> Any:
+    """Of the four numbers of a plateau, which are the last: rate, best, bad epochs, epochs that do not count."""
+
+    def change(fields: Any, tensors: Any) -> None:
+        fields["numbers"] = [
+            *fields["numbers"][: index - 4],
+            text,
+            *fields["numbers"][len(fields["numbers"]) + index - 3 :],
+        ]
+
+    return change
+
+
+CASES: dict[str, Any] = {
+    "curve renamed": renamed("loss", "lost"),
+    "validation's curve renamed": renamed("val_loss", "loss2"),
+    "curve twice": lambda f, t: f.update(history=[f["history"][0]] * len(f["history"])),
+    "a reason of its own": lambda f, t: f.update(stopped="callback"),
+    "steps that no number counts": lambda f, t: f.update(n_steps=2**53),
+    "version true": lambda f, t: f.update(version=True),
+    **{f"wait {n}": number("wait", np.array(n)) for n in (np.inf, -np.inf, np.nan, 0.5, -1.0)},
+    **{f"best epoch {n}": number("best_epoch", np.array(n)) for n in (np.inf, np.nan, 1.5, -2.0)},
+    "a vector for best": lambda f, t: t.update({"callbacks.0.best": t["callbacks.0.weights"]}),
+    "a vector for wait": lambda f, t: t.update({"callbacks.0.wait": t["callbacks.0.weights"]}),
+    "a number for weights": number("weights", np.array(1.0)),
+    "30 dimensions": number("wait", np.zeros((1,) * 30)),
+}
+PLATEAUS = {
+    f"{name} {text}": plateau(index, text)
+    for index, name in enumerate(["rate", "best", "bad", "cooling"])
+    for text in ("inf", "-inf", "nan", "-0x1p+0", "0x1p-1", "0x1p+60")
+    if (name, text) not in {("best", t) for t in ("inf", "-0x1p+0", "0x1p-1", "0x1p+60")} | {("rate", "0x1p-1")}
+    if (name, text) != ("rate", "0x1p+60")
+}
+
+
+def state(net: Any) -> Any:
+    return net.parameters.tobytes(), net._random_state, net._architecture(), net.learning_rate, repr(net), net.summary()
+
+
+def assert_refused(path: pathlib.Path, optimizer: Any = None, **more: Any) -> None:
+    """With a `FormatError` that names the file, and the network as it was, its optimiser's state included."""
+    net, control = network(**more), network(**more)
+    for each in (net, control):
+        each.fit(X, Y, epochs=1, optimizer="adam", validation_split=0.25)  # of the scaling of the checkpoint
+    before = state(net)
+    with pytest.raises(fastmlp.FormatError) as error:
+        net.fit(X, Y, **words(optimizer), resume=path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert state(net) == before
+    for each in (net, control):
+        each.fit(X, Y, epochs=1)
+    np.testing.assert_array_equal(net.parameters, control.parameters)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("scaled", [None, "standard"])
+def test_what_nothing_can_go_on_from(case: str, scaled: str | None, tmp_path: pathlib.Path) -> None:
+    altered(CASES[case], tmp_path / "c", input_scaling=scaled)
+    assert_refused(tmp_path / "c", input_scaling=scaled)
+
+
+@pytest.mark.parametrize("case", PLATEAUS)
+def test_a_plateau_that_cannot_be(case: str, tmp_path: pathlib.Path) -> None:
+    altered(PLATEAUS[case], tmp_path / "c", PLATEAU)
+    assert_refused(tmp_path / "c", PLATEAU)
+
+
+def test_unaltered_it_goes_on(tmp_path: pathlib.Path) -> None:
+    for optimizer in (None, PLATEAU):
+        altered(lambda fields, tensors: None, tmp_path / "c", optimizer)
+        net, whole = network(), network()
+        net.fit(X, Y, **words(optimizer), resume=tmp_path / "c")
+        whole.fit(X, Y, **words(optimizer))
+        np.testing.assert_array_equal(net.parameters, whole.parameters)
+
+
+# -- what is written can be read ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+@pytest.mark.parametrize("which", ["vector", "number"])
+def test_a_state_that_overflows_is_not_written(
+    which: str, value: float, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file before stays, and the training can go on from it."""
+    path, original, n_calls = tmp_path / "c", fastmlp.Network._training_state, 0
+
+    def overflowed(net: Any) -> Any:
+        nonlocal n_calls
+        P, vectors, numbers, n_steps = original(net)
+        n_calls += 1
+        if n_calls == 3 and which == "vector":
+            vectors[-1][3] = value
+        elif n_calls == 3:
+            numbers[0] = value
+        return P, vectors, numbers, n_steps
+
+    net, whole = network(), network()
+    with monkeypatch.context() as patch:
+        patch.setattr(fastmlp.Network, "_training_state", overflowed)
+        with pytest.raises(
+            FloatingPointError, match=r"checkpoint: expected finite numbers, .* the previous file is kept"
+        ):
+            net.fit(X, Y, **{**words(), "callbacks": [EarlyStopping(patience=3), Checkpoint(path)]})
+    again = network()
+    history = again.fit(X, Y, **words(), resume=path)
+    assert history == whole.fit(X, Y, **words())
+    np.testing.assert_array_equal(again.parameters, whole.parameters)
+
+
+@pytest.mark.parametrize("optimizer", [fastmlp.Adam(0.02), fastmlp.RMSprop(0.01), fastmlp.AdaGrad(0.1)], ids=repr)
+def test_squares_of_gradients_that_float32_cannot_hold(optimizer: Any, tmp_path: pathlib.Path) -> None:
+    """The gradient is 1e22 and more: a file that is there can be gone on from, whether or not the training can."""
+    path, X, y = tmp_path / "c", [[1e10]] * 4, [1e12] * 4
+    for epochs in (1, 3):
+        try:
+            fastmlp.Network([1, 1], seed=0).fit(X, y, epochs=epochs, optimizer=optimizer, callbacks=[Checkpoint(path)])
+        except FloatingPointError:
+            assert not path.exists()
+        else:
+            again = fastmlp.Network([1, 1], seed=0)
+            assert again.fit(X, y, epochs=epochs, optimizer=optimizer, resume=path).epochs == epochs
+
+
+class Keeper:
+    """A callback that keeps something."""
+
+    def __init__(self, kept: Any) -> None:
+        self.kept, self.got = kept, None
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        pass
+
+    def state(self) -> Any:
+        return self.kept
+
+    def restore(self, state: Any) -> None:
+        self.got = state
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"a": np.zeros(3)},
+        {"a": np.zeros(32)},  # float64 in a network of float32
+        {"a": np.zeros((32, 1), np.float32)},
+        {"a": np.full(32, np.nan, np.float32)},
+        {"a": "text"},
+        {"a": None},
+        {"a": [1.0, 2.0]},
+        {"a": 1j},
+        {3: 1.0},
+    ],
+    ids=repr,
+)
+def test_a_callback_keeps_what_cannot_be_read(kept: Any, tmp_path: pathlib.Path) -> None:
+    """It is refused when it is written, not when hours of work are to be gone on from."""
+    with pytest.raises((TypeError, ValueError), match=r"^callbacks: expected Keeper\.state\(\) to give") as error:
+        network().fit(X, Y, epochs=2, callbacks=[Keeper(kept), Checkpoint(tmp_path / "c")])
+    assert not isinstance(error.value, fastmlp.FormatError)
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_callback_keeps_numbers_and_vectors(tmp_path: pathlib.Path) -> None:
+    kept = {"n": 3, "share": np.float32(0.25), "least": -np.inf, "flag": True, "v": np.arange(32, dtype=np.float32)}
+    network().fit(X, Y, epochs=2, callbacks=[Keeper(kept), Checkpoint(tmp_path / "c")])
+    keeper = Keeper({})
+    network().fit(X, Y, epochs=3, callbacks=[keeper], resume=tmp_path / "c")
+    assert keeper.got is not None
+    assert set(keeper.got) == set(kept)
+    for name, value in kept.items():
+        np.testing.assert_array_equal(keeper.got[name], value)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyError, TypeError, OverflowError, IndexError, ZeroDivisionError])
+def test_a_callback_refuses_its_state(error: type[Exception], tmp_path: pathlib.Path) -> None:
+    class Refuses(Keeper):
+        def restore(self, state: Any) -> None:
+            raise error("not mine")
+
+    Refuses.__name__ = "Keeper"
+    network().fit(X, Y, epochs=2, callbacks=[Keeper({"a": 1.0}), Checkpoint(tmp_path / "c")])
+    net = network()
+    before = state(net)
+    with pytest.raises(fastmlp.FormatError, match=r"states: .*not mine"):
+        net.fit(X, Y, epochs=3, callbacks=[Refuses({})], resume=tmp_path / "c")
+    assert state(net) == before

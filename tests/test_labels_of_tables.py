@@ -1,0 +1,195 @@
+"""The column to learn: classes or numbers, the names of classes, missing targets; one rule for every kind of file."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastmlp import targets
+from fastmlp.columns import PlainFrame
+from fastmlp.targets import Learnt, Target
+
+polars = pytest.importorskip("polars", reason="needs polars")
+
+Make = Callable[[Sequence[str]], Target]
+SOURCES: dict[str, Make] = {
+    "polars": lambda texts: targets.of_frame(polars.DataFrame({"y": list(texts)}), "y"),
+    "numpy": lambda texts: targets.of_frame(PlainFrame({"y": np.array(texts)}), "y"),
+}
+
+
+@pytest.fixture(params=SOURCES)
+def of_texts(request: pytest.FixtureRequest) -> Make:
+    return SOURCES[request.param]
+
+
+def named(learnt: Learnt) -> list[Any]:
+    """The label of each row."""
+    assert learnt.classes is not None
+    return [learnt.classes[label] for label in learnt.values]
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["b", "a", "b"], ("a", "b")),
+        (["1", "0", "1", "0"], (0, 1)),
+        (["10", "9", "10", "9"], (9, 10)),  # in the order of numbers
+        (["1.0", "2.0"] * 2, (1.0, 2.0)),
+        (["2", "1.0", "1", "2", "1", "2"], ("1", "1.0", "2")),  # two spellings of a number are two classes
+        (["00501", "02134", "00501", "02134"], ("00501", "02134")),
+        (["+1", "-1"] * 2, ("+1", "-1")),
+        (["007", "7"] * 2, ("007", "7")),
+        (["-0", "1"] * 2, ("-0", "1")),
+        (["True", "False"] * 2, ("False", "True")),
+        (["1234567890123456789", "1234567890123456790"] * 2, (1234567890123456789, 1234567890123456790)),
+        (["18446744073709551615", "0"] * 2, (0, 18446744073709551615)),
+        (["18446744073709551615", "-1"] * 2, ("-1", "18446744073709551615")),  # more than 64 bits for both
+        (["18446744073709551616", "0"] * 2, ("0", "18446744073709551616")),
+    ],
+)
+def test_names_of_classes_are_as_written(of_texts: Make, labels: list[str], classes: tuple[Any, ...]) -> None:
+    learnt = targets.read(of_texts(labels))
+    assert learnt.task == "classification"
+    assert learnt.classes == classes
+    assert [type(each) for each in learnt.classes] == [type(each) for each in classes]
+    assert [str(name) for name in named(learnt)] == labels
+    np.testing.assert_array_equal(targets.indices(of_texts(labels), learnt.classes), learnt.values)
+
+
+def test_codes_with_points(of_texts: Make) -> None:
+    random.seed(0)
+    labels = [["1.1", "1.10", "020"][i % 3] for i in range(90)]
+    assert targets.read(of_texts(labels)).task == "regression"
+    assert targets.read(of_texts(labels), "classification").classes == ("020", "1.1", "1.10")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "task"),
+    [
+        (["0", "1", "1", "0"], "classification"),
+        (["3", "7", "9"], "regression"),  # as many as rows
+        (["3", "7", "9", "3", "7"], "regression"),  # less than two rows each
+        (["0.5", "1", "1", "0.5"], "regression"),
+        ([str(i % 20) for i in range(40)], "classification"),
+        ([str(i % 21) for i in range(99)], "regression"),
+    ],
+)
+def test_one_rule_for_text_and_for_arrays(of_texts: Make, numbers: list[str], task: str) -> None:
+    assert targets.read(of_texts(numbers)).task == task
+    values = [float(number) for number in numbers]
+    assert targets.read(targets.of_array(np.array(values), "y")).task == task
+    assert targets.read(targets.of_frame(polars.DataFrame({"y": values}), "y")).task == task
+    if "." not in "".join(numbers):
+        for kind in (np.int8, np.uint64, np.int64):
+            learnt = targets.read(targets.of_array(np.array(numbers, kind), "y"))
+            assert learnt.task == task
+            assert learnt.classes == targets.read(of_texts(numbers)).classes
+    if task == "regression":
+        np.testing.assert_array_equal(targets.read(of_texts(numbers)).values[:, 0], values)
+
+
+def test_integers_of_arrays_stay_exact() -> None:
+    y = np.array([2**62 + 1, 2**62 + 2, 2**61] * 2)
+    for target in (targets.of_array(y, "y"), targets.of_frame(polars.DataFrame({"y": y}), "y")):
+        learnt = targets.read(target)
+        assert named(learnt) == y.tolist()
+        np.testing.assert_array_equal(targets.given(learnt.values, learnt.classes), y)
+    gap = polars.DataFrame({"y": [*y.tolist(), None]})
+    assert named(targets.read(targets.of_frame(gap, "y"), drop_missing=True)) == y.tolist()
+    big = np.array([2**64 - 1, 2**64 - 2] * 2, np.uint64)
+    assert named(targets.read(targets.of_array(big, "y"))) == big.tolist()
+
+
+def test_booleans_are_text() -> None:
+    y = np.array([True, False, True])
+    for target in (targets.of_array(y, "y"), targets.of_frame(polars.DataFrame({"y": y}), "y")):
+        assert named(targets.read(target)) == ["True", "False", "True"]
+
+
+def test_several_columns_of_numbers() -> None:
+    learnt = targets.read(targets.of_array(np.ones((3, 2), np.int64), "y"))
+    assert (learnt.task, learnt.values.shape) == ("regression", (3, 2))
+    with pytest.raises(ValueError, match=r"one class per row for a classification, got shape \(3, 2\)"):
+        targets.read(targets.of_array(np.ones((3, 2)), "y"), "classification")
+
+
+@pytest.mark.parametrize("gap", ["", "NaN", "nan", " ", "-nan"])
+@pytest.mark.parametrize("others", [["yes", "no"], ["1.5", "2.5"], ["0", "1"]])
+def test_a_missing_target_is_refused_or_dropped(of_texts: Make, gap: str, others: list[str]) -> None:
+    labels = [*others * 3, gap, *others, gap]
+    with pytest.raises(
+        ValueError, match=r"row 7, column 'y': expected a target, got a missing one \(2 in all\); --drop"
+    ):
+        targets.read(of_texts(labels))
+    learnt = targets.read(of_texts(labels), drop_missing=True)
+    assert learnt.present is not None
+    np.testing.assert_array_equal(np.flatnonzero(~learnt.present), [6, 9])
+    whole = targets.read(of_texts(others * 4))
+    assert learnt.classes == whole.classes
+    np.testing.assert_array_equal(learnt.values, whole.values)
+
+
+def test_a_missing_target_of_an_array() -> None:
+    y = np.array([1.0, np.nan, 2.5])
+    with pytest.raises(ValueError, match="row 2, y: expected a target, got a missing one; --drop-missing-target"):
+        targets.read(targets.of_array(y, "y"))
+    np.testing.assert_array_equal(targets.read(targets.of_array(y, "y"), drop_missing=True).values, [[1.0], [2.5]])
+    several = np.array([[1.0, 2.0], [np.nan, 1.0], [0.0, 0.0]])
+    assert targets.read(targets.of_array(several, "y"), drop_missing=True).values.shape == (2, 2)
+    with pytest.raises(ValueError, match="row 1, y: expected a finite number"):
+        targets.read(targets.of_array(np.array([np.inf, 1.5]), "y"))
+    nulls = polars.DataFrame({"y": ["a", None, "b"]})
+    with pytest.raises(ValueError, match="row 2, column 'y': expected a target"):
+        targets.read(targets.of_frame(nulls, "y"))
+
+
+@pytest.mark.parametrize("mark", ["NA", "N/A", "None", "null", "?", "NULL", "n/a"])
+def test_a_mark_among_text_is_a_class_and_said(of_texts: Make, mark: str) -> None:
+    learnt = targets.read(of_texts(["yes", "no", mark, "no", mark]))
+    assert learnt.classes == tuple(sorted(["yes", "no", mark]))
+    (note,) = learnt.notes
+    assert note.startswith(f"column 'y': {mark!r} is taken for a class (2 rows); --null")
+    frame = polars.DataFrame({"y": ["yes", "no", mark, "no", "yes"]})
+    learnt = targets.read(targets.of_frame(frame, "y", [mark]), drop_missing=True)
+    assert (learnt.classes, learnt.notes) == (("no", "yes"), ())
+
+
+@pytest.mark.parametrize(
+    ("labels", "task", "message"),
+    [
+        (["1", "2.5", "N/A"], "auto", "row 3, column 'y': expected a number, got 'N/A'; --task .*; --null 'N/A'"),
+        (["1", "x", "2"], "auto", "row 2, column 'y': expected a number, got 'x'; --task classification takes any"),
+        (["1", "x"], "regression", "row 2, column 'y': expected a number, got 'x'"),
+        (["1e999", "2"], "regression", "row 1, column 'y': expected a finite number"),
+        (["a", "a"], "auto", "column 'y': expected at least two classes, got only 'a'"),
+        (["a", "b"], "auto", r"as many classes as rows \(2\)"),
+        (["1", "2", "3"], "classification", r"as many classes as rows \(3\)"),
+        (["", ""], "auto", "expected a target"),
+    ],
+)
+def test_bad_targets(of_texts: Make, labels: list[str], task: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        targets.read(of_texts(labels), task)
+
+
+def test_labels_that_a_model_does_not_know() -> None:
+    target = targets.of_array(np.array(["a", "x"]), "column 'y'")
+    with pytest.raises(ValueError, match=r"row 2, column 'y': expected a class of the model \('a', 'b'\), got 'x'"):
+        targets.indices(target, ("a", "b"))
+    np.testing.assert_array_equal(targets.indices(targets.of_array(np.array(["1.0", "2"]), "y"), (1, 2)), [0, 1])
+    np.testing.assert_array_equal(targets.indices(targets.of_array(np.array([2, 1]), "y"), (1, 2)), [1, 0])
+
+
+def test_a_long_column_of_numbers_is_the_same_as_cell_by_cell() -> None:
+    """Many rows go by polars' own conversion."""
+    numbers = np.random.default_rng(0).normal(size=5000) * 10.0 ** np.random.default_rng(1).integers(-30, 30, 5000)
+    texts = [repr(number) for number in numbers.tolist()]
+    learnt = targets.read(targets.of_frame(polars.DataFrame({"y": texts}), "y"))
+    np.testing.assert_array_equal(learnt.values[:, 0], numbers)
+    with pytest.raises(ValueError, match="row 5001, column 'y': expected a number, got 'no'"):
+        targets.read(targets.of_frame(polars.DataFrame({"y": [*texts, "no"]}), "y"))

@@ -1,0 +1,227 @@
+"""Scripts that are started again: `resume="auto"` goes on from the file of the Checkpoint, and begins where none is.
+
+The fit is that of `test_checkpoint.py`, cut off by an error after a write, and by SIGKILL in a child process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import random
+import signal
+import subprocess
+from typing import Any
+
+import numpy as np
+import pytest
+from test_checkpoint import Cut, X, Y, assert_ends_alike, child, cut_after, run, words
+from trainings import assert_same, classifier
+
+import fastmlp
+from fastmlp import Checkpoint, EarlyStopping
+
+
+def plain(sizes: Any, **words: Any) -> fastmlp.Network:
+    """A build for what does not depend on the implementation."""
+    return fastmlp.Network(sizes, **words)
+
+
+# -- what callbacks add ------------------------------------------------------------------------------------------------
+
+
+class Rates:
+    """Adds figures in some epochs, numbers that are not finite among them."""
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        if epoch % 2:
+            logs["lr, scaled"] = 0.1 / (epoch + 3)
+        if epoch == 3:
+            logs["late"] = -np.inf
+
+
+@pytest.mark.parametrize("n_writes", range(1, 8, 2))
+def test_what_callbacks_have_added_goes_on(
+    n_writes: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Curves with gaps, and ones that begin after the cut, have the bits of a fit that was not cut."""
+    changes: dict[str, Any] = {"callbacks": [Rates()]}
+    whole = run(plain, **changes)
+    with monkeypatch.context() as patch:
+        cut_after(patch, n_writes)
+        with pytest.raises(Cut):
+            run(plain, tmp_path / "c", **changes)
+    resumed = run(plain, resume=tmp_path / "c", **changes)
+    bits = [{name: np.array(values).tobytes() for name, values in each[1].items()} for each in (whole, resumed)]
+    assert bits[0] == bits[1]
+    assert list(whole[1]) == ["loss", "val_loss", "val_accuracy", "val_mae", "lr, scaled", "late"]
+    assert_same(whole[0], resumed[0])
+
+
+# -- begin, or go on ---------------------------------------------------------------------------------------------------
+
+
+def test_it_begins_and_goes_on(build: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same call each time: without the file from the beginning, then from where it was cut, then it is done."""
+    whole = run(build)
+    for n_runs in range(20):  # noqa: B007
+        with monkeypatch.context() as patch, contextlib.suppress(Cut):
+            cut_after(patch, 3)
+            net, history = run(build, tmp_path / "c", resume="auto")
+            break
+    assert n_runs >= 2
+    again, its_history = run(build, tmp_path / "c", resume="auto")
+    assert (its_history, its_history.stopped) == (history, whole[1].stopped)
+    assert_same(again, net)
+    assert_ends_alike((net, history), whole)
+
+
+class Batches:
+    """Counts the steps of a fit."""
+
+    n = 0
+
+    def on_batch_end(self, batch: int, logs: Any) -> None:
+        self.n += 1
+
+
+@pytest.mark.parametrize("ends", ["epochs", "early_stopping"])
+def test_a_training_that_is_over(build: Any, ends: str, tmp_path: pathlib.Path) -> None:
+    """It takes no step, and gives the network and the history of its end."""
+    patience, batches = (99, Batches()) if ends == "epochs" else (2, Batches())
+    changes: dict[str, Any] = {"epochs": 3 if ends == "epochs" else 60, "optimizer": fastmlp.SGD(2.0, momentum=0.9)}
+    net, history = run(build, tmp_path / "c", resume="auto", **changes, callbacks=[EarlyStopping(patience=patience)])
+    changes["callbacks"] = [EarlyStopping(patience=patience), batches]
+    again, its_history = run(build, tmp_path / "c", resume="auto", **changes)
+    assert history.stopped == its_history.stopped == ends
+    assert (history, batches.n) == (its_history, 0)
+    np.testing.assert_array_equal(again.parameters, net.parameters)
+    assert again.history is its_history
+
+
+@pytest.mark.parametrize(
+    ("paths", "got"), [([], "got none; add one"), (["a", "b"], "got those of 2 files; give the path of one of them")]
+)
+def test_it_wants_one_file(paths: list[str], got: str, tmp_path: pathlib.Path) -> None:
+    net, control = classifier(plain), classifier(plain)
+    checkpoints = [Checkpoint(tmp_path / path) for path in paths]
+    message = f"^resume: 'auto' goes on from the file of the Checkpoint, expected one in callbacks, {got}"
+    with pytest.raises(ValueError, match=message):
+        net.fit(X, Y, callbacks=checkpoints, resume="auto")
+    assert os.listdir(tmp_path) == []
+    assert_same(net, control)
+
+
+def test_two_checkpoints_of_one_file(tmp_path: pathlib.Path) -> None:
+    """Each epoch, and some steps within."""
+    both = [Checkpoint(tmp_path / "c"), Checkpoint(tmp_path / ".." / tmp_path.name / "c", every=2, unit="step")]
+    for epochs in (2, 5):
+        net, history = run(plain, callbacks=both, resume="auto", epochs=epochs)
+    assert_ends_alike((net, history), run(plain, callbacks=[]))
+
+
+# -- never anew beside a file ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", ["truncated", "empty", "another kind", "a model", "altered"])
+def test_a_file_that_is_no_checkpoint(content: str, tmp_path: pathlib.Path) -> None:
+    """An error that says what to do; the file and the network stay as they are."""
+    path = tmp_path / "c"
+    run(plain, path, epochs=2)
+    file = path.read_bytes()
+    net, control = classifier(plain), classifier(plain)
+    if content == "a model":
+        net.save(path)
+    else:
+        bodies = {"truncated": file[:-5], "empty": b"", "another kind": b"hello" * 99, "altered": file[:-3] + b"123"}
+        path.write_bytes(bodies[content])
+    before = path.read_bytes()
+    with pytest.raises(fastmlp.FormatError, match=r"resume='auto' has found .*: to begin anew, remove it or") as raised:
+        net.fit(X, Y, **{**words(), "callbacks": [EarlyStopping(patience=3), Checkpoint(path)]}, resume="auto")
+    assert str(path) in str(raised.value)
+    assert path.read_bytes() == before
+    assert_same(net, control)
+
+
+@pytest.mark.parametrize("changes", [{"batch_size": 7}, {"optimizer": "sgd"}, {"validation_split": 0.5}], ids=str)
+def test_another_training(changes: dict[str, Any], tmp_path: pathlib.Path) -> None:
+    run(plain, tmp_path / "c", epochs=1)
+    before = (tmp_path / "c").read_bytes()
+    with pytest.raises(ValueError, match=r"expected that of the checkpoint, .*; resume='auto' has found ") as raised:
+        run(plain, tmp_path / "c", resume="auto", **changes)
+    assert not isinstance(raised.value, fastmlp.FormatError)
+    assert (tmp_path / "c").read_bytes() == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs the symbolic links of POSIX")
+def test_paths_that_lead_nowhere(tmp_path: pathlib.Path) -> None:
+    """What cannot be looked at is no missing file; a link may lead to where there is no file yet."""
+    (tmp_path / "loop").symlink_to("loop")
+    net, control = classifier(plain), classifier(plain)
+    with pytest.raises(OSError, match="symbolic links"):
+        net.fit(X, Y, callbacks=[Checkpoint(tmp_path / "loop")], resume="auto")
+    assert_same(net, control)
+    (tmp_path / "c").symlink_to("later")
+    assert run(plain, tmp_path / "c", resume="auto", epochs=2)[1].epochs == 2
+    assert run(plain, tmp_path / "c", resume="auto", epochs=3)[1].epochs == 3
+    assert (tmp_path / "later").exists()
+
+
+def test_a_file_of_the_name_auto(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As './auto', and as a path object, which is never the word."""
+    monkeypatch.chdir(tmp_path)
+    for path in ("./auto", pathlib.Path("auto"), pathlib.PurePath("./auto")):
+        with pytest.raises(FileNotFoundError):
+            run(plain, resume=path)
+    run(plain, "auto", epochs=2)
+    for path in ("./auto", pathlib.Path("auto")):
+        assert_ends_alike(run(plain, resume=path), run(plain))
+
+
+def test_beside_batches(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match=r"^resume: expected its default beside batches, got 'auto'"):
+        classifier(plain).fit([(X, Y)], callbacks=[Checkpoint(tmp_path / "c")], resume="auto")
+
+
+# -- killed, and started again -----------------------------------------------------------------------------------------
+
+
+def started_again_until_done(folder: pathlib.Path, seed: int, seconds: float) -> int:
+    """The same command, killed after a random time, again and again, until it ends by itself; how often it was."""
+    moments = random.Random(seed)
+    for n_killed in range(1000):
+        with subprocess.Popen([*child(folder), "auto"], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            try:
+                assert process.wait(moments.uniform(0, seconds)) == 0
+                return n_killed
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+    return pytest.fail("expected 1000 starts to be enough")
+
+
+def check_started_again(tmp_path: pathlib.Path, n_scripts: int) -> int:
+    """How often the scripts were killed in all; each ends with the bits of a fit that nobody has touched."""
+    net, history = run(plain, epochs=40)
+    n_killed = 0
+    for script in range(n_scripts):
+        folder = tmp_path / str(script)
+        folder.mkdir()
+        n_killed += started_again_until_done(folder, script, 0.15)
+        with np.load(folder / "end.npz") as end:
+            np.testing.assert_array_equal(end["P"], net.parameters)
+            assert str(end["state"]) == str(net._random_state)
+            assert {name: end[name].tolist() for name in history} == dict(history)
+    return n_killed
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL, a signal of POSIX")
+def test_a_script_that_is_killed_and_started_again(tmp_path: pathlib.Path) -> None:
+    assert check_started_again(tmp_path, 2) >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL, a signal of POSIX")
+def test_scripts_that_are_killed_and_started_again(tmp_path: pathlib.Path) -> None:
+    assert check_started_again(tmp_path, 20) >= 20
