@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .. import schema as schemas
 from .. import training
@@ -28,6 +28,7 @@ from ..network import Network
 from ..regularization import resolve as resolve_regularization
 from . import layers, words
 from .following import Following, MostEvaluations
+from .validation import check_sample_weight, validate_data
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
@@ -111,7 +112,7 @@ class BaseMLP(BaseEstimator):
 
     def _weights(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Any:
         """The weight of each row, `class_weight` included; None where all are alike."""
-        weights = None if sample_weight is None else _check_sample_weight(sample_weight, X)
+        weights = None if sample_weight is None else check_sample_weight(sample_weight, X)
         class_weight = getattr(self, "class_weight", None)
         if class_weight is None:
             words.refuse_negative("sample_weight", weights)

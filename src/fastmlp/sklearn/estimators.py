@@ -18,13 +18,13 @@ from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
-from sklearn.utils.validation import validate_data
 
 from .. import losses
 from ..losses import BinaryCrossEntropy, BinaryFocal, CrossEntropy, Focal, HalfSquaredError, Hinge, Loss, Poisson
 from ..network import Network
 from . import words
 from .base import FLOATS, BaseMLP
+from .validation import validate_data
 
 
 def goes_by_batches(estimator: Any) -> bool:
