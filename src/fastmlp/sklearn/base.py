@@ -85,12 +85,15 @@ class BaseMLP(BaseEstimator):
         self.n_outputs_ = y.shape[1] if y.ndim == 2 else len(self.classes_)
         rng = check_random_state(self.random_state)
         sizes = [X.shape[1], *hidden, self.n_outputs_ * self._resolve_loss().n_heads]
-        if first_pass:
-            self._begin(sizes, self._dtype(X), rng)
-        elif sizes != self._sizes:
-            raise ValueError(f"hidden_layer_sizes: expected layers of {self._sizes}, those of coefs_, got {sizes}")
         optimizer = words.optimizer(self)
         by_epochs = optimizer.name != "lbfgs"
+        if first_pass:
+            self._begin(sizes, self._dtype(X), rng)
+            if self.dtype is None and not by_epochs:  # as scikit-learn, whose parameters are float64 after L-BFGS
+                for parts in (self.coefs_, self.intercepts_):
+                    parts[:] = [part.astype(np.float64) for part in parts]
+        elif sizes != self._sizes:
+            raise ValueError(f"hidden_layer_sizes: expected layers of {self._sizes}, those of coefs_, got {sizes}")
         if by_epochs and (first_pass or not hasattr(self, "loss_curve_")):
             self._begin_curves()
         if by_epochs and self.early_stopping and incremental:
