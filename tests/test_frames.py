@@ -51,6 +51,19 @@ def test_columns_of_different_types() -> None:
     assert net.feature_names == ("a", "b", "c")
 
 
+def test_numbers_of_types_that_numpy_lacks() -> None:
+    """As the nearest float64."""
+    decimal = polars.Series("a", ["1.5", "-2.25", "0.1"]).cast(polars.Decimal(10, 2))
+    large = polars.Series("b", [2**63 + 1024, -5, 7], dtype=polars.Int128)
+    frame = polars.DataFrame([decimal, large])
+    net = fastmlp.Network([2, 1], dtype="float64", seed=0)
+    expected = np.array([[1.5, 2.0**63 + 1024], [-2.25, -5], [0.1, 7]])
+    np.testing.assert_array_equal(net.predict(frame), net.predict(expected))
+    np.testing.assert_array_equal(
+        net.evaluate(expected, decimal)["loss"], net.evaluate(expected, expected[:, 0])["loss"]
+    )
+
+
 def test_series_as_targets_and_weights() -> None:
     y, w = TARGETS[:, 0], WEIGHTS
     nets = [fastmlp.Network([I, 1], seed=0) for _ in range(3)]

@@ -73,6 +73,8 @@ class Dialect(NamedTuple):
 def look(text: str, complete: bool, options: Options = Options()) -> Dialect:  # noqa: B008 - immutable
     """How the text that begins so is written; `complete` if it is all of it."""
     start, comments, said = _above(text)
+    if not text[start:].strip() and comments and not options.header:
+        start, comments = comments[0], []  # all rows begin with #
     if not text[start:].strip():
         raise ValueError("expected a table, got an empty file")
     separator = options.separator or said or guess_separator(text[start:], complete)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CPU = 1  # kDLCPU of DLPack
 PIECE_NUMBERS = 2**20  # numbers of a piece of rows that Python looks at
+NOT_IN_NUMPY = ("Int128", "UInt128")  # types of polars
 READ_AS_THEY_ARE = tuple(np.dtype(kind) for kind in (np.uint8, np.float16, np.float32, np.float64))
 
 
@@ -233,6 +234,8 @@ def frame_array(argument: str, frame: Any, dtype: np.dtype[Any]) -> NDArray[Any]
 def series_array(argument: str, series: Any, where: str = "") -> NDArray[Any]:
     """The numbers of a column; what is missing is NaN."""
     kind = getattr(series.dtype, "kind", None)  # pandas; polars has none
+    if kind is None and (series.dtype.is_decimal() or str(series.dtype) in NOT_IN_NUMPY):
+        series = series.cast(float)
     if kind is not None and kind in "fiub" and not isinstance(series.dtype, np.dtype):
         missing = bool(series.isna().any())
         array = series.to_numpy(dtype=np.float64, na_value=np.nan) if missing else np.asarray(series.to_numpy())
