@@ -53,7 +53,7 @@ typedef struct {
     /* The sum over the rows of the loss of a row, and d = scale * the gradient of that sum; without weights. NULL for
      * the loss that the network brings along. */
     double (*value_and_gradient)(const fml_loss_rows *rows);
-    double threshold; /* a single output at or above it stands for class 1 */
+    double threshold; /* a single output above it stands for class 1 */
 } fml_loss;
 
 /* A loss that the caller brings along: the weighted sum over the rows, and d. It is called on the thread and in the
@@ -157,7 +157,7 @@ typedef struct {
                  double rate);
     void (*add_noise)(void *x, size_t rows, size_t row, size_t n, const uint64_t seeds[2], size_t first_row,
                       double deviation);
-    /* classes[i] = the lowest index of the largest of row i; where O is 1, whether it is at least the threshold. */
+    /* classes[i] = the lowest index of the largest of row i; where O is 1, whether it is above the threshold. */
     void (*classify)(const void *y, size_t rows, size_t O, double threshold, int64_t *classes);
     /* The same of the softmax of each row of z, which may be overwritten; O is at least 2. */
     void (*classify_softmax)(void *z, size_t rows, size_t O, int64_t *classes);

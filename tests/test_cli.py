@@ -215,7 +215,7 @@ def test_a_table_without_header_and_one_output_for_two_classes(run: Run, tmp_pat
     assert lines[0] == "0,1"
     rows = np.array([line.split(",") for line in lines[1:]], float)
     np.testing.assert_allclose(rows.sum(axis=1), 1, rtol=1e-6)
-    np.testing.assert_array_equal((rows[:, 1] >= 0.5).astype(int), np.array(predicted, int))
+    np.testing.assert_array_equal((rows[:, 1] > 0.5).astype(int), np.array(predicted, int))
 
 
 def test_regression_in_the_target_s_unit(run: Run, tmp_path: Path) -> None:

@@ -223,3 +223,12 @@ def test_links_resolve(page: pathlib.Path) -> None:
 def test_there_are_links() -> None:
     assert len(links(TOP / "README.md")) >= 6
     assert "errata.md#essay" in links(TOP / "docs" / "reverse_mode.md")
+
+
+def test_nothing_is_to_be_installed_from_where_it_is_not() -> None:
+    """The package is on no index, so an extra can be installed from a checkout alone."""
+    package = pathlib.Path(fastmlp.__file__).parent
+    files = [*PAGES, *sorted((TOP / "examples").rglob("*.py")), *sorted(package.rglob("*.p*"))]
+    texts = {path: path.read_text() for path in files if path.suffix in (".md", ".py", ".pyx", ".pxi", ".pyi")}
+    assert len(texts) > 50
+    assert [path.name for path, text in texts.items() if re.search(r"pip install \"?fastmlp", text)] == []

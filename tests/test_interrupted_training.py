@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from implementations import load_reference
 
 import fastmlp
 
@@ -148,3 +149,51 @@ def test_an_estimator_with_early_stopping(name: str, epoch: int) -> None:
     best = int(np.argmax(model.validation_scores_))
     np.testing.assert_array_equal(model.to_network().parameters, kept[best])
     assert model.best_validation_score_ == model.validation_scores_[best]
+
+
+@pytest.mark.parametrize("how", ERRORS)
+@pytest.mark.parametrize("module", [fastmlp, load_reference()], ids=["fastmlp", "reference"])
+@pytest.mark.parametrize("epoch", range(N_EPOCHS))
+def test_an_epoch_that_is_in_the_history_counts(module: Any, epoch: int, how: str) -> None:
+    """A callback that comes before EarlyStopping ends the training in an epoch that may be the best one."""
+    seen: list[Any] = []
+
+    def end(at: int, logs: Any) -> None:
+        seen.append(np.array(net.parameters))
+        if at == epoch:
+            raise ERRORS[how]
+
+    for rate in (0.02, 1.2):  # better from epoch to epoch, and worse
+        seen.clear()
+        net = module.Network([3, 4, 1], activation="tanh", seed=0)
+        stop = fastmlp.EarlyStopping(patience=100)
+        words = {"epochs": N_EPOCHS, "optimizer": fastmlp.SGD(rate), "validation_data": (X.tolist(), Y.tolist())}
+        with pytest.raises(type(ERRORS[how])):
+            net.fit(X.tolist(), Y.tolist(), **words, callbacks=[end, stop])
+        losses = net.history.val_loss
+        assert len(losses) == epoch + 1
+        assert (stop.best, stop.best_epoch) == (min(losses), int(np.argmin(losses)))
+        np.testing.assert_array_equal(net.parameters, seen[stop.best_epoch])
+        if rate == 0.02:
+            assert stop.best_epoch == epoch
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_coefs_are_those_of_the_network_after_an_error(method: str) -> None:
+    pytest.importorskip("sklearn", minversion="1.9")
+    import fastmlp.sklearn
+
+    def fail(epoch: int, logs: Any) -> None:
+        raise ZeroDivisionError
+
+    model = fastmlp.sklearn.MLPRegressor(hidden_layer_sizes=4, random_state=0)
+    model.partial_fit(X, Y).partial_fit(X, Y).set_params(callbacks=[fail])
+    before = model.coefs_[0]
+    with pytest.raises(ZeroDivisionError):
+        getattr(model, method)(X, Y)
+    assert not np.array_equal(model.coefs_[0], before)
+    network = fastmlp.Network([3, 4, 1], dtype="float64")
+    for l, (w, b) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
+        network.set_layer(l, w.T, b)
+    np.testing.assert_array_equal(model.predict(X), network.predict(X)[:, 0])

@@ -403,9 +403,9 @@ def test_hinge_tells_classes_apart_by_the_sign(build: Any) -> None:
     net = build([1, 1], loss="hinge")
     net.set_layer(0, [[1.0]], [0.0])
     X = [[-0.25], [0.0], [0.25], [0.75]]
-    assert net.classify(X).tolist() == [0, 1, 1, 1]
-    assert net.evaluate(X, [-1, -1, 1, 1])["accuracy"] == 0.75
-    assert net.evaluate(X, [0, 0, 1, 1])["accuracy"] == 0.75
+    assert net.classify(X).tolist() == [0, 0, 1, 1]
+    assert net.evaluate(X, [-1, 1, 1, 1])["accuracy"] == 0.75
+    assert net.evaluate(X, [0, 1, 1, 1])["accuracy"] == 0.75
 
 
 # -- kept -------------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def oracle(name: str, t: Any, y: Any) -> float:
     m = pytest.importorskip("sklearn.metrics")
     true, guess, many = t.argmax(1), y.argmax(1), t.shape[1] > 1
     if not many:
-        true, guess = t[:, 0].astype(int), (y[:, 0] >= 0.5).astype(int)
+        true, guess = t[:, 0].astype(int), (y[:, 0] > 0.5).astype(int)
     average = {"average": "macro" if many else "binary", "zero_division": 0.0}
     by_name = {
         "accuracy": lambda: m.accuracy_score(true, guess),
@@ -204,7 +204,7 @@ def test_metrics_of_hinge_go_by_the_sign(build64: Any) -> None:
     X, t = rng.normal(size=(40, 3)), rng.choice([-1.0, 1.0], size=40)
     net = build64([3, 4, 1], loss="hinge", seed=1)
     figures = net.evaluate(X, t, metrics=["accuracy", "f1", "auc"])
-    guess = np.where(net.predict(X)[:, 0] >= 0, 1.0, -1.0)
+    guess = np.where(net.predict(X)[:, 0] > 0, 1.0, -1.0)
     assert figures["accuracy"] == pytest.approx(m.accuracy_score(t, guess))
     assert figures["f1"] == pytest.approx(m.f1_score(t, guess))
     assert figures["auc"] == pytest.approx(m.roc_auc_score(t, net.predict(X)[:, 0]))

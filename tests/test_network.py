@@ -162,9 +162,11 @@ def test_classify_takes_the_lowest_index_on_a_tie(build: Any) -> None:
 def test_classify_of_one_output_cuts_at_a_half(build: Any) -> None:
     net = identity_network(build, 1)
     half = net.dtype.type(0.5)
-    below = np.nextafter(half, net.dtype.type(0))
-    assert net.classify([[0.0], [below], [half], [1.0]]).tolist() == [0, 0, 1, 1]
-    assert net.classify([half]) == 1
+    above = np.nextafter(half, net.dtype.type(1))
+    assert net.classify([[0.0], [half], [above], [1.0]]).tolist() == [0, 0, 1, 1]
+    assert net.classify([half]) == 0
+    figures = net.evaluate([[half], [above]], [[0.0], [1.0]], metrics=["accuracy"])
+    assert figures["accuracy"] == 1.0
 
 
 # -- forms of input ----------------------------------------------------------------------------------------------------

@@ -303,7 +303,7 @@ def test_classes():
     assert net.classify([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]) == [0, 2, 0]
     net = Network([1, 1])
     net.set_layer(0, [[1]], [0])
-    assert net.classify([[0.5], [math.nextafter(0.5, 0)]]) == [1, 0]
+    assert net.classify([[0.5], [math.nextafter(0.5, 1)]]) == [0, 1]
 
 
 def test_accuracy_by_hand():
@@ -314,7 +314,7 @@ def test_accuracy_by_hand():
     assert net.evaluate(X, [[1, 0], [0, 1], [0.4, 0.6], [0.5, 0.5]])["accuracy"] == 0.75
     net = Network([1, 1], loss="binary_cross_entropy")
     net.set_layer(0, [[1]], [0])
-    assert net.evaluate([[1], [-1], [0], [-2]], [1, 0, 1, 1])["accuracy"] == 0.75
+    assert net.evaluate([[1], [-1], [0], [-2]], [1, 0, 0, 1])["accuracy"] == 0.75
     assert "accuracy" not in Network([1, 1]).evaluate([[1]], [1])
 
 

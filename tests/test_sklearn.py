@@ -162,13 +162,18 @@ def test_a_network_may_be_made_of_coefs_alone() -> None:
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-12)
 
 
-def test_a_tie_is_for_the_first_class() -> None:
-    """As in scikit-learn, and as the largest of the probabilities says."""
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", ["log_loss", "focal", "hinge"])
+def test_a_tie_is_for_the_first_class(loss: str, dtype: Any) -> None:
+    """As in scikit-learn, and as the largest of the probabilities says; in the network that is made of it, too."""
     for y in (Y, Y % 2):
-        model = MLPClassifier(**WORDS).fit(X, y)
+        model = MLPClassifier(**WORDS, loss=loss).fit(X.astype(dtype), y)
         model.coefs_, model.intercepts_ = ([np.zeros_like(p) for p in ps] for ps in (model.coefs_, model.intercepts_))
         np.testing.assert_array_equal(model.predict(X[:3]), [0, 0, 0])
-        np.testing.assert_array_equal(model.predict_proba(X[:3]).argmax(axis=1), [0, 0, 0])
+        np.testing.assert_array_equal(model.to_network().classify(X[:3]), [0, 0, 0])
+        if loss != "hinge":
+            np.testing.assert_array_equal(model.predict_proba(X[:3]).argmax(axis=1), [0, 0, 0])
+        assert model.score(X, y) == model.to_network().evaluate(X, y)["accuracy"] == np.mean(y == 0)
 
 
 def test_coefs_of_other_layers_are_not_trained_on() -> None:

@@ -1,4 +1,4 @@
-"""What docs/coming_from_scikit_learn.md says under "What differs" of weights and ties, held against both libraries."""
+"""What docs/coming_from_scikit_learn.md says of weights and of ties, held against both libraries."""
 
 from __future__ import annotations
 
@@ -42,20 +42,23 @@ def test_negative_sample_weights_are_refused(name: str, method: str, solver: str
     getattr(theirs, method)(X, Y, sample_weight=weights, **words)
     with pytest.raises(ValueError, match=r"sample_weight: expected finite numbers of at least 0, got -0.5 at row 1"):
         getattr(ours, method)(X, Y, sample_weight=weights, **words)
+    assert not hasattr(ours, "coefs_")
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_ties(dtype: str) -> None:
-    """All weights 0: every probability is 0.5."""
-    assert "**Ties**" in differences()
-    models: list[Any] = [
-        kind(max_iter=1, random_state=0).fit(X.astype(dtype), Y)
-        for kind in (neural_network.MLPClassifier, MLPClassifier)
-    ]
-    for model in models:
-        model.coefs_, model.intercepts_ = [w * 0 for w in model.coefs_], [b * 0 for b in model.intercepts_]
-        assert model.predict(X.astype(dtype)).tolist() == [0] * 4
-    assert models[1].to_network().classify(X).tolist() == [1] * 4
+@pytest.mark.parametrize("loss", ["log_loss", "hinge"])
+def test_outputs_about_a_tie(loss: str) -> None:
+    """The last sums from -1e-16 to 1e-16: scikit-learn's rule, and the network's metrics by the same one."""
+    assert "**Ties**: where the probability is exactly 0.5, `predict`, `score`, early stopping and" in PAGE.read_text()
+    z = np.array([-1e-16, -1e-300, -0.0, 0.0, 1e-300, 1e-17, 1e-16, 1e-15])
+    model = MLPClassifier(hidden_layer_sizes=[1], activation="identity", loss=loss)
+    model.coefs_, model.intercepts_ = [np.ones((1, 1)), np.ones((1, 1))], [np.zeros(1), np.zeros(1)]
+    model.classes_ = np.array([0, 1])
+    y = (z > 0).astype(int) if loss == "hinge" else (1 / (1 + np.exp(-z)) > 0.5).astype(int)
+    rows, network = z[:, np.newaxis], model.to_network()
+    np.testing.assert_array_equal(model.predict(rows), y)
+    np.testing.assert_array_equal(network.classify(rows), y)
+    figures = network.evaluate(rows, y, metrics=["accuracy", "f1", "precision"])
+    assert (figures["accuracy"], figures["f1"], figures["precision"]) == (1.0, 1.0, 1.0)
 
 
 def test_early_stopping_counts_as_score_does() -> None:

@@ -5,6 +5,7 @@ scikit-learn's classes with the same arrays say what is right.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -255,3 +256,25 @@ def test_training_on_weights_of_wrong_shape_is_refused() -> None:
     model.intercepts_[0], model.coefs_[1] = np.ones(2), np.ones((4, 1))
     with pytest.raises(ValueError, match=r"intercepts_\[0\]: expected shape \(3,\)"):
         model.partial_fit(CORNERS, [0, 1, 1, 0])
+
+
+@pytest.mark.parametrize("kind", [neural_network.MLPRegressor, MLPRegressor])
+def test_a_list_that_was_held_is_still_the_estimators(kind: Any) -> None:
+    """As in scikit-learn: what is put into it later counts, after a prediction and after partial_fit."""
+    model = kind(hidden_layer_sizes=[3], max_iter=1, random_state=0).fit(CORNERS, CORNERS[:, 0])
+    held = model.intercepts_
+    for use in ("nothing", "predict", "partial_fit"):
+        if use != "nothing":
+            getattr(model, use)(CORNERS, *([CORNERS[:, 0]] if use == "partial_fit" else []))
+        for value in (1.0, 2.0):
+            model.coefs_ = [np.zeros((2, 3)), np.zeros((3, 1))]
+            held[1] = np.array([value])
+            assert model.predict(CORNERS).tolist() == [value] * 4
+
+
+def test_a_shallow_copy_has_lists_of_its_own() -> None:
+    model = MLPRegressor(hidden_layer_sizes=[3], max_iter=1, random_state=0).fit(CORNERS, CORNERS[:, 0])
+    before, other = model.predict(CORNERS), copy.copy(model)
+    other.partial_fit(CORNERS, CORNERS[:, 0])
+    np.testing.assert_array_equal(model.predict(CORNERS), before)
+    assert not np.array_equal(other.predict(CORNERS), before)

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import fastmlp
+import fastmlp.suggestions
 
 LOSSES = {
     "mse": "MSE mean_squared_error MeanSquaredError MSELoss mse_loss",
@@ -18,7 +19,7 @@ LOSSES = {
     "binary_cross_entropy": "binary_crossentropy BinaryCrossentropy BCELoss BCEWithLogitsLoss "
     "binary_cross_entropy_with_logits MultiLabelSoftMarginLoss",
     "cross_entropy": "categorical_crossentropy sparse_categorical_crossentropy CategoricalCrossentropy "
-    "SparseCategoricalCrossentropy CrossEntropyLoss NLLLoss nll_loss",
+    "SparseCategoricalCrossentropy LinearCrossEntropyLoss CrossEntropyLoss NLLLoss nll_loss",
     "cross_entropy' or 'binary_cross_entropy": "log_loss logistic",
     "binary_focal": "BinaryFocalCrossentropy binary_focal_crossentropy",
     "focal": "CategoricalFocalCrossentropy categorical_focal_crossentropy",
@@ -43,6 +44,7 @@ ACTIVATIONS = {
     "threshold": "Threshold",
     "sigmoid": "Sigmoid",
     "elu": "ELU",
+    "gelu": "GELU gelu_tanh",
     "": "relu6 ReLU6 PReLU celu glu exponential LogSigmoid Hardswish hard_silu Softshrink Tanhshrink",
 }
 OPTIMIZERS = {
@@ -64,6 +66,42 @@ CASES = [
     for meant, names in table.items()
     for name in names.split()
 ]
+
+
+TORCH = {  # what is meant by each of PyTorch's names that is not spelt like one of ours; "" for what is not here
+    "loss": {
+        **dict.fromkeys(["BCELoss", "BCEWithLogitsLoss", "MultiLabelSoftMarginLoss"], "binary_cross_entropy"),
+        **dict.fromkeys(["CrossEntropyLoss", "LinearCrossEntropyLoss", "NLLLoss"], "cross_entropy"),
+        **dict.fromkeys(["HuberLoss", "SmoothL1Loss"], "huber"),
+        "L1Loss": "mae",
+        "MSELoss": "mse",
+        "MultiMarginLoss": "hinge",
+        "PoissonNLLLoss": "poisson",
+        "GaussianNLLLoss": "gaussian_nll",
+    },
+    "activation": {"LogSoftmax": "softmax", "Softmax2d": "softmax", "LeakyReLU": "leaky_relu"}
+    | {"Hardtanh": "hard_tanh", "Hardsigmoid": "hard_sigmoid"},
+    "optimizer": {},
+}
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("argument", TORCH)
+def test_every_name_that_pytorch_has(argument: str) -> None:
+    torch = pytest.importorskip("torch")
+    names, known = {
+        "loss": ([name for name in vars(torch.nn) if name.endswith("Loss")], fastmlp.losses.LOSSES),
+        "activation": (torch.nn.modules.activation.__all__, fastmlp.activations.ACTIVATIONS),
+        "optimizer": (
+            [name for name, kind in vars(torch.optim).items() if isinstance(kind, type)],
+            fastmlp.optimizers.OPTIMIZERS,
+        ),
+    }[argument]
+    assert names
+    for name in names:
+        meant = TORCH[argument].get(name, name.lower() if name.lower() in known else "")
+        said = fastmlp.suggestions.suggest(name, list(known))
+        assert said == (f"; did you mean {meant!r}?" if meant else ""), name
 
 
 @pytest.mark.parametrize(("argument", "name", "meant"), CASES)

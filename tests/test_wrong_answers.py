@@ -596,15 +596,14 @@ def test_numbers_beyond_float32_are_shown_as_given() -> None:
     assert np.isfinite(net.parameters).all()
 
 
-def test_weights_of_rows_below_the_normal_numbers_are_named() -> None:
-    net = fastmlp.Network([2, 4, 1], seed=0)
-    with pytest.raises(ValueError, match=r"below 2\.2\d*e-308 count as 0"):
-        net.fit(np.ones((4, 2)), [1.0] * 4, sample_weight=[1e-310] * 4)
+def test_weights_of_rows_below_the_normal_numbers_are_weights() -> None:
+    nets = [fastmlp.Network([2, 4, 1], seed=0) for _ in range(2)]
+    tiny = nets[0].fit(np.ones((4, 2)), [1.0] * 4, sample_weight=[2.0**-1030] * 4)
+    assert tiny.loss == nets[1].fit(np.ones((4, 2)), [1.0] * 4).loss
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_targets_beyond_float32_of_an_estimator_are_shown_as_given(solver: str) -> None:
-    model = MLPRegressor(hidden_layer_sizes=[2], max_iter=1, random_state=0, solver=solver)
+def test_targets_beyond_float32_of_an_estimator_are_shown_as_given() -> None:
+    model = MLPRegressor(hidden_layer_sizes=[2], max_iter=1, random_state=0)
     with pytest.raises(ValueError, match=r"1e\+39, more than float32 can hold"):
         model.fit(np.ones((4, 2), np.float32), np.full(4, 1e39))
 

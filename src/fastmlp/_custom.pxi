@@ -80,7 +80,7 @@ cdef cnp.ndarray strided_view(CustomLayer layer, const void *data, size_t rows, 
 cdef apply_custom(str argument, function, cnp.ndarray z):
     """What the function makes of z, checked; z is given away."""
     shape = np.shape(z)
-    result = np.asarray(function(z))
+    result = np.asarray(unmasked(function(z)))
     if result.dtype.kind not in "fiub":
         raise TypeError(f"{argument}: expected a function that returns real numbers, got dtype {result.dtype}")
     if result.shape != shape:

@@ -406,8 +406,8 @@ cdef class Predictor:
     def classify(self, X, *, names=False):
         """The class of each row of X: the index of its largest output, the lowest on a tie.
 
-        Where the network has one output, the class is 1 where that is at or above 0.5 (with the hinge loss, whose
-        classes are told apart by their sign, 0), else 0.
+        Where the network has one output, the class is 1 where that is above 0.5 (with the hinge loss, whose classes
+        are told apart by their sign, above 0), else 0: a tie is for the lowest index there, too.
 
         Parameters
         ----------

@@ -67,12 +67,18 @@ def end_epoch(
     The reason of the first that said True, or None.
     """
     reason = None
-    for callback in callbacks:
+    for i, callback in enumerate(callbacks):
         before = dict(logs)
-        stop = call([callback], "on_epoch_end", epoch, logs)
+        try:
+            stop = call([callback], "on_epoch_end", epoch, logs)
+            if more := added(callback, before, logs):
+                note(more)
+        except BaseException:  # Ctrl-C, too: the epoch is in the history, and may be the best one
+            for later in callbacks[i + 1 :]:
+                if isinstance(later, EarlyStopping):
+                    later.on_epoch_end(epoch, before)
+            raise
         reason = reason or stop
-        if more := added(callback, before, logs):
-            note(more)
     return reason
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import columns, datasets, encoder, tables, targets
+from . import columns, csv_reader, datasets, encoder, tables, targets
 from .columns import CellError, Numbers, PlainFrame
 from .console import say
 from .dialect import Options
@@ -92,7 +92,7 @@ def note(text: str, *, quiet: bool = False) -> None:
 
 def options_of(args: argparse.Namespace) -> Options:
     """How the text is written, as far as the command line says."""
-    return Options(args.separator, not args.no_header, args.decimal)
+    return Options(args.separator, not args.no_header, args.decimal, tuple(args.null))
 
 
 # ----------------------------------------------------------------------------------------------------- to train on
@@ -160,6 +160,8 @@ def _of_table(args: argparse.Namespace) -> Data:
     if tables.counts_rows(table, frame) and table.names[0] not in (*apart["drop"], *apart["keep"], name):
         first = table.names[0]
         note(f"{args.data}: the column without a name is 0, 1, 2, ... and is an input; --drop {first} leaves it out")
+    if table.decimal == "," and args.task != "classification":
+        frame = csv_reader.numbers_with_points(frame, name, args.null)
     learnt = _learnt(args, targets.of_frame(frame, name, args.null))
     rows = np.arange(len(frame)) if learnt.present is None else np.flatnonzero(learnt.present)
     train, test, how = _set_apart(args, learnt)
@@ -285,7 +287,7 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
     """The rows of INPUT for the network; `target` is the column that is wanted beside them."""
     if tables.suffix(args.input) == ".npz":
         return _input_of_arrays(args, network, target)
-    table = tables.open_table(args.input, options_of(args))
+    table = tables.open_table(args.input, options_of(args)._replace(missing=tuple(_marks(args, network))))
     names = _names_by_position(table, network) if args.no_header and network.feature_names is not None else table.names
     said = dict(zip(names, table.names, strict=True))
     keep = [next((name for name in names if said[name] == each), each) for each in _kept(args, network, table, names)]
@@ -296,6 +298,8 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
     unread = [] if known is None else [name for name in names if name not in known]  # text, so that nothing is refused
     frame = table.read([said[name] for name in {*wanted, *unread}])
     frame = _renamed(frame, names)
+    if target is not None and table.decimal == "," and network.class_names is None:
+        frame = csv_reader.numbers_with_points(frame, target, _marks(args, network))
     x = _inputs(args, network, frame, table, {*keep, target or ""})
     kept = {name: _as_text(frame[name]) for name in keep}
     return Input(x, kept, None if target is None else targets.of_frame(frame, target, _marks(args, network)))

@@ -277,8 +277,10 @@ def _factorised(texts: Sequence[str | None], missing: frozenset[str], kind: str 
     return _cleaned(codes, list(table), missing, kind)
 
 
-def _cleaned(codes: NDArray[np.int64], names: Sequence[str | None], missing: frozenset[str], kind: str) -> Texts:
-    """Texts without blanks around them, the marks of missing values taken out and counted, each name once."""
+def _cleaned(
+    codes: NDArray[np.int64], names: Sequence[str | None], missing: frozenset[str], kind: str, *, strip: bool = True
+) -> Texts:
+    """Texts, without blanks around them where `strip` says so, the marks of missing values taken out and counted."""
     table: dict[str, int] = {}
     marks: dict[int, str] = {}
     moved = np.empty(len(names) + 1, np.int64)
@@ -290,7 +292,7 @@ def _cleaned(codes: NDArray[np.int64], names: Sequence[str | None], missing: fro
             if stripped:
                 marks[i] = stripped
         else:
-            moved[i] = table.setdefault(stripped, len(table))
+            moved[i] = table.setdefault(stripped if strip or name is None else name, len(table))
     counts: dict[str, int] = {}
     for i, mark in marks.items():
         counts[mark] = counts.get(mark, 0) + int(np.count_nonzero(codes == i))
@@ -341,7 +343,12 @@ def _of_array(values: NDArray[Any], name: str, missing: frozenset[str]) -> Colum
 
 
 def _of_objects(values: Sequence[Any], name: str, missing: frozenset[str]) -> Texts:
-    return _factorised([_spell(value, name, row) for row, value in enumerate(values)], missing)
+    texts = [_spell(value, name, row) for row, value in enumerate(values)]
+    present = [value for value, text in zip(values, texts, strict=True) if text is not None]
+    if present and all(isinstance(value, (bool, np.bool_)) for value in present):  # as pandas has them beside a gap
+        table: dict[str | None, int] = {None: -1, "False": 0, "True": 1}
+        return Texts(np.array([table[text] for text in texts], np.int64), list(BOOLEANS.values()), "boolean")
+    return _factorised(texts, missing)
 
 
 def _of_pandas(series: Any, name: str, missing: frozenset[str]) -> Column:
@@ -461,7 +468,7 @@ def texts_of_array(values: NDArray[Any], missing: frozenset[str]) -> Texts:
     """An array (n,) of text or numbers as text: text as it is written, numbers by their shortest spelling."""
     different, codes = np.unique(values, return_inverse=True, equal_nan=True)
     names = [each if isinstance(each, str) else "" if each != each else repr(each) for each in different.tolist()]
-    return _cleaned(codes.reshape(-1).astype(np.int64), names, missing, "text")
+    return _cleaned(codes.reshape(-1).astype(np.int64), names, missing, "text", strip=False)
 
 
 def labels_of_polars(
@@ -483,7 +490,7 @@ def labels_of_polars(
     @functools.cache
     def as_text() -> Texts:
         codes, names = _factorise_polars(texts)
-        return _cleaned(codes, names, missing, "text")
+        return _cleaned(codes, names, missing, "text", strip=False)
 
     if texts.head(PEEK).n_unique() < PEEK // 10:  # few different ones are read one by one
         found = _all(map(number_of, as_text().names))

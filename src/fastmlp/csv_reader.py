@@ -34,7 +34,7 @@ class Sheet:
     """A table written as text; `data` is what the file has where that is not the file's own bytes (unpacked)."""
 
     def __init__(self, path: str, data: bytes | None, options: Options) -> None:
-        self.path = path
+        self.path, self.missing = path, MISSING.union(options.missing)
         self.in_file = data is None
         self.data: Any = _mapped(path) if data is None else data
         for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
@@ -79,8 +79,15 @@ class Sheet:
         except _errors():
             frame = self._parsed_anew(wanted)
         frame.columns = list(self.dialect.names)
-        frame = self._without_blank_lines(frame)
+        frame = self._stripped(self._without_blank_lines(frame), as_text)
         return self._with_points(frame, set(as_text)) if self.dialect.decimal == "," else frame
+
+    def _stripped(self, frame: Any, as_text: Collection[str]) -> Any:
+        """The frame whose columns wanted as text have no blanks around their cells."""
+        import polars as pl
+
+        named = [name for name in as_text if name in frame.columns]
+        return frame.with_columns(pl.col(named).str.strip_chars()) if named else frame
 
     def _clean(self) -> None:
         """Write the text anew where polars and NumPy would take it wrongly."""
@@ -150,19 +157,19 @@ class Sheet:
         return frame if widths.all() else frame.filter(pl.Series(widths != 0))
 
     def _with_points(self, frame: Any, as_text: set[str]) -> Any:
-        """The frame with decimal commas made points where polars has left them as text."""
+        """The frame with decimal commas made points where polars has left them as text, but for those wanted so."""
         import polars as pl
 
         changed = []
         for series in frame:
-            if series.dtype != pl.String:
+            if series.dtype != pl.String or series.name in as_text:
                 continue
             present = series.str.strip_chars().drop_nulls()
-            present = present.filter(~present.is_in(sorted(MISSING)))
+            present = present.filter(~present.is_in(sorted(self.missing)))
             if not len(present):
                 continue
             if present.str.contains(COMMA_NUMBER).all():
-                changed.append(series.str.replace(",", ".", literal=True))
+                changed.append(_with_point(series))
             elif present.str.contains(POINT_NUMBER).all() and present.str.contains(".", literal=True).any():
                 shown = present.filter(present.str.contains(".", literal=True))[0]
                 raise ValueError(
@@ -300,6 +307,25 @@ class Sheet:
             raise ValueError(f"{self.path}: {error}") from None
         self._rewrite(out.getvalue().encode())
         self.above = self.start = self.mark = 0
+
+
+def _with_point(texts: Any) -> Any:
+    return texts.str.replace(",", ".", literal=True)
+
+
+def numbers_with_points(frame: Any, name: str, missing: Collection[str]) -> Any:
+    """The frame whose column of text has decimal points, if all of it is numbers with decimal commas."""
+    marks = MISSING.union(missing)
+    if isinstance(frame, PlainFrame):
+        texts = frame[name]
+        if all(re.match(COMMA_NUMBER, text) for text in texts.tolist() if text.strip() not in marks):
+            return PlainFrame(
+                {each: frame[each] if each != name else np.char.replace(texts, ",", ".") for each in frame.columns}
+            )
+        return frame
+    present = frame[name].str.strip_chars().drop_nulls()
+    present = present.filter(~present.is_in(sorted(marks)))
+    return frame.with_columns(_with_point(frame[name])) if present.str.contains(COMMA_NUMBER).all() else frame
 
 
 def _rows(text: str, separator: str) -> Any:

@@ -25,11 +25,14 @@ NAMES = {"\t": "a tab", " ": "blanks"}
 
 
 class Options(NamedTuple):
-    """What the user says about the text; None and True leave it to be looked at."""
+    """What the user says about the text; None and True leave it to be looked at. `missing` stands for a missing value,
+    beside the marks that are known.
+    """
 
     separator: str | None = None
     header: bool = True
     decimal: str | None = None
+    missing: tuple[str, ...] = ()
 
 
 class Dialect(NamedTuple):
@@ -69,12 +72,14 @@ class Dialect(NamedTuple):
 
 def look(text: str, complete: bool, options: Options = Options()) -> Dialect:  # noqa: B008 - immutable
     """How the text that begins so is written; `complete` if it is all of it."""
-    start, comment, said = _above(text)
-    rest = text[start:]
-    if not rest.strip():
+    start, comments, said = _above(text)
+    if not text[start:].strip():
         raise ValueError("expected a table, got an empty file")
-    separator = options.separator or said or guess_separator(rest, complete)
+    separator = options.separator or said or guess_separator(text[start:], complete)
+    start = _without_data(text, start, comments, separator, options.header)
+    rest = text[start:]
     header, length, n_lines = _first_record(rest, separator)
+    comment = text[comments[-1] : start].strip().lstrip("# ") if comments and comments[-1] < start else None
     if comment is not None and options.header and _is_header_of(comment, header, separator):
         header, length, n_lines = comment, 0, 0
     written = cells(header, separator)
@@ -89,21 +94,44 @@ def look(text: str, complete: bool, options: Options = Options()) -> Dialect:  #
     return Dialect(separator, decimal, options.header, names, header, skipped, lines, start, nameless)
 
 
-def _above(text: str) -> tuple[int, str | None, str | None]:
-    """Where the table begins, the comment right above it, and the separator that Excel's line says."""
-    start, comment, said = 0, None, None
+def _above(text: str) -> tuple[int, list[int], str | None]:
+    """Where the table begins, where the lines with # right above it begin, and the separator that Excel's line says."""
+    start, said = 0, None
+    comments: list[int] = []
     while start < len(text):
         end = LINE_END.search(text, start)
         line, after = (text[start:], len(text)) if end is None else (text[start : end.start()], end.end())
         declared = SEPARATOR_LINE.fullmatch(line)
         if line.startswith("#"):
-            comment = line.lstrip("# ")
+            comments.append(start)
         elif declared is not None:
-            said = declared[1]
+            said, comments = declared[1], []
         elif line.strip(" "):
             break
         start = after
-    return start, comment, said
+    return start, comments, said
+
+
+def _without_data(text: str, start: int, comments: Sequence[int], separator: str, has_header: bool) -> int:
+    """Where the table begins once lines with # that are rows of it are counted in: those of as many cells as the row
+    below. Of a table with a header that is one line at most, which may also be the header as NumPy's savetxt writes it.
+    """
+    row, length, _ = _first_record(text[start:], separator)
+    n_cells = len(cells(row, separator))
+    below = text[start + length :]
+    named = not any(map(_is_number, cells(row, separator)))
+    over_numbers = (
+        named and bool(below.strip()) and any(map(_is_number, cells(_first_record(below, separator)[0], separator)))
+    )
+    for begin in reversed(comments):
+        line = text[begin:start].rstrip("\r\n")
+        if len(cells(line, separator)) != n_cells or (has_header and (n_cells == 1 or over_numbers)):
+            break
+        if has_header:
+            is_header = _is_header_of(line.lstrip("# "), row, separator)
+            return start if is_header else begin
+        start = begin
+    return start
 
 
 def _first_record(text: str, separator: str) -> tuple[str, int, int]:

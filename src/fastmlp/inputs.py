@@ -56,9 +56,7 @@ class Sparse:
 
 def as_array(argument: str, value: Any) -> NDArray[Any]:
     """The value as an array, without a copy where it gives its memory (buffer, `__array__`, DLPack)."""
-    masked = sys.modules.get("numpy.ma")  # NumPy imports it when it is asked for; who has such an array has done so
-    if isinstance(value, getattr(masked, "MaskedArray", ())):
-        return unmasked(value)
+    value = unmasked(value)
     if isinstance(value, np.ndarray):
         return np.asarray(value)
     value = plain_tensor(argument, value)
@@ -106,12 +104,25 @@ def device_of(argument: str, value: Any) -> int | None:
         raise TypeError(f"{argument}: expected (kind, number) from __dlpack_device__, got {device!r:.60}") from None
 
 
-def unmasked(array: Any) -> NDArray[Any]:
-    """A masked array's numbers; what is masked is NaN."""
-    if not np.ma.is_masked(array):
-        return np.asarray(array.data)
-    wide = array if array.dtype.kind not in "iub" else array.astype(np.float64)
-    return np.asarray(wide.filled(np.nan) if wide.dtype.kind == "f" else wide.data)
+def unmasked(value: Any) -> Any:
+    """A masked array's elements, what is masked as NaN; a list of such arrays likewise; others as they are.
+
+    NumPy drops the masks of arrays in a list without a word. (Of a masked element in a list of numbers it makes NaN.)
+    """
+    if not isinstance(value, (np.ndarray, list, tuple)):
+        return value
+    masked = sys.modules.get("numpy.ma")  # NumPy imports it when it is asked for; who has such an array has done so
+    masked_array: Any = getattr(masked, "MaskedArray", ())
+    if isinstance(value, masked_array):
+        if not np.ma.is_masked(value):
+            return np.asarray(value.data)
+        kind = value.dtype.kind
+        wide: Any = value if kind in "fc" else value.astype(np.float64 if kind in "iub" else object)
+        return np.asarray(wide.filled(np.nan))
+    if not isinstance(value, np.ndarray) and value and type(value[0]) not in (float, int):
+        kinds = set(map(type, value))
+        return [*map(unmasked, value)] if any(issubclass(each, masked_array) for each in kinds) else value
+    return value
 
 
 def told(value: Any, dtype: np.dtype[Any]) -> str:

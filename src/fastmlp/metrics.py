@@ -3,7 +3,8 @@
 A metric is `metric(y_true, y_pred) -> float`; those with a name are in `METRICS`. They are evaluated on validation data
 after each epoch, and by `evaluate`; loss and accuracy come from the compiled pass, the others from one more prediction
 of all rows. Arrays here are (n, O); class metrics take the class of a row as `classify` does: the largest output, or
-at least 0.5 where O is 1. To add one: a function and its line in `METRICS` here, and in `reference/metrics.py`.
+whether it is above 0.5 where O is 1. To add one: a function and its line in `METRICS` here, and in
+`reference/metrics.py`.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def r2(t: Values, y: Values) -> float:
 
 def classes(y: Values) -> NDArray[np.int64]:
     """The class of each row."""
-    chosen = y[:, 0] >= 0.5 if y.shape[1] == 1 else np.argmax(y, axis=1)
+    chosen = y[:, 0] > 0.5 if y.shape[1] == 1 else np.argmax(y, axis=1)
     return chosen.astype(np.int64)
 
 
@@ -117,7 +118,7 @@ def accuracy(t: Values, y: Values) -> float:
 
     Examples
     --------
-    >>> accuracy(np.array([[1.0], [0.0]]), np.array([[0.75], [0.5]]))
+    >>> accuracy(np.array([[1.0], [0.0]]), np.array([[0.75], [0.625]]))
     0.5
     """
     return float(np.mean(classes(t) == classes(y)))
@@ -265,7 +266,10 @@ def _estimates(y: NDArray[Any], network: Network) -> Values:
     """What the outputs say of the targets, (n, n_targets) of float64; a single score with its border at 0.5."""
     estimates: Values = network.loss.estimate(y).astype(np.float64)
     one_score = network.loss.targets == "one class" and y.shape[1] == 1
-    return estimates + 0.5 if one_score else estimates
+    if not one_score:
+        return estimates
+    shifted = estimates + 0.5  # a score that is lost beside 0.5 keeps its side of the border
+    return np.where(estimates > 0, np.maximum(shifted, np.nextafter(0.5, 1.0)), shifted)
 
 
 def _own(metric: Metric, rows: Rows, y: NDArray[Any]) -> float:

@@ -348,7 +348,8 @@ class Network(Model):
         OSError
             If a checkpoint cannot be read or written; the network keeps the last whole epoch.
         FloatingPointError
-            If the loss becomes NaN or infinite; the parameters of the last good epoch are kept.
+            If the loss becomes NaN or infinite; the parameters of the last good epoch are kept, with `EarlyStopping`
+            those of the best one, as after any error and Ctrl-C.
         RuntimeError
             If another fit of this network is running.
         KeyboardInterrupt

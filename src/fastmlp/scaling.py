@@ -54,9 +54,11 @@ class Scaling:
                 raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
             if array.ndim != 1 or array.size == 0:
                 raise ValueError(f"{name}: expected a number for each column, got shape {array.shape}")
-            array = array.astype(np.float64)  # a copy
+            with np.errstate(over="ignore"):
+                given, array = array, array.astype(np.float64)  # a copy
             if not np.isfinite(array).all():
-                raise ValueError(f"{name}: expected finite numbers, got {array[~np.isfinite(array)][0]}")
+                told = inputs.told(given[~np.isfinite(array)][0], array.dtype)
+                raise ValueError(f"{name}: expected finite numbers, got {told}")
             array.flags.writeable = False
             object.__setattr__(self, f"_{name}", array)
         if self.offset.shape != self.scale.shape:
@@ -178,7 +180,8 @@ def _refuse_not_finite(rows: Any, offset: NDArray[Any], scale: NDArray[Any]) -> 
         return
     found = inputs.first_not_finite(rows, np.dtype(np.float64))
     if found is not None:
-        raise ValueError(f"X: expected finite numbers, got {found[2]} at row {found[0]}, column {found[1]}")
+        told = inputs.told(found[2], np.dtype(np.float64))
+        raise ValueError(f"X: expected finite numbers, got {told} at row {found[0]}, column {found[1]}")
     raise ValueError(f"X: expected columns whose range is finite, got a larger one in column {np.argmin(finite)}")
 
 

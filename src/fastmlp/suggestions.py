@@ -38,6 +38,7 @@ LOSSES: dict[str, str | tuple[str, ...] | None] = {
     "categoricalcrossentropy": "cross_entropy",
     "sparsecategoricalcrossentropy": "cross_entropy",
     "crossentropy": "cross_entropy",
+    "linearcrossentropy": "cross_entropy",
     "binaryfocalcrossentropy": "binary_focal",
     "categoricalfocalcrossentropy": "focal",
     "sigmoidfocal": "binary_focal",
@@ -67,6 +68,7 @@ LOSSES: dict[str, str | tuple[str, ...] | None] = {
 ACTIVATIONS: dict[str, str | tuple[str, ...] | None] = {
     "logsoftmax": "softmax",
     "softmax2d": "softmax",
+    "gelutanh": "gelu",
     "heaviside": "threshold",
     "step": "threshold",
     "sin": "sine",

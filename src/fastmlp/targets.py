@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import MISSING, NUMBER, PlainFrame, Texts, labels_of_polars, number_of, texts_of_array
+from .columns import MISSING, NUMBER, PEEK, PlainFrame, Texts, labels_of_polars, number_of, texts_of_array
 
 TASKS = ("auto", "classification", "regression")
 MOST_NUMERIC_CLASSES = 20
@@ -137,6 +137,8 @@ def _choose_task(target: Target) -> str:
             )
         return "classification"
     if target.numbers.ndim != 1:
+        return "regression"
+    if len(np.unique(target.numbers[:PEEK])) > MOST_NUMERIC_CLASSES + 1:  # NaN may be one of them
         return "regression"
     different = np.unique(target.numbers)
     different = different[np.isfinite(different)] if different.dtype.kind == "f" else different

@@ -167,12 +167,12 @@ static void check_threads(run *r, const design *wanted) {
     }
 }
 
-/* The index of the largest, the first of equals; whether it is at least 1/2 where there is one. */
+/* The index of the largest, the first of equals; whether it is above 1/2 where there is one. */
 static size_t class_of(const double *y, size_t O) {
     size_t best = 0;
     for (size_t o = 1; o < O; o++)
         if (y[o] > y[best]) best = o;
-    return O == 1 ? y[0] >= 0.5 : best;
+    return O == 1 ? y[0] > 0.5 : best;
 }
 
 /* The loss of all rows, and how many of their predictions are of the right class. */

@@ -88,7 +88,7 @@ static int64_t class_of(const run *r, const void *y, size_t O, double threshold)
     size_t best = 0;
     for (size_t o = 1; o < O; o++)
         if (get(r, y, o) > get(r, y, best)) best = o;
-    return O == 1 ? get(r, y, 0) >= threshold : (int64_t)best;
+    return O == 1 ? get(r, y, 0) > threshold : (int64_t)best;
 }
 
 static void check_classes(run *r, size_t O) {

@@ -67,9 +67,15 @@ def notify(callbacks: Sequence[Any], hook: str, *arguments: Any) -> str | None:
 def end_epoch(callbacks: Sequence[Any], epoch: int, logs: dict[str, float], history: History) -> str | None:
     """The end of an epoch for every callback; the history gets what they add to the logs."""
     stop: str | None = None
-    for callback in callbacks:
+    for i, callback in enumerate(callbacks):
         before = dict(logs)
-        reason = notify([callback], "on_epoch_end", epoch, logs)
+        try:
+            reason = notify([callback], "on_epoch_end", epoch, logs)
+        except BaseException:  # the epoch is in the history, and may be the best one
+            for later in callbacks[i + 1 :]:
+                if hasattr(later, "on_train_error"):
+                    later.on_epoch_end(epoch, before)
+            raise
         stop = stop or reason
         name = getattr(callback, "__name__", type(callback).__name__)
         for key, value in logs.items():

@@ -273,7 +273,7 @@ class Entry(NamedTuple):
     from_z: bool = False
     classifies: bool = False  # accuracy is reported
     targets: str = "real"
-    threshold: float = 0.5  # a single output at or above it is class 1
+    threshold: float = 0.5  # a single output above it is class 1
 
 
 LOSSES = {
@@ -318,7 +318,7 @@ def estimate(y: Vector, loss: Any) -> Vector:
     if loss.name in ("poisson", "gamma"):
         return [exp(z) for z in y]
     if loss.name == "hinge" and len(y) == 1:
-        return [y[0] + 0.5]
+        return [max(y[0] + 0.5, math.nextafter(0.5, 1.0)) if y[0] > 0.0 else y[0] + 0.5]
     n_targets = len(y) // n_heads(loss)
     levels = loss.levels if loss.name == "quantile" else (0.5,)
     nearest = min(range(len(levels)), key=lambda k: abs(levels[k] - 0.5))

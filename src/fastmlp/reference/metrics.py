@@ -1,6 +1,6 @@
 """Metrics: figures of how good predictions are, each a function of target rows T and output rows Y.
 
-Classes of rows are as `classify` says: argmax, the lowest index on a tie, or y >= 0.5 where there is one output. Class
+Classes of rows are as `classify` says: argmax, the lowest index on a tie, or y > 0.5 where there is one output. Class
 metrics are those of class 1 where there is one output, else the mean over the classes. Nothing here changes a row.
 """
 
@@ -15,7 +15,7 @@ from .functions import Matrix, Vector
 
 def class_of(y: Vector, threshold: float = 0.5) -> int:
     """The class of a row."""
-    return int(y[0] >= threshold) if len(y) == 1 else y.index(max(y))
+    return int(y[0] > threshold) if len(y) == 1 else y.index(max(y))
 
 
 def mean(values: Sequence[float]) -> float:

@@ -289,7 +289,7 @@ class Network(Model):
         deadline: float,
         verbose: int,
     ) -> History:
-        """The loop of epochs; an exception that ends it has the history of those before."""
+        """The loop of epochs; an exception that ends it has the history of those before; the best weights are kept."""
         for callback in callbacks:
             if hasattr(callback, "set_network"):
                 callback.set_network(self)
@@ -299,6 +299,9 @@ class Network(Model):
             logs = self._epochs(history, epochs, work, measure, Watch(callbacks, deadline), verbose)
             notify(callbacks, "on_train_end", logs)
         except BaseException as error:
+            for callback in callbacks:
+                if hasattr(callback, "on_train_error"):  # early stopping
+                    callback.on_train_error()
             history._end_by(error)
             raise
         return history

@@ -19,14 +19,16 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from .. import schema as schemas
 from .. import training
 from ..losses import Loss
 from ..network import Network
 from ..regularization import resolve as resolve_regularization
 from . import layers, words
 from .following import Following, MostEvaluations
+from .validation import check_sample_weight, validate_data
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
@@ -83,12 +85,15 @@ class BaseMLP(BaseEstimator):
         self.n_outputs_ = y.shape[1] if y.ndim == 2 else len(self.classes_)
         rng = check_random_state(self.random_state)
         sizes = [X.shape[1], *hidden, self.n_outputs_ * self._resolve_loss().n_heads]
-        if first_pass:
-            self._begin(sizes, self._dtype(X), rng)
-        elif sizes != self._sizes:
-            raise ValueError(f"hidden_layer_sizes: expected layers of {self._sizes}, those of coefs_, got {sizes}")
         optimizer = words.optimizer(self)
         by_epochs = optimizer.name != "lbfgs"
+        if first_pass:
+            self._begin(sizes, self._dtype(X), rng)
+            if self.dtype is None and not by_epochs:  # as scikit-learn, whose parameters are float64 after L-BFGS
+                for parts in (self.coefs_, self.intercepts_):
+                    parts[:] = [part.astype(np.float64) for part in parts]
+        elif sizes != self._sizes:
+            raise ValueError(f"hidden_layer_sizes: expected layers of {self._sizes}, those of coefs_, got {sizes}")
         if by_epochs and (first_pass or not hasattr(self, "loss_curve_")):
             self._begin_curves()
         if by_epochs and self.early_stopping and incremental:
@@ -110,9 +115,10 @@ class BaseMLP(BaseEstimator):
 
     def _weights(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Any:
         """The weight of each row, `class_weight` included; None where all are alike."""
-        weights = None if sample_weight is None else _check_sample_weight(sample_weight, X)
+        weights = None if sample_weight is None else check_sample_weight(sample_weight, X)
         class_weight = getattr(self, "class_weight", None)
         if class_weight is None:
+            words.refuse_negative("sample_weight", weights)
             return weights
         if incremental and class_weight == "balanced":
             raise ValueError(
@@ -120,6 +126,8 @@ class BaseMLP(BaseEstimator):
                 "a dict of weights"
             )
         of_classes = compute_sample_weight(class_weight, y)
+        words.refuse_negative("sample_weight", weights)
+        words.refuse_negative("class_weight", of_classes)
         return of_classes if weights is None else weights * of_classes
 
     def _begin(self, sizes: list[int], dtype: Any, rng: Any) -> None:
@@ -207,7 +215,8 @@ class BaseMLP(BaseEstimator):
                 raise ValueError(NOT_FINITE) from None
             following.record(math.nan, math.nan)
             warnings.warn(NOT_FINITE + " The best weights before are kept.", ConvergenceWarning, stacklevel=5)
-        self._publish(network, True)
+        finally:  # after an error of a callback, too, coefs_ are those of the network
+            self._publish(network, True)
         if history is not None and self.resume is not None:
             self._take_curves(history, following)
         return history
@@ -294,7 +303,12 @@ class BaseMLP(BaseEstimator):
 
     def _publish(self, network: Network, has_trained: bool) -> None:
         """The network's parameters as fitted attributes; one that has not trained is for predicting alone."""
-        self.coefs_, self.intercepts_ = [w.T for w in network.weights], network.biases
+        for name, arrays in (("coefs_", [w.T for w in network.weights]), ("intercepts_", network.biases)):
+            listed = self.__dict__.get(name)
+            if isinstance(listed, list):  # which somebody may hold, to put arrays into
+                listed[:] = arrays
+            else:
+                setattr(self, name, arrays)
         self._remember(network, has_trained)
 
     def _remember(self, network: Network, has_trained: bool) -> None:
@@ -317,13 +331,28 @@ class BaseMLP(BaseEstimator):
     def to_network(self) -> Network:
         """A `fastmlp.Network` of its own with the weights of the estimator: to save, to run or to train on.
 
-        Its outputs are those of the last layer: of two classes one, of a Poisson loss its logarithm.
+        Its outputs are those of the last layer: of two classes one, of a Poisson loss its logarithm. It has
+        `feature_names_in_` as `feature_names`, and `classes_` as `class_names`, where these are text, or integers of 64
+        bits, or finite floats; classes of other kinds (booleans, a mixture), and several labels a row, have no names
+        there.
         """
-        return self._current_network().copy()
+        network = self._current_network().copy()
+        n_classes = network._n_classes(network.sizes[-1])
+        features = words.feature_names(getattr(self, "feature_names_in_", None))
+        schema = schemas.check(features, None, self._class_names(n_classes), None, network.sizes[0], n_classes)
+        network._know_columns(*network._columns[:2], schema, True)
+        return network
+
+    def _class_names(self, n_classes: int) -> list[Any] | None:
+        """What a network of so many classes calls them, or None."""
+        return None
 
     def __getstate__(self) -> dict[str, Any]:
         """coefs_ and what else the network has, its optimiser's state and random state included, stand for it."""
         state = dict(super().__getstate__())
+        for name in ("coefs_", "intercepts_"):  # a shallow copy gets lists of its own
+            if isinstance(state.get(name), list):
+                state[name] = list(state[name])
         network = state.pop("_network", None)
         state.pop("_of_network", None)
         if network is not None and self._is_current():

@@ -18,13 +18,13 @@ from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
-from sklearn.utils.validation import validate_data
 
 from .. import losses
 from ..losses import BinaryCrossEntropy, BinaryFocal, CrossEntropy, Focal, HalfSquaredError, Hinge, Loss, Poisson
 from ..network import Network
 from . import words
 from .base import FLOATS, BaseMLP
+from .validation import validate_data
 
 
 def goes_by_batches(estimator: Any) -> bool:
@@ -210,6 +210,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._label_binarizer = LabelBinarizer().fit(np.eye(len(classes), dtype=np.int64) if several else classes)
         return self._label_binarizer
 
+    def _class_names(self, n_classes: int) -> list[Any] | None:
+        classes = self.__dict__.get("classes_", ())
+        if len(classes) != n_classes or self._binarizer.y_type_.startswith("multilabel"):
+            return None
+        return words.class_names(classes)
+
     def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         words_of_X = {"accept_sparse": ["csr", "csc"], "multi_output": True, "dtype": FLOATS, "reset": reset}
         X, y = validate_data(self, X, y, **words_of_X)
@@ -258,8 +264,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         )
 
     def _scoring(self, weights: Any) -> tuple[str, tuple[Any, ...]]:
-        if weights is None and self._is_multiclass:
-            return "val_accuracy", ("accuracy",)  # of one output the network's rule differs at exactly 0.5
+        if weights is None and not self._binarizer.y_type_.startswith("multilabel"):
+            return "val_accuracy", ("accuracy",)
 
         def subset_accuracy(t: Any, y: Any) -> float:
             return float(accuracy_score(t, self._decide(y), sample_weight=weights))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import multiprocessing
 import threading
 from numbers import Integral, Real
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from .. import activations, losses, optimizers
+from .. import activations, labels, losses, optimizers
 from ..activations import Activation
 from ..losses import Loss
 from ..optimizers import LBFGS, SGD, AdamHat, ClassicalMomentum, Optimizer
@@ -120,6 +121,35 @@ def first_parameters(sizes: list[int], activation: Any, dtype: Any, rng: Any) ->
         coefs.append(rng.uniform(-bound, bound, (n_inputs, n_outputs)).astype(dtype, copy=False))
         intercepts.append(rng.uniform(-bound, bound, n_outputs).astype(dtype, copy=False))
     return coefs, intercepts
+
+
+def refuse_negative(name: str, weights: Any) -> None:
+    """Refuses weights of rows below 0, before anything of the estimator changes."""
+    if weights is not None and (wrong := np.asarray(weights) < 0).any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"{name}: expected finite numbers of at least 0, got {weights[row]} at row {row}; scikit-learn takes "
+            "negative weights, this class does not"
+        )
+
+
+def feature_names(names: Any) -> list[str] | None:
+    """`feature_names_in_` as a network takes it; None where two columns have one name."""
+    listed = [] if names is None else [str(name) for name in names]
+    return listed if listed and len(set(listed)) == len(listed) else None
+
+
+def _is_name(number: float) -> bool:
+    return math.isfinite(number) if isinstance(number, float) else number.bit_length() <= labels.MAX_INTEGER_BITS
+
+
+def class_names(classes: Any) -> list[Any] | None:
+    """`classes_` as plain text, integers of 64 bits or finite floats; None where they are anything else, or mixed."""
+    listed = [label.item() if isinstance(label, np.generic) else label for label in classes]
+    for kind in (str, int, float):
+        if all(type(label) is kind for label in listed):
+            return listed if kind is str or all(map(_is_name, listed)) else None
+    return None
 
 
 def regularization(estimator: Any) -> Regularization:
