@@ -5,7 +5,8 @@ file with a library's own reader, with the types that this reader infers, and kn
 
 * pandas before 3.1 needs float_precision="round_trip" to read numbers exactly;
 * polars leaves quotation marks doubled in the names of a header, so the names are given to it;
-* a column of text of which a reader has made numbers or booleans has lost its spelling, and is read again as text;
+* a column of text of which a reader has made numbers has lost its spelling, and is read again as text where two texts
+  of it are one number, or where "1,5" may be one;
 * with a decimal comma, marks of missing values have to be named, as both readers take such a column for text else, and
   polars also one whose cells are quoted.
 """
@@ -178,10 +179,18 @@ def typed_frame(columns: Columns, options: Options) -> Any:
 
 def read_frame(path: Path, columns: Columns, format_name: str, options: Options) -> Any:
     """The file as the case's library reads it."""
-    of_text = [column.name for column, _ in columns if column.kind in ("text", "classes")]
+    kinds = ("text", "classes") if options.decimal == "," else ("classes",)
+    of_text = [column.name for column, _ in columns if column.kind in kinds or _is_ambiguous(column)]
     if options.library == "pandas":
         return _read_pandas(path, format_name, options, of_text, [column.name for column, _ in columns])
     return _read_polars(path, format_name, options, of_text, columns)
+
+
+def _is_ambiguous(column: Drawn) -> bool:
+    """Whether two different texts of a column are one number, so that it does not say which of them it was."""
+    texts = {text for text in (*column.values, *column.new_values) if isinstance(text, str)}
+    numbers = [float(text) for text in texts if re.fullmatch(r"[+-]?[0-9.]+(e[0-9]+)?", text)]
+    return column.kind == "text" and len(set(numbers)) < len(numbers)
 
 
 def _read_pandas(
