@@ -242,7 +242,9 @@ def assert_near_reference(case: Case, folder: pathlib.Path, expected: Trace) -> 
                 continue
             error = np.abs(one.astype(float) - other)
             most = bound * max(np.abs(other).max(), 1e-3) + 200 * moved[place][k]
-            assert not (error > most).any(), f"{name} ({k}): the reference differs by {error.max():.3g}, above {most:.3g}"
+            assert not (error > most).any(), (
+                f"{name} ({k}): the reference differs by {error.max():.3g}, above {most:.3g}"
+            )
         if name in TRAINING and isinstance(case.optimizer, SIGNS):
             return
 

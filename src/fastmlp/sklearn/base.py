@@ -258,6 +258,8 @@ class BaseMLP(BaseEstimator):
     @property
     def _sizes(self) -> list[int]:
         """The sizes of the layers that coefs_ are of."""
+        if not hasattr(self, "coefs_"):
+            raise AttributeError("coefs_: expected an estimator that has weights, got one without")
         return layers.check(self, self._resolve_loss().n_heads).sizes
 
     def _build(self, seed: int, **functions: Any) -> Network:

@@ -206,7 +206,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """What stands between labels and outputs; without a fit that of `classes_`, which somebody has assigned."""
         if "_label_binarizer" not in self.__dict__:
             several = getattr(self, "out_activation_", None) == "logistic" and np.shape(self.coefs_[-1])[1] > 1
-            classes: Any = self.__dict__["classes_"]
+            classes: Any = self.__dict__.get("classes_")
+            if classes is None:
+                raise AttributeError("classes_: expected an estimator that is fitted, got one without classes_")
             self._label_binarizer = LabelBinarizer().fit(np.eye(len(classes), dtype=np.int64) if several else classes)
         return self._label_binarizer
 
