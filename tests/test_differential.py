@@ -37,9 +37,9 @@ from network_cases import TRAINING, Case, Data, as_source, data_of
 import fastmlp
 from fastmlp import reference
 
-QUICK = 25
+QUICK = 40
+HUGE = 1e15  # the squares of float32 end at 1e38
 WORK = 2e6  # of the reference: about a second
-SIGNS = (fastmlp.Lion, fastmlp.Rprop)
 Trace = list[tuple[str, Any]]
 
 
@@ -219,11 +219,17 @@ def movement(case: Case, folder: pathlib.Path, expected: Trace) -> list[list[flo
     return moved
 
 
+def steps_by_signs(optimizer: Any) -> bool:
+    """Whether a gradient that is 0 but for rounding, of which each implementation has its own, makes a whole step."""
+    divides = isinstance(optimizer, fastmlp.Adam) and optimizer.epsilon < 1e-6
+    return divides or isinstance(optimizer, (fastmlp.Lion, fastmlp.Rprop))
+
+
 def assert_near_reference(case: Case, folder: pathlib.Path, expected: Trace) -> None:
     """Within the tolerance of a step for each step so far, and 200 times what a few roundings move.
 
-    Lion and Rprop are compared up to the first operation that trains: they step by the sign of a gradient, and of one
-    that is 0 but for rounding each implementation has its own.
+    What `steps_by_signs` is compared up to the first operation that trains. Where numbers grow beyond the dtype, the
+    reference, which has doubles alone, may go on for longer: there the comparison ends.
     """
     net = reference.Network(case.sizes, **case.words())
     net.parameters = case.network().parameters.tolist()  # in float32, those of the package
@@ -232,6 +238,10 @@ def assert_near_reference(case: Case, folder: pathlib.Path, expected: Trace) -> 
     build = Implementation(case.engine, case.isa, case.dtype)
     for place, ((name, e), (_, a)) in enumerate(zip(Runner(case, folder, net=net).run(), expected, strict=True)):
         steps += name in TRAINING and case.epochs * case.n_rows
+        if name in TRAINING and steps_by_signs(case.optimizer):
+            return
+        if a is FloatingPointError and not is_error(e) and max(np.abs(each).max() for each in parts(e)) > HUGE:
+            return
         bound = build.tolerance(case.sizes, 3 * max(1, steps))
         for k, (one, other) in enumerate(zip(parts(a), parts(e), strict=False)):
             if is_error(one) or is_error(other) or one is None:
@@ -245,8 +255,12 @@ def assert_near_reference(case: Case, folder: pathlib.Path, expected: Trace) -> 
             assert not (error > most).any(), (
                 f"{name} ({k}): the reference differs by {error.max():.3g}, above {most:.3g}"
             )
-        if name in TRAINING and isinstance(case.optimizer, SIGNS):
-            return
+
+
+def every_batch_counts(case: Case) -> bool:
+    """Whether each batch has a row of a weight above 0: among rows others are passed over, among batches refused."""
+    weight, n = data_of(case).sample_weight, case.batch_size or case.n_rows
+    return weight is None or all(weight[start : start + n].any() for start in range(0, case.n_rows, n))
 
 
 def ways(case: Case) -> list[tuple[str, Case, str]]:
@@ -262,7 +276,7 @@ def ways(case: Case) -> list[tuple[str, Case, str]]:
         found += [(f"{n} threads", replace(case, n_threads=n), "") for n in (1, 2, 3) if n != case.n_threads]
     rows_in_order = not case.shuffle and case.validation_split is None and not case.optimizer.full_batch
     learns = isinstance(case.input_scaling, str) or isinstance(case.target_scaling, str)
-    if rows_in_order and case.class_weight != "balanced" and not learns:
+    if rows_in_order and every_batch_counts(case) and case.class_weight != "balanced" and not learns:
         found.append(("batches", case, "batches"))
     if learns and "partial_fit" in case.operations:  # a new network would learn other scalings from the rows of `fit`
         found = [each for each in found if each[2] != "resumed"]
@@ -313,7 +327,8 @@ def check_seed(seed: int, fails: Callable[[Case], str | None] = failure) -> None
 @pytest.mark.filterwarnings("ignore")
 def test_some_networks() -> None:
     for seed in range(QUICK):
-        check_seed(seed)
+        if network_cases.draw(seed).source != "tensor":  # importing PyTorch takes longer than all the rest
+            check_seed(seed)
 
 
 @pytest.mark.slow
