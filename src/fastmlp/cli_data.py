@@ -156,7 +156,10 @@ def _of_table(args: argparse.Namespace) -> Data:
         note(f"{args.data}: {table.guess}", quiet=args.quiet)
     if table.doubt is not None:
         note(f"{args.data}: {table.doubt}")
-    frame = table.read([name, *apart["drop"], *apart["keep"]])
+    as_numbers = (
+        args.task != "classification" and table.decimal == "." and targets.are_surely_numbers(table.first_cells(name))
+    )
+    frame = table.read([*([] if as_numbers else [name]), *apart["drop"], *apart["keep"]])
     if tables.counts_rows(table, frame) and table.names[0] not in (*apart["drop"], *apart["keep"], name):
         first = table.names[0]
         note(f"{args.data}: the column without a name is 0, 1, 2, ... and is an input; --drop {first} leaves it out")

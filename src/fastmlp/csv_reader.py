@@ -68,6 +68,13 @@ class Sheet:
         line = data[:position].count(b"\n") + 1
         return f"line {line}: expected text in UTF-8, got other bytes; iconv -f LATIN1 -t UTF-8 makes it so, say"
 
+    def first_cells(self, name: str) -> list[str]:
+        """The cells of a column in the first rows, those that end within the beginning of the file."""
+        index = self.dialect.names.index(name)
+        text = self.data[self.start : self.start + HEAD_BYTES].decode("utf-8", "ignore")
+        rows = [cells for cells, _ in _rows(text, self.dialect.separator)][:-1]
+        return [cells[index] for cells in rows if index < len(cells)]
+
     # ------------------------------------------------------------------------------------------------------ polars
 
     def read_polars(self, as_text: Collection[str]) -> Any:
@@ -345,6 +352,8 @@ def _mapped(path: str) -> Any:
     with open(path, "rb") as file:
         if not file.seek(0, io.SEEK_END):
             return b""
+        if hasattr(mmap, "MAP_POPULATE"):  # all pages at once: it is looked through for quotation marks
+            return mmap.mmap(file.fileno(), 0, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE, prot=mmap.PROT_READ)
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 

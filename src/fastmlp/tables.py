@@ -68,6 +68,7 @@ class Table:
     doubt: str | None
     first_is_nameless: bool
     decimal: str
+    first_cells: Callable[[str], list[str]]
     reader: Callable[[Collection[str]], Any]
 
     def read(self, as_text: Collection[str] = ()) -> Any:
@@ -98,7 +99,7 @@ def open_table(path: str, options: Options = Options()) -> Table:  # noqa: B008 
         raise ValueError(f"{path}: expected a file of kind {', '.join(KINDS)} or .npz, got {kind or 'no ending'!r}")
     frame = _read_binary(path, kind)
     names = _named(path, lambda: names_of(frame))
-    return Table(path, names, True, None, None, False, ".", lambda as_text: frame)
+    return Table(path, names, True, None, None, False, ".", lambda name: [], lambda as_text: frame)
 
 
 def _open_text(path: str, options: Options) -> Table:
@@ -118,7 +119,7 @@ def _open_text(path: str, options: Options) -> Table:
     reader = sheet.read_polars if has_polars() else sheet.read_numpy
     guess = dialect.in_words()
     told = (dialect.names, dialect.has_header, guess, dialect.doubt(), dialect.first_is_nameless, dialect.decimal)
-    return Table(path, *told, reader)
+    return Table(path, *told, sheet.first_cells, reader)
 
 
 def _named(path: str, action: Callable[[], Any]) -> Any:

@@ -123,6 +123,16 @@ def present(target: Target, drop: bool) -> NDArray[np.bool_] | None:
     return ~lacking
 
 
+def are_surely_numbers(cells: Sequence[str]) -> bool:
+    """Whether these first cells of a target tell that it is no classes by itself: so many different numbers.
+
+    Its spelling is then of no use, and a reader may make numbers of it.
+    """
+    present = {cell for cell in cells if cell not in MISSING}
+    numbers = [number_of(cell) for cell in present]
+    return None not in numbers and len(set(numbers)) > MOST_NUMERIC_CLASSES + 1
+
+
 def _choose_task(target: Target) -> str:
     if target.numbers is None:
         assert target.texts is not None
