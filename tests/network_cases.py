@@ -179,14 +179,14 @@ def draw_layers(rng: np.random.Generator) -> dict[str, Any]:
     forms = ["rows"]
     if kind == "class" and (sizes[-1] > 1 or loss.classifies):
         forms += ["labels"] + ["text"] * loss.classifies
-    scalings = [None, None, "standard", "minmax"]
+    scalings = [None, None, None, None, "standard", "minmax"]
     scaled_targets = kind == "real" and loss.n_heads == 1
     return {
         "sizes": tuple(sizes), "activation": activation, "loss": loss, "kind": kind, "output_activation": output,
         "targets": str(rng.choice(forms)),
         "init": str(rng.choice(["auto", "auto", "glorot_uniform", "he_uniform", "lecun_normal"])),
-        "input_scaling": scalings[rng.integers(4)],
-        "target_scaling": scalings[rng.integers(4)] if scaled_targets else None,
+        "input_scaling": scalings[rng.integers(6)],
+        "target_scaling": scalings[rng.integers(6)] if scaled_targets else None,
     }  # fmt: skip
 
 
@@ -222,7 +222,7 @@ def draw(seed: int) -> Case:
         data_seed=int(rng.integers(2**32)), whole=source in ("uint8", "int64") or rng.random() < 0.5, source=source,
         sample_weight=rng.random() < 0.3,
         class_weight=[None, None, "balanced", {0: 0.5, 1: 2.0}][rng.integers(4)] if classes else None,
-        epochs=int(rng.integers(1, 4)), shuffle=[True, False, "blocks", "rows"][rng.integers(4)],
+        epochs=int(rng.integers(1, 4)), shuffle=[True, False, False, False, "blocks", "rows"][rng.integers(6)],
         validation_split=[None, None, 0.25][rng.integers(3)], operations=(*ops, "predict"),
     )  # fmt: skip
 

@@ -299,7 +299,7 @@ def check(case: Case) -> None:
 def failure(case: Case) -> str | None:
     try:
         check(case)
-    except AssertionError as error:
+    except (AssertionError, OverflowError) as error:
         return str(error)
     return None
 
