@@ -362,3 +362,10 @@ def test_names_and_text():
         **dict.fromkeys(["binary_cross_entropy", "binary_focal"], "sigmoid"),
         **dict.fromkeys(["cross_entropy", "focal"], "softmax"),
     }
+
+
+def test_a_gaussian_nll_that_overflows_is_infinite() -> None:
+    """As in the core, which raises no OverflowError either."""
+    net = reference.Network([1, 2], loss="gaussian_nll", init="normal", seed=0)
+    net.set_layer(0, [[1e200], [0.0]], [0.0, 0.0])
+    assert net.evaluate([[1.0]], [0.0])["loss"] == math.inf

@@ -144,10 +144,15 @@ def gamma_derivative(z: Row, t: Row, loss: Any) -> Vector:
     return [(1.0 - b * exp(-a / 2) * exp(-a / 2)) / len(z) for a, b in zip(z, t)]
 
 
+def _square(x: float) -> float:
+    """x x, infinite where it is too large; x ** 2 would raise."""
+    return x * x
+
+
 def gaussian_nll(z: Row, t: Row, loss: Any) -> float:
     """C = 1/n sum_i (s + (z - t)^2 exp(-s)) / 2 for the first n outputs z, the means, and the others, s."""
     n = len(t)
-    return sum([0.5 * (s + ((a - b) * exp(-s / 2)) ** 2) for a, s, b in zip(z[:n], z[n:], t)]) / n
+    return sum([0.5 * (s + _square((a - b) * exp(-s / 2))) for a, s, b in zip(z[:n], z[n:], t)]) / n
 
 
 def gaussian_nll_derivative(z: Row, t: Row, loss: Any) -> Vector:
@@ -155,7 +160,7 @@ def gaussian_nll_derivative(z: Row, t: Row, loss: Any) -> Vector:
     n = len(t)
     heads = list(zip(z[:n], z[n:], t))
     means = [(a - b) * exp(-s / 2) * exp(-s / 2) / n for a, s, b in heads]
-    return means + [0.5 * (1.0 - ((a - b) * exp(-s / 2)) ** 2) / n for a, s, b in heads]
+    return means + [0.5 * (1.0 - _square((a - b) * exp(-s / 2))) / n for a, s, b in heads]
 
 
 # --- classes ---
