@@ -160,7 +160,7 @@ def test_what_nothing_is_masked_in_is_read_as_it_stands() -> None:
 
 
 @pytest.mark.oracle
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 class TestEstimators:
     """scikit-learn's own drop the masks."""
