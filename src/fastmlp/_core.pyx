@@ -62,7 +62,7 @@ cdef enum:
 cdef uint64_t n_forks = 0          # forks between the process that loaded this module and this one
 cdef unsigned long forking_thread = 0  # which thread made the last of them
 
-_LAZY = ("numpy.ma", "hashlib", "fastmlp.batches")
+_LAZY = ("numpy.ma", "hashlib", "fastmlp.batches", "fastmlp.encoder", "concurrent.futures.thread")
 
 
 def _before_fork():

@@ -100,6 +100,7 @@ cdef class Columns:
     cdef fml_scaling scales, input_scales  # of both; of the inputs alone
     cdef const fml_scaling *scaling, *input_scaling  # those, or NULL where nothing is scaled
     cdef readonly object inputs, targets, schema  # each a Scaling or None; a Schema
+    cdef list arrays   # what the scalings point into
     cdef bint wide     # float32 cannot hold what the scaling of the targets is undone to: predictions are float64
     cdef bint renamed  # a number that is given as a label is the name of a class, and not its index
 
@@ -107,17 +108,21 @@ cdef class Columns:
         self.inputs, self.targets, self.schema = inputs, targets, schema
         self.wide = targets is not None and needs_float64(targets)
         self.renamed = not are_indices(schema.class_names)
-        fill(&self.scales.inputs, inputs)
-        fill(&self.input_scales.inputs, inputs)
-        fill(&self.scales.targets, targets)
+        self.arrays = []
+        fill(&self.scales.inputs, inputs, self.arrays)
+        fill(&self.input_scales.inputs, inputs, self.arrays)
+        fill(&self.scales.targets, targets, self.arrays)
         self.scaling = NULL if inputs is None and targets is None else &self.scales
         self.input_scaling = NULL if inputs is None else &self.input_scales
 
 
-cdef int fill(fml_affine *affine, scaling) except -1:
+cdef int fill(fml_affine *affine, scaling, list arrays) except -1:
+    """Has the core read a Scaling's arrays, which are kept in `arrays`."""
+    cdef cnp.ndarray offset, scale
     if scaling is not None:
-        affine.offset = <double *>cnp.PyArray_DATA(<cnp.ndarray?>scaling.offset)
-        affine.scale = <double *>cnp.PyArray_DATA(<cnp.ndarray?>scaling.scale)
+        offset, scale = scaling.offset, scaling.scale
+        arrays += [offset, scale]
+        affine.offset, affine.scale = <double *>cnp.PyArray_DATA(offset), <double *>cnp.PyArray_DATA(scale)
     return 0
 
 

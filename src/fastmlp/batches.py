@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from . import _core, callbacks, inputs, training
+from . import _core, callbacks, inputs, row_weights, training
 
 if TYPE_CHECKING:
     from .history import History
@@ -144,6 +144,7 @@ class BatchLoop(training.Loop):
             )
         try:
             weights = batch[2] if len(batch) == 3 else None
+            row_weights.check_batch(weights, self.plan.class_weight)
             if self.epoch == number == 0:
                 self.known = network._learn_schema(batch[0], batch[1], None)
             rows = network._rows(batch[0], batch[1], weights, self.plan.class_weight, known=self.known)

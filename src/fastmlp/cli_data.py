@@ -19,14 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import columns, csv_reader, datasets, encoder, tables, targets
-from .columns import CellError, Numbers, PlainFrame
+from .columns import CellError, Numbers, PlainFrame, Texts
 from .console import say
 from .dialect import Options
 from .encoder import Encoder
+from .labels import Label
 from .losses import LOSSES
 from .network import Network
 from .preparation import choose_scaling, split
-from .targets import Label, Learnt, Target
+from .targets import Learnt, Target
 
 DATASETS = ("digits", "fashion-mnist")
 TABLE_UPDATES = 1000
@@ -293,7 +294,11 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
     table = tables.open_table(args.input, options_of(args)._replace(missing=tuple(_marks(args, network))))
     names = _names_by_position(table, network) if args.no_header and network.feature_names is not None else table.names
     said = dict(zip(names, table.names, strict=True))
-    keep = [next((name for name in names if said[name] == each), each) for each in _kept(args, network, table, names)]
+    if table.doubt is not None and network.feature_names is None:  # else the names decide
+        note(f"{args.input}: {table.doubt}")
+    keep = _kept(args, network, table, names)
+    if args.keep:  # names of the file, which without a header may be others than the model's
+        keep = [next((name for name in names if said[name] == each), each) for each in keep]
     wanted = [name for name in [*keep, *_text_columns(network), *([] if target is None else [target])] if name in said]
     if target is not None and target not in said:
         raise ValueError(f"{args.input}: expected the column {target!r}, the target, got none; --target names another")
@@ -435,5 +440,8 @@ def _numbers(path: str, frame: Any, null: Sequence[str]) -> NDArray[Any]:
             raise ValueError(
                 f"{path}: row {int(np.argmax(gaps)) + 1}, column {name!r}: expected a finite number, got {got}"
             )
+        if isinstance(column, Texts) and column.kind == "boolean" and not (column.codes < 0).any():
+            parts.append(column.codes)
+            continue
         raise ValueError(f"{path}: column {name!r}: expected numbers, got others; the model has no encoder for them")
     return np.column_stack(parts).astype(np.float64, copy=False)

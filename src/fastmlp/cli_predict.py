@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from . import cli_data, network, targets
 from .cli_data import Input
 from .console import say
+from .labels import Label
 from .network import Network
 from .scaling import Scaling
-from .targets import Label, Target
+from .targets import Target
 
 REGRESSION_METRICS = ("rmse", "mae", "r2")
 

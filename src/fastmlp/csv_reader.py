@@ -206,9 +206,7 @@ class Sheet:
 
     def _loaded(self, text: str, indices: list[int], kind: Any) -> NDArray[Any]:
         comma = self.dialect.decimal == ","
-        convert = (
-            {i: (lambda cell: float(cell.replace(",", "."))) for i in indices} if comma and kind is not str else None
-        )
+        convert = dict.fromkeys(indices, _number_with_comma) if comma and kind is not str else None
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # NumPy tells of blank lines
@@ -314,6 +312,13 @@ class Sheet:
             raise ValueError(f"{self.path}: {error}") from None
         self._rewrite(out.getvalue().encode())
         self.above = self.start = self.mark = 0
+
+
+def _number_with_comma(cell: str) -> float:
+    """The number that a cell is whose decimal mark is a comma."""
+    if not re.match(COMMA_NUMBER, cell):
+        raise ValueError(f"could not convert string {cell!r} to a number with a decimal comma")
+    return float(cell.replace(",", "."))
 
 
 def _with_point(texts: Any) -> Any:

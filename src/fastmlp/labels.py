@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import inputs
+from .columns import number_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +30,9 @@ def check_class_names(names: object, n_classes: int) -> tuple[Label, ...] | None
     """The class names as a tuple of different text, integers and floats, one for each class; None for None."""
     if names is None:
         return None
-    listed = names.tolist() if isinstance(names, np.ndarray) else names
+    listed = names
+    for method in ("tolist", "to_list"):  # of arrays of NumPy and pandas, of columns of polars
+        listed = getattr(names, method)() if hasattr(names, method) else listed
     if isinstance(listed, (str, bytes)) or not isinstance(listed, Sequence):
         raise TypeError(f"class_names: expected a sequence of class names, got {names!r:.60}")
     if len(listed) != n_classes:
@@ -64,6 +67,11 @@ def are_indices(names: Sequence[Label] | None) -> bool:
     return names is None or isinstance(names[0], str) or tuple(names) == tuple(range(len(names)))
 
 
+def are_spelt_numbers(names: Sequence[Label] | None) -> bool:
+    """Whether class names are text that is numbers throughout, so that a number as a label may be either."""
+    return names is not None and all(isinstance(name, str) and number_of(name) is not None for name in names)
+
+
 def text_labels(y: Any) -> list[Any] | None:
     """The labels, one a row, where they are text (a missing one is None or NaN); None where y is something else."""
     if isinstance(y, str):
@@ -74,6 +82,8 @@ def text_labels(y: Any) -> list[Any] | None:
         y = y.to_series() if hasattr(y, "to_series") else y.iloc[:, 0]
     if inputs.is_series(y):
         y = y.to_list()
+    elif getattr(getattr(y, "dtype", None), "kind", "") == "O" and not isinstance(y, np.ndarray) and y.ndim == 1:
+        y = list(y)  # an extension array of pandas
     elif isinstance(y, np.ndarray) and y.dtype.kind in "OUT" and (y.ndim == 1 or y.shape[1:] == (1,)):
         y = y.ravel().tolist()
     if not isinstance(y, (list, tuple)) or not any(isinstance(label, str) for label in y):
@@ -129,6 +139,12 @@ def to_targets(y: Any, names: Sequence[Label] | None, n_outputs: int, *, takes_t
         found = indices(text, names)
         return found[0] if isinstance(y, str) else found
     if are_indices(names):
+        if are_spelt_numbers(names) and np.ndim(y) <= 1 and (n_outputs > 1 or takes_text):
+            assert names is not None
+            raise ValueError(
+                f"y: expected text labels, as the classes are text ({few(names)}): numbers might be names or indices; "
+                "classify(X, names=True) gives names"
+            )
         return y
     assert names is not None
     if isinstance(y, (list, tuple)) and all(isinstance(label, Real) for label in y):
@@ -155,7 +171,7 @@ def to_class_weight(class_weight: Any, names: Sequence[Label] | None) -> Any:
     """A dict of weights with the index of each class in place of its name; anything else as it is."""
     if names is None or not isinstance(class_weight, Mapping):
         return class_weight
-    if are_indices(names) and not any(isinstance(label, str) for label in class_weight):
+    if are_indices(names) and not are_spelt_numbers(names) and not any(isinstance(each, str) for each in class_weight):
         return class_weight
     table = {name: i for i, name in enumerate(names)}
     unknown = [label for label in class_weight if label not in table]

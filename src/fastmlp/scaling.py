@@ -48,6 +48,8 @@ class Scaling:
     _scale: NDArray[np.float64]
 
     def __init__(self, offset: ArrayLike, scale: ArrayLike) -> None:
+        if hasattr(self, "_scale"):  # networks read its arrays where they lie
+            raise RuntimeError("Scaling: expected one call of __init__, got a second one; make a new Scaling")
         for name, value in (("offset", offset), ("scale", scale)):
             array = inputs.as_array(name, value)
             if array.dtype.kind not in "fiu":

@@ -201,8 +201,11 @@ def to_inputs(schema: Schema, X: Any) -> Any:
         return X
     names = columns_of(X)
     if names is None:
-        if schema.encoder is not None and inputs.is_frame(X):
+        some = inputs.is_frame(X) and any(isinstance(name, str) for name in X.columns)
+        if some or (schema.encoder is not None and inputs.is_frame(X)):
             raise ValueError(f"X: expected columns with the names {labels.few(schema.feature_names)}, got other names")
+        if hasattr(X, "column_names") and hasattr(X, "to_pandas"):
+            raise TypeError("X: expected a frame of pandas or polars, got a table of Arrow; X.to_pandas() makes it one")
         return X
     X = select(schema, X, names)
     if schema.encoder is None:

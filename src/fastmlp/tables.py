@@ -13,6 +13,7 @@ import gzip
 import importlib.util
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -36,17 +37,13 @@ BINARY = {
 }
 KINDS = (*TEXT, *BINARY)
 WITHOUT_POLARS = "pip install polars"
+BAD_GZIP = (OSError, EOFError, ValueError, zlib.error)
 
 
 def suffix(path: str) -> str:
     """The file's kind, ".csv" or ".npz" (or whatever else its name ends with), in lower case; without ".gz"."""
     root, end = os.path.splitext(path)
     return os.path.splitext(root)[1].lower() if end.lower() == ".gz" else end.lower()
-
-
-def is_table(path: str) -> bool:
-    """Whether the file has columns, by its name."""
-    return suffix(path) in KINDS
 
 
 def has_polars() -> bool:
@@ -112,7 +109,7 @@ def _open_text(path: str, options: Options) -> Table:
         try:
             with gzip.open(path) as stream:
                 data = stream.read()
-        except (OSError, EOFError, ValueError) as error:
+        except BAD_GZIP as error:
             raise ValueError(f"{path}: expected a gzip file that is whole, got one with an error: {error}") from None
     sheet = _named(path, lambda: csv_reader.Sheet(path, data, options))
     dialect = sheet.dialect
@@ -135,10 +132,14 @@ def _read_binary(path: str, kind: str) -> Any:
         raise ValueError(f"{path}: expected polars to read a file of kind {kind}, got none; {WITHOUT_POLARS}")
     import polars as pl
 
-    with open(path, "rb") as file:  # for the operating system's own error
-        source = gzip.decompress(file.read()) if path.lower().endswith(".gz") else path
+    words = {"infer_schema_length": None} if BINARY[kind] == "read_ndjson" else {}  # a late column is a column, too
     try:
-        frame = getattr(pl, BINARY[kind])(source)
+        with open(path, "rb") as file:  # for the operating system's own error
+            source = gzip.decompress(file.read()) if path.lower().endswith(".gz") else path
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path}: expected a gzip file that is whole, got one with an error: {error}") from None
+    try:
+        frame = getattr(pl, BINARY[kind])(source, **words)
     except Exception as error:  # polars has errors of many kinds for a file that is none
         raise ValueError(f"{path}: expected a file of kind {kind}, got {str(error).splitlines()[0]}") from None
     return frame

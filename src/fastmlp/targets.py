@@ -16,14 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import MISSING, NUMBER, PEEK, PlainFrame, Texts, labels_of_polars, number_of, texts_of_array
+from .columns import LIKE_NUMBER, MISSING, NUMBER, PEEK, PlainFrame, Texts, labels_of_polars, number_of, texts_of_array
+from .labels import Label, are_indices, are_spelt_numbers
 
 TASKS = ("auto", "classification", "regression")
 MOST_NUMERIC_CLASSES = 20
 MISSING_TARGETS = frozenset(["", "NaN", "NAN", "nan", "-NaN", "-nan"])
 INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
-
-Label = str | int | float
 
 
 class Target(NamedTuple):
@@ -63,11 +62,33 @@ def of_frame(frame: Any, column: str, null: Sequence[str] = ()) -> Target:
     if isinstance(frame, PlainFrame):
         return of_array(frame[column], name, null)
     numbers, texts = labels_of_polars(frame[column], column, missing)
-    return Target(name, numbers, texts, len(frame))
+    return _without(Target(name, numbers, texts, len(frame)), null)
+
+
+def _without(target: Target, null: Sequence[str]) -> Target:
+    """The target without the numbers that the user's own marks of missing values are, however they are spelt."""
+    marks = [number for number in map(number_of, null) if number is not None]
+    if target.numbers is None or not marks:
+        return target
+    gaps = np.isin(target.numbers, marks)
+    if not gaps.any():
+        return target
+    numbers, as_text = np.where(gaps, np.nan, target.numbers.astype(np.float64)), target.texts
+
+    def texts() -> Texts:
+        assert as_text is not None
+        given = as_text()
+        return Texts(np.where(gaps, -1, given.codes), given.names, given.kind, given.marks)
+
+    return target._replace(numbers=numbers, texts=None if as_text is None else texts)
 
 
 def of_array(y: NDArray[Any], name: str, null: Sequence[str] = ()) -> Target:
     """The target in an array of numbers, booleans or text, (n,) or (n, O)."""
+    return _without(_of_array(y, name, null), null)
+
+
+def _of_array(y: NDArray[Any], name: str, null: Sequence[str]) -> Target:
     missing = MISSING_TARGETS.union(null)
     if y.dtype.kind in "UT":
         texts = texts_of_array(y, missing)
@@ -144,6 +165,11 @@ def _choose_task(target: Target) -> str:
             raise ValueError(
                 f"row {row}, {target.name}: expected a number, got {cell!r}; --task classification takes any text as a "
                 f"class{null}"
+            )
+        if texts.names and all(map(LIKE_NUMBER.fullmatch, texts.names)):
+            raise ValueError(
+                f"{target.name}: expected numbers or names of classes, got text such as {texts.names[0]!r}, which "
+                "looks like a number with separators: --decimal says which, --task classification takes it as a class"
             )
         return "classification"
     if target.numbers.ndim != 1:
@@ -251,8 +277,10 @@ def _number(text: str) -> Label:
 
 
 def given(indices: NDArray[np.int64], classes: Sequence[Label] | None) -> NDArray[Any]:
-    """Labels as a network with these class names takes them: indices beside text, the numbers themselves else."""
-    if classes is None or isinstance(classes[0], str) or tuple(classes) == tuple(range(len(classes))):
+    """Labels as a network with these class names takes them: the names, or indices where that is the same."""
+    if classes is None or (are_indices(classes) and not are_spelt_numbers(classes)):
         return indices
+    if isinstance(classes[0], str):
+        return np.array(classes, dtype=object)[indices]
     labels: NDArray[Any] = _array(classes)[indices]
     return labels

@@ -423,7 +423,7 @@ def row_weights(sample_weight: Any, class_weight: Any, T: Matrix, loss: Choice) 
 def in_range(weights: Vector) -> Vector:
     """The weights; all by a power of two where the largest is so large or small that sums could leave the range."""
     largest = max(weights)
-    if largest == 0.0 or 2.0**-512 <= largest <= 2.0**512:
+    if largest == 0.0 or 2.0**-511 <= largest <= 2.0**511:
         return weights
     return [math.ldexp(weight, -math.frexp(largest)[1]) for weight in weights]
 

@@ -153,7 +153,11 @@ class BaseMLP(BaseEstimator):
             return
         self.n_iter_ = history.epochs
         factor, summand = self._loss_unit(y, weights)
-        self.loss_ = factor * network._lbfgs_loss / (len(y) if weights is None else weights.sum()) + summand
+        reached = network._lbfgs_loss  # None where no iteration was done in time, or the best weights were put back
+        if reached is not None:
+            self.loss_ = factor * reached / (len(y) if weights is None else weights.sum()) + summand
+        elif history.loss:
+            self.loss_ = factor * min(history.loss) + summand
         if history.stopped in ("epochs", "max_fun"):
             limit = "max_iter" if history.stopped == "epochs" else "max_fun"
             warnings.warn(
@@ -207,7 +211,6 @@ class BaseMLP(BaseEstimator):
                 regularization=self._regularization,
                 **fit,
             )
-            self.history_ = history
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=5)  # early stopping has gone back to its best
         except FloatingPointError:
@@ -216,6 +219,8 @@ class BaseMLP(BaseEstimator):
             following.record(math.nan, math.nan)
             warnings.warn(NOT_FINITE + " The best weights before are kept.", ConvergenceWarning, stacklevel=5)
         finally:  # after an error of a callback, too, coefs_ are those of the network
+            if network.history is not None:
+                self.history_ = network.history
             self._publish(network, True)
         if history is not None and self.resume is not None:
             self._take_curves(history, following)
@@ -228,8 +233,13 @@ class BaseMLP(BaseEstimator):
             self.loss_curve_ = [factor * loss + summand for loss in history.loss]
             if following.score:
                 self.validation_scores_ = list(history[following.score])
+            if following.best is not None:
+                name = "best_validation_score_" if following.score else "best_loss_"
+                setattr(self, name, following.best)
+            if self.loss_curve_:
+                self.loss_ = self.loss_curve_[-1]
+            self.t_ = history.epochs * following.n_rows
         self.n_iter_ = history.epochs
-        self.t_ = history.epochs * following.n_rows
 
     def _rows_of_a_step(self, n_rows: int) -> int:
         if self.batch_size == "auto":
