@@ -288,9 +288,9 @@ class Kind:
         classes = net.loss.name in ("cross_entropy", "hinge")
         y = rng.integers(net.sizes[-1], size=12) if classes else rng.integers(2, size=(12, net.sizes[-1])) + 0.0
         if self.seed % 3 == 0:
-            import pandas
+            import polars
 
-            return pandas.DataFrame(X, columns=["a", "b c", "é"]), y
+            return polars.DataFrame(X, schema=["a", "b c", "é"], orient="row"), y
         return X, y
 
     def words(self) -> dict[str, Any]:
