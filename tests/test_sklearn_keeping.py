@@ -9,6 +9,7 @@ import copy
 import io
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -159,3 +160,30 @@ def test_a_prediction_does_not_change_the_order_of_rows_to_come() -> None:
     for model in (first, second):
         model.partial_fit(X, Y)
     np.testing.assert_array_equal(first.coefs_[0], second.coefs_[0])
+
+
+def test_a_training_that_is_started_again_when_all_is_done(tmp_path: Path) -> None:
+    """Its attributes are those of the first one; of L-BFGS, too."""
+    for words in ({}, {"solver": "lbfgs"}):
+        fitted = []
+        for _ in range(2):
+            model = MLPRegressor(
+                hidden_layer_sizes=[4],
+                max_iter=4,
+                random_state=0,
+                callbacks=[fastmlp.Checkpoint(tmp_path / f"{len(words)}")],
+                resume="auto",
+                **words,
+            )
+            fitted.append(model.fit(X, X[:, 0]))
+        for name in ["n_iter_", *([] if words else ["t_", "loss_", "best_loss_", "loss_curve_"])]:
+            assert getattr(fitted[1], name) == getattr(fitted[0], name), name
+        assert fitted[1].loss_ == pytest.approx(
+            fitted[0].loss_, rel=0.5
+        )  # L-BFGS has that of the last iteration's begin
+
+
+def test_lbfgs_that_is_ended_early_has_a_loss() -> None:
+    for words in ({"callbacks": [fastmlp.EarlyStopping("loss", patience=1, min_delta=1e6)]}, {"max_time": 1e-9}):
+        model = MLPRegressor(hidden_layer_sizes=[4], solver="lbfgs", max_iter=20, random_state=0, **words)
+        assert model.fit(X, X[:, 0]).loss_ > 0

@@ -153,11 +153,11 @@ class BaseMLP(BaseEstimator):
             return
         self.n_iter_ = history.epochs
         factor, summand = self._loss_unit(y, weights)
-        reached = network._lbfgs_loss  # None where no iteration was done in time, or the best weights were put back
-        if reached is not None:
+        reached = network._lbfgs_loss  # None where best weights were put back, 0 where no iteration was done
+        if reached:
             self.loss_ = factor * reached / (len(y) if weights is None else weights.sum()) + summand
-        elif history.loss:
-            self.loss_ = factor * min(history.loss) + summand
+        else:
+            self.loss_ = factor * min(history.get("loss", [math.inf])) + summand
         if history.stopped in ("epochs", "max_fun"):
             limit = "max_iter" if history.stopped == "epochs" else "max_fun"
             warnings.warn(
@@ -230,7 +230,7 @@ class BaseMLP(BaseEstimator):
         """What is known of the epochs before a checkpoint, too."""
         if isinstance(following, Following):
             factor, summand = following.unit
-            self.loss_curve_ = [factor * loss + summand for loss in history.loss]
+            self.loss_curve_ = [factor * loss + summand for loss in history.get("loss", [])]
             if following.score:
                 self.validation_scores_ = list(history[following.score])
             if following.best is not None:
