@@ -1,8 +1,8 @@
-"""Model: what a network is, and what keeps it: words, parameters, files, pickles.
+"""Model: what a network is, and what keeps it: arguments, rows on their way in, parameters, files, pickles.
 
 Everything that reads or writes parameters is in `_core.Core`; the hot methods (`predict`, `__call__`, `classify`,
-`activations`) are inherited as they are, not wrapped. This file turns the words of a constructor and parameters into
-what the core takes, and checks all of it before anything is written. `network.Network` adds the training to it.
+`activations`) are inherited as they are, not wrapped. This file turns the arguments of the constructor, rows with their
+targets and parameters into what the core takes, and checks all of it before anything is written. `network.Network` adds the training to it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from . import (
     arguments,
     arrays,
     construction,
+    inputs,
+    labels,
     losses,
     persistence,
+    row_weights,
     scaling,
 )
 from . import schema as schemas
@@ -338,6 +341,44 @@ class Model(_core.Core):
         )
         if (inputs_scaled, targets_scaled, known) != self._columns:
             self._know_columns(inputs_scaled, targets_scaled, known, False)
+
+    def _rows(
+        self,
+        X: object,
+        y: object,
+        sample_weight: object = None,
+        class_weight: object = None,
+        *,
+        often: bool = False,
+        known: Schema | None = None,
+    ) -> _core.Rows:
+        """X, its targets and its weights, checked, as the core takes them; `often`: for several epochs; `known`: the
+        schema, if it is not yet the network's.
+        """
+        known = known or self._columns[2]
+        scaled = self._input_scaling is not None
+        X = schemas.to_inputs(known, X)
+        x = inputs.convert(X, self._sizes[0], self._dtype, often=often, scaled=scaled)
+        n_rows = x.shape[0] if x.ndim == 2 else 1
+        if n_rows >= 2**32:
+            raise ValueError(f"X: expected fewer than 2**32 rows, got {n_rows}")
+        single, scaled = x.ndim == 1, self._target_scaling is not None
+        n_targets = self._sizes[-1] // self._loss.n_heads
+        y = labels.to_targets(y, known.class_names, n_targets, takes_text=self._loss.classifies)
+        args = (y, n_rows, self._sizes[-1], self._dtype, self._loss)
+        values, classes = arrays.targets(*args, single=single, scaled=scaled)
+        if scaled and values is None:
+            raise ValueError("y: expected numbers, which target_scaling can scale, got class labels")
+        return self._weighted(_core.Rows(x, values, classes), sample_weight, class_weight, known)
+
+    def _weighted(self, rows: _core.Rows, sample_weight: object, class_weight: object, known: Schema) -> _core.Rows:
+        """The rows with these weights; as they are where there are none."""
+        if sample_weight is None and class_weight is None:
+            return rows
+        n_targets = self._sizes[-1] // self._loss.n_heads
+        class_weight = labels.to_class_weight(class_weight, known.class_names)
+        weights = row_weights.combine(sample_weight, class_weight, rows.values, rows.labels, n_targets, self._loss)
+        return _core.Rows(rows.x, rows.values, rows.labels, weights)
 
     def _refuse_unscaled(self, what: str) -> None:
         """Refuses to train before a scaling is known."""

@@ -1,8 +1,7 @@
-"""Network: the model and its training: data, weights, steps, evaluations and gradients, checked on their way in.
+"""Network: the model and its training: steps, evaluations and gradients.
 
-`model.Model` has what a network is and keeps, `_core.Core` the arithmetic. This file turns rows, targets and the words
-of a training into what the core takes, and checks all of it before anything is written. The loop of `fit` is in
-`training.py`.
+`model.Model` has what a network is and keeps, `_core.Core` the arithmetic. This file turns the arguments of a training
+into what the core takes, and checks all of it before anything is written. The loop of `fit` is in `training.py`.
 """
 
 from __future__ import annotations
@@ -15,13 +14,10 @@ import numpy as np
 
 from . import (
     _core,
-    arrays,
     construction,
     inputs,
-    labels,
     optimizers,
     persistence,
-    row_weights,
     training,
 )
 from . import schema as schemas
@@ -195,44 +191,6 @@ class Network(Model):
             n_rows = training.rows_to_train_on(n_rows, share)
         n_classes = self._n_classes(self._sizes[-1])
         return schemas.learn(known, X, y, self._sizes[0], n_classes, n_rows=n_rows, takes_text=self._loss.classifies)
-
-    def _rows(
-        self,
-        X: object,
-        y: object,
-        sample_weight: object = None,
-        class_weight: object = None,
-        *,
-        often: bool = False,
-        known: Schema | None = None,
-    ) -> _core.Rows:
-        """X, its targets and its weights, checked, as the core takes them; `often`: for several epochs; `known`: the
-        schema, if it is not yet the network's.
-        """
-        known = known or self._columns[2]
-        scaled = self._input_scaling is not None
-        X = schemas.to_inputs(known, X)
-        x = inputs.convert(X, self._sizes[0], self._dtype, often=often, scaled=scaled)
-        n_rows = x.shape[0] if x.ndim == 2 else 1
-        if n_rows >= 2**32:
-            raise ValueError(f"X: expected fewer than 2**32 rows, got {n_rows}")
-        single, scaled = x.ndim == 1, self._target_scaling is not None
-        n_targets = self._sizes[-1] // self._loss.n_heads
-        y = labels.to_targets(y, known.class_names, n_targets, takes_text=self._loss.classifies)
-        args = (y, n_rows, self._sizes[-1], self._dtype, self._loss)
-        values, classes = arrays.targets(*args, single=single, scaled=scaled)
-        if scaled and values is None:
-            raise ValueError("y: expected numbers, which target_scaling can scale, got class labels")
-        return self._weighted(_core.Rows(x, values, classes), sample_weight, class_weight, known)
-
-    def _weighted(self, rows: _core.Rows, sample_weight: object, class_weight: object, known: Schema) -> _core.Rows:
-        """The rows with these weights; as they are where there are none."""
-        if sample_weight is None and class_weight is None:
-            return rows
-        n_targets = self._sizes[-1] // self._loss.n_heads
-        class_weight = labels.to_class_weight(class_weight, known.class_names)
-        weights = row_weights.combine(sample_weight, class_weight, rows.values, rows.labels, n_targets, self._loss)
-        return _core.Rows(rows.x, rows.values, rows.labels, weights)
 
     def _resolve_optimizer(self, optimizer: object) -> Optimizer | None:
         """The optimiser to go on with; None: the one that the network has."""
