@@ -2,7 +2,8 @@
 
 Everything that reads or writes parameters is in `_core.Core`; the hot methods (`predict`, `__call__`, `classify`,
 `activations`) are inherited as they are, not wrapped. This file turns the arguments of the constructor, rows with their
-targets and parameters into what the core takes, and checks all of it before anything is written. `network.Network` adds the training to it.
+targets and parameters into what the core takes, and checks all of it before anything is written. `network.Network` adds
+the training to it.
 """
 
 from __future__ import annotations
