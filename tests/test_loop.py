@@ -390,3 +390,10 @@ def test_a_callback_is_told_whose_it_is(build: Any) -> None:
         net.fit(X, Y, epochs=1, callbacks=[callback])
         assert told.pop(0) is net
         assert list(told.pop(0)) == ["loss"]
+
+
+def test_a_row_to_validate_on_is_named_as_it_was_given() -> None:
+    X = np.ones((50, 3))
+    X[45, 1] = np.nan
+    with pytest.raises(ValueError, match="X: expected finite numbers, got nan at row 45, column 1"):
+        fastmlp.Network([3, 1], seed=0).fit(X, np.ones(50), validation_split=0.2)

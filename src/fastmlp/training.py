@@ -134,8 +134,9 @@ def divide(
     if plan.validation_split is not None and validation is not None:
         raise ValueError("validation_split: expected None beside validation_data, got both")
     if plan.validation_split is not None:
-        rows, validation = split(rows, plan.validation_split)
-        refuse_not_finite(network, "X", validation)
+        whole, (rows, validation) = rows, split(rows, plan.validation_split)
+        if inputs.first_not_finite(validation.x, network.dtype) is not None:
+            refuse_not_finite(network, "X", whole)  # with the row that it is in
     if plan.metrics and validation is None:
         raise ValueError("metrics: expected validation_data or validation_split to go with them, got neither")
     if plan.class_weight is not None:  # of the rows that are trained on
