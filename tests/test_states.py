@@ -247,38 +247,43 @@ def test_the_parts_of_the_core() -> None:
     )
 
 
+PUBLIC = """
+for name in names:
+    thing = fastmlp
+    for part in name.split("."):
+        thing = getattr(thing, part)
+    look(thing, built=False)
+    if not isinstance(thing, type):
+        continue
+    for n in range(3):
+        for args in itertools.product([0.5, "val_loss", (0.1, 0.2), lambda *a: 0.1], repeat=n):
+            try:
+                made = thing(*args)
+            except Exception:
+                continue
+            look(made, built=False)
+    look(thing.__new__(thing), built=False)
+"""
+
+
 def test_every_public_object() -> None:
     """What the package exports, and what can be made of it without arguments or with a few."""
-    run(
-        """
-        import fastmlp.sklearn
-        values = [0.5, "val_loss", (0.1, 0.2), lambda *a: 0.1]
-        names = [*fastmlp.__all__, *(f"sklearn.{name}" for name in fastmlp.sklearn.__all__)]
-        for name in names:
-            thing = fastmlp
-            for part in name.split("."):
-                thing = getattr(thing, part)
-            look(thing, built=False)
-            if not isinstance(thing, type):
-                continue
-            for n in range(3):
-                for args in itertools.product(values, repeat=n):
-                    try:
-                        made = thing(*args)
-                    except Exception:
-                        continue
-                    look(made, built=False)
-            look(thing.__new__(thing), built=False)
-        for estimator in (fastmlp.sklearn.MLPRegressor, fastmlp.sklearn.MLPClassifier):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                for solver in ("adam", "sgd", "lbfgs"):
-                    fitted = estimator(hidden_layer_sizes=[4], solver=solver, max_iter=3)
-                    fitted.fit(X, (y[:, 0] > 1).astype(int))
-                    look(fitted, built=False)
-                    network = fitted.to_network()
-                    look(network)
-                    call(network)
-        print("done")
-        """
-    )
+    run(f"names = fastmlp.__all__\n{PUBLIC}\nprint('done')")
+
+
+def test_every_estimator() -> None:
+    pytest.importorskip("sklearn", reason="needs scikit-learn: pip install scikit-learn")
+    code = """
+    for estimator in (fastmlp.sklearn.MLPRegressor, fastmlp.sklearn.MLPClassifier):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for solver in ("adam", "sgd", "lbfgs"):
+                fitted = estimator(hidden_layer_sizes=[4], solver=solver, max_iter=3)
+                fitted.fit(X, (y[:, 0] > 1).astype(int))
+                look(fitted, built=False)
+                network = fitted.to_network()
+                look(network)
+                call(network)
+    """
+    names = 'import fastmlp.sklearn\nnames = [f"sklearn.{name}" for name in fastmlp.sklearn.__all__]'
+    run(f"{names}\n{PUBLIC}\n{textwrap.dedent(code)}\nprint('done')")

@@ -144,12 +144,12 @@ class BatchLoop(training.Loop):
             )
         try:
             weights = batch[2] if len(batch) == 3 else None
-            row_weights.check_batch(weights, self.plan.class_weight)
             if self.epoch == number == 0:
                 self.known = network._learn_schema(batch[0], batch[1], None)
             rows = network._rows(batch[0], batch[1], weights, self.plan.class_weight, known=self.known)
             if rows.x.ndim != 2:
                 raise ValueError(f"X: expected shape (B, {network.sizes[0]}), got shape {rows.x.shape}")
+            row_weights.check_batch(weights, self.plan.class_weight)
         except (ValueError, TypeError) as error:
             raise type(error)(f"batch {number}: {error}") from None
         if self.epoch == number == 0:

@@ -56,14 +56,13 @@ def in_range(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def check_batch(sample_weight: object, class_weight: object) -> None:
-    """Refuses weights of a batch that `in_range` would have to scale: batches are weighed against one another."""
+    """Refuses weights of a batch, checked already, that `in_range` would have to scale: batches are weighed against one
+    another.
+    """
     parts = [sample_weight, list(class_weight.values()) if isinstance(class_weight, Mapping) else None]
     for part in parts:
-        array = np.asarray(0.0 if part is None else part)
-        if array.dtype.kind not in "fiu" or not array.size:
-            continue  # which is refused later
-        largest = float(np.abs(array).max())
-        if largest != 0 and not 2.0**-255 <= largest <= 2.0**255 and math.isfinite(largest):
+        largest = 0.0 if part is None else float(arrays.numbers("sample_weight", part).max())
+        if largest != 0 and not 2.0**-255 <= largest <= 2.0**255:
             raise ValueError(
                 f"sample_weight, class_weight: expected weights whose largest is from 1e-76 to 1e76 beside an iterable "
                 f"of batches, which are weighed against one another, got {largest:.6g}"
