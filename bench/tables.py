@@ -16,9 +16,7 @@ import one_thread
 if __name__ == "__main__":
     one_thread.ensure()
 
-import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -27,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import report
 
 N_COLUMNS = 20
 READ = "import polars, sys; frame = polars.read_csv(sys.argv[1]); assert frame.width == {}"
@@ -57,36 +56,47 @@ def seconds(command: Sequence[str]) -> tuple[float, str]:
     return time.perf_counter() - start, run.stdout
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cpu", type=int, help="pin to this core")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--text", action="store_true", help="with columns of text and missing numbers")
-    parser.add_argument("--quick", action="store_true", help="a small table and one round")
-    args = parser.parse_args()
-    if args.cpu is not None:
-        os.sched_setaffinity(0, {args.cpu})
+def measure(text: bool, rounds: int, megabytes: float) -> list[str]:
+    """A line of the table: a file with or without text."""
     with tempfile.TemporaryDirectory() as folder:
         data, model = Path(folder) / "table.csv", Path(folder) / "model"
-        n_rows = write(data, 1 if args.quick else 110, args.text)
+        n_rows = write(data, megabytes, text)
         read = [sys.executable, "-c", READ.format(N_COLUMNS + 1), str(data)]
         train = [sys.executable, "-m", "fastmlp", "train", str(data), "--target", "y", "--epochs", "1"]
         train += ["--batch-size", "256", "-o", str(model), "--json", "--quiet", "--threads", "1"]
         times = []
-        for _ in range(1 if args.quick else args.rounds):
+        for _ in range(rounds):
             alone, _ = seconds(read)
             whole, told = seconds(train)
-            report = json.loads(told)
-            assert report["training_rows"] + report["test_rows"] == n_rows
-            times.append((alone, whole, report["seconds"]))
-        size = data.stat().st_size / 1e6
-    alone, whole, epoch = np.median(times, axis=0)
-    low, ratio, high = np.quantile([(w - e) / a for a, w, e in times], [0.25, 0.5, 0.75])
-    print(
-        f"{size:.0f} MB, {n_rows:,} rows: Polars alone {alone:.2f} s, fastmlp train {whole:.2f} s, epoch {epoch:.2f} s"
+            record = json.loads(told)
+            assert record["training_rows"] + record["test_rows"] == n_rows
+            times.append((alone, whole, record["seconds"]))
+        name = f"{data.stat().st_size / 1e6:.0f} MB, {n_rows:,} rows" + ", with text and gaps" * text
+    ratios = np.quantile([(whole - epoch) / alone for alone, whole, epoch in times], [0.25, 0.5, 0.75])
+    return [name, *map(report.duration, np.median(times, axis=0)), *(f"{ratio:.2f}" for ratio in ratios)]
+
+
+def main() -> int:
+    """Write, time, print."""
+    parser = report.parser(__doc__, rounds=7)
+    parser.add_argument("--text", action="store_true", help="a table with columns of text and missing numbers, too")
+    options = parser.parse_args()
+    report.pin(options.cpu)
+    print(report.provenance(options.cpu, "whole processes"), flush=True)
+    words = (1, 1.0) if options.quick else (options.rounds, 110.0)
+    found = [measure(text, *words) for text in ((False, True) if options.text else (False,))]
+    columns = (
+        "table",
+        "Polars alone",
+        "fastmlp train",
+        "its epoch",
+        "lower quartile",
+        "rest / Polars",
+        "upper quartile",
     )
-    print(f"without the epoch, over Polars alone: {ratio:.2f} (quartiles {low:.2f}, {high:.2f})")
+    print("", report.table(columns, found), sep="\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
