@@ -262,7 +262,7 @@ def mixed(n: int = 200) -> polars.DataFrame:
             "width": [None if hole else value for hole, value in zip(rng.random(n) < 0.1, width, strict=True)],
             "color": color,
             "sold": rng.random(n) < 0.5,
-            "day": np.datetime64("2024-01-01") + rng.integers(0, 300, n),
+            "day": np.datetime64("2024-01-01") + rng.integers(0, 300, n).astype("timedelta64[D]"),
             "price": 10 * (color == "red") + 5 * (color == "blue") + width,
         }
     )

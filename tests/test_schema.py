@@ -304,7 +304,7 @@ def table() -> tuple[Any, np.ndarray]:
     columns = {
         "number": np.where(generator.random(120) < 0.1, np.nan, generator.normal(size=120)),
         "text": text,
-        "date": np.datetime64("2024-01-01") + generator.integers(0, 900, 120),
+        "date": np.datetime64("2024-01-01") + generator.integers(0, 900, 120).astype("timedelta64[D]"),
         "truth": generator.random(120) < 0.5,
     }
     return pandas.DataFrame(columns), np.where(text == "x", "yes", "no")

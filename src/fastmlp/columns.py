@@ -207,7 +207,8 @@ def _interpreted(column: Texts, name: str) -> Column:
         return Texts(_by_code(codes, column.codes, -1), list(BOOLEANS.values()), "boolean", column.marks)
     times = _all(map(_time_of, column.names))
     if times is not None:
-        return Times(_by_code(np.array(times, "datetime64[us]"), column.codes, np.datetime64("NaT")), column.marks)
+        table = np.array(times, "datetime64[us]")
+        return Times(_by_code(table, column.codes, np.datetime64("NaT", "us")), column.marks)
     return column
 
 
@@ -424,7 +425,7 @@ def _of_polars(series: Any, name: str, missing: frozenset[str], *, as_text: bool
 def _nat(physical: Any) -> NDArray[np.datetime64]:
     """Microseconds with gaps as datetime64[us]."""
     values: NDArray[np.datetime64] = physical.fill_null(0).to_numpy().astype("datetime64[us]")
-    values[physical.is_null().to_numpy()] = np.datetime64("NaT")
+    values[physical.is_null().to_numpy()] = np.datetime64("NaT", "us")
     return values
 
 

@@ -67,7 +67,7 @@ class TimeColumn:
         if not isinstance(column, Times):
             if not _is_empty(column):
                 raise _other_kind(column, self.name, "a date such as 2024-01-31")
-            column = Times(np.full(column.n_rows, np.datetime64("NaT"), "datetime64[us]"))
+            column = Times(np.full(column.n_rows, np.datetime64("NaT", "us"), "datetime64[us]"))
         gaps = np.isnat(column.values)
         parts = _calendar(column.values)[: len(self.medians)]
         filled = [np.where(gaps, median, part) for part, median in zip(parts, self.medians, strict=True)]
