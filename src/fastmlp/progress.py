@@ -110,8 +110,10 @@ class Display:
         self._try(self._end)
 
     def _try(self, call: Callable[..., None], *args: Any) -> None:
-        """A display that fails is silent from then on."""
-        if self.broken:
+        """A display that fails is silent from then on. One that shows nothing calls nothing: what a handler of a signal
+        raises at that moment is none of its failures.
+        """
+        if self.broken or type(self) is Display:
             return
         try:
             call(*args)
