@@ -39,6 +39,7 @@ PROGRAMS = {
     "sklearn_scores": ("--datasets", "digits", "wine"),
     "memmap": (),
     "tables": ("--text",),
+    "ctrl_c": (),
     "lbfgs": (),
     "online": (),
 }

@@ -4,7 +4,8 @@
  * forward through all layers, gives its loss, and comes back through all layers, leaving behind the inputs and the
  * deltas (the gradients with respect to z) of every layer. Then its weights: each part of a weight gradient is formed
  * over all rows of the piece, and in the last piece, where the caller gives an update, applied at once. Threads share a
- * phase and meet at its end.
+ * phase and meet at its end; where that would take long they meet more often, so that the caller can be asked whether
+ * to stop. A single thread asks between tiles; only an update that has begun is never stopped.
  * Same bits for any number of threads: rows are summed in their order by one owner of each element, and losses are
  * found for LOSS_ROWS rows at a time (a loss that the caller brings along: for a tile), added up in their order. */
 #include "passes.h"
@@ -28,8 +29,11 @@ typedef struct {
     void *x, **z, **y, **outputs, **deltas, **prepared;
     void *t;
     float_mode callers;
-    int stopped;      /* the caller's poll said so; asked for by a thread that is alone */
-    size_t tile_work; /* multiply-adds between two such questions, about */
+    int stopped;             /* the caller's poll said so; asked by a thread that is alone, or where threads meet */
+    size_t tile_work;        /* multiply-adds between two such questions, about */
+    int is_long;             /* a tile is: a thread that is alone asks after each of its layers, too */
+    size_t done, round_rows; /* of each thread's rows: how many, and how many until threads meet */
+    size_t first_layer, end_layer; /* whose weights' gradient is formed until they do */
     arena memory;
     size_t per_thread;
 } piece;
@@ -141,7 +145,8 @@ static size_t inputs_begin(const piece *p, size_t l, size_t i) {
     return part_begin(p->pass->net->layers[l].n_inputs, line, i, p->n_threads);
 }
 
-/* Whether the caller wants to stop. Only the caller's thread may ask, so nobody does while others work beside it. */
+/* Whether the caller wants to stop. Only the caller's thread may ask, so nobody does while others work beside it: the
+ * answer may be a signal handler's, which may fork. */
 static int interrupted(piece *p) {
     if (p->n_threads == 1 && !p->stopped) p->stopped = stopped(p->pass->poll, p->tile_work, p->callers);
     return p->stopped;
@@ -160,7 +165,7 @@ static void prepare_task(void *context, size_t i) {
 static int drops(const piece *p, size_t l) { return p->outputs[l] != p->y[l]; }
 
 /* The rows of a tile forward; x is what they are gathered to. */
-static void tile_forward(const piece *p, const void *x, size_t at, size_t rows) {
+static void tile_forward(piece *p, const void *x, size_t at, size_t rows) {
     const fml_network *net = p->pass->net;
     size_t x_row = p->x_row;
     for (size_t l = 0; l < net->n_layers; l++) {
@@ -168,6 +173,7 @@ static void tile_forward(const piece *p, const void *x, size_t at, size_t rows) 
         void *z = p->z[l] == NULL ? NULL : reals(net, p->z[l], at * stride);
         void *y = p->y[l] == NULL ? NULL : reals(net, p->y[l], at * stride);
         net->engine->forward_layer(net, l, p->pass->block, x, x_row, rows, z, y, stride, 0);
+        if (p->is_long && interrupted(p)) return;
         x = y;
         if (drops(p, l)) {
             void *output = reals(net, p->outputs[l], at * stride);
@@ -200,7 +206,7 @@ static void tile_loss(const piece *p, const void *t, const double *w, size_t at,
 }
 
 /* The rows of a tile backward: keeps each layer's delta, and leaves dx if that is wanted. */
-static void tile_backward(const piece *p, const buffers *b, size_t at, size_t rows, void *d) {
+static void tile_backward(piece *p, const buffers *b, size_t at, size_t rows, void *d) {
     const fml_pass *pass = p->pass;
     const fml_network *net = pass->net;
     const fml_engine *engine = net->engine;
@@ -215,7 +221,7 @@ static void tile_backward(const piece *p, const buffers *b, size_t at, size_t ro
                    : engine->keep_delta == NULL ? reals(net, p->deltas[l - 1], at * below)
                                                 : b->d[(l - 1) % 2];
         engine->input_gradient(net, l, pass->block, p->prepared[l], d, stride, rows, dx, below);
-        if (l == 0) return;
+        if (l == 0 || (p->is_long && interrupted(p))) return;
         if (drops(p, l - 1)) fml_drop(pass, l - 1, p->first + at, rows, dx, dx, below);
         const void *z = p->z[l - 1] == NULL ? NULL : reals(net, p->z[l - 1], at * below);
         net->layers[l - 1].activation->backward(z, reals(net, p->y[l - 1], at * below), dx, dx, rows, below,
@@ -224,16 +230,17 @@ static void tile_backward(const piece *p, const buffers *b, size_t at, size_t ro
     }
 }
 
-/* Gathers the rows of thread i, tile by tile, and takes them there and back. */
+/* Gathers the rows of thread i until threads meet, tile by tile, and takes them there and back. */
 static void rows_task(void *context, size_t i) {
     piece *p = context;
     const fml_pass *pass = p->pass;
     const fml_network *net = pass->net;
-    size_t end = part_begin(p->rows, LOSS_ROWS, i + 1, p->n_threads), last = net->n_layers - 1, rows;
+    size_t begin = part_begin(p->rows, LOSS_ROWS, i, p->n_threads) + p->done, last = net->n_layers - 1, rows;
+    size_t end = least(part_begin(p->rows, LOSS_ROWS, i + 1, p->n_threads), begin + p->round_rows);
     size_t O = last_layer(net)->n_outputs, n_targets = net->n_targets;
     buffers b = thread_buffers(p, i);
-    p->finite[i] = 1;
-    for (size_t at = part_begin(p->rows, LOSS_ROWS, i, p->n_threads); at < end; at += rows) {
+    if (p->done == 0) p->finite[i] = 1;
+    for (size_t at = begin; at < end; at += rows) {
         rows = least(net->engine->tile_rows, end - at);
         size_t x_row = p->x_row;
         const void *x = input_rows(net, pass->data, pass->order, p->first + at, rows, reals(net, p->x, at * x_row),
@@ -246,8 +253,22 @@ static void rows_task(void *context, size_t i) {
             fml_disturb_inputs(pass, p->first + at, rows, reals(net, p->x, at * x_row), x_row);
         void *d = net->engine->keep_delta == NULL ? reals(net, p->deltas[last], at * O) : b.d[last % 2];
         tile_forward(p, x, at, rows);
+        if (p->stopped) return;
         tile_loss(p, t, w, at, rows, d);
         tile_backward(p, &b, at, rows, d);
+        if (p->stopped) return;
+    }
+}
+
+/* The rows phase. */
+static void all_rows(piece *p) {
+    size_t tile = p->pass->net->engine->tile_rows, work = 3 * multiply_adds(p->pass->net);
+    size_t units = (p->rows + LOSS_ROWS - 1) / LOSS_ROWS;
+    size_t most_rows = (units + p->n_threads - 1) / p->n_threads * LOSS_ROWS;
+    p->round_rows = p->n_threads == 1 ? p->rows : (1 + MULTIPLY_ADDS_OF_A_ROUND / (work * tile)) * tile;
+    for (p->done = 0; p->done < most_rows && !p->stopped; p->done += p->round_rows) {
+        if (p->done > 0) p->stopped = stopped(p->pass->poll, p->round_rows * work, p->callers);
+        if (!p->stopped) run(p->n_threads, rows_task, p);
     }
 }
 
@@ -262,20 +283,36 @@ static fml_ahead rows_ahead(const piece *p, size_t i) {
     return (fml_ahead){pass->data->x, pass->order + done + begin, end - begin, bytes};
 }
 
-/* The weight gradients of thread i's share of the inputs; once an update has begun, nothing stops it. */
+/* What the piece's weight gradients are applied by: the last piece's. */
+static const fml_update *update_of(const piece *p) {
+    return p->first + p->rows == p->pass->rows ? p->pass->update : NULL;
+}
+
+/* The weight gradients of thread i's share of the inputs, of the layers until threads meet. */
 static void weights_task(void *context, size_t i) {
     piece *p = context;
     const fml_network *net = p->pass->net;
-    const fml_update *update = p->first + p->rows == p->pass->rows ? p->pass->update : NULL;
+    const fml_update *update = update_of(p);
     buffers b = thread_buffers(p, i);
     fml_ahead ahead = rows_ahead(p, i);
-    for (size_t l = 0; l < net->n_layers; l++) {
+    for (size_t l = p->first_layer; l < p->end_layer; l++) {
         const void *x = l == 0 ? p->x : p->outputs[l - 1];
         size_t x_row = l == 0 ? p->x_row : layer_stride(net, l - 1);
         if (update == NULL && interrupted(p)) return;
         net->engine->weight_gradient(p->pass, l, x, x_row, p->deltas[l], p->rows, p->first > 0, update,
                                      inputs_begin(p, l, i), inputs_begin(p, l, i + 1), b.scratch,
                                      l == 0 ? &ahead : NULL);
+    }
+}
+
+/* The weights phase; once an update has begun, nothing stops it. */
+static void all_weights(piece *p) {
+    size_t n_layers = p->pass->net->n_layers, work = multiply_adds(p->pass->net) * p->rows;
+    int often = p->n_threads > 1 && work > MULTIPLY_ADDS_OF_A_ROUND && update_of(p) == NULL;
+    for (p->first_layer = 0; p->first_layer < n_layers && !p->stopped; p->first_layer = p->end_layer) {
+        p->end_layer = often ? p->first_layer + 1 : n_layers;
+        if (p->first_layer > 0) p->stopped = stopped(p->pass->poll, work / n_layers, p->callers);
+        if (!p->stopped) run(p->n_threads, weights_task, p);
     }
 }
 
@@ -299,16 +336,17 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
     double total = total_weight(pass->data, pass->order, pass->rows);
     p.scale = total > 0 ? 1 / total : 0;
     p.tile_work = multiply_adds(pass->net) * least(pass->rows, pass->net->engine->tile_rows);
+    p.is_long = p.n_threads == 1 && p.tile_work > MULTIPLY_ADDS_OF_A_ROUND;
     *loss = 0;
     p.rows = next_piece(pass->net, pass->rows);
     if (pass->net->engine->prepare != NULL && (pass->net->n_layers > 1 || pass->dx != NULL))
         run(p.n_threads, prepare_task, &p);
     for (p.first = 0; p.first < pass->rows && status == FML_OK; p.first += p.rows) {
         p.rows = next_piece(pass->net, pass->rows - p.first);
-        run(p.n_threads, rows_task, &p);
-        status = add_losses(&p, loss);
+        all_rows(&p);
+        if (!p.stopped) status = add_losses(&p, loss);
         if (p.stopped || stopped(pass->poll, p.tile_work, mode)) status = FML_STOPPED;
-        if (status == FML_OK) run(p.n_threads, weights_task, &p);
+        if (status == FML_OK) all_weights(&p);
         if (p.stopped) status = FML_STOPPED;
     }
     if (pass->suspect != NULL) *pass->suspect |= p.n_threads > 1 || exceptions_raised();

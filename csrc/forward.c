@@ -21,10 +21,7 @@ static buffers cut_buffers(const fml_network *net, size_t rows, arena *a) {
     return b;
 }
 
-enum {
-    ROUND = 64, /* most tiles of a round: their losses are added up in their order, whoever found them */
-    MULTIPLY_ADDS_OF_A_ROUND = 1 << 30 /* about 20 ms: signals are heard between rounds */
-};
+enum { ROUND = 64 }; /* most tiles of a round: their losses are added up in their order, whoever found them */
 
 /* One pass, as its threads see it. */
 typedef struct {

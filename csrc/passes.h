@@ -189,7 +189,10 @@ static inline size_t part_begin(size_t n, size_t unit, size_t part, size_t parts
     return least(n, units * part / parts * unit);
 }
 
-enum { MULTIPLY_ADDS_OF_A_LOOK = 1 << 20 }; /* between two looks at the clock, which cost as much as a small step */
+enum {
+    MULTIPLY_ADDS_OF_A_LOOK = 1 << 20, /* between two looks at the clock, which cost as much as a small step */
+    MULTIPLY_ADDS_OF_A_ROUND = 1 << 30 /* about 20 ms: threads meet after a round, so that signals are heard */
+};
 
 /* Whether the poll is due, after so many multiply-adds more, and says stop; the caller's floating-point mode holds
  * while it runs. */

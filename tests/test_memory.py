@@ -119,6 +119,21 @@ def test_predict_with_out_allocates_nothing(build: Callable[..., fastmlp.Network
     assert peak - before <= 256  # frames and integers of this test
 
 
+def test_epochs_use_the_memory_of_those_before() -> None:
+    """Unless somebody reads them meanwhile, the parameters of an epoch take the place of those of the one before."""
+    resource = pytest.importorskip("resource", reason="needs POSIX")
+    net = fastmlp.Network([2000, 2000, 1], seed=0, n_threads=1)
+    X = np.zeros((1, 2000), np.float32)
+    faults: list[int] = []
+
+    def count(epoch: int, logs: dict[str, float]) -> None:
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+
+    net.fit(X, [1.0], epochs=12, batch_size=1, callbacks=[count])
+    pages = net.n_parameters * 4 // resource.getpagesize()
+    assert faults[-1] - faults[1] < 2 * pages  # ten epochs
+
+
 def test_a_network_in_a_cycle_is_collected() -> None:
     class Owner:
         pass

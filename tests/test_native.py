@@ -107,6 +107,18 @@ def test_any_number_of_threads_gives_the_same_bits(words, sizes):
             assert net.evaluate(X, y) == nets[0].evaluate(X, y)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_threads_that_meet_within_a_piece(dtype: str) -> None:
+    """With millions of weights they do, for signals to be heard: after each 48 rows, and after each layer."""
+    X = np.random.default_rng(0).random((400, 2800)).astype(dtype)
+    nets = [fastmlp.Network([2800, 2800, 3], dtype=dtype, seed=1, engine="native", n_threads=n) for n in (1, 2, 3)]
+    for optimizer in (fastmlp.SGD(0.01), fastmlp.Adam(0.001)):
+        for net in nets:
+            net.fit(X, X[:, :3], epochs=1, batch_size=None, optimizer=optimizer)
+    for net in nets[1:]:
+        np.testing.assert_array_equal(net.parameters, nets[0].parameters)
+
+
 # A piece of a gradient has 144 rows, the last one up to 240: batches of one piece, of two and of three.
 PIECES = [143, 144, 145, 240, 241, 384, 385, 600]
 

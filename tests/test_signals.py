@@ -90,6 +90,25 @@ def test_ctrl_c_in_a_long_epoch(batch_size: int | None) -> None:
     assert_usable(net, X, y)
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("engine", ["native", "blas"])
+def test_ctrl_c_in_a_step_of_millions_of_weights(engine: str, n_threads: int) -> None:
+    """A step that takes a good part of a second is given up, and what is kept is that of whole steps."""
+    X = np.random.default_rng(0).random((700, 2800), np.float32)
+    net, twin = (fastmlp.Network([2800, 2800, 1], seed=0, engine=engine, n_threads=n_threads) for _ in range(2))
+    options: dict[str, Any] = {"batch_size": None, "shuffle": False, "optimizer": fastmlp.SGD(1e-6)}
+    interrupt = Interrupt(delay=0.03)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, X[:, 0], epochs=1000, callbacks=[interrupt], **options)
+    assert interrupt.seconds(f"2800-2800-1, {engine}, {n_threads} threads") < LIMIT
+    assert net.history is not None
+    n_steps = net.history.epochs
+    if n_steps > 0:
+        twin.fit(X, X[:, 0], epochs=n_steps, **options)
+    assert np.array_equal(net.parameters, twin.parameters)
+    assert_usable(net, X, X[:, 0])
+
+
 def test_ctrl_c_in_a_long_validation() -> None:
     X, y = np.zeros((80_000, 784), np.uint8), np.arange(80_000) % 10
     net = fastmlp.Network([784, 512, 512, 10], loss="cross_entropy", seed=0)

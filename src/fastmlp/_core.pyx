@@ -173,9 +173,10 @@ cdef class Trainer(Predictor):
 
     cdef int _publish_steps(self) except -1:
         """Publishes what steps have learnt, unless somebody trains."""
-        cdef Block spare = None
-        if Py_REFCNT(self.published) > 1:  # somebody reads it
+        cdef Block now = self.published, spare = None
+        if Py_REFCNT(now) > 2:  # somebody reads it
             spare = new_block(self.net.n_packed * self.net.kernels.real_size)
+        now = None
         if self.unpublished and not self._is_fitting():
             self._publish(spare)
         return 0
@@ -184,10 +185,10 @@ cdef class Trainer(Predictor):
         """Copies what training has learnt to where readers, and errors, find it; `spare`: memory for it, if readers
         may hold what is published. Only who trains may go without."""
         cdef Training training = self.training, _previous = self.previous  # which go when all is in place
-        cdef Block _before = self.published
+        cdef Block before = self.published
         if training is None:
             return 0
-        if Py_REFCNT(self.published) > 2:
+        if Py_REFCNT(before) > 2:  # by a variable's name: Cython would hold an attribute once more to count
             if spare is None:
                 spare = new_block(training.size)
             self.published = spare
