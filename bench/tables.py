@@ -3,10 +3,14 @@
     python bench/tables.py [--cpu 1] [--rounds 7] [--text] [--quick]
 
 A table of floats (with `--text`, two of its twenty columns are text and one in a hundred numbers is missing) is written
-to a temporary folder. A round starts two processes: one that reads the file with `polars.read_csv` alone, and
-`fastmlp train` of one epoch, of whose time the epoch itself, which it reports, is taken off. Both include the start of
-the interpreter and the import of Polars, which takes all cores unless `--cpu` pins both to one. Prints the medians of
-both, and median and quartiles of their ratio.
+to a temporary folder. A round starts three processes: one that reads the file with `polars.read_csv` alone; one that
+reads it so, makes a float32 matrix of it (text one-hot) with NumPy and takes it apart into rows to train and to test
+on, which is the least that a training on rows set apart asks for; and `fastmlp train` of one epoch, of whose time the
+epoch itself, which it reports, is taken off. Polars takes all cores unless `--cpu` pins all to one.
+
+Two lines for each table: "whole" are whole processes, with the start of the interpreter and all imports, "inside" is
+what a process takes once everything is imported. Prints the medians, and median and quartiles of the ratio of what
+fastmlp needs without its epoch to what Polars alone needs.
 """
 
 from __future__ import annotations
@@ -21,14 +25,34 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import report
+from numpy.typing import NDArray
 
 N_COLUMNS = 20
-READ = "import polars, sys; frame = polars.read_csv(sys.argv[1]); assert frame.width == {}"
+TOLD = "seconds inside: "
+AROUND = """
+import sys, time, {imports}
+start = time.perf_counter()
+{body}
+print("seconds inside: ", time.perf_counter() - start, sep="")
+"""
+READ = AROUND.format(imports="polars", body="frame = polars.read_csv(sys.argv[1]); assert frame.width == 21")
+MATRIX = AROUND.format(
+    imports="numpy, polars",
+    body="""
+frame = polars.read_csv(sys.argv[1])
+y = frame["y"].to_numpy()
+frame = frame.drop("y").to_dummies(polars.selectors.string())
+x = frame.cast(polars.Float32).to_numpy(order="c")
+tested = numpy.random.default_rng(0).random(len(x)) < 0.2
+parts = [(x[rows], y[rows]) for rows in (~tested, tested)]
+""",
+)
+TRAIN = AROUND.format(imports="polars, fastmlp.cli", body="assert fastmlp.cli.main(sys.argv[1:]) == 0")
 
 
 def write(path: Path, megabytes: float, text: bool) -> int:
@@ -49,31 +73,37 @@ def write(path: Path, megabytes: float, text: bool) -> int:
     return n_rows
 
 
-def seconds(command: Sequence[str]) -> tuple[float, str]:
-    """How long the command took, and what it printed."""
+def seconds(program: str, *arguments: str) -> tuple[NDArray[np.float64], str]:
+    """How long the program took, as a whole process and inside, and what it printed before it said so."""
     start = time.perf_counter()
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
-    return time.perf_counter() - start, run.stdout
+    run = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    whole = time.perf_counter() - start
+    printed, _, inside = run.stdout.rpartition(TOLD)
+    return np.array([whole, float(inside)]), printed
 
 
-def measure(text: bool, rounds: int, megabytes: float) -> list[str]:
-    """A line of the table: a file with or without text."""
+def measure(text: bool, rounds: int, megabytes: float) -> list[list[str]]:
+    """Two lines of the table for a file with or without text: whole processes, and what they take inside."""
     with tempfile.TemporaryDirectory() as folder:
-        data, model = Path(folder) / "table.csv", Path(folder) / "model"
-        n_rows = write(data, megabytes, text)
-        read = [sys.executable, "-c", READ.format(N_COLUMNS + 1), str(data)]
-        train = [sys.executable, "-m", "fastmlp", "train", str(data), "--target", "y", "--epochs", "1"]
-        train += ["--batch-size", "256", "-o", str(model), "--json", "--quiet", "--threads", "1"]
+        data, model = str(Path(folder) / "table.csv"), str(Path(folder) / "model")
+        n_rows = write(Path(data), megabytes, text)
+        train = ["train", data, "--target", "y", "--epochs", "1", "--batch-size", "256", "-o", model, "--json"]
         times = []
         for _ in range(rounds):
-            alone, _ = seconds(read)
-            whole, told = seconds(train)
+            alone, _ = seconds(READ, data)
+            matrix, _ = seconds(MATRIX, data)
+            ours, told = seconds(TRAIN, *train, "--quiet", "--threads", "1")
             record = json.loads(told)
             assert record["training_rows"] + record["test_rows"] == n_rows
-            times.append((alone, whole, record["seconds"]))
-        name = f"{data.stat().st_size / 1e6:.0f} MB, {n_rows:,} rows" + ", with text and gaps" * text
-    ratios = np.quantile([(whole - epoch) / alone for alone, whole, epoch in times], [0.25, 0.5, 0.75])
-    return [name, *map(report.duration, np.median(times, axis=0)), *(f"{ratio:.2f}" for ratio in ratios)]
+            times.append((alone, matrix, ours, np.full(2, record["seconds"])))
+        name = f"{Path(data).stat().st_size / 1e6:.0f} MB, {n_rows:,} rows" + ", with text and gaps" * text
+    lines = []
+    for kind, rows in zip(("whole", "inside"), np.moveaxis(np.array(times), -1, 0), strict=True):
+        alone, _, ours, epoch = rows.T
+        ratios = np.quantile((ours - epoch) / alone, [0.25, 0.5, 0.75])
+        shown = [*map(report.duration, np.median(rows, axis=0)), *(f"{ratio:.2f}" for ratio in ratios)]
+        lines.append([name, kind, *shown])
+    return lines
 
 
 def main() -> int:
@@ -82,19 +112,21 @@ def main() -> int:
     parser.add_argument("--text", action="store_true", help="a table with columns of text and missing numbers, too")
     options = parser.parse_args()
     report.pin(options.cpu)
-    print(report.provenance(options.cpu, "whole processes"), flush=True)
+    print(report.provenance(options.cpu, f"polars {metadata.version('polars')}, processes"), flush=True)
     words = (1, 1.0) if options.quick else (options.rounds, 110.0)
-    found = [measure(text, *words) for text in ((False, True) if options.text else (False,))]
+    found = [line for text in ((False, True) if options.text else (False,)) for line in measure(text, *words)]
     columns = (
         "table",
+        "processes",
         "Polars alone",
+        "Polars, NumPy and a matrix",
         "fastmlp train",
         "its epoch",
         "lower quartile",
         "rest / Polars",
         "upper quartile",
     )
-    print("", report.table(columns, found), sep="\n")
+    print("", report.table(columns, found, left=2), sep="\n")
     return 0
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import datetime
 import decimal
+import itertools
 import json
+import math
 import pickle
 import warnings
 from collections.abc import Callable
@@ -14,9 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fastmlp
 from fastmlp import columns
-from fastmlp.columns import PlainFrame
-from fastmlp.encoder import Encoder, learn
+from fastmlp.columns import Part, PlainFrame
+from fastmlp.encoder import Encoder, learn, learn_and_transform
 from fastmlp.known_columns import median
 
 polars = pytest.importorskip("polars", reason="needs polars")
@@ -335,6 +338,72 @@ def test_the_hour_is_exact_on_every_hour() -> None:
     rows = encoder.transform(frame)
     expected = [[time.month, time.day, time.weekday(), time.hour] for time in times]
     np.testing.assert_array_equal(rows[:, 1:], expected)
+
+
+def of_many_types(n: int, seed: int) -> Any:
+    """Columns of every type in several chunks, with gaps in some; what a column holds differs from row to row."""
+    generator = np.random.default_rng(seed)
+    numbers = generator.normal(size=n).round(3)
+    gone = generator.random(n) < 0.1
+    words = generator.choice(["a", "b", "c", "NA", ""], n)
+    frame = polars.DataFrame({"float": numbers, "gaps": [None if g else v for v, g in zip(numbers, gone, strict=True)]})
+    frame = frame.with_columns(
+        polars.Series("nan", np.where(gone, np.nan, numbers)),
+        polars.Series("float32", numbers.astype(np.float32)),
+        polars.Series("int", generator.integers(-5, 50, n)),
+        polars.Series("byte", generator.integers(0, 255, n).astype(np.uint8)),
+        polars.Series("large", generator.integers(-(2**62), 2**62, n)),
+        polars.Series("int gaps", [None if g else i for i, g in enumerate(gone)]),
+        polars.Series("text", words),
+        polars.Series("numbers as text", [f"{v}" if v > -1 else "?" for v in numbers]),
+        polars.Series("first is text", ["x" if i == 0 else str(i % 3) for i in range(n)]),
+        polars.Series("flag", generator.random(n) < 0.5),
+        polars.Series("date", np.datetime64("2020-01-01") + generator.integers(0, 900, n)),
+        polars.Series("declared", words, polars.Categorical),
+        polars.Series("none", [None] * n),
+    )
+    sizes = [0, n // 7, n // 7 + 1, n // 2, n]
+    return polars.concat([frame[a:b] for a, b in itertools.pairwise(sizes)], rechunk=False)
+
+
+def outcome(encoder: Encoder, frame: Any) -> bytes | str:
+    """The inputs, or what is wrong with the rows."""
+    try:
+        return encoder.transform(frame).tobytes()
+    except ValueError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_of_a_frame_are_as_a_frame_of_those_rows(
+    seed: int, n_threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fastmlp.encoder, "threads_for", lambda n_numbers: n_threads)
+    frame = of_many_types(213, seed)
+    assert frame.n_chunks() > 1
+    which = np.random.default_rng(seed).random(len(frame)) < (0.8, 0.1, 0.5, 1.0)[seed]
+    alone, notes = learn(polars.DataFrame(frame.filter(which).to_dict()))
+    encoder, told, x = learn_and_transform(Part(frame, np.flatnonzero(which)))
+    assert encoder == alone
+    assert told == notes
+    assert x.tobytes() == alone.transform(frame.filter(which)).tobytes()
+    others = np.flatnonzero(~which)
+    assert outcome(encoder, Part(frame, others)) == outcome(alone, frame[others])
+
+
+def test_a_bad_number_is_named_by_its_place_among_the_rows() -> None:
+    frame = of_many_types(60, 0).with_columns(polars.Series("int", [*[1.0] * 50, math.inf, *[1.0] * 9]))
+    with pytest.raises(columns.CellError, match="got inf at row 20, column 'int'"):
+        learn_and_transform(Part(frame, np.arange(30, 60)))
+
+
+def test_the_first_of_several_bad_columns_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fastmlp.encoder, "threads_for", lambda n_numbers: 4)
+    frame = polars.DataFrame({f"x{i}": [1.0, math.inf if i > 2 else 2.0] for i in range(40)})
+    for _ in range(20):
+        with pytest.raises(columns.CellError, match="column 'x3'"):
+            learn(frame)
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 100, 60_001, 60_002])

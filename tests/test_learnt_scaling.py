@@ -67,6 +67,25 @@ def test_pieces_of_a_column_are_merged_without_loss(
         is_exact(Scaling.fit(np.sort(x, axis=0)), x)  # pieces that lie apart
 
 
+@pytest.mark.parametrize("n_columns", [2, 20, 200])
+def test_threads_change_no_bit(n_columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fastmlp.inputs, "PIECE_NUMBERS", 3_000)
+    monkeypatch.setattr(fastmlp.moments, "CACHE_NUMBERS", 1_000)
+    x = np.random.default_rng(6).standard_normal((4_001, n_columns))
+    x[:5, 0] = x[30:, 0] = 0.0  # a column that varies in the first piece alone, and whose squares are gone there
+    x[5:30, 0] *= 1e-200
+    x[:, -1] = 7.0
+    learnt = []
+    for n_threads in (1, 2, 5):
+        monkeypatch.setattr(fastmlp.moments, "threads_for", lambda n_numbers, n=n_threads: n)
+        learnt.append(Scaling.fit(x))
+    assert learnt[0] == learnt[1] == learnt[2]
+    is_exact(Scaling(learnt[0].offset[:1], learnt[0].scale[:1]), x[:, :1])
+    with np.errstate(all="raise"):  # which a thread has not from its caller
+        huge = np.where(np.arange(4_001) % 2, 1e200, -1e200)[:, np.newaxis]
+        assert Scaling.fit(huge).scale[0] > 0.9e200
+
+
 def test_a_spread_of_one_rounding_far_from_0() -> None:
     x = np.full((40, 1), 1e8)
     x[::2] += math.ulp(1e8)

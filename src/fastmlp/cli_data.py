@@ -171,10 +171,11 @@ def _of_table(args: argparse.Namespace) -> Data:
     train, test, how = _set_apart(args, learnt)
     part = _rows(frame, rows[train])
     try:
-        known, notes = encoder.learn(part, target=name, drop=apart["drop"], keep=apart["keep"], missing=args.null)
+        known, notes, x = encoder.learn_and_transform(
+            part, target=name, drop=apart["drop"], keep=apart["keep"], missing=args.null
+        )
         for each in notes:
             note(f"{args.data}: {each.text}", quiet=args.quiet and not each.warning)
-        x = known.transform(part)
     except CellError as error:
         raise _in_file(args.data, error, rows[train]) from None
     except (ValueError, TypeError) as error:
@@ -200,15 +201,9 @@ def with_validation(data: Data, share: float | None, seed: int) -> Data:
 
 def _rows(frame: Any, indices: NDArray[Any]) -> Any:
     """The rows of these ascending indices."""
-    mask = np.zeros(len(frame), bool)
-    mask[indices] = True
-    if mask.all():
+    if len(indices) == len(frame):
         return frame
-    if isinstance(frame, PlainFrame):
-        return frame[mask]
-    import polars as pl
-
-    return frame.filter(pl.Series(mask))
+    return frame[indices] if isinstance(frame, PlainFrame) else columns.Part(frame, indices)
 
 
 def _column(table: tables.Table, option: str, given: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 import mmap
 import re
 import warnings
@@ -25,6 +26,7 @@ from .dialect import Options
 
 HEAD_BYTES = 1 << 18
 INFERRED_ROWS = 1000
+FIRST_ROWS = 300
 QUOTATION_MARK = re.compile(b'"')
 COMMA_NUMBER = r"^\s*[+-]?(?:[0-9]+,?[0-9]*|,[0-9]+)(?:[eE][+-]?[0-9]+)?\s*$"
 POINT_NUMBER = r"^\s*[+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+\.[0-9]+|[0-9]+)(?:,[0-9]*)?\s*$"
@@ -69,10 +71,10 @@ class Sheet:
         return f"line {line}: expected text in UTF-8, got other bytes; iconv -f LATIN1 -t UTF-8 makes it so, say"
 
     def first_cells(self, name: str) -> list[str]:
-        """The cells of a column in the first rows, those that end within the beginning of the file."""
+        """The cells of a column in the first rows, `FIRST_ROWS` at most, that end in the beginning of the file."""
         index = self.dialect.names.index(name)
         text = self.data[self.start : self.start + HEAD_BYTES].decode("utf-8", "ignore")
-        rows = [cells for cells, _ in _rows(text, self.dialect.separator)][:-1]
+        rows = [cells for cells, _ in itertools.islice(_rows(text, self.dialect.separator), FIRST_ROWS + 1)][:-1]
         return [cells[index] for cells in rows if index < len(cells)]
 
     # ------------------------------------------------------------------------------------------------------ polars

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from .columns import NUMBER
@@ -138,14 +138,22 @@ def _without_data(text: str, start: int, comments: Sequence[int], separator: str
 
 def _first_record(text: str, separator: str) -> tuple[str, int, int]:
     """The first row of the text as it stands, its length with the end of the line, and the lines that it spans."""
-    ends = [match.end() for match in LINE_END.finditer(text)] or [len(text)]
-    lines = [text[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != " ")
+    ends = [0]
+
+    def lines() -> Iterator[str]:
+        for match in LINE_END.finditer(text):
+            ends.append(match.end())
+            yield text[ends[-2] : ends[-1]]
+        if len(ends) == 1:
+            ends.append(len(text))
+            yield text
+
+    reader = csv.reader(lines(), delimiter=separator, skipinitialspace=separator != " ")
     try:
         next(reader)
     except csv.Error as error:
         raise ValueError(f"line 1: {error}") from None
-    length = ends[reader.line_num - 1]
+    length = ends[reader.line_num]
     return text[:length], length, reader.line_num
 
 
@@ -178,7 +186,8 @@ def _names(written: Sequence[str]) -> tuple[str, ...]:
 
 def guess_separator(text: str, complete: bool = True) -> str:
     """What separates the cells: what stands equally often, outside quotation marks, in every line."""
-    lines = [line for line in LINE_END.split(QUOTED.sub("Q", text)) if line.strip()]
+    bare = QUOTED.sub("Q", text) if '"' in text else text
+    lines = [line for line in LINE_END.split(bare) if line.strip()]
     if not complete and len(lines) > 1:
         lines.pop()
     lines = lines[:SAMPLE_LINES]

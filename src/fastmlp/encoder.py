@@ -9,22 +9,22 @@ become their day number and the parts of the calendar. `columns` decides what a 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core, arguments, known_columns
+from . import arguments, known_columns
 from .columns import LIKE_NUMBER, MISSING, Column, PlainFrame, Texts, names_of, read
 from .known_columns import CategoryColumn, Known, NumberColumn, TimeColumn
+from .sharing import Item, Result, shared, threads_for
 
 VERSION = 1
 MIN_COUNT = 2
 MAX_CATEGORIES = 100
 BLOCK_ROWS = 4096  # rows that are put together at a time, so that they stay in the cache
-THREAD_NUMBERS = 1 << 20  # fewer numbers for each thread are sooner done than shared out
 
 
 class Encoder:
@@ -211,18 +211,8 @@ class Encoder:
         absent = [known.name for known in self._known if known.name not in have]
         if absent:
             raise ValueError(f"X: expected the columns of the training, got a frame without {few(absent)}")
-        n_rows = len(frame)
-        plain: list[tuple[int, NDArray[Any]]] = []
-        chosen: list[NDArray[np.int64]] = []
-        position = 0
-        for known in self._known:
-            column = self._read(frame, known)
-            if isinstance(known, CategoryColumn):
-                chosen.append(known.chosen(column) + position)
-            else:
-                plain += [(position + i, part) for i, part in enumerate(known.parts(column))]
-            position += len(known.names_out)
-        return _assembled(n_rows, position, plain, chosen)
+        inputs = _of_each(frame, self._known, lambda known: _inputs(known, self._read(frame, known)))
+        return _assembled(len(frame), self._known, inputs)
 
     def _read(self, frame: Any, known: Known) -> Column:
         return read(frame, known.name, MISSING.union(self._marks), as_text=isinstance(known, CategoryColumn))
@@ -297,7 +287,19 @@ class Note:
     warning: bool = False
 
 
-def learn(
+def learn(frame: Any, **words: Any) -> tuple[Encoder, list[Note]]:
+    """`Encoder.fit`, with what there is to say about the columns."""
+    encoder, notes, _ = _learnt(frame, **words, transform=False)
+    return encoder, notes
+
+
+def learn_and_transform(frame: Any, **words: Any) -> tuple[Encoder, list[Note], NDArray[np.float64]]:
+    """`learn`, and the rows of the frame as `transform` gives them, from one reading of the columns."""
+    encoder, notes, inputs = _learnt(frame, **words, transform=True)
+    return encoder, notes, _assembled(len(frame), encoder._known, inputs)
+
+
+def _learnt(
     frame: Any,
     *,
     target: str | None = None,
@@ -306,35 +308,35 @@ def learn(
     missing: Sequence[str] = (),
     min_count: int = MIN_COUNT,
     max_categories: int = MAX_CATEGORIES,
-) -> tuple[Encoder, list[Note]]:
-    """`Encoder.fit`, with what there is to say about the columns."""
+    transform: bool,
+) -> tuple[Encoder, list[Note], list[Inputs]]:
+    """The encoder, what there is to say, and the inputs that each column becomes, if they are to be made."""
     min_count = arguments.integer("min_count", min_count, least=1)
     max_categories = arguments.integer("max_categories", max_categories, least=1)
     names = names_of(frame)
     lists = {"drop": _given("drop", drop), "keep": _given("keep", keep), "missing": _given("missing", missing)}
     _check_apart(names, lists["drop"], lists["keep"], target)
-    apart = [*lists["drop"], *lists["keep"]]
+    apart = {*lists["drop"], *lists["keep"], target}
     if not len(frame):
         raise ValueError("X: expected at least one row, got none")
-    known: list[Known] = []
-    notes: list[Note] = []
-    empty: list[str] = []
     marks = MISSING.union(lists["missing"])
-    for name in names:
-        if name in apart or name == target:
-            continue
+
+    def look(name: str) -> tuple[Known | None, list[Note], Inputs]:
         column = read(frame, name, marks)
-        found = known_columns.learn(column, name, min_count, max_categories)
-        if found is None:
-            empty.append(name)
-            notes.append(Note(f"column {name!r} has no values and is left out"))
-            continue
-        known.append(found)
-        notes += _notes(column, found)
+        known = known_columns.learn(column, name, min_count, max_categories)
+        if known is None:
+            return None, [Note(f"column {name!r} has no values and is left out")], []
+        return known, _notes(column, known), _inputs(known, column) if transform else []
+
+    wanted = [name for name in names if name not in apart]
+    found = _of_each(frame, wanted, look)
+    notes = [note for _, told, _ in found for note in told]
+    known = [one for one, _, _ in found if one is not None]
     if not known:
         raise ValueError("X: expected at least one column with values beside the target, got none")
-    dropped = [*lists["drop"], *empty]
-    return Encoder._make(known, dropped, lists["keep"], target, lists["missing"]), notes
+    dropped = [*lists["drop"], *(name for name, (one, _, _) in zip(wanted, found, strict=True) if one is None)]
+    encoder = Encoder._make(known, dropped, lists["keep"], target, lists["missing"])
+    return encoder, notes, [inputs for one, _, inputs in found if one is not None]
 
 
 def _check_apart(names: Sequence[str], drop: list[str], keep: list[str], target: object) -> None:
@@ -380,33 +382,55 @@ def _notes(column: Column, known: Known) -> list[Note]:
     return notes
 
 
-def _assembled(
-    n_rows: int, width: int, plain: Sequence[tuple[int, NDArray[Any]]], chosen: Sequence[NDArray[np.int64]]
-) -> NDArray[np.float64]:
-    """The columns beside one another, a block of rows at a time; of `chosen`, 1 in the column that each row names.
+# ------------------------------------------------------------------------------------------------------------ the work
+
+Inputs = list[NDArray[Any]] | NDArray[np.int64]  # an array for each input, or which of a category's inputs is 1
+
+
+def _inputs(known: Known, column: Column) -> Inputs:
+    """What the column becomes."""
+    return known.chosen(column) if isinstance(known, CategoryColumn) else known.parts(column)
+
+
+def _of_each(frame: Any, items: Sequence[Item], action: Callable[[Item], Result]) -> list[Result]:
+    """The action's result for each of the items, which stand for columns; threads share them where rows are many.
+
+    Not those of a frame of pandas, which does not promise that several threads may read it.
+    """
+    n_threads = 1 if hasattr(frame, "iloc") else threads_for(len(frame) * len(items))
+    return shared(n_threads, items, action)
+
+
+def _assembled(n_rows: int, known: Sequence[Known], inputs: Sequence[Inputs]) -> NDArray[np.float64]:
+    """The columns' inputs beside one another, a block of rows at a time.
 
     What takes time is new memory, which threads share: each makes a part of the rows.
     """
+    ends = np.cumsum([len(one.names_out) for one in known])
+    width = int(ends[-1])
     out = np.empty((n_rows, width))
+    plain: list[tuple[int, NDArray[Any]]] = []
+    chosen: list[NDArray[np.int64]] = []
+    for one, part, end in zip(known, inputs, ends.tolist(), strict=True):
+        position = end - len(one.names_out)
+        if isinstance(part, list):
+            plain += [(position + i, each) for i, each in enumerate(part)]
+        else:
+            chosen.append(part + position)
 
-    def fill(begin: int, end: int) -> None:
+    def fill(begin: int) -> None:
+        end = min(begin + share, n_rows)
         for first in range(begin, end, BLOCK_ROWS):
             rows = slice(first, min(first + BLOCK_ROWS, end))
             block = out[rows]
             if chosen:
                 block[...] = 0.0
-            for position, part in plain:
-                block[:, position] = part[rows]
+            for position, each in plain:
+                block[:, position] = each[rows]
             for positions in chosen:
                 block[np.arange(len(block)), positions[rows]] = 1.0
 
-    n_threads = min(_core.usable_threads(), n_rows * width // THREAD_NUMBERS)
-    if n_threads < 2:
-        fill(0, n_rows)
-        return out
-    from concurrent.futures import ThreadPoolExecutor
-
-    share = -(-n_rows // n_threads)
-    with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(lambda begin: fill(begin, min(begin + share, n_rows)), range(0, n_rows, share)))
+    n_threads = threads_for(n_rows * width)
+    share = max(1, -(-n_rows // n_threads))
+    shared(n_threads, range(0, n_rows, share), fill)
     return out

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from . import inputs
+from .sharing import shared, threads_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -42,13 +43,13 @@ def mean_and_deviation(rows: Any) -> tuple[NDArray[np.float64], NDArray[np.float
 
     Columns whose squares leave the range of float64 are gone through once more, scaled by a power of two.
     """
-    whole, varies = _moments(_pieces(rows), rows.shape[1])
+    whole, varies = _moments(rows)
     mean, deviation = whole.mean + whole.rest, np.sqrt(whole.squares / whole.n)
     doubtful = (varies & (whole.squares < SMALL)) | ~np.isfinite(whole.squares)
     if doubtful.any():
         least, most = (each[doubtful] for each in least_and_most(rows))
         _, exponent = np.frexp(np.maximum(np.abs(least), np.abs(most)))
-        part, _ = _moments((np.ldexp(x[:, doubtful], -exponent) for x in _pieces(rows)), len(exponent))
+        part, _ = _moments(rows, lambda x: np.ldexp(x[:, doubtful], -exponent))
         mean[doubtful] = np.ldexp(part.mean + part.rest, exponent)
         wide = ~np.isfinite(most - least)
         deviation[doubtful] = np.where(wide, np.inf, np.ldexp(np.sqrt(part.squares / part.n), exponent))
@@ -58,7 +59,7 @@ def mean_and_deviation(rows: Any) -> tuple[NDArray[np.float64], NDArray[np.float
 def least_and_most(rows: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Of each column of the rows (B, n), an array or `inputs.Sparse`."""
     least, most = np.full(rows.shape[1], np.inf), np.full(rows.shape[1], -np.inf)
-    for x in _pieces(rows):
+    for x in (x for _, piece in inputs.pieces(rows) for x in _parts(piece)):
         least, most = np.minimum(least, x.min(axis=0)), np.maximum(most, x.max(axis=0))
     return least, most
 
@@ -73,38 +74,56 @@ def is_rounding(spread: NDArray[np.float64], magnitude: NDArray[np.float64], n_r
     return rounding
 
 
-def _pieces(rows: Any) -> Iterator[NDArray[np.float64]]:
+def _parts(piece: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
     """Copies of the rows as float64, a few at a time, each in the memory of the one before; narrow rows with each
     column's numbers side by side.
     """
-    n_columns = rows.shape[1]
+    n_columns = piece.shape[1]
     order: Literal["C", "F"] = "F" if n_columns < NARROW else "C"
     n = max(1, CACHE_NUMBERS // n_columns)
-    memory = np.empty(min(n, rows.shape[0]) * n_columns)
-    for _, piece in inputs.pieces(rows):
-        for first in range(0, len(piece), n):
-            part = piece[first : first + n]
-            x = memory[: part.size].reshape(part.shape, order=order)
-            np.copyto(x, part)
-            yield x
+    memory = np.empty(min(n, len(piece)) * n_columns)
+    for first in range(0, len(piece), n):
+        part = piece[first : first + n]
+        x = memory[: part.size].reshape(part.shape, order=order)
+        np.copyto(x, part)
+        yield x
 
 
-def _moments(pieces: Iterable[NDArray[np.float64]], n_columns: int) -> tuple[Moments, NDArray[np.bool_]]:
-    """The moments of all rows, and whether a column varies where its squares are too small to tell."""
+def _moments(
+    rows: Any, change: Callable[[NDArray[np.float64]], NDArray[np.float64]] = lambda x: x
+) -> tuple[Moments, NDArray[np.bool_]]:
+    """The moments of all rows, changed, and whether a column varies where its squares are too small to tell.
+
+    Threads share the pieces of many rows; they are merged in the rows' order.
+    """
+    _, piece = next(inputs.pieces(rows))
+    first = change(piece[:1].astype(np.float64))[0]
+
+    def of(piece: NDArray[Any]) -> list[tuple[Moments, NDArray[np.bool_]]]:
+        with np.errstate(over="ignore", invalid="ignore"):  # a thread has not its caller's
+            return [_and_variation(change(x), first) for x in _parts(piece)]
+
+    n_threads = 1 if isinstance(rows, inputs.Sparse) else threads_for(rows.shape[0] * rows.shape[1])
     merged: list[Moments] = []
-    first, varies, spare = None, np.zeros(n_columns, bool), np.empty(0)
-    for x in pieces:
-        first = x[0].copy() if first is None else first
-        spare = spare if spare.shape == x.shape else np.empty_like(x)
-        merged.append(_of_piece(x, spare))
-        small = ~varies & (merged[-1].squares < SMALL)
-        if small.any():
-            varies[small] = (x[:, small] != first[small]).any(axis=0)
-        while len(merged) > 1 and merged[-2].n <= merged[-1].n:
-            merged[-2:] = [_merge(*merged[-2:])]
+    varies = np.zeros(len(first), bool)
+    for found in shared(n_threads, (piece for _, piece in inputs.pieces(rows)), of):
+        for part, there in found:
+            merged.append(part)
+            varies |= there
+            while len(merged) > 1 and merged[-2].n <= merged[-1].n:
+                merged[-2:] = [_merge(*merged[-2:])]
     while len(merged) > 1:
         merged[-2:] = [_merge(*merged[-2:])]
     return merged[0], varies
+
+
+def _and_variation(x: NDArray[np.float64], first: NDArray[np.float64]) -> tuple[Moments, NDArray[np.bool_]]:
+    """The moments of a few rows, and which columns of small squares are not all the first row's number."""
+    moments = _of_piece(x, np.empty_like(x))
+    varies = moments.squares < SMALL
+    if varies.any():
+        varies[varies] = (x[:, varies] != first[varies]).any(axis=0)
+    return moments, varies
 
 
 def _of_piece(x: NDArray[np.float64], spare: NDArray[np.float64]) -> Moments:

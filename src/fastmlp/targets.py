@@ -174,7 +174,8 @@ def _choose_task(target: Target) -> str:
         return "classification"
     if target.numbers.ndim != 1:
         return "regression"
-    if len(np.unique(target.numbers[:PEEK])) > MOST_NUMERIC_CLASSES + 1:  # NaN may be one of them
+    first = target.numbers[:PEEK].tolist()  # np.unique imports np.ma, for which this is sooner done
+    if len({number if number == number else None for number in first}) > MOST_NUMERIC_CLASSES + 1:
         return "regression"
     different = np.unique(target.numbers)
     different = different[np.isfinite(different)] if different.dtype.kind == "f" else different
