@@ -6,6 +6,7 @@ Oracles: exact rational arithmetic (`fractions`); scikit-learn's StandardScaler 
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -84,6 +85,20 @@ def test_threads_change_no_bit(n_columns: int, monkeypatch: pytest.MonkeyPatch) 
     with np.errstate(all="raise"):  # which a thread has not from its caller
         huge = np.where(np.arange(4_001) % 2, 1e200, -1e200)[:, np.newaxis]
         assert Scaling.fit(huge).scale[0] > 0.9e200
+
+
+def test_memory_does_not_grow_with_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fastmlp.inputs, "PIECE_NUMBERS", 10_000)
+    monkeypatch.setattr(fastmlp.moments, "CACHE_NUMBERS", 1_000)
+    monkeypatch.setattr(fastmlp.moments, "threads_for", lambda n_numbers: 2)
+    peaks = []
+    for n_rows in (10_000, 100_000):
+        x = np.broadcast_to(np.arange(50, dtype=np.uint8), (n_rows, 50))
+        tracemalloc.start()
+        Scaling.fit(x)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
 
 
 def test_a_spread_of_one_rounding_far_from_0() -> None:

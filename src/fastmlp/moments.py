@@ -11,6 +11,7 @@ Reference: Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+AT_ONCE = 4  # pieces of rows for each thread, until what they give is merged: a file may have any number of them
 CACHE_NUMBERS = 2**16  # so many numbers of float64 stay in the cache from one operation to the next
 NARROW = 128  # narrower rows are turned: NumPy adds up many short rows slowly, and one by one instead of in pairs
 SMALL = 2.0**-930  # a sum of squares that is less may have lost some that are below the smallest normal number
@@ -106,8 +108,9 @@ def _moments(
     n_threads = 1 if isinstance(rows, inputs.Sparse) else threads_for(rows.shape[0] * rows.shape[1])
     merged: list[Moments] = []
     varies = np.zeros(len(first), bool)
-    for found in shared(n_threads, (piece for _, piece in inputs.pieces(rows)), of):
-        for part, there in found:
+    pieces = (piece for _, piece in inputs.pieces(rows))
+    while some := list(itertools.islice(pieces, AT_ONCE * n_threads)):
+        for part, there in itertools.chain.from_iterable(shared(n_threads, some, of)):
             merged.append(part)
             varies |= there
             while len(merged) > 1 and merged[-2].n <= merged[-1].n:
