@@ -287,6 +287,19 @@ def test_where_float32_holds_the_targets_it_is_what_comes_back() -> None:
         assert net.predict(X).dtype == np.float64
 
 
+@pytest.mark.parametrize("name", ["input_scaling", "target_scaling"])
+def test_a_description_has_its_entries_and_no_others(name: str) -> None:
+    """In a model file: one more may be of a later version, which means something by it."""
+    from fastmlp import persistence, scaling
+
+    architecture = fastmlp.Network([I, O], input_scaling=Scaling.fit(X), target_scaling=Scaling.fit(Y))._architecture()
+    described = architecture[name]
+    assert scaling.from_description(name, described, len(described["scale"])) == Scaling(**described)
+    for wrong in ({**described, "clip": [1.0]}, {"offset": described["offset"]}, {**described, "scale": None}, {}):
+        with pytest.raises(persistence.FormatError, match=f"{name}: expected lists of numbers 'offset' and 'scale'"):
+            persistence.check_architecture({**architecture, name: wrong})
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_reference_scales_so(build64: Implementation, kind: str) -> None:
     words: dict[str, Any] = {"seed": 3, "input_scaling": kind, "target_scaling": kind, "activation": "tanh"}
