@@ -209,6 +209,20 @@ def test_it_ends_where_the_loss_stays(build64: Any) -> None:
     assert lengths[0] < lengths[1] < lengths[2]
 
 
+@pytest.mark.parametrize("factor", [1e-3, 1.0, 1e4])
+def test_a_loss_stays_where_it_falls_by_little_of_its_size(build64: Any, factor: float) -> None:
+    """As SciPy's ftol: by no more than tolerance max(|before|, |now|, 1), in the last iteration and in none before."""
+    X, y = data()
+    net, tolerance = build64([3, 5, 1], activation="tanh", seed=2, loss="squared_error"), 1e-2
+    history = net.fit(
+        X, y * factor, epochs=500, optimizer=fastmlp.LBFGS(gradient_tolerance=0.0, loss_tolerance=tolerance)
+    )
+    losses = np.array([*history.loss, net.evaluate(X, y * factor)["loss"]])
+    stays = losses[:-1] - losses[1:] <= tolerance * np.maximum(np.maximum(losses[:-1], losses[1:]), 1)
+    assert history.stopped == "converged"
+    assert stays.tolist() == [False] * (len(stays) - 1) + [True]
+
+
 def test_nothing_is_drawn_to_shuffle(build: Any) -> None:
     X, y = data()
     shuffled, not_shuffled = small(build), small(build)

@@ -393,6 +393,9 @@ def test_a_number_that_overflows_when_scaled_is_named() -> None:
     net = fastmlp.Network([2, 1], input_scaling=Scaling([0.0, 0.0], [1.0, 1e-30]))
     with pytest.raises(ValueError, match=r"finite in float32 once scaled, got 1000000000.0 at row 1, column 1"):
         net.fit(np.array([[0.0, 0.0], [0.0, 1e9]]), [0.0, 1.0])
+    net = fastmlp.Network([2, 1], input_scaling=Scaling([0.0, 0.0], [1.0, 1e-37]))
+    with pytest.raises(ValueError, match=r"finite in float32 once scaled, got 200 at row 1, column 1"):  # of bytes, too
+        net.fit(np.array([[0, 0], [0, 200]], np.uint8), [0.0, 1.0])
 
 
 @pytest.mark.parametrize("argument", ["input_scaling", "target_scaling"])

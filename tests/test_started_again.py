@@ -100,6 +100,13 @@ def test_a_training_that_is_over(build: Any, ends: str, tmp_path: pathlib.Path) 
     assert again.history is its_history
 
 
+def test_a_training_that_is_over_and_is_then_to_be_longer(build: Any, tmp_path: pathlib.Path) -> None:
+    """Also after a start that has found it over, and has written its file once more."""
+    for epochs in (2, 2, 5):
+        net, history = run(build, tmp_path / "c", resume="auto", epochs=epochs)
+    assert_ends_alike((net, history), run(build))
+
+
 @pytest.mark.parametrize(
     ("paths", "got"), [([], "got none; add one"), (["a", "b"], "got those of 2 files; give the path of one of them")]
 )
