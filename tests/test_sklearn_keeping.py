@@ -243,3 +243,25 @@ def test_a_factor_of_all_weights_leaves_the_loss_of_lbfgs_as_it_is() -> None:
     words: dict[str, Any] = {"hidden_layer_sizes": 4, "solver": "lbfgs", "random_state": 0, "alpha": 0.0, "max_iter": 9}
     models = [MLPRegressor(**words).fit(X, X[:, 0], sample_weight=WEIGHTS * factor) for factor in (1.0, 2.0**1000)]
     assert models[1].loss_ == pytest.approx(models[0].loss_, rel=1e-9)
+
+
+class Evaluations:
+    """Counts L-BFGS's evaluations of the loss, in all after each iteration."""
+
+    def set_network(self, network: Any) -> None:
+        self.network: Any = network
+        self.counts: list[int] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        self.counts.append(self.network._n_evaluations)
+
+
+def test_max_fun_ends_after_the_iteration_that_takes_more() -> None:
+    """As SciPy's maxfun: so many may be taken, and one more is too many."""
+    words: dict[str, Any] = {"hidden_layer_sizes": 4, "solver": "lbfgs", "random_state": 0}
+    seen = Evaluations()
+    MLPRegressor(**words, max_iter=9, callbacks=[seen]).fit(X, X[:, 0] ** 2)
+    for done in (2, 5):
+        for max_fun, n_iter in ((seen.counts[done - 1], done + 1), (seen.counts[done - 1] - 1, done)):
+            model = MLPRegressor(**words, max_fun=max_fun, max_iter=9).fit(X, X[:, 0] ** 2)
+            assert (model.n_iter_, model.history_.stopped) == (n_iter, "max_fun")
