@@ -211,9 +211,24 @@ def let_end(folder: pathlib.Path) -> float:
         return time.perf_counter() - begin
 
 
-def kill_after(folder: pathlib.Path, seconds: float) -> bool:
-    """Begins the command and kills it so much later; whether it was then in the middle of the training."""
+def written(folder: pathlib.Path) -> object:
+    """What tells one file of the Checkpoint from the next; None before there is one."""
+    try:
+        status = os.stat(folder / "c")
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def kill_after(folder: pathlib.Path, seconds: float, *, goes_on: bool) -> bool:
+    """Begins the command and kills it so much later; whether it was then in the middle of the training.
+
+    The time counts from its first file on if it `goes_on`, however long that takes, else from its imports on.
+    """
+    before = written(folder)
     with start(folder, stdin=subprocess.PIPE) as process:
+        while goes_on and written(folder) == before and process.poll() is None and not (folder / "end.npz").exists():
+            time.sleep(0.0005)
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
@@ -224,7 +239,8 @@ def check_started_again(tmp_path: pathlib.Path, n_scripts: int, n_kills: int) ->
     """Kills each script so often, and lets it end; it then has the bits of a fit that nobody has touched.
 
     The moments are random within a share of the time that an untouched script takes on this machine, so that all kills
-    of a script together come about half as far. How many of them were in the middle of the training.
+    of a script together come about half as far; all but the last wait for a file of their own, so that it comes on,
+    however slow the machine has become. How many of them were in the middle of the training.
     """
     net, history = run(plain, epochs=40)
     folders = [tmp_path / str(script) for script in range(n_scripts + 3)]
@@ -233,7 +249,8 @@ def check_started_again(tmp_path: pathlib.Path, n_scripts: int, n_kills: int) ->
     seconds = min(let_end(folder) for folder in folders[n_scripts:])
     moments, n_within = random.Random(n_scripts), 0
     for folder in folders[:n_scripts]:
-        n_within += sum(kill_after(folder, moments.uniform(0, seconds / n_kills)) for _ in range(n_kills))
+        for kill in range(1, n_kills + 1):
+            n_within += kill_after(folder, moments.uniform(0, seconds / n_kills), goes_on=kill < n_kills)
         let_end(folder)
     for folder in folders:
         with np.load(folder / "end.npz") as end:
