@@ -411,10 +411,8 @@ size_t fml_lbfgs_size(const fml_network *net, size_t memory);
 fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes);
 void fml_lbfgs_new_data(fml_lbfgs *state);
 int fml_lbfgs_converged(const fml_lbfgs *state);
-/* How many gradients it has asked for since it began; the sum of the rows' losses where the last iteration has ended.
- */
+/* How many gradients it has asked for since it began. */
 size_t fml_lbfgs_n_evaluations(const fml_lbfgs *state);
-double fml_lbfgs_loss(const fml_lbfgs *state);
 
 /* What L-BFGS remembers, to be kept and put back: the scale of its H and, of each pair from the newest (age 0) on, the
  * blocks s and y and 1 / (s . y). fml_lbfgs_remember makes room for at most `memory` pairs, which the caller fills. */

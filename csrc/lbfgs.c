@@ -64,7 +64,6 @@ fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes) {
 void fml_lbfgs_new_data(fml_lbfgs *state) { state->known = state->converged = 0; }
 int fml_lbfgs_converged(const fml_lbfgs *state) { return state->converged; }
 size_t fml_lbfgs_n_evaluations(const fml_lbfgs *state) { return state->n_evaluations; }
-double fml_lbfgs_loss(const fml_lbfgs *state) { return state->loss; }
 
 /* -- the memory -------------------------------------------------------------------------------------------------- */
 

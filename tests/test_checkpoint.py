@@ -288,6 +288,19 @@ def test_another_training_is_refused(plain: Any, what: str, tmp_path: pathlib.Pa
     net.fit(X, Y, epochs=1)
 
 
+def test_other_weights_are_refused(plain: Any, tmp_path: pathlib.Path) -> None:
+    """Of rows that had weights already, one number in its last digit."""
+    weights = np.linspace(1.0, 2.0, len(X))
+    run(plain, tmp_path / "c", epochs=2, sample_weight=weights)
+    other = weights.copy()
+    other[3] = np.nextafter(other[3], 2.0)
+    with pytest.raises(ValueError, match=r"^X: expected that of the checkpoint, .*, weighted, SHA-256 .*, got "):
+        run(plain, resume=tmp_path / "c", sample_weight=other)
+    assert_ends_alike(
+        run(plain, resume=tmp_path / "c", sample_weight=weights), run(plain, sample_weight=weights.tolist())
+    )
+
+
 @pytest.mark.parametrize(
     ("sizes", "changes", "key"),
     [

@@ -517,3 +517,34 @@ def test_columns_knows_its_frames_without_importing_their_libraries() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
     assert {"", "NA", "?"} <= columns.MISSING
+
+
+# ------------------------------------------------------------------------------------------------ what values mean
+
+
+@needs_pandas
+def test_what_pandas_takes_for_missing_is_missing(frame_of: Frame) -> None:
+    """Each of its marks, and "?", in a column of numbers."""
+    from pandas._libs.parsers import STR_NA_VALUES
+
+    marks = [*sorted(STR_NA_VALUES), "?"]
+    encoder = Encoder.fit(frame_of({"a": ["1.5", "2.5", "4.5", *marks]}))
+    assert encoder.feature_names_out == ("a", "a is missing")
+    for mark in marks:
+        np.testing.assert_array_equal(encoder.transform(frame_of({"a": [mark, "7"]})), [[2.5, 1.0], [7.0, 0.0]])
+
+
+def test_times_with_an_offset_are_times_in_utc(frame_of: Frame) -> None:
+    texts = ["2024-01-31T23:30:00-02:00", "2024-02-01T01:30:00Z", "2024-02-01 03:30:00+0200", "2024-02-01T01:30"]
+    encoder = Encoder.fit(frame_of({"t": texts}))
+    rows = encoder.transform(frame_of({"t": texts}))
+    day = (datetime.date(2024, 2, 1) - datetime.date(1970, 1, 1)).days + 1.5 / 24
+    np.testing.assert_allclose(rows, [[day, 2, 1, 3, 1]] * 4, rtol=1e-15)  # a Thursday
+
+
+def test_dates_and_times_are_found_among_categories_as_iso_writes_them(frame_of: Frame) -> None:
+    known = ["2024-01-31", "2024-01-31T12:30:00", "never"]
+    encoder = Encoder.fit(frame_of({"t": known * 2}))
+    assert encoder.feature_names_out == (*(f"t={each}" for each in known), "t is other")
+    given = frame_of({"t": [datetime.datetime(2024, 1, 31), datetime.datetime(2024, 1, 31, 12, 30), None]})
+    np.testing.assert_array_equal(encoder.transform(given).argmax(axis=1), [0, 1, 3])

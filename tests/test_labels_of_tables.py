@@ -148,6 +148,27 @@ def test_a_missing_target_of_an_array() -> None:
         targets.read(targets.of_frame(nulls, "y"))
 
 
+def test_as_many_classes_as_rows_with_a_target(of_texts: Make) -> None:
+    """Rows that are left out do not count."""
+    with pytest.raises(ValueError, match=r"as many classes as rows \(3\)"):
+        targets.read(of_texts(["a", "", "b", "c", ""]), "classification", drop_missing=True)
+
+
+@pytest.mark.parametrize("kind", ["polars", "numpy"])
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_a_mark_that_is_a_number_is_missing_however_it_is_spelt(kind: str, task: str) -> None:
+    """-999 is also -999.0, in a column of text and in one of numbers."""
+    for given in (["1.5", "-999.0", "2.5", "-999", "1.5"], [1.5, -999.0, 2.5, -999.0, 1.5]):
+        array = np.array(given)
+        frame = polars.DataFrame({"y": given}) if kind == "polars" else PlainFrame({"y": array})
+        with pytest.raises(ValueError, match=r"row 2, column 'y': expected a target, got a missing one \(2 in all\)"):
+            targets.read(targets.of_frame(frame, "y", ["-999"]), task)
+        learnt = targets.read(targets.of_frame(frame, "y", ["-999"]), task, drop_missing=True)
+        assert learnt.present is not None
+        assert learnt.present.tolist() == [True, False, True, False, True]
+        assert (named(learnt) if learnt.classes else learnt.values.ravel().tolist()) == [1.5, 2.5, 1.5]
+
+
 @pytest.mark.parametrize("mark", ["NA", "N/A", "None", "null", "?", "NULL", "n/a"])
 def test_a_mark_among_text_is_a_class_and_said(of_texts: Make, mark: str) -> None:
     learnt = targets.read(of_texts(["yes", "no", mark, "no", mark]))

@@ -200,6 +200,19 @@ def test_far_out_nothing_overflows(build: Any, loss: str) -> None:
             assert value >= 0
 
 
+@pytest.mark.parametrize(
+    ("loss", "n_outputs"), [("mae", 1), (fastmlp.Quantile(0.2), 1), (fastmlp.Quantile([0.2, 0.9]), 2)], ids=repr
+)
+def test_a_target_that_is_met_has_no_slope(build: Any, loss: Any, n_outputs: int) -> None:
+    """Where the slopes on both sides differ; 0 is between them."""
+    net = build([1, n_outputs], loss=loss)
+    net.set_layer(0, [[1.5]] * n_outputs, [0.0] * n_outputs)
+    for each in (net, twin(net)):
+        value, gradient = each.loss_and_grad([2.0], [3.0])
+        assert value == 0
+        assert list(gradient) == [0.0] * (2 * n_outputs)
+
+
 def test_exponentials_end_in_infinity_and_zero(build: Any) -> None:
     net = build([1, 1], loss="poisson")
     net.set_layer(0, [[1.0]], [0.0])

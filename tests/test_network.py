@@ -627,3 +627,18 @@ def test_threads_are_what_the_affinity_allows() -> None:
         assert fastmlp.info()["threads"] == 1
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+def test_classes_of_outputs_that_softmax_makes_equal(build: Any) -> None:
+    """Outputs a digit apart may have one probability: the class is the first of the largest that `predict` gives."""
+    net, one = build([1, 3], loss="cross_entropy"), np.ones((), build.dtype)
+    n_equal = 0
+    for size in (0.01, 0.3, 1.0, 5.0):
+        z = np.array([size, size, size], build.dtype)
+        for digits in range(1, 6):
+            z[1] = np.nextafter(z[1], one * 100)
+            net.set_layer(0, [[0.0]] * 3, z)
+            y = net.predict([[1.0]])[0]
+            n_equal += y[1] == y[0]
+            assert net.classify([[1.0]])[0] == y.argmax(), (size, digits)
+    assert n_equal > 0

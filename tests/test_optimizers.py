@@ -89,6 +89,22 @@ def test_a_copy_starts_anew(build: Any, optimizer: Any) -> None:
     np.testing.assert_array_equal(other.parameters, fresh.parameters)
 
 
+def test_centered_rmsprop_of_a_constant_gradient(build: Any) -> None:
+    """The variance, v - m^2, comes to be 0 but for rounding errors of either sign, which must not give a NaN."""
+    x = np.random.default_rng(3).uniform(0.5, 1.5, size=40).astype(np.float32)
+    net = build([40, 1], loss="mae", seed=0)
+    w, slope, alpha, epsilon = net.weights[0][0].astype(np.float64), -x.astype(np.float64), 0.25, 0.1
+    history = net.fit(
+        x[np.newaxis], [1e4], epochs=40, optimizer=fastmlp.RMSprop(0.01, alpha=alpha, epsilon=epsilon, centered=True)
+    )
+    assert np.isfinite(history.loss).all()
+    for t in range(1, 41):
+        share = alpha**t * (1 - alpha**t)  # v - m^2 over the gradient's square
+        w -= 0.01 * slope / (np.abs(slope) * np.sqrt(share) + epsilon)
+    rounding = np.finfo(build.dtype).eps ** 0.5 * 1.5 / epsilon  # of the root, as the gradient is up to 1.5
+    np.testing.assert_allclose(net.weights[0][0], w, rtol=rounding)
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 def test_a_gradient_of_zero_moves_no_weight_but_by_decay(build: Any, optimizer: Any) -> None:
     """Also the padding of a block, whose gradient is 0, stays 0: a network with odd widths predicts alike."""

@@ -287,6 +287,19 @@ def test_where_float32_holds_the_targets_it_is_what_comes_back() -> None:
         assert net.predict(X).dtype == np.float64
 
 
+@pytest.mark.parametrize("name", ["input_scaling", "target_scaling"])
+def test_a_description_has_its_entries_and_no_others(name: str) -> None:
+    """In a model file: one more may be of a later version, which means something by it."""
+    from fastmlp import persistence, scaling
+
+    architecture = fastmlp.Network([I, O], input_scaling=Scaling.fit(X), target_scaling=Scaling.fit(Y))._architecture()
+    described = architecture[name]
+    assert scaling.from_description(name, described, len(described["scale"])) == Scaling(**described)
+    for wrong in ({**described, "clip": [1.0]}, {"offset": described["offset"]}, {**described, "scale": None}, {}):
+        with pytest.raises(persistence.FormatError, match=f"{name}: expected lists of numbers 'offset' and 'scale'"):
+            persistence.check_architecture({**architecture, name: wrong})
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_reference_scales_so(build64: Implementation, kind: str) -> None:
     words: dict[str, Any] = {"seed": 3, "input_scaling": kind, "target_scaling": kind, "activation": "tanh"}
@@ -380,6 +393,9 @@ def test_a_number_that_overflows_when_scaled_is_named() -> None:
     net = fastmlp.Network([2, 1], input_scaling=Scaling([0.0, 0.0], [1.0, 1e-30]))
     with pytest.raises(ValueError, match=r"finite in float32 once scaled, got 1000000000.0 at row 1, column 1"):
         net.fit(np.array([[0.0, 0.0], [0.0, 1e9]]), [0.0, 1.0])
+    net = fastmlp.Network([2, 1], input_scaling=Scaling([0.0, 0.0], [1.0, 1e-37]))
+    with pytest.raises(ValueError, match=r"finite in float32 once scaled, got 200 at row 1, column 1"):  # of bytes, too
+        net.fit(np.array([[0, 0], [0, 200]], np.uint8), [0.0, 1.0])
 
 
 @pytest.mark.parametrize("argument", ["input_scaling", "target_scaling"])

@@ -171,6 +171,21 @@ def test_names_0_1_2_leave_targets_as_they_are() -> None:
     assert [labels.are_indices(names) for names in ((0, 1), (1, 0), ("1", "0"))] == [True, False, True]
 
 
+@pytest.mark.parametrize("names", [["2", "0", "1"], ["0", "1", "2"]])
+def test_numbers_beside_names_that_are_spelt_numbers(names: list[str]) -> None:
+    """A number might be the name or the index, and so is neither, as a label and in class_weight; text is the name."""
+    net = network(class_names=names)
+    for y in (THREE, THREE.tolist(), THREE.astype(float)):
+        with pytest.raises(ValueError, match=r"y: expected text labels, as the classes are text .*might be names or"):
+            net.fit(X, y, epochs=1)
+    written = THREE.astype(str)
+    with pytest.raises(ValueError, match=r"class_weight: expected labels among the classes .*, got 0"):
+        net.fit(X, written, epochs=1, class_weight={0: 2.0})
+    history = net.fit(X, written, epochs=1, class_weight={"0": 2.0, "1": 3.0})
+    indices = np.array([names.index(label) for label in written])
+    assert history == network().fit(X, indices, epochs=1, class_weight={names.index("0"): 2.0, names.index("1"): 3.0})
+
+
 def test_text_names_leave_indices_as_they_are() -> None:
     net, plain = network(class_names=["a", "b", "c"]), network()
     assert net.fit(X, THREE) == plain.fit(X, THREE)

@@ -22,6 +22,7 @@ pytestmark = [
 ]
 
 import joblib  # noqa: E402
+from sklearn import neural_network  # noqa: E402
 from sklearn.base import clone  # noqa: E402
 
 import fastmlp  # noqa: E402
@@ -176,14 +177,91 @@ def test_a_training_that_is_started_again_when_all_is_done(tmp_path: Path) -> No
                 **words,
             )
             fitted.append(model.fit(X, X[:, 0]))
-        for name in ["n_iter_", *([] if words else ["t_", "loss_", "best_loss_", "loss_curve_"])]:
+        for name in ["n_iter_", "loss_", *([] if words else ["t_", "best_loss_", "loss_curve_"])]:
             assert getattr(fitted[1], name) == getattr(fitted[0], name), name
-        assert fitted[1].loss_ == pytest.approx(
-            fitted[0].loss_, rel=0.5
-        )  # L-BFGS has that of the last iteration's begin
 
 
-def test_lbfgs_that_is_ended_early_has_a_loss() -> None:
-    for words in ({"callbacks": [fastmlp.EarlyStopping("loss", patience=1, min_delta=1e6)]}, {"max_time": 1e-9}):
-        model = MLPRegressor(hidden_layer_sizes=[4], solver="lbfgs", max_iter=20, random_state=0, **words)
-        assert model.fit(X, X[:, 0]).loss_ > 0
+# ------------------------------------------------------------------------------------------------- the loss of L-BFGS
+
+WEIGHTS = np.linspace(0.0, 3.0, len(X))
+EARLY = fastmlp.EarlyStopping("loss", patience=3, min_delta=1e6)
+ENDS: dict[str, dict[str, Any]] = {
+    "converged": {"tol": 0.1},
+    "all iterations": {"max_iter": 7},
+    "max_fun": {"max_fun": 9},
+    "best weights put back": {"callbacks": [EARLY]},
+    "no time for an iteration": {"max_time": 1e-9},
+}
+
+
+def peers_loss(model: Any, y: Any, weights: Any) -> float:
+    """What scikit-learn's own code says of the weights of an estimator of ours: the number that is its `loss_`."""
+    peer: Any
+    if isinstance(model, MLPClassifier):
+        y = y[:, np.newaxis] == model.classes_[[1] if len(model.classes_) == 2 else slice(None)]
+        peer = neural_network.MLPClassifier(alpha=model.alpha)
+        peer.loss = "log_loss"
+    else:
+        y, peer = y[:, np.newaxis], neural_network.MLPRegressor(model.loss, alpha=model.alpha)
+    peer.coefs_, peer.intercepts_ = model.coefs_, model.intercepts_
+    peer.n_layers_, peer.out_activation_, peer.activation = model.n_layers_, model.out_activation_, model.activation
+    sizes = [X.shape[1], *(w.shape[1] for w in model.coefs_)]
+    work = [X, *(np.empty((len(X), size)) for size in sizes[1:])]
+    gradients = [np.empty_like(w) for w in model.coefs_], [np.empty_like(b) for b in model.intercepts_]
+    return float(peer._backprop(X, y.astype(float), weights, work, [np.empty(0)] * (len(sizes) - 1), *gradients)[0])
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["", "weighted"])
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("kind", ["two classes", "three classes", "numbers", "counts"])
+def test_the_loss_of_lbfgs_is_that_of_its_weights(kind: str, end: str, weights: Any) -> None:
+    """However the fit has ended: with the penalty, at the weights that it leaves behind."""
+    words = {"alpha": 3.0, "hidden_layer_sizes": 4, "activation": "tanh", "solver": "lbfgs", "random_state": 0}
+    targets = {"two classes": Y, "three classes": Y + (X[:, 2] > 1), "numbers": X[:, 0] ** 2}
+    y = targets.get(kind, np.arange(len(X)) % 5.0)
+    ours = MLPClassifier if kind in ("two classes", "three classes") else MLPRegressor
+    loss = {"loss": "poisson"} if kind == "counts" else {}
+    model = ours(**words, **loss, **ENDS[end]).fit(X, y, weights)
+    assert model.loss_ == pytest.approx(peers_loss(model, y, weights), rel=1e-12)
+
+
+@pytest.mark.parametrize("n_before", [2, 7, 50])
+def test_the_loss_of_lbfgs_that_goes_on_is_that_of_one_that_was_not_cut(n_before: int, tmp_path: Path) -> None:
+    """From a checkpoint within the training, at its last iteration, and of a training that is over."""
+    words: dict[str, Any] = {"hidden_layer_sizes": 4, "solver": "lbfgs", "random_state": 0, "alpha": 1.0}
+    whole = MLPRegressor(**words, max_iter=7).fit(X, X[:, 0] ** 2)
+    words["callbacks"] = [fastmlp.Checkpoint(tmp_path / "c")]
+    MLPRegressor(**words, max_iter=min(n_before, 7)).fit(X, X[:, 0] ** 2)
+    again = MLPRegressor(**words, max_iter=7, resume="auto").fit(X, X[:, 0] ** 2)
+    assert (again.n_iter_, again.history_.loss) == (whole.n_iter_, whole.history_.loss)
+    assert again.loss_ == pytest.approx(whole.loss_, rel=1e-13)
+    assert again.loss_ == pytest.approx(peers_loss(again, X[:, 0] ** 2, None), rel=1e-12)
+
+
+def test_a_factor_of_all_weights_leaves_the_loss_of_lbfgs_as_it_is() -> None:
+    """Weights whose sums leave float64's range are scaled before they are used."""
+    words: dict[str, Any] = {"hidden_layer_sizes": 4, "solver": "lbfgs", "random_state": 0, "alpha": 0.0, "max_iter": 9}
+    models = [MLPRegressor(**words).fit(X, X[:, 0], sample_weight=WEIGHTS * factor) for factor in (1.0, 2.0**1000)]
+    assert models[1].loss_ == pytest.approx(models[0].loss_, rel=1e-9)
+
+
+class Evaluations:
+    """Counts L-BFGS's evaluations of the loss, in all after each iteration."""
+
+    def set_network(self, network: Any) -> None:
+        self.network: Any = network
+        self.counts: list[int] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        self.counts.append(self.network._n_evaluations)
+
+
+def test_max_fun_ends_after_the_iteration_that_takes_more() -> None:
+    """As SciPy's maxfun: so many may be taken, and one more is too many."""
+    words: dict[str, Any] = {"hidden_layer_sizes": 4, "solver": "lbfgs", "random_state": 0}
+    seen = Evaluations()
+    MLPRegressor(**words, max_iter=9, callbacks=[seen]).fit(X, X[:, 0] ** 2)
+    for done in (2, 5):
+        for max_fun, n_iter in ((seen.counts[done - 1], done + 1), (seen.counts[done - 1] - 1, done)):
+            model = MLPRegressor(**words, max_fun=max_fun, max_iter=9).fit(X, X[:, 0] ** 2)
+            assert (model.n_iter_, model.history_.stopped) == (n_iter, "max_fun")

@@ -11,6 +11,7 @@ import pathlib
 import random
 import signal
 import subprocess
+import time
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,13 @@ def test_a_training_that_is_over(build: Any, ends: str, tmp_path: pathlib.Path) 
     assert (history, batches.n) == (its_history, 0)
     np.testing.assert_array_equal(again.parameters, net.parameters)
     assert again.history is its_history
+
+
+def test_a_training_that_is_over_and_is_then_to_be_longer(build: Any, tmp_path: pathlib.Path) -> None:
+    """Also after a start that has found it over, and has written its file once more."""
+    for epochs in (2, 2, 5):
+        net, history = run(build, tmp_path / "c", resume="auto", epochs=epochs)
+    assert_ends_alike((net, history), run(build))
 
 
 @pytest.mark.parametrize(
@@ -186,42 +194,78 @@ def test_beside_batches(tmp_path: pathlib.Path) -> None:
 # -- killed, and started again -----------------------------------------------------------------------------------------
 
 
-def started_again_until_done(folder: pathlib.Path, seed: int, seconds: float) -> int:
-    """The same command, killed after a random time, again and again, until it ends by itself; how often it was."""
-    moments = random.Random(seed)
-    for n_killed in range(1000):
-        with subprocess.Popen([*child(folder), "auto"], stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
-            try:
-                assert process.wait(moments.uniform(0, seconds)) == 0
-                return n_killed
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-    return pytest.fail("expected 1000 starts to be enough")
+def start(folder: pathlib.Path, **words: Any) -> subprocess.Popen[bytes]:
+    """The command, begun. What it has to do done, it reads its stdin to the end: with a pipe it waits to be killed."""
+    *command, code = child(folder)
+    process = subprocess.Popen([*command, f"{code}sys.stdin.read()", "auto"], stdout=subprocess.PIPE, **words)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    return process
 
 
-def check_started_again(tmp_path: pathlib.Path, n_scripts: int) -> int:
-    """How often the scripts were killed in all; each ends with the bits of a fit that nobody has touched."""
+def let_end(folder: pathlib.Path) -> float:
+    """The command once more, up to its own end; how many seconds it took after its imports."""
+    with start(folder, stdin=subprocess.DEVNULL) as process:
+        begin = time.perf_counter()
+        assert process.wait() == 0
+        return time.perf_counter() - begin
+
+
+def written(folder: pathlib.Path) -> object:
+    """What tells one file of the Checkpoint from the next; None before there is one."""
+    try:
+        status = os.stat(folder / "c")
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def kill_after(folder: pathlib.Path, seconds: float, *, goes_on: bool) -> bool:
+    """Begins the command and kills it so much later; whether it was then in the middle of the training.
+
+    The time counts from its first file on if it `goes_on`, however long that takes, else from its imports on.
+    """
+    before = written(folder)
+    with start(folder, stdin=subprocess.PIPE) as process:
+        while goes_on and written(folder) == before and process.poll() is None and not (folder / "end.npz").exists():
+            time.sleep(0.0005)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    return (folder / "c").exists() and not (folder / "end.npz").exists()
+
+
+def check_started_again(tmp_path: pathlib.Path, n_scripts: int, n_kills: int) -> int:
+    """Kills each script so often, and lets it end; it then has the bits of a fit that nobody has touched.
+
+    The moments are random within a share of the time that an untouched script takes on this machine, so that all kills
+    of a script together come about half as far; all but the last wait for a file of their own, so that it comes on,
+    however slow the machine has become. How many of them were in the middle of the training.
+    """
     net, history = run(plain, epochs=40)
-    n_killed = 0
-    for script in range(n_scripts):
-        folder = tmp_path / str(script)
+    folders = [tmp_path / str(script) for script in range(n_scripts + 3)]
+    for folder in folders:
         folder.mkdir()
-        n_killed += started_again_until_done(folder, script, 0.15)
+    seconds = min(let_end(folder) for folder in folders[n_scripts:])
+    moments, n_within = random.Random(n_scripts), 0
+    for folder in folders[:n_scripts]:
+        for kill in range(1, n_kills + 1):
+            n_within += kill_after(folder, moments.uniform(0, seconds / n_kills), goes_on=kill < n_kills)
+        let_end(folder)
+    for folder in folders:
         with np.load(folder / "end.npz") as end:
             np.testing.assert_array_equal(end["P"], net.parameters)
             assert str(end["state"]) == str(net._random_state)
             assert {name: end[name].tolist() for name in history} == dict(history)
-    return n_killed
+    return n_within
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL, a signal of POSIX")
 def test_a_script_that_is_killed_and_started_again(tmp_path: pathlib.Path) -> None:
-    assert check_started_again(tmp_path, 2) >= 1
+    assert check_started_again(tmp_path, 2, 3) >= 1
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL, a signal of POSIX")
 def test_scripts_that_are_killed_and_started_again(tmp_path: pathlib.Path) -> None:
-    assert check_started_again(tmp_path, 20) >= 20
+    assert check_started_again(tmp_path, 20, 4) >= 20

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastmlp import tables
+from fastmlp import dialect, tables
 from fastmlp.dialect import Options
 from fastmlp.preparation import choose_scaling, split
 from fastmlp.scaling import Scaling
@@ -380,3 +380,18 @@ def test_scaling_is_chosen_by_the_kind_of_data() -> None:
     assert choose_scaling("auto", images / 255) == "standard"
     assert choose_scaling("minmax", images / 255) == "minmax"
     assert choose_scaling("none", images) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "complete", "separator", "decimal"),
+    [
+        ('a,"x;y"\n1,"p;q"\n2,"r;s"\n', True, ",", "."),  # what stands between quotation marks separates nothing
+        ("a;b\n1,5;x\n2.5;y\n", True, ";", "."),  # a point among commas: these are not decimal
+        ("a;b\n1,5;x\n2;y\n", True, ";", ","),
+        ("a b\n1 2\n3", False, " ", "."),  # the last line is cut off in what was read to look at
+        ("a b\n1 2\n3", True, ",", "."),
+    ],
+)
+def test_what_is_guessed_of_a_text(text: str, complete: bool, separator: str, decimal: str) -> None:
+    looked = dialect.look(text, complete)
+    assert (looked.separator, looked.decimal) == (separator, decimal)

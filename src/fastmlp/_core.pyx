@@ -256,15 +256,6 @@ cdef class Trainer(Predictor):
         return fml_lbfgs_n_evaluations(training.trainer.lbfgs)
 
     @property
-    def _lbfgs_loss(self):
-        """The sum over the rows of its last iteration of the loss that L-BFGS has reached; None for any other
-        optimiser."""
-        cdef Training training = self.training
-        if training is None or training.trainer.lbfgs == NULL:
-            return None
-        return fml_lbfgs_loss(training.trainer.lbfgs)
-
-    @property
     def _converged(self):
         """Whether the optimiser has found a minimum of the loss over the rows of its last iteration."""
         cdef Training training = self.training

@@ -177,7 +177,6 @@ cdef extern from "fastmlp.h" nogil:
     void fml_lbfgs_new_data(fml_lbfgs *state)
     int fml_lbfgs_converged(const fml_lbfgs *state)
     size_t fml_lbfgs_n_evaluations(const fml_lbfgs *state)
-    double fml_lbfgs_loss(const fml_lbfgs *state)
     ctypedef struct fml_pair:
         void *s
         void *y

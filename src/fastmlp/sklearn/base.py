@@ -21,8 +21,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 
+from .. import row_weights, training
 from .. import schema as schemas
-from .. import training
 from ..losses import Loss
 from ..network import Network
 from ..regularization import resolve as resolve_regularization
@@ -146,18 +146,12 @@ class BaseMLP(BaseEstimator):
 
     def _fit_lbfgs(self, network: Network, optimizer: Any, data: Data) -> None:
         """At most `max_iter` iterations and about `max_fun` evaluations."""
-        _, y, weights = data
         most = MostEvaluations(self)
         history = self._run(network, data, epochs=self.max_iter, optimizer=optimizer, batch_size=None, callbacks=[most])
         if history is None:
             return
         self.n_iter_ = history.epochs
-        factor, summand = self._loss_unit(y, weights)
-        reached = network._lbfgs_loss  # None where best weights were put back, 0 where no iteration was done
-        if reached:
-            self.loss_ = factor * reached / (len(y) if weights is None else weights.sum()) + summand
-        else:
-            self.loss_ = factor * min(history.get("loss", [math.inf])) + summand
+        self.loss_ = self._objective(network, data)
         if history.stopped in ("epochs", "max_fun"):
             limit = "max_iter" if history.stopped == "epochs" else "max_fun"
             warnings.warn(
@@ -166,6 +160,21 @@ class BaseMLP(BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=4,
             )
+
+    def _objective(self, network: Network, data: Data) -> float:
+        """What L-BFGS minimises, at the network's parameters: the loss of all rows with the penalty of the weights.
+
+        It is evaluated there, as the history has the losses from before each iteration, and a fit that goes on from a
+        checkpoint of its end, or that has gone back to its best weights, does no iteration that would say it.
+        """
+        X, y, weights = data
+        factor, summand = self._loss_unit(y, weights)
+        loss = network.evaluate(X, y, sample_weight=weights)["loss"]
+        if self._regularization is not None:
+            squares = sum(float(np.vdot(w, w)) for w in (w.astype(np.float64) for w in network.weights))
+            total = len(y) if weights is None else float(row_weights.in_range(weights).sum())
+            loss += self._regularization.l2 / 2 * squares / (total if self._regularization.per_row else 1)
+        return float(factor * loss + summand)
 
     def _fit_by_epochs(
         self, network: Network, optimizer: Any, data: Data, held_out: Data | None, incremental: bool
