@@ -10,12 +10,14 @@ import io
 import json
 import math
 import reprlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import strict_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LARGEST_HEADER = 2**24
 DTYPES = {"float32": "F32", "float64": "F64"}

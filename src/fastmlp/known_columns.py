@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,13 @@ from numpy.typing import NDArray
 
 from . import columns
 from .columns import CellError, Numbers, Texts, Times
+from .frozen import frozen
 
 CALENDAR = ("day_number", "month", "day", "weekday", "hour")
 SAMPLE = 5000  # values that bound the median of many
 
 
-@dataclass(frozen=True)
+@frozen
 class NumberColumn:
     """Numbers: the median of the training rows stands for a missing one."""
 
@@ -48,7 +48,7 @@ class NumberColumn:
         return [np.where(gaps, self.median, values), *[gaps] * self.indicator]
 
 
-@dataclass(frozen=True)
+@frozen
 class TimeColumn:
     """Dates, with the hour where the training rows had times of day."""
 
@@ -74,7 +74,7 @@ class TimeColumn:
         return [*filled, *[gaps] * self.indicator]
 
 
-@dataclass(frozen=True)
+@frozen
 class CategoryColumn:
     """Text, categories or booleans: an input for each category, one for missing values if they are frequent enough in
     the training rows, and one for all others.

@@ -15,7 +15,6 @@ import os
 import zipfile
 import zlib
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from . import csv_reader
 from .columns import names_of
 from .dialect import Options
+from .frozen import frozen
 
 TEXT = (".csv", ".tsv", ".txt")
 BINARY = {
@@ -51,7 +51,7 @@ def has_polars() -> bool:
     return importlib.util.find_spec("polars") is not None
 
 
-@dataclass(frozen=True)
+@frozen
 class Table:
     """A file whose columns are known and not yet read.
 
