@@ -7,7 +7,6 @@ and what does not check out is a `FormatError`.
 from __future__ import annotations
 
 import io
-import json
 import math
 import reprlib
 from typing import TYPE_CHECKING, Any
@@ -70,7 +69,7 @@ def header_text(metadata: dict[str, str], layout: Layout) -> bytes:
         end = offset + math.prod(shape) * dtype.itemsize
         header[name] = {"dtype": DTYPES[dtype.name], "shape": list(shape), "data_offsets": [offset, end]}
         offset = end
-    text = json.dumps(header, separators=(",", ":")).encode("ascii")
+    text = strict_json.compact(header).encode("ascii")
     text += b" " * (-len(text) % 8)
     if len(text) > LARGEST_HEADER:
         raise ValueError(f"extra: expected a header of at most {LARGEST_HEADER} bytes, got one of {len(text)}")

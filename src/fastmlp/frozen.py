@@ -13,6 +13,7 @@ own. A default is shared by all objects, so it must be immutable; there are no f
 from __future__ import annotations
 
 import functools
+import operator
 import reprlib
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar, dataclass_transform, overload
@@ -74,6 +75,7 @@ def _freeze(cls: Any, *, kw_only: bool, eq: bool) -> Any:
     cls._frozen_fields = {**getattr(cls, "_frozen_fields", {}), **own}  # names and annotations
     cls._frozen_defaults = {name: getattr(cls, name) for name in cls._frozen_fields if hasattr(cls, name)}
     cls._frozen_kw_only = kw_only
+    cls._frozen_key = operator.attrgetter("__class__", *cls._frozen_fields)  # what is equal in equal objects
     constructor = _constructor(cls)
     made = {
         "__init__": constructor,
@@ -98,14 +100,16 @@ def _constructor(cls: Any) -> Callable[..., None]:
     """`__init__`: sets every field, in order, then calls `__post_init__` where the class has one."""
     names, given_by_default = fields(cls), defaults(cls)
     known, n_positional = frozenset(names), 0 if cls._frozen_kw_only else len(names)
-    is_checked = hasattr(cls, "__post_init__")
+    is_checked, is_optional = hasattr(cls, "__post_init__"), given_by_default.keys() == known
     set_field = object.__setattr__
 
     def __init__(self: Any, /, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-        values = {**given_by_default, **dict(zip(names, args, strict=False)), **kwargs}
-        is_twice = args and kwargs and not kwargs.keys().isdisjoint(names[: len(args)])
-        if is_twice or len(args) > n_positional or values.keys() != known:
-            _refuse_arguments(cls, args, kwargs)
+        values = given_by_default
+        if args or kwargs or not is_optional:
+            values = {**given_by_default, **dict(zip(names, args, strict=False)), **kwargs}
+            is_twice = args and kwargs and not kwargs.keys().isdisjoint(names[: len(args)])
+            if is_twice or len(args) > n_positional or values.keys() != known:
+                _refuse_arguments(cls, args, kwargs)
         for name in names:
             set_field(self, name, values[name])
         if is_checked:
@@ -132,11 +136,11 @@ def _repr(self: Any) -> str:
 
 
 def _eq(self: Any, other: object) -> bool:
-    return astuple(self) == astuple(other) if type(other) is type(self) else NotImplemented
+    return self._frozen_key(self) == self._frozen_key(other) if type(other) is type(self) else NotImplemented
 
 
 def _hash(self: Any) -> int:
-    return hash(astuple(self))
+    return hash(self._frozen_key(self))
 
 
 def _setattr(self: Any, name: str, value: object) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import errno
 import io
 import itertools
-import json
 import math
 import os
 import re
@@ -481,7 +480,7 @@ def _refuse_non_finite(parameters: NDArray[Any], layout: Layout) -> None:
 
 def _canonical(argument: str, value: object) -> str:
     """The value as JSON that `json_value` reads."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = strict_json.compact(value, sort_keys=True)
     try:
         strict_json.check_unicode(text, value)
     except ValueError as error:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import os
-import zipfile
 import zlib
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
@@ -168,6 +167,8 @@ class Arrays(NamedTuple):
 def _load_npz(path: str) -> dict[str, NDArray[Any]]:
     try:
         with open(path, "rb") as stream:
+            import zipfile  # its import takes longer than that of all files here
+
             if not zipfile.is_zipfile(stream):
                 raise ValueError("no zip archive")
             stream.seek(0)
