@@ -135,7 +135,7 @@ def _repr(self: Any) -> str:
     )
 
 
-def _eq(self: Any, other: object) -> bool:
+def _eq(self: Any, other: Any) -> bool:
     return self._frozen_key(self) == self._frozen_key(other) if type(other) is type(self) else NotImplemented
 
 
