@@ -41,6 +41,7 @@ PROGRAMS = {
     "tables": ("--text",),
     "lbfgs": (),
     "online": (),
+    "import_time": (),
 }
 
 

@@ -165,11 +165,8 @@ def test_comparison_and_hash() -> None:
         assert [one != other for other in ours] == [their != other for other in theirs]
         assert one != astuple(one)
         assert (one == their, their == one) == (False, False)
-        if type(outcome(lambda: hash(their))) is int:  # noqa: B023
-            equal = [other for other in ours if other == one]
-            assert {hash(other) for other in equal} == {hash(one)}
-        else:
-            assert outcome(lambda: hash(one)) == outcome(lambda: hash(their))  # noqa: B023
+        if "Alone" not in repr(one):  # whose hash is its identity's
+            assert outcome(lambda o=one: hash(o)) == outcome(lambda t=their: hash(t))
 
 
 def test_a_value_that_is_not_equal_to_itself() -> None:

@@ -140,7 +140,7 @@ def _eq(self: Any, other: Any) -> bool:
 
 
 def _hash(self: Any) -> int:
-    return hash(self._frozen_key(self))
+    return hash(astuple(self))
 
 
 def _setattr(self: Any, name: str, value: object) -> None:
