@@ -42,6 +42,7 @@ PROGRAMS = {
     "ctrl_c": (),
     "lbfgs": (),
     "online": (),
+    "import_time": (),
 }
 
 

@@ -9,10 +9,10 @@ To add one: a class and its line in `ACTIVATIONS` here, a kernel and its row the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import _core, arguments
+from .frozen import astuple, frozen
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 APPROXIMATIONS = ("none", "tanh")  # of GELU, in the order of the kernel's numbers for them
 
 
-@dataclass(frozen=True)
+@frozen
 class Activation:
     """What all activations have: a name, hyper-parameters, values and derivatives.
 
@@ -49,7 +49,7 @@ class Activation:
         return values
 
 
-@dataclass(frozen=True)
+@frozen
 class Identity(Activation):
     """f(z) = z.
 
@@ -62,7 +62,7 @@ class Identity(Activation):
     name: ClassVar[str] = "identity"
 
 
-@dataclass(frozen=True)
+@frozen
 class Sigmoid(Activation):
     """The logistic function f(z) = 1 / (1 + exp(-beta z)), with f' = beta f (1 - f).
 
@@ -93,7 +93,7 @@ class Sigmoid(Activation):
         object.__setattr__(self, "beta", beta)
 
 
-@dataclass(frozen=True)
+@frozen
 class Tanh(Activation):
     """The hyperbolic tangent f(z) = tanh z, with f' = 1 - f^2.
 
@@ -106,7 +106,7 @@ class Tanh(Activation):
     name: ClassVar[str] = "tanh"
 
 
-@dataclass(frozen=True)
+@frozen
 class ReLU(Activation):
     """The rectified linear unit f(z) = max(0, z); f'(0) = 0.
 
@@ -120,7 +120,7 @@ class ReLU(Activation):
     initializer: ClassVar[str] = "he_uniform"
 
 
-@dataclass(frozen=True)
+@frozen
 class PiecewiseLinear(Activation):
     """The ramp f(z) = (z - x_min) / (x_max - x_min), cut to [0, 1]; f' is 0 at and outside both ends.
 
@@ -153,7 +153,7 @@ class PiecewiseLinear(Activation):
         object.__setattr__(self, "x_max", x_max)
 
 
-@dataclass(frozen=True)
+@frozen
 class Gaussian(Activation):
     """The normal density f(z) = exp(-(z - mu)^2 / (2 sigma^2)) / (sqrt(2 pi) sigma).
 
@@ -184,7 +184,7 @@ class Gaussian(Activation):
         object.__setattr__(self, "sigma", arguments.real("sigma", self.sigma, above=0.0))
 
 
-@dataclass(frozen=True)
+@frozen
 class Threshold(Activation):
     """The unit step f(z) = 1 where z >= 0, else 0; f(0) = 1. It cannot be trained: f' is 0.
 
@@ -198,7 +198,7 @@ class Threshold(Activation):
     trainable: ClassVar[bool] = False
 
 
-@dataclass(frozen=True)
+@frozen
 class LeakyReLU(Activation):
     """The leaky rectifier f(z) = z where z > 0, else negative_slope z; f'(0) is negative_slope, as in PyTorch.
 
@@ -225,7 +225,7 @@ class LeakyReLU(Activation):
         object.__setattr__(self, "negative_slope", arguments.real("negative_slope", self.negative_slope, least=0.0))
 
 
-@dataclass(frozen=True)
+@frozen
 class ELU(Activation):
     """The exponential linear unit f(z) = z where z > 0, else alpha (exp z - 1); f'(0) is alpha, as in PyTorch.
 
@@ -252,7 +252,7 @@ class ELU(Activation):
         object.__setattr__(self, "alpha", arguments.real("alpha", self.alpha, above=0.0))
 
 
-@dataclass(frozen=True)
+@frozen
 class SELU(Activation):
     """The self-normalising f(z) = s z where z > 0, else s a (exp z - 1); f'(0) is s a, as in PyTorch.
 
@@ -273,7 +273,7 @@ class SELU(Activation):
     initializer: ClassVar[str] = "lecun_normal"
 
 
-@dataclass(frozen=True)
+@frozen
 class GELU(Activation):
     """The Gaussian error linear unit f(z) = z Phi(z), with Phi the distribution function of N(0, 1).
 
@@ -308,7 +308,7 @@ class GELU(Activation):
         return (float(APPROXIMATIONS.index(self.approximate)),)
 
 
-@dataclass(frozen=True)
+@frozen
 class SiLU(Activation):
     """The sigmoid linear unit f(z) = z / (1 + exp(-z)), also called swish.
 
@@ -326,7 +326,7 @@ class SiLU(Activation):
     initializer: ClassVar[str] = "he_uniform"
 
 
-@dataclass(frozen=True)
+@frozen
 class Mish(Activation):
     """f(z) = z tanh(ln(1 + exp z)).
 
@@ -344,7 +344,7 @@ class Mish(Activation):
     initializer: ClassVar[str] = "he_uniform"
 
 
-@dataclass(frozen=True)
+@frozen
 class Softplus(Activation):
     """f(z) = ln(1 + exp(beta z)) / beta, computed without overflow and without PyTorch's jump to the line.
 
@@ -370,7 +370,7 @@ class Softplus(Activation):
         object.__setattr__(self, "beta", arguments.real("beta", self.beta, above=0.0))
 
 
-@dataclass(frozen=True)
+@frozen
 class Softsign(Activation):
     """f(z) = z / (1 + abs(z)), with f' = 1 / (1 + abs(z))^2.
 
@@ -387,7 +387,7 @@ class Softsign(Activation):
     name: ClassVar[str] = "softsign"
 
 
-@dataclass(frozen=True)
+@frozen
 class HardSigmoid(Activation):
     """The ramp f(z) = (z + 3) / 6, cut to [0, 1]; f' is 0 at and outside both ends.
 
@@ -404,7 +404,7 @@ class HardSigmoid(Activation):
     name: ClassVar[str] = "hard_sigmoid"
 
 
-@dataclass(frozen=True)
+@frozen
 class HardTanh(Activation):
     """f(z) = z, cut to [min_val, max_val]; f' is 0 at and outside both ends.
 
@@ -436,7 +436,7 @@ class HardTanh(Activation):
         object.__setattr__(self, "max_val", max_val)
 
 
-@dataclass(frozen=True)
+@frozen
 class Sine(Activation):
     """f(z) = sin(omega z), with f' = omega cos(omega z); NaN where omega z is infinite.
 
@@ -466,7 +466,7 @@ class Sine(Activation):
         object.__setattr__(self, "omega", omega)
 
 
-@dataclass(frozen=True)
+@frozen
 class Softmax(Activation):
     """f(z)_o = exp(z_o) / sum_p exp(z_p) over the outputs of a row; only for the last layer.
 
@@ -486,7 +486,7 @@ class Softmax(Activation):
         raise TypeError("softmax: expected an elementwise activation, and softmax has a Jacobian in place of f'")
 
 
-@dataclass(frozen=True, init=False, repr=False)
+@frozen
 class CustomActivation(Activation):
     """A user's own f(z), as a pair of Python functions on arrays; a slow path.
 

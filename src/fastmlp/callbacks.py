@@ -13,19 +13,21 @@ import math
 import numbers
 import os
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from typing import Any, SupportsFloat, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import arguments, durable, metrics
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    State = Mapping[str, float | NDArray[Any]]
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end")
 HOOKS = ("on_train_begin", "on_epoch_begin", *BATCH_HOOKS, "on_epoch_end", "on_train_end")
 MODES = ("auto", "min", "max")
 UNITS = ("epoch", "step")
-
-State = Mapping[str, float | NDArray[Any]]
 
 
 def check(callbacks: object) -> list[Any]:

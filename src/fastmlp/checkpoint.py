@@ -12,20 +12,21 @@ import math
 import re
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import durable, inputs, persistence
-from .callbacks import State
 from .durable import Path
+from .frozen import frozen
 from .persistence import FormatError
 from .schedules import ReduceOnPlateau
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ._core import Rows
+    from .callbacks import State
     from .network import Network
     from .optimizers import Optimizer
     from .regularization import Regularization
@@ -36,7 +37,7 @@ BY_ITSELF = ("early_stopping", "converged")  # a training that has stopped so do
 _SETTINGS = {"data": "X", "validation": "validation_data"}  # arguments by another name
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Position:
     """Where a training is, and what it has told so far.
 
@@ -52,7 +53,7 @@ class Position:
     states: Sequence[State]
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Snapshot:
     """A network's words and P as training has them now: what `persistence` writes."""
 
@@ -147,7 +148,7 @@ def _tensor(owner: str, name: object, value: object, P: NDArray[Any]) -> NDArray
 # -------------------------------------------------------------------------------------------------------------- reading
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Resumable:
     """A checkpoint that was read and checked: where the training was, and what `restart` puts into the network."""
 

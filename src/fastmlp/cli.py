@@ -1,30 +1,33 @@
 """The command line: `fastmlp train | predict | evaluate | info | bench`, also as `python -m fastmlp`.
 
-Here are the arguments and the exit codes; the commands are in `cli_train` and `cli_predict`. Exit codes: 0 done,
-1 an error (one line on stderr, never a traceback), 2 wrong usage (argparse's), 130 interrupted. Progress and
-messages go to stderr, results to stdout; with --json stdout holds one JSON object and nothing else. Names
-that an option may take come from the tables that `Network` uses, so the two cannot differ.
+Here are the arguments and the exit codes; the commands are in `cli_train` and `cli_predict`, which are imported, with
+all that they need, when their command is run. Exit codes: 0 done, 1 an error (one line on stderr, never a traceback),
+2 wrong usage (argparse's), 130 interrupted. Progress and messages go to stderr, results to stdout; with --json stdout
+holds one JSON object and nothing else. Names that an option may take come from the tables that `Network` uses, so the
+two cannot differ.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import fastmlp
 
-from . import cli_options, cli_predict, cli_train, columns, construction, metrics
+from . import cli_options, construction, metrics
 from .activations import ACTIVATIONS
-from .console import finish, say, silence
+from .console import INTERRUPTED, finish, say, silence
 from .losses import LOSSES
-from .preparation import SCALINGS
-from .targets import TASKS
+from .preparation import SCALINGS, TASKS
 
+TRAIN = """\
+Train a network on DATA and save it with everything that it has learnt
+of the table: columns, scaling, names of classes. Columns of text,
+categories, booleans and dates and missing values are taken, too.
+Ctrl-C ends the training early and saves what was learnt."""
 ERRORS = (OSError, ValueError, TypeError, ArithmeticError, MemoryError, RuntimeError, ImportError)
 
 
@@ -53,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         say("fastmlp: interrupted", sys.stderr)
-        return cli_train.INTERRUPTED
+        return INTERRUPTED
     except ERRORS as error:
         say(f"fastmlp: error: {_one_line(error)}", sys.stderr)
         return 1
@@ -100,11 +103,7 @@ def _add_train(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     parser = commands.add_parser(
         "train",
         help="train a network and save it",
-        description=textwrap.fill(
-            "Train a network on DATA and save it with everything that it has learnt of the table: columns, scaling, "
-            "names of classes. Columns of text, categories, booleans and dates and missing values are taken, too. "
-            "Ctrl-C ends the training early and saves what was learnt."
-        ),
+        description=TRAIN,
         epilog=cli_options.EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -137,7 +136,7 @@ def _add_train(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     add("--folder", metavar="DIR", help="where the files of fashion-mnist are")
     _add_network(parser.add_argument_group("network").add_argument)
     cli_options.add_training(parser.add_argument_group("training").add_argument)
-    parser.set_defaults(run=cli_train.run, usage_error=parser.error)
+    parser.set_defaults(run=_train, usage_error=parser.error)
 
 
 def _add_network(add: Callable[..., object]) -> None:
@@ -206,7 +205,7 @@ def _add_predict(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
         help="pass a column through; the output is a .csv with a header (default: what was kept at training)",
     )
     _add_text(parser.add_argument_group("text (.csv, .tsv, .txt)").add_argument)
-    parser.set_defaults(run=cli_predict.predict)
+    parser.set_defaults(run=_predict)
 
 
 def _add_evaluate(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
@@ -221,7 +220,7 @@ def _add_evaluate(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     add("--metrics", type=_metrics, metavar="NAME,NAME", help=f"others: {', '.join(metrics.METRICS)}")
     add("--drop-missing-target", action="store_true", help="leave out rows without a target")
     _add_text(parser.add_argument_group("text (.csv, .tsv, .txt)").add_argument)
-    parser.set_defaults(run=cli_predict.evaluate, keep=[])
+    parser.set_defaults(run=_evaluate, keep=[])
 
 
 def _add_model_and_input(add: Callable[..., object]) -> None:
@@ -258,6 +257,8 @@ def _layers(text: str) -> tuple[int, ...]:
 
 
 def _number(text: str) -> float:
+    from . import columns  # which reads tables, so few commands need it
+
     if not columns.NUMBER.fullmatch(text.strip()):
         raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
     return float(text)
@@ -270,15 +271,43 @@ def _fraction(text: str) -> float:
     return number
 
 
-# ------------------------------------------------------------------------------------------------ info
+# ------------------------------------------------------------------------------------------- commands
+
+
+def _train(args: argparse.Namespace) -> int:
+    from . import cli_train
+
+    return cli_train.run(args)
+
+
+def _predict(args: argparse.Namespace) -> int:
+    from . import cli_predict
+
+    return cli_predict.predict(args)
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from . import cli_predict
+
+    return cli_predict.evaluate(args)
+
+
+def _bench(args: argparse.Namespace) -> int:
+    from . import benchmark
+
+    return benchmark.run(quick=args.quick, json=args.json)
 
 
 def _info(args: argparse.Namespace) -> int:
     if args.model is None:
         record: dict[str, Any] = dict(fastmlp.info())
     else:
+        from . import cli_predict
+
         record = cli_predict.model_record(args.model)
     if args.json:
+        import json
+
         say(json.dumps(record, default=str))
         return 0
     width = max(map(len, record))
@@ -300,9 +329,3 @@ def _words(value: object) -> str:
         shown = ", ".join(map(_words, value[:12]))
         return shown if len(value) <= 12 else f"{shown} and {len(value) - 12} more"
     return str(value)
-
-
-def _bench(args: argparse.Namespace) -> int:
-    from . import benchmark
-
-    return benchmark.run(quick=args.quick, json=args.json)

@@ -12,7 +12,6 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from .columns import CellError, Numbers, PlainFrame, Texts
 from .console import say
 from .dialect import Options
 from .encoder import Encoder
+from .frozen import frozen, replace
 from .labels import Label
 from .losses import LOSSES
 from .network import Network
@@ -34,7 +34,7 @@ TABLE_UPDATES = 1000
 TABLE_EPOCHS = (10, 300)
 
 
-@dataclass(frozen=True)
+@frozen
 class Settings:
     """What is used where the command line says nothing."""
 
@@ -58,7 +58,7 @@ class Rows(NamedTuple):
     labels: NDArray[np.int64] | None
 
 
-@dataclass(frozen=True)
+@frozen
 class Data:
     """Rows to train on and rows to test on, and what the network is to know about them."""
 

@@ -9,13 +9,13 @@ numbers are checked by the classes that have them, so that the two cannot differ
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from . import arguments, construction
 from .callbacks import Checkpoint, EarlyStopping
+from .frozen import defaults, fields
 from .optimizers import OPTIMIZERS, Optimizer
 from .regularization import Regularization
 from .schedules import SCHEDULES, Schedule
@@ -109,7 +109,7 @@ def _add_loop(add: Callable[..., object]) -> None:
 def optimizer(args: argparse.Namespace, settings: Settings, n_steps: int | None = None) -> Optimizer:
     """The optimiser with its schedule; n_steps is how many steps the training has, if that is known."""
     kind = OPTIMIZERS[args.optimizer]
-    names = {field.name for field in dataclasses.fields(kind)}
+    names = set(fields(kind))
     given = _options("--optimizer-option", args.optimizer_option, names - {"learning_rate", "momentum"})
     for option in ("learning_rate", "schedule", "momentum"):
         if getattr(args, option) is not None and option.replace("schedule", "learning_rate") not in names:
@@ -129,12 +129,12 @@ def optimizer(args: argparse.Namespace, settings: Settings, n_steps: int | None 
 def schedule(args: argparse.Namespace, rate: float, n_steps: int | None) -> Schedule:
     """The schedule that begins with that rate."""
     kind = SCHEDULES[args.schedule]
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    given = _options("--schedule-option", args.schedule_option, fields.keys() - {"learning_rate"})
-    if "n_steps" in fields and n_steps is not None:
+    names = fields(kind)
+    given = _options("--schedule-option", args.schedule_option, set(names) - {"learning_rate"})
+    if "n_steps" in names and n_steps is not None:
         given.setdefault("n_steps", n_steps)
-    for name, field in fields.items():
-        if field.default is dataclasses.MISSING and name not in given and name != "learning_rate":
+    for name in names:
+        if name not in defaults(kind) and name not in given and name != "learning_rate":
             raise ValueError(f"--schedule-option: expected {name}=VALUE, which {args.schedule!r} needs, got none")
     return kind(learning_rate=rate, **given)
 

@@ -13,7 +13,6 @@ import json
 import math
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -22,12 +21,11 @@ import numpy as np
 from . import cli_data, cli_options, tables
 from .activations import Sigmoid
 from .cli_data import DATASETS, DEFAULTS, Data, Rows
-from .console import say
+from .console import INTERRUPTED, say
 from .losses import LOSSES
 from .network import Network
 from .progress import Progress
 
-INTERRUPTED = 130
 OF_TEXT = ("separator", "no_header", "decimal")
 
 
@@ -102,6 +100,8 @@ def _check_writable(option: str, path: str, other: str, what: str) -> None:
         if os.path.exists(target) and not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         if os.path.isfile(target) or not os.path.exists(target):
+            import tempfile
+
             with tempfile.TemporaryFile(dir=os.path.dirname(target)):
                 pass
     except OSError as error:

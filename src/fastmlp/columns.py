@@ -17,11 +17,12 @@ import functools
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .frozen import frozen
 
 NUMBER_TEXT = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 NUMBER = re.compile(NUMBER_TEXT)
@@ -74,12 +75,12 @@ class CellError(ValueError):
         return f"X: {self.told} at row {self.row}, column {self.column!r}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Numbers:
     """A column of numbers; NaN is missing. `marks` counts the texts among them that stand for missing values."""
 
     values: NDArray[Any]
-    marks: Mapping[str, int] = field(default_factory=dict)
+    marks: Mapping[str, int] | None = None
 
     @property
     def n_rows(self) -> int:
@@ -87,12 +88,12 @@ class Numbers:
         return len(self.values)
 
 
-@dataclass(frozen=True)
+@frozen
 class Times:
     """A column of dates and times of day, datetime64[us] in UTC; NaT is missing."""
 
     values: NDArray[np.datetime64]
-    marks: Mapping[str, int] = field(default_factory=dict)
+    marks: Mapping[str, int] | None = None
 
     @property
     def n_rows(self) -> int:
@@ -100,7 +101,7 @@ class Times:
         return len(self.values)
 
 
-@dataclass(frozen=True)
+@frozen
 class Texts:
     """A column of text: of each row the index of its value in `names`, -1 where it is missing.
 
@@ -111,7 +112,7 @@ class Texts:
     codes: NDArray[np.int64]
     names: list[str]
     kind: str = "text"
-    marks: Mapping[str, int] = field(default_factory=dict)
+    marks: Mapping[str, int] | None = None
 
     @property
     def n_rows(self) -> int:

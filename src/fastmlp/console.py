@@ -11,6 +11,8 @@ import os
 import sys
 from typing import TextIO
 
+INTERRUPTED = 130  # the exit code after Ctrl-C
+
 
 def say(text: str, stream: TextIO | None = None, *, end: str = "\n") -> None:
     """Write the text to the stream (stdout if None) at once; nothing where nobody reads any more.

@@ -6,7 +6,6 @@ error that names it.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ import numpy as np
 
 from . import activations, arguments
 from .activations import Activation
+from .frozen import fields
 from .losses import Loss
 from .optimizers import Optimizer
 
@@ -59,15 +59,13 @@ def check_dtype(dtype: object) -> np.dtype[Any]:
 def check_precision(choice: T, dtype: np.dtype[Any]) -> T:
     """The activation, loss or optimiser, once its hyper-parameters are seen to survive the network's dtype."""
     smallest = float(np.finfo(dtype).tiny)
-    for field in dataclasses.fields(choice):
-        value = getattr(choice, field.name)
+    for name in fields(choice):
+        value = getattr(choice, name)
         for number in value if isinstance(value, tuple) else (value,):
             if not isinstance(number, (int, float)):  # a word, a schedule or a function
                 continue
             if not (number == 0 or smallest <= abs(number) <= float(np.finfo(dtype).max)):
-                raise ValueError(
-                    f"{field.name}: expected a number that {dtype.name} can hold, got {number!r} in {choice!r}"
-                )
+                raise ValueError(f"{name}: expected a number that {dtype.name} can hold, got {number!r} in {choice!r}")
     return choice
 
 

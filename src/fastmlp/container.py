@@ -7,15 +7,16 @@ and what does not check out is a `FormatError`.
 from __future__ import annotations
 
 import io
-import json
 import math
 import reprlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import strict_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LARGEST_HEADER = 2**24
 DTYPES = {"float32": "F32", "float64": "F64"}
@@ -68,7 +69,7 @@ def header_text(metadata: dict[str, str], layout: Layout) -> bytes:
         end = offset + math.prod(shape) * dtype.itemsize
         header[name] = {"dtype": DTYPES[dtype.name], "shape": list(shape), "data_offsets": [offset, end]}
         offset = end
-    text = json.dumps(header, separators=(",", ":")).encode("ascii")
+    text = strict_json.compact(header).encode("ascii")
     text += b" " * (-len(text) % 8)
     if len(text) > LARGEST_HEADER:
         raise ValueError(f"extra: expected a header of at most {LARGEST_HEADER} bytes, got one of {len(text)}")

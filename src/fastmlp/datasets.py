@@ -11,15 +11,18 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator
-from typing import BinaryIO, SupportsIndex, cast
+from typing import TYPE_CHECKING, BinaryIO, SupportsIndex, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import arguments
-from .persistence import FormatError
+from .container import FormatError
 
-Data = tuple[NDArray[np.float32], NDArray[np.int64]]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Data = tuple[NDArray[np.float32], NDArray[np.int64]]
+
 Path = str | os.PathLike[str]
 
 FASHION_MNIST_FOLDER = "/usr/share/datasets/fashion-mnist"

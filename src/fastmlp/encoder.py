@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from . import arguments, known_columns
 from .columns import LIKE_NUMBER, MISSING, Column, PlainFrame, Texts, names_of, read
+from .frozen import frozen
 from .known_columns import CategoryColumn, Known, NumberColumn, TimeColumn
 from .sharing import Item, Result, shared, threads_for
 
@@ -279,7 +279,7 @@ def few(names: Sequence[str], count: int = 8) -> str:
 # ---------------------------------------------------------------------------------------------------------- learning
 
 
-@dataclass(frozen=True)
+@frozen
 class Note:
     """What a user should know of a column; `warning` where it is likely to be a mistake."""
 

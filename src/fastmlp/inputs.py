@@ -7,7 +7,6 @@ argument, and a matrix is copied whole only where the core cannot read it as it 
 
 from __future__ import annotations
 
-import mmap
 import sys
 from collections.abc import Callable, Iterator
 from numbers import Real
@@ -139,6 +138,8 @@ def memory(x: Any) -> list[NDArray[Any]]:
 
 def is_mapped(array: Any) -> bool:
     """Whether the array's memory is a file."""
+    import mmap  # only what comes in large arrays asks
+
     while array is not None:
         if isinstance(array, (np.memmap, mmap.mmap)):
             return True

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,14 @@ from numpy.typing import NDArray
 
 from . import columns
 from .columns import CellError, Numbers, Texts, Times
+from .frozen import frozen
 
 CALENDAR = ("day_number", "month", "day", "weekday", "hour")
 SAMPLE = 5000  # values that bound the median of many
 MARGIN = 0.03  # of the sample on both sides of its median: four of its standard deviations
 
 
-@dataclass(frozen=True)
+@frozen
 class NumberColumn:
     """Numbers: the median of the training rows stands for a missing one."""
 
@@ -49,7 +49,7 @@ class NumberColumn:
         return [np.where(gaps, self.median, values), *[gaps] * self.indicator]
 
 
-@dataclass(frozen=True)
+@frozen
 class TimeColumn:
     """Dates, with the hour where the training rows had times of day."""
 
@@ -75,7 +75,7 @@ class TimeColumn:
         return [*filled, *[gaps] * self.indicator]
 
 
-@dataclass(frozen=True)
+@frozen
 class CategoryColumn:
     """Text, categories or booleans: an input for each category, one for missing values if they are frequent enough in
     the training rows, and one for all others.

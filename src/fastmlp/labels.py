@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import inputs
-from .columns import number_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,7 +68,11 @@ def are_indices(names: Sequence[Label] | None) -> bool:
 
 def are_spelt_numbers(names: Sequence[Label] | None) -> bool:
     """Whether class names are text that is numbers throughout, so that a number as a label may be either."""
-    return names is not None and all(isinstance(name, str) and number_of(name) is not None for name in names)
+    if names is None or not all(isinstance(name, str) for name in names):
+        return False
+    from .columns import number_of  # reading tables is imported where there is text to look at
+
+    return all(number_of(str(name)) is not None for name in names)
 
 
 def text_labels(y: Any) -> list[Any] | None:

@@ -11,19 +11,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from . import arguments
 from .activations import Activation, Identity, Sigmoid, Softmax
+from .frozen import astuple, frozen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
+@frozen
 class Loss:
     """What all losses have: a name, the output activation that belongs to them, and the targets that they take."""
 
@@ -48,7 +48,7 @@ class Loss:
         return outputs
 
 
-@dataclass(frozen=True)
+@frozen
 class SquaredError(Loss):
     """sum_o (y - t)^2, the essay's cost.
 
@@ -63,7 +63,7 @@ class SquaredError(Loss):
     name: ClassVar[str] = "squared_error"
 
 
-@dataclass(frozen=True)
+@frozen
 class HalfSquaredError(Loss):
     """1/2 sum_o (y - t)^2, the paper's cost (printed there as "MSE").
 
@@ -78,7 +78,7 @@ class HalfSquaredError(Loss):
     name: ClassVar[str] = "half_squared_error"
 
 
-@dataclass(frozen=True)
+@frozen
 class MeanSquaredError(Loss):
     """1/O sum_o (y - t)^2, the field's MSE.
 
@@ -93,7 +93,7 @@ class MeanSquaredError(Loss):
     name: ClassVar[str] = "mse"
 
 
-@dataclass(frozen=True)
+@frozen
 class MeanAbsoluteError(Loss):
     """1/O sum_o |y - t|, the field's MAE, as torch.nn.L1Loss; the gradient is sign(y - t) / O, 0 where y = t.
 
@@ -108,7 +108,7 @@ class MeanAbsoluteError(Loss):
     name: ClassVar[str] = "mae"
 
 
-@dataclass(frozen=True)
+@frozen
 class Huber(Loss):
     """1/O sum_o h(y - t) with h(e) = e^2 / 2 where |e| <= delta, else delta (|e| - delta / 2).
 
@@ -136,7 +136,7 @@ class Huber(Loss):
         object.__setattr__(self, "delta", arguments.real("delta", self.delta, above=0.0))
 
 
-@dataclass(frozen=True)
+@frozen
 class LogCosh(Loss):
     """1/O sum_o ln cosh(y - t), which keeps its digits near 0 and does not overflow; the gradient is tanh(y - t) / O.
 
@@ -151,7 +151,7 @@ class LogCosh(Loss):
     name: ClassVar[str] = "log_cosh"
 
 
-@dataclass(frozen=True)
+@frozen
 class Quantile(Loss):
     """1/O sum_o max(q e, (q - 1) e) with e = t - y: the output becomes the target's q-quantile (pinball loss).
 
@@ -203,7 +203,7 @@ class Quantile(Loss):
         return outputs.reshape(*outputs.shape[:-1], self.n_heads, -1)[..., nearest, :]
 
 
-@dataclass(frozen=True)
+@frozen
 class Poisson(Loss):
     """1/O sum_o (exp z - t z): the negative log-likelihood of counts t of rate exp z, without ln t!.
 
@@ -231,7 +231,7 @@ class Poisson(Loss):
         return rate
 
 
-@dataclass(frozen=True)
+@frozen
 class Gamma(Loss):
     """1/O sum_o (z + t exp(-z)): half the deviance of gamma-distributed t of mean exp z, without its terms in t alone.
 
@@ -259,7 +259,7 @@ class Gamma(Loss):
         return mean
 
 
-@dataclass(frozen=True)
+@frozen
 class GaussianNLL(Loss):
     """1/n sum (s + (z - t)^2 exp(-s)) / 2 over the n targets: the negative log-likelihood of a normal distribution.
 
@@ -292,7 +292,7 @@ class GaussianNLL(Loss):
         return outputs[..., : outputs.shape[-1] // 2]
 
 
-@dataclass(frozen=True)
+@frozen
 class BinaryCrossEntropy(Loss):
     """-sum_o [t ln y + (1 - t) ln(1 - y)] for sigmoid outputs, computed from z, never from a clipped y.
 
@@ -322,7 +322,7 @@ class BinaryCrossEntropy(Loss):
         object.__setattr__(self, "label_smoothing", smoothing)
 
 
-@dataclass(frozen=True)
+@frozen
 class CrossEntropy(Loss):
     """-ln y_label for softmax outputs, -sum_o t ln y for a row of target probabilities; computed from z.
 
@@ -352,7 +352,7 @@ class CrossEntropy(Loss):
         object.__setattr__(self, "label_smoothing", smoothing)
 
 
-@dataclass(frozen=True)
+@frozen
 class Hinge(Loss):
     """The margin of the right class: max(0, margin - s y) where O is 1, with s = -1 or 1.
 
@@ -386,7 +386,7 @@ class Hinge(Loss):
         object.__setattr__(self, "margin", arguments.real("margin", self.margin, above=0.0))
 
 
-@dataclass(frozen=True)
+@frozen
 class BinaryFocal(Loss):
     """-sum_o [t (1 - y)^gamma ln y + (1 - t) y^gamma ln(1 - y)] for sigmoid outputs, computed from z.
 
@@ -421,7 +421,7 @@ class BinaryFocal(Loss):
         object.__setattr__(self, "gamma", arguments.real("gamma", self.gamma, least=0.0))
 
 
-@dataclass(frozen=True)
+@frozen
 class Focal(Loss):
     """-sum_o t (1 - y)^gamma ln y for softmax outputs, computed from z; gamma = 0 is the cross entropy.
 
@@ -453,7 +453,7 @@ class Focal(Loss):
         object.__setattr__(self, "gamma", arguments.real("gamma", self.gamma, least=0.0))
 
 
-@dataclass(frozen=True)
+@frozen
 class CustomLoss(Loss):
     """A user's own loss: a Python function of outputs and targets. A slow path, which takes the GIL for every tile.
 

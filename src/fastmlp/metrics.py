@@ -15,16 +15,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import arguments
 from .losses import Loss
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ._core import Rows
     from .network import Network
 
-Values = NDArray[np.float64]
+    Values = NDArray[np.float64]
 
 
 class Metric(NamedTuple):

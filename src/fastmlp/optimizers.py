@@ -10,10 +10,10 @@ there, a branch-free update in `reference/functions.py`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
 from . import arguments, schedules
+from .frozen import astuple, frozen
 from .schedules import LearningRate, Plateau, ReduceOnPlateau, Schedule
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
+@frozen
 class Optimizer:
     """What all optimisers have: a name and hyper-parameters."""
 
@@ -50,8 +50,7 @@ class Optimizer:
     @property
     def hyper_parameters(self) -> tuple[float, ...]:
         """The fields as floats, in the kernel's order; 0 for a learning rate that is none yet."""
-        values = (getattr(self, field.name) for field in fields(self))
-        return tuple(0.0 if callable(value) else float(value) for value in values)
+        return tuple(0.0 if callable(value) else float(value) for value in astuple(self))
 
     def _scheduled(self) -> tuple[str, tuple[float, ...]] | None:
         """The compiled schedule of the learning rate, its name and hyper-parameters."""
@@ -70,7 +69,7 @@ class Optimizer:
         return None if schedule is None or isinstance(schedule, Schedule) else schedules.table(schedule, first, n)
 
 
-@dataclass(frozen=True)
+@frozen
 class SGD(Optimizer):
     """Gradient descent, P <- P - r v with v <- mu v + g (Nesterov: with g + mu v in place of v).
 
@@ -106,7 +105,7 @@ class SGD(Optimizer):
             raise ValueError("nesterov: expected a momentum above 0 to go with it, got momentum=0.0")
 
 
-@dataclass(frozen=True)
+@frozen
 class ClassicalMomentum(SGD):
     """SGD whose velocity has the rate in it, v <- mu v + r g and P <- P - v (Nesterov: P - (r g + mu v)).
 
@@ -141,7 +140,7 @@ class ClassicalMomentum(SGD):
     momentum: float = 0.9
 
 
-@dataclass(frozen=True)
+@frozen
 class Adam(Optimizer):
     """Adam, P <- P - r m' / (sqrt(v') + epsilon), with m' = m / (1 - beta_1^t) and v' = v / (1 - beta_2^t).
 
@@ -176,7 +175,7 @@ class Adam(Optimizer):
         self._check_real("epsilon", above=0.0)
 
 
-@dataclass(frozen=True)
+@frozen
 class AdamHat(Adam):
     """Adam with epsilon beside sqrt(v), P <- P - r sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon).
 
@@ -205,7 +204,7 @@ class AdamHat(Adam):
     name: ClassVar[str] = "adam_hat"
 
 
-@dataclass(frozen=True)
+@frozen
 class AdamW(Adam):
     """Adam with decoupled weight decay: Adam's step, taken from P (1 - r weight_decay).
 
@@ -243,7 +242,7 @@ class AdamW(Adam):
         self._check_real("weight_decay", least=0.0)
 
 
-@dataclass(frozen=True)
+@frozen
 class NAdam(Adam):
     """Adam with Nesterov's momentum, P <- P - r [(1 - mu) g / (1 - M) + mu' m / (1 - M mu')] / (sqrt(v') + epsilon).
 
@@ -280,7 +279,7 @@ class NAdam(Adam):
         self._check_real("momentum_decay", least=0.0)
 
 
-@dataclass(frozen=True)
+@frozen
 class RMSprop(Optimizer):
     """P <- P - r g / (sqrt(v) + epsilon) with v <- alpha v + (1 - alpha) g^2.
 
@@ -324,7 +323,7 @@ class RMSprop(Optimizer):
         self._set("centered", arguments.flag("centered", self.centered))
 
 
-@dataclass(frozen=True)
+@frozen
 class AdaGrad(Optimizer):
     """P <- P - r / (1 + (t - 1) learning_rate_decay) g / (sqrt(v) + epsilon) with v <- v + g^2, at step t = 1, 2, ...
 
@@ -361,7 +360,7 @@ class AdaGrad(Optimizer):
         self._check_real("epsilon", above=0.0)
 
 
-@dataclass(frozen=True)
+@frozen
 class Lion(Optimizer):
     """P <- P (1 - r weight_decay) - r sign(beta_1 m + (1 - beta_1) g), then m <- beta_2 m + (1 - beta_2) g.
 
@@ -399,7 +398,7 @@ class Lion(Optimizer):
         self._check_real("weight_decay", least=0.0)
 
 
-@dataclass(frozen=True)
+@frozen
 class Rprop(Optimizer):
     """P <- P - s sign(g) with a step s for each parameter, which grows while g keeps its sign; full batches alone.
 
@@ -447,7 +446,7 @@ class Rprop(Optimizer):
             )
 
 
-@dataclass(frozen=True)
+@frozen
 class LBFGS(Optimizer):
     """P <- P + s d with d = -H g: a quasi-Newton method over all rows; an epoch is one iteration.
 

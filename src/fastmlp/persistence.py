@@ -12,21 +12,18 @@ bytes in the order of P, so a tool that stores the same tensors in another order
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import io
 import itertools
-import json
 import math
 import os
 import re
 import reprlib
 import stat
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import activations, construction, durable, foreign, losses, scaling, schema, strict_json, upgrade
 from .activations import ACTIVATIONS, Activation, CustomActivation
@@ -45,8 +42,12 @@ from .container import (
 )
 from .container import FormatError as FormatError
 from .durable import Path
+from .frozen import defaults, fields, frozen
 from .initializers import INITIALIZERS
 from .losses import LOSSES, CustomLoss, Loss
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 VERSION = 1
 MOST_DIMENSIONS = 32  # of a tensor beside the parameters, as every version of NumPy has them
@@ -77,7 +78,7 @@ class Saveable(Protocol):
     def _architecture(self) -> dict[str, Any]: ...
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Training:
     """What a checkpoint has beside the model: a value that JSON can hold, and tensors float32 or float64 by name."""
 
@@ -85,7 +86,7 @@ class Training:
     tensors: dict[str, NDArray[Any]]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Model:
     """What a model file holds: the checked architecture, P in native byte order, and the caller's own words."""
 
@@ -117,10 +118,11 @@ def describe(value: Activation | Loss) -> dict[str, Any]:
             f"{what}: expected one with a name, which a model file can hold, got {value!r}: its functions are code, "
             "and a model file holds none; pickle can keep the network where it can keep the functions"
         )
-    fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    values = {name: getattr(value, name) for name in fields(value)}
     if isinstance(value, Loss):
-        fields = {name: field for name, field in fields.items() if field != getattr(type(value), name)}
-    return {"name": value.name, **{name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}}
+        by_default = defaults(value)
+        values = {name: v for name, v in values.items() if name not in by_default or v != by_default[name]}
+    return {"name": value.name, **{name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}}
 
 
 def activation_from(description: object, argument: str = "activation", *, output: bool = True) -> Activation:
@@ -151,17 +153,17 @@ def _check_field(name: str, value: object, default: object) -> None:
 
 def _object_from(description: object, argument: str, table: Mapping[str, type[T]]) -> T:
     kinds = {kind.name: kind for kind in table.values()}
-    fields = as_dict(argument, description)
-    name = fields.get("name")
+    words = as_dict(argument, description)
+    name = words.get("name")
     if not isinstance(name, str) or name not in kinds:
         raise unexpected(f"{argument}: name", f"one of {', '.join(map(repr, kinds))}", name)
     kind = kinds[name]
-    defaults: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(kind)}
-    given = {field: fields[field] for field in defaults if field in fields}
-    if len(fields) != 1 + len(given) or (len(given) < len(defaults) and not issubclass(kind, Loss)):
-        raise unexpected(argument, f"the fields {['name', *defaults]} of {name!r}", sorted(fields))
+    by_default: dict[str, Any] = defaults(kind)  # every field has one
+    given = {field: words[field] for field in by_default if field in words}
+    if len(words) != 1 + len(given) or (len(given) < len(by_default) and not issubclass(kind, Loss)):
+        raise unexpected(argument, f"the fields {['name', *by_default]} of {name!r}", sorted(words))
     for field, value in given.items():
-        _check_field(f"{argument}: {field}", value, defaults[field])
+        _check_field(f"{argument}: {field}", value, by_default[field])
     try:
         return kind(**given)
     except (ValueError, OverflowError) as error:
@@ -478,7 +480,7 @@ def _refuse_non_finite(parameters: NDArray[Any], layout: Layout) -> None:
 
 def _canonical(argument: str, value: object) -> str:
     """The value as JSON that `json_value` reads."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = strict_json.compact(value, sort_keys=True)
     try:
         strict_json.check_unicode(text, value)
     except ValueError as error:

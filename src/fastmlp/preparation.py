@@ -1,12 +1,15 @@
-"""What `fastmlp train` does with rows before the training: it names the scaling, and sets rows apart for tests."""
+"""What `fastmlp train` does with rows before the training: names of tasks and scalings, rows set apart for tests."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TASKS = ("auto", "classification", "regression")
 SCALINGS = ("auto", "standard", "minmax", "none")
 
 

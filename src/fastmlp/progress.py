@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -211,6 +210,8 @@ def width(stream: Any) -> dict[str, Any]:
     """
     try:
         if os.get_terminal_size(stream.fileno()).columns == 0:
+            import shutil  # only such a terminal needs it, and it brings all kinds of archives with it
+
             return {"ncols": shutil.get_terminal_size().columns - 1}
     except (OSError, ValueError, AttributeError):  # a stream without a descriptor, or no terminal
         pass

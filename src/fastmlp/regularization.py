@@ -8,16 +8,15 @@ and checked there by `_check_use`.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from . import arguments
+from .frozen import defaults, frozen
 from .optimizers import Optimizer
 
 _LIMITS = ("max_norm", "clip_norm", "clip_value")
@@ -25,7 +24,7 @@ _WITH_LBFGS = {"l2", "per_row"}  # what is smooth, and the same at every evaluat
 MOST_LAYERS = 10_000
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@frozen(kw_only=True)
 class Regularization:
     """What training does beside following the gradient of the loss; each field by itself, and none by default.
 
@@ -116,11 +115,8 @@ class Regularization:
 
     def _given(self) -> dict[str, Any]:
         """The fields that differ from their defaults."""
-        return {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if getattr(self, field.name) != field.default
-        }
+        by_default = defaults(self).items()
+        return {name: getattr(self, name) for name, default in by_default if getattr(self, name) != default}
 
     def __repr__(self) -> str:
         return f"Regularization({', '.join(f'{name}={value!r}' for name, value in self._given().items())})"

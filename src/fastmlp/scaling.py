@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from . import inputs, moments
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
     from .losses import Loss
 
 SCALINGS = ("standard", "minmax")

@@ -10,15 +10,14 @@ a row in `reference/schedules.py`.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from . import _core, arguments
+from .frozen import astuple, frozen
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -30,7 +29,7 @@ def check_rate(value: object, argument: str = "learning_rate") -> float:
     return arguments.real(argument, value, above=0.0, hint=hint)
 
 
-@dataclass(frozen=True)
+@frozen
 class Schedule:
     """What all schedules have: a name, a learning rate and hyper-parameters; called, one of steps gives the rate."""
 
@@ -62,14 +61,14 @@ class Schedule:
     @property
     def hyper_parameters(self) -> tuple[float, ...]:
         """The fields as floats, in the kernel's order."""
-        return tuple(float(getattr(self, field.name)) for field in dataclasses.fields(self))
+        return tuple(map(float, astuple(self)))
 
     def __call__(self, t: ArrayLike) -> Any:
         """The rate of the step before which t steps were taken; of each where t is an array."""
         return _core.schedule_rates(self.name, self.hyper_parameters, t)
 
 
-@dataclass(frozen=True)
+@frozen
 class ConstantRate(Schedule):
     """r at every step, as a plain number.
 
@@ -82,7 +81,7 @@ class ConstantRate(Schedule):
     name: ClassVar[str] = "constant"
 
 
-@dataclass(frozen=True)
+@frozen
 class StepDecay(Schedule):
     """r gamma^floor(t / step_size): the rate is multiplied by gamma after each step_size steps.
 
@@ -115,7 +114,7 @@ class StepDecay(Schedule):
         self._check_real("gamma", above=0.0)
 
 
-@dataclass(frozen=True)
+@frozen
 class ExponentialDecay(Schedule):
     """r gamma^t.
 
@@ -144,7 +143,7 @@ class ExponentialDecay(Schedule):
         self._check_real("gamma", above=0.0)
 
 
-@dataclass(frozen=True)
+@frozen
 class InverseScaling(Schedule):
     """r / (t + 1)^power.
 
@@ -173,7 +172,7 @@ class InverseScaling(Schedule):
         self._check_real("power", least=0.0)
 
 
-@dataclass(frozen=True)
+@frozen
 class CosineDecay(Schedule):
     """A line from warmup_rate up to r in warmup_steps, then half a cosine down to final_rate, reached at t = n_steps.
 
@@ -216,7 +215,7 @@ class CosineDecay(Schedule):
         self._check_real("warmup_rate", "final_rate", least=0.0)
 
 
-@dataclass(frozen=True)
+@frozen
 class OneCycle(Schedule):
     """Up from r / div_factor to r, then down to r / div_factor / final_div_factor at the last of n_steps steps.
 
@@ -271,7 +270,7 @@ class OneCycle(Schedule):
             raise ValueError(f"pct_start: expected at most 0.5 with three_phase, got {self.pct_start!r}")
 
 
-@dataclass(frozen=True)
+@frozen
 class ReduceOnPlateau(Schedule):
     """r, multiplied by factor whenever the loss has not improved for more than `patience` epochs of a fit.
 

@@ -2,12 +2,12 @@
 
 A value that `parse` returns has no NaN or infinity, no key twice, no integer of more than 20 digits, no lone surrogate,
 and at most `DEEPEST` levels, so whoever looks at it cannot run out of stack. Its memory is bounded by the length of the
-text: lists, objects and keys, which take many times their characters, are counted first.
+text: lists, objects and keys, which take many times their characters, are counted first. `json` itself is imported by
+the functions, as a network that is neither read nor written does without.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import reprlib
 
@@ -17,6 +17,8 @@ MOST_CONTAINERS = MOST_KEYS = 2**19
 
 def parse(text: str) -> object:
     """The JSON value; a ValueError says what was expected and what came."""
+    import json
+
     if text.count("[") + text.count("{") > MOST_CONTAINERS or text.count(":") > MOST_KEYS:
         raise ValueError(f"expected JSON of at most {MOST_CONTAINERS:,} lists, objects and keys, got more")
     try:
@@ -32,10 +34,19 @@ def parse(text: str) -> object:
     return value
 
 
+def compact(value: object, *, sort_keys: bool = False) -> str:
+    """The value as JSON without blanks, in ASCII."""
+    import json
+
+    return json.dumps(value, sort_keys=sort_keys, separators=(",", ":"), allow_nan=False)
+
+
 def check_unicode(text: str, value: object) -> None:
     """Refuses lone surrogates, which JSON's escapes can spell and UTF-8 cannot write, in a value and its text."""
     if "\\u" not in text and text.isascii():
         return
+    import json
+
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:

@@ -12,10 +12,8 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import os
-import zipfile
 import zlib
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 from . import csv_reader
 from .columns import names_of
 from .dialect import Options
+from .frozen import frozen
 
 TEXT = (".csv", ".tsv", ".txt")
 BINARY = {
@@ -51,7 +50,7 @@ def has_polars() -> bool:
     return importlib.util.find_spec("polars") is not None
 
 
-@dataclass(frozen=True)
+@frozen
 class Table:
     """A file whose columns are known and not yet read.
 
@@ -168,6 +167,8 @@ class Arrays(NamedTuple):
 def _load_npz(path: str) -> dict[str, NDArray[Any]]:
     try:
         with open(path, "rb") as stream:
+            import zipfile  # its import takes longer than that of all files here
+
             if not zipfile.is_zipfile(stream):
                 raise ValueError("no zip archive")
             stream.seek(0)

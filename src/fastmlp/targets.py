@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from .columns import LIKE_NUMBER, MISSING, NUMBER, PEEK, PlainFrame, Texts, labels_of_polars, number_of, texts_of_array
 from .labels import Label, are_indices, are_spelt_numbers
 
-TASKS = ("auto", "classification", "regression")
 MOST_NUMERIC_CLASSES = 20
 MISSING_TARGETS = frozenset(["", "NaN", "NAN", "nan", "-NaN", "-nan"])
 INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)

@@ -12,7 +12,6 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +20,11 @@ from . import _core, arrays, callbacks, checkpoint, durable, inputs, metrics
 from .arguments import flag, integer, real
 from .callbacks import Checkpoint, EarlyStopping
 from .callbacks import check as check_callbacks
+from .container import FormatError
 from .durable import Path
+from .frozen import frozen
 from .history import History
 from .metrics import resolve as resolve_metrics
-from .persistence import FormatError
 from .progress import Display, Pace, Progress, open_display
 from .regularization import Regularization
 from .regularization import resolve as resolve_regularization
@@ -50,7 +50,7 @@ class Token:
     __slots__ = ("__weakref__",)
 
 
-@dataclass(frozen=True)
+@frozen
 class Plan:
     """The checked arguments of a fit that are not data."""
 

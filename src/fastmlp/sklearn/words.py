@@ -6,7 +6,6 @@ looks at, so that its messages are scikit-learn's.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 import multiprocessing
@@ -19,6 +18,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from .. import activations, labels, losses, optimizers
 from ..activations import Activation
+from ..frozen import replace
 from ..losses import Loss
 from ..optimizers import LBFGS, SGD, AdamHat, ClassicalMomentum, Optimizer
 from ..regularization import Regularization
@@ -156,5 +156,5 @@ def regularization(estimator: Any) -> Regularization:
     """What `regularization` says, with `alpha` as its penalty unless it has one of its own."""
     given = Regularization() if estimator.regularization is None else estimator.regularization
     if not (given.l1 or given.l2) and estimator.alpha:
-        given = dataclasses.replace(given, l2=estimator.alpha, per_row=True)
+        given = replace(given, l2=estimator.alpha, per_row=True)
     return given
