@@ -9,8 +9,10 @@ import itertools
 import json
 import math
 import pickle
+import statistics
 import warnings
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -417,6 +419,15 @@ def test_median(n: int, kind: str) -> None:
         "periodic": np.where(np.arange(n) % max(1, n // 5000) == 0, 1e9, random.normal(size=n)),
     }[kind]
     assert median(values) == np.median(values)
+
+
+@pytest.mark.parametrize("scale", [5e-324, 1e-309, 1.0, 1.7e308])
+def test_median_of_the_least_and_largest_numbers(scale: float) -> None:
+    """Exactly, by fractions, where a half or a sum leaves the range."""
+    for shares in ([1.0], [1.0, 1.0], [0.3, 1.0, 0.9], [0.8, 0.9], [-1.0, 0.5], [-1.0, -0.7, 0.9, 1.0]):
+        values = np.array(shares) * scale
+        exact = statistics.median(map(Fraction, values.tolist()))
+        assert median(values) == float(exact)
 
 
 @needs_pandas

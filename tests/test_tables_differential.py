@@ -191,7 +191,12 @@ class Check:
         return net
 
     def needs_no_encoder(self) -> bool:
-        """Whether the columns can be trained on as they are: all numbers, also to the reader, and none missing."""
+        """Whether the columns can be trained on as they are: all numbers, also to the reader, and none missing.
+
+        Without an encoder nothing is known of further columns, which a file without header has unnamed.
+        """
+        if not self.options.header and (self.options.drop or self.options.keep):
+            return False
         frames = (self.train_frame, self.new_frame)
         dtypes = [frame[column.name].dtype for column in self.case.inputs for frame in frames]
         numeric = all(dtype.is_numeric() if hasattr(dtype, "is_numeric") else dtype.kind in "iuf" for dtype in dtypes)

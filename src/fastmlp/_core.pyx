@@ -62,13 +62,15 @@ cdef enum:
 cdef uint64_t n_forks = 0          # forks between the process that loaded this module and this one
 cdef unsigned long forking_thread = 0  # which thread made the last of them
 
-_LAZY = ("numpy.ma", "hashlib", "fastmlp.batches", "fastmlp.encoder", "concurrent.futures.thread")
+_LATE = ("concurrent.futures.thread", "fastmlp.batches", "fastmlp.encoder", "hashlib", "json", "mmap", "numpy.ma")
 
 
 def _before_fork():
-    """Lets other threads finish the imports that this package does late: a child would wait for them forever."""
-    for name in _LAZY:
-        if name in sys.modules:
+    """Does the imports that this package does late, or waits for another thread that is doing them: a child of which
+    that thread is no part would wait forever. Without other threads there is nothing to wait for."""
+    threading = sys.modules.get("threading")
+    if threading is not None and threading.active_count() > 1:
+        for name in _LATE:
             __import__(name)
 
 

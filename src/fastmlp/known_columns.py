@@ -166,12 +166,14 @@ def median(values: NDArray[Any]) -> float:
     if len(values) > 10 * SAMPLE:
         sample = np.sort(values[:: len(values) // SAMPLE])
         least, most = sample[int((0.5 - MARGIN) * len(sample))], sample[int((0.5 + MARGIN) * len(sample))]
-        below = int(np.count_nonzero(values < least))
+        n_below = int(np.count_nonzero(values < least))
         middle = values[np.flatnonzero((values >= least) & (values <= most))]  # sooner done than by the mask itself
-        if below <= lower and upper < below + len(middle):
-            values, lower, upper = middle, lower - below, upper - below
+        if n_below <= lower and upper < n_below + len(middle):
+            values, lower, upper = middle, lower - n_below, upper - n_below
     ordered = np.partition(values, [lower, upper])
-    return 0.5 * float(ordered[lower]) + 0.5 * float(ordered[upper])
+    below, above = float(ordered[lower]), float(ordered[upper])
+    mean = (below + above) / 2  # half of a subnormal number may be rounded, and the sum of two large ones infinite
+    return mean if math.isfinite(mean) else below / 2 + above / 2
 
 
 # ------------------------------------------------------------------------------------------------------------ using
