@@ -37,7 +37,6 @@ import numpy as np
 from . import arrays
 from .inputs import convert, unmasked
 from .labels import are_indices, named
-from .scaling import needs_float64
 from .schema import EMPTY, to_inputs
 
 cdef extern from "numpy/arrayobject.h":

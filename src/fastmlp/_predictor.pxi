@@ -378,7 +378,7 @@ cdef class Predictor:
         return y
 
     cdef bint _is_wide(self) except -1:
-        """Whether predictions are float64 although the network is float32, see `scaling.needs_float64`."""
+        """Whether predictions are float64 although the network is float32, see `Scaling.needs_float64`."""
         return self.typenum == cnp.NPY_FLOAT32 and self._readable().columns.wide
 
     cdef object _predict_wide(self, X, source, out):

@@ -106,7 +106,7 @@ cdef class Columns:
 
     def __init__(self, inputs, targets, schema):
         self.inputs, self.targets, self.schema = inputs, targets, schema
-        self.wide = targets is not None and needs_float64(targets)
+        self.wide = targets is not None and targets.needs_float64
         self.renamed = not are_indices(schema.class_names)
         self.arrays = []
         fill(&self.scales.inputs, inputs, self.arrays)

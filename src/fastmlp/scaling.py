@@ -79,6 +79,21 @@ class Scaling:
         """What each column is then divided by; a read-only array (n,)."""
         return self._scale
 
+    @property
+    def needs_float64(self) -> bool:
+        """Whether float32 is too narrow for numbers that this scaling has been undone for.
+
+        Rounding y scale + offset to float32 is off by up to offset / scale * 2**-24 of a scale: what is beyond 2**-14
+        would be seen beside the network's own error. Numbers of 2**10 scales about the offset must also lie in its
+        range.
+        """
+        offset, scale = np.abs(self.offset), self.scale
+        limits = np.finfo(np.float32)
+        with np.errstate(over="ignore"):
+            largest = offset + FLOAT32_OFFSET * scale
+        is_far = (offset > FLOAT32_OFFSET * scale).any() or (largest > limits.max).any()
+        return bool(is_far or (scale < limits.tiny * 2.0**24).any())
+
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{name}: expected to be left as it is, as a Scaling does not change")
 
@@ -239,18 +254,3 @@ def from_description(argument: str, value: Any, n_columns: int) -> str | Scaling
 
 
 FLOAT32_OFFSET = 2.0**10  # an offset of so many times the scale costs float32 10 of its 24 bits
-
-
-def needs_float64(targets: Scaling) -> bool:
-    """Whether float32 is too narrow for numbers that this scaling has been undone for.
-
-    Rounding y scale + offset to float32 is off by up to offset / scale * 2**-24 of a scale: what is beyond 2**-14 would
-    be seen beside the network's own error. Numbers of 2**10 scales about the offset must also lie in its range.
-    """
-    offset, scale = np.abs(targets.offset), targets.scale
-    limits = np.finfo(np.float32)
-    with np.errstate(over="ignore"):
-        largest = offset + FLOAT32_OFFSET * scale
-    return bool(
-        (offset > FLOAT32_OFFSET * scale).any() or (largest > limits.max).any() or (scale < limits.tiny * 2.0**24).any()
-    )

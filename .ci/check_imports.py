@@ -1,0 +1,92 @@
+"""Checks of what the package's modules import from one another: no circle, and each layer only from those below it.
+
+A module's imports are those that its own code does, at import and later; what only type checkers read is left out, and
+the compiled core's are those of its Cython source. ALLOWED are the imports that lead upwards all the same, each done
+late, with the reason.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+SOURCE = Path("src/fastmlp")
+LAYERS = (  # from the lowest on; a name with a dot at its end stands for a folder
+    "_version arguments console durable foreign frozen history inputs preparation strict_json suggestions",
+    "arrays columns container dialect labels progress upgrade schema row_weights targets known_columns csv_reader",
+    "_core sharing about datasets tables",
+    "activations schedules moments initializers optimizers losses metrics regularization scaling construction encoder",
+    "persistence callbacks model checkpoint training batches network",
+    "__init__",
+    "reference. sklearn. cli_options cli_data cli_train cli_predict benchmark cli __main__",
+)
+ALLOWED = {
+    ("schema", "encoder"): "a network has an encoder only if its frames need one, and encoding builds on the core",
+    ("training", "batches"): "fit hands iterables of batches on to their own loop, which builds on that of arrays",
+}
+
+
+def imports_of(tree: ast.AST, package: list[str], known: set[str]) -> Iterator[str]:
+    """The modules of the package that the code imports."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        if isinstance(node, ast.ImportFrom) and node.level > 0:
+            base = [*package[: len(package) - node.level + 1], *(node.module.split(".") if node.module else [])]
+            for alias in node.names:
+                longer = ".".join([*base, alias.name])
+                yield longer if longer in known else ".".join(base) or "__init__"
+        yield from imports_of(node, package, known)
+
+
+def graph() -> dict[str, set[str]]:
+    """What each module imports, by name within the package."""
+    paths = {".".join(path.relative_to(SOURCE).with_suffix("").parts): path for path in SOURCE.rglob("*.py")}
+    names = {name: name.removesuffix(".__init__") for name in paths}
+    known = {*names.values(), "_core"}
+    edges = {
+        names[name]: set(imports_of(ast.parse(path.read_text()), list(path.relative_to(SOURCE).parts[:-1]), known))
+        for name, path in paths.items()
+    }
+    edges["_core"] = set()
+    for path in (SOURCE / "_core.pyx", *SOURCE.glob("_*.pxi")):
+        for module, imported in re.findall(r"^from \.(\w*) import (.*)$", path.read_text(), re.MULTILINE):
+            edges["_core"].update([module] if module else imported.split(", "))
+    return {name: {other for other in others if other != name} for name, others in edges.items()}
+
+
+def layer(name: str) -> int:
+    """The number of a module's layer; -1 if it has none."""
+    folder = name.partition(".")[0] + "."
+    return next((i for i, names in enumerate(LAYERS) if {name, folder} & set(names.split())), -1)
+
+
+def circle(edges: dict[str, set[str]], name: str, path: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """A circle that begins and ends with the last name of the path, or nothing."""
+    if name in path:
+        return (*path[path.index(name) :], name)
+    return next(filter(None, (circle(edges, other, (*path, name)) for other in sorted(edges.get(name, ())))), ())
+
+
+def main() -> int:
+    """Prints what is wrong."""
+    edges = graph()
+    problems = [f"{name} is in no layer of {__file__}" for name in sorted(edges) if layer(name) < 0]
+    problems += [
+        f"{name} imports {other}, which is in a higher layer"
+        for name, others in sorted(edges.items())
+        for other in sorted(others)
+        if layer(other) > layer(name) and (name, other) not in ALLOWED
+    ]
+    problems += [f"{name} no longer imports {other}" for name, other in ALLOWED if other not in edges[name]]
+    down = {name: {other for other in others if (name, other) not in ALLOWED} for name, others in edges.items()}
+    found = next(filter(None, (circle(down, name) for name in sorted(down))), ())
+    problems += [f"a circle of imports: {' -> '.join(found)}"] if found else []
+    for problem in problems:
+        print(problem)
+    return bool(problems)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
