@@ -28,7 +28,6 @@ from ._blas cimport blas_engine
 from ._csrc cimport *
 
 import os
-import sys
 import threading
 import weakref
 
@@ -67,8 +66,7 @@ _LATE = ("concurrent.futures.thread", "fastmlp.batches", "fastmlp.encoder", "has
 def _before_fork():
     """Does the imports that this package does late, or waits for another thread that is doing them: a child of which
     that thread is no part would wait forever. Without other threads there is nothing to wait for."""
-    threading = sys.modules.get("threading")
-    if threading is not None and threading.active_count() > 1:
+    if threading.active_count() > 1:
         for name in _LATE:
             __import__(name)
 
