@@ -182,6 +182,22 @@ def test_labels_keep_their_spelling(call: Call, codes: list[str]) -> None:
     assert call("predict", MODEL, "d.csv", "--proba")[0].splitlines()[0] == ",".join(sorted(codes))
 
 
+@pytest.mark.parametrize("cell", [" {}", "{} ", "   {}  "])
+def test_numbers_with_blanks_beside_them_are_numbers(call: Call, cell: str) -> None:
+    """Of a target with many different ones, padded in every row or in a single one, late, as of the same without."""
+    rows = [[f"{x:.2f}", f"{2 * x + 1:.3f}"] for [x] in normal(300, 1)]
+    write("plain.csv", ["a", "y"], rows)
+    write("padded.csv", ["a", "y"], [[x, cell.format(y)] for x, y in rows])
+    write("late.csv", ["a", "y"], [[x, cell.format(y) if i == 250 else y] for i, (x, y) in enumerate(rows)])
+    models = []
+    for name in ("plain", "padded", "late"):
+        train(call, f"{name}.csv", "--target", "y")
+        assert info()["task"] == "regression"
+        models.append(fastmlp.load(MODEL).parameters)
+    assert np.array_equal(models[1], models[0])
+    assert np.array_equal(models[2], models[0])
+
+
 def test_a_missing_target_is_no_class(call: Call) -> None:
     answer = ["yes", "no", "NaN", "no", "yes"]
     write("d.csv", ["a", "bought"], [[row[0], answer[i % 5]] for i, row in enumerate(normal(90, 1))])

@@ -160,7 +160,10 @@ def _of_table(args: argparse.Namespace) -> Data:
     as_numbers = (
         args.task != "classification" and table.decimal == "." and targets.are_surely_numbers(table.first_cells(name))
     )
-    frame = table.read([*([] if as_numbers else [name]), *apart["drop"], *apart["keep"]])
+    spelled = [*apart["drop"], *apart["keep"]]
+    frame = table.read(spelled if as_numbers else [name, *spelled])
+    if as_numbers and str(frame[name].dtype) == "String":  # to Polars, to which a number with a blank is text
+        frame = table.read([name, *spelled])
     if tables.counts_rows(table, frame) and table.names[0] not in (*apart["drop"], *apart["keep"], name):
         first = table.names[0]
         note(f"{args.data}: the column without a name is 0, 1, 2, ... and is an input; --drop {first} leaves it out")
