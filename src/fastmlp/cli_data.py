@@ -144,6 +144,16 @@ def _of_arrays(args: argparse.Namespace) -> Data:
     return _data(args, how, learnt, (train, test), (x[rows[train]], x[rows[test]]), None, None)
 
 
+def _read(args: argparse.Namespace, table: tables.Table, target: str, spelled: list[str]) -> Any:
+    """The frame of the table, with the spelling of some columns and, unless it is surely numbers, of the target."""
+    as_text = args.task == "classification" or table.decimal != "."
+    if not as_text and targets.are_surely_numbers(table.first_cells(target)):
+        frame = table.read(spelled)
+        if str(frame[target].dtype) != "String":  # as which Polars takes a number with a blank beside it
+            return frame
+    return table.read([target, *spelled])
+
+
 def _of_table(args: argparse.Namespace) -> Data:
     table = tables.open_table(args.data, options_of(args))
     name = _column(table, "--target", args.target)
@@ -157,13 +167,7 @@ def _of_table(args: argparse.Namespace) -> Data:
         note(f"{args.data}: {table.guess}", quiet=args.quiet)
     if table.doubt is not None:
         note(f"{args.data}: {table.doubt}")
-    as_numbers = (
-        args.task != "classification" and table.decimal == "." and targets.are_surely_numbers(table.first_cells(name))
-    )
-    spelled = [*apart["drop"], *apart["keep"]]
-    frame = table.read(spelled if as_numbers else [name, *spelled])
-    if as_numbers and str(frame[name].dtype) == "String":  # to Polars, to which a number with a blank is text
-        frame = table.read([name, *spelled])
+    frame = _read(args, table, name, [*apart["drop"], *apart["keep"]])
     if tables.counts_rows(table, frame) and table.names[0] not in (*apart["drop"], *apart["keep"], name):
         first = table.names[0]
         note(f"{args.data}: the column without a name is 0, 1, 2, ... and is an input; --drop {first} leaves it out")
