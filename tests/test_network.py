@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
-import os
 import pickle
 from typing import Any
 
@@ -167,6 +165,21 @@ def test_classify_of_one_output_cuts_at_a_half(build: Any) -> None:
     assert net.classify([half]) == 0
     figures = net.evaluate([[half], [above]], [[0.0], [1.0]], metrics=["accuracy"])
     assert figures["accuracy"] == 1.0
+
+
+def test_classes_of_outputs_that_softmax_makes_equal(build: Any) -> None:
+    """Outputs a digit apart may have one probability: the class is the first of the largest that `predict` gives."""
+    net, one = build([1, 3], loss="cross_entropy"), np.ones((), build.dtype)
+    n_equal = 0
+    for size in (0.01, 0.3, 1.0, 5.0):
+        z = np.array([size, size, size], build.dtype)
+        for digits in range(1, 6):
+            z[1] = np.nextafter(z[1], one * 100)
+            net.set_layer(0, [[0.0]] * 3, z)
+            y = net.predict([[1.0]])[0]
+            n_equal += y[1] == y[0]
+            assert net.classify([[1.0]])[0] == y.argmax(), (size, digits)
+    assert n_equal > 0
 
 
 # -- forms of input ----------------------------------------------------------------------------------------------------
@@ -552,93 +565,3 @@ def test_repr_is_short_whatever_the_network() -> None:
     for net in (many, wide):
         assert len(repr(net)) <= 120
         assert "\n" not in repr(net)
-
-
-# -- signatures --------------------------------------------------------------------------------------------------------
-
-METHODS = [
-    name
-    for name in ("__init__", *dir(fastmlp.Network))
-    if (name == "__init__" or not name.startswith("_")) and callable(getattr(fastmlp.Network, name))
-]
-SCHEMA = {"feature_names", "target_name", "class_names", "encoder"}
-OURS_ALONE = {
-    "__init__": {"dtype", "engine", "n_threads", *SCHEMA},
-    "predict": {"out"},
-    "classify": {"names"},
-    "fit": {"resume"},
-}
-
-
-@pytest.mark.parametrize("name", sorted({*METHODS, "predict", "fit"} - {"save"}))
-def test_signatures_are_the_references(name: str) -> None:
-    ours = inspect.signature(getattr(fastmlp.Network, name)).parameters
-    theirs = inspect.signature(getattr(reference.Network, name)).parameters
-    public = {p: ours[p] for p in ours if not p.startswith("_")}
-    assert set(public) - set(theirs) == OURS_ALONE.get(name, set())
-    shared = [p for p in public if p in theirs]
-    assert shared == list(theirs)
-    for p in shared[1:]:  # after self
-        assert (public[p].default, public[p].kind) == (theirs[p].default, theirs[p].kind), p
-
-
-def test_public_names_are_the_references() -> None:
-    theirs = reference.Network([2, 3, 1], seed=0)
-    ours = fastmlp.Network([2, 3, 1], seed=0)
-    public = {name for name in dir(ours) if not name.startswith("_")}
-    assert public - {"save", "dtype", "engine", "n_threads", *SCHEMA} == {
-        n for n in dir(theirs) if not n.startswith("_")
-    }
-
-
-def test_signatures_and_defaults_of_the_contract() -> None:
-    def defaults(function: Any) -> dict[str, Any]:
-        parameters = inspect.signature(function).parameters.values()
-        return {p.name: p.default for p in parameters if p.default is not p.empty and not p.name.startswith("_")}
-
-    assert defaults(fastmlp.Network) == {
-        "activation": "relu", "output_activation": None, "loss": "mse", "dtype": "float32", "init": "auto",
-        "seed": None, "engine": "auto", "n_threads": "auto", "input_scaling": None, "target_scaling": None,
-        "feature_names": None, "target_name": None, "class_names": None, "encoder": None,
-    }  # fmt: skip
-    assert defaults(fastmlp.Network.fit) == {
-        "y": None,
-        "epochs": 10, "batch_size": 32, "optimizer": "adam", "shuffle": True, "validation_data": None,
-        "validation_split": None, "metrics": (), "callbacks": (), "max_time": None, "resume": None, "verbose": 0,
-        "sample_weight": None, "class_weight": None, "regularization": None,
-    }  # fmt: skip
-    assert defaults(fastmlp.SGD) == {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
-    assert defaults(fastmlp.Adam) == {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
-
-
-def test_info() -> None:
-    info = fastmlp.info()
-    assert info["version"] == fastmlp.__version__
-    assert info["isa"] in info["isas"]
-    assert {"engines", "blas", "threads"} <= set(info)
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no affinity masks")
-def test_threads_are_what_the_affinity_allows() -> None:
-    allowed = os.sched_getaffinity(0)
-    assert 1 <= fastmlp.info()["threads"] <= len(allowed)
-    try:
-        os.sched_setaffinity(0, {min(allowed)})
-        assert fastmlp.info()["threads"] == 1
-    finally:
-        os.sched_setaffinity(0, allowed)
-
-
-def test_classes_of_outputs_that_softmax_makes_equal(build: Any) -> None:
-    """Outputs a digit apart may have one probability: the class is the first of the largest that `predict` gives."""
-    net, one = build([1, 3], loss="cross_entropy"), np.ones((), build.dtype)
-    n_equal = 0
-    for size in (0.01, 0.3, 1.0, 5.0):
-        z = np.array([size, size, size], build.dtype)
-        for digits in range(1, 6):
-            z[1] = np.nextafter(z[1], one * 100)
-            net.set_layer(0, [[0.0]] * 3, z)
-            y = net.predict([[1.0]])[0]
-            n_equal += y[1] == y[0]
-            assert net.classify([[1.0]])[0] == y.argmax(), (size, digits)
-    assert n_equal > 0

@@ -173,7 +173,7 @@ def _choose_task(target: Target) -> str:
         return "classification"
     if target.numbers.ndim != 1:
         return "regression"
-    first = target.numbers[:PEEK].tolist()  # np.unique imports np.ma, for which this is sooner done
+    first = target.numbers[:PEEK].tolist()  # a set of them takes less time than np.unique, which imports np.ma
     if len({number if number == number else None for number in first}) > MOST_NUMERIC_CLASSES + 1:
         return "regression"
     different = np.unique(target.numbers)
