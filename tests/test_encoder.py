@@ -559,3 +559,10 @@ def test_dates_and_times_are_found_among_categories_as_iso_writes_them(frame_of:
     assert encoder.feature_names_out == (*(f"t={each}" for each in known), "t is other")
     given = frame_of({"t": [datetime.datetime(2024, 1, 31), datetime.datetime(2024, 1, 31, 12, 30), None]})
     np.testing.assert_array_equal(encoder.transform(given).argmax(axis=1), [0, 1, 3])
+
+
+def test_names_of_inputs_are_different(frame_of: Frame) -> None:
+    """Also where a column is named as an input of another one is."""
+    columns = {"a": [1.0, None, 2.0], "a is missing": [1.0, 2.0, 3.0], "s": ["x", "x", "y"], "s=x": [1, 2, 3]}
+    names = Encoder.fit(frame_of(columns)).feature_names_out
+    assert names == ("a", "a is missing", "a is missing (2)", "s=x", "s is other", "s=x (2)")

@@ -278,3 +278,11 @@ def test_a_shallow_copy_has_lists_of_its_own() -> None:
     other.partial_fit(CORNERS, CORNERS[:, 0])
     np.testing.assert_array_equal(model.predict(CORNERS), before)
     assert not np.array_equal(other.predict(CORNERS), before)
+
+
+@pytest.mark.parametrize("name", ["coefs_", "intercepts_"])
+def test_weights_that_are_deleted_are_missing(name: str) -> None:
+    model = fitted()
+    delattr(model, name)
+    with pytest.raises((AttributeError, ValueError), match=name):  # NotFittedError is both
+        model.predict(CORNERS)

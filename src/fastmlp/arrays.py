@@ -62,7 +62,8 @@ def refuse_not_finite(argument: str, x: Any, dtype: np.dtype[Any], scaling: Scal
     expected, found = "finite numbers", inputs.first_not_finite(x, dtype)
     if found is None and scaling is not None:
         expected, found = f"numbers that are finite in {dtype} once scaled", inputs.first_not_finite(x, dtype, scaling)
-    assert found is not None
+    if found is None:
+        raise ValueError(f"{argument}: expected numbers that stay as they are while they are read, got changing ones")
     row, column, value = found
     where = f"row {row}, column {column}" if x.ndim == 2 else f"column {column}"
     got = inputs.told(value, dtype) if scaling is None else f"{value}"

@@ -94,8 +94,12 @@ def _values(rows: NDArray[Any]) -> list[list[float]]:
 
 
 def _lines(header: Sequence[Label] | None, cells: Iterable[Sequence[str]], as_csv: bool) -> list[str]:
-    """The rows as lines: of a .csv with a header, or with nothing but what was predicted."""
-    if not as_csv:
+    """The rows as lines: of a .csv with a header, or with nothing but what was predicted.
+
+    A label with an end of line in it is quoted there, too, so that each row has one line or one quotation.
+    """
+    cells = list(cells)
+    if not as_csv and not any(end in cell for row in cells for cell in row for end in "\r\n"):
         return [",".join(row) for row in cells]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .frozen import frozen
+from .inputs import plain_number
 
 NUMBER_TEXT = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 NUMBER = re.compile(NUMBER_TEXT)
@@ -312,10 +313,8 @@ def _factorised(texts: Sequence[str | None], missing: frozenset[str], kind: str 
     return _cleaned(codes, list(table), missing, kind)
 
 
-def _cleaned(
-    codes: NDArray[np.int64], names: Sequence[str | None], missing: frozenset[str], kind: str, *, strip: bool = True
-) -> Texts:
-    """Texts, without blanks around them where `strip` says so, the marks of missing values taken out and counted."""
+def _cleaned(codes: NDArray[np.int64], names: Sequence[str | None], missing: frozenset[str], kind: str) -> Texts:
+    """Texts without blanks around them, the marks of missing values taken out and counted."""
     table: dict[str, int] = {}
     marks: dict[int, str] = {}
     moved = np.empty(len(names) + 1, np.int64)
@@ -327,7 +326,7 @@ def _cleaned(
             if stripped:
                 marks[i] = stripped
         else:
-            moved[i] = table.setdefault(stripped if strip or name is None else name, len(table))
+            moved[i] = table.setdefault(stripped, len(table))
     counts: dict[str, int] = {}
     for i, mark in marks.items():
         counts[mark] = counts.get(mark, 0) + int(np.count_nonzero(codes == i))
@@ -374,6 +373,8 @@ def _of_array(values: NDArray[Any], name: str, missing: frozenset[str]) -> Colum
     if kind in "UT":
         different, codes = np.unique(values, return_inverse=True)
         return _cleaned(codes.reshape(-1).astype(np.int64), different.tolist(), missing, "text")
+    if kind == "O":
+        return _of_objects(values.tolist(), name, missing)
     raise _refused(name, values.dtype)
 
 
@@ -500,10 +501,17 @@ def _numbers_of_polars(texts: Any, missing: frozenset[str]) -> Numbers | None:
 
 
 def texts_of_array(values: NDArray[Any], missing: frozenset[str]) -> Texts:
-    """An array (n,) of text or numbers as text: text as it is written, numbers by their shortest spelling."""
+    """An array (n,) of text or numbers as text: text but for blanks around it, numbers by their shortest spelling.
+
+    -0.0 and 0.0 are one number.
+    """
+    values = values + values.dtype.type(0) if values.dtype.kind == "f" else values
     different, codes = np.unique(values, return_inverse=True, equal_nan=True)
-    names = [each if isinstance(each, str) else "" if each != each else repr(each) for each in different.tolist()]
-    return _cleaned(codes.reshape(-1).astype(np.int64), names, missing, "text", strip=False)
+    names = [
+        each if isinstance(each, str) else "" if each != each else repr(each)
+        for each in (different.tolist() if different.dtype.kind != "f" else map(plain_number, different))
+    ]
+    return _cleaned(codes.reshape(-1).astype(np.int64), names, missing, "text")
 
 
 def labels_of_polars(
@@ -525,7 +533,7 @@ def labels_of_polars(
     @functools.cache
     def as_text() -> Texts:
         codes, names = _factorise_polars(texts)
-        return _cleaned(codes, names, missing, "text", strip=False)
+        return _cleaned(codes, names, missing, "text")
 
     if texts.head(PEEK).n_unique() < PEEK // 10:  # few different ones are read one by one
         found = _all(map(number_of, as_text().names))

@@ -249,11 +249,10 @@ class Sheet:
 
     def _refuse_open_quotation(self, text: str) -> None:
         """Refuse a cell whose quotation marks do not end."""
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.dialect.separator, strict=True)
         line = 0
         try:
-            for _ in reader:
-                line = reader.line_num
+            for _, n_lines in dialect.records(io.StringIO(text, newline=""), self.dialect.separator, strict=True):
+                line = n_lines
         except csv.Error as error:
             if "unexpected end" in str(error):
                 first = line + self.dialect.skipped_lines + 1
@@ -344,14 +343,13 @@ def numbers_with_points(frame: Any, name: str, missing: Collection[str]) -> Any:
 
 def _rows(text: str, separator: str) -> Any:
     """The cells of each row, without blanks around them, and the line that the row begins in."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=separator != " ")
-    line = 1
-    for cells in reader:
+    begins = 1
+    for cells, line in dialect.records(io.StringIO(text, newline=""), separator):
         stripped = [cell.strip() for cell in cells]
         if separator == " ":
             stripped = [cell for cell in stripped if cell]
-        yield stripped, line
-        line = reader.line_num + 1
+        yield stripped, begins
+        begins = line + 1
 
 
 def _mapped(path: str) -> Any:

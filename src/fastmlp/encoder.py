@@ -183,8 +183,18 @@ class Encoder:
 
     @property
     def feature_names_out(self) -> tuple[str, ...]:
-        """A name for each input that it makes."""
-        return tuple(name for known in self._known for name in known.names_out)
+        """A name for each input that it makes; where two would be the same, as with columns "a" and "a is missing", the
+        later ones have a number.
+        """
+        counts: dict[str, int] = {}
+        names: dict[str, None] = {}
+        for name in (name for known in self._known for name in known.names_out):
+            unique = name
+            while unique in names:
+                counts[name] = counts.get(name, 1) + 1
+                unique = f"{name} ({counts[name]})"
+            names[unique] = None
+        return tuple(names)
 
     @property
     def n_outputs(self) -> int:

@@ -85,9 +85,21 @@ def r2(t: Values, y: Values) -> float:
     >>> r2(np.array([[0.0], [2.0]]), np.array([[0.0], [1.0]]))
     0.5
     """
+    t, y = _near_1(t, y)
     residual, total = np.sum((y - t) ** 2, axis=0), np.sum((t - np.mean(t, axis=0)) ** 2, axis=0)
     shares = np.divide(residual, total, out=(residual > 0).astype(np.float64), where=total > 0)
     return float(np.mean(1.0 - shares))
+
+
+def _near_1(t: Values, y: Values) -> tuple[Values, Values]:
+    """Both, each output divided by a power of two where the squares of its targets would leave the range of float64."""
+    with np.errstate(all="ignore"):
+        _, exponent = np.frexp(np.max(np.abs(t), axis=0))
+    exponent = np.where(np.abs(exponent) > 400, exponent, 0)
+    if not exponent.any():
+        return t, y
+    with np.errstate(over="ignore"):
+        return np.ldexp(t, -exponent), np.ldexp(y, -exponent)
 
 
 # ---------------------------------------------------------------------------------------------------------- of classes

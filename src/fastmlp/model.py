@@ -336,10 +336,8 @@ class Model(_core.Core):
 
     def _learn_columns(self, known: Schema, rows: _core.Rows) -> None:
         """The schema of a fit, and the scalings of the columns from its rows, where there are none yet."""
-        inputs_scaled, targets_scaled = (
-            Scaling.fit(part, word) if isinstance(word, str) else word
-            for part, word in ((rows.x, self.input_scaling), (rows.values, self.target_scaling))
-        )
+        inputs_scaled = scaling.learn("input_scaling", rows.x, self.input_scaling)
+        targets_scaled = scaling.learn("target_scaling", rows.values, self.target_scaling)
         if (inputs_scaled, targets_scaled, known) != self._columns:
             self._know_columns(inputs_scaled, targets_scaled, known, False)
 

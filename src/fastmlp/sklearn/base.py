@@ -316,10 +316,10 @@ class BaseMLP(BaseEstimator):
         attributes = self.__dict__
         if "_network" not in attributes:
             return False
-        parts = attributes["coefs_"], attributes["intercepts_"]
-        if not all(isinstance(part, list) for part in parts):
+        coefs, intercepts = attributes.get("coefs_"), attributes.get("intercepts_")
+        if not (isinstance(coefs, list) and isinstance(intercepts, list)):
             return False
-        now = [*parts[0], *parts[1]]
+        now = [*coefs, *intercepts]
         return len(now) == len(self._of_network) and all(map(operator.is_, now, self._of_network))
 
     def _publish(self, network: Network, has_trained: bool) -> None:
