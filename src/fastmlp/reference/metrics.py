@@ -45,10 +45,12 @@ def rmse(T: Matrix, Y: Matrix) -> float:
 def r2(T: Matrix, Y: Matrix) -> float:
     """Mean over outputs of 1 - sum (y - t)^2 / sum (t - mean t)^2; 1 or 0, for right or wrong, where t is constant."""
     scores = []
-    for t, y in zip(zip(*T), zip(*Y)):
+    for targets, outputs in zip(zip(*T), zip(*Y)):
+        t, y = list(targets), list(outputs)
         _, exponent = math.frexp(max(map(abs, t)))
         if abs(exponent) > 400:  # squares would leave the range of float64
-            t, y = ([v * 2.0 ** (-exponent // 2) * 2.0 ** (-exponent - -exponent // 2) for v in row] for row in (t, y))
+            half, rest = 2.0 ** (-exponent // 2), 2.0 ** (-exponent - -exponent // 2)
+            t, y = ([v * half * rest for v in row] for row in (t, y))
         residual = math.fsum((a - b) ** 2 for a, b in zip(y, t))
         total = math.fsum((b - mean(t)) ** 2 for b in t)
         scores.append(1 - residual / total if total > 0 else float(residual == 0))
