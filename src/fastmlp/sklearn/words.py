@@ -7,7 +7,6 @@ looks at, so that its messages are scikit-learn's.
 from __future__ import annotations
 
 import itertools
-import math
 import multiprocessing
 import threading
 from numbers import Integral, Real
@@ -134,13 +133,18 @@ def refuse_negative(name: str, weights: Any) -> None:
 
 
 def feature_names(names: Any) -> list[str] | None:
-    """`feature_names_in_` as a network takes it; None where two columns have one name."""
+    """`feature_names_in_` as a network takes it; None where two columns have one name, or a file cannot hold one."""
     listed = [] if names is None else [str(name) for name in names]
-    return listed if listed and len(set(listed)) == len(listed) else None
+    return listed if listed and len(set(listed)) == len(listed) and all(map(_is_name, listed)) else None
 
 
-def _is_name(number: float) -> bool:
-    return math.isfinite(number) if isinstance(number, float) else number.bit_length() <= labels.MAX_INTEGER_BITS
+def _is_name(label: Any) -> bool:
+    """Whether a network can have the label as a name."""
+    try:
+        labels.check_class_names([label], 1)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def class_names(classes: Any) -> list[Any] | None:
@@ -148,7 +152,7 @@ def class_names(classes: Any) -> list[Any] | None:
     listed = [label.item() if isinstance(label, np.generic) else label for label in classes]
     for kind in (str, int, float):
         if all(type(label) is kind for label in listed):
-            return listed if kind is str or all(map(_is_name, listed)) else None
+            return listed if all(map(_is_name, listed)) else None
     return None
 
 
