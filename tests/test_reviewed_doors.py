@@ -188,26 +188,6 @@ def test_numbers_that_are_no_names_of_classes(number: Any) -> None:
         fastmlp.Network([1, 2], loss="cross_entropy", class_names=[number, 0])
 
 
-@pytest.mark.parametrize("names", [None, [10, 20, 30], ["a", "b", "c"]])
-def test_labels_in_a_column_are_labels(names: list[Any] | None) -> None:
-    """(B, 1) as (B,), for numbers as for text, in arrays, lists and frames."""
-    X = np.random.default_rng(0).normal(size=(30, 2))
-    flat = [(names or [0, 1, 2])[i % 3] for i in range(30)]
-
-    def trained(y: Any) -> Any:
-        net = fastmlp.Network([2, 3], loss="cross_entropy", class_names=names, seed=0)
-        net.fit(X, y, epochs=2)
-        return net.parameters
-
-    expected = trained(flat)
-    for y in (np.array(flat)[:, np.newaxis], polars.DataFrame({"y": flat}), [[label] for label in flat]):
-        if isinstance(y, list) and names == ["a", "b", "c"]:
-            continue  # lists of text in lists are rows of text, which no loss takes
-        np.testing.assert_array_equal(trained(y), expected)
-    with pytest.raises(ValueError, match="y: expected shape"):
-        fastmlp.Network([2, 3], loss="mse").fit(X, np.zeros((30, 1)), epochs=1)
-
-
 def test_labels_of_float32_are_found_among_the_names_that_they_print() -> None:
     X = np.random.default_rng(0).normal(size=(30, 1))
     y = np.array([0.1, 0.7] * 15, np.float32)

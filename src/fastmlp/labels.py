@@ -160,22 +160,16 @@ def to_targets(y: Any, names: Sequence[Label] | None, n_outputs: int, *, takes_t
                 f"y: expected text labels, as the classes are text ({few(names)}): numbers might be names or indices; "
                 "classify(X, names=True) gives names"
             )
-        return _raveled(y) if takes_text and n_outputs > 1 else y
+        return y
     assert names is not None
     if isinstance(y, (list, tuple)) and all(isinstance(label, Real) for label in y):
         return indices([inputs.plain_number(label) if isinstance(label, np.number) else label for label in y], names)
     array = inputs.as_array("y", y)
-    one_a_row = array.ndim <= 1 or (array.shape[1:] == (1,) and (n_outputs == 1 or takes_text))
+    one_a_row = array.ndim <= 1 or (array.shape[1:] == (1,) and n_outputs == 1)
     if array.dtype.kind not in "fiub" or not one_a_row:
         return y
     found = indices(inputs.plain_numbers(array.ravel()), names)
     return found[0] if array.ndim == 0 else found
-
-
-def _raveled(y: Any) -> Any:
-    """One label a row for a column of them, (B, 1); anything else as it is."""
-    listed = isinstance(y, (list, tuple)) and bool(y) and all(isinstance(row, list) and len(row) == 1 for row in y)
-    return inputs.as_array("y", y)[:, 0] if listed or tuple(getattr(y, "shape", ()))[1:] == (1,) else y
 
 
 def named(names: Sequence[Label] | None, classes: NDArray[np.int64], single: bool) -> Any:
