@@ -6,6 +6,8 @@ Each program runs once with --quick, in a process of its own; its figures are no
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import measurement
 import peers
 import pytest
 import report
+import seeded_cases
 import sweep
 import targets
 import threads
@@ -43,6 +46,7 @@ PROGRAMS = {
     "lbfgs": (),
     "online": (),
     "import_time": (),
+    "same_bits": (),
 }
 
 
@@ -57,6 +61,49 @@ def test_a_program_runs(name: str) -> None:
     tables = [line for line in done.stdout.splitlines() if line.startswith("|")]
     assert len(tables) > 3
     assert not [line for line in tables if "nan" in line]
+
+
+def same_bits(*options: str) -> subprocess.CompletedProcess[str]:
+    """A quick run of same_bits.py on one instruction set."""
+    command = [sys.executable, str(Path(__file__).with_name("same_bits.py")), "--quick", "--isa", "base", *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_hashes_of_results_are_the_same_twice_and_a_difference_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "hashes.json"
+    first, second = same_bits("--write", str(path)), same_bits("--compare", str(path))
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    stored = json.loads(path.read_text())
+    hashes = stored["hashes"]["base"]
+    assert f"base: 0 of {len(hashes)} cases differ" in second.stdout
+    differs, gone, *_ = hashes
+    hashes[differs] = hashes[differs][:8] + "x" * 8 + hashes[differs][16:]
+    hashes["new 00"] = hashes.pop(gone)
+    path.write_text(json.dumps(stored))
+    third = same_bits("--compare", str(path))
+    assert third.returncode == 1
+    lines = [line.strip() for line in third.stdout.splitlines()]
+    assert f"base: 3 of {len(hashes)} cases differ" in lines
+    assert [line for line in lines if line.startswith(f"{differs}: parameters of Case(")]
+    assert {f"{gone}: only in the build", "new 00: only in the file"} <= set(lines)
+
+
+def test_there_are_200_seeded_cases_and_each_covers_its_options() -> None:
+    cases = dict(seeded_cases.cases())
+    assert len(cases) == 200
+    used = {type(case.optimizer) for case in cases.values()}
+    assert {vars(fastmlp)[name] for name in ("LBFGS", "Rprop", "Lion", "NAdam", "AdamHat", "SGD")} <= used
+    assert {case.way for case in cases.values()} == set(seeded_cases.WAYS)
+    assert {case.source for case in cases.values()} == set(seeded_cases.SOURCES)
+    assert {(case.engine, case.dtype) for case in cases.values()} == set(
+        itertools.product(("native", "blas"), ("float32", "float64"))
+    )
+    public = [vars(fastmlp)[name] for name in fastmlp.__all__ if isinstance(vars(fastmlp).get(name), type)]
+    losses = {type(case.objective.loss) for case in cases.values()}
+    assert {kind for kind in public if issubclass(kind, fastmlp.losses.Loss)} <= losses
+    functions = {type(f) for case in cases.values() for f in case.activation}
+    missing = {kind for kind in public if issubclass(kind, fastmlp.activations.Activation)} - functions
+    assert missing == {fastmlp.Softmax, fastmlp.Threshold}  # for the output alone; cannot be trained
 
 
 class Made(Implementation):
