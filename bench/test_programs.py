@@ -13,7 +13,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import builds
+import instructions
 import measurement
+import numpy as np
 import peers
 import pytest
 import report
@@ -168,6 +171,45 @@ def test_two_threads_are_judged_where_two_cores_are_two() -> None:
         "**no**",
         "not judged",
     ]
+
+
+@pytest.mark.parametrize(
+    ("quartiles", "said"),
+    [
+        ((0.99, 1.0, 1.01), "yes"),
+        ((0.98, 0.986, 0.99), "yes, unsettled"),
+        ((1.01, 1.014, 1.02), "yes, unsettled"),
+        ((1.01, 1.016, 1.02), "**no**, unsettled"),
+        ((1.016, 1.02, 1.03), "**no**"),
+        ((0.95, 0.96, 0.97), "**no**"),
+    ],
+)
+def test_two_builds_are_judged_by_the_median_of_their_ratios(quartiles: tuple[float, ...], said: str) -> None:
+    assert builds.verdict(*quartiles) == said
+
+
+def test_ratios_of_builds_are_taken_within_rounds_over_all_pairs() -> None:
+    assert builds.order(3) == [0, 1, 1, 0, 0, 1]
+    times = np.array([[1.0, 10.0], [2.0, 20.0], [8.0, 10.0], [4.0, 5.0]])  # old, new, new, old in two rounds
+    np.testing.assert_allclose(builds.ratios(times, builds.order(2)), [2.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("counted", "as_stored", "as_another"),
+    [
+        ({"A": 1000, "B": 1000}, True, True),
+        ({"A": 1009, "B": 991}, True, True),
+        ({"A": 1011, "B": 1000}, True, False),
+        ({"A": 989, "B": 1000}, True, False),
+        ({"A": 1031, "B": 1000}, False, False),
+        ({"A": 1000}, False, False),
+        ({"A": 1000, "B": 1000, "C": 1}, False, False),
+    ],
+)
+def test_instructions_are_judged(counted: dict[str, int], as_stored: bool, as_another: bool) -> None:
+    stored, change = {"A": 1000, "B": 1000}, instructions.MOST_CHANGE
+    assert instructions.compare(stored, counted) is as_stored
+    assert instructions.compare(stored, counted, -change, change) is as_another
 
 
 def test_cliffs_are_worse_than_both_sides() -> None:
