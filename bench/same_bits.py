@@ -4,10 +4,11 @@
     python bench/same_bits.py --build NEW/src --compare /tmp/old.json
 
 What is trained stands in `seeded_cases.py`: each case hashes its history, parameters, predictions of many rows and of
-one, and gradients. `--build` is a folder to import fastmlp from, such as `src` of a checkout that is built in place;
-without it, it is the installed package. Every instruction set of the processor runs in a process of its own, on one
-thread of BLAS. `--compare` names the cases that differ and in what, and exits with 1. Hashes hold for one machine and
-one set of libraries alone (BLAS, NumPy's functions in a custom loss), so a file of them is no part of the repository.
+one, and gradients. `seeded_estimators.py` adds scikit-learn's classes, where scikit-learn is installed. `--build` is a
+folder to import fastmlp from, such as `src` of a checkout that is built in place; without it, it is the installed
+package. Every instruction set of the processor runs in a process of its own, on one thread of BLAS. `--compare` names
+the cases that differ and in what, and exits with 1. Hashes hold for one machine and one set of libraries alone (BLAS,
+NumPy's functions in a custom loss), so a file of them is no part of the repository.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ import numpy as np
 import report
 import scipy
 import seeded_cases
+import seeded_estimators
 
 import fastmlp
 
@@ -42,8 +44,9 @@ Hashes = dict[str, str]  # by the names of the cases
 
 def work(quick: bool) -> None:
     """A worker: prints the hash of each case by its name, as JSON."""
-    listed = list(seeded_cases.cases())[:: QUICK if quick else 1]
-    print(json.dumps({name: seeded_cases.hash_of(case) for name, case in listed}))
+    step = QUICK if quick else 1
+    found = {name: seeded_cases.hash_of(case) for name, case in list(seeded_cases.cases())[::step]}
+    print(json.dumps(found | dict(seeded_estimators.hashes(step))))
 
 
 def hashes_on(isa: str, options: argparse.Namespace) -> Hashes:
@@ -67,7 +70,7 @@ def together(hashes: Hashes, group: str = "") -> str:
 def table(found: dict[str, Hashes]) -> str:
     """A hash for each group and ISA, and for all groups."""
     names = [name for hashes in found.values() for name in hashes]
-    groups = list(dict.fromkeys(name.rpartition(" ")[0] for name in names))
+    groups = list(dict.fromkeys(name.partition(" ")[0] for name in names))
     rows = [(group, *(together(hashes, group) for hashes in found.values())) for group in groups]
     return report.table(("group", *found), [*rows, ("all", *map(together, found.values()))])
 
@@ -87,12 +90,14 @@ def differences(stored: Hashes, found: Hashes) -> list[str]:
     for name in dict.fromkeys([*stored, *found]):
         if name not in stored or name not in found:
             lines.append(f"{name}: only in the {'file' if name in stored else 'build'}")
+        elif stored[name] != found[name] and name not in cases:
+            lines.append(name)
         elif stored[name] != found[name]:
             size = len(found[name]) // len(seeded_cases.PARTS)
             at = [slice(i * size, (i + 1) * size) for i in range(len(seeded_cases.PARTS))]
             parts = zip(seeded_cases.PARTS, at, strict=True)
             differing = [part for part, digits in parts if stored[name][digits] != found[name][digits]]
-            lines.append(f"{name}: {', '.join(differing) or 'length'} of {cases.get(name)}")
+            lines.append(f"{name}: {', '.join(differing) or 'length'} of {cases[name]}")
     return lines
 
 
