@@ -59,7 +59,11 @@ def rate_of_step(t: int) -> float:
 
 
 WIDTHS = (1, 2, 5, 6, 7, 15, 16, 17, 33, 97)  # around the edges of the kernels' tiles
-WIDE = ((784, 16, 10), (784, 30, 10), (130, 48, 1), (200, 100, 33), (784, 128, 10), (300, 512, 1))  # sums in parts
+WIDE = (  # where a sum over inputs is cut into parts, from 24 and from 128 inputs on, and where it is not
+    (23, 16, 1), (24, 16, 3), (127, 16, 2), (128, 16, 10), (784, 16, 10), (784, 30, 10), (130, 48, 1), (200, 100, 33),
+    (784, 128, 10), (300, 512, 1),
+)  # fmt: skip
+BLOCKS = ((700, "fit"), (6000, "fit"), (6000, "resume a step"))  # of 83 rows; a window has 64
 ACTIVATIONS = (
     fastmlp.Identity(), fastmlp.Sigmoid(), fastmlp.Sigmoid(-0.5), fastmlp.Tanh(), fastmlp.ReLU(),
     fastmlp.PiecewiseLinear(-0.5, 2.0), fastmlp.Gaussian(0.25, 0.75), fastmlp.LeakyReLU(0.2), fastmlp.ELU(0.5),
@@ -259,10 +263,14 @@ def groups_of_trainings() -> dict[str, list[dict[str, Any]]]:
 
 def groups_of_engines() -> dict[str, list[dict[str, Any]]]:
     """How rows are cut and ordered, and who computes."""
+    whole = {"validation": None, "batch_size": 33}  # no rows are held out, so that there is a second window
     n_threads = {"n_threads": 2, "engine": "native", "n_rows": 700, "way": "fit"}
     return {
         "batches": [{"batch_size": n, "way": "fit", "n_rows": 700} for n in (1, 5, 6, 7, 144, 145, 240, 241, None)],
-        "orders": [{"shuffle": s, "source": f, "way": "fit"} for s in ("blocks", False) for f in ("float32", "memmap")],
+        "orders": [
+            *({"shuffle": "blocks", "widths": (784, 5), "n_rows": n, "way": way, **whole} for n, way in BLOCKS),
+            *({"shuffle": s, "source": "memmap", "way": "fit"} for s in (True, "rows", False)),
+        ],
         "threads": [
             {"widths": widths, "batch_size": n, **n_threads}
             for widths in ((97, 97, 33), (33, 97, 97, 17)) for n in (None, 145)
