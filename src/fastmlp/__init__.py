@@ -75,6 +75,11 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
 
 
+def __dir__() -> list[str]:
+    """All names, also of what is imported when it is first used."""
+    return sorted({*globals(), *__all__})
+
+
 __all__ = [
     "ELU",
     "GELU",

@@ -503,6 +503,9 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 def resolve(argument: str, value: object) -> Optimizer:
     """The optimiser that a name or an object stands for."""
     optimizer = arguments.by_name(argument, value, Optimizer, OPTIMIZERS)
-    if type(optimizer) not in OPTIMIZERS.values():
-        raise TypeError(f"{argument}: expected one of fastmlp's optimisers, got {value!r}")
+    instead = (
+        "give the learning_rate of one of them as a schedule or a function of the step, or take steps of your own with "
+        "Network.loss_and_grad and Network.parameters"
+    )
+    arguments.refuse_subclass(argument, optimizer, OPTIMIZERS.values(), "optimisers", instead)
     return optimizer

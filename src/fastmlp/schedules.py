@@ -352,8 +352,8 @@ LearningRate = float | Schedule | Callable[[int], float]
 def resolve(value: object) -> LearningRate:
     """A learning rate as optimisers keep it: a float, one of the schedules, or a function of the step."""
     if isinstance(value, Schedule):
-        if type(value) not in SCHEDULES.values():
-            raise TypeError(f"learning_rate: expected one of fastmlp's schedules, got {value!r}")
+        instead = "give a schedule of your own as a function of the step"
+        arguments.refuse_subclass("learning_rate", value, SCHEDULES.values(), "schedules", instead)
         return value
     if callable(value):
         if isinstance(value, type):
