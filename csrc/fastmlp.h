@@ -157,7 +157,8 @@ typedef struct {
                  double rate);
     void (*add_noise)(void *x, size_t rows, size_t row, size_t n, const uint64_t seeds[2], size_t first_row,
                       double deviation);
-    /* classes[i] = the lowest index of the largest of row i; where O is 1, whether it is above the threshold. */
+    /* classes[i] = the lowest index of the largest of row i; where O is 1, whether it is above the threshold; -1 where
+     * there is a NaN. */
     void (*classify)(const void *y, size_t rows, size_t O, double threshold, int64_t *classes);
     /* The same of the softmax of each row of z, which may be overwritten; O is at least 2. */
     void (*classify_softmax)(void *z, size_t rows, size_t O, int64_t *classes);

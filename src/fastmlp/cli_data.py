@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -131,6 +132,9 @@ def _of_arrays(args: argparse.Namespace) -> Data:
     arrays = tables.read_arrays(args.data)
     assert arrays.y is not None
     x, y, how = arrays.x, arrays.y, "the file's own split"
+    if args.null:
+        note(f"{args.data}: --null is for y; a model of an .npz does not keep it, so say it again to evaluate")
+        _refuse_marks(args, x)
     if arrays.test is not None:
         if args.test_fraction is not None:
             raise ValueError(f"--test-fraction: expected an .npz of X and y, and {args.data} has its own test rows")
@@ -142,6 +146,24 @@ def _of_arrays(args: argparse.Namespace) -> Data:
     else:
         train, test = np.flatnonzero(rows < len(arrays.x)), np.flatnonzero(rows >= len(arrays.x))
     return _data(args, how, learnt, (train, test), (x[rows[train]], x[rows[test]]), None, None)
+
+
+def _null(args: argparse.Namespace, decimal: str) -> list[str]:
+    """The user's marks of missing values; of those with a decimal comma, as the file has them, also with a point."""
+    more = [mark.replace(",", ".") for mark in args.null if re.match(csv_reader.COMMA_NUMBER, mark)]
+    return [*args.null, *(mark for mark in more if decimal == "," and mark not in args.null)]
+
+
+def _refuse_marks(args: argparse.Namespace, x: NDArray[Any]) -> None:
+    """Refuse an array of inputs with a number that stands for a missing one: nothing learns what to put there."""
+    numbers = [number for number in map(columns.number_of, args.null) if number is not None]
+    rows, places = np.nonzero(np.isin(x, numbers))
+    if len(rows):
+        raise ValueError(
+            f"{args.data if 'data' in args else args.input}: row {rows[0] + 1}, column {places[0]} of X: "
+            f"{x[rows[0], places[0]]} is a mark of --null, and the X of an .npz may have no missing numbers; in a "
+            "table with columns (.csv, .parquet) they become the median"
+        )
 
 
 def _read(args: argparse.Namespace, table: tables.Table, target: str, spelled: list[str]) -> Any:
@@ -167,19 +189,19 @@ def _of_table(args: argparse.Namespace) -> Data:
         note(f"{args.data}: {table.guess}", quiet=args.quiet)
     if table.doubt is not None:
         note(f"{args.data}: {table.doubt}")
-    frame = _read(args, table, name, [*apart["drop"], *apart["keep"]])
+    frame, null = _read(args, table, name, [*apart["drop"], *apart["keep"]]), _null(args, table.decimal)
     if tables.counts_rows(table, frame) and table.names[0] not in (*apart["drop"], *apart["keep"], name):
         first = table.names[0]
         note(f"{args.data}: the column without a name is 0, 1, 2, ... and is an input; --drop {first} leaves it out")
     if table.decimal == "," and args.task != "classification":
-        frame = csv_reader.numbers_with_points(frame, name, args.null)
-    learnt = _learnt(args, targets.of_frame(frame, name, args.null))
+        frame = csv_reader.numbers_with_points(frame, name, null)
+    learnt = _learnt(args, targets.of_frame(frame, name, null))
     rows = np.arange(len(frame)) if learnt.present is None else np.flatnonzero(learnt.present)
     train, test, how = _set_apart(args, learnt)
     part = _rows(frame, rows[train])
     try:
         known, notes, x = encoder.learn_and_transform(
-            part, target=name, drop=apart["drop"], keep=apart["keep"], missing=args.null
+            part, target=name, drop=apart["drop"], keep=apart["keep"], missing=null
         )
         for each in notes:
             note(f"{args.data}: {each.text}", quiet=args.quiet and not each.warning)
@@ -296,7 +318,8 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
     table = tables.open_table(args.input, options_of(args)._replace(missing=tuple(_marks(args, network))))
     names = _names_by_position(table, network) if args.no_header and network.feature_names is not None else table.names
     said = dict(zip(names, table.names, strict=True))
-    if table.doubt is not None and network.feature_names is None:  # else the names decide
+    are_counted = all(map(columns.NUMBER.fullmatch, network.feature_names or ()))
+    if table.doubt is not None and are_counted:  # else the names decide
         note(f"{args.input}: {table.doubt}")
     keep = _kept(args, network, table, names)
     if args.keep:  # names of the file, which without a header may be others than the model's
@@ -308,11 +331,12 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
     unread = [] if known is None else [name for name in names if name not in known]  # text, so that nothing is refused
     frame = table.read([said[name] for name in {*wanted, *unread}])
     frame = _renamed(frame, names)
+    marks = _marks(args, network, table.decimal)
     if target is not None and table.decimal == "," and network.class_names is None:
-        frame = csv_reader.numbers_with_points(frame, target, _marks(args, network))
+        frame = csv_reader.numbers_with_points(frame, target, marks)
     x = _inputs(args, network, frame, table, {*keep, target or ""})
     kept = {name: _as_text(frame[name]) for name in keep}
-    return Input(x, kept, None if target is None else targets.of_frame(frame, target, _marks(args, network)))
+    return Input(x, kept, None if target is None else targets.of_frame(frame, target, marks))
 
 
 def _input_of_arrays(args: argparse.Namespace, network: Network, target: str | None) -> Input:
@@ -322,16 +346,21 @@ def _input_of_arrays(args: argparse.Namespace, network: Network, target: str | N
     if arrays.x.shape[1] != width:
         raise ValueError(f"{args.input}: expected X of shape (rows, {width}), got {arrays.x.shape}")
     x = arrays.x
-    if known is not None:
-        x = _encoded(args.input, known, PlainFrame({name: x[:, i] for i, name in enumerate(known.columns)}))
+    if known is None:
+        _refuse_marks(args, x)
+    else:
+        frame = PlainFrame({name: x[:, i] for i, name in enumerate(known.columns)})
+        x = _encoded(args.input, known.with_missing(args.null), frame)
     if target is not None and arrays.y is None:
         raise ValueError(f"{args.input}: expected an array y of targets, got none")
-    return Input(x, {}, None if target is None or arrays.y is None else targets.of_array(arrays.y, "y", args.null))
+    if target is None or arrays.y is None:
+        return Input(x, {}, None)
+    return Input(x, {}, targets.of_array(arrays.y, "y", _marks(args, network)))
 
 
-def _marks(args: argparse.Namespace, network: Network) -> list[str]:
+def _marks(args: argparse.Namespace, network: Network, decimal: str = ".") -> list[str]:
     """What stands for a missing value, by the command line or since the training."""
-    return [*args.null, *(() if network.encoder is None else network.encoder.missing)]
+    return [*_null(args, decimal), *(() if network.encoder is None else network.encoder.missing)]
 
 
 def _names_by_position(table: tables.Table, network: Network) -> tuple[str, ...]:
@@ -390,7 +419,7 @@ def _inputs(
     """The frame's rows as the network takes them."""
     wanted = network.feature_names
     if wanted is None:
-        return _numbers(args.input, _by_position(args, network, frame, passed_over), args.null)
+        return _numbers(args.input, _by_position(args, network, frame, passed_over), _null(args, table.decimal))
     missing = [name for name in wanted if name not in frame.columns]
     known = network.encoder
     passed_over = {*passed_over, *([] if known is None else known.passed_over), network.target_name or ""}
@@ -409,8 +438,8 @@ def _inputs(
         )
     chosen = frame[list(wanted)]
     if known is None:
-        return _numbers(args.input, chosen, args.null)
-    return _encoded(args.input, known.with_missing(args.null), chosen)
+        return _numbers(args.input, chosen, _null(args, table.decimal))
+    return _encoded(args.input, known.with_missing(_null(args, table.decimal)), chosen)
 
 
 def _by_position(args: argparse.Namespace, network: Network, frame: Any, passed_over: set[str]) -> Any:

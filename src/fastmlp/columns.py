@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .frozen import frozen
+from .frozen import frozen, replace
 from .inputs import plain_number
 
 NUMBER_TEXT = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
@@ -213,12 +213,14 @@ def read(frame: Any, name: str, missing: frozenset[str] = MISSING, *, as_text: b
         column = _of_polars(native, name, missing, as_text=as_text)
     else:
         raise TypeError(f"X: expected a frame of pandas or polars, got {type(frame).__name__}")
+    if isinstance(column, Texts) and not as_text and column.kind == "text":
+        column = _interpreted(column, name)
     if isinstance(column, Numbers):
         column = _without(column, missing)
         return _spelled(column.values) if as_text else column
-    if isinstance(column, Texts) and not as_text and column.kind == "text":
-        return _interpreted(column, name)
-    return column
+    if isinstance(column, Times):
+        return _without_times(column, missing)
+    return _without_booleans(column, missing) if isinstance(column, Texts) and column.kind == "boolean" else column
 
 
 # ---------------------------------------------------------------------------------------------- what values mean
@@ -282,6 +284,20 @@ def _in_utc(time: datetime.datetime) -> datetime.datetime:
     return time if time.tzinfo is None else time.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
+def canonical(text: str) -> str:
+    """One spelling for what is one category: "1" for "1.0", as whole numbers beside gaps are written, the day alone for
+    its midnight. Text that no number or date is printed as ("007", "1.50") is itself.
+    """
+    number = number_of(text)
+    if number is not None and math.isfinite(number):
+        short = spelling(number)
+        return short if text in (short, repr(number)) else text
+    time = _time_of(text)
+    if time is None:
+        return text
+    return time.date().isoformat() if time.time() == datetime.time() else time.isoformat()
+
+
 def spelling(number: float) -> str:
     """How a number is written as a category: whole ones without a point, as pandas turns 1 into 1.0 beside a gap."""
     return str(int(number)) if number == int(number) else repr(float(number))
@@ -306,6 +322,22 @@ def _without(column: Numbers, missing: frozenset[str]) -> Numbers:
     return Numbers(values, column.marks)
 
 
+def _without_times(column: Times, missing: frozenset[str]) -> Times:
+    """The times with NaT in the place of those that the caller's own marks stand for, however they are spelt."""
+    marks = [time for time in map(_time_of, missing - MISSING) if time is not None]
+    gaps = np.isin(column.values, np.array(marks, "datetime64[us]")) if marks else np.zeros(1, bool)
+    if not gaps.any():
+        return column
+    return Times(np.where(gaps, np.datetime64("NaT", "us"), column.values), column.marks)
+
+
+def _without_booleans(column: Texts, missing: frozenset[str]) -> Texts:
+    """Booleans without those that the caller's own marks stand for, in capitals or not, which a type has lost."""
+    marks = {mark.lower() for mark in missing - MISSING}
+    gone = [i for i, name in enumerate(column.names) if name.lower() in marks]
+    return replace(column, codes=np.where(np.isin(column.codes, gone), -1, column.codes)) if gone else column
+
+
 def _factorised(texts: Sequence[str | None], missing: frozenset[str], kind: str = "text") -> Texts:
     """Texts given one a row, None where one is missing."""
     table: dict[str | None, int] = {}
@@ -313,8 +345,10 @@ def _factorised(texts: Sequence[str | None], missing: frozenset[str], kind: str 
     return _cleaned(codes, list(table), missing, kind)
 
 
-def _cleaned(codes: NDArray[np.int64], names: Sequence[str | None], missing: frozenset[str], kind: str) -> Texts:
-    """Texts without blanks around them, the marks of missing values taken out and counted."""
+def _cleaned(
+    codes: NDArray[np.int64], names: Sequence[str | None], missing: frozenset[str], kind: str, *, strip: bool = True
+) -> Texts:
+    """Texts, without blanks around them where `strip` says so, the marks of missing values taken out and counted."""
     table: dict[str, int] = {}
     marks: dict[int, str] = {}
     moved = np.empty(len(names) + 1, np.int64)
@@ -326,7 +360,7 @@ def _cleaned(codes: NDArray[np.int64], names: Sequence[str | None], missing: fro
             if stripped:
                 marks[i] = stripped
         else:
-            moved[i] = table.setdefault(stripped, len(table))
+            moved[i] = table.setdefault(stripped if strip or name is None else name, len(table))
     counts: dict[str, int] = {}
     for i, mark in marks.items():
         counts[mark] = counts.get(mark, 0) + int(np.count_nonzero(codes == i))
@@ -501,7 +535,7 @@ def _numbers_of_polars(texts: Any, missing: frozenset[str]) -> Numbers | None:
 
 
 def texts_of_array(values: NDArray[Any], missing: frozenset[str]) -> Texts:
-    """An array (n,) of text or numbers as text: text but for blanks around it, numbers by their shortest spelling.
+    """An array (n,) of text or numbers as text: text as it is written, numbers by their shortest spelling.
 
     -0.0 and 0.0 are one number.
     """
@@ -511,7 +545,7 @@ def texts_of_array(values: NDArray[Any], missing: frozenset[str]) -> Texts:
         each if isinstance(each, str) else "" if each != each else repr(each)
         for each in (different.tolist() if different.dtype.kind != "f" else map(plain_number, different))
     ]
-    return _cleaned(codes.reshape(-1).astype(np.int64), names, missing, "text")
+    return _cleaned(codes.reshape(-1).astype(np.int64), names, missing, "text", strip=False)
 
 
 def labels_of_polars(
@@ -533,10 +567,10 @@ def labels_of_polars(
     @functools.cache
     def as_text() -> Texts:
         codes, names = _factorise_polars(texts)
-        return _cleaned(codes, names, missing, "text")
+        return _cleaned(codes, names, missing, "text", strip=False)
 
     if texts.head(PEEK).n_unique() < PEEK // 10:  # few different ones are read one by one
-        found = _all(map(number_of, as_text().names))
+        found = _all(number_of(name.strip()) for name in as_text().names)
         return (_by_code(np.array(found), as_text().codes, math.nan) if found else None), as_text
     numbers = _numbers_of_polars(texts, missing)
     return None if numbers is None else numbers.values, as_text

@@ -88,15 +88,8 @@ class Sheet:
         except _errors():
             frame = self._parsed_anew(wanted)
         frame.columns = list(self.dialect.names)
-        frame = self._stripped(self._without_blank_lines(frame), as_text)
+        frame = self._without_blank_lines(frame)
         return self._with_points(frame, set(as_text)) if self.dialect.decimal == "," else frame
-
-    def _stripped(self, frame: Any, as_text: Collection[str]) -> Any:
-        """The frame whose columns wanted as text have no blanks around their cells."""
-        import polars as pl
-
-        named = [name for name in as_text if name in frame.columns]
-        return frame.with_columns(pl.col(named).str.strip_chars()) if named else frame
 
     def _clean(self) -> None:
         """Write the text anew where polars and NumPy would take it wrongly."""
@@ -200,7 +193,7 @@ class Sheet:
         columns: dict[str, NDArray[Any]] = {}
         for i, name in enumerate(self.dialect.names):
             if name in as_text:
-                columns[name] = np.char.strip(self._loaded(text, [i], str)[:, 0])
+                columns[name] = self._loaded(text, [i], str)[:, 0]
         numeric = [i for i, name in enumerate(self.dialect.names) if name not in as_text]
         numbers = self._loaded(text, numeric, np.float64) if numeric else np.empty((0, 0))
         columns |= {self.dialect.names[i]: np.ascontiguousarray(numbers[:, k]) for k, i in enumerate(numeric)}

@@ -225,7 +225,11 @@ class Encoder:
         return _assembled(len(frame), self._known, inputs)
 
     def _read(self, frame: Any, known: Known) -> Column:
-        return read(frame, known.name, MISSING.union(self._marks), as_text=isinstance(known, CategoryColumn))
+        """A column as it was read at `fit`; marks that are booleans count in capitals or not, as a type loses that."""
+        marks = MISSING.union(self._marks)
+        if isinstance(known, CategoryColumn) and known.boolean:
+            marks |= {change(mark) for mark in self._marks for change in (str.lower, str.upper, str.capitalize)}
+        return read(frame, known.name, marks, as_text=isinstance(known, CategoryColumn))
 
     def with_missing(self, marks: Sequence[str]) -> Encoder:
         """The encoder with more marks of missing values."""

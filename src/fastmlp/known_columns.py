@@ -104,6 +104,13 @@ class CategoryColumn:
         table[-1] = len(self.categories)  # that of missing values, or of others where those have none
         return table[column.codes]
 
+    def _by_meaning(self) -> dict[str, list[int]]:
+        """The categories by what they mean: 1.0 and 1 are one number, and a day is midnight."""
+        found: dict[str, list[int]] = {}
+        for i, category in enumerate(self.categories):
+            found.setdefault(columns.canonical(category), []).append(i)
+        return found
+
     def _indices(self, column: Texts, other: int) -> list[int]:
         """Of each of the column's names the index of its input."""
         table = {category: i for i, category in enumerate(self.categories)}
@@ -119,7 +126,13 @@ class CategoryColumn:
             numbers = [(columns.number_of(name), i) for name, i in table.items()]
             same = [[i for number, i in numbers if number == float(each)] for each in column.names]
         else:
-            return [table.get(name, other) for name in column.names]
+            if all(name in table for name in column.names):
+                return [table[name] for name in column.names]
+            meanings = self._by_meaning()
+            same = [
+                [table[name]] if name in table else meanings.get(columns.canonical(name), []) for name in column.names
+            ]
+            return [found[0] if len(found) == 1 else other for found in same]
         for each, found in zip(column.names, same, strict=True):
             if len(found) > 1:
                 both = " or ".join(repr(self.categories[i]) for i in found[:2])

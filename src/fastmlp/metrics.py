@@ -106,9 +106,9 @@ def _near_1(t: Values, y: Values) -> tuple[Values, Values]:
 
 
 def classes(y: Values) -> NDArray[np.int64]:
-    """The class of each row."""
+    """The class of each row; -1 where a number is NaN, which is no class's."""
     chosen = y[:, 0] > 0.5 if y.shape[1] == 1 else np.argmax(y, axis=1)
-    return chosen.astype(np.int64)
+    return np.where(np.isnan(y).any(axis=1), -1, chosen.astype(np.int64))
 
 
 def counts(t: Values, y: Values) -> tuple[Values, Values, Values]:
@@ -116,7 +116,7 @@ def counts(t: Values, y: Values) -> tuple[Values, Values, Values]:
     n_classes = max(2, t.shape[1])
     right, guess = classes(t), classes(y)
     both = np.bincount(right[right == guess], minlength=n_classes)
-    tallies = (both, np.bincount(right, minlength=n_classes), np.bincount(guess, minlength=n_classes))
+    tallies = (both, np.bincount(right, minlength=n_classes), np.bincount(guess[guess >= 0], minlength=n_classes))
     return tuple(tally.astype(np.float64) for tally in tallies)  # type: ignore[return-value]
 
 

@@ -247,6 +247,8 @@ def to_inputs(schema: Schema, X: Any) -> Any:
     fields = inputs.field_names(X)
     if fields is not None:
         return _from_named_tuples(schema, X, fields)
+    if isinstance(X, (list, tuple)) and X and _named_row(schema, X[0])[1] is not None:
+        return np.stack([np.asarray(to_inputs(schema, row)) for row in X])
     if inputs.is_frame(X):
         X = inputs.with_text_names(X)
         names = inputs.column_names(X)

@@ -9,6 +9,7 @@ its row left out; what might stand for one ("NA") and is taken for a class, is s
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -96,7 +97,7 @@ def _of_array(y: NDArray[Any], name: str, null: Sequence[str]) -> Target:
     missing = MISSING_TARGETS.union(null)
     if y.dtype.kind in "UT":
         texts = texts_of_array(y, missing)
-        found = [number_of(text) for text in texts.names]
+        found = [number_of(text.strip()) for text in texts.names]
         if None in found or not found:
             return Target(name, None, lambda: texts, len(y))
         table = np.array([*found, np.nan], np.float64)
@@ -110,7 +111,11 @@ def _of_array(y: NDArray[Any], name: str, null: Sequence[str]) -> Target:
 
 
 def read(target: Target, task: str = "auto", *, drop_missing: bool = False) -> Learnt:
-    """What the target is: its task, its classes and its values, for the rows where it is there."""
+    """What the target is: its task, its classes and its values, for the rows where it is there.
+
+    Blanks around labels are none of their own.
+    """
+    target = _without_blanks(target)
     rows = present(target, drop_missing)
     kept = slice(None) if rows is None else rows
     if task == "auto":
@@ -126,6 +131,24 @@ def read(target: Target, task: str = "auto", *, drop_missing: bool = False) -> L
     texts = _with_one_zero(target.texts())
     names, values = _classes(texts, target.name, None if rows is None else int(rows.sum()))
     return Learnt(task, names, values[kept], rows, _marks(texts, names, target.name))
+
+
+def _without_blanks(target: Target) -> Target:
+    """The target whose text has no blanks around it."""
+    if target.texts is None:
+        return target
+    as_text = target.texts
+
+    @functools.cache
+    def texts() -> Texts:
+        given = as_text()
+        table: dict[str, int] = {}
+        codes = [table.setdefault(name.strip(), len(table)) for name in given.names]
+        if len(table) == len(codes):
+            return replace(given, names=list(table))
+        return replace(given, codes=np.array([*codes, -1], np.int64)[given.codes], names=list(table))
+
+    return target._replace(texts=texts)
 
 
 def present(target: Target, drop: bool) -> NDArray[np.bool_] | None:
@@ -281,12 +304,18 @@ def _marks(texts: Texts, classes: Sequence[Label], name: str) -> tuple[str, ...]
 
 
 def indices(target: Target, classes: Sequence[Label]) -> NDArray[np.int64]:
-    """The index of each row's label among the classes of a model; another label is refused with its row."""
+    """The index of each row's label among the classes of a model; another label is refused with its row.
+
+    The label as it is written comes first, then without blanks around it, which files have and classes seldom.
+    """
     assert target.texts is not None
     texts = target.texts()
     table: dict[Label, int] = {label: i for i, label in enumerate(classes)}
     numeric = not any(isinstance(label, str) for label in classes)
-    found = [table.get(_number(text) if numeric else text, -1) for text in texts.names]
+    found = [
+        table.get(_number(text.strip()), -1) if numeric else table.get(text, table.get(text.strip(), -1))
+        for text in texts.names
+    ]
     if -1 in found:
         wrong = found.index(-1)
         row = int(np.argmax(texts.codes == wrong)) + 1

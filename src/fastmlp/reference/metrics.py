@@ -14,7 +14,9 @@ from .functions import Matrix, Vector
 
 
 def class_of(y: Vector, threshold: float = 0.5) -> int:
-    """The class of a row."""
+    """The class of a row; -1, which is no class's, where a number is NaN."""
+    if any(v != v for v in y):
+        return -1
     return int(y[0] > threshold) if len(y) == 1 else y.index(max(y))
 
 
@@ -73,7 +75,7 @@ def _over_classes(T: Matrix, Y: Matrix, share: Callable[[int, int, int], float])
     """The mean of share(hits, rows of the class, rows taken for it) over the classes with such rows."""
     true = [class_of(t) for t in T]
     guess = [class_of(y) for y in Y]
-    known = [1] if len(T[0]) == 1 else sorted({*true, *guess})
+    known = [1] if len(T[0]) == 1 else sorted({*true, *guess} - {-1})
     hits = {c: sum(t == g == c for t, g in zip(true, guess)) for c in known}
     return mean([share(hits[c], true.count(c), guess.count(c)) for c in known])
 

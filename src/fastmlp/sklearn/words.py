@@ -25,6 +25,13 @@ from ..schedules import Schedule
 
 STRAIGHT = {"adam": AdamHat, "sgd": ClassicalMomentum, "lbfgs": LBFGS}  # what scikit-learn means by its solvers
 OUT_ACTIVATIONS = {"sigmoid": "logistic"}  # its names of output activations, where they are others
+NETWORK_ACTIVATIONS = {
+    "identity": "identity",
+    "logistic": "sigmoid",
+    "tanh": "tanh",
+    "relu": "relu",
+    "softmax": "softmax",
+}
 MOST_EPOCHS = 2**62  # no patience is as long
 
 CONSTRAINTS: dict[str, Any] = {
@@ -120,6 +127,15 @@ def first_parameters(sizes: list[int], activation: Any, dtype: Any, rng: Any) ->
         coefs.append(rng.uniform(-bound, bound, (n_inputs, n_outputs)).astype(dtype, copy=False))
         intercepts.append(rng.uniform(-bound, bound, n_outputs).astype(dtype, copy=False))
     return coefs, intercepts
+
+
+def output_activation(name: Any) -> str:
+    """The network's name of an `out_activation_` that somebody has assigned."""
+    if not isinstance(name, str) or name not in NETWORK_ACTIVATIONS:
+        raise ValueError(
+            f"out_activation_: expected one of {', '.join(map(repr, NETWORK_ACTIVATIONS))}, got {name!r:.60}"
+        )
+    return NETWORK_ACTIVATIONS[name]
 
 
 def refuse_negative(name: str, weights: Any) -> None:
