@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import descriptions, durable, inputs, persistence, scaling
+from .container import UnknownFieldError
 from .durable import Path
 from .frozen import frozen
 from .persistence import FormatError
@@ -222,6 +223,8 @@ def read(
         if not set(curves) <= set(at.history) or (at.history and not at.epoch):
             raise FormatError(f"history: expected the curves {curves}, got {reprlib.repr(list(at.history))}")
         state = _state(fields, model, optimizer, regularization)
+    except UnknownFieldError as error:
+        raise FormatError(f"{name}: {error}; {model.writer}") from None
     except FormatError as error:
         raise FormatError(f"{name}: {error}") from None
     return Resumable(name, at, theirs, state)

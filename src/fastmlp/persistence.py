@@ -98,6 +98,7 @@ class Model:
     parameters: NDArray[Any]
     extra: dict[str, str]
     training: Training | None = None
+    writer: Writer | None = None  # of the file that it was read from
 
     def _architecture(self) -> dict[str, Any]:
         return self.architecture
@@ -209,7 +210,8 @@ def _load(stream: io.BufferedIOBase, size: int) -> Model:
     writer = Writer.take(architecture)
     try:
         architecture, extra = _architecture_from(architecture, extra, writer.version, room)
-        return _load_parts(stream, size, header, metadata, Model(architecture, np.empty(0), extra), writer.version)
+        model = Model(architecture, np.empty(0), extra, writer=writer)
+        return _load_parts(stream, size, header, metadata, model, writer)
     except UnknownFieldError as error:
         raise FormatError(f"{error}; {writer}") from None
 
@@ -242,12 +244,17 @@ class Writer(NamedTuple):
 
 
 def _load_parts(
-    stream: io.BufferedIOBase, size: int, header: dict[str, Any], metadata: dict[str, str], model: Model, version: int
+    stream: io.BufferedIOBase,
+    size: int,
+    header: dict[str, Any],
+    metadata: dict[str, str],
+    model: Model,
+    writer: Writer,
 ) -> Model:
     """The model of that architecture with its parameters and, where there is one, its training."""
     dtype = np.dtype(model.architecture["dtype"])
     layout = _layout(model.architecture["sizes"], dtype)
-    fields, more = _training_from(metadata, [name for name, _, _ in layout], version)
+    fields, more = _training_from(metadata, [name for name, _, _ in layout], writer.version)
     begin = stream.tell()
     offsets = [begin + offset for offset in check_tensors(header, [*layout, *more], size - begin)]
     parameters = np.empty(_count(layout), dtype.newbyteorder("<"))
@@ -262,8 +269,8 @@ def _load_parts(
     if _TRAINING in metadata:
         tensors = _read_tensors(stream, offsets[len(layout) :], more)
         _check_digest("tensors", metadata[f"{_TENSORS}.sha256"], *(little(tensor) for tensor in tensors.values()))
-        training = Training(*_upgraded(version, "training", fields, tensors))
-    return Model(model.architecture, parameters.astype(dtype, copy=False), model.extra, training)
+        training = Training(*_upgraded(writer.version, "training", fields, tensors))
+    return Model(model.architecture, parameters.astype(dtype, copy=False), model.extra, training, writer)
 
 
 def _upgraded(version: int, part: str, *values: Any) -> Any:
