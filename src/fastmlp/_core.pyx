@@ -60,7 +60,10 @@ cdef enum:
 cdef uint64_t n_forks = 0          # forks between the process that loaded this module and this one
 cdef unsigned long forking_thread = 0  # which thread made the last of them
 
-_LATE = ("concurrent.futures.thread", "fastmlp.batches", "fastmlp.encoder", "hashlib", "json", "mmap", "numpy.ma")
+_LATE = (
+    "concurrent.futures.thread", "fastmlp.batches", "fastmlp.encoder", "fastmlp.upgrade", "hashlib", "json", "mmap",
+    "numpy.ma",
+)
 
 
 def _before_fork():

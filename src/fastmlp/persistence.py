@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from . import construction, durable, foreign, losses, scaling, schema, strict_json, upgrade
+from . import construction, durable, foreign, losses, scaling, schema, strict_json
 from ._version import __version__
 from .activations import Activation
 from .container import (
@@ -51,11 +51,11 @@ from .durable import Path
 from .frozen import frozen
 from .initializers import INITIALIZERS
 from .losses import Loss
-from .upgrade import VERSION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+VERSION = 2  # of the format of models and checkpoints; upgrade.py reads those before it
 MOST_DIMENSIONS = 32  # of a tensor beside the parameters, as every version of NumPy has them
 MOST_NUMBERS = 2**48
 
@@ -275,6 +275,8 @@ def _load_parts(
 
 def _upgraded(version: int, part: str, *values: Any) -> Any:
     """A part of a file of that version as the last version has it."""
+    if version < VERSION:
+        from . import upgrade  # most files are of this version
     for each in range(version, VERSION):
         try:
             values = getattr(upgrade.READERS[each], part)(*values)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import arguments, construction, descriptions, optimizers, upgrade
+from . import arguments, construction, descriptions, optimizers
 from .frozen import fields, frozen
 from .optimizers import Optimizer
 from .regularization import Regularization
@@ -103,6 +103,8 @@ def state_by_position(
     """The state of which an older pickle has kept vectors and numbers, by position, and the number of steps; its
     parameters are the network's.
     """
+    from . import upgrade  # which most programs do without
+
     vectors, numbers, n_steps = kept
     described = descriptions.describe_optimizer(optimizer), descriptions.describe_regularization(regularization)
     named = upgrade.state_by_name(*described, vectors, numbers)
