@@ -114,6 +114,11 @@ def test_a_state_is_a_copy() -> None:
     assert_same(net, same)
 
 
+def test_only_what_is_0_in_every_bit_is_left_out() -> None:
+    vectors = {name: np.array(value, "f4") for name, value in {"a": [0, 1], "b": [0, -0.0], "c": [0, 0]}.items()}
+    assert set(changed(vectors=vectors).essential_vectors()) == {"a", "b"}
+
+
 def changed(**fields: Any) -> Any:
     return fastmlp.frozen.replace(trained().training_state(), **fields)
 

@@ -173,9 +173,8 @@ class Resumable:
             raise FormatError(
                 f"{self.name}: states: expected those of the training's callbacks, got {error!r}"
             ) from None
-        network._know_columns(
-            *self._scalings(), network._columns[2], False
-        )  # to the last bit, as the training had them
+        scalings, names = self._scalings(), network._columns[2]
+        network._know_columns(*scalings, names, False)  # to the last bit, as the training had them
         try:
             network._put_training_state(self.state)
         except ValueError as error:
