@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from file_mutations import put_together, take_apart
+from file_mutations import of_version_1
 
 import fastmlp
 from fastmlp import labels, persistence
@@ -290,14 +290,6 @@ def changed(**entries: str) -> bytes:
     assert model.extra == {}
     old = {"task": '"classification"', "columns": '["a", "b"]', "classes": '["u", "v", "w"]'}
     return of_version_1(persistence.to_bytes(network, {**old, **entries}))
-
-
-def of_version_1(content: bytes) -> bytes:
-    """A model file with the number of the version in which the command line kept such entries."""
-    parts = take_apart(content)
-    parts.values["fastmlp.architecture"]["version"] = 1
-    del parts.values["fastmlp.architecture"]["written_by"]
-    return put_together(parts)
 
 
 def test_old_entries_are_checked() -> None:
