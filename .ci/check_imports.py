@@ -17,7 +17,7 @@ LAYERS = (  # from the lowest on; a name with a dot at its end stands for a fold
     "arrays columns container dialect labels progress upgrade schema row_weights targets known_columns csv_reader",
     "_core sharing about datasets tables",
     "activations schedules moments initializers optimizers losses metrics regularization scaling construction encoder",
-    "persistence callbacks model checkpoint training batches network",
+    "descriptions state persistence callbacks model checkpoint training batches network",
     "__init__",
     "reference. sklearn. cli_options cli_data cli_train cli_predict benchmark cli __main__",
 )

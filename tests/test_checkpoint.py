@@ -234,7 +234,7 @@ def test_the_safetensors_library_reads_it(tmp_path: pathlib.Path, plain: Any) ->
     tensors = numpy.load_file(tmp_path / "c")
     np.testing.assert_array_equal(tensors["layers.0.weight"], net.weights[0])
     assert tensors["history.val_loss"].tolist() == history.val_loss
-    assert tensors["optimizer.0"].shape == tensors["optimizer.1"].shape == (net.n_parameters,)
+    assert tensors["optimizer.exp_avg"].shape == tensors["optimizer.exp_avg_sq"].shape == (net.n_parameters,)
 
 
 def test_a_network_of_another_engine_goes_on(plain: Any, tmp_path: pathlib.Path) -> None:
@@ -508,7 +508,7 @@ def hostile(change: Any, plain: Any, path: pathlib.Path) -> bytes:
     to_bytes = persistence.to_bytes
 
     def changed(network: Any, extra: Any = None, training: Any = None) -> bytes:
-        tensors, fields = dict(training.tensors), dict(training.words)
+        tensors, fields = dict(training.tensors), dict(training.fields)
         change(fields, tensors)
         return to_bytes(network, extra, persistence.Training(fields, tensors))
 
@@ -526,7 +526,7 @@ def rename_loss(fields: Any, tensors: Any) -> None:
 
 
 HOSTILE = {
-    "version": lambda f, t: f.update(version=2),
+    "version": lambda f, t: f.update(version=1),
     "missing": lambda f, t: f.pop("loss"),
     "surplus": lambda f, t: f.update(code="import os"),
     "epoch": lambda f, t: f.update(epoch=-1),
@@ -545,22 +545,32 @@ HOSTILE = {
     "curves": lambda f, t: f.update(history=["loss"]),
     "curve": lambda f, t: t.update({"history.loss": np.zeros(7)}),
     "renamed curve": lambda f, t: rename_loss(f, t),
-    "states": lambda f, t: f.update(states=[]),
-    "more states": lambda f, t: f.update(states=[*f["states"], []]),
-    "state": lambda f, t: f.update(states=[["wait", "other"]]),
-    "names": lambda f, t: f.update(states=[[1, 2, 3, 4]]),
-    "no wait": lambda f, t: (f.update(states=[[n for n in f["states"][0] if n != "wait"]]), t.pop("callbacks.0.wait")),
+    "states": lambda f, t: f.update(callbacks=[]),
+    "more states": lambda f, t: f.update(callbacks=[*f["callbacks"], []]),
+    "state": lambda f, t: f.update(callbacks=[["wait", "other"]]),
+    "names": lambda f, t: f.update(callbacks=[[1, 2, 3, 4]]),
+    "no wait": lambda f, t: (
+        f.update(callbacks=[[n for n in f["callbacks"][0] if n != "wait"]]),
+        t.pop("callbacks.0.wait"),
+    ),
     "weights": lambda f, t: t.update({"callbacks.0.weights": np.full(32, np.nan, "f4")}),
     "short weights": lambda f, t: t.update({"callbacks.0.weights": np.zeros(31, "f4")}),
     "wide weights": lambda f, t: t.update({"callbacks.0.weights": np.zeros(32)}),
-    "optimizer": lambda f, t: t.update({"optimizer.0": np.full(32, np.inf, "f4")}),
-    "short optimizer": lambda f, t: t.update({"optimizer.0": np.zeros(5, "f4")}),
-    "no vector": lambda f, t: t.pop("optimizer.1"),
-    "one more vector": lambda f, t: t.update({"optimizer.2": t["optimizer.1"]}),
-    "no numbers": lambda f, t: f.update(numbers=[]),
-    "a number is none": lambda f, t: f.update(numbers=["nan", *f["numbers"][1:]]),
-    "numbers are no texts": lambda f, t: f.update(numbers=[0.5] * 8),
-    "one more number": lambda f, t: f.update(numbers=[*f["numbers"], "0x1p0"]),
+    "optimizer": lambda f, t: t.update({"optimizer.exp_avg": np.full(32, np.inf, "f4")}),
+    "short optimizer": lambda f, t: t.update({"optimizer.exp_avg": np.zeros(5, "f4")}),
+    "wide optimizer": lambda f, t: t.update({"optimizer.exp_avg": np.zeros(32)}),
+    "one more vector": lambda f, t: t.update({"optimizer.exp_max": t["optimizer.exp_avg"]}),
+    "a vector without a name": lambda f, t: t.update({"optimizer.": t["optimizer.exp_avg"]}),
+    "a vector by position": lambda f, t: t.update({"optimizer.0": t.pop("optimizer.exp_avg")}),
+    "numbers in a list": lambda f, t: f.update(numbers=[]),
+    "a number is none": lambda f, t: f["numbers"].update(learning_rate="nan"),
+    "a rate below 0": lambda f, t: f["numbers"].update(learning_rate="-0x1p0"),
+    "numbers are no texts": lambda f, t: f["numbers"].update(learning_rate=0.5),
+    "one more number": lambda f, t: f["numbers"].update(step="0x1p0"),
+    "an optimizer's field": lambda f, t: f["settings"]["optimizer"].update(amsgrad=True),
+    "an optimizer is none": lambda f, t: f["settings"].update(optimizer=None),
+    "a regularization's field": lambda f, t: f["settings"].update(regularization={"l3": 1.0}),
+    "a regularization is a list": lambda f, t: f["settings"].update(regularization=[]),
     "another tensor": lambda f, t: t.update({"other": np.zeros(3)}),
 }
 
@@ -581,7 +591,12 @@ def test_a_training_without_a_checksum(file: bytes) -> None:
             persistence.parse(file.replace(key, key[:-1] + b"7"))
 
 
+def print_rate(step: int) -> float:
+    return 0.1
+
+
 def test_the_words_that_are_checked(plain: Any) -> None:
     """An optimiser's settings come without the addresses of what is in them."""
     rows = classifier(plain)._rows(X, Y)
-    assert checkpoint.settings(object(), rows, None, [])["optimizer"] == "<object object>"  # type: ignore[arg-type]
+    described = checkpoint.settings(fastmlp.SGD(print_rate), None, rows, None, [])["optimizer"]
+    assert described == {"name": "sgd", "learning_rate": {"function": "<function print_rate>"}}

@@ -34,7 +34,7 @@ TRAININGS: dict[str, Any] = {
     "curve": {"tensors": [["history.loss", [2**40], "float64"]], "words": {}},
     "empty": {"tensors": [["history.loss", [0, 2**62, 2**62], "float64"]], "words": {}},
     "product": {"tensors": [["history.loss", [10**19] * 100_000, "float64"]], "words": {}},
-    "vector": {"tensors": [["optimizer.0", [2**40], "float32"]], "words": {}},
+    "vector": {"tensors": [["optimizer.0", [2**40], "float32"]], "fields": {}},
     "tensors": {"tensors": [[f"optimizer.{k}", [2**30], "float32"] for k in range(1000)], "words": {}},
 }
 
@@ -165,7 +165,7 @@ def test_hyper_parameters_that_float32_cannot_hold(case: str, tmp_path: pathlib.
 def test_tensors_of_many_dimensions(dimensions: int) -> None:
     parts = small_file()
     shape = [1] * dimensions
-    parts.values["fastmlp.training"] = {"tensors": [["x", shape, "float32"]], "words": {}}
+    parts.values["fastmlp.training"] = {"tensors": [["x", shape, "float32"]], "fields": {}}
     parts.tensors["x"] = {"dtype": "F32", "shape": shape, "data_offsets": [8, 12]}
     parts.data += bytes(4)
     with pytest.raises(fastmlp.FormatError, match="a name, a shape and a dtype"):

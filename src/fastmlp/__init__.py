@@ -61,6 +61,7 @@ from .schedules import (
     ReduceOnPlateau,
     StepDecay,
 )
+from .state import TrainingState
 
 if TYPE_CHECKING:
     from .encoder import Encoder
@@ -143,6 +144,7 @@ __all__ = [
     "StepDecay",
     "Tanh",
     "Threshold",
+    "TrainingState",
     "__version__",
     "datasets",
     "info",

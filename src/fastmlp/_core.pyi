@@ -157,14 +157,26 @@ class Trainer(Predictor):
         more: bool = ...,
     ) -> tuple[int, float]: ...
     def _end_epoch(self) -> None: ...
-    def _training_state(self) -> tuple[NDArray[Any], list[NDArray[Any]], list[float], int]: ...
+    def _training_state(
+        self,
+    ) -> tuple[Optimizer, Regularization | None, NDArray[Any], dict[str, NDArray[Any]], dict[str, float], int, int]: ...
     def _resume_training(
         self,
         optimizer: Optimizer,
         regularization: Regularization | None,
         P: NDArray[Any],
-        states: list[NDArray[Any]],
-        numbers: list[float],
+        vectors: dict[str, NDArray[Any]],
+        numbers: dict[str, float],
+        n_steps: int,
+        random: int,
+    ) -> None: ...
+    def _restore_training(
+        self,
+        optimizer: Optimizer,
+        regularization: Regularization | None,
+        P: NDArray[Any],
+        vectors: dict[str, NDArray[Any]],
+        numbers: dict[str, float],
         n_steps: int,
         random: int,
     ) -> None: ...

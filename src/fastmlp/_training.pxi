@@ -274,7 +274,7 @@ cdef class Training:
         """Whether a step that is taken again from what is published has the same bits, and costs no call of Python."""
         return self.trainer.lbfgs == NULL and not self.by_function
 
-    # What a checkpoint keeps of the optimiser beside the number of its steps: vectors of n_packed reals, and numbers.
+    # The optimiser's state beside the number of its steps, by name: vectors of n_packed reals, and numbers.
 
     cdef size_t n_vectors(self) noexcept:
         if self.trainer.lbfgs != NULL:
@@ -289,52 +289,79 @@ cdef class Training:
         cdef fml_pair pair = fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k // 2)
         return pair.y if k % 2 else pair.s
 
-    cdef list numbers(self):
+    cdef list vector_names(self):
+        cdef size_t n = self.n_vectors()
+        if self.trainer.lbfgs != NULL:
+            return [f"{'y' if k % 2 else 's'}.{k // 2}" for k in range(n)]
+        names = list(self.optimizer.state_vectors)
+        return [*names, "unaveraged_parameters"] if self.terms.average != NULL else names
+
+    cdef dict numbers(self):
         cdef size_t n = self.n_vectors() // 2
         if self.trainer.lbfgs != NULL:
-            weights = [fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k).weight[0] for k in range(n)]
-            return [fml_lbfgs_scale(self.trainer.lbfgs)[0] if n else 1.0, *weights]
-        scalars = [self.trainer.scalars[i] for i in range(FML_MAX_SCALARS)]
-        return [*scalars, *self.rate_state(), *([float(self.terms.key)] if self.draws else [])]
+            found = {f"rho.{k}": fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k).weight[0] for k in range(n)}
+            return {"gamma": fml_lbfgs_scale(self.trainer.lbfgs)[0], **found} if n else {}
+        found = {name: self.trainer.scalars[<int>place] for name, place in self.optimizer.state_numbers.items()}
+        found.update(self.rate_state())
+        if self.draws:
+            found["random_key"] = float(self.terms.key)
+        return found
 
-    cdef list rate_state(self):
+    cdef dict rate_state(self):
         """The learning rate, where the steps do not say it: a number, which may have been set, or a plateau."""
         if self.plateau is not None:
-            return self.plateau.state
-        return [self.trainer.hyper_parameters[0]] if self.optimizer.schedule is None else []
+            return {f"plateau.{name}": value for name, value in self.plateau.state.items()}
+        if self.trainer.lbfgs != NULL or self.optimizer.schedule is not None:
+            return {}
+        return {"learning_rate": self.trainer.hyper_parameters[0]}
 
-    cdef int remember(self, size_t n_vectors, list numbers) except -1:
-        """Makes room for so many vectors, which the caller then fills, and takes the numbers that go with them."""
-        cdef size_t n_scalars = 1 + n_vectors // 2 if self.trainer.lbfgs != NULL else <size_t>FML_MAX_SCALARS
-        cdef bint fits = all(np.isfinite(numbers[:n_scalars]))
+    cdef int remember(self, dict vectors, dict numbers) except -1:
+        """Takes the numbers of a state, and makes room for its vectors, which the caller then fills. What a state does
+        not have is as it is when an optimiser begins, so that one of an earlier version need not have it."""
         if self.trainer.lbfgs != NULL:
-            fits = (fits and n_vectors % 2 == 0 and n_vectors // 2 <= <size_t>self.optimizer.memory
-                    and len(numbers) == <Py_ssize_t>n_scalars and min(numbers) > 0)
-        else:
-            n_more = len(self.rate_state()) + self.draws
-            fits = fits and n_vectors == self.n_vectors() and len(numbers) == <Py_ssize_t>n_scalars + n_more
-            if fits and self.draws:
-                fits = numbers[-1].is_integer() and 0 <= numbers[-1] < 2.0**53
-            if fits and self.optimizer.schedule is None:
-                fits = 0 < numbers[n_scalars] < INFINITY
-        if not fits:
-            raise ValueError(f"states: expected those of {self.optimizer}, got {n_vectors} vectors and {numbers}")
-        if self.trainer.lbfgs != NULL:
-            fml_lbfgs_remember(self.trainer.lbfgs, n_vectors // 2)
-            fml_lbfgs_scale(self.trainer.lbfgs)[0] = numbers[0]
-            for k in range(n_vectors // 2):
-                fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k).weight[0] = numbers[k + 1]
-            return 0
-        for i in range(FML_MAX_SCALARS):
-            self.trainer.scalars[i] = numbers[i]
+            return self.remember_pairs(vectors, numbers)
+        required = {"unaveraged_parameters"} if self.terms.average != NULL else set()
+        needed = {"random_key"} if self.draws else set()
+        known = self.numbers()
+        cdef bint fits = required <= vectors.keys() <= set(self.vector_names())
+        fits = fits and needed <= numbers.keys() <= set(known)
+        fits = fits and all([np.isfinite(value) for name, value in numbers.items() if name != "plateau.best"])
+        if fits and self.draws:
+            fits = numbers["random_key"].is_integer() and 0 <= numbers["random_key"] < 2.0**53
+        if not fits or not 0 < numbers.get("learning_rate", 1.0):
+            self.refuse(vectors, numbers)
         if self.plateau is not None:
-            self.plateau.restore(numbers[n_scalars:<Py_ssize_t>n_scalars + len(self.plateau.state)])
+            before = len("plateau.")
+            self.plateau.restore({name[before:]: x for name, x in numbers.items() if name.startswith("plateau.")})
             self.trainer.hyper_parameters[0] = self.plateau.rate
-        elif self.optimizer.schedule is None:
-            self.trainer.hyper_parameters[0] = numbers[n_scalars]
+        elif "learning_rate" in numbers:
+            self.trainer.hyper_parameters[0] = numbers["learning_rate"]
+        for name, place in self.optimizer.state_numbers.items():
+            self.trainer.scalars[<int>place] = numbers.get(name, 0.0)
         if self.draws:
-            self.terms.key = int(numbers[-1])
+            self.terms.key = int(numbers["random_key"])
         return 0
+
+    cdef int remember_pairs(self, dict vectors, dict numbers) except -1:
+        """Like `remember`, of L-BFGS: its pairs come whole, the newest first."""
+        cdef size_t n = len(vectors) // 2
+        if n > <size_t>self.optimizer.memory:
+            self.refuse(vectors, numbers)
+        fml_lbfgs_remember(self.trainer.lbfgs, n)
+        known = self.numbers()
+        if (vectors.keys() != set(self.vector_names()) or numbers.keys() != known.keys()
+                or not all([0 < value < INFINITY for value in numbers.values()])):
+            fml_lbfgs_remember(self.trainer.lbfgs, 0)
+            self.refuse(vectors, numbers)
+        if n > 0:
+            fml_lbfgs_scale(self.trainer.lbfgs)[0] = numbers["gamma"]
+        for k in range(n):
+            fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k).weight[0] = numbers[f"rho.{k}"]
+        return 0
+
+    cdef int refuse(self, dict vectors, dict numbers) except -1:
+        raise ValueError(f"state: expected that of {self.optimizer}, with the vectors {self.vector_names()} and the "
+                         f"numbers {list(self.numbers())}, got {list(vectors)} and {numbers}")
 
     cdef void meet_data(self) noexcept:
         """The rows of the next step may be others than those of the last, or the parameters."""

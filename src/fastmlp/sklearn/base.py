@@ -21,11 +21,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 
-from .. import row_weights, training
+from .. import row_weights
 from .. import schema as schemas
+from ..frozen import replace
 from ..losses import HalfSquaredError, Loss
 from ..network import Network
 from ..regularization import resolve as resolve_regularization
+from ..state import state_by_position
 from . import layers, words
 from .following import Following, MostEvaluations
 from .validation import check_sample_weight, validate_data
@@ -310,7 +312,12 @@ class BaseMLP(BaseEstimator):
         """For `fit` a new network; for `partial_fit` the one at hand, if it has trained, with its optimiser's state."""
         if incremental and self._is_current() and self._has_trained:
             return self._network
-        return self._build(int(rng.randint(2**31 - 1)))
+        seed = int(rng.randint(2**31 - 1))
+        network, older = self._build(seed), self.__dict__.pop("_optimizer_state", None)
+        if incremental and older is not None:  # of a pickle of 0.1.0, which had it without regularisation and seed
+            terms = resolve_regularization(words.regularization(self))
+            network.restore_training(state_by_position(older[0], terms, older[1:], seed))
+        return network
 
     def _is_current(self) -> bool:
         """Whether there is a network, and coefs_ and intercepts_ are still its own."""
@@ -414,8 +421,7 @@ class BaseMLP(BaseEstimator):
                 "training": None,
             }
             if network.learning_rate is not None:  # else its optimiser begins anew
-                optimizer = network._optimizer, self._regularization
-                state["_network_state"]["training"] = (*optimizer, *network._training_state()[1:])
+                state["_network_state"]["training"] = replace(network.training_state(), parameters=None)  # coefs_ has
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -426,17 +432,11 @@ class BaseMLP(BaseEstimator):
         if kept is None:
             return
         network = self._build(kept["random_state"], **kept["functions"])
-        if kept["training"] is not None:
-            optimizer, regularization, vectors, numbers, n_steps = kept["training"]
-            vectors = [np.require(vector, network.dtype, ["C", "A"]) for vector in vectors]
-            token = training.Token()
-            network._begin_fit(token)
-            try:
-                network._resume_training(
-                    optimizer, regularization, network.parameters, vectors, numbers, n_steps, kept["random_state"]
-                )
-            finally:
-                network._end_fit(token)
+        training = kept["training"]
+        if isinstance(training, tuple):  # of no released version
+            training = state_by_position(training[0], training[1], training[2:], kept["random_state"])
+        if training is not None:
+            network.restore_training(training)
         self._remember(network, self._has_trained)
 
     # -- predicting --------------------------------------------------------------------------------------------------
