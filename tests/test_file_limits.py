@@ -174,6 +174,5 @@ def test_tensors_of_many_dimensions(dimensions: int) -> None:
 
 @pytest.mark.parametrize("names", [["\ud800"], ["a\udfff"]])
 def test_names_that_are_no_unicode_are_not_written(names: list[str]) -> None:
-    net = fastmlp.Network([1, 1], seed=0, feature_names=names)
-    with pytest.raises(ValueError, match="architecture: expected Unicode text"):
-        persistence.to_bytes(net)
+    with pytest.raises(ValueError, match=r"feature_names\[0\]: expected text that UTF-8 can hold"):
+        fastmlp.Network([1, 1], seed=0, feature_names=names)

@@ -108,12 +108,14 @@ class Texts:
 
     `kind` is "text" where the values are to be looked at, "category" where a type has declared them to be categories,
     "boolean" where they are "False" and "True", and "number" where they are numbers that were asked for as text.
+    `spelled` says that some values were floats or dates, which others may write in another way than `_spell`.
     """
 
     codes: NDArray[np.int64]
     names: list[str]
     kind: str = "text"
     marks: Mapping[str, int] | None = None
+    spelled: bool = False
 
     @property
     def n_rows(self) -> int:
@@ -418,7 +420,7 @@ def _of_objects(values: Sequence[Any], name: str, missing: frozenset[str]) -> Te
     if present and all(isinstance(value, (bool, np.bool_)) for value in present):  # as pandas has them beside a gap
         table: dict[str | None, int] = {None: -1, "False": 0, "True": 1}
         return Texts(np.array([table[text] for text in texts], np.int64), list(BOOLEANS.values()), "boolean")
-    return _factorised(texts, missing)
+    return replace(_factorised(texts, missing), spelled=not all(isinstance(value, (str, int)) for value in present))
 
 
 def _of_pandas(series: Any, name: str, missing: frozenset[str]) -> Column:
@@ -427,7 +429,8 @@ def _of_pandas(series: Any, name: str, missing: frozenset[str]) -> Column:
     if hasattr(dtype, "categories") and hasattr(dtype, "ordered"):
         codes = series.cat.codes.to_numpy().astype(np.int64)
         names = [_spell(value, name, 0) for value in series.cat.categories.tolist()]
-        return _cleaned(codes, names, missing, "category")
+        spelled = not all(isinstance(value, (str, int)) for value in series.cat.categories)
+        return replace(_cleaned(codes, names, missing, "category"), spelled=spelled)
     if kind in "iuf":
         values: NDArray[Any] = series.to_numpy() if isinstance(dtype, np.dtype) else _masked(series)
         return Numbers(values)
