@@ -555,7 +555,8 @@ def test_times_with_an_offset_are_times_in_utc(frame_of: Frame) -> None:
 
 def test_dates_and_times_are_found_among_categories_as_iso_writes_them(frame_of: Frame) -> None:
     known = ["2024-01-31", "2024-01-31T12:30:00", "never"]
-    encoder = Encoder.fit(frame_of({"t": known * 2}))
+    with pytest.warns(UserWarning, match="look like dates, but for values such as .never."):
+        encoder = Encoder.fit(frame_of({"t": known * 2}))
     assert encoder.feature_names_out == (*(f"t={each}" for each in known), "t is other")
     given = frame_of({"t": [datetime.datetime(2024, 1, 31), datetime.datetime(2024, 1, 31, 12, 30), None]})
     np.testing.assert_array_equal(encoder.transform(given).argmax(axis=1), [0, 1, 3])

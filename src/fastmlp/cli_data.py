@@ -168,6 +168,7 @@ def _of_table(args: argparse.Namespace) -> Data:
     if table.doubt is not None:
         note(f"{args.data}: {table.doubt}")
     frame = _read(args, table, name, [*apart["drop"], *apart["keep"]])
+    tables.refuse_unspoken(args.data, frame, apart["keep"])
     if tables.counts_rows(table, frame) and table.names[0] not in (*apart["drop"], *apart["keep"], name):
         first = table.names[0]
         note(f"{args.data}: the column without a name is 0, 1, 2, ... and is an input; --drop {first} leaves it out")
@@ -308,6 +309,7 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
     unread = [] if known is None else [name for name in names if name not in known]  # text, so that nothing is refused
     frame = table.read([said[name] for name in {*wanted, *unread}])
     frame = _renamed(frame, names)
+    tables.refuse_unspoken(args.input, frame, keep)
     if target is not None and table.decimal == "," and network.class_names is None:
         frame = csv_reader.numbers_with_points(frame, target, _marks(args, network))
     x = _inputs(args, network, frame, table, {*keep, target or ""})
