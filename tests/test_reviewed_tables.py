@@ -215,3 +215,106 @@ def test_predictions_that_overflow_are_null_in_json_and_told(
     if classes:
         assert cli.main(["predict", model, new, "--json", "--proba"]) == 0
         assert json.loads(capsys.readouterr().out)["probabilities"][1] == [None, None]
+
+
+@pytest.mark.parametrize("words", [["--null", "{}"], ["--null={}"]])
+@pytest.mark.parametrize("mark", ["--", "-", "-999,0", "-999.0", "-9e9", "-nan.", "-99", "-n/a-", "-1=2"])
+def test_marks_that_begin_with_a_dash(mark: str, words: list[str], tmp_path: Path) -> None:
+    data, model = tmp_path / "d.csv", str(tmp_path / "m")
+    rows = [f"{i};{mark if i % 10 == 0 else f'{i},5'};{mark if i == 7 else i}" for i in range(60)]
+    data.write_text("\n".join(["a;b;y", *rows]))
+    given = [word.format(mark) for word in words]
+    fixed = ["--target", "y", "-o", model, "--epochs", "1", "--quiet", "--drop-missing-target"]
+    assert cli.main(["train", str(data), *given, *fixed, "--decimal", ","]) == 0
+    network = fastmlp.load(model)
+    assert network.encoder is not None
+    assert network.encoder.missing[0] == mark
+    assert dict(network.encoder.summary())["b"] == "number, and whether it is missing"
+    assert network.class_names is None
+
+
+@pytest.mark.parametrize("mark", ["-999,0", "-999.0", "-999"])
+def test_a_mark_is_written_as_in_the_file_or_as_numbers_are(
+    mark: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, new, model = tmp_path / "d.csv", tmp_path / "n.csv", str(tmp_path / "m")
+    values = [-999.0 if i % 10 == 0 else i / 4 for i in range(60)]
+    data.write_text("a;b;y\n" + "".join(f"{i},5;{b:.2f};{i},25\n".replace(".", ",") for i, b in enumerate(values)))
+    new.write_text("a;b\n1,5;-999,00\n1,5;\n1,5;NA\n")
+    words = ["train", str(data), "--target", "y", f"--null={mark}", "-o", model, "--epochs", "1", "--quiet"]
+    assert cli.main([*words, "--test-fraction", "0"]) == 0
+    network = fastmlp.load(model)
+    assert network.encoder is not None
+    known = {each["name"]: each for each in network.encoder.describe()["columns"]}
+    assert known["b"]["median"] == np.median([value for value in values if value != -999])
+    capsys.readouterr()
+    assert cli.main(["predict", model, str(new), "--quiet"]) == 0
+    assert len(set(capsys.readouterr().out.split())) == 1
+
+
+def test_columns_whose_names_begin_with_a_dash(tmp_path: Path) -> None:
+    data, model = str(tmp_path / "d.csv"), str(tmp_path / "m")
+    polars.DataFrame({"a": range(60), "-k": range(60), "--": range(60), "-y": range(60)}).write_csv(data)
+    words = ["train", data, "--target", "-y", "--keep", "-k", "--drop", "--", "-o", model, "--epochs", "1", "--quiet"]
+    assert cli.main(words) == 0
+    network = fastmlp.load(model)
+    assert (network.target_name, network.feature_names) == ("-y", ("a",))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--null"], "argument --null: expected one argument; --null=TEXT if it begins with -"),
+        (["--null", "--quiet"], "argument --null: expected one argument; --null=TEXT if it begins with -"),
+        (["--separator=--"], "argument --separator: expected another value, got '--'"),
+        (["--output=--"], "argument --output: expected another value, got '--'"),
+    ],
+)
+def test_options_without_a_value(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["train", "d.csv", "--target", "y", *words])
+    assert stopped.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("1.0,2.0,1.0", "got '1.0' twice; --no-header if the first row is data"),
+        ("a,b,a", "got 'a' twice$"),
+        ("2,b,", "got '2' and a column without a name that has this index, .*; --no-header if the first row is data"),
+        (",b,0", "got '0' and a column without a name that has this index, which would be its name; --no-header"),
+    ],
+)
+def test_names_that_are_the_same_are_told_as_they_stand(header: str, told: str, read: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match=f"expected a header of different names, {told}"):
+        read(f"{header}\n1,2,3\n")
+
+
+def test_numbers_too_large_for_float64_are_told_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, new, model = (str(tmp_path / name) for name in ("d.csv", "n.csv", "m"))
+    Path(data).write_text("a,y\n" + "".join(f"{i},{i}\n" for i in range(60)))
+    Path(new).write_text("a,y\n1,2\n1e400,3\n")
+    words = ["--target", "y", "-o", model, "--epochs", "1", "--quiet"]
+    told = "row 2, column 'a': expected finite numbers, got inf (infinite, or too large for float64)"
+    assert told in failure(capsys, "train", new, *words, "--test-fraction", "0")
+    assert cli.main(["train", data, *words]) == 0
+    capsys.readouterr()
+    assert told in failure(capsys, "predict", model, new)
+
+
+def test_the_target_of_an_evaluation_is_counted_as_that_of_a_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a = np.random.default_rng(0).normal(size=60)
+    data, other, model = (str(tmp_path / name) for name in ("d.csv", "o.csv", "m"))
+    polars.DataFrame({"a": a, "y": 3 * a}).write_csv(data)
+    polars.DataFrame({"id": a, "right": 3 * a, "a": a}).write_csv(other)
+    assert cli.main(["train", data, "--target", "1", "-o", model, "--epochs", "2", "--quiet"]) == 0
+    capsys.readouterr()
+    said = []
+    for path, target in ((data, "y"), (data, "1"), (data, "-1"), (other, "right"), (other, "1")):
+        assert cli.main(["evaluate", model, path, "--target", target, "--json", "--quiet"]) == 0
+        said.append({**json.loads(capsys.readouterr().out), "input": ""})
+    assert said == said[:1] * 5
+    assert "--target: expected a column of" in failure(capsys, "evaluate", model, data, "--target", "7")

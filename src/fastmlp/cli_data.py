@@ -156,6 +156,7 @@ def _read(args: argparse.Namespace, table: tables.Table, target: str, spelled: l
 
 def _of_table(args: argparse.Namespace) -> Data:
     table = tables.open_table(args.data, options_of(args))
+    args.null = csv_reader.marks_with_points(args.null, table.decimal)
     name = _column(table, "--target", args.target)
     apart = {
         option: [_column(table, f"--{option}", given) for given in getattr(args, option)] for option in ("drop", "keep")
@@ -295,6 +296,7 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
     if tables.suffix(args.input) == ".npz":
         return _input_of_arrays(args, network, target)
     table = tables.open_table(args.input, options_of(args)._replace(missing=tuple(_marks(args, network))))
+    args.null = csv_reader.marks_with_points(args.null, table.decimal)
     names = _names_by_position(table, network) if args.no_header and network.feature_names is not None else table.names
     said = dict(zip(names, table.names, strict=True))
     if table.doubt is not None and network.feature_names is None:  # else the names decide
@@ -302,9 +304,12 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
     keep = _kept(args, network, table, names)
     if args.keep:  # names of the file, which without a header may be others than the model's
         keep = [next((name for name in names if said[name] == each), each) for each in keep]
-    wanted = [name for name in [*keep, *_text_columns(network), *([] if target is None else [target])] if name in said]
     if target is not None and target not in said:
-        raise ValueError(f"{args.input}: expected the column {target!r}, the target, got none; --target names another")
+        if args.target is None:
+            told = f"expected the column {target!r}, the target, got none; --target names another"
+            raise ValueError(f"{args.input}: {told}")
+        target = names[table.names.index(_column(table, "--target", args.target))]
+    wanted = [name for name in [*keep, *_text_columns(network), *([] if target is None else [target])] if name in said]
     known = network.feature_names
     unread = [] if known is None else [name for name in names if name not in known]  # text, so that nothing is refused
     frame = table.read([said[name] for name in {*wanted, *unread}])
@@ -440,7 +445,7 @@ def _numbers(path: str, frame: Any, null: Sequence[str]) -> NDArray[Any]:
                 parts.append(column.values)
                 continue
             value = float(column.values[gaps][0])
-            got = "an empty cell" if math.isnan(value) else f"{value}"
+            got = "an empty cell" if math.isnan(value) else f"{value} (infinite, or too large for float64)"
             raise ValueError(
                 f"{path}: row {int(np.argmax(gaps)) + 1}, column {name!r}: expected a finite number, got {got}"
             )

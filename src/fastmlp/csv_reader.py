@@ -336,6 +336,12 @@ def _with_point(texts: Any) -> Any:
     return texts.str.replace(",", ".", literal=True)
 
 
+def marks_with_points(marks: Collection[str], decimal: str) -> list[str]:
+    """The marks of missing values and, where the decimal mark is a comma, those that are numbers with a point, too."""
+    pointed = [mark.replace(",", ".") for mark in marks if decimal == "," and re.match(COMMA_NUMBER, mark)]
+    return list(dict.fromkeys([*marks, *pointed]))
+
+
 def numbers_with_points(frame: Any, name: str, missing: Collection[str]) -> Any:
     """The frame whose column of text has decimal points, if all of it is numbers with decimal commas."""
     marks = MISSING.union(missing)
