@@ -50,6 +50,7 @@ def read(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         ('a,note\n1, "u\n1"\n2,"v\n3,w\n', 4),
         ('a,note\n1,"u"\n2,"v\n3,w\n', 3),
         ('a,note\n1,"say ""u"\n2, "v\n', 3),
+        ('a,note\n1, "u"\n2,"v ""x"" y\n3,w\n', 3),
     ],
 )
 def test_a_quotation_without_end_is_refused_wherever_there_are_blanks(
@@ -69,6 +70,8 @@ def test_two_quotations_without_end_do_not_make_one_of_the_rows_between(first: s
 def test_quotations_of_several_lines_are_cells(read: Callable[..., Any]) -> None:
     said = read('a,note\n1, "u,\n""w"""\n2,"v\n"\n3,"5"" x"\n')
     assert said == {"a": ["1", "2", "3"], "note": ['u,\n"w"', "v", '5" x']}
+    assert read('note a\n"u\nv" 1\n"w" 2\n') == {"note": ["u\nv", "w"], "a": ["1", "2"]}
+    assert read('note,a\n"u\nv" ,1\n"w" ,2\n') == {"note": ["u\nv", "w"], "a": ["1", "2"]}
 
 
 @pytest.mark.parametrize("head", ["kind,x\n", "kind, x\n", "\ufeffkind,x\n", '"kind",x\r\n'])
@@ -318,3 +321,30 @@ def test_the_target_of_an_evaluation_is_counted_as_that_of_a_training(
         said.append({**json.loads(capsys.readouterr().out), "input": ""})
     assert said == said[:1] * 5
     assert "--target: expected a column of" in failure(capsys, "evaluate", model, data, "--target", "7")
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+@pytest.mark.parametrize("wide", ["b", "y"])
+def test_a_column_with_too_wide_a_range_is_named(
+    wide: str, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, model = str(tmp_path / f"d.{kind}"), str(tmp_path / "m")
+    columns = {name: np.arange(60) + 0.5 for name in ("a", "b", "y")}
+    columns[wide] = np.where(np.arange(60) % 2, 1.7e308, -1.7e308) / (1 + np.arange(60) // 2 / 100)
+    name = f"column {wide!r}"
+    if kind == "csv":
+        polars.DataFrame(columns).write_csv(data)
+    else:
+        np.savez(data, X=np.c_[columns["a"], columns["b"]], y=columns["y"])
+        name = "X, column 1" if wide == "b" else "y"
+    words = ["train", data, *(["--target", "y"] if kind == "csv" else []), "-o", model, "--quiet"]
+    told = f"fastmlp: error: {data}: {name}: expected numbers whose range float64 can hold, got -1.7e+308 to 1.7e+308"
+    assert told in failure(capsys, *words, "--test-fraction", "0")
+    assert not Path(model).exists()
+
+
+def test_a_target_with_too_wide_a_range_is_called_y() -> None:
+    X = np.arange(6.0)[:, np.newaxis]
+    net = fastmlp.Network([1, 1], dtype="float64", target_scaling="standard")
+    with pytest.raises(ValueError, match=r"^y: expected columns whose range is finite, got a larger one in column 0"):
+        net.fit(X, np.where(X[:, 0] < 3, 1.7e308, -1.7e308))

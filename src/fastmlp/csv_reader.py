@@ -251,7 +251,8 @@ class Sheet:
     def _refuse_open_quotation(self, text: str) -> None:
         """Refuse a cell whose quotation does not end, or ends after some lines where another one was to begin."""
         separator = re.escape(self.dialect.separator)
-        quoted = rf'(?:^|{separator}) *"([^"]*(?:""[^"]*)*)"(?= *([^ {separator}\r\n]*))'
+        blanks = "" if self.dialect.separator == " " else " *"
+        quoted = rf'(?:^|{separator}) *"([^"]*+(?:""[^"]*+)*+)"(?={blanks}([^ {separator}\r\n]*))'
         for cell in re.finditer(quoted, text, re.MULTILINE):
             if cell[2] and "\n" in cell[1]:
                 line = text.count("\n", 0, cell.start(1)) + 1 + self.dialect.skipped_lines
