@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -148,12 +147,6 @@ def _of_arrays(args: argparse.Namespace) -> Data:
     return _data(args, how, learnt, (train, test), (x[rows[train]], x[rows[test]]), None, None)
 
 
-def _null(args: argparse.Namespace, decimal: str) -> list[str]:
-    """The user's marks of missing values; of those with a decimal comma, as the file has them, also with a point."""
-    more = [mark.replace(",", ".") for mark in args.null if re.match(csv_reader.COMMA_NUMBER, mark)]
-    return [*args.null, *(mark for mark in more if decimal == "," and mark not in args.null)]
-
-
 def _refuse_marks(args: argparse.Namespace, x: NDArray[Any]) -> None:
     """Refuse an array of inputs with a number that stands for a missing one: nothing learns what to put there."""
     numbers = [number for number in map(columns.number_of, args.null) if number is not None]
@@ -178,6 +171,7 @@ def _read(args: argparse.Namespace, table: tables.Table, target: str, spelled: l
 
 def _of_table(args: argparse.Namespace) -> Data:
     table = tables.open_table(args.data, options_of(args))
+    args.null = csv_reader.marks_with_points(args.null, table.decimal)
     name = _column(table, "--target", args.target)
     apart = {
         option: [_column(table, f"--{option}", given) for given in getattr(args, option)] for option in ("drop", "keep")
@@ -189,19 +183,20 @@ def _of_table(args: argparse.Namespace) -> Data:
         note(f"{args.data}: {table.guess}", quiet=args.quiet)
     if table.doubt is not None:
         note(f"{args.data}: {table.doubt}")
-    frame, null = _read(args, table, name, [*apart["drop"], *apart["keep"]]), _null(args, table.decimal)
+    frame = _read(args, table, name, [*apart["drop"], *apart["keep"]])
+    tables.refuse_unspoken(args.data, frame, apart["keep"])
     if tables.counts_rows(table, frame) and table.names[0] not in (*apart["drop"], *apart["keep"], name):
         first = table.names[0]
         note(f"{args.data}: the column without a name is 0, 1, 2, ... and is an input; --drop {first} leaves it out")
     if table.decimal == "," and args.task != "classification":
-        frame = csv_reader.numbers_with_points(frame, name, null)
-    learnt = _learnt(args, targets.of_frame(frame, name, null))
+        frame = csv_reader.numbers_with_points(frame, name, args.null)
+    learnt = _learnt(args, targets.of_frame(frame, name, args.null))
     rows = np.arange(len(frame)) if learnt.present is None else np.flatnonzero(learnt.present)
     train, test, how = _set_apart(args, learnt)
     part = _rows(frame, rows[train])
     try:
         known, notes, x = encoder.learn_and_transform(
-            part, target=name, drop=apart["drop"], keep=apart["keep"], missing=null
+            part, target=name, drop=apart["drop"], keep=apart["keep"], missing=args.null
         )
         for each in notes:
             note(f"{args.data}: {each.text}", quiet=args.quiet and not each.warning)
@@ -316,6 +311,7 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
     if tables.suffix(args.input) == ".npz":
         return _input_of_arrays(args, network, target)
     table = tables.open_table(args.input, options_of(args)._replace(missing=tuple(_marks(args, network))))
+    args.null = csv_reader.marks_with_points(args.null, table.decimal)
     names = _names_by_position(table, network) if args.no_header and network.feature_names is not None else table.names
     said = dict(zip(names, table.names, strict=True))
     are_counted = all(map(columns.NUMBER.fullmatch, network.feature_names or ()))
@@ -324,14 +320,18 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
     keep = _kept(args, network, table, names)
     if args.keep:  # names of the file, which without a header may be others than the model's
         keep = [next((name for name in names if said[name] == each), each) for each in keep]
-    wanted = [name for name in [*keep, *_text_columns(network), *([] if target is None else [target])] if name in said]
     if target is not None and target not in said:
-        raise ValueError(f"{args.input}: expected the column {target!r}, the target, got none; --target names another")
+        if args.target is None:
+            told = f"expected the column {target!r}, the target, got none; --target names another"
+            raise ValueError(f"{args.input}: {told}")
+        target = names[table.names.index(_column(table, "--target", args.target))]
+    wanted = [name for name in [*keep, *_text_columns(network), *([] if target is None else [target])] if name in said]
     known = network.feature_names
     unread = [] if known is None else [name for name in names if name not in known]  # text, so that nothing is refused
     frame = table.read([said[name] for name in {*wanted, *unread}])
     frame = _renamed(frame, names)
-    marks = _marks(args, network, table.decimal)
+    tables.refuse_unspoken(args.input, frame, keep)
+    marks = _marks(args, network)
     if target is not None and table.decimal == "," and network.class_names is None:
         frame = csv_reader.numbers_with_points(frame, target, marks)
     x = _inputs(args, network, frame, table, {*keep, target or ""})
@@ -358,9 +358,9 @@ def _input_of_arrays(args: argparse.Namespace, network: Network, target: str | N
     return Input(x, {}, targets.of_array(arrays.y, "y", _marks(args, network)))
 
 
-def _marks(args: argparse.Namespace, network: Network, decimal: str = ".") -> list[str]:
+def _marks(args: argparse.Namespace, network: Network) -> list[str]:
     """What stands for a missing value, by the command line or since the training."""
-    return [*_null(args, decimal), *(() if network.encoder is None else network.encoder.missing)]
+    return [*args.null, *(() if network.encoder is None else network.encoder.missing)]
 
 
 def _names_by_position(table: tables.Table, network: Network) -> tuple[str, ...]:
@@ -419,7 +419,7 @@ def _inputs(
     """The frame's rows as the network takes them."""
     wanted = network.feature_names
     if wanted is None:
-        return _numbers(args.input, _by_position(args, network, frame, passed_over), _null(args, table.decimal))
+        return _numbers(args.input, _by_position(args, network, frame, passed_over), args.null)
     missing = [name for name in wanted if name not in frame.columns]
     known = network.encoder
     passed_over = {*passed_over, *([] if known is None else known.passed_over), network.target_name or ""}
@@ -438,8 +438,8 @@ def _inputs(
         )
     chosen = frame[list(wanted)]
     if known is None:
-        return _numbers(args.input, chosen, _null(args, table.decimal))
-    return _encoded(args.input, known.with_missing(_null(args, table.decimal)), chosen)
+        return _numbers(args.input, chosen, args.null)
+    return _encoded(args.input, known.with_missing(args.null), chosen)
 
 
 def _by_position(args: argparse.Namespace, network: Network, frame: Any, passed_over: set[str]) -> Any:
@@ -467,7 +467,7 @@ def _numbers(path: str, frame: Any, null: Sequence[str]) -> NDArray[Any]:
                 parts.append(column.values)
                 continue
             value = float(column.values[gaps][0])
-            got = "an empty cell" if math.isnan(value) else f"{value}"
+            got = "an empty cell" if math.isnan(value) else f"{value} (infinite, or too large for float64)"
             raise ValueError(
                 f"{path}: row {int(np.argmax(gaps)) + 1}, column {name!r}: expected a finite number, got {got}"
             )

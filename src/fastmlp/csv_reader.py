@@ -97,9 +97,10 @@ class Sheet:
             self._write_anew()
         elif self.data.find(b'"', self.start) >= 0:
             separator = re.escape(self.dialect.separator.encode())
-            before = re.compile(rb"(?:[" + separator + rb"\n]|\A) +\"")
+            first = re.compile(rb" +\"").match(self.data, self.start)  # where ^ and \A do not match
+            before = re.compile(rb"[" + separator + rb"\n] +\"")
             after = re.compile(rb"\" +(?:[" + separator + rb"\r\n]|\Z)")
-            if before.search(self.data, self.start) or after.search(self.data, self.start):
+            if first or before.search(self.data, self.start) or after.search(self.data, self.start):
                 self._write_anew()
             elif len(QUOTATION_MARK.findall(self.data, self.start)) % 2:
                 self._refuse_open_quotation(self.data[self.start :].decode("utf-8", "replace"))
@@ -241,18 +242,26 @@ class Sheet:
         self._check_widths()
 
     def _refuse_open_quotation(self, text: str) -> None:
-        """Refuse a cell whose quotation marks do not end."""
-        line = 0
-        try:
-            for _, n_lines in dialect.records(io.StringIO(text, newline=""), self.dialect.separator, strict=True):
-                line = n_lines
-        except csv.Error as error:
-            if "unexpected end" in str(error):
-                first = line + self.dialect.skipped_lines + 1
+        """Refuse a cell whose quotation does not end, or ends after some lines where another one was to begin."""
+        separator = re.escape(self.dialect.separator)
+        blanks = "" if self.dialect.separator == " " else " *"
+        quoted = rf'(?:^|{separator}) *"([^"]*+(?:""[^"]*+)*+)"(?={blanks}([^ {separator}\r\n]*))'
+        for cell in re.finditer(quoted, text, re.MULTILINE):
+            if cell[2] and "\n" in cell[1]:
+                line = text.count("\n", 0, cell.start(1)) + 1 + self.dialect.skipped_lines
                 raise ValueError(
-                    f"{self.path}: row that begins in line {first}: expected the end of a quotation, got the end "
-                    "of the file"
-                ) from None
+                    f"{self.path}: quotation that begins in line {line}: expected the next cell after it, got "
+                    f"{cell[2]!r:.60}; a quotation mark within a cell is written twice"
+                )
+        first = begins = 1  # what does not end takes in whatever line is put below the text
+        below = itertools.chain(io.StringIO(text, newline=""), ["below"])
+        for cells, line in dialect.records(below, self.dialect.separator):
+            first, begins, last = begins, line + 1, cells
+        if last != ["below"]:
+            raise ValueError(
+                f"{self.path}: row that begins in line {first + self.dialect.skipped_lines}: expected the end of a "
+                "quotation, got the end of the file"
+            )
 
     def _check_widths(self) -> NDArray[np.int64]:
         """The number of cells of each row, 0 of a blank line; a row of another width is refused."""
@@ -296,6 +305,8 @@ class Sheet:
     def _write_anew(self) -> None:
         """The rows without blanks around their cells, in a way that polars takes for what it is."""
         text = self.data[self.start :].decode("utf-8")
+        if '"' in text:
+            self._refuse_open_quotation(text)
         separator = self.dialect.separator
         out = io.StringIO()
         writer = csv.writer(out, delimiter=separator, lineterminator="\n")
@@ -317,6 +328,12 @@ def _number_with_comma(cell: str) -> float:
 
 def _with_point(texts: Any) -> Any:
     return texts.str.replace(",", ".", literal=True)
+
+
+def marks_with_points(marks: Collection[str], decimal: str) -> list[str]:
+    """The marks of missing values and, where the decimal mark is a comma, those that are numbers with a point, too."""
+    pointed = [mark.replace(",", ".") for mark in marks if decimal == "," and re.match(COMMA_NUMBER, mark)]
+    return list(dict.fromkeys([*marks, *pointed]))
 
 
 def numbers_with_points(frame: Any, name: str, missing: Collection[str]) -> Any:

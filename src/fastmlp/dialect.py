@@ -206,8 +206,13 @@ def _names(written: Sequence[str]) -> tuple[str, ...]:
     """The names of the columns; an empty name becomes the column's index."""
     names = tuple(name or str(index) for index, name in enumerate(written))
     if len(set(names)) != len(names):
-        twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise ValueError(f"expected a header of different names, got {twice!r} twice")
+        index = next(i for i, name in enumerate(names) if name in names[:i])
+        given = [i for i in (names.index(names[index]), index) if written[i]]
+        got = f"{names[index]!r} twice"
+        if len(given) == 1:
+            got = f"{names[index]!r} and a column without a name that has this index, which would be its name"
+        hint = "; --no-header if the first row is data" if any(map(_is_number, written)) else ""
+        raise ValueError(f"expected a header of different names, got {got}{hint}")
     return names
 
 

@@ -205,7 +205,8 @@ def _check_finite(values: NDArray[Any], name: str) -> None:
         infinite = np.isinf(values)
         if infinite.any():
             row = int(np.argmax(infinite))
-            raise CellError(row, name, f"expected finite numbers, got {float(values[row])}")
+            told = f"{float(values[row])} (infinite, or too large for float64)"
+            raise CellError(row, name, f"expected finite numbers, got {told}")
 
 
 def _calendar(times: NDArray[np.datetime64]) -> list[NDArray[np.float64]]:

@@ -228,7 +228,11 @@ def check(argument: str, value: object, n_columns: int) -> str | Scaling | None:
 def learn(argument: str, rows: Any, value: str | Scaling | None) -> Scaling | None:
     """The scaling that a network is to use from now on: of a name, the one that these rows ask for."""
     if isinstance(value, str):
-        found = Scaling.fit(rows, value)
+        try:
+            found = Scaling.fit(rows, value)
+        except ValueError as error:  # which speaks of X, as the argument of Scaling.fit is called
+            whose = "y" if argument == "target_scaling" else "X"
+            raise ValueError(whose + str(error).removeprefix("X")) from None
         check(argument, found, len(found.offset))
         return found
     return value
