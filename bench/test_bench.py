@@ -18,7 +18,7 @@ from timing import EPOCH, ROW, Case, kinds
 from verification import UnverifiedError, Verified, check, verify
 from workloads import RANDOM, WORKLOADS, Workload, data
 
-from fastmlp import benchmark as installed
+from fastmlp.cli import benchmark as installed
 
 CASES = [
     pytest.param(workload, source, name, kind, dtype, id="-".join((workload.name, source, name, kind, dtype)))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import fastmlp
-from fastmlp import persistence
+from fastmlp.formats import persistence
 
 EXTRA = {"classes": '["Hund", "Möwe"]', "note": ""}
 

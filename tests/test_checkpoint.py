@@ -21,7 +21,9 @@ import pytest
 from trainings import assert_same, classifier, data
 
 import fastmlp
-from fastmlp import Checkpoint, EarlyStopping, checkpoint, durable, persistence
+from fastmlp import Checkpoint, EarlyStopping
+from fastmlp.formats import atomic, persistence
+from fastmlp.training import checkpoint
 
 X, Y = data(41)
 PLATEAU = fastmlp.ReduceOnPlateau(0.1, factor=0.5, patience=0, threshold=0.5, cooldown=1)
@@ -85,7 +87,7 @@ def assert_ends_alike(one: tuple[Any, Any], other: tuple[Any, Any]) -> None:
 
 def cut_after(monkeypatch: pytest.MonkeyPatch, n_writes: int) -> None:
     """After so many more files, `Cut` is raised."""
-    write, left = durable.write, [n_writes]
+    write, left = atomic.write, [n_writes]
 
     def cut(path: Any, content: bytes) -> None:
         write(path, content)
@@ -93,7 +95,7 @@ def cut_after(monkeypatch: pytest.MonkeyPatch, n_writes: int) -> None:
         if left[0] == 0:
             raise Cut
 
-    monkeypatch.setattr(durable, "write", cut)
+    monkeypatch.setattr(atomic, "write", cut)
 
 
 @pytest.fixture(scope="module")
@@ -361,7 +363,7 @@ def test_a_failing_call_leaves_the_previous_checkpoint(
     call: str, plan: str, plain: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error is raised, the network keeps the best whole epoch, and the training can go on from the file before."""
-    path, write, n_writes = tmp_path / "c", durable.write, 0
+    path, write, n_writes = tmp_path / "c", atomic.write, 0
 
     def full_disk(*_: Any) -> Any:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -376,7 +378,7 @@ def test_a_failing_call_leaves_the_previous_checkpoint(
 
     net = classifier(plain)
     with monkeypatch.context() as patch:
-        patch.setattr(durable, "write", third)
+        patch.setattr(atomic, "write", third)
         with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
             net.fit(X, Y, **{**words(), "callbacks": [EarlyStopping(patience=3), Checkpoint(path, **PLANS[plan])]})
     assert os.listdir(tmp_path) == ["c"]

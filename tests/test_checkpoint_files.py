@@ -13,7 +13,8 @@ import pytest
 from trainings import classifier, data
 
 import fastmlp
-from fastmlp import Checkpoint, EarlyStopping, persistence
+from fastmlp import Checkpoint, EarlyStopping
+from fastmlp.formats import persistence
 
 X, Y = data(41)
 PLATEAU = fastmlp.SGD(fastmlp.ReduceOnPlateau(0.1, patience=2, cooldown=1))

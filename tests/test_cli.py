@@ -18,8 +18,9 @@ import pytest
 from file_mutations import of_version_1
 
 import fastmlp
-from fastmlp import cli, persistence
+from fastmlp import cli
 from fastmlp.datasets import load_digits
+from fastmlp.formats import persistence
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 COMMAND = [sys.executable, "-m", "fastmlp"]

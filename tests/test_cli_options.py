@@ -13,7 +13,7 @@ import pytest
 from trainings import data
 
 import fastmlp
-from fastmlp import cli_options
+from fastmlp.cli import options
 from fastmlp.optimizers import OPTIMIZERS
 from fastmlp.schedules import SCHEDULES
 
@@ -23,12 +23,12 @@ X, Y = data(41)
 
 def parse(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(exit_on_error=False)
-    cli_options.add_training(parser.add_argument)
+    options.add_training(parser.add_argument)
     return parser.parse_args(words)
 
 
 def words_of(*words: str) -> dict[str, Any]:
-    return cli_options.fit_arguments(parse(*words), SETTINGS, len(X))
+    return options.fit_arguments(parse(*words), SETTINGS, len(X))
 
 
 def test_nothing_is_said() -> None:
@@ -123,7 +123,7 @@ def test_wrong_usage(line: str) -> None:
 
 def test_the_help_is_true() -> None:
     parser = argparse.ArgumentParser()
-    cli_options.add_training(parser.add_argument)
+    options.add_training(parser.add_argument)
     text = " ".join(parser.format_help().split())
     assert "native engine: at most N threads (default: as many as this process may run)" in text
     assert "so far" not in text
@@ -131,7 +131,7 @@ def test_the_help_is_true() -> None:
 
 def test_the_examples_run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    lines = [shlex.split(line) for line in cli_options.EXAMPLES.splitlines()[1:]]
+    lines = [shlex.split(line) for line in options.EXAMPLES.splitlines()[1:]]
     assert len(lines) == 3
     for line in lines:
         assert line[:3] == ["fastmlp", "train", "digits"]

@@ -19,6 +19,7 @@ import pytest
 
 import fastmlp
 from fastmlp import cli
+from fastmlp.tables import table_reader
 
 polars = pytest.importorskip("polars", reason="needs polars")
 
@@ -46,9 +47,9 @@ def train(call: Call, data: str, *arguments: str, epochs: int = 3) -> Out:
 
 
 def info() -> dict[str, Any]:
-    from fastmlp import cli_predict
+    from fastmlp.cli import predict
 
-    return cli_predict.model_record(MODEL)
+    return predict.model_record(MODEL)
 
 
 def write(name: str, header: list[str] | None, rows: Any) -> None:
@@ -463,14 +464,13 @@ def test_evaluate(call: Call) -> None:
 
 
 def test_the_readme_s_table_without_polars(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastmlp import tables
 
     rows = normal(60, 2)
     write("d.csv", ["a", "b", "y"], [[a, b, "up" if a > b else "down"] for a, b in rows])
     train(call, "d.csv", "--target", "y", epochs=30)
     expected = call("predict", MODEL, "d.csv")[0]
     trained = fastmlp.load(MODEL)
-    monkeypatch.setattr(tables, "has_polars", lambda: False)
+    monkeypatch.setattr(table_reader, "has_polars", lambda: False)
     assert call("predict", MODEL, "d.csv")[0] == expected
     train(call, "d.csv", "--target", "y", epochs=30)
     np.testing.assert_array_equal(fastmlp.load(MODEL).parameters, trained.parameters)

@@ -19,7 +19,7 @@ import pytest
 from model_files import FILE, assembled, same_model, small, taken_apart
 
 import fastmlp
-from fastmlp import persistence
+from fastmlp.formats import persistence
 
 # --------------------------------------------------------------------------------------------------------------- damage
 

@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import columns
-from fastmlp.columns import Part, PlainFrame
 from fastmlp.encoder import Encoder, learn, learn_and_transform
-from fastmlp.known_columns import median
+from fastmlp.tables import columns
+from fastmlp.tables.columns import Part, PlainFrame
+from fastmlp.tables.known_columns import median
 
 polars = pytest.importorskip("polars", reason="needs polars")
 pandas: Any = None

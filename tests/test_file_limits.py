@@ -16,7 +16,7 @@ from file_mutations import Parts, put_together, take_apart
 from processes import run_python
 
 import fastmlp
-from fastmlp import persistence
+from fastmlp.formats import persistence
 
 SCALING = {"offset": [0.0], "scale": [1.0]}
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -65,7 +65,7 @@ def hostile(case: str) -> bytes:
 READ = """
 import pathlib, resource, sys, time
 import fastmlp
-from fastmlp import persistence
+from fastmlp.formats import persistence
 
 persistence.parse(persistence.to_bytes(fastmlp.Network([1, 1])))  # what is imported late
 size = int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import foreign, persistence
+from fastmlp.formats import foreign, persistence
 
 COPY = r"net\.set_layer\(l, weight, bias\)"
 

@@ -19,7 +19,8 @@ from conftest import Implementation
 from processes import run_python
 
 import fastmlp
-from fastmlp import inputs, reference
+from fastmlp import reference
+from fastmlp.inputs import arrays
 
 N, I, O = 203, 19, 3
 GENERATOR = np.random.default_rng(5)
@@ -80,7 +81,7 @@ def test_elements_of_any_type_are_those_that_numpy_makes_of_them(build: Implemen
 def test_some_columns_of_an_array_are_read_where_they_stand(build: Implementation, dtype: str) -> None:
     wide = np.abs(np.hstack([REAL, REAL + 1, REAL])).astype(dtype)
     X = wide[::2, I : 2 * I]
-    assert inputs.convert(X, I, np.dtype(build.dtype)) is X
+    assert arrays.convert(X, I, np.dtype(build.dtype)) is X
     nets = [build([I, 8, O], seed=3) for _ in range(2)]
     y = TARGETS[::2]
     own = X.astype(build.dtype)
@@ -182,7 +183,7 @@ def test_dlpack(build: Implementation) -> None:
 
 def test_dlpack_reads_where_it_stands() -> None:
     x = np.arange(6.0)
-    assert np.shares_memory(inputs.as_array("X", Capsule(x)), x)
+    assert np.shares_memory(arrays.as_array("X", Capsule(x)), x)
 
 
 @pytest.mark.parametrize("device", [(2, 0), (8, 1)])

@@ -18,6 +18,7 @@ import scipy.sparse
 
 import fastmlp
 from fastmlp import Scaling, reference
+from fastmlp.inputs import arrays
 
 EPSILON = 2.0**-52
 ULPS = 4  # of the deviation; of the mean, those of its column's largest number
@@ -59,7 +60,7 @@ def test_a_deviation_is_exact_whatever_the_offset(n_rows: int, n_columns: int, o
 def test_pieces_of_a_column_are_merged_without_loss(
     monkeypatch: pytest.MonkeyPatch, piece_numbers: int, cache_numbers: int
 ) -> None:
-    monkeypatch.setattr(fastmlp.inputs, "PIECE_NUMBERS", piece_numbers)
+    monkeypatch.setattr(arrays, "PIECE_NUMBERS", piece_numbers)
     monkeypatch.setattr(fastmlp.moments, "CACHE_NUMBERS", cache_numbers)
     generator = np.random.default_rng(3)
     for offset in (0.0, 1e8, -1e12):
@@ -70,7 +71,7 @@ def test_pieces_of_a_column_are_merged_without_loss(
 
 @pytest.mark.parametrize("n_columns", [2, 20, 200])
 def test_threads_change_no_bit(n_columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fastmlp.inputs, "PIECE_NUMBERS", 3_000)
+    monkeypatch.setattr(arrays, "PIECE_NUMBERS", 3_000)
     monkeypatch.setattr(fastmlp.moments, "CACHE_NUMBERS", 1_000)
     x = np.random.default_rng(6).standard_normal((4_001, n_columns))
     x[:5, 0] = x[30:, 0] = 0.0  # a column that varies in the first piece alone, and whose squares are gone there
@@ -88,7 +89,7 @@ def test_threads_change_no_bit(n_columns: int, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_memory_does_not_grow_with_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fastmlp.inputs, "PIECE_NUMBERS", 10_000)
+    monkeypatch.setattr(arrays, "PIECE_NUMBERS", 10_000)
     monkeypatch.setattr(fastmlp.moments, "CACHE_NUMBERS", 1_000)
     monkeypatch.setattr(fastmlp.moments, "threads_for", lambda n_numbers: 2)
     peaks = []
@@ -183,7 +184,7 @@ def test_a_column_that_is_constant_but_for_rounding_keeps_scale_1(
         x = np.delete(x, list(still).index("far from 0"), axis=1)  # its square is not finite
         del still["far from 0"]
     for piece_numbers in (2**20, 300):
-        monkeypatch.setattr(fastmlp.inputs, "PIECE_NUMBERS", piece_numbers)
+        monkeypatch.setattr(arrays, "PIECE_NUMBERS", piece_numbers)
         scale = dict(zip([*still, *real], Scaling.fit(FORMS[form](x, tmp_path), kind).scale, strict=True))
         assert {name for name in scale if scale[name] == 1} == set(still)
         for name, column in real.items():

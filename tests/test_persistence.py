@@ -18,8 +18,8 @@ import pytest
 from model_files import EXTRA, FILE, NETWORKS, assembled, assert_same, build, same_model, small
 
 import fastmlp
-from fastmlp import persistence
 from fastmlp.activations import ACTIVATIONS
+from fastmlp.formats import persistence
 from fastmlp.losses import LOSSES
 
 # ---------------------------------------------------------------------------------------------------------- round trips

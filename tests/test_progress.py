@@ -16,7 +16,7 @@ import pytest
 from trainings import assert_same, classifier, data
 
 import fastmlp
-from fastmlp import progress
+from fastmlp.training import progress
 
 X, Y = data(41)
 
@@ -198,7 +198,7 @@ def test_elapsed_and_remaining_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now, stream = [100.0], io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
-    with progress.open_display(1, 10) as display:
+    with contextlib.closing(progress.open_display(1, 10)) as display:
         display.begin(4)
         for epoch, seconds in ((4, 30.4), (5, 90.0), (9, 7200.0)):
             now[0] = 100.0 + seconds

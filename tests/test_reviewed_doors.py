@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import cli, tables, targets
+from fastmlp import cli
+from fastmlp.tables import table_reader, target_column
 
 pandas = pytest.importorskip("pandas", reason="needs pandas: pip install pandas")
 polars = pytest.importorskip("polars", reason="needs polars: pip install polars")
@@ -78,10 +79,10 @@ def test_numbers_are_neither_names_nor_indices_of_classes_spelt_as_numbers() -> 
 
 
 def test_numbers_with_separators_are_no_classes() -> None:
-    target = targets.of_array(np.array([f"{i}.{i:03},1" for i in range(1, 300)] + ["1.001,1"]), "y")
+    target = target_column.of_array(np.array([f"{i}.{i:03},1" for i in range(1, 300)] + ["1.001,1"]), "y")
     with pytest.raises(ValueError, match="looks like a number with separators"):
-        targets.read(target)
-    assert len(targets.read(target, "classification").classes or ()) == 299
+        target_column.read(target)
+    assert len(target_column.read(target, "classification").classes or ()) == 299
 
 
 def test_a_late_column_of_json_lines_is_a_column(tmp_path: Path) -> None:
@@ -243,7 +244,7 @@ def test_a_quotation_without_end_is_told_however_long(
         monkeypatch.setitem(sys.modules, "polars", None)
     limit = csv.field_size_limit()
     with pytest.raises(ValueError, match=message):
-        tables.open_table(str(path)).read(["y", "b"])
+        table_reader.open_table(str(path)).read(["y", "b"])
     assert csv.field_size_limit() == limit
 
 
@@ -257,7 +258,7 @@ def test_a_long_cell_is_a_cell(quoted: bool, extra: bool, tmp_path: Path, monkey
     mark = '"' if quoted else ""
     path = tmp_path / "d.csv"
     path.write_text("a,b\n" + "".join(f"{i}, {mark}{cell}{mark}\n" for i, cell in enumerate(cells)))
-    table = tables.open_table(str(path))
+    table = table_reader.open_table(str(path))
     assert list(map(len, table.first_cells("b")))[:1] == [1]
     read = table.read(["b"])["b"]
     assert [cell.strip() for cell in (read.to_list() if extra else read.tolist())] == cells

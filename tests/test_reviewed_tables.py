@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import cli, tables
-from fastmlp.columns import PlainFrame
-from fastmlp.dialect import Options
+from fastmlp import cli
+from fastmlp.tables import table_reader
+from fastmlp.tables.columns import PlainFrame
+from fastmlp.tables.dialect import Options
 
 polars = pytest.importorskip("polars", reason="needs polars: pip install polars")
 
@@ -28,12 +29,12 @@ def failure(capsys: pytest.CaptureFixture[str], *args: str) -> str:
 @pytest.fixture(params=["polars", "numpy"])
 def read(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Write the text to a file and read it as a table of text, a list for each column."""
-    monkeypatch.setattr(tables, "has_polars", lambda: request.param == "polars")
+    monkeypatch.setattr(table_reader, "has_polars", lambda: request.param == "polars")
 
     def action(text: str, **options: Any) -> dict[str, list[str]]:
         path = tmp_path / "d.csv"
         path.write_text(text, newline="", encoding="utf-8")
-        table = tables.open_table(str(path), Options(**options))
+        table = table_reader.open_table(str(path), Options(**options))
         frame = table.read(table.names)
         return {name: [str(cell) for cell in frame[name]] for name in table.names}
 
@@ -167,7 +168,7 @@ def test_arrays_that_are_no_rows_and_labels(
     message = failure(capsys, "train", data, "-o", str(tmp_path / "m"))
     assert message.startswith(f"fastmlp: error: {data}: ")
     with pytest.raises(ValueError, match=told):
-        tables.read_arrays(data)
+        table_reader.read_arrays(data)
 
 
 KEPT: dict[str, Any] = {

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 import fastmlp
-from fastmlp import persistence
+from fastmlp.formats import persistence
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX modes, signals and devices")
 

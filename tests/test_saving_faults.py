@@ -20,7 +20,7 @@ import pytest
 from processes import run_python
 
 import fastmlp
-from fastmlp import durable
+from fastmlp.formats import atomic
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors are counted in /proc/self/fd")
 
@@ -77,7 +77,7 @@ def test_a_call_of_the_system_fails(
         error = OSError(errno.EIO, os.strerror(errno.EIO))
         failed = fails(call, turn, error, patch, late=call == "close")  # a failing close() has closed
         try:
-            durable.write(path, NEW)
+            atomic.write(path, NEW)
         except OSError as raised:
             held = raised
     assert (held is None) == (not failed)
@@ -106,7 +106,7 @@ def test_a_file_that_stands_is_said_to(
 def test_a_file_system_without_unnamed_files(number: int, path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = descriptors()
     fails("open", 1, OSError(number, os.strerror(number)), monkeypatch, late=False)
-    durable.write(path, NEW)
+    atomic.write(path, NEW)
     assert path.read_bytes() == NEW
     assert os.listdir(path.parent) == [path.name]
     assert descriptors() == before
@@ -117,7 +117,7 @@ def test_a_system_that_gives_no_names_later(number: int, path: pathlib.Path, mon
     """Without /proc, say, or where hard links are forbidden: the file is written again, with a name."""
     before = descriptors()
     fails("link", 1, OSError(number, os.strerror(number)), monkeypatch, late=False)
-    durable.write(path, NEW)
+    atomic.write(path, NEW)
     assert path.read_bytes() == NEW
     assert os.listdir(path.parent) == [path.name]
     assert descriptors() == before
@@ -133,7 +133,7 @@ def test_an_interrupt_beside_a_call(
     with monkeypatch.context() as patch:
         failed = fails(call, turn, KeyboardInterrupt(), patch, late=late)
         try:
-            durable.write(path, NEW)
+            atomic.write(path, NEW)
         except KeyboardInterrupt:
             assert failed
     assert path.read_bytes() in (OLD, NEW) if path.exists() else failed
@@ -153,7 +153,7 @@ class AtBytecode:
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
         code = frame.f_code
-        if code.co_filename != durable.__file__:
+        if code.co_filename != atomic.__file__:
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         if event == "opcode":
@@ -174,7 +174,7 @@ def test_an_interrupt_at_every_bytecode(kind: str, path: pathlib.Path) -> None:
     for moment in range(1, 10_000):
         sys.settrace(trace := AtBytecode(moment))
         try:
-            durable.write(path, NEW)
+            atomic.write(path, NEW)
         except KeyboardInterrupt as error:
             held.append(error)
         finally:
@@ -200,10 +200,10 @@ path, rng = os.path.join(folder, "m"), random.Random(SEED)
 if NAMED and hasattr(os, "O_TMPFILE"):
     del os.O_TMPFILE
 contents = [bytes([k]) * 1000 for k in range(2)]
-durable.write(path, contents[0])
+atomic.write(path, contents[0])
 
 def interrupt(number, frame):
-    while frame is not None and frame.f_code.co_filename != durable.__file__:
+    while frame is not None and frame.f_code.co_filename != atomic.__file__:
         frame = frame.f_back
     if frame is not None:
         raise KeyboardInterrupt
@@ -215,7 +215,7 @@ while time.perf_counter() < end:
     i += 1
     try:
         signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-6, 3e-4), INTERVAL)
-        durable.write(path, contents[i % 2])
+        atomic.write(path, contents[i % 2])
     except KeyboardInterrupt:
         n += 1
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -254,7 +254,7 @@ def killed(*arguments):
     call(*arguments)
     os.kill(os.getpid(), signal.SIGKILL)
 os.{call} = killed
-durable.write({path!r}, {content!r})
+atomic.write({path!r}, {content!r})
 """
 
 

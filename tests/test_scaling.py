@@ -19,6 +19,7 @@ from conftest import Implementation
 
 import fastmlp
 from fastmlp import Scaling, reference
+from fastmlp.inputs import arrays
 
 N, I, O = 150, 11, 2
 GENERATOR = np.random.default_rng(8)
@@ -56,7 +57,7 @@ def test_what_is_learnt_is_what_scikit_learn_learns(kind: str, n_rows: int, form
 
 def test_it_is_learnt_a_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = [Scaling.fit(X, kind) for kind in KINDS]
-    monkeypatch.setattr(fastmlp.inputs, "PIECE_NUMBERS", 7 * I)
+    monkeypatch.setattr(arrays, "PIECE_NUMBERS", 7 * I)
     for kind, expected in zip(KINDS, whole, strict=True):
         got = Scaling.fit(X, kind)
         np.testing.assert_allclose(got.offset, expected.offset, rtol=1e-11)
@@ -290,7 +291,8 @@ def test_where_float32_holds_the_targets_it_is_what_comes_back() -> None:
 @pytest.mark.parametrize("name", ["input_scaling", "target_scaling"])
 def test_a_description_has_its_entries_and_no_others(name: str) -> None:
     """In a model file: one more may be of a later version, which means something by it."""
-    from fastmlp import persistence, scaling
+    from fastmlp import scaling
+    from fastmlp.formats import persistence
 
     architecture = fastmlp.Network([I, O], input_scaling=Scaling.fit(X), target_scaling=Scaling.fit(Y))._architecture()
     described = architecture[name]
@@ -469,7 +471,7 @@ def test_a_model_without_scaling_is_written_as_before(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_file_says_of_columns_is_checked(field: str, value: Any) -> None:
-    from fastmlp import persistence
+    from fastmlp.formats import persistence
 
     words = fastmlp.Network([2, 1], seed=0)._architecture()
     with pytest.raises(fastmlp.FormatError, match=field):
@@ -571,7 +573,7 @@ def test_spreads_that_networks_cannot_tell_from_0(network: Any, kind: str, which
 
 def test_rows_that_change_while_they_are_read_are_an_error_with_a_name() -> None:
     """The message is made after the core has seen a number that is no longer there."""
-    from fastmlp import arrays
+    from fastmlp.inputs import targets
 
     with pytest.raises(ValueError, match="X: expected numbers that stay as they are while they are read"):
-        arrays.refuse_not_finite("X", np.zeros((2, 3)), np.dtype(np.float32))
+        targets.refuse_not_finite("X", np.zeros((2, 3)), np.dtype(np.float32))

@@ -16,7 +16,8 @@ import pytest
 import scipy.sparse
 
 import fastmlp
-from fastmlp import Scaling, inputs
+from fastmlp import Scaling
+from fastmlp.inputs import arrays
 from fastmlp.reference import columns as reference
 
 EPSILON = Fraction(1, 2**52)
@@ -55,7 +56,7 @@ def test_a_deviation_is_right_to_its_last_digits(n: int, offset: float, spread: 
 @pytest.mark.parametrize(("n", "n_columns"), [(20_000, 1), (9_001, 3)])
 def test_many_blocks_of_rows(n: int, n_columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """More rows than are added up at a time, in pieces that do not end where blocks do."""
-    monkeypatch.setattr(inputs, "PIECE_NUMBERS", 12_345)
+    monkeypatch.setattr(arrays, "PIECE_NUMBERS", 12_345)
     x = 1e8 + np.random.default_rng(n).normal(size=(n, n_columns))
     got = Scaling.fit(x)
     for i in range(n_columns):
@@ -110,9 +111,9 @@ def test_columns_that_are_constant_but_for_rounding(form: str, kind: str, tmp_pa
     x = np.column_stack([*NOISE.values(), *SIGNAL.values()])
     expected = reference.learn(kind, x.tolist())[1]
     assert [scale == 1.0 for scale in expected] == [True] * len(NOISE) + [False] * len(SIGNAL)
-    for numbers in (inputs.PIECE_NUMBERS, 100):
+    for numbers in (arrays.PIECE_NUMBERS, 100):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(inputs, "PIECE_NUMBERS", numbers)
+            patch.setattr(arrays, "PIECE_NUMBERS", numbers)
             got = Scaling.fit(FORMS[form](x, tmp_path), kind).scale
         np.testing.assert_allclose(got, expected, rtol=1e-15, atol=5e-324)
 

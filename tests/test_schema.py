@@ -13,7 +13,8 @@ import pytest
 from file_mutations import of_version_1
 
 import fastmlp
-from fastmlp import labels, persistence
+from fastmlp.formats import persistence
+from fastmlp.inputs import labels
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(60, 2)).astype(np.float32)

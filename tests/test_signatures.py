@@ -10,6 +10,8 @@ import pytest
 
 import fastmlp
 from fastmlp import reference
+from fastmlp.frozen import fields
+from fastmlp.training.plan import FitPlan
 
 METHODS = [
     name
@@ -83,3 +85,9 @@ def test_threads_are_what_the_affinity_allows() -> None:
         assert fastmlp.info()["threads"] == 1
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+def test_a_plan_has_the_arguments_of_fit() -> None:
+    """All but the data and the optimiser, which the rows and the network know of."""
+    beside = {"self", "X", "y", "optimizer", "validation_data"}
+    assert set(fields(FitPlan)) == set(inspect.signature(fastmlp.Network.fit).parameters) - beside

@@ -36,7 +36,7 @@ from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 
 import fastmlp  # noqa: E402
-from fastmlp.sklearn import MLPClassifier, MLPRegressor, words  # noqa: E402
+from fastmlp.sklearn import MLPClassifier, MLPRegressor, parameters  # noqa: E402
 
 (X, Y), _ = fastmlp.datasets.load_digits()
 X, Y = X[:300].astype(np.float64), Y[:300]
@@ -282,9 +282,9 @@ def test_a_search_has_the_same_results_in_parallel(backend: str) -> None:
 
 @pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
 def test_parallel_fits_have_a_core_each(backend: str) -> None:
-    assert words.threads(None) == "auto"
-    assert joblib.Parallel(2, backend=backend)(joblib.delayed(words.threads)(None) for _ in range(4)) == [1] * 4
-    assert words.threads(2) == 2
+    assert parameters.threads(None) == "auto"
+    assert joblib.Parallel(2, backend=backend)(joblib.delayed(parameters.threads)(None) for _ in range(4)) == [1] * 4
+    assert parameters.threads(2) == 2
 
 
 def test_a_file_gives_what_an_array_does(tmp_path: pathlib.Path) -> None:
@@ -385,7 +385,7 @@ def test_early_stopping_goes_back_to_the_best_weights(ours: Any) -> None:
     first = ours(**{**WORDS, "random_state": rng})
     first._check_data(X, Y, False, True)
     words_of_first = [64, 16, len(np.unique(Y)) if ours is MLPClassifier else 1]
-    words.first_parameters(words_of_first, "relu", np.float64, rng)
+    parameters.first_parameters(words_of_first, "relu", np.float64, rng)
     _, held_out, _, targets = train_test_split(X, Y, random_state=rng, test_size=0.1)
     score = accuracy_score if ours is MLPClassifier else r2_score
     assert score(targets, model.predict(held_out)) == pytest.approx(model.best_validation_score_, rel=1e-12)
@@ -497,7 +497,7 @@ def test_everything_that_the_trainer_has(tmp_path: pathlib.Path) -> None:
     network = fastmlp.Network(
         [64, 12, 8, 10], activation=["gelu", "tanh"], loss=fastmlp.CrossEntropy(label_smoothing=0.1), engine="blas"
     )
-    coefs, intercepts = words.first_parameters([64, 12, 8, 10], "gelu", np.float32, np.random.RandomState(0))
+    coefs, intercepts = parameters.first_parameters([64, 12, 8, 10], "gelu", np.float32, np.random.RandomState(0))
     for l, (w, b) in enumerate(zip(coefs, intercepts, strict=True)):
         network.set_layer(l, w.T, b)
     history = network.fit(

@@ -187,7 +187,9 @@ def test_a_file_of_the_name_auto(tmp_path: pathlib.Path, monkeypatch: pytest.Mon
 
 
 def test_beside_batches(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(ValueError, match=r"^resume: expected its default beside batches, got 'auto'"):
+    with pytest.raises(
+        ValueError, match=r"^resume: cannot be combined with an iterable of batches; expected its default, got 'auto'"
+    ):
         classifier(plain).fit([(X, Y)], callbacks=[Checkpoint(tmp_path / "c")], resume="auto")
 
 

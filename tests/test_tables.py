@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastmlp import dialect, tables
-from fastmlp.dialect import Options
-from fastmlp.preparation import choose_scaling, split
+from fastmlp.cli.preparation import choose_scaling, split
 from fastmlp.scaling import Scaling
+from fastmlp.tables import dialect, table_reader
+from fastmlp.tables.dialect import Options
 
 polars = pytest.importorskip("polars", reason="needs polars")
 
@@ -26,7 +26,7 @@ def write(folder: Path, text: str | bytes, name: str = "table.csv") -> str:
 
 @pytest.fixture(params=["polars", "numpy"])
 def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(tables, "has_polars", lambda: request.param == "polars")
+    monkeypatch.setattr(table_reader, "has_polars", lambda: request.param == "polars")
     return str(request.param)
 
 
@@ -72,12 +72,12 @@ SPELLINGS = {
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_the_same_table_however_it_is_written(tmp_path: Path, spelling: str, reader: str) -> None:
-    table = tables.open_table(write(tmp_path, SPELLINGS[spelling]))
+    table = table_reader.open_table(write(tmp_path, SPELLINGS[spelling]))
     assert table.names == ("a", "b", "y")
     assert columns_of(table.read(["y"])) == AB
     packed = tmp_path / "table.csv.gz"
     packed.write_bytes(gzip.compress((tmp_path / "table.csv").read_bytes()))
-    assert columns_of(tables.open_table(str(packed)).read(["y"])) == AB
+    assert columns_of(table_reader.open_table(str(packed)).read(["y"])) == AB
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_the_same_table_however_it_is_written(tmp_path: Path, spelling: str, rea
 def test_separators_are_counted_outside_quotation_marks(
     tmp_path: Path, header: str, names: tuple[str, ...], reader: str
 ) -> None:
-    table = tables.open_table(write(tmp_path, header + "\n0.125;2;u\n1.5;3;v\n"))
+    table = table_reader.open_table(write(tmp_path, header + "\n0.125;2;u\n1.5;3;v\n"))
     assert table.names == names
     assert table.guess is not None
     assert table.guess.startswith("separator ';', header ")
@@ -102,18 +102,18 @@ def test_separators_are_counted_outside_quotation_marks(
 
 def test_decimal_commas_without_a_header(tmp_path: Path, reader: str) -> None:
     path = write(tmp_path, "1,5;2,5;u\n2,25;3;v\n")
-    table = tables.open_table(path, Options(header=False))
+    table = table_reader.open_table(path, Options(header=False))
     assert table.guess == "separator ';', decimal comma, no header, 3 columns"
     assert columns_of(table.read(["2"])) == {"0": [1.5, 2.25], "1": [2.5, 3.0], "2": ["u", "v"]}
 
 
 def test_what_the_user_says_goes_before_what_is_guessed(tmp_path: Path, reader: str) -> None:
     path = write(tmp_path, "1,5;2\n2,5;3\n")
-    assert tables.open_table(path, Options(separator=",", header=False)).names == ("0", "1")
-    table = tables.open_table(path, Options(separator=",", header=False))
+    assert table_reader.open_table(path, Options(separator=",", header=False)).names == ("0", "1")
+    table = table_reader.open_table(path, Options(separator=",", header=False))
     assert columns_of(table.read(["1"])) == {"0": [1.0, 2.0], "1": ["5;2", "5;3"]}
     with pytest.raises(ValueError, match="other than the decimal mark"):
-        tables.open_table(path, Options(separator=",", decimal=","))
+        table_reader.open_table(path, Options(separator=",", decimal=","))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_what_the_user_says_goes_before_what_is_guessed(tmp_path: Path, reader: 
 )
 def test_a_header_is_a_header_and_numbers_in_it_are_said(tmp_path: Path, header: str, doubt: str | None) -> None:
     path = write(tmp_path, header + "\n1,2,u\n3,4.5,v\n")
-    table = tables.open_table(path)
+    table = table_reader.open_table(path)
     assert table.names == tuple(header.split(","))
     assert len(table.read()) == 2
     if doubt is None:
@@ -138,7 +138,7 @@ def test_a_header_is_a_header_and_numbers_in_it_are_said(tmp_path: Path, header:
         import re
 
         assert re.search(doubt, table.doubt)
-    without = tables.open_table(path, Options(header=False))
+    without = table_reader.open_table(path, Options(header=False))
     assert (without.names, without.doubt) == (("0", "1", "2"), None)
     assert len(without.read()) == 3 if doubt is not None else True
 
@@ -146,15 +146,15 @@ def test_a_header_is_a_header_and_numbers_in_it_are_said(tmp_path: Path, header:
 def test_a_column_without_a_name_that_counts_the_rows(tmp_path: Path, reader: str) -> None:
     for cells, counts in (("0,1", True), ("0,2", False), ("1,2", False), ("0.0,1.0", True)):
         first, second = cells.split(",")
-        table = tables.open_table(write(tmp_path, f",a\n{first},5\n{second},6\n"))
+        table = table_reader.open_table(write(tmp_path, f",a\n{first},5\n{second},6\n"))
         assert table.names == ("0", "a")
-        assert tables.counts_rows(table, table.read()) is counts
-    table = tables.open_table(write(tmp_path, "n,a\n0,5\n1,6\n"))
-    assert not tables.counts_rows(table, table.read())
+        assert table_reader.counts_rows(table, table.read()) is counts
+    table = table_reader.open_table(write(tmp_path, "n,a\n0,5\n1,6\n"))
+    assert not table_reader.counts_rows(table, table.read())
 
 
 def test_columns_by_name_and_by_index(tmp_path: Path) -> None:
-    table = tables.open_table(write(tmp_path, "a,2,0\n1,2,3\n"))
+    table = table_reader.open_table(write(tmp_path, "a,2,0\n1,2,3\n"))
     assert [table.column(given) for given in ("a", "2", "0", "1", "-1", "-3")] == ["a", "2", "0", "2", "0", "a"]
     for wrong in ("b", "3", "-4", "1.0", ""):
         with pytest.raises(ValueError, match=r"expected a column of .* \('a', '2', '0'\) or an index below 3, got "):
@@ -185,22 +185,22 @@ def test_columns_by_name_and_by_index(tmp_path: Path) -> None:
 def test_bad_text(tmp_path: Path, text: str | bytes, message: str, reader: str) -> None:
     path = write(tmp_path, text)
     with pytest.raises(ValueError, match=message) as raised:
-        tables.open_table(path).read(["y"])
+        table_reader.open_table(path).read(["y"])
     assert str(raised.value).startswith(path)
     assert "\n" not in str(raised.value)
 
 
 def test_a_quotation_mark_within_a_cell_is_itself(tmp_path: Path, reader: str) -> None:
-    table = tables.open_table(write(tmp_path, 'a,y\n1,5" pipe\n2,6" pipe\n3,say "no"\n'))
+    table = table_reader.open_table(write(tmp_path, 'a,y\n1,5" pipe\n2,6" pipe\n3,say "no"\n'))
     assert columns_of(table.read(["y"])) == {"a": [1, 2, 3], "y": ['5" pipe', '6" pipe', 'say "no"']}
 
 
 def test_a_late_surprise_changes_the_type_and_no_value(tmp_path: Path) -> None:
     """More rows than polars looks at to guess."""
-    from fastmlp import columns
+    from fastmlp.tables import columns
 
     cells = [*(str(i) for i in range(3000)), "0.5", "x y"]
-    frame = tables.open_table(
+    frame = table_reader.open_table(
         write(tmp_path, "a,b\n" + "".join(f"{cell},{i}\n" for i, cell in enumerate(cells)))
     ).read()
     assert frame["a"].to_list() == cells
@@ -213,21 +213,21 @@ def test_points_beside_decimal_commas_are_refused(tmp_path: Path) -> None:
     """1.234 may be a thousand or one and a bit."""
     path = write(tmp_path, "a;b\n1,5;1.234\n2,5;7\n")
     with pytest.raises(ValueError, match=r"column 'b': expected numbers with a decimal comma, got '1\.234'; --decimal"):
-        tables.open_table(path, Options(decimal=",")).read()
+        table_reader.open_table(path, Options(decimal=",")).read()
 
 
 def test_labels_keep_their_spelling(tmp_path: Path, reader: str) -> None:
     labels = ["007", "1.10", "1e3", "+1", "NA", "true", "", "2020-01-01"]
     path = write(tmp_path, "a,y,b\n" + "".join(f"{i},{label},2\n" for i, label in enumerate(labels)))
-    assert [each or "" for each in list(tables.open_table(path).read(["y"])["y"])] == labels
+    assert [each or "" for each in list(table_reader.open_table(path).read(["y"])["y"])] == labels
 
 
 @pytest.mark.parametrize("cell", ["", "n/a", "1_000", "0x10", "1 5", "٣", "x"])
 def test_without_polars_a_cell_that_is_no_number_is_named(
     tmp_path: Path, cell: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "has_polars", lambda: False)
-    table = tables.open_table(write(tmp_path, f'a,b,y\n1,2,x\n3,"{cell}",z\n'))
+    monkeypatch.setattr(table_reader, "has_polars", lambda: False)
+    table = table_reader.open_table(write(tmp_path, f'a,b,y\n1,2,x\n3,"{cell}",z\n'))
     with pytest.raises(ValueError, match=r"row 2, column 'b': expected a number, got .*: pip install polars"):
         table.read(["y"])
 
@@ -247,23 +247,23 @@ def test_other_kinds(tmp_path: Path, kind: str) -> None:
         frame.write_csv(path, separator="\t")
     else:
         frame.write_ipc(path)
-    table = tables.open_table(path)
+    table = table_reader.open_table(path)
     assert table.names == ("a", "b", "y")
     assert columns_of(table.read(["y"])) == AB
     (tmp_path / f"bad.{kind}").write_bytes(b"\x00\xff no such thing")
     with pytest.raises(ValueError, match=f"bad.{kind}: .*expected"):
-        tables.open_table(str(tmp_path / f"bad.{kind}")).read()
+        table_reader.open_table(str(tmp_path / f"bad.{kind}")).read()
     with pytest.raises(FileNotFoundError):
-        tables.open_table(str(tmp_path / f"none.{kind}"))
+        table_reader.open_table(str(tmp_path / f"none.{kind}"))
 
 
 def test_other_kinds_need_polars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     polars.DataFrame(AB).write_parquet(tmp_path / "table.parquet")
-    monkeypatch.setattr(tables, "has_polars", lambda: False)
+    monkeypatch.setattr(table_reader, "has_polars", lambda: False)
     with pytest.raises(ValueError, match=r"expected polars .*; pip install polars"):
-        tables.open_table(str(tmp_path / "table.parquet"))
+        table_reader.open_table(str(tmp_path / "table.parquet"))
     with pytest.raises(ValueError, match=r"expected a file of kind \.csv, .*, got '\.xlsx'"):
-        tables.open_table("table.xlsx")
+        table_reader.open_table("table.xlsx")
 
 
 # ----------------------------------------------------------------------------------------------- .npz
@@ -278,12 +278,12 @@ def save(folder: Path, **arrays: object) -> str:
 def test_npz_with_its_own_split(tmp_path: Path) -> None:
     images = np.arange(24, dtype=np.uint8).reshape(3, 2, 4)
     path = save(tmp_path, x_train=images, y_train=[0, 1, 0], x_test=images[:1], y_test=[1])
-    table = tables.read_arrays(path)
+    table = table_reader.read_arrays(path)
     assert table.x.shape == (3, 8)
     assert table.x.dtype == np.uint8
     assert table.test is not None
     assert table.test[0].shape == (1, 8)
-    np.testing.assert_array_equal(tables.read_inputs(path).x, images[:1].reshape(1, 8))
+    np.testing.assert_array_equal(table_reader.read_inputs(path).x, images[:1].reshape(1, 8))
 
 
 @pytest.mark.parametrize(
@@ -301,29 +301,29 @@ def test_npz_with_its_own_split(tmp_path: Path) -> None:
 )
 def test_bad_npz(tmp_path: Path, arrays: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        tables.read_arrays(save(tmp_path, **arrays))
+        table_reader.read_arrays(save(tmp_path, **arrays))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nothing", b"\x93NUMPY", b"text"])
 def test_what_is_no_npz(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(ValueError, match=r"expected an \.npz of plain arrays"):
-        tables.read_arrays(write(tmp_path, content, "broken.npz"))
+        table_reader.read_arrays(write(tmp_path, content, "broken.npz"))
 
 
 @pytest.mark.parametrize("order", [("X", "x"), ("x", "X")])
 def test_the_documented_key_wins(tmp_path: Path, order: tuple[str, str]) -> None:
     arrays = {"X": np.ones((4, 3)), "x": np.ones((4, 2)), "y": [0, 1, 0, 1], "Y": [1.5] * 4}
     path = save(tmp_path, **{name: arrays[name] for name in (*order, "Y", "y")})
-    assert tables.read_arrays(path).x.shape == (4, 3)
-    assert tables.read_inputs(path).x.shape == (4, 3)
-    np.testing.assert_array_equal(tables.read_arrays(path).y, [0, 1, 0, 1])
+    assert table_reader.read_arrays(path).x.shape == (4, 3)
+    assert table_reader.read_inputs(path).x.shape == (4, 3)
+    np.testing.assert_array_equal(table_reader.read_arrays(path).y, [0, 1, 0, 1])
 
 
 def test_keys_whose_case_differs(tmp_path: Path) -> None:
     train = {"X_train": [[1.0]], "Y_train": [0], "X_test": [[2.0]], "Y_test": [1]}
-    assert tables.read_arrays(save(tmp_path, **train)).test is not None
+    assert table_reader.read_arrays(save(tmp_path, **train)).test is not None
     with pytest.raises(ValueError, match="expected an array x_train, got X_train and X_TRAIN, and cannot tell"):
-        tables.read_arrays(save(tmp_path, **train, X_TRAIN=[[1.0]]))
+        table_reader.read_arrays(save(tmp_path, **train, X_TRAIN=[[1.0]]))
 
 
 @pytest.mark.parametrize("header", [b"{'descr': (", b'"""abc', b"\xff\xfe", b""])
@@ -333,7 +333,7 @@ def test_an_npz_with_a_damaged_member(tmp_path, header):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("X.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
     with pytest.raises(ValueError, match=r"damaged\.npz: expected an \.npz"):
-        tables._load_npz(str(path))
+        table_reader._load_npz(str(path))
 
 
 # ------------------------------------------------------------------------------------------------- rows set apart

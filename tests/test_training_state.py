@@ -20,7 +20,8 @@ from test_written_by_0_1_0 import HERE, cases
 from trainings import assert_same, classifier, data
 
 import fastmlp
-from fastmlp import Checkpoint, Regularization, optimizers, persistence
+from fastmlp import Checkpoint, Regularization, optimizers
+from fastmlp.formats import persistence
 
 X, Y = data(24)
 PLATEAU = fastmlp.ReduceOnPlateau(0.1, monitor="loss", patience=0)

@@ -28,6 +28,7 @@ from .activations import (
     Threshold,
 )
 from .callbacks import Checkpoint, EarlyStopping
+from .formats.persistence import FormatError
 from .history import History
 from .losses import (
     BinaryCrossEntropy,
@@ -49,19 +50,10 @@ from .losses import (
 )
 from .network import Network, load
 from .optimizers import LBFGS, SGD, AdaGrad, Adam, AdamHat, AdamW, ClassicalMomentum, Lion, NAdam, RMSprop, Rprop
-from .persistence import FormatError
 from .regularization import Regularization
 from .scaling import Scaling
-from .schedules import (
-    ConstantRate,
-    CosineDecay,
-    ExponentialDecay,
-    InverseScaling,
-    OneCycle,
-    ReduceOnPlateau,
-    StepDecay,
-)
-from .state import TrainingState
+from .schedules import ConstantRate, CosineDecay, ExponentialDecay, InverseScaling, OneCycle, ReduceOnPlateau, StepDecay
+from .training.state import TrainingState
 
 if TYPE_CHECKING:
     from .encoder import Encoder

@@ -5,12 +5,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import disjoint_base
 
-from . import inputs
+from .inputs import arrays
+from .inputs.schema import Schema
 from .losses import Loss
 from .optimizers import Optimizer
 from .regularization import Regularization
 from .scaling import Scaling
-from .schema import Schema
 
 def _plant_error() -> None: ...
 def isas() -> list[str]: ...
@@ -46,7 +46,7 @@ class Watch: ...
 @disjoint_base
 class Sparse:
     shape: tuple[int, int]
-    def __init__(self, rows: inputs.Sparse) -> None: ...
+    def __init__(self, rows: arrays.Sparse) -> None: ...
 
 @disjoint_base
 class Columns:
@@ -69,7 +69,7 @@ class Rows:
     total_weight: float
     def __init__(
         self,
-        x: NDArray[Any] | inputs.Sparse,
+        x: NDArray[Any] | arrays.Sparse,
         values: NDArray[Any] | None = ...,
         labels: NDArray[Any] | None = ...,
         weights: NDArray[Any] | None = ...,

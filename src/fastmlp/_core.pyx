@@ -33,10 +33,10 @@ import weakref
 
 import numpy as np
 
-from . import arrays
-from .inputs import convert, unmasked
-from .labels import are_indices, named
-from .schema import EMPTY, to_inputs
+from .inputs import targets as checks
+from .inputs.arrays import convert, unmasked
+from .inputs.labels import are_indices, named
+from .inputs.schema import EMPTY, to_inputs
 
 cdef extern from "numpy/arrayobject.h":
     cnp.ndarray PyArray_NewFromDescr(type subtype, cnp.dtype descr, int nd, cnp.npy_intp *dims, cnp.npy_intp *strides,
@@ -61,7 +61,7 @@ cdef uint64_t n_forks = 0          # forks between the process that loaded this 
 cdef unsigned long forking_thread = 0  # which thread made the last of them
 
 _LATE = (
-    "concurrent.futures.thread", "fastmlp.batches", "fastmlp.encoder", "fastmlp.upgrade", "hashlib", "json", "mmap",
+    "concurrent.futures.thread", "fastmlp.encoder", "fastmlp.formats.upgrade", "hashlib", "json", "mmap",
     "numpy.ma",
 )
 

@@ -164,11 +164,11 @@ cdef double compute_loss(CustomCall call, const fml_loss_rows *rows) except *:
     if rows.weights != NULL:
         memcpy(cnp.PyArray_DATA(weights), rows.weights, rows.rows * sizeof(double))
     answer = call.loss(new_matrix(call.descr, rows.output, rows.rows, O), new_matrix(call.descr, rows.t, rows.rows, O))
-    loss, gradient = arrays.own_loss(answer, n_rows, O)
+    loss, gradient = checks.own_loss(answer, n_rows, O)
     there = weights > 0  # a row of weight 0 is as if it were not there
     if rows.d != NULL:
         slopes = np.where(there[:, np.newaxis], gradient, 0) * (rows.scale * weights)[:, np.newaxis]
-        d = arrays.cast(slopes, call.descr)
+        d = checks.cast(slopes, call.descr)
         memcpy(rows.d, cnp.PyArray_DATA(d), cnp.PyArray_NBYTES(d))
     return np.dot(np.where(there, loss, 0), weights)
 

@@ -144,9 +144,9 @@ cdef class Core(Trainer):
         self.fitting = None
         self._give_scratch(workspace)
         if status == FML_INPUT_NOT_FINITE:
-            arrays.refuse_not_finite("X", x, self._type(), self.columns.inputs)
+            checks.refuse_not_finite("X", x, self._type(), self.columns.inputs)
         if status == FML_LOSS_NOT_FINITE:
-            arrays.refuse_loss()
+            checks.refuse_loss()
         log.n_rows += 1
         self.unpublished = True
         return loss

@@ -270,7 +270,7 @@ cdef class Predictor:
             and (ndim == 1 or <size_t>cnp.PyArray_DIM(<cnp.ndarray>out, 1) == shape[1])
             and cnp.PyArray_ISCARRAY(<cnp.ndarray>out)
         ):
-            arrays.refuse_output(out, (shape[0], shape[1])[:ndim], self._type())
+            checks.refuse_output(out, (shape[0], shape[1])[:ndim], self._type())
         return <cnp.ndarray>out
 
     # -- scratch memory ---------------------------------------------------------------------------------------------
@@ -397,8 +397,8 @@ cdef class Predictor:
         cdef size_t[2] shape = [1 if single else source.shape[0], self.n_outputs]
         cdef cnp.ndarray y = self._empty(2, shape)
         expected = (shape[0], shape[1])[single:]
-        if out is not None and not arrays.is_output(out, expected, np.float64):
-            arrays.refuse_output(out, expected, np.dtype(np.float64))
+        if out is not None and not checks.is_output(out, expected, np.float64):
+            checks.refuse_output(out, expected, np.dtype(np.float64))
         if out is not None and (shares_memory(X, out) or shares_memory(source, out)):
             raise ValueError("out: expected memory of its own, got an array that overlaps X")
         self._forward(source, NULL, NULL, cnp.PyArray_DATA(y), NULL, block)
@@ -570,7 +570,7 @@ cdef class Predictor:
         if status == FML_STOPPED:
             raise watch.caught[0]
         if status == FML_INPUT_NOT_FINITE:
-            arrays.refuse_not_finite("X", rows.x, self._type(), rows.columns.inputs)
+            checks.refuse_not_finite("X", rows.x, self._type(), rows.columns.inputs)
         if status == FML_LOSS_NOT_FINITE:
-            arrays.refuse_loss()
+            checks.refuse_loss()
         return 0

@@ -41,7 +41,7 @@ cdef bint is_ready(cnp.ndarray x, int typenum, size_t n_inputs) noexcept:
 
 
 cdef class Sparse:
-    """Sparse rows, as the core takes them; made of an `inputs.Sparse` that has been checked."""
+    """Sparse rows, as the core takes them; made of an `arrays.Sparse` that has been checked."""
 
     cdef cnp.ndarray elements, columns, begins
     cdef readonly tuple shape
@@ -410,7 +410,7 @@ cdef class Rows:
     """Checked input rows and, where there are any, their targets, as the C core takes them; keeps the arrays alive."""
 
     cdef fml_data data
-    cdef readonly object x  # an array, or inputs.Sparse
+    cdef readonly object x  # an array, or arrays.Sparse
     cdef readonly cnp.ndarray values, labels, weights
     cdef readonly double total_weight
     cdef int64_t largest_label

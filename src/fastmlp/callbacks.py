@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from . import arguments, durable, metrics
+from . import arguments, metrics
+from .formats import atomic
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -287,8 +288,8 @@ class Checkpoint:
     (5, True)
     """
 
-    def __init__(self, path: durable.Path, *, every: SupportsIndex = 1, unit: str = "epoch") -> None:
-        durable.name_of(path)
+    def __init__(self, path: atomic.Path, *, every: SupportsIndex = 1, unit: str = "epoch") -> None:
+        atomic.name_of(path)
         self.path = os.fspath(path)
         self.every = arguments.integer("every", every, least=1)
         self.unit = arguments.name("unit", unit, UNITS)

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import arguments, known_columns
-from .columns import BOOLEANS, LIKE_NUMBER, MISSING, TIME, Column, PlainFrame, Texts, names_of, read
+from . import arguments
 from .frozen import frozen
-from .known_columns import CategoryColumn, Known, NumberColumn, TimeColumn
-from .sharing import Item, Result, shared, threads_for
+from .inputs.sharing import Item, Result, shared, threads_for
+from .tables import known_columns
+from .tables.columns import BOOLEANS, LIKE_NUMBER, MISSING, TIME, Column, PlainFrame, Texts, names_of, read
+from .tables.known_columns import CategoryColumn, Known, NumberColumn, TimeColumn
 
 VERSION = 1
 MIN_COUNT = 2

@@ -16,33 +16,23 @@ from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 import numpy as np
 
-from . import (
-    _core,
-    activations,
-    arguments,
-    arrays,
-    construction,
-    inputs,
-    labels,
-    losses,
-    persistence,
-    row_weights,
-    scaling,
-)
-from . import schema as schemas
+from . import _core, activations, arguments, construction, losses, scaling
 from .activations import Activation, CustomActivation, Identity
+from .formats import persistence
 from .history import History
 from .initializers import INITIALIZERS
+from .inputs import arrays, labels, row_weights, targets
+from .inputs import schema as schemas
+from .inputs.schema import Schema
 from .losses import CustomLoss, Loss, MeanSquaredError
 from .scaling import Scaling
-from .schema import Schema
-from .state import STATE_FIELDS, TrainingState, check_state
+from .training.state import STATE_FIELDS, TrainingState, check_state
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from .encoder import Encoder
-    from .labels import Label
+    from .inputs.labels import Label
 
     Columns = tuple[Scaling | None, Scaling | None, Schema]
 
@@ -100,8 +90,8 @@ class Model(_core.Core):
         self._wanted_engine = engine
         layers = [*self._activation, self._output_activation]
         described = [(f.name, f.hyper_parameters, getattr(f, "functions", None)) for f in layers]
-        double, targets = self._dtype == np.float64, arrays.TARGETS[self._loss.targets].bounds
-        self._build(self._sizes, described, self._loss, double, chosen, _isa, self._most_threads, targets)
+        double, bounds = self._dtype == np.float64, targets.TARGETS[self._loss.targets].bounds
+        self._build(self._sizes, described, self._loss, double, chosen, _isa, self._most_threads, bounds)
         if _random_state is None:
             start = int.from_bytes(os.urandom(8), "little") if self._seed is None else self._seed
             rule = INITIALIZERS[self._init]
@@ -272,7 +262,7 @@ class Model(_core.Core):
 
     @parameters.setter
     def parameters(self, P: ArrayLike) -> None:
-        self._replace_parameters(arrays.parameter_vector(P, self._sizes, self.n_parameters, self._dtype))
+        self._replace_parameters(targets.parameter_vector(P, self._sizes, self.n_parameters, self._dtype))
 
     @property
     def weights(self) -> list[NDArray[Any]]:
@@ -326,7 +316,7 @@ class Model(_core.Core):
             raise IndexError(f"l: expected a layer from 0 to {n_layers - 1}, got {layer}")
         layer %= n_layers
         n_inputs, n_outputs = self._sizes[layer : layer + 2]
-        w, b = arrays.layer_parameters(w, b, layer, n_inputs, n_outputs, self._dtype)
+        w, b = targets.layer_parameters(w, b, layer, n_inputs, n_outputs, self._dtype)
         P = self.parameters
         begin = sum((i + 1) * o for i, o in itertools.pairwise(self._sizes[: layer + 1]))
         P[begin : begin + w.size] = w.ravel()
@@ -358,7 +348,7 @@ class Model(_core.Core):
         known = known or self._columns[2]
         scaled = self._input_scaling is not None
         X = schemas.to_inputs(known, X)
-        x = inputs.convert(X, self._sizes[0], self._dtype, often=often, scaled=scaled)
+        x = arrays.convert(X, self._sizes[0], self._dtype, often=often, scaled=scaled)
         n_rows = x.shape[0] if x.ndim == 2 else 1
         if n_rows >= 2**32:
             raise ValueError(f"X: expected fewer than 2**32 rows, got {n_rows}")
@@ -366,7 +356,7 @@ class Model(_core.Core):
         n_targets = self._sizes[-1] // self._loss.n_heads
         y = labels.to_targets(y, known.class_names, n_targets, takes_text=self._loss.classifies)
         args = (y, n_rows, self._sizes[-1], self._dtype, self._loss)
-        values, classes = arrays.targets(*args, single=single, scaled=scaled)
+        values, classes = targets.targets(*args, single=single, scaled=scaled)
         if scaled and values is None:
             raise ValueError("y: expected numbers, which target_scaling can scale, got class labels")
         return self._weighted(_core.Rows(x, values, classes), sample_weight, class_weight, known)

@@ -1,7 +1,7 @@
 """Network: the model and its training: steps, evaluations and gradients.
 
 `model.Model` has what a network is and keeps, `_core.Core` the arithmetic. This file turns the arguments of a training
-into what the core takes, and checks all of it before anything is written. The loop of `fit` is in `training.py`.
+into what the core takes, and checks all of it before anything is written. What `fit` does is in `training/`.
 """
 
 from __future__ import annotations
@@ -12,17 +12,14 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from . import (
-    _core,
-    construction,
-    inputs,
-    optimizers,
-    persistence,
-    training,
-)
-from . import schema as schemas
+from . import _core, construction, optimizers
 from .activations import Activation, Identity
+from .formats import persistence
+from .frozen import fields
 from .history import History
+from .inputs import arrays
+from .inputs import schema as schemas
+from .inputs.schema import Schema
 from .metrics import evaluate as evaluate_metrics
 from .metrics import resolve as resolve_metrics
 from .model import Model
@@ -31,7 +28,9 @@ from .regularization import Regularization
 from .regularization import resolve as resolve_regularization
 from .scaling import Scaling
 from .schedules import check_rate
-from .schema import Schema
+from .training import data
+from .training.fit import fit
+from .training.plan import DEFAULT_BATCH_SIZE, FitPlan
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -186,9 +185,9 @@ class Network(Model):
     def _learn_schema(self, X: Any, y: Any, share: float | None, known: Schema | None = None) -> Schema:
         """The schema with what the data of a fit tell, whose last share of rows is for validation."""
         known = known or self._columns[2]
-        n_rows = len(X) if inputs.is_frame(X) else 0
+        n_rows = len(X) if arrays.is_frame(X) else 0
         if share is not None:
-            n_rows = training.rows_to_train_on(n_rows, share)
+            n_rows = data.rows_to_train_on(n_rows, share)
         n_classes = self._n_classes(self._sizes[-1])
         return schemas.learn(known, X, y, self._sizes[0], n_classes, n_rows=n_rows, takes_text=self._loss.classifies)
 
@@ -218,7 +217,7 @@ class Network(Model):
         y: ArrayLike | None = None,
         *,
         epochs: SupportsIndex = 10,
-        batch_size: SupportsIndex | None = training.DEFAULT_BATCH_SIZE,
+        batch_size: SupportsIndex | None = DEFAULT_BATCH_SIZE,
         optimizer: str | Optimizer | None = "adam",
         shuffle: bool | str = True,
         validation_data: tuple[Any, ArrayLike] | tuple[Any, ArrayLike, ArrayLike] | None = None,
@@ -322,28 +321,16 @@ class Network(Model):
         >>> net.predict([[2.0]]).round(3)
         array([[5.]], dtype=float32)
         """
-        plan = training.check_plan(
-            epochs=epochs,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            validation_split=validation_split,
-            metrics=metrics,
-            callbacks=callbacks,
-            max_time=max_time,
-            resume=resume,
-            verbose=verbose,
-            sample_weight=sample_weight,
-            class_weight=class_weight,
-            regularization=regularization,
-        )
-        return training.fit(self, X, y, optimizer, validation_data, plan)
+        arguments = locals()  # the fields of FitPlan among them, by the same names
+        plan = FitPlan(**{name: arguments[name] for name in fields(FitPlan)})
+        return fit(self, X, y, optimizer, validation_data, plan)
 
     def partial_fit(
         self,
         X: Any,
         y: ArrayLike,
         *,
-        batch_size: SupportsIndex | None = training.DEFAULT_BATCH_SIZE,
+        batch_size: SupportsIndex | None = DEFAULT_BATCH_SIZE,
         optimizer: str | Optimizer | None = None,
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import inputs, moments
+from .inputs import arrays, moments
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -52,7 +52,7 @@ class Scaling:
         if hasattr(self, "_scale"):  # networks read its arrays where they lie
             raise RuntimeError("Scaling: expected one call of __init__, got a second one; make a new Scaling")
         for name, value in (("offset", offset), ("scale", scale)):
-            array = inputs.as_array(name, value)
+            array = arrays.as_array(name, value)
             if array.dtype.kind not in "fiu":
                 raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
             if array.ndim != 1 or array.size == 0:
@@ -60,7 +60,7 @@ class Scaling:
             with np.errstate(over="ignore"):
                 given, array = array, array.astype(np.float64)  # a copy
             if not np.isfinite(array).all():
-                told = inputs.told(given[~np.isfinite(array)][0], array.dtype)
+                told = arrays.told(given[~np.isfinite(array)][0], array.dtype)
                 raise ValueError(f"{name}: expected finite numbers, got {told}")
             array.flags.writeable = False
             object.__setattr__(self, f"_{name}", array)
@@ -154,14 +154,14 @@ class Scaling:
 
     def apply(self, x: ArrayLike, dtype: Any = np.float64) -> NDArray[Any]:
         """The scaled rows, (x - offset) / scale, in that dtype; computed in float64, a few rows at a time."""
-        rows = inputs.as_array("x", x)
+        rows = arrays.as_array("x", x)
         out = np.empty(rows.shape, dtype)
         if rows.ndim == 1:
             rows, target = rows[np.newaxis], out[np.newaxis]
         else:
             target = out
         with np.errstate(over="ignore"):
-            for first, piece in inputs.pieces(rows):
+            for first, piece in arrays.pieces(rows):
                 target[first : first + len(piece)] = (piece.astype(np.float64) - self.offset) / self.scale
         return out
 
@@ -174,16 +174,16 @@ class Scaling:
         array([[12.],
                [ 8.]])
         """
-        numbers: NDArray[np.float64] = inputs.as_array("x", x).astype(np.float64) * self.scale + self.offset
+        numbers: NDArray[np.float64] = arrays.as_array("x", x).astype(np.float64) * self.scale + self.offset
         return numbers
 
 
 def _rows(X: Any) -> Any:
-    """X as rows (B, n) with B >= 1: an array or `inputs.Sparse`."""
+    """X as rows (B, n) with B >= 1: an array or `arrays.Sparse`."""
     float64 = np.dtype(np.float64)
-    rows = inputs.sparse_rows(X, float64) if inputs.is_sparse(X) else X
-    if not isinstance(rows, inputs.Sparse):
-        rows = inputs.as_array("X", X)
+    rows = arrays.sparse_rows(X, float64) if arrays.is_sparse(X) else X
+    if not isinstance(rows, arrays.Sparse):
+        rows = arrays.as_array("X", X)
         rows = rows[:, np.newaxis] if rows.ndim == 1 else rows
     if rows.dtype.kind not in "fiub":
         raise TypeError(f"X: expected real numbers, got dtype {rows.dtype}")
@@ -196,9 +196,9 @@ def _refuse_not_finite(rows: Any, offset: NDArray[Any], scale: NDArray[Any]) -> 
     finite = np.isfinite(offset) & np.isfinite(scale)
     if finite.all():
         return
-    found = inputs.first_not_finite(rows, np.dtype(np.float64))
+    found = arrays.first_not_finite(rows, np.dtype(np.float64))
     if found is not None:
-        told = inputs.told(found[2], np.dtype(np.float64))
+        told = arrays.told(found[2], np.dtype(np.float64))
         raise ValueError(f"X: expected finite numbers, got {told} at row {found[0]}, column {found[1]}")
     raise ValueError(f"X: expected columns whose range is finite, got a larger one in column {np.argmin(finite)}")
 

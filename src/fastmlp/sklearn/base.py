@@ -21,15 +21,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 
-from .. import row_weights
-from .. import schema as schemas
 from ..frozen import replace
+from ..inputs import row_weights
+from ..inputs import schema as schemas
 from ..losses import HalfSquaredError, Loss
 from ..network import Network
 from ..regularization import resolve as resolve_regularization
-from ..state import state_by_position
-from . import layers, words
-from .following import Following, MostEvaluations
+from ..training.state import state_by_position
+from . import layers, parameters
+from .fit_callbacks import Following, MostEvaluations
 from .validation import check_sample_weight, validate_data
 
 NOT_FINITE = (
@@ -42,7 +42,7 @@ Data = tuple[Any, Any, Any]  # rows, targets as the network takes them, weights 
 class BaseMLP(BaseEstimator):
     """A network behind scikit-learn's methods; see `MLPClassifier` and `MLPRegressor`."""
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = words.CONSTRAINTS
+    _parameter_constraints: ClassVar[dict[str, Any]] = parameters.CONSTRAINTS
 
     def _keep(self, given: dict[str, Any]) -> None:
         """The parameters, which are the names in `__init__`, as attributes of those names, as they came."""
@@ -64,7 +64,7 @@ class BaseMLP(BaseEstimator):
 
     def _output_name(self, network: Network) -> str:
         """`out_activation_`."""
-        return words.OUT_ACTIVATIONS.get(network.output_activation.name, network.output_activation.name)
+        return parameters.OUT_ACTIVATIONS.get(network.output_activation.name, network.output_activation.name)
 
     def _loss_unit(self, y: Any, weights: Any) -> tuple[float, float]:
         """Factor and summand between the network's loss of targets y and scikit-learn's."""
@@ -79,7 +79,7 @@ class BaseMLP(BaseEstimator):
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, X_val: Any = None, y_val: Any = None
     ) -> None:
-        hidden = words.hidden_layers(self.hidden_layer_sizes)
+        hidden = parameters.hidden_layers(self.hidden_layer_sizes)
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         given = y
         X, y = self._check_data(X, y, incremental, reset=first_pass)
@@ -87,7 +87,7 @@ class BaseMLP(BaseEstimator):
         self.n_outputs_ = y.shape[1] if y.ndim == 2 else len(self.classes_)
         rng = check_random_state(self.random_state)
         sizes = [X.shape[1], *hidden, self.n_outputs_ * self._resolve_loss().n_heads]
-        optimizer = words.optimizer(self)
+        optimizer = parameters.optimizer(self)
         by_epochs = optimizer.name != "lbfgs"
         if first_pass:
             self._begin(sizes, self._dtype(X), rng)
@@ -120,7 +120,7 @@ class BaseMLP(BaseEstimator):
         weights = None if sample_weight is None else check_sample_weight(sample_weight, X)
         class_weight = getattr(self, "class_weight", None)
         if class_weight is None:
-            words.refuse_negative("sample_weight", weights)
+            parameters.refuse_negative("sample_weight", weights)
             return weights
         if incremental and class_weight == "balanced":
             raise ValueError(
@@ -128,15 +128,15 @@ class BaseMLP(BaseEstimator):
                 "a dict of weights"
             )
         of_classes = compute_sample_weight(class_weight, y)
-        words.refuse_negative("sample_weight", weights)
-        words.refuse_negative("class_weight", of_classes)
+        parameters.refuse_negative("sample_weight", weights)
+        parameters.refuse_negative("class_weight", of_classes)
         return of_classes if weights is None else weights * of_classes
 
     def _begin(self, sizes: list[int], dtype: Any, rng: Any) -> None:
         """The attributes of a fit that begins from nothing."""
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(sizes)
-        self.coefs_, self.intercepts_ = words.first_parameters(sizes, self.activation, dtype, rng)
+        self.coefs_, self.intercepts_ = parameters.first_parameters(sizes, self.activation, dtype, rng)
 
     def _begin_curves(self) -> None:
         """What solvers that go by epochs keep of them."""
@@ -210,7 +210,7 @@ class BaseMLP(BaseEstimator):
         X, y, weights = data
         following = callbacks[0]
         history = None
-        self._regularization = resolve_regularization(words.regularization(self))
+        self._regularization = resolve_regularization(parameters.regularization(self))
         try:
             history = network.fit(
                 X,
@@ -301,7 +301,7 @@ class BaseMLP(BaseEstimator):
             made.sizes,
             dtype=made.dtype if dtype is None else dtype,
             engine=self.engine,
-            n_threads=words.threads(self.n_threads),
+            n_threads=parameters.threads(self.n_threads),
             _random_state=seed,
             **wanted,
         )
@@ -315,7 +315,7 @@ class BaseMLP(BaseEstimator):
         seed = int(rng.randint(2**31 - 1))
         network, older = self._build(seed), self.__dict__.pop("_optimizer_state", None)
         if incremental and older is not None:  # of a pickle of 0.1.0, which had it without regularisation and seed
-            terms = resolve_regularization(words.regularization(self))
+            terms = resolve_regularization(parameters.regularization(self))
             network.restore_training(state_by_position(older[0], terms, older[1:], seed))
         return network
 
@@ -359,7 +359,7 @@ class BaseMLP(BaseEstimator):
             network = self._build(0)
             given = self.__dict__.get("out_activation_", self._output_name(network))
             if given != self._output_name(network):
-                functions = {"output_activation": words.output_activation(given), "loss": HalfSquaredError()}
+                functions = {"output_activation": parameters.output_activation(given), "loss": HalfSquaredError()}
                 network = self._build(0, **functions)
             self._publish(network, False)
         return self._network
@@ -392,7 +392,7 @@ class BaseMLP(BaseEstimator):
         """
         network = self._current_network().copy()
         n_classes = network._n_classes(network.sizes[-1])
-        features = words.feature_names(getattr(self, "feature_names_in_", None))
+        features = parameters.feature_names(getattr(self, "feature_names_in_", None))
         schema = schemas.check(features, None, self._class_names(n_classes), None, network.sizes[0], n_classes)
         network._know_columns(*network._columns[:2], schema, True)
         return network

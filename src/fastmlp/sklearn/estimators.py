@@ -1,6 +1,6 @@
 """MLPClassifier and MLPRegressor: scikit-learn's parameters, defaults and order, then the package's own, by keyword.
 
-An estimator's parameters are kept as they came and looked at when it is fitted; what they stand for is in `words.py`,
+An estimator's parameters are kept as they came and looked at when it is fitted; `parameters.py` says what they mean;
 fitting and the network behind `coefs_` in `base.py`. What is here is what a classifier and a regressor differ in:
 targets, scores, and what they say of a row.
 """
@@ -22,14 +22,14 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from .. import losses
 from ..losses import BinaryCrossEntropy, BinaryFocal, CrossEntropy, Focal, HalfSquaredError, Hinge, Loss, Poisson
 from ..network import Network
-from . import words
+from . import parameters
 from .base import FLOATS, BaseMLP
 from .validation import validate_data
 
 
 def goes_by_batches(estimator: Any) -> bool:
     """Whether `partial_fit` makes sense; scikit-learn's error where it does not."""
-    if words.full_batch(estimator.solver):
+    if parameters.full_batch(estimator.solver):
         raise AttributeError(
             f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic."
         )
@@ -147,7 +147,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **words.CONSTRAINTS,
+        **parameters.CONSTRAINTS,
         "loss": [StrOptions({"log_loss", "focal", *losses.LOSSES}), Loss],
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
@@ -216,7 +216,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         classes = self.__dict__.get("classes_", ())
         if len(classes) != n_classes or self._binarizer.y_type_.startswith("multilabel"):
             return None
-        return words.class_names(classes)
+        return parameters.class_names(classes)
 
     def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         words_of_X = {"accept_sparse": ["csr", "csc"], "multi_output": True, "dtype": FLOATS, "reset": reset}
@@ -257,7 +257,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _resolve_loss(self) -> Loss:
         several = self._is_multiclass
-        return words.loss(
+        return parameters.loss(
             self.loss,
             {
                 "log_loss": CrossEntropy() if several else BinaryCrossEntropy(),
@@ -407,7 +407,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **words.CONSTRAINTS,
+        **parameters.CONSTRAINTS,
         "loss": [StrOptions(set(losses.LOSSES)), Loss],
     }
 
@@ -463,7 +463,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self._check_data(X, y, incremental=True, reset=False)
 
     def _resolve_loss(self) -> Loss:
-        return words.loss(self.loss, {"squared_error": HalfSquaredError(), "poisson": Poisson()})
+        return parameters.loss(self.loss, {"squared_error": HalfSquaredError(), "poisson": Poisson()})
 
     def _output_name(self, network: Network) -> str:
         return "exp" if isinstance(network.loss, Poisson) else super()._output_name(network)

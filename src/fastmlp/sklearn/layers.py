@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import arrays, inputs
+from ..inputs import arrays, targets
 
 
 class Layers(NamedTuple):
@@ -63,7 +63,7 @@ def _listed(name: str, value: Any) -> list[Any]:
 
 def _array(name: str, value: Any, ndim: int) -> Any:
     """One part as finite float32 or float64: half precision as float32; integers, booleans, long doubles as float64."""
-    array = arrays.numbers(name, value)
+    array = targets.numbers(name, value)
     if array.ndim != ndim or 0 in array.shape:
         expected = "(n_inputs, n_outputs)" if ndim == 2 else "(n_outputs,)"
         raise ValueError(f"{name}: expected shape {expected}, got shape {array.shape}")
@@ -72,7 +72,7 @@ def _array(name: str, value: Any, ndim: int) -> Any:
         converted = array.astype(dtype, copy=False)
     if not np.isfinite(converted).all():
         place = tuple(np.argwhere(~np.isfinite(converted))[0].tolist())
-        raise ValueError(f"{name}: expected finite numbers, got {inputs.told(array[place], dtype)} at {place}")
+        raise ValueError(f"{name}: expected finite numbers, got {arrays.told(array[place], dtype)} at {place}")
     return converted
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sklearn.utils import validation
 
-from ..inputs import unmasked
+from ..inputs.arrays import unmasked
 
 
 def validate_data(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:

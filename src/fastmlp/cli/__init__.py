@@ -1,0 +1,5 @@
+"""The command line, `fastmlp` and `python -m fastmlp`."""
+
+from .main import main
+
+__all__ = ["main"]

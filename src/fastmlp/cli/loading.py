@@ -1,0 +1,479 @@
+"""The data of the command line: a file as rows to train on, or as rows for a network that is there.
+
+Everything that is learnt about a table is the network's own afterwards: its `Encoder`, `target_name`, `class_names` and
+scalings. So `fastmlp predict` does what `fastmlp.load(path).predict(frame)` does. What was guessed or is doubtful goes
+to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import datasets, encoder
+from ..console import say
+from ..encoder import Encoder
+from ..frozen import frozen, replace
+from ..inputs.labels import Label
+from ..losses import LOSSES
+from ..network import Network
+from ..tables import columns, csv_reader, table_reader, target_column
+from ..tables.columns import CellError, Numbers, PlainFrame, Texts
+from ..tables.dialect import Options
+from ..tables.target_column import Learnt, Target
+from .preparation import choose_scaling, split
+
+DATASETS = ("digits", "fashion-mnist")
+TABLE_UPDATES = 1000
+TABLE_EPOCHS = (10, 300)
+
+
+@frozen
+class Settings:
+    """What is used where the command line says nothing."""
+
+    layers: tuple[int, ...]
+    epochs: int
+    batch_size: int
+    learning_rate: float | None = None  # of Adam; None is its own
+
+
+DEFAULTS = {
+    "digits": Settings((128,), 40, 16, 0.002),
+    "fashion-mnist": Settings((128,), 10, 64),
+}
+
+
+class Rows(NamedTuple):
+    """Inputs (n, I) before scaling, targets as the network takes them, and the index of each row's class, if any."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    labels: NDArray[np.int64] | None
+
+
+@frozen
+class Data:
+    """Rows to train on and rows to test on, and what the network is to know about them."""
+
+    name: str
+    how: str
+    train: Rows
+    test: Rows | None
+    settings: Settings
+    classes: tuple[Label, ...] | None
+    target_name: str | None = None
+    encoder: Encoder | None = None
+    validation: Rows | None = None
+    input_scaling: str | None = None
+    target_scaling: str | None = None
+
+    @property
+    def task(self) -> str:
+        """Classification or regression."""
+        return "regression" if self.classes is None else "classification"
+
+    @property
+    def n_targets(self) -> int:
+        """As many as there are classes, or numbers to learn."""
+        return int(self.train.y.shape[1]) if self.classes is None else len(self.classes)
+
+
+def note(text: str, *, quiet: bool = False) -> None:
+    """A line on stderr that something is as the user may not expect; `quiet` leaves it out."""
+    if not quiet:
+        say(f"fastmlp: {text}", sys.stderr)
+
+
+def options_of(args: argparse.Namespace) -> Options:
+    """How the text is written, as far as the command line says."""
+    return Options(args.separator, not args.no_header, args.decimal, tuple(args.null))
+
+
+# ----------------------------------------------------------------------------------------------------- to train on
+
+
+def load(args: argparse.Namespace) -> Data:
+    """What `fastmlp train` is to learn from."""
+    if args.data == "digits":
+        return _built_in(args, datasets.load_digits(), "fixed stratified split, 80/20")
+    if args.data == "fashion-mnist":
+        return _built_in(args, datasets.load_fashion_mnist(args.folder), "the data set's own split")
+    return _of_arrays(args) if table_reader.suffix(args.data) == ".npz" else _of_table(args)
+
+
+def _built_in(args: argparse.Namespace, pairs: Any, how: str) -> Data:
+    train, test = (Rows(x, y, y) for x, y in pairs)
+    scaling = None if args.scaling == "auto" else choose_scaling(args.scaling, train.x)
+    classes = tuple(range(int(train.y.max()) + 1))
+    return Data(args.data, how, train, test, DEFAULTS[args.data], classes, input_scaling=scaling)
+
+
+def _learnt(args: argparse.Namespace, target: Target) -> Learnt:
+    try:
+        learnt = target_column.read(target, args.task, drop_missing=args.drop_missing_target)
+    except ValueError as error:
+        raise ValueError(f"{args.data}: {error}") from None
+    for text in learnt.notes:
+        note(f"{args.data}: {text}")
+    if learnt.present is not None:
+        note(f"{args.data}: {int(np.sum(~learnt.present))} rows without a target are left out")
+    return learnt
+
+
+def _of_arrays(args: argparse.Namespace) -> Data:
+    arrays = table_reader.read_arrays(args.data)
+    assert arrays.y is not None
+    x, y, how = arrays.x, arrays.y, "the file's own split"
+    if args.null:
+        note(f"{args.data}: --null is for y; a model of an .npz does not keep it, so say it again to evaluate")
+        _refuse_marks(args, x)
+    if arrays.test is not None:
+        if args.test_fraction is not None:
+            raise ValueError(f"--test-fraction: expected an .npz of X and y, and {args.data} has its own test rows")
+        x, y = (np.concatenate(pair) for pair in zip((x, y), arrays.test, strict=True))
+    learnt = _learnt(args, target_column.of_array(y, "y", args.null))
+    rows = np.arange(len(x)) if learnt.present is None else np.flatnonzero(learnt.present)
+    if arrays.test is None:
+        train, test, how = _set_apart(args, learnt)
+    else:
+        train, test = np.flatnonzero(rows < len(arrays.x)), np.flatnonzero(rows >= len(arrays.x))
+    return _data(args, how, learnt, (train, test), (x[rows[train]], x[rows[test]]), None, None)
+
+
+def _refuse_marks(args: argparse.Namespace, x: NDArray[Any]) -> None:
+    """Refuse an array of inputs with a number that stands for a missing one: nothing learns what to put there."""
+    numbers = [number for number in map(columns.number_of, args.null) if number is not None]
+    rows, places = np.nonzero(np.isin(x, numbers))
+    if len(rows):
+        raise ValueError(
+            f"{args.data if 'data' in args else args.input}: row {rows[0] + 1}, column {places[0]} of X: "
+            f"{x[rows[0], places[0]]} is a mark of --null, and the X of an .npz may have no missing numbers; in a "
+            "table with columns (.csv, .parquet) they become the median"
+        )
+
+
+def _read(args: argparse.Namespace, table: table_reader.Table, target: str, spelled: list[str]) -> Any:
+    """The frame of the table, with the spelling of some columns and, unless it is surely numbers, of the target."""
+    as_text = args.task == "classification" or table.decimal != "."
+    if not as_text and target_column.are_surely_numbers(table.first_cells(target)):
+        frame = table.read(spelled)
+        if str(frame[target].dtype) != "String":  # as which Polars takes a number with a blank beside it
+            return frame
+    return table.read([target, *spelled])
+
+
+def _of_table(args: argparse.Namespace) -> Data:
+    table = table_reader.open_table(args.data, options_of(args))
+    args.null = csv_reader.marks_with_points(args.null, table.decimal)
+    name = _column(table, "--target", args.target)
+    apart = {
+        option: [_column(table, f"--{option}", given) for given in getattr(args, option)] for option in ("drop", "keep")
+    }
+    for option, names in apart.items():
+        if name in names:
+            raise ValueError(f"--{option}: expected another column than the target, got {name!r}")
+    if table.guess is not None:
+        note(f"{args.data}: {table.guess}", quiet=args.quiet)
+    if table.doubt is not None:
+        note(f"{args.data}: {table.doubt}")
+    frame = _read(args, table, name, [*apart["drop"], *apart["keep"]])
+    table_reader.refuse_unspoken(args.data, frame, apart["keep"])
+    if table_reader.counts_rows(table, frame) and table.names[0] not in (*apart["drop"], *apart["keep"], name):
+        first = table.names[0]
+        note(f"{args.data}: the column without a name is 0, 1, 2, ... and is an input; --drop {first} leaves it out")
+    if table.decimal == "," and args.task != "classification":
+        frame = csv_reader.numbers_with_points(frame, name, args.null)
+    learnt = _learnt(args, target_column.of_frame(frame, name, args.null))
+    rows = np.arange(len(frame)) if learnt.present is None else np.flatnonzero(learnt.present)
+    train, test, how = _set_apart(args, learnt)
+    part = _rows(frame, rows[train])
+    try:
+        known, notes, x = encoder.learn_and_transform(
+            part, target=name, drop=apart["drop"], keep=apart["keep"], missing=args.null
+        )
+        for each in notes:
+            note(f"{args.data}: {each.text}", quiet=args.quiet and not each.warning)
+    except CellError as error:
+        raise _in_file(args.data, error, rows[train]) from None
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{args.data}: {error}") from None
+    x_test = _encoded(args.data, known, _rows(frame, rows[test]), rows[test]) if len(test) else x[:0]
+    return _data(args, how, learnt, (train, test), (x, x_test), name, known)
+
+
+def with_validation(data: Data, share: float | None, seed: int) -> Data:
+    """The data with this share of the rows to train on set apart to validate on, by class where there are classes."""
+    if share is None:
+        return data
+    by = data.train.y if data.train.labels is None else data.train.labels
+    kept, apart = split(by, share, seed + 1, data.classes is not None)
+    if 0 in (len(kept), len(apart)):
+        raise ValueError(f"--validation: expected a share that leaves rows on both sides, got {share} of {len(by)}")
+    train, validation = (
+        Rows(data.train.x[rows], data.train.y[rows], None if data.train.labels is None else data.train.labels[rows])
+        for rows in (kept, apart)
+    )
+    return replace(data, train=train, validation=validation)
+
+
+def _rows(frame: Any, indices: NDArray[Any]) -> Any:
+    """The rows of these ascending indices."""
+    if len(indices) == len(frame):
+        return frame
+    return frame[indices] if isinstance(frame, PlainFrame) else columns.Part(frame, indices)
+
+
+def _column(table: table_reader.Table, option: str, given: str) -> str:
+    try:
+        return table.column(given)
+    except ValueError as error:
+        raise ValueError(f"{option}: {error}") from None
+
+
+def _in_file(path: str, error: CellError, rows: NDArray[Any] | None = None) -> ValueError:
+    """The error with the row of the file, counted from 1, for that of some of its rows."""
+    row = error.row if rows is None else int(rows[error.row])
+    return ValueError(f"{path}: row {row + 1}, column {error.column!r}: {error.told}")
+
+
+def _encoded(path: str, known: Encoder, frame: Any, rows: NDArray[Any] | None = None) -> NDArray[Any]:
+    try:
+        return known.transform(frame)
+    except CellError as error:
+        raise _in_file(path, error, rows) from None
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _set_apart(args: argparse.Namespace, learnt: Learnt) -> tuple[NDArray[Any], NDArray[Any], str]:
+    """The rows to train on, the rows to test on, and in words how they were told apart."""
+    fraction = 0.2 if args.test_fraction is None else args.test_fraction
+    train, test = split(learnt.values, fraction, args.seed, learnt.classes is not None)
+    if not len(test):
+        return train, test, "no split"
+    return train, test, f"{'random' if learnt.classes is None else 'stratified'} split of seed {args.seed}"
+
+
+def _data(
+    args: argparse.Namespace,
+    how: str,
+    learnt: Learnt,
+    indices: tuple[NDArray[Any], NDArray[Any]],
+    inputs: tuple[NDArray[Any], NDArray[Any]],
+    target_name: str | None,
+    known: Encoder | None,
+) -> Data:
+    def rows(x: NDArray[Any], which: NDArray[Any]) -> Rows:
+        values = learnt.values[which]
+        return Rows(x, target_column.given(values, learnt.classes), None if learnt.classes is None else values)
+
+    loss = LOSSES[args.loss or ("mse" if learnt.classes is None else "cross_entropy")]()
+    takes_scaled = loss.targets == "real" and loss.n_heads == 1 and not loss.classifies
+    plain = args.output_activation in (None, "identity")
+    scaled = learnt.classes is None and args.scaling != "none" and takes_scaled and plain
+    batch_size = 32
+    updates = math.ceil(len(indices[0]) / (args.batch_size or batch_size))
+    epochs = min(max(math.ceil(TABLE_UPDATES / updates), TABLE_EPOCHS[0]), TABLE_EPOCHS[1])
+    return Data(
+        os.path.basename(args.data),
+        how,
+        rows(inputs[0], indices[0]),
+        rows(inputs[1], indices[1]) if len(indices[1]) else None,
+        Settings((64, 32), epochs, batch_size, 0.003),
+        learnt.classes,
+        target_name,
+        known,
+        input_scaling=choose_scaling(args.scaling, inputs[0]),
+        target_scaling="standard" if scaled else None,
+    )
+
+
+# ------------------------------------------------------------------------------------------ for a network that is there
+
+
+class Input(NamedTuple):
+    """Rows of a file as a network takes them, columns to pass through as text, and the target if it was asked for."""
+
+    x: NDArray[Any]
+    kept: dict[str, list[str]]
+    target: Target | None
+
+
+def read_input(args: argparse.Namespace, network: Network, target: str | None = None) -> Input:
+    """The rows of INPUT for the network; `target` is the column that is wanted beside them."""
+    if table_reader.suffix(args.input) == ".npz":
+        return _input_of_arrays(args, network, target)
+    table = table_reader.open_table(args.input, options_of(args)._replace(missing=tuple(_marks(args, network))))
+    args.null = csv_reader.marks_with_points(args.null, table.decimal)
+    names = _names_by_position(table, network) if args.no_header and network.feature_names is not None else table.names
+    said = dict(zip(names, table.names, strict=True))
+    are_counted = all(map(columns.NUMBER.fullmatch, network.feature_names or ()))
+    if table.doubt is not None and are_counted:  # else the names decide
+        note(f"{args.input}: {table.doubt}")
+    keep = _kept(args, network, table, names)
+    if args.keep:  # names of the file, which without a header may be others than the model's
+        keep = [next((name for name in names if said[name] == each), each) for each in keep]
+    if target is not None and target not in said:
+        if args.target is None:
+            told = f"expected the column {target!r}, the target, got none; --target names another"
+            raise ValueError(f"{args.input}: {told}")
+        target = names[table.names.index(_column(table, "--target", args.target))]
+    wanted = [name for name in [*keep, *_text_columns(network), *([] if target is None else [target])] if name in said]
+    known = network.feature_names
+    unread = [] if known is None else [name for name in names if name not in known]  # text, so that nothing is refused
+    frame = table.read([said[name] for name in {*wanted, *unread}])
+    frame = _renamed(frame, names)
+    table_reader.refuse_unspoken(args.input, frame, keep)
+    marks = _marks(args, network)
+    if target is not None and table.decimal == "," and network.class_names is None:
+        frame = csv_reader.numbers_with_points(frame, target, marks)
+    x = _inputs(args, network, frame, table, {*keep, target or ""})
+    kept = {name: _as_text(frame[name]) for name in keep}
+    return Input(x, kept, None if target is None else target_column.of_frame(frame, target, marks))
+
+
+def _input_of_arrays(args: argparse.Namespace, network: Network, target: str | None) -> Input:
+    arrays = table_reader.read_inputs(args.input)
+    known = network.encoder
+    width = network.sizes[0] if known is None else len(known.columns)
+    if arrays.x.shape[1] != width:
+        raise ValueError(f"{args.input}: expected X of shape (rows, {width}), got {arrays.x.shape}")
+    x = arrays.x
+    if known is None:
+        _refuse_marks(args, x)
+    else:
+        frame = PlainFrame({name: x[:, i] for i, name in enumerate(known.columns)})
+        x = _encoded(args.input, known.with_missing(args.null), frame)
+    if target is not None and arrays.y is None:
+        raise ValueError(f"{args.input}: expected an array y of targets, got none")
+    if target is None or arrays.y is None:
+        return Input(x, {}, None)
+    return Input(x, {}, target_column.of_array(arrays.y, "y", _marks(args, network)))
+
+
+def _marks(args: argparse.Namespace, network: Network) -> list[str]:
+    """What stands for a missing value, by the command line or since the training."""
+    return [*args.null, *(() if network.encoder is None else network.encoder.missing)]
+
+
+def _names_by_position(table: table_reader.Table, network: Network) -> tuple[str, ...]:
+    """The names of the columns of a file without header: the model's own, which were counted, too."""
+    width = len(table.names)
+    assert network.feature_names is not None
+    passed = frozenset() if network.encoder is None else network.encoder.passed_over
+    everything = {*network.feature_names, *passed, *([] if network.target_name is None else [network.target_name])}
+    counted = [str(i) for i in range(len(everything))]
+    if everything == set(counted):
+        without_target = [name for name in counted if name != network.target_name]
+        for names in (counted, without_target, [name for name in counted if name in network.feature_names]):
+            if len(names) == width:
+                return tuple(names)
+    elif width == len(network.feature_names):
+        return network.feature_names
+    raise ValueError(
+        f"{table.path}: expected {len(network.feature_names)} columns, the model's inputs, got {width}; read with "
+        f"{table.guess}"
+    )
+
+
+def _kept(args: argparse.Namespace, network: Network, table: table_reader.Table, names: Sequence[str]) -> list[str]:
+    """The columns to pass through: those that are named, else those that were kept at training and are there."""
+    if args.keep:
+        return [_column(table, "--keep", each) for each in args.keep]
+    kept = () if network.encoder is None else network.encoder.kept
+    return [name for name in kept if name in names]
+
+
+def _text_columns(network: Network) -> list[str]:
+    """The columns whose spelling matters: all of an encoder's but numbers."""
+    return [] if network.encoder is None else list(network.encoder.text_columns)
+
+
+def _renamed(frame: Any, names: Sequence[str]) -> Any:
+    if list(frame.columns) == list(names):
+        return frame
+    if isinstance(frame, PlainFrame):
+        return PlainFrame({new: frame[old] for new, old in zip(names, frame.columns, strict=True)})
+    return frame.rename(dict(zip(frame.columns, names, strict=True)))
+
+
+def _as_text(column: Any) -> list[str]:
+    if isinstance(column, np.ndarray):
+        return [str(each) for each in column.tolist()]
+    import polars as pl
+
+    found: list[str] = column.cast(pl.String).fill_null("").to_list()
+    return found
+
+
+def _inputs(
+    args: argparse.Namespace, network: Network, frame: Any, table: table_reader.Table, passed_over: set[str]
+) -> NDArray[Any]:
+    """The frame's rows as the network takes them."""
+    wanted = network.feature_names
+    if wanted is None:
+        return _numbers(args.input, _by_position(args, network, frame, passed_over), args.null)
+    missing = [name for name in wanted if name not in frame.columns]
+    known = network.encoder
+    passed_over = {*passed_over, *([] if known is None else known.passed_over), network.target_name or ""}
+    unknown = [name for name in frame.columns if name not in wanted and name not in passed_over]
+    if missing:
+        beside = f" but the unknown {encoder.few(unknown)}" if unknown else ""
+        doubt = "" if table.doubt is None else f"; {table.doubt}"
+        how = "" if table.guess is None else f"; read with {table.guess}"
+        raise ValueError(
+            f"{args.input}: expected the model's columns, got no {encoder.few(missing)}{beside}{doubt or how}"
+        )
+    if unknown:
+        note(
+            f"{args.input}: columns that the model was not trained on are ignored: {encoder.few(unknown)}",
+            quiet=args.quiet,
+        )
+    chosen = frame[list(wanted)]
+    if known is None:
+        return _numbers(args.input, chosen, args.null)
+    return _encoded(args.input, known.with_missing(args.null), chosen)
+
+
+def _by_position(args: argparse.Namespace, network: Network, frame: Any, passed_over: set[str]) -> Any:
+    """The columns of a model without names: as many as it has inputs, beside its target and what is passed through."""
+    names = [name for name in frame.columns if name not in passed_over]
+    target = network.target_name
+    if len(names) == network.sizes[0] + 1 and target is not None:
+        index = list(frame.columns).index(target) if target in frame.columns else -1
+        if index < 0 and target.isdecimal() and int(target) < len(frame.columns):
+            index = int(target)
+        names = [name for name in names if index < 0 or name != frame.columns[index]]
+    if len(names) != network.sizes[0]:
+        raise ValueError(f"{args.input}: expected {network.sizes[0]} columns, the model's inputs, got {len(names)}")
+    return frame[names]
+
+
+def _numbers(path: str, frame: Any, null: Sequence[str]) -> NDArray[Any]:
+    """The columns as numbers, for a network that knows nothing else; a missing one is refused."""
+    parts = []
+    for name in frame.columns:
+        column = columns.read(frame, name, columns.MISSING.union(null))
+        if isinstance(column, Numbers):
+            gaps = ~np.isfinite(column.values.astype(np.float64))
+            if not gaps.any():
+                parts.append(column.values)
+                continue
+            value = float(column.values[gaps][0])
+            got = "an empty cell" if math.isnan(value) else f"{value} (infinite, or too large for float64)"
+            raise ValueError(
+                f"{path}: row {int(np.argmax(gaps)) + 1}, column {name!r}: expected a finite number, got {got}"
+            )
+        if isinstance(column, Texts) and column.kind == "boolean" and not (column.codes < 0).any():
+            parts.append(column.codes)
+            continue
+        raise ValueError(f"{path}: column {name!r}: expected numbers, got others; the model has no encoder for them")
+    return np.column_stack(parts).astype(np.float64, copy=False)

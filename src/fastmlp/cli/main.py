@@ -1,0 +1,371 @@
+"""The command line: `fastmlp train | predict | evaluate | info | bench`, also as `python -m fastmlp`.
+
+Here are the arguments and the exit codes; the commands are in `cli_train` and `cli_predict`, which are imported, with
+all that they need, when their command is run. Exit codes: 0 done, 1 an error (one line on stderr, never a traceback),
+2 wrong usage (argparse's), 130 interrupted. Progress and messages go to stderr, results to stdout; with --json stdout
+holds one JSON object and nothing else. Names that an option may take come from the tables that `Network` uses, so the
+two cannot differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import fastmlp
+
+from .. import construction, metrics
+from ..activations import ACTIVATIONS
+from ..console import INTERRUPTED, finish, say, silence
+from ..losses import LOSSES
+from . import options
+from .preparation import SCALINGS, TASKS
+
+TRAIN = """\
+Train a network on DATA and save it with everything that it has learnt
+of the table: columns, scaling, names of classes. Columns of text,
+categories, booleans and dates and missing values are taken, too.
+Ctrl-C ends the training early and saves what was learnt."""
+ERRORS = (OSError, ValueError, TypeError, ArithmeticError, MemoryError, RuntimeError, ImportError)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments after the program's name; `sys.argv`'s by default.
+
+    Returns
+    -------
+    int
+        The exit code. Wrong usage, --help and --version raise `SystemExit`, as argparse does.
+    """
+    try:
+        parser = _parser()
+        args = parser.parse_args(_joined(parser, sys.argv[1:] if argv is None else argv))
+        code: int = args.run(args)
+        finish()
+    except SystemExit:
+        finish()
+        raise
+    except BrokenPipeError:
+        silence(sys.stdout)
+        return 0
+    except KeyboardInterrupt:
+        say("fastmlp: interrupted", sys.stderr)
+        return INTERRUPTED
+    except ERRORS as error:
+        say(f"fastmlp: error: {_one_line(error)}", sys.stderr)
+        return 1
+    return code
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return " ".join(f"out of memory {error}".split())
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+# ------------------------------------------------------------------------------------------- arguments
+
+
+OF_ANY_TEXT = ("--null", "--target", "--drop", "--keep")
+NO_OPTION = re.compile(r"--|-[^-oh].*", re.DOTALL)  # what begins with - and is none of our options
+DASHES = "\0--"  # stands for a value of --, which argparse would drop; no argument of a process has a zero byte
+
+
+def _joined(parser: argparse.ArgumentParser, argv: Sequence[str]) -> list[str]:
+    """The arguments with --null=-9e9 for --null -9e9, as argparse takes what begins with - for an option."""
+    joined: list[str] = []
+    for text in argv:
+        if "--" in joined:
+            joined.append(text)
+            continue
+        if joined and joined[-1] in OF_ANY_TEXT and NO_OPTION.fullmatch(text):
+            text = f"{joined.pop()}={text}"
+        name, _, value = text.partition("=")
+        if value == "--" and name.startswith("-"):
+            if name not in OF_ANY_TEXT:
+                parser.error(f"argument {name}: expected another value, got '--'")
+            text = f"{name}={DASHES}"
+        joined.append(text)
+    return joined
+
+
+def _any_text(text: str) -> str:
+    return "--" if text == DASHES else text
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    """Says in one line what is wrong with the arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        option = re.fullmatch(r"argument (?:-\w/)?(--[\w-]+): expected one argument", message)
+        if option is not None:
+            message += f"; {option[1]}=TEXT if it begins with -"
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _OneLineParser(prog="fastmlp", description="A fast multilayer perceptron.")
+    parser.add_argument("--version", action="version", version=f"fastmlp {fastmlp.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_train(commands)
+    _add_predict(commands)
+    _add_evaluate(commands)
+    info = commands.add_parser("info", help="what runs here, or what a model file holds")
+    info.add_argument("model", nargs="?", metavar="MODEL", help="a model file; without one, this installation")
+    info.add_argument("--json", action="store_true", help="print one JSON object")
+    info.set_defaults(run=_info)
+    bench = commands.add_parser("bench", help="measure this installation against pure Python and NumPy")
+    bench.add_argument("--quick", action="store_true", help="fewer repetitions")
+    bench.add_argument("--json", action="store_true", help="print one JSON object")
+    bench.set_defaults(run=_bench)
+    return parser
+
+
+def _add_train(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train a network and save it",
+        description=TRAIN,
+        epilog=options.EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "data",
+        nargs="?",
+        default="digits",
+        metavar="DATA",
+        help="digits (default), fashion-mnist, a table (.csv, .tsv, .parquet, .arrow, .jsonl; text also as .gz), or an "
+        ".npz with X, y or x_train, y_train, x_test, y_test",
+    )
+    add("-o", "--output", metavar="FILE", help="the model file (default: DATA's name with .safetensors, here)")
+    of_table = "of a table: the column to learn, its name or its index from 0"
+    add("--target", type=_any_text, metavar="COLUMN", help=of_table)
+    add(
+        "--task",
+        choices=TASKS,
+        default="auto",
+        help="auto: classes for text, and for whole numbers if they are few and repeat; else regression",
+    )
+    _add_columns(add)
+    _add_text(parser.add_argument_group("text (.csv, .tsv, .txt)").add_argument)
+    add("--test-fraction", type=_fraction, metavar="F", help="of a table or .npz: rows set apart (default: 0.2)")
+    add(
+        "--scaling",
+        choices=SCALINGS,
+        default="auto",
+        help="of the inputs; auto: standard, minmax for bytes, none for the built-in data",
+    )
+    add("--folder", metavar="DIR", help="where the files of fashion-mnist are")
+    _add_network(parser.add_argument_group("network").add_argument)
+    options.add_training(parser.add_argument_group("training").add_argument)
+    parser.set_defaults(run=_train, usage_error=parser.error)
+
+
+def _add_network(add: Callable[..., object]) -> None:
+    add(
+        "--layers",
+        type=_layers,
+        metavar="N,N",
+        help="sizes of the hidden layers, or none (default: 128 for digits and fashion-mnist, 64,32 for tables)",
+    )
+    hidden = [name for name, kind in ACTIVATIONS.items() if kind.trainable and not kind.output_only]
+    outputs = [name for name, kind in ACTIVATIONS.items() if kind.trainable]
+    add("--activation", choices=hidden, default="relu", help="of the hidden layers (default: relu)")
+    add("--output-activation", choices=outputs, help="default: the loss's partner")
+    add("--loss", choices=list(LOSSES), help="default: cross_entropy for classes, mse for numbers")
+    add("--dtype", choices=construction.DTYPES, default="float32")
+    add("--seed", type=_seed, default=0, metavar="N", help="of weights, batches and split (default: 0)")
+
+
+def _add_columns(add: Callable[..., object]) -> None:
+    """Which columns and rows of a table are not learnt from."""
+    columns: dict[str, Any] = {"action": "append", "default": [], "type": _any_text, "metavar": "COLUMN"}
+    add("--drop", **columns, help="a column that is no input; more than once")
+    add(
+        "--keep",
+        **columns,
+        help="a column that is no input and that predict passes through, an id, say; more than once",
+    )
+    add("--drop-missing-target", action="store_true", help="leave out rows without a target")
+
+
+def _add_text(add: Callable[..., object]) -> None:
+    """How a table is written, where what is guessed is wrong; and what stands for a missing value."""
+    add("--separator", type=_separator, metavar="CHAR", help="between cells: a character, or tab (default: guessed)")
+    add("--no-header", action="store_true", help="the first row is data; columns are called 0, 1, 2, ...")
+    add("--decimal", choices=[".", ","], help="the decimal mark (default: guessed)")
+    add(
+        "--null",
+        action="append",
+        default=[],
+        type=_any_text,
+        metavar="TEXT",
+        help="stands for a missing value, beside an empty cell, NA, ? and the like; more than once",
+    )
+
+
+def _add_predict(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
+    parser = commands.add_parser(
+        "predict",
+        help="apply a model file to rows",
+        description="Print the class, or the numbers, that MODEL gives to each row of INPUT, one row per line. Columns "
+        "of a table are found by the names that the model was trained with; others are ignored.",
+    )
+    add = parser.add_argument
+    _add_model_and_input(add)
+    add("-o", "--output", metavar="FILE", help="write the lines to FILE in place of stdout")
+    add(
+        "--proba",
+        action="store_true",
+        help="the network's output for every class, as a .csv with a header: probabilities, after a cross entropy",
+    )
+    add(
+        "--keep",
+        action="append",
+        default=[],
+        type=_any_text,
+        metavar="COLUMN",
+        help="pass a column through; the output is a .csv with a header (default: what was kept at training)",
+    )
+    _add_text(parser.add_argument_group("text (.csv, .tsv, .txt)").add_argument)
+    parser.set_defaults(run=_predict)
+
+
+def _add_evaluate(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="loss and metrics of a model file on rows with targets",
+        description="Print the loss that MODEL has on INPUT, for classes the accuracy, for numbers RMSE, MAE and R2.",
+    )
+    add = parser.add_argument
+    _add_model_and_input(add)
+    add(
+        "--target",
+        type=_any_text,
+        metavar="COLUMN",
+        help="the column with the right answers (default: the one of the training)",
+    )
+    add("--metrics", type=_metrics, metavar="NAME,NAME", help=f"others: {', '.join(metrics.METRICS)}")
+    add("--drop-missing-target", action="store_true", help="leave out rows without a target")
+    _add_text(parser.add_argument_group("text (.csv, .tsv, .txt)").add_argument)
+    parser.set_defaults(run=_evaluate, keep=[])
+
+
+def _add_model_and_input(add: Callable[..., object]) -> None:
+    add("model", metavar="MODEL", help="a model file")
+    add("input", metavar="INPUT", help="a table (.csv, .tsv, .parquet, .arrow, .jsonl), or an .npz with X")
+    options.add_threads(add)
+    add("--quiet", action="store_true", help="no notes on stderr")
+    add("--json", action="store_true", help="print one JSON object")
+
+
+def _separator(text: str) -> str:
+    named = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}.get(text, text)
+    if len(named) != 1 or not named.isascii() or named in '"\n\r':
+        raise argparse.ArgumentTypeError(f"expected one character, or tab, got {text!r}")
+    return named
+
+
+def _metrics(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    unknown = [name for name in names if name not in metrics.METRICS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"expected names among {', '.join(metrics.METRICS)}, got {unknown[0]!r}")
+    return names
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**64:
+        raise argparse.ArgumentTypeError(f"expected an integer in [0, 2**64), got {text!r}")
+    return int(text)
+
+
+def _layers(text: str) -> tuple[int, ...]:
+    return () if text == "none" else tuple(options.count(size.strip()) for size in text.split(","))
+
+
+def _number(text: str) -> float:
+    from ..tables import columns  # which reads tables, so few commands need it
+
+    if not columns.NUMBER.fullmatch(text.strip()):
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    return float(text)
+
+
+def _fraction(text: str) -> float:
+    number = _number(text)
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number in [0, 1), got {text!r}")
+    return number
+
+
+# ------------------------------------------------------------------------------------------- commands
+
+
+def _train(args: argparse.Namespace) -> int:
+    from . import train
+
+    return train.run(args)
+
+
+def _predict(args: argparse.Namespace) -> int:
+    from . import predict
+
+    return predict.predict(args)
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from . import predict
+
+    return predict.evaluate(args)
+
+
+def _bench(args: argparse.Namespace) -> int:
+    from . import benchmark
+
+    return benchmark.run(quick=args.quick, json=args.json)
+
+
+def _info(args: argparse.Namespace) -> int:
+    if args.model is None:
+        record: dict[str, Any] = dict(fastmlp.info())
+    else:
+        from . import predict
+
+        record = predict.model_record(args.model)
+    if args.json:
+        import json
+
+        say(json.dumps(record, default=str))
+        return 0
+    width = max(map(len, record))
+    for key, value in record.items():
+        lines = (
+            [f"{column}: {kind}" for column, kind in value.items()] if key == "encoded" and value else [_words(value)]
+        )
+        for i, line in enumerate(lines):  # what each column becomes, one below the other
+            say(f"{key.replace('_', ' ') if i == 0 else '':<{width}}  {line}")
+    return 0
+
+
+def _words(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(each)}" for key, each in value.items())
+    if isinstance(value, (list, tuple)):
+        shown = ", ".join(map(_words, value[:12]))
+        return shown if len(value) <= 12 else f"{shown} and {len(value) - 12} more"
+    return str(value)

@@ -1,0 +1,256 @@
+"""`fastmlp train`: from a data set to a model file.
+
+In order: look whether the model file can be written, read the data, train under a progress bar on stderr, save,
+report on stdout. An interruption ends the training and nothing else: what was learnt is saved and reported all
+the same. What is measured at the end is measured on rows that the network has not seen, where there are any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..activations import Sigmoid
+from ..console import INTERRUPTED, say
+from ..losses import LOSSES
+from ..network import Network
+from ..tables import table_reader
+from ..training.progress import Progress
+from . import loading, options
+from .loading import DATASETS, DEFAULTS, Data, Rows
+from .preparation import refuse_wide
+
+OF_TEXT = ("separator", "no_header", "decimal")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train as the arguments say; the exit code."""
+    _check_usage(args)
+    output = args.output or f"{_stem(args.data)}.safetensors"
+    _check_writable("--output", output, args.data, "the data")
+    if args.checkpoint is not None:
+        _check_writable("--checkpoint", args.checkpoint, output, "the model")
+    data = loading.load(args)
+    words = options.fit_arguments(args, data.settings, len(data.train.x))
+    data = loading.with_validation(data, words.pop("validation_split"), args.seed)
+    network = _network(args, data)
+    if not (args.quiet or args.json):
+        _introduce(data, network)
+    progress = Progress(
+        words["epochs"],
+        len(data.train.x),
+        None if data.test is None else lambda: _score(network, data, data.test or data.train),
+        None if args.quiet else sys.stderr,
+        args.verbose,
+    )
+    try:
+        interrupted = _fit(network, data, progress, words)
+    except ValueError:
+        _refuse_wide(args.data, data)
+        raise
+    network.save(output)
+    if interrupted:
+        done = f"interrupted after {progress.epochs_done} of {progress.epochs} epochs"
+        say(f"fastmlp: {done}; what was learnt is saved in {output}", sys.stderr)
+    _report(args, network, data, progress, output, interrupted)
+    return INTERRUPTED if interrupted else 0
+
+
+def _check_usage(args: argparse.Namespace) -> None:
+    """Refuse options that do not go together; argparse's own way, exit code 2."""
+    error: Callable[[str], None] = args.usage_error
+    kind = args.data if args.data in DATASETS else table_reader.suffix(args.data)
+    is_table = kind in table_reader.KINDS
+    if not is_table and kind not in (*DATASETS, ".npz"):
+        known = ", ".join(table_reader.KINDS)
+        error(f"DATA: expected 'digits', 'fashion-mnist', an .npz or a table ({known}), got {args.data!r}")
+    if is_table and args.target is None:
+        error("--target: expected the name or index of the column to learn from a table, got none")
+    if not is_table and (args.target is not None or args.drop or args.keep):
+        error(f"--target, --drop, --keep: expected a table to go with them, got {args.data!r}")
+    if kind not in table_reader.TEXT and any(getattr(args, name) for name in OF_TEXT):
+        error(f"--separator, --no-header, --decimal: expected a .csv, .tsv or .txt to go with them, got {args.data!r}")
+    if kind in DATASETS and (args.null or args.drop_missing_target):
+        error(f"--null, --drop-missing-target: expected a file to go with them, got {kind}")
+    if kind in DATASETS and args.test_fraction is not None:
+        error(f"--test-fraction: expected a file to go with it, and {kind} has a fixed split")
+    if kind in DATASETS and args.task == "regression":
+        error(f"--task: expected 'classification', which is what {kind} is for, got 'regression'")
+    if kind != "fashion-mnist" and args.folder is not None:
+        error(f"--folder: expected fashion-mnist to go with it, got {args.data!r}")
+    try:
+        options.fit_arguments(args, DEFAULTS["digits"], 1)
+    except (ValueError, TypeError) as wrong:
+        error(str(wrong))
+
+
+def _stem(data: str) -> str:
+    name = os.path.basename(data)
+    return os.path.splitext(name[:-3] if name.lower().endswith(".gz") else name)[0]
+
+
+def _check_writable(option: str, path: str, other: str, what: str) -> None:
+    """Refuse before the training what could not be saved after it, or would take the place of another file."""
+    target = os.path.realpath(path)
+    try:
+        if os.path.isdir(target):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if os.path.exists(target) and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if os.path.isfile(target) or not os.path.exists(target):
+            import tempfile
+
+            with tempfile.TemporaryFile(dir=os.path.dirname(target)):
+                pass
+    except OSError as error:
+        raise ValueError(f"{option}: expected a file that can be written, got {path!r} ({error.strerror})") from None
+    same = os.path.exists(other) and os.path.exists(target) and os.path.samefile(other, target)
+    if same or os.path.realpath(other) == target:
+        raise ValueError(f"{option}: expected another file than {what}, got {path!r}")
+
+
+# -------------------------------------------------------------------------------------------- training
+
+
+def _network(args: argparse.Namespace, data: Data) -> Network:
+    loss = LOSSES[args.loss or ("mse" if data.classes is None else "cross_entropy")]()
+    n_outputs = data.n_targets * loss.n_heads
+    if loss.partner is Sigmoid and data.classes is not None and n_outputs == 2:
+        n_outputs = 1
+    hidden = data.settings.layers if args.layers is None else args.layers
+    return Network(
+        [data.train.x.shape[1], *hidden, n_outputs],
+        activation=args.activation,
+        output_activation=args.output_activation,
+        loss=loss,
+        dtype=args.dtype,
+        seed=args.seed,
+        engine=args.engine,
+        n_threads=args.threads,
+        input_scaling=data.input_scaling,
+        target_scaling=data.target_scaling,
+        target_name=data.target_name,
+        class_names=data.classes,
+        encoder=data.encoder,
+    )
+
+
+def _fit(network: Network, data: Data, progress: Progress, words: dict[str, Any]) -> bool:
+    """Train; whether it was interrupted."""
+    if data.validation is not None:
+        words["validation_data"] = data.validation[:2]
+    words["callbacks"] = [progress, *words["callbacks"]]
+    try:
+        network.fit(data.train.x, data.train.y, **words)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        progress.close()
+    return False
+
+
+def _refuse_wide(path: str, data: Data) -> None:
+    """Name the column whose numbers are too far apart to be scaled, if there is one."""
+    known = [f"X, column {i}" for i in range(data.train.x.shape[1])]
+    if data.encoder is not None:
+        known = [f"column {name!r}" for name in data.encoder.feature_names_out]
+    refuse_wide(path, data.train.x, known)
+    if data.classes is None:
+        name = "y" if data.target_name is None else f"column {data.target_name!r}"
+        refuse_wide(path, data.train.y, [name] * data.n_targets)
+
+
+def _score(network: Network, data: Data, rows: Rows) -> dict[str, float]:
+    """Loss, and for classes accuracy, which `evaluate` leaves out for losses that are not made for classes."""
+    scores = {name: float(value) for name, value in network.evaluate(rows.x, rows.y).items()}
+    if data.classes is not None and "accuracy" not in scores:
+        scores["accuracy"] = float(np.mean(network.classify(rows.x) == rows.labels))
+    return scores
+
+
+def _score_at_end(network: Network, data: Data) -> dict[str, float]:
+    """The scores, and for numbers the root mean square error in the target's unit and the mean R2 of the columns."""
+    rows = data.test or data.train
+    if data.classes is not None:
+        return _score(network, data, rows)
+    scores = network.evaluate(rows.x, rows.y, metrics=["rmse", "r2"])
+    if not np.var(rows.y, axis=0).all():
+        scores["r2"] = math.nan
+    return scores
+
+
+# ---------------------------------------------------------------------------------------------- report
+
+
+def _introduce(data: Data, network: Network) -> None:
+    tested = f"{len(data.test.x)} to test on" if data.test is not None else "none to test on"
+    if data.validation is not None:
+        tested = f"{len(data.validation.x)} to validate on, {tested}"
+    learnt = "regression" if data.classes is None else f"{len(data.classes)} classes"
+    n_inputs = network.sizes[0]
+    say(f"{data.name}: {len(data.train.x)} rows to train on, {tested} ({data.how}), {n_inputs} inputs, {learnt}")
+    functions = [activation.name for activation in (*network.activation, network.output_activation)]
+    sizes = "-".join(map(str, network.sizes))
+    say(f"network: {sizes} ({', '.join(functions)}), {network.loss.name}, {network.n_parameters:,} parameters")
+
+
+def _report(
+    args: argparse.Namespace, network: Network, data: Data, progress: Progress, output: str, interrupted: bool
+) -> None:
+    scores = _score_at_end(network, data)
+    part = "training" if data.test is None else "test"
+    if args.json:
+        say(json.dumps(_record(args, network, data, progress, output, interrupted, scores), allow_nan=False))
+        return
+    if "accuracy" in scores:
+        say(f"{part} accuracy {100 * scores['accuracy']:.2f} %")
+    else:
+        say(f"{part} loss {scores['loss']:.6g}, RMSE {scores['rmse']:.6g}, R2 {scores['r2']:.4f}")
+    say(f"saved {output}")
+
+
+def _record(
+    args: argparse.Namespace,
+    network: Network,
+    data: Data,
+    progress: Progress,
+    output: str,
+    interrupted: bool,
+    scores: dict[str, float],
+) -> dict[str, Any]:
+    """What --json prints; a number that is not finite becomes null."""
+    part = "training" if data.test is None else "test"
+    return {
+        "data": args.data,
+        "task": data.task,
+        "training_rows": len(data.train.x),
+        "validation_rows": 0 if data.validation is None else len(data.validation.x),
+        "test_rows": 0 if data.test is None else len(data.test.x),
+        "sizes": list(network.sizes),
+        "activation": [activation.name for activation in network.activation],
+        "output_activation": network.output_activation.name,
+        "loss": network.loss.name,
+        "parameters": network.n_parameters,
+        "engine": network.engine,
+        "seed": args.seed,
+        "epochs": progress.epochs_done,
+        "seconds": progress.seconds,
+        "rows_per_second": progress.rows_per_second,
+        **{f"{part}_{name}": _finite(value) for name, value in scores.items()},
+        "history": {name: list(map(_finite, values)) for name, values in progress.history.items()},
+        "stopped": None if network.history is None else network.history.stopped,
+        "interrupted": interrupted,
+        "saved": output,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,1 @@
+"""Files: how models and checkpoints are written and read, and how a file is replaced at once or not at all."""

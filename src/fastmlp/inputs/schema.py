@@ -1,0 +1,268 @@
+"""Schema: what a network knows of the table that it learns from: names of columns, of the target and of the classes.
+
+It is part of the architecture, in memory and in the file, and never changes: `fit` makes another one, which is
+published together with the parameters that go with it. Here it is checked, described as JSON and read again, learnt
+from the data of a first fit, and used to find the columns of a frame by their names.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from . import arrays, labels
+from .labels import Label
+
+if TYPE_CHECKING:
+    from ..encoder import Encoder
+
+FIELDS = ("feature_names", "target_name", "class_names", "encoder")
+
+
+class Schema(NamedTuple):
+    """Names of the columns of a frame, of the target and of the classes, and what turns columns into inputs."""
+
+    feature_names: tuple[str, ...] | None = None
+    target_name: str | None = None
+    class_names: tuple[Label, ...] | None = None
+    encoder: Encoder | None = None
+
+
+EMPTY = Schema()
+
+
+def check(
+    feature_names: object, target_name: object, class_names: object, encoder: Any, n_inputs: int, n_classes: int
+) -> Schema:
+    """The schema that the arguments of `Network` ask for."""
+    if encoder is not None:
+        _check_encoder(encoder, n_inputs)
+        if feature_names is None:
+            feature_names = encoder.columns
+    names = None if feature_names is None else _check_feature_names(feature_names, encoder, n_inputs)
+    if target_name is not None and not isinstance(target_name, str):
+        raise TypeError(f"target_name: expected text or None, got {target_name!r:.60}")
+    if target_name is not None:
+        target_name = labels.plain_text("target_name", target_name)
+    return Schema(names, target_name, labels.check_class_names(class_names, n_classes), encoder)
+
+
+def _check_encoder(encoder: Any, n_inputs: int) -> None:
+    from ..encoder import Encoder
+
+    if not isinstance(encoder, Encoder):
+        raise TypeError(f"encoder: expected a fastmlp.Encoder or None, got {type(encoder).__name__}")
+    if encoder.n_outputs != n_inputs:
+        raise ValueError(
+            f"encoder: expected one that makes {n_inputs} inputs, as sizes[0] says, got one that makes "
+            f"{encoder.n_outputs}; sizes=[encoder.n_outputs, ...] fits it"
+        )
+
+
+def _check_feature_names(names: Any, encoder: Encoder | None, n_inputs: int) -> tuple[str, ...]:
+    if isinstance(names, (str, bytes)) or not hasattr(names, "__len__") or not hasattr(names, "__iter__"):
+        raise TypeError(f"feature_names: expected a sequence of text, got {names!r:.60}")
+    wanted = n_inputs if encoder is None else len(encoder.columns)
+    if len(names) != wanted:
+        raise ValueError(f"feature_names: expected {wanted} names, one for each column, got {len(names)}")
+    checked = tuple(names)
+    for i, name in enumerate(checked):
+        if not isinstance(name, str):
+            raise TypeError(f"feature_names[{i}]: expected text, got {name!r:.60}")
+    checked = tuple(labels.plain_text(f"feature_names[{i}]", name) for i, name in enumerate(checked))
+    if len(set(checked)) != len(checked):
+        twice = next(name for i, name in enumerate(checked) if name in checked[:i])
+        raise ValueError(f"feature_names: expected different names, got {twice!r} twice")
+    if encoder is not None and checked != encoder.columns:
+        raise ValueError("feature_names: expected the encoder's columns beside encoder, got other names")
+    return checked
+
+
+# ------------------------------------------------------------------------------------------------------ in a model file
+
+
+def describe(schema: Schema) -> dict[str, Any]:
+    """The fields that are not None, as JSON can hold them."""
+    return {
+        name: value.describe() if name == "encoder" else list(value) if isinstance(value, tuple) else value
+        for name, value in schema._asdict().items()
+        if value is not None
+    }
+
+
+def from_description(fields: Mapping[str, Any], n_inputs: int, n_classes: int) -> Schema:
+    """What `describe` has described; a ValueError or TypeError says what it is otherwise."""
+    given = {name: fields.get(name) for name in FIELDS}
+    for name in ("feature_names", "class_names"):
+        if given[name] is not None and not isinstance(given[name], list):
+            raise ValueError(f"{name}: expected a list, got {given[name]!r:.60}")
+    encoder = None
+    if given["encoder"] is not None:
+        from ..encoder import Encoder
+
+        encoder = Encoder.from_description("encoder", given["encoder"])
+    return check(given["feature_names"], given["target_name"], given["class_names"], encoder, n_inputs, n_classes)
+
+
+# ------------------------------------------------------------------------------------------------ learnt by a first fit
+
+
+def learn(schema: Schema, X: Any, y: Any, n_inputs: int, n_classes: int, *, n_rows: int, takes_text: bool) -> Schema:
+    """The schema with what it does not know yet, from the data of a fit, whose first n_rows rows are trained on."""
+    names, target, classes, encoder = schema
+    if names is None and arrays.is_frame(X):
+        names, encoder = _learn_columns(arrays.with_text_names(X), n_inputs, n_rows)
+    name = _name_of(y)
+    if target is None and name is not None:
+        target = name
+    if classes is None and takes_text:
+        text = labels.text_labels(y)
+        classes = None if text is None else labels.learn(text, n_classes)
+    return Schema(names, target, classes, encoder)
+
+
+def _learn_columns(X: Any, n_inputs: int, n_rows: int) -> tuple[tuple[str, ...] | None, Encoder | None]:
+    """The names of a frame's columns, and how they become inputs where some are not numbers."""
+    names = arrays.column_names(X)
+    if names is not None:
+        names = tuple(labels.plain_text("X", name) for name in names)
+        _check_distinct(names)
+    if arrays.is_numeric_frame(X):
+        return names, None
+    from ..encoder import Encoder
+
+    encoder = Encoder.fit(X.head(n_rows))
+    if encoder.n_outputs != n_inputs:
+        raise ValueError(
+            f"X: expected columns that become {n_inputs} inputs, as sizes[0] says; these become {encoder.n_outputs}: "
+            f"{labels.few(encoder.feature_names_out)}. Make the network as encoder = fastmlp.Encoder.fit(X); "
+            "Network([encoder.n_outputs, ...], encoder=encoder)"
+        )
+    return encoder.columns, encoder
+
+
+def _check_distinct(names: Sequence[str]) -> None:
+    if len(set(names)) != len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise ValueError(f"X: expected columns of different names, got {twice!r} twice")
+
+
+def _name_of(y: Any) -> str | None:
+    """The name of a column that is given as the target, if it has one that is text."""
+    if arrays.is_frame(y):
+        name = y.columns[0] if len(y.columns) == 1 else None
+    else:
+        name = getattr(y, "name", None) if arrays.is_series(y) else None
+    return labels.plain_text("y", name) if isinstance(name, str) and name else None
+
+
+# ----------------------------------------------------------------------------------------------- columns by their names
+
+
+def select(schema: Schema, X: Any, names: Sequence[str]) -> Any:
+    """The frame, or the row of a frame, with just the columns that the network knows, in their order."""
+    wanted = schema.feature_names
+    assert wanted is not None
+    if tuple(names) == wanted:
+        return X
+    check_names(schema, names)
+    return X[list(wanted)]
+
+
+def check_names(schema: Schema, names: Sequence[str]) -> None:
+    """Refuse columns that lack one of the network's, or have one twice.
+
+    Columns are found by name. The target's is left out, as are those that an encoder passes over; any other column
+    that the network was not trained on is left out with a warning.
+    """
+    wanted = schema.feature_names
+    assert wanted is not None
+    _check_distinct(names)
+    got = set(names)
+    missing = [name for name in wanted if name not in got]
+    if missing:
+        raise ValueError(
+            f"X: expected the columns {labels.few(wanted)}, got some without {labels.few(missing)}"
+            f" (columns {labels.few(names)})"
+        )
+    silent = {schema.target_name} if schema.encoder is None else {schema.target_name, *schema.encoder.passed_over}
+    unknown = [name for name in names if name not in set(wanted) and name not in silent]
+    if unknown:
+        warnings.warn(
+            f"X: columns that the network was not trained on are left out: {labels.few(unknown)}", stacklevel=4
+        )
+
+
+def _named_row(schema: Schema, X: Any) -> tuple[Any, tuple[str, ...] | None]:
+    """A row of a frame, and its names if it has any.
+
+    Labels that are not text are names by their spelling where the network knows these, as `arrays.with_text_names`
+    has it; else, unless some are text, they are the numbers of a plain vector's elements.
+    """
+    index = getattr(X, "index", None) if arrays.is_series(X) else None
+    entries = () if index is None or callable(index) else tuple(index)
+    names = tuple(map(str, entries))
+    if not entries or all(isinstance(entry, str) for entry in entries):
+        return X, names or None
+    if any(isinstance(entry, str) for entry in entries) or set(schema.feature_names or ()) <= set(names):
+        return X.set_axis(names), names
+    return X, None
+
+
+def _from_named_tuples(schema: Schema, X: Any, fields: Sequence[str]) -> Any:
+    """The rows that named tuples are, with the network's columns in the network's order.
+
+    pandas gives "Index" as the first field, and a column whose name cannot be a field's the name of its position.
+    """
+    wanted = schema.feature_names
+    assert wanted is not None
+    single = hasattr(type(X), "_fields")
+    rows = [X] if single else X
+    of_pandas = type(rows[0]).__name__ == "Pandas"
+    names = [name for name in fields if not (of_pandas and name == "Index" and name not in wanted)]
+    lost = [name for name in wanted if of_pandas and name not in fields and not name.isidentifier()]
+    if lost:
+        raise ValueError(
+            f"X: expected named tuples with the fields {labels.few(wanted)}, got some of itertuples, which has no "
+            f"field for {labels.few(lost)}; give the frame, or rows of frame[list(net.feature_names)].to_numpy()"
+        )
+    check_names(schema, names)
+    if schema.encoder is None:
+        listed = [[getattr(row, name) for name in wanted] for row in rows]
+        return listed[0] if single else listed
+    from ..tables.columns import PlainFrame
+
+    frame = PlainFrame({name: np.array([getattr(row, name) for row in rows], object) for name in wanted})
+    encoded = schema.encoder.transform(frame)
+    return encoded[0] if single else encoded
+
+
+def to_inputs(schema: Schema, X: Any) -> Any:
+    """X with the network's columns in the network's order: a frame or a row of one; what has no names is as it was."""
+    if schema.feature_names is None:
+        return X
+    fields = arrays.field_names(X)
+    if fields is not None:
+        return _from_named_tuples(schema, X, fields)
+    if isinstance(X, (list, tuple)) and X and _named_row(schema, X[0])[1] is not None:
+        return np.stack([np.asarray(to_inputs(schema, row)) for row in X])
+    if arrays.is_frame(X):
+        X = arrays.with_text_names(X)
+        names = arrays.column_names(X)
+        if names is None and schema.encoder is not None:
+            raise ValueError(f"X: expected columns with the names {labels.few(schema.feature_names)}, got other names")
+    else:
+        X, names = _named_row(schema, X)
+        if hasattr(X, "column_names") and hasattr(X, "to_pandas"):
+            raise TypeError("X: expected a frame of pandas or polars, got a table of Arrow; X.to_pandas() makes it one")
+    if names is None:
+        return X
+    X = select(schema, X, names)
+    if schema.encoder is None:
+        return X
+    if arrays.is_frame(X):
+        return schema.encoder.transform(X)
+    return schema.encoder.transform(X.to_frame().T)[0]

@@ -1,0 +1,138 @@
+"""The callbacks of an estimator's fit: what scikit-learn keeps of each epoch, when it stops, how its rate changes.
+
+`Following` is early stopping by scikit-learn's rule, and writes the estimator's fitted attributes as it goes, so that
+an interrupted fit has them up to the last whole epoch. `MostEvaluations` is `max_fun` of L-BFGS.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ..callbacks import EarlyStopping
+from .parameters import MOST_EPOCHS
+
+LEAST_RATE = 1e-6  # "adaptive" stops where the rate is no more than this
+DIVISOR = 5.0  # and divides by this where it goes on
+
+
+class Following(EarlyStopping):
+    """Follows one fit of an estimator, or one of its `partial_fit`s, going on from where the estimator stands.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+    n_rows : int
+        That are trained on in an epoch.
+    score : str or None
+        The name in the logs of the validation's score that early stopping watches; None watches the loss.
+    unit : (float, float)
+        Factor and summand between the network's loss and the one that scikit-learn reports.
+    """
+
+    def __init__(self, estimator: Any, n_rows: int, score: str | None, unit: tuple[float, float]) -> None:
+        patience = estimator.n_iter_no_change
+        super().__init__(
+            score or "loss",
+            patience=MOST_EPOCHS if math.isinf(patience) else patience + 1,
+            min_delta=min(estimator.tol, 1e300),
+            mode="max" if score else "min",
+            cumulative=False,
+            restore_best_weights=bool(score),
+        )
+        self.estimator, self.n_rows, self.score, self.unit = estimator, n_rows, score, unit
+        self.adapts = estimator.solver == "sgd" and estimator.learning_rate == "adaptive"
+        self.scales = estimator.solver == "sgd" and estimator.learning_rate == "invscaling"
+
+    def on_train_begin(self, logs: Mapping[str, float]) -> None:
+        """Goes on from the estimator's best and its count of epochs without improvement."""
+        super().on_train_begin(logs)
+        known = self.estimator.best_validation_score_ if self.score else self.estimator.best_loss_
+        self._wait = self.estimator._no_improvement_count
+        self.best = known if known is not None and math.isfinite(known) else None
+        if self.score and self.best is not None:
+            self._weights = self._network.parameters  # which the fit before has gone back to
+
+    @property
+    def has_gone_back(self) -> bool:
+        """Whether a fit that an error has ended was given the best weights before."""
+        return bool(self.score) and self.best is not None
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> bool:
+        """Writes the epoch down, and says whether it is the last."""
+        estimator = self.estimator
+        factor, summand = self.unit
+        loss = factor * logs["loss"] + summand
+        self.record(loss, logs.get(self.score or "", math.nan))
+        stop = super().on_epoch_end(epoch, {**logs, "loss": loss})
+        if self.score:
+            estimator.best_validation_score_ = self.best
+        else:
+            estimator.best_loss_ = self.best
+        if self.scales:
+            self._network.learning_rate = estimator.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t
+        if stop:
+            self.say_why()
+            stop = not self.adapt()
+        estimator._no_improvement_count = self._wait
+        return stop
+
+    def record(self, loss: float, score: float) -> None:
+        """An epoch's figures into the estimator's lists, and on stdout if it is verbose."""
+        estimator = self.estimator
+        estimator.n_iter_ += 1
+        estimator.t_ += self.n_rows
+        estimator.loss_ = loss
+        estimator.loss_curve_.append(loss)
+        self.say(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
+        if self.score:
+            estimator.validation_scores_.append(score)
+            self.say(f"Validation score: {score:f}")
+
+    def adapt(self) -> bool:
+        """Lowers an adaptive rate; False where there is none, or it is too low."""
+        if not self.adapts or self._network.learning_rate <= LEAST_RATE:
+            return False
+        self._network.learning_rate /= DIVISOR
+        self._wait = 0
+        return True
+
+    def say_why(self) -> None:
+        """What scikit-learn prints where nothing has improved for too long."""
+        what = "Validation score" if self.score else "Training loss"
+        end = "Stopping."
+        if self.adapts:
+            rate = self._network.learning_rate
+            end = f"Setting learning rate to {rate / DIVISOR:f}"
+            if rate <= LEAST_RATE:
+                end = "Learning rate too small. Stopping."
+        self.say(
+            f"{what} did not improve more than tol={self.estimator.tol:f} for {self.estimator.n_iter_no_change} "
+            f"consecutive epochs. {end}"
+        )
+
+    def say(self, line: str) -> None:
+        """A line on stdout, if the estimator is verbose."""
+        if self.estimator.verbose:
+            print(line)
+
+
+class MostEvaluations:
+    """Ends L-BFGS after the iteration in which it has evaluated the loss more than `max_fun` times."""
+
+    stop_reason = "max_fun"
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator, self._network = estimator, None
+
+    def set_network(self, network: Any) -> None:
+        """Whose evaluations are counted; called by `fit`."""
+        self._network = network
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> bool:
+        """Whether there were too many."""
+        self.estimator.n_iter_ = epoch + 1
+        if self.estimator.verbose:
+            print(f"Iteration {epoch + 1}, loss = {logs['loss']:.8f}")
+        return bool(self._network._n_evaluations > self.estimator.max_fun)  # type: ignore[attr-defined]

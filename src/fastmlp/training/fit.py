@@ -1,0 +1,106 @@
+"""What `Network.fit` does: checks the data, makes the source of the rows that X and y are, and runs the loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .. import _core, callbacks
+from . import data
+from .loop import Loop
+from .plan import DEFAULT_BATCH_SIZE, FitPlan
+from .sources import ArrayRows, BatchRows, Source, opener
+
+if TYPE_CHECKING:
+    from ..history import History
+    from ..network import Network
+    from ..optimizers import Optimizer
+
+
+class Token:
+    """Stands for one fit: Ctrl-C at any point ends this one and no other, at the latest when its token is gone."""
+
+    __slots__ = ("__weakref__",)
+
+
+def fit(network: Network, X: Any, y: Any, optimizer: object, validation_data: Any, plan: FitPlan) -> History:
+    """Trains for the plan's epochs or until something says stop; without targets, X is an iterable of batches."""
+    token = Token()
+    try:
+        network._begin_fit(token)
+        network._refuse_untrainable("fit")
+        if y is None:
+            wanted = network._resolve_optimizer(optimizer)
+            source: Source = _batch_rows(network, X, validation_data, plan, _used(network, wanted))
+        else:
+            rows, validation = _checked_rows(network, X, y, validation_data, plan)
+            wanted = network._resolve_optimizer(optimizer)
+            _check_use(network, _used(network, wanted), validation, plan)
+            source = ArrayRows(network, rows, validation, plan, _used(network, wanted))
+        return Loop(network, source, plan, wanted).train()
+    finally:
+        network._end_fit(token)
+
+
+def _used(network: Network, wanted: Optimizer | None) -> Optimizer:
+    """The optimiser of this fit: the one asked for, else the network's own."""
+    used = wanted or network._optimizer
+    assert used is not None
+    return used
+
+
+def _check_use(network: Network, used: Optimizer, validation: _core.Rows | None, plan: FitPlan) -> None:
+    """Refuses a regularisation that the optimiser cannot have, and a learning rate that follows what is not there."""
+    network._check_regularization(plan.regularization, used)
+    if validation is None and getattr(used.schedule, "monitor", None) == "val_loss":
+        raise ValueError("validation_data: expected a pair (X, y), as the learning rate follows val_loss, got None")
+
+
+def _checked_rows(
+    network: Network, X: Any, y: Any, validation_data: Any, plan: FitPlan
+) -> tuple[_core.Rows, _core.Rows | None]:
+    """The rows to train on and to validate on; what the network learns of its columns is the network's from here on."""
+    known = network._learn_schema(X, y, plan.validation_split)
+    rows = network._rows(X, y, plan.sample_weight, often=True, known=known)
+    data.check_rank(network, rows)
+    rows, validation = data.divide(network, rows, data.check_validation(network, validation_data, known), plan, known)
+    network._learn_columns(known, rows)
+    return rows, validation
+
+
+def _batch_rows(network: Network, X: Any, validation_data: Any, plan: FitPlan, used: Optimizer) -> BatchRows:
+    """The batches that X gives, once what cannot hold without knowing all rows has been refused."""
+    open_batches = opener(X, plan.epochs)
+    _refuse_with_batches(plan, used)
+    network._refuse_unscaled("batches")
+    known = network._columns[2]
+    if isinstance(validation_data, (tuple, list)) and len(validation_data) > 1:
+        known = network._learn_schema(validation_data[0], validation_data[1], None)
+    validation = data.check_validation(network, validation_data, known)
+    if plan.metrics and validation is None:
+        raise ValueError("metrics: expected validation_data to go with them, got none")
+    _check_use(network, used, validation, plan)
+    return BatchRows(network, open_batches, validation, plan, validation_data)
+
+
+def _refuse_with_batches(plan: FitPlan, used: Optimizer) -> None:
+    """Refuses what goes with an array of rows alone."""
+    refused = {
+        "batch_size": plan.batch_size is not DEFAULT_BATCH_SIZE,
+        "shuffle": isinstance(plan.shuffle, str),
+        "validation_split": plan.validation_split is not None,
+        "resume": plan.resume is not None,
+        "sample_weight": plan.sample_weight is not None,
+        "class_weight": isinstance(plan.class_weight, str),
+    }
+    for argument, wrong in refused.items():
+        if wrong:
+            raise ValueError(
+                f"{argument}: cannot be combined with an iterable of batches; expected its default, got "
+                f"{getattr(plan, argument)!r:.60}"
+            )
+    if any(isinstance(each, callbacks.Checkpoint) for each in plan.callbacks):
+        raise ValueError(
+            "callbacks: expected no Checkpoint beside batches, whose data and place it cannot find again, got one"
+        )
+    if used.full_batch:
+        raise ValueError(f"optimizer: expected one that takes batches, got {used.name!r}, which needs all rows")

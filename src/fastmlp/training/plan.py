@@ -1,0 +1,95 @@
+"""FitPlan: the arguments of `Network.fit` that say how to train, beside the data and the optimiser.
+
+They stand in two lists: the signature of `Network.fit`, which has the defaults, and the fields below, which are checked
+when a plan is made (tests/test_signatures.py ties the two). Whoever adds an argument adds it to both, and its check to
+`__post_init__`. Weights of rows are checked beside the rows.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from .. import metrics, regularization
+from ..arguments import flag, integer, real
+from ..callbacks import Checkpoint
+from ..callbacks import check as check_callbacks
+from ..formats import atomic
+from ..frozen import frozen
+
+AUTO = "auto"  # to resume from the file of the Checkpoint, if it is there
+
+
+class Default(int):
+    """A default that can be told from the same number given by the caller."""
+
+
+DEFAULT_BATCH_SIZE = Default(32)
+
+
+@frozen(kw_only=True, eq=False)
+class FitPlan:
+    """The checked arguments of a fit; see `Network.fit`."""
+
+    epochs: int
+    batch_size: int | None
+    shuffle: bool | str
+    validation_split: float | None
+    metrics: Sequence[metrics.Metric]
+    callbacks: Sequence[Any]
+    max_time: float | None
+    resume: atomic.Path | None
+    verbose: int
+    sample_weight: object
+    class_weight: object
+    regularization: regularization.Regularization | None
+
+    def __post_init__(self) -> None:
+        is_order = isinstance(self.shuffle, str) and self.shuffle in ("blocks", "rows")
+        checked = {
+            "callbacks": check_callbacks(self.callbacks),
+            "resume": check_resume(self.resume, check_callbacks(self.callbacks)),
+            "validation_split": _or_none(self.validation_split, "validation_split", above=0.0, below=1.0),
+            "epochs": integer("epochs", self.epochs, least=1),
+            "batch_size": check_batch_size(self.batch_size),
+            "shuffle": self.shuffle if is_order else flag("shuffle", self.shuffle),
+            "metrics": metrics.resolve(self.metrics),
+            "max_time": _or_none(self.max_time, "max_time", above=0.0),
+            "verbose": integer(
+                "verbose", int(self.verbose) if isinstance(self.verbose, bool) else self.verbose, least=0
+            ),
+            "regularization": regularization.resolve(self.regularization),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+
+def _or_none(value: object, argument: str, above: float, below: float | None = None) -> float | None:
+    return None if value is None else real(argument, value, above=above, below=below)
+
+
+def check_batch_size(batch_size: object) -> int | None:
+    """None, or an integer of at least 1."""
+    if batch_size is None or batch_size is DEFAULT_BATCH_SIZE:
+        return batch_size
+    return integer("batch_size", batch_size, least=1)
+
+
+def check_resume(resume: Any, callbacks: Sequence[Any]) -> Any:
+    """None, a path, or "auto" beside a file of checkpoints."""
+    if resume is not None:
+        atomic.name_of(resume, "resume")
+    files = {os.path.realpath(each.path) for each in callbacks if isinstance(each, Checkpoint)}
+    if is_auto(resume) and len(files) != 1:
+        got = "none" if not files else f"those of {len(files)} files"
+        what = "add one" if not files else "give the path of one of them as resume"
+        raise ValueError(
+            f"resume: 'auto' goes on from the file of the Checkpoint, expected one in callbacks, got {got}; {what}"
+        )
+    return resume
+
+
+def is_auto(resume: object) -> bool:
+    """Whether it is the word; a file of that name is './auto' or a path object."""
+    return isinstance(resume, str) and resume == AUTO
