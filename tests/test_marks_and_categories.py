@@ -176,7 +176,7 @@ def test_marks_beside_an_npz(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "-999.0 is a mark of --null, and the X of an .npz may have no missing numbers" in capsys.readouterr().err
     np.savez(data, X=X, y=y)
     assert cli.main(command) == 0
-    assert "does not keep it, so say it again to evaluate" in capsys.readouterr().err
+    assert "the model does not keep it: give it to evaluate, too" in capsys.readouterr().err
     assert cli.main(["evaluate", model, data, "--null=-999"]) == 1
     assert "row 1, y: expected a target, got a missing one (10 in all)" in capsys.readouterr().err
 
@@ -219,7 +219,7 @@ def test_outputs_that_are_nan_tell_no_class(loss: str) -> None:
         y = np.full(3, -1.0 if loss == "hinge" and not label else label)
         right = net.classify(X[[0, 2]]) == label
         assert net.evaluate(X, y if loss != "cross_entropy" else np.full(3, label))["accuracy"] == right.sum() / 3
-    with pytest.raises(ValueError, match="expected rows whose outputs tell a class, got NaN in the outputs of row 1"):
+    with pytest.raises(ValueError, match="X: row 1 has no class, as its outputs are NaN; expected finite outputs"):
         names.classify(X, names=True)
     assert len(names.classify(X[[0, 2]], names=True)) == 2
     for name in ("accuracy", "recall", "balanced_accuracy"):
