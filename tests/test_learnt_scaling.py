@@ -61,7 +61,7 @@ def test_pieces_of_a_column_are_merged_without_loss(
     monkeypatch: pytest.MonkeyPatch, piece_numbers: int, cache_numbers: int
 ) -> None:
     monkeypatch.setattr(arrays, "PIECE_NUMBERS", piece_numbers)
-    monkeypatch.setattr(fastmlp.moments, "CACHE_NUMBERS", cache_numbers)
+    monkeypatch.setattr(fastmlp.inputs.moments, "CACHE_NUMBERS", cache_numbers)
     generator = np.random.default_rng(3)
     for offset in (0.0, 1e8, -1e12):
         x = offset + generator.standard_normal((701, 2)) * [1.0, 40.0]
@@ -72,14 +72,14 @@ def test_pieces_of_a_column_are_merged_without_loss(
 @pytest.mark.parametrize("n_columns", [2, 20, 200])
 def test_threads_change_no_bit(n_columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrays, "PIECE_NUMBERS", 3_000)
-    monkeypatch.setattr(fastmlp.moments, "CACHE_NUMBERS", 1_000)
+    monkeypatch.setattr(fastmlp.inputs.moments, "CACHE_NUMBERS", 1_000)
     x = np.random.default_rng(6).standard_normal((4_001, n_columns))
     x[:5, 0] = x[30:, 0] = 0.0  # a column that varies in the first piece alone, and whose squares are gone there
     x[5:30, 0] *= 1e-200
     x[:, -1] = 7.0
     learnt = []
     for n_threads in (1, 2, 5):
-        monkeypatch.setattr(fastmlp.moments, "threads_for", lambda n_numbers, n=n_threads: n)
+        monkeypatch.setattr(fastmlp.inputs.moments, "threads_for", lambda n_numbers, n=n_threads: n)
         learnt.append(Scaling.fit(x))
     assert learnt[0] == learnt[1] == learnt[2]
     is_exact(Scaling(learnt[0].offset[:1], learnt[0].scale[:1]), x[:, :1])
@@ -90,8 +90,8 @@ def test_threads_change_no_bit(n_columns: int, monkeypatch: pytest.MonkeyPatch) 
 
 def test_memory_does_not_grow_with_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrays, "PIECE_NUMBERS", 10_000)
-    monkeypatch.setattr(fastmlp.moments, "CACHE_NUMBERS", 1_000)
-    monkeypatch.setattr(fastmlp.moments, "threads_for", lambda n_numbers: 2)
+    monkeypatch.setattr(fastmlp.inputs.moments, "CACHE_NUMBERS", 1_000)
+    monkeypatch.setattr(fastmlp.inputs.moments, "threads_for", lambda n_numbers: 2)
     peaks = []
     for n_rows in (10_000, 100_000):
         x = np.broadcast_to(np.arange(50, dtype=np.uint8), (n_rows, 50))

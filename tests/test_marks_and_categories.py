@@ -61,6 +61,8 @@ MARKED = {
         4,
     ),
     "-999": (np.where(np.arange(60) % 5, np.arange(60.0), -999.0), 1),
+    "inf": (np.where(np.arange(60) % 5, np.arange(60.0), np.inf), 1),
+    "-inf": (np.where(np.arange(60) % 5, np.arange(60.0), -np.inf), 1),
 }
 
 
@@ -176,7 +178,7 @@ def test_marks_beside_an_npz(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "-999.0 is a mark of --null, and the X of an .npz may have no missing numbers" in capsys.readouterr().err
     np.savez(data, X=X, y=y)
     assert cli.main(command) == 0
-    assert "does not keep it, so say it again to evaluate" in capsys.readouterr().err
+    assert "the model does not keep it: give it to evaluate, too" in capsys.readouterr().err
     assert cli.main(["evaluate", model, data, "--null=-999"]) == 1
     assert "row 1, y: expected a target, got a missing one (10 in all)" in capsys.readouterr().err
 
@@ -196,6 +198,20 @@ def test_a_header_of_numbers_is_doubted_where_the_models_names_are_numbers(
     assert "the header has numbers ('1', '0'); --no-header if the first row is data" in capsys.readouterr().err
     assert cli.main(["predict", model, new, "--no-header"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 100
+
+
+def test_columns_that_pandas_has_numbered_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    data, model = str(tmp_path / "t.csv"), str(tmp_path / "m")
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    pandas.DataFrame(X).to_csv(data, header=False, index=False)
+    assert cli.main(["train", data, "--no-header", "--target=2", "-o", model, "--epochs=2", "--quiet"]) == 0
+    net, frame = fastmlp.load(model), pandas.read_csv(data, header=None)
+    with pytest.raises(
+        ValueError, match=r"'0', '1', got labels that are not text: 0, 1, 2; .*astype\(str\) makes them"
+    ):
+        net.predict(frame)
+    frame.columns = frame.columns.astype(str)
+    np.testing.assert_allclose(net.predict(frame), net.predict(frame[["1", "0"]]), rtol=0)
 
 
 def test_rows_of_a_frame_in_a_list_are_found_by_name() -> None:
@@ -219,7 +235,7 @@ def test_outputs_that_are_nan_tell_no_class(loss: str) -> None:
         y = np.full(3, -1.0 if loss == "hinge" and not label else label)
         right = net.classify(X[[0, 2]]) == label
         assert net.evaluate(X, y if loss != "cross_entropy" else np.full(3, label))["accuracy"] == right.sum() / 3
-    with pytest.raises(ValueError, match="expected rows whose outputs tell a class, got NaN in the outputs of row 1"):
+    with pytest.raises(ValueError, match="X: row 1 has no class, as its outputs are NaN; expected finite outputs"):
         names.classify(X, names=True)
     assert len(names.classify(X[[0, 2]], names=True)) == 2
     for name in ("accuracy", "recall", "balanced_accuracy"):

@@ -155,8 +155,8 @@ def test_what_nothing_is_masked_in_is_read_as_it_stands() -> None:
     whole = np.ma.array(X.astype(np.float32), mask=np.zeros((4, 2), bool))
     np.testing.assert_array_equal(net.predict(whole), net.predict(X))
     np.testing.assert_array_equal(net.predict(list(whole)), net.predict(X))
-    assert np.shares_memory(fastmlp.inputs.as_array("X", whole), whole.data)
-    assert fastmlp.inputs.as_array("y", np.ma.array([2**62 + 1])).tolist() == [2**62 + 1]
+    assert np.shares_memory(fastmlp.inputs.arrays.as_array("X", whole), whole.data)
+    assert fastmlp.inputs.arrays.as_array("y", np.ma.array([2**62 + 1])).tolist() == [2**62 + 1]
 
 
 @pytest.mark.oracle

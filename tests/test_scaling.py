@@ -575,5 +575,5 @@ def test_rows_that_change_while_they_are_read_are_an_error_with_a_name() -> None
     """The message is made after the core has seen a number that is no longer there."""
     from fastmlp.inputs import targets
 
-    with pytest.raises(ValueError, match="X: expected numbers that stay as they are while they are read"):
+    with pytest.raises(ValueError, match="X: its numbers changed while they were read"):
         targets.refuse_not_finite("X", np.zeros((2, 3)), np.dtype(np.float32))

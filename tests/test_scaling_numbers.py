@@ -67,7 +67,7 @@ def test_many_blocks_of_rows(n: int, n_columns: int, monkeypatch: pytest.MonkeyP
 
 def test_steps_of_one_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     """A column of two neighbouring numbers around 1e8, scaled by hand: its deviation is that of the steps."""
-    monkeypatch.setattr("fastmlp.moments.EPSILON", 0.0)
+    monkeypatch.setattr("fastmlp.inputs.moments.EPSILON", 0.0)
     for high in range(1, 50):
         column = np.where(np.arange(50) < high, 1e8, np.nextafter(1e8, np.inf))
         assert Scaling.fit(column).scale[0] == pytest.approx(exact(column)[1], rel=1e-15)

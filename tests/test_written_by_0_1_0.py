@@ -1,13 +1,12 @@
 """Files that version 0.1.0 wrote load for ever: each model, checkpoint and pickle gives what 0.1.0 itself made of it.
 
-`written_by_0_1_0/` has the files, `cases.py` the networks and trainings behind them, `write.py` the program that wrote
-them. On the instruction set that wrote them the bits are the same; on another one each step adds rounding errors like
-those of three passes, which `conftest.py` bounds.
+`written_by_0_1_0/` has the files, `cases_of_0_1_0.py` the networks and trainings behind them, and `write.py` is the
+program that wrote them. On the instruction set that wrote them the bits are the same; on another one each step adds
+rounding errors like those of three passes, which `conftest.py` bounds.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import pathlib
 import pickle
@@ -23,20 +22,9 @@ import fastmlp
 
 HERE = pathlib.Path(__file__).parent / "written_by_0_1_0"
 ISAS = fastmlp.info()["isas"]
+sys.path.append(str(HERE))
+import cases_of_0_1_0 as cases  # noqa: E402 - pickles find their functions in it
 
-
-def load_cases() -> Any:
-    """The module `cases.py`, under the name that stands in the pickles."""
-    spec = importlib.util.spec_from_file_location("cases_of_0_1_0", HERE / "cases.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["cases_of_0_1_0"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-cases = load_cases()
 EXPECTED = {kind: cases.read_expected(HERE / kind / "expected.npz") for kind in ("models", "checkpoints", "pickles")}
 WRITTEN_ON = EXPECTED["models"][0]
 

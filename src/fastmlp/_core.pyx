@@ -458,14 +458,13 @@ cdef class Trainer(Predictor):
         training.trainer.n_steps, self.training, self.random = n_steps, training, random
         self._publish()
 
-    def _restore_training(self, optimizer, regularization, cnp.ndarray P not None, dict vectors not None,
-                          dict numbers not None, uint64_t n_steps, uint64_t random):
-        """Like `_resume_training`, of a network that nobody trains."""
+    def _restore_training(self, *state):
+        """`_resume_training` with these arguments, of a network that no fit is running on."""
         self._check_built()
         self._refuse_while_fitting("restore_training")
-        self._start_fitting(numbers)
+        self._start_fitting(state)
         try:
-            self._resume_training(optimizer, regularization, P, vectors, numbers, n_steps, random)
+            self._resume_training(*state)
         finally:
             self._stop_fitting()
 

@@ -440,17 +440,29 @@ cdef class Predictor:
         >>> net.classify([1.0, 1.0])  # three outputs of 1
         np.int64(0)
         """
-        cdef object x = self._input(X)
-        cdef bint sparse = type(x) is Sparse, single = not sparse and cnp.PyArray_NDIM(<cnp.ndarray>x) == 1
-        cdef cnp.npy_intp n_rows = (<Sparse>x).begins.size - 1 if sparse else n_rows_of(<cnp.ndarray>x)
-        cdef cnp.ndarray classes = cnp.PyArray_EMPTY(1, &n_rows, cnp.NPY_INT64, 0)
-        self._forward(x, NULL, NULL, NULL, <int64_t *>cnp.PyArray_DATA(classes))
-        cdef cnp.npy_intp nameless = replace_no_class(<int64_t *>cnp.PyArray_DATA(classes), n_rows)
-        if names and nameless >= 0:
-            raise ValueError(f"X: expected rows whose outputs tell a class, got NaN in the outputs of row {nameless}")
+        cdef bint single = False
+        cdef cnp.ndarray classes = self._classes(X, &single)
+        cdef cnp.npy_intp no_class = replace_no_class(<int64_t *>cnp.PyArray_DATA(classes), classes.size)
+        if names and no_class >= 0:
+            raise ValueError(f"X: row {no_class} has no class, as its outputs are NaN; expected finite outputs")
         if names:
             return named(self._readable().columns.schema.class_names, classes, single)
         return classes[0] if single else classes
+
+    cdef cnp.ndarray _classes(self, X, bint *single):
+        """The class of each row, -1 where the outputs are NaN, and whether X is a single row."""
+        cdef object x = self._input(X)
+        cdef bint sparse = type(x) is Sparse
+        single[0] = not sparse and cnp.PyArray_NDIM(<cnp.ndarray>x) == 1
+        cdef cnp.npy_intp n_rows = (<Sparse>x).begins.size - 1 if sparse else n_rows_of(<cnp.ndarray>x)
+        cdef cnp.ndarray classes = cnp.PyArray_EMPTY(1, &n_rows, cnp.NPY_INT64, 0)
+        self._forward(x, NULL, NULL, NULL, <int64_t *>cnp.PyArray_DATA(classes))
+        return classes
+
+    def _classes_or_none(self, X):
+        """Like `classify` of rows (B, I), but -1 for a row whose outputs are NaN: an array (B,) of int64."""
+        cdef bint single = False
+        return self._classes(X, &single)
 
     def activations(self, X):
         """The outputs of all layers, a list of L arrays (B, O_l).

@@ -9,35 +9,20 @@ Each folder has `expected.npz`: what 0.1.0 itself made of the files that it had 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import pathlib
 import pickle
 import shutil
-import sys
 import tempfile
 import warnings
 from typing import Any
 
+import cases_of_0_1_0 as cases
 import numpy as np
 
 import fastmlp
 
 HERE = pathlib.Path(__file__).parent
-
-
-def load_cases() -> Any:
-    """The module `cases.py` beside this file, under the name that stands in the pickles."""
-    spec = importlib.util.spec_from_file_location("cases_of_0_1_0", HERE / "cases.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["cases_of_0_1_0"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-cases = load_cases()
 
 
 def write_models(folder: pathlib.Path) -> dict[str, Any]:

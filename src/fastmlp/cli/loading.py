@@ -133,7 +133,7 @@ def _of_arrays(args: argparse.Namespace) -> Data:
     assert arrays.y is not None
     x, y, how = arrays.x, arrays.y, "the file's own split"
     if args.null:
-        note(f"{args.data}: --null is for y; a model of an .npz does not keep it, so say it again to evaluate")
+        note(f"{args.data}: --null applies to y alone, and the model does not keep it: give it to evaluate, too")
         _refuse_marks(args, x)
     if arrays.test is not None:
         if args.test_fraction is not None:
@@ -185,7 +185,7 @@ def _of_table(args: argparse.Namespace) -> Data:
     if table.doubt is not None:
         note(f"{args.data}: {table.doubt}")
     frame = _read(args, table, name, [*apart["drop"], *apart["keep"]])
-    table_reader.refuse_unspoken(args.data, frame, apart["keep"])
+    table_reader.refuse_columns_without_text(args.data, frame, apart["keep"])
     if table_reader.counts_rows(table, frame) and table.names[0] not in (*apart["drop"], *apart["keep"], name):
         first = table.names[0]
         note(f"{args.data}: the column without a name is 0, 1, 2, ... and is an input; --drop {first} leaves it out")
@@ -331,7 +331,7 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
     unread = [] if known is None else [name for name in names if name not in known]  # text, so that nothing is refused
     frame = table.read([said[name] for name in {*wanted, *unread}])
     frame = _renamed(frame, names)
-    table_reader.refuse_unspoken(args.input, frame, keep)
+    table_reader.refuse_columns_without_text(args.input, frame, keep)
     marks = _marks(args, network)
     if target is not None and table.decimal == "," and network.class_names is None:
         frame = csv_reader.numbers_with_points(frame, target, marks)

@@ -48,19 +48,19 @@ def predict(args: argparse.Namespace) -> int:
     record: dict[str, Any] = {"model": args.model, "input": args.input, "rows": len(rows.x)}
     if _is_classifier(model):
         classes = model.class_names or tuple(range(max(2, model.sizes[-1])))
-        outputs = _per_class(model.predict(rows.x))
-        known = _finite_rows(args, model, outputs)
-        pairs = zip(model.classify(rows.x), known.tolist(), strict=True)
-        labels: list[Label | None] = [classes[label] if finite else None for label, finite in pairs]
+        indices = model._classes_or_none(rows.x)
+        _tell_of_overflow(args, model, indices >= 0)
+        labels: list[Label | None] = [None if index < 0 else classes[index] for index in indices.tolist()]
         record["predictions"] = labels
         header: Sequence[Label] = [_prediction_name(model, rows)]
         cells: list[list[str]] = [["nan" if label is None else str(label)] for label in labels]
         if args.proba:
+            outputs = _per_class(model.predict(rows.x))
             cells, header = _spelled(outputs), classes
             record.update(classes=list(classes), probabilities=_values(outputs))
     else:
         numbers = np.asarray(model.loss.estimate(model.predict(rows.x)))
-        _finite_rows(args, model, numbers)
+        _tell_of_overflow(args, model, np.isfinite(numbers).reshape(len(numbers), -1).all(axis=1))
         cells, name = _spelled(numbers), _prediction_name(model, rows)
         header = [name] if len(cells[0]) == 1 else [f"{name}_{i}" for i in range(len(cells[0]))]
         values = _values(numbers)
@@ -75,16 +75,14 @@ def predict(args: argparse.Namespace) -> int:
     return 0
 
 
-def _finite_rows(args: argparse.Namespace, model: Network, outputs: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which rows have predictions that are finite; a line on stderr if any has not."""
-    finite: NDArray[np.bool_] = np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1)
+def _tell_of_overflow(args: argparse.Namespace, model: Network, finite: NDArray[np.bool_]) -> None:
+    """A line on stderr if some rows have no finite prediction."""
     if not finite.all():
         count, row = int(np.count_nonzero(~finite)), int(np.argmin(finite)) + 1
         loading.note(
             f"{args.input}: {count} of {len(finite)} rows have a prediction that is not finite, row {row} first; their "
             f"inputs are too large for this network in {model.dtype}"
         )
-    return finite
 
 
 def _prediction_name(model: Network, rows: Input) -> str:

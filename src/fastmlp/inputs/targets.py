@@ -63,7 +63,9 @@ def refuse_not_finite(argument: str, x: Any, dtype: np.dtype[Any], scaling: Scal
     if found is None and scaling is not None:
         expected, found = f"numbers that are finite in {dtype} once scaled", arrays.first_not_finite(x, dtype, scaling)
     if found is None:
-        raise ValueError(f"{argument}: expected numbers that stay as they are while they are read, got changing ones")
+        raise ValueError(
+            f"{argument}: its numbers changed while they were read; expected an array that no other thread writes to"
+        )
     row, column, value = found
     where = f"row {row}, column {column}" if x.ndim == 2 else f"column {column}"
     got = arrays.told(value, dtype) if scaling is None else f"{value}"

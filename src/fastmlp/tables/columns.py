@@ -316,7 +316,7 @@ def _spelled(values: NDArray[Any]) -> Texts:
 
 def _without(column: Numbers, missing: frozenset[str]) -> Numbers:
     """The numbers with NaN in the place of those that the caller's own marks stand for."""
-    marks = [float(mark) for mark in missing - MISSING if NUMBER.fullmatch(mark)]
+    marks = [number for number in map(number_of, missing - MISSING) if number is not None]
     if not marks:
         return column
     values = column.values.astype(np.float64)

@@ -154,7 +154,7 @@ def counts_rows(table: Table, frame: Any) -> bool:
     return bool(values.dtype.kind in "iuf" and np.array_equal(values, np.arange(len(values))))
 
 
-def refuse_unspoken(path: str, frame: Any, kept: Iterable[str]) -> None:
+def refuse_columns_without_text(path: str, frame: Any, kept: Iterable[str]) -> None:
     """Refuse columns to pass through whose values have no text: of lists, durations, bytes and the like."""
     if not hasattr(frame, "schema"):
         return

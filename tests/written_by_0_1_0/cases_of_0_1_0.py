@@ -1,7 +1,7 @@
 """What `write.py` had version 0.1.0 write, as data: the networks, trainings and estimators behind the files.
 
 `test_written_by_0_1_0.py` makes them again with the version at hand, so only names that are public for ever stand here.
-Pickles find `Counter`, `Cut` and the functions under the module name `cases_of_0_1_0`, wherever this file lies. Data
+Pickles find `Counter`, `Cut` and the functions in this module, whose name therefore stays. Data
 are multiples of 1/16, so that no sum of them is rounded. A case that is renamed or removed leaves its file without a
 test, which a test refuses.
 """
@@ -15,8 +15,6 @@ import numpy as np
 
 import fastmlp
 from fastmlp import Regularization
-
-MODULE = "cases_of_0_1_0"  # the name under which pickles look for this file
 
 
 def data(n_rows: int = 24, n_inputs: int = 3, seed: int = 0) -> tuple[Any, Any, Any]:
