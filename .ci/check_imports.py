@@ -17,8 +17,9 @@ LAYERS = (  # from the lowest on; a name with a dot at its end stands for a fold
     "inputs.arrays formats.container formats.upgrade training.progress cli.preparation",
     "inputs. tables.",
     "_core about datasets inputs.sharing",
-    "inputs.moments activations schedules initializers optimizers losses metrics regularization scaling construction "
+    "inputs.moments activations schedules initializers optimizers losses metrics regularization scaling engines "
     "encoder",
+    "architecture",
     "formats. callbacks model training. network",
     "__init__",
     "reference. sklearn. cli. __main__",

@@ -60,7 +60,7 @@ def assert_same(network: Any, other: Any) -> None:
     assert network.predict(x).tobytes() == other.predict(x).tobytes()
 
 
-def same_model(one: persistence.Model, two: persistence.Model) -> bool:
+def same_model(one: persistence.ModelFile, two: persistence.ModelFile) -> bool:
     return (
         one.architecture == two.architecture
         and one.extra == two.extra

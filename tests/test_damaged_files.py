@@ -41,7 +41,7 @@ def test_surplus_bytes() -> None:
             persistence.parse(FILE + surplus)
 
 
-def outcome(data: bytes, original: persistence.Model) -> bool:
+def outcome(data: bytes, original: persistence.ModelFile) -> bool:
     """Whether the data are refused; anything but a refusal or the identical network fails the test."""
     try:
         model = persistence.parse(data)

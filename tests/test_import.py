@@ -84,7 +84,7 @@ def test_the_command_line_imports_what_a_command_needs_when_it_runs() -> None:
     for arguments in (["--version"], ["train", "--loss", "none"]):
         found = set(run(code.format(arguments))[-1].split()[1:])
         ours = {name for name in found if name.split(".")[0] == "fastmlp"}
-        assert ours == {"fastmlp.cli", "fastmlp.cli.main", "fastmlp.cli.options", "fastmlp.cli.preparation"}
+        assert ours == {"fastmlp.cli", "fastmlp.cli.command_line", "fastmlp.cli.options", "fastmlp.cli.preparation"}
         assert "argparse" in found
         assert not found & ({*LATER} - {"argparse", "shutil"})  # argparse asks for the width of the terminal
 

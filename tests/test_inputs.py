@@ -325,7 +325,8 @@ def test_the_order_by_blocks(n_rows: int, n_inputs: int) -> None:
 
     order = block_order(SplitMix64(9), n_rows, n_inputs)
     assert sorted(order) == list(range(n_rows))
-    net = fastmlp.Network([n_inputs, 1], seed=0, init="normal", _random_state=9)
+    net = fastmlp.Network([n_inputs, 1], seed=0)
+    net = fastmlp.Network._from_architecture(net._architecture(), net.parameters, random_state=9)
     rows = fastmlp._core.Rows(np.zeros((n_rows, n_inputs), np.float32), np.zeros((n_rows, 1), np.float32))
     drawn = fastmlp._core.BlockOrder(n_rows, n_inputs, 7, False)
     net._use_optimizer(fastmlp.SGD(), None)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import _core, construction
+from fastmlp import _core, engines
 
 # Around the widths of panels and tiles, with and without the parts that narrow layers cut their inputs into.
 SHAPES = [
@@ -168,7 +168,7 @@ def test_auto_is_native_where_there_is_fused_multiply_add():
     ("isa", "engine"), [("avx512", "native"), ("avx2", "native"), ("neon", "native"), ("base", "blas")]
 )
 def test_the_choice_for_an_instruction_set(isa, engine):
-    chosen, reason = construction.choose_engine("auto", isa)
+    chosen, reason = engines.choose("auto", isa)
     assert chosen == engine
     assert isa in reason
 

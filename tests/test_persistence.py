@@ -19,7 +19,7 @@ from model_files import EXTRA, FILE, NETWORKS, assembled, assert_same, build, sa
 
 import fastmlp
 from fastmlp.activations import ACTIVATIONS
-from fastmlp.formats import persistence
+from fastmlp.formats import descriptions, persistence
 from fastmlp.losses import LOSSES
 
 # ---------------------------------------------------------------------------------------------------------- round trips
@@ -100,14 +100,14 @@ def test_the_bytes_depend_on_the_network_alone() -> None:
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))
 def test_activations_as_json(name: str) -> None:
     activation = ACTIVATIONS[name]()
-    description = json.loads(json.dumps(persistence.describe(activation)))
+    description = json.loads(json.dumps(descriptions.describe(activation)))
     assert description["name"] == activation.name
-    assert persistence.activation_from(description) == activation
+    assert descriptions.activation_from(description) == activation
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_losses_as_json(name: str) -> None:
-    assert persistence.loss_from(json.loads(json.dumps(persistence.describe(LOSSES[name]())))) == LOSSES[name]()
+    assert descriptions.loss_from(json.loads(json.dumps(descriptions.describe(LOSSES[name]())))) == LOSSES[name]()
 
 
 # ---------------------------------------------------------------------------------------------- the safetensors library

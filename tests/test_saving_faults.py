@@ -143,7 +143,7 @@ def test_an_interrupt_beside_a_call(
 
 class AtBytecode:
     """Raises KeyboardInterrupt at one of the moments when a signal handler may: after a call, a jump back, or a
-    function's start, in `durable`. They are counted from 1 in the order in which they come.
+    function's start, in `formats.atomic`. They are counted from 1 in the order in which they come.
     """
 
     def __init__(self, moment: int) -> None:
@@ -193,7 +193,7 @@ def test_an_interrupt_at_every_bytecode(kind: str, path: pathlib.Path) -> None:
 
 SIGNALS = """
 import os, random, signal, sys, time
-from fastmlp import durable
+from fastmlp.formats import atomic
 
 folder = sys.argv[1] if len(sys.argv) > 1 else FOLDER
 path, rng = os.path.join(folder, "m"), random.Random(SEED)
@@ -248,7 +248,7 @@ def test_many_signals_at_random_moments(named: bool, interval: float, tmp_path: 
 
 KILLED = """
 import os, signal
-from fastmlp import durable
+from fastmlp.formats import atomic
 call = os.{call}
 def killed(*arguments):
     call(*arguments)

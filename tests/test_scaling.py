@@ -292,14 +292,15 @@ def test_where_float32_holds_the_targets_it_is_what_comes_back() -> None:
 def test_a_description_has_its_entries_and_no_others(name: str) -> None:
     """In a model file: one more may be of a later version, which means something by it."""
     from fastmlp import scaling
-    from fastmlp.formats import persistence
+    from fastmlp.formats import descriptions
 
-    architecture = fastmlp.Network([I, O], input_scaling=Scaling.fit(X), target_scaling=Scaling.fit(Y))._architecture()
+    network = fastmlp.Network([I, O], input_scaling=Scaling.fit(X), target_scaling=Scaling.fit(Y))
+    architecture = descriptions.describe_architecture(network._architecture(), 0)
     described = architecture[name]
     assert scaling.from_description(name, described, len(described["scale"])) == Scaling(**described)
     for wrong in ({**described, "clip": [1.0]}, {"offset": described["offset"]}, {**described, "scale": None}, {}):
-        with pytest.raises(persistence.FormatError, match=f"{name}: expected lists of numbers 'offset' and 'scale'"):
-            persistence.check_architecture({**architecture, name: wrong})
+        with pytest.raises(fastmlp.FormatError, match=f"{name}: expected lists of numbers 'offset' and 'scale'"):
+            descriptions.architecture_from({**architecture, name: wrong})
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -471,11 +472,11 @@ def test_a_model_without_scaling_is_written_as_before(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_file_says_of_columns_is_checked(field: str, value: Any) -> None:
-    from fastmlp.formats import persistence
+    from fastmlp.formats import descriptions
 
-    words = fastmlp.Network([2, 1], seed=0)._architecture()
+    described = descriptions.describe_architecture(fastmlp.Network([2, 1], seed=0)._architecture(), 0)
     with pytest.raises(fastmlp.FormatError, match=field):
-        persistence.check_architecture({**words, field: value})
+        descriptions.architecture_from({**described, field: value})
 
 
 def test_a_fit_with_scaling_resumes(tmp_path: Path) -> None:

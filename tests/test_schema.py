@@ -13,7 +13,7 @@ import pytest
 from file_mutations import of_version_1
 
 import fastmlp
-from fastmlp.formats import persistence
+from fastmlp.formats import descriptions, persistence
 from fastmlp.inputs import labels
 
 GENERATOR = np.random.default_rng(0)
@@ -77,9 +77,9 @@ def test_bad_names(words: dict[str, Any], error: type[Exception], message: str) 
     with pytest.raises(error, match=f"^{message}"):
         network(**words)
     if "encoder" not in words:  # what a file says is checked likewise
-        architecture = {**network()._architecture(), **words}
+        architecture = {**descriptions.describe_architecture(network()._architecture(), 0), **words}
         with pytest.raises(fastmlp.FormatError, match=next(iter(words))):
-            persistence.check_architecture(architecture)
+            descriptions.architecture_from(architecture)
 
 
 def test_one_output_has_two_classes() -> None:

@@ -10,7 +10,9 @@ import pytest
 
 import fastmlp
 from fastmlp import reference
-from fastmlp.frozen import fields
+from fastmlp.architecture import Architecture
+from fastmlp.frozen import defaults as defaults_of_fields
+from fastmlp.frozen import fields, replace
 from fastmlp.training.plan import FitPlan
 
 METHODS = [
@@ -47,6 +49,24 @@ def test_public_names_are_the_references() -> None:
     assert public - {*STATES, "dtype", "engine", "n_threads", *SCHEMA} == {
         n for n in dir(theirs) if not n.startswith("_")
     }
+
+
+def test_an_architecture_has_the_arguments_of_a_network_that_do_not_belong_to_the_machine() -> None:
+    given = inspect.signature(fastmlp.Network.__init__).parameters
+    wanted = [name for name in given if name not in ("self", "engine", "n_threads", "_isa")]
+    assert list(fields(Architecture)) == wanted
+    for name, value in defaults_of_fields(Architecture).items():
+        assert given[name].default == value, name
+
+
+def test_an_architecture_is_checked_when_it_is_made() -> None:
+    made = Architecture(sizes=[2, 3, 1], activation="tanh", output_activation=None, loss="mse", dtype="float64")  # type: ignore[arg-type]
+    assert made.sizes == (2, 3, 1)
+    assert made == fastmlp.Network([2, 3, 1], activation="tanh", dtype="float64")._architecture()
+    with pytest.raises(ValueError, match="activation: expected a list of 1, one for each hidden layer, got 2"):
+        replace(made, activation=(fastmlp.Tanh(), fastmlp.Tanh()))
+    with pytest.raises(ValueError, match="output_activation: expected 'softmax', the partner of loss 'cross_entropy'"):
+        replace(made, loss=fastmlp.CrossEntropy(), sizes=(2, 3, 2))
 
 
 def test_signatures_and_defaults_of_the_contract() -> None:

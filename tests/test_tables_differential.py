@@ -28,6 +28,7 @@ import pytest
 
 import fastmlp
 from fastmlp import cli
+from fastmlp.cli import command_line
 
 for package in ("pandas", "polars", "sklearn", "pyarrow"):
     pytest.importorskip(package, reason=f"needs {package}")
@@ -386,9 +387,9 @@ def report(first: int, count: int, folder: Path) -> str:
 @pytest.fixture(autouse=True)
 def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Does not wait until each model file is on the disk, nor make the parser of the command line each time anew."""
-    parser = cli._parser()
+    parser = command_line._parser()
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-    monkeypatch.setattr(cli, "_parser", lambda: parser)
+    monkeypatch.setattr(command_line, "_parser", lambda: parser)
 
 
 def test_a_hundred_tables(tmp_path: Path) -> None:

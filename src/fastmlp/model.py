@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 import numpy as np
 
-from . import _core, activations, arguments, construction, losses, scaling
+from . import _core, arguments, engines, losses, scaling
+from . import architecture as architectures
 from .activations import Activation, CustomActivation, Identity
+from .architecture import Architecture
 from .formats import persistence
+from .frozen import replace
 from .history import History
 from .initializers import INITIALIZERS
 from .inputs import arrays, labels, row_weights, targets
@@ -61,45 +64,47 @@ class Model(_core.Core):
         class_names: Sequence[Label] | None = None,
         encoder: Encoder | None = None,
         _isa: str | None = None,
-        _random_state: int | None = None,
     ) -> None:
-        self._check_unbuilt()
-        self._sizes = construction.check_sizes(sizes)
-        self._activation = construction.check_activations(activation, len(self._sizes) - 2)
-        self._loss = losses.resolve("loss", loss)
-        output = None
-        if output_activation is not None:
-            output = activations.resolve("output_activation", output_activation, output=True)
-        self._output_activation = losses.match(self._loss, output, self._sizes[-1])
-        self._dtype = construction.check_dtype(dtype)
-        for f in (*self._activation, self._output_activation):
-            construction.check_precision(f, self._dtype)
-        construction.check_precision(self._loss, self._dtype)
-        self._init = arguments.name("init", init, INITIALIZERS)
-        self._seed = None if seed is None else arguments.integer("seed", seed, least=0, most=2**64 - 1)
-        self._n_threads = construction.check_threads(n_threads)
-        self._most_threads = self._n_threads if isinstance(self._n_threads, int) else _core.usable_threads()
-        if isinstance(self._loss, CustomLoss):
-            self._most_threads = 1
-        self._input_scaling = scaling.check("input_scaling", input_scaling, self._sizes[0])
-        self._target_scaling = scaling.check_targets(target_scaling, self._loss, self._sizes[-1])
-        schema = schemas.check(
-            feature_names, target_name, class_names, encoder, self._sizes[0], self._n_classes(self._sizes[-1])
+        given = Architecture(
+            sizes=sizes,  # type: ignore[arg-type]
+            activation=activation,  # type: ignore[arg-type]
+            output_activation=output_activation,  # type: ignore[arg-type]
+            loss=loss,  # type: ignore[arg-type]
+            dtype=dtype,
+            init=init,
+            seed=seed,  # type: ignore[arg-type]
+            input_scaling=input_scaling,
+            target_scaling=target_scaling,
+            feature_names=feature_names,  # type: ignore[arg-type]
+            target_name=target_name,
+            class_names=class_names,  # type: ignore[arg-type]
+            encoder=encoder,
         )
-        chosen, self._why_engine = construction.choose_engine(engine, _core.kernel_isa(_isa))
-        self._wanted_engine = engine
-        layers = [*self._activation, self._output_activation]
-        described = [(f.name, f.hyper_parameters, getattr(f, "functions", None)) for f in layers]
+        self._begin(given, engine, n_threads, _isa, None)
+
+    def _begin(
+        self, given: Architecture, engine: str, n_threads: SupportsIndex | str, isa: str | None, state: int | None
+    ) -> None:
+        """Builds the network; its parameters are 0 where the random state to begin with is given, else drawn."""
+        self._check_unbuilt()
+        self._n_threads = engines.check_threads(n_threads)
+        chosen, self._why_engine = engines.choose(engine, _core.kernel_isa(isa))
+        self._given, self._wanted_engine = given, engine
+        self._sizes, self._loss, self._dtype = given.sizes, given.loss, given.dtype
+        self._activation, self._output_activation = given.activation, given.output_activation
+        self._max_threads = self._n_threads if isinstance(self._n_threads, int) else _core.usable_threads()
+        if isinstance(self._loss, CustomLoss):
+            self._max_threads = 1
+        described = [(f.name, f.hyper_parameters, getattr(f, "functions", None)) for f in given.layers]
         double, bounds = self._dtype == np.float64, targets.TARGETS[self._loss.targets].bounds
-        self._build(self._sizes, described, self._loss, double, chosen, _isa, self._most_threads, bounds)
-        if _random_state is None:
-            start = int.from_bytes(os.urandom(8), "little") if self._seed is None else self._seed
-            rule = INITIALIZERS[self._init]
-            self._draw([rule(*shape) for shape in zip(self._sizes[:-1], self._sizes[1:], layers, strict=True)], start)
-        else:
-            self._draw([("uniform", 0.0, False)] * len(layers), _random_state)
-        given = [each if isinstance(each, Scaling) else None for each in (self._input_scaling, self._target_scaling)]
-        self._know_columns(given[0], given[1], schema, True)
+        self._build(self._sizes, described, self._loss, double, chosen, isa, self._max_threads, bounds)
+        rules = [("uniform", 0.0, False)] * len(described)
+        if state is None:
+            rule, shapes = INITIALIZERS[given.init], itertools.pairwise(self._sizes)
+            rules = [rule(*shape, f) for shape, f in zip(shapes, given.layers, strict=True)]
+            state = int.from_bytes(os.urandom(8), "little") if given.seed is None else given.seed
+        self._draw(rules, state)
+        self._know_columns(*given.scalings, given.schema, True)
 
     # -- what it is ------------------------------------------------------------------------------------------------
 
@@ -126,22 +131,22 @@ class Model(_core.Core):
     @property
     def init(self) -> str:
         """The rule of the initial parameters."""
-        return self._init
+        return self._given.init
 
     @property
     def seed(self) -> int | None:
         """The seed as it was given."""
-        return self._seed
+        return self._given.seed
 
     @property
     def input_scaling(self) -> str | Scaling | None:
         """How inputs are scaled: a `Scaling`; its name until a fit has learnt it; None for not at all."""
-        return self._published_columns[0] or self._input_scaling
+        return self._published_columns[0] or self._given.input_scaling
 
     @property
     def target_scaling(self) -> str | Scaling | None:
         """How targets are scaled, as `input_scaling`."""
-        return self._published_columns[1] or self._target_scaling
+        return self._published_columns[1] or self._given.target_scaling
 
     @property
     def feature_names(self) -> tuple[str, ...] | None:
@@ -168,7 +173,7 @@ class Model(_core.Core):
 
     def _n_classes(self, n_outputs: int) -> int:
         """How many classes so many outputs can tell apart; one output tells two."""
-        return max(2, n_outputs // self._loss.n_heads)
+        return architectures.n_classes(self._loss, n_outputs)
 
     @property
     def n_threads(self) -> int | str:
@@ -219,7 +224,7 @@ class Model(_core.Core):
             rows.append((str(layer), f"({n_outputs}, {n_inputs})", repr(f), f"{(n_inputs + 1) * n_outputs:,}"))
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        threads = "one thread" if self._most_threads == 1 else f"up to {self._most_threads} threads, one for small work"
+        threads = "one thread" if self._max_threads == 1 else f"up to {self._max_threads} threads, one for small work"
         bits = {
             "native": f"{threads}; a row gives the same bits alone and in any batch, a fit with any number of threads",
             "blas": "threads are BLAS's own; a row's last bits may depend on its batch, as BLAS rounds by shape",
@@ -228,7 +233,7 @@ class Model(_core.Core):
             [
                 *lines,
                 f"{self.n_parameters:,} parameters, {self._dtype.name}, loss {losses.word(self._loss)}",
-                f"initial parameters {self._init}, seed {self._seed}",
+                f"initial parameters {self._given.init}, seed {self._given.seed}",
                 *self._described_columns(),
                 f"engine {self.engine} ({self._why_engine}), kernels {self._isa}",
                 bits[self.engine],
@@ -346,13 +351,13 @@ class Model(_core.Core):
         schema, if it is not yet the network's.
         """
         known = known or self._columns[2]
-        scaled = self._input_scaling is not None
+        scaled = self._given.input_scaling is not None
         X = schemas.to_inputs(known, X)
         x = arrays.convert(X, self._sizes[0], self._dtype, often=often, scaled=scaled)
         n_rows = x.shape[0] if x.ndim == 2 else 1
         if n_rows >= 2**32:
             raise ValueError(f"X: expected fewer than 2**32 rows, got {n_rows}")
-        single, scaled = x.ndim == 1, self._target_scaling is not None
+        single, scaled = x.ndim == 1, self._given.target_scaling is not None
         n_targets = self._sizes[-1] // self._loss.n_heads
         y = labels.to_targets(y, known.class_names, n_targets, takes_text=self._loss.classifies)
         args = (y, n_rows, self._sizes[-1], self._dtype, self._loss)
@@ -385,72 +390,40 @@ class Model(_core.Core):
 
     # -- keeping ---------------------------------------------------------------------------------------------------
 
-    def _architecture(self) -> dict[str, Any]:
-        """Everything but the parameters, as JSON can hold it; of a fit that is running, as it is training."""
-        layers = [*self._activation, self._output_activation]
-        return self._described(layers, self._loss, self._columns, self._random_state)
+    def _architecture(self) -> Architecture:
+        """Everything but the parameters and the random state; of a fit that is running, as it is training."""
+        return self._with_columns(self._columns)
 
-    def _model(self, layers: Sequence[Activation], loss: Loss) -> persistence.Model:
+    def _with_columns(self, columns: Columns) -> Architecture:
+        """The architecture with what was learnt of the columns since the construction."""
+        given, (inputs_scaled, targets_scaled, schema) = self._given, columns
+        return replace(
+            given,
+            input_scaling=inputs_scaled or given.input_scaling,
+            target_scaling=targets_scaled or given.target_scaling,
+            **schema._asdict(),
+        )
+
+    def _contents(self) -> persistence.ModelFile:
         """The network as readers see it, all of one moment, also while a fit is running."""
         P, columns, random_state = self._published()
-        return persistence.Model(self._described(layers, loss, columns, random_state), P, {})
-
-    def _described(
-        self, layers: Sequence[Activation], loss: Loss, columns: Columns, random_state: int
-    ) -> dict[str, Any]:
-        described = [persistence.describe(f) for f in layers]
-        words = {
-            "sizes": list(self._sizes),
-            "activation": described[:-1],
-            "output_activation": described[-1],
-            "loss": persistence.describe(loss),
-            "dtype": self._dtype.name,
-            "init": self._init,
-            "seed": self._seed,
-            "random_state": f"{random_state:016x}",
-        }
-        known = {
-            "input_scaling": scaling.describe(columns[0] or self._input_scaling),
-            "target_scaling": scaling.describe(columns[1] or self._target_scaling),
-            **schemas.describe(columns[2]),
-        }
-        return {**words, **{key: value for key, value in known.items() if value is not None}}
+        return persistence.ModelFile(self._with_columns(columns), random_state, P, {})
 
     @classmethod
-    def _from_model(
+    def _from_architecture(
         cls,
-        model: persistence.Model,
+        architecture: Architecture,
+        parameters: NDArray[Any],
         *,
+        random_state: int,
         engine: str = "auto",
-        n_threads: int | str = "auto",
+        n_threads: SupportsIndex | str = "auto",
         isa: str | None = None,
-        custom: Mapping[int, Activation] = MappingProxyType({}),
-        own_loss: CustomLoss | None = None,
     ) -> Self:
-        """The model's network; custom: the activations of the layers where the model has a stand-in."""
-        words = model.architecture
-        layers = [persistence.activation_from(f) for f in (*words["activation"], words["output_activation"])]
-        layers = [custom.get(layer, f) for layer, f in enumerate(layers)]
+        """The network of an architecture with these parameters; its optimiser starts anew."""
         net = cls.__new__(cls)
-        Model.__init__(
-            net,
-            words["sizes"],
-            activation=layers[:-1],
-            output_activation=layers[-1],
-            loss=own_loss or persistence.loss_from(words["loss"]),
-            dtype=words["dtype"],
-            init=words["init"],
-            seed=words["seed"],
-            engine=engine,
-            n_threads=n_threads,
-            input_scaling=scaling.from_description("input_scaling", words.get("input_scaling"), words["sizes"][0]),
-            target_scaling=scaling.from_description("target_scaling", words.get("target_scaling"), words["sizes"][-1]),
-            _isa=isa,
-            _random_state=int(words["random_state"], 16),
-        )
-        n_classes = net._n_classes(words["sizes"][-1])
-        net._know_columns(*net._columns[:2], schemas.from_description(words, words["sizes"][0], n_classes), True)
-        net.parameters = model.parameters
+        net._begin(architecture, engine, n_threads, isa, random_state)
+        net.parameters = parameters
         return net
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -479,7 +452,7 @@ class Model(_core.Core):
         >>> np.array_equal(again.parameters, net.parameters)
         True
         """
-        persistence.save(path, self._model([*self._activation, self._output_activation], self._loss))
+        persistence.save(path, self._contents())
 
     def training_state(self) -> TrainingState:
         """All that the training of the network is made of beside its data, in arrays of its own.
@@ -536,11 +509,13 @@ class Model(_core.Core):
         return rebuild(*state)  # type: ignore[no-any-return]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        layers = [*self._activation, self._output_activation]
+        contents = self._contents()
+        layers, loss = contents.architecture.layers, contents.architecture.loss
         custom = {layer: f for layer, f in enumerate(layers) if isinstance(f, CustomActivation)}
-        stand_ins = [Identity() if layer in custom else f for layer, f in enumerate(layers)]
-        own_loss = self._loss if isinstance(self._loss, CustomLoss) else None
-        data = persistence.to_bytes(self._model(stand_ins, MeanSquaredError() if own_loss else self._loss))
+        own_loss = loss if isinstance(loss, CustomLoss) else None
+        stand_ins = {layer: Identity() for layer in custom}
+        plain = _with_functions(contents.architecture, stand_ins, MeanSquaredError() if own_loss else None)
+        data = persistence.to_bytes(replace(contents, architecture=plain))
         return _from_bytes, (type(self), data, self._wanted_engine, self._n_threads, self._isa, custom, own_loss)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -574,6 +549,23 @@ def _from_bytes(
     own_loss: CustomLoss | None = None,
 ) -> Model:
     """What pickle calls; the instruction set is kept where the processor has it."""
-    known = isa if isa in _core.isas() else None
-    model = persistence.parse(data)
-    return cls._from_model(model, engine=engine, n_threads=n_threads, isa=known, custom=custom, own_loss=own_loss)
+    contents = persistence.parse(data)
+    return cls._from_architecture(
+        _with_functions(contents.architecture, custom, own_loss),
+        contents.parameters,
+        random_state=contents.random_state,
+        engine=engine,
+        n_threads=n_threads,
+        isa=isa if isa in _core.isas() else None,
+    )
+
+
+def _with_functions(architecture: Architecture, layers: Mapping[int, Activation], loss: Loss | None) -> Architecture:
+    """The architecture with other activations in these layers, and another loss if one is given."""
+    changed = [layers.get(layer, f) for layer, f in enumerate(architecture.layers)]
+    return replace(
+        architecture,
+        activation=tuple(changed[:-1]),
+        output_activation=changed[-1],
+        loss=loss or architecture.loss,
+    )

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from . import _core, construction, optimizers
-from .activations import Activation, Identity
+from . import _core, engines, optimizers
+from .activations import Identity
+from .architecture import check_precision
 from .formats import persistence
-from .frozen import fields
+from .frozen import fields, replace
 from .history import History
 from .inputs import arrays
 from .inputs import schema as schemas
@@ -137,29 +138,17 @@ class Network(Model):
             layers.append((w, b))
             sizes.append(len(b))
             hidden.append(f)
-        folded = self._like(sizes, hidden[:-1], columns, random_state)
-        folded.parameters = np.concatenate([array.ravel() for pair in layers for array in pair])
-        return folded
-
-    def _like(self, sizes: Sequence[int], hidden: Sequence[Activation], columns: Columns, random_state: int) -> Network:
-        """A network of other layers and otherwise the same words; its parameters are 0."""
-        net = Network(
-            sizes,
-            activation=hidden,
-            output_activation=self._output_activation,
-            loss=self._loss,
-            dtype=self._dtype,
-            init=self._init,
-            seed=self._seed,
+        architecture = replace(
+            self._with_columns(columns), sizes=sizes, activation=hidden[:-1], output_activation=hidden[-1]
+        )
+        return Network._from_architecture(
+            architecture,
+            np.concatenate([array.ravel() for pair in layers for array in pair]),
+            random_state=random_state,
             engine=self._wanted_engine,
             n_threads=self._n_threads,
-            input_scaling=columns[0] or self._input_scaling,
-            target_scaling=columns[1] or self._target_scaling,
-            _isa=self._isa,
-            _random_state=random_state,
+            isa=self._isa,
         )
-        net._know_columns(*columns, True)
-        return net
 
     # -- training --------------------------------------------------------------------------------------------------
 
@@ -194,7 +183,7 @@ class Network(Model):
     def _resolve_optimizer(self, optimizer: object) -> Optimizer | None:
         """The optimiser to go on with; None: the one that the network has."""
         if optimizer is not None:
-            return construction.check_precision(optimizers.resolve("optimizer", optimizer), self._dtype)
+            return check_precision(optimizers.resolve("optimizer", optimizer), self._dtype)
         return None if self._optimizer is not None else Adam()
 
     def _check_regularization(self, regularization: Regularization | None, used: Optimizer) -> None:
@@ -566,6 +555,13 @@ def load(path: str | os.PathLike[str], *, engine: str = "auto", n_threads: Suppo
     >>> net.sizes, net.loss
     ((3, 2), CrossEntropy(label_smoothing=0.0))
     """
-    threads = construction.check_threads(n_threads)
-    construction.choose_engine(engine, _core.kernel_isa())
-    return Network._from_model(persistence.read(path), engine=engine, n_threads=threads)
+    threads = engines.check_threads(n_threads)
+    engines.choose(engine, _core.kernel_isa())
+    contents = persistence.read(path)
+    return Network._from_architecture(
+        contents.architecture,
+        contents.parameters,
+        random_state=contents.random_state,
+        engine=engine,
+        n_threads=threads,
+    )

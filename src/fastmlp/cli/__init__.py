@@ -1,5 +1,5 @@
 """The command line, `fastmlp` and `python -m fastmlp`."""
 
-from .main import main
+from .command_line import main
 
 __all__ = ["main"]

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from .. import arguments, construction
+from .. import arguments, engines
 from ..callbacks import Checkpoint, EarlyStopping
 from ..frozen import defaults, fields
 from ..optimizers import OPTIMIZERS, Optimizer
@@ -51,7 +51,7 @@ def add_training(add: Callable[..., object]) -> None:
     _add_regularization(add)
     _add_loop(add)
     add_threads(add)
-    add("--engine", choices=construction.ENGINES, default="auto", help="default: auto")
+    add("--engine", choices=engines.ENGINES, default="auto", help="default: auto")
     add(
         "--verbose",
         type=count,

@@ -1,4 +1,5 @@
-"""Descriptions: the package's small objects as JSON, by name, with those fields alone that differ from their defaults.
+"""Descriptions: an architecture and the package's small objects as JSON; objects by name, with those fields alone that
+differ from their defaults.
 
 So a field that a class gets later changes no file that does not use it, and a file without it stands for its default.
 For that a default never changes by itself: whoever changes one gives the format a new version, whose reader writes the
@@ -8,20 +9,30 @@ and regularisations are compared by them, field by field.
 
 from __future__ import annotations
 
+import itertools
 import re
+import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from .. import activations
+import numpy as np
+
+from .. import activations, scaling
 from ..activations import ACTIVATIONS, Activation, CustomActivation
-from ..frozen import defaults, fields
+from ..architecture import Architecture, check_sizes, n_classes
+from ..frozen import defaults
+from ..frozen import fields as names_of_fields
+from ..initializers import INITIALIZERS
+from ..inputs import schema
 from ..losses import LOSSES, CustomLoss, Loss
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..regularization import Regularization
 from ..schedules import SCHEDULES, Schedule
-from .container import FormatError, UnknownFieldError, as_dict, unexpected
+from .container import DTYPES, FormatError, UnknownFieldError, as_dict, unexpected
 
 T = TypeVar("T", Activation, Loss)
+
+_ARCHITECTURE = "fastmlp.architecture"
 
 
 def describe(value: Activation | Loss) -> dict[str, Any]:
@@ -58,7 +69,7 @@ def name_of_function(function: object) -> str:
 
 def _changed_fields(value: object) -> dict[str, Any]:
     by_default = defaults(value)
-    values = {name: getattr(value, name) for name in fields(value)}
+    values = {name: getattr(value, name) for name in names_of_fields(value)}
     return {name: _as_json(v) for name, v in values.items() if name not in by_default or v != by_default[name]}
 
 
@@ -122,6 +133,98 @@ def _check_field(name: str, value: object, default: object) -> None:
         raise unexpected(name, wanted, value)
 
 
+# -------------------------------------------------------------------------------------------------------- architectures
+
+_FIELDS = {"sizes", "activation", "output_activation", "loss", "dtype", "init", "seed", "random_state"}
+_COLUMNS = {"input_scaling", "target_scaling", *schema.FIELDS}  # which a file need not have
+
+
+def describe_architecture(architecture: Architecture, random_state: int) -> dict[str, Any]:
+    """The architecture and the random state as a dict; `architecture_from` turns it back."""
+    hidden = [describe(f) for f in architecture.activation]
+    fields = {
+        "sizes": list(architecture.sizes),
+        "activation": hidden,
+        "output_activation": describe(architecture.output_activation),
+        "loss": describe(architecture.loss),
+        "dtype": architecture.dtype.name,
+        "init": architecture.init,
+        "seed": architecture.seed,
+        "random_state": f"{random_state:016x}",
+    }
+    of_columns = {
+        "input_scaling": scaling.describe(architecture.input_scaling),
+        "target_scaling": scaling.describe(architecture.target_scaling),
+        **schema.describe(architecture.schema),
+    }
+    return {**fields, **{key: value for key, value in of_columns.items() if value is not None}}
+
+
+def architecture_from(description: object, room: int | None = None) -> tuple[Architecture, int]:
+    """The architecture and the random state that `describe_architecture` has described.
+
+    `room` is the length of the data that belong to it: no more may come of its numbers than of the file's length, so
+    sizes are compared with it before anything as long as a layer is made.
+    """
+    fields = as_dict(_ARCHITECTURE, description)
+    refuse_unknown(_ARCHITECTURE, fields, dict.fromkeys(sorted(_FIELDS | _COLUMNS)))
+    if set(fields) - _COLUMNS != _FIELDS:
+        raise unexpected(_ARCHITECTURE, f"the fields {sorted(_FIELDS)}", sorted(fields))
+    sizes = _check_sizes(fields["sizes"], room)
+    _check_plain_fields(fields, len(sizes) - 2)
+    loss = loss_from(fields["loss"])
+    try:
+        architecture = Architecture(
+            sizes=sizes,
+            activation=tuple(
+                activation_from(each, f"activation[{i}]", output=False) for i, each in enumerate(fields["activation"])
+            ),
+            output_activation=activation_from(fields["output_activation"], "output_activation"),
+            loss=loss,
+            dtype=np.dtype(fields["dtype"]),
+            init=fields["init"],
+            seed=fields["seed"],
+            input_scaling=scaling.from_description("input_scaling", fields.get("input_scaling"), sizes[0]),
+            target_scaling=scaling.from_description("target_scaling", fields.get("target_scaling"), sizes[-1]),
+            **schema.from_description(fields, sizes[0], n_classes(loss, sizes[-1]))._asdict(),
+        )
+    except FormatError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise FormatError(str(error)) from None
+    return architecture, int(fields["random_state"], 16)
+
+
+def _check_plain_fields(fields: Mapping[str, Any], n_hidden: int) -> None:
+    """Refuses entries of the wrong JSON type, where a constructor might take them for something else."""
+    hidden, seed, state = fields["activation"], fields["seed"], fields["random_state"]
+    if not isinstance(hidden, list) or len(hidden) != n_hidden:
+        raise unexpected("activation", f"a list of {n_hidden}, one per hidden layer", hidden)
+    if fields["dtype"] not in list(DTYPES):
+        raise unexpected("dtype", " or ".join(map(repr, DTYPES)), fields["dtype"])
+    if fields["init"] not in list(INITIALIZERS):
+        raise unexpected("init", f"one of {', '.join(map(repr, INITIALIZERS))}", fields["init"])
+    if seed is not None and (type(seed) is not int or not 0 <= seed < 2**64):
+        raise unexpected("seed", "null or an integer in [0, 2**64)", seed)
+    if not isinstance(state, str) or not re.fullmatch("[0-9a-f]{16}", state):
+        raise unexpected("random_state", "16 hexadecimal digits", state)
+
+
+def _check_sizes(sizes: object, room: int | None) -> tuple[int, ...]:
+    if not isinstance(sizes, list) or any(type(size) is not int for size in sizes):
+        raise unexpected("sizes", "a list of integers", sizes)
+    try:
+        checked = check_sizes(sizes)
+    except ValueError as error:
+        raise FormatError(str(error)) from None
+    n_bytes = 4 * sum((n_inputs + 1) * n_outputs for n_inputs, n_outputs in itertools.pairwise(checked))
+    if room is not None and n_bytes > room:  # in float64 twice as many, which the tensors' shapes say
+        raise FormatError(
+            f"data section: expected {n_bytes} bytes or more for the sizes {reprlib.repr(sizes)}, got {room}"
+        )
+    return checked
+
+
 # ----------------------------------------------------------------------------------------------------------- comparing
 
 
@@ -146,8 +249,8 @@ def _all_fields(argument: str, description: Any, table: Mapping[str, Any]) -> It
     if kind is None:  # another one, or none of this version's: the name says that they differ
         return
     by_default = defaults(kind)
-    refuse_unknown(f"{argument} {name!r}", given, dict.fromkeys(fields(kind)))
-    for field in fields(kind):
+    refuse_unknown(f"{argument} {name!r}", given, dict.fromkeys(names_of_fields(kind)))
+    for field in names_of_fields(kind):
         value = given.get(field, by_default.get(field))
         if isinstance(value, dict) and "name" in value:
             yield from ((f"{field}.{key}", each) for key, each in _all_fields(field, value, SCHEDULES))

@@ -20,18 +20,14 @@ import os
 import re
 import reprlib
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from .. import construction, losses, scaling
 from .._version import __version__
-from ..activations import Activation
-from ..frozen import frozen
-from ..initializers import INITIALIZERS
-from ..inputs import schema
-from ..losses import Loss
+from ..architecture import Architecture
+from ..frozen import frozen, replace
 from . import atomic, foreign, strict_json
 from .atomic import Path
 from .container import (
@@ -49,10 +45,7 @@ from .container import (
     unexpected,
 )
 from .container import FormatError as FormatError
-from .descriptions import activation_from as activation_from
-from .descriptions import describe as describe
-from .descriptions import loss_from as loss_from
-from .descriptions import refuse_unknown
+from .descriptions import architecture_from, describe_architecture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,19 +62,19 @@ _TENSORS = "fastmlp.tensors"
 _CHECKSUMS = {f"{key}.sha256" for key in (_ARCHITECTURE, _EXTRA, _PARAMETERS)}
 _METADATA = {"format", _ARCHITECTURE, _EXTRA, *_CHECKSUMS}
 _TRAINING_CHECKSUMS = {f"{key}.sha256" for key in (_TRAINING, _TENSORS)}
-_FIELDS = {"sizes", "activation", "output_activation", "loss", "dtype", "init", "seed", "random_state"}
-
-_COLUMNS = {"input_scaling", "target_scaling", *schema.FIELDS}  # which a file need not have
 
 
 class Saveable(Protocol):
-    """What is read of a network: its architecture, and its parameters in one piece."""
+    """What is read of a network: its architecture, its random state, and its parameters in one piece."""
 
     @property
     def parameters(self) -> NDArray[Any]:
         """A copy of P."""
 
-    def _architecture(self) -> dict[str, Any]: ...
+    @property
+    def _random_state(self) -> int: ...
+
+    def _architecture(self) -> Architecture: ...
 
 
 @frozen(eq=False)
@@ -93,16 +86,23 @@ class Training:
 
 
 @frozen(eq=False)
-class Model:
-    """What a model file holds: the checked architecture, P in native byte order, and the caller's own words."""
+class ModelFile:
+    """What a model file holds: the network's architecture, random state and P, in native byte order, and the caller's
+    own entries.
+    """
 
-    architecture: dict[str, Any]
+    architecture: Architecture
+    random_state: int
     parameters: NDArray[Any]
     extra: dict[str, str]
     training: Training | None = None
     writer: Writer | None = None  # of the file that it was read from
 
-    def _architecture(self) -> dict[str, Any]:
+    @property
+    def _random_state(self) -> int:
+        return self.random_state
+
+    def _architecture(self) -> Architecture:
         return self.architecture
 
 
@@ -117,27 +117,28 @@ def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None, training
     network : Network
         What to write.
     extra : mapping of str to str, optional
-        The caller's own words, handed back in `Model.extra`.
+        The caller's own words, handed back in `ModelFile.extra`.
     training : Training, optional
-        What makes it a checkpoint, handed back in `Model.training`.
+        What makes it a checkpoint, handed back in `ModelFile.training`.
 
     Raises
     ------
     TypeError, ValueError
         For an `extra` that is not a mapping of str to str or exceeds a header, and for parameters that are not finite.
     """
-    words = _check_words("extra", {} if extra is None else extra)
-    architecture = check_architecture(network._architecture())
-    dtype = np.dtype(architecture["dtype"])
-    layout = _layout(architecture["sizes"], dtype)
+    entries = _check_extra("extra", {} if extra is None else extra)
+    architecture = network._architecture()
+    described = describe_architecture(architecture, network._random_state)
+    dtype = architecture.dtype
+    layout = _layout(architecture.sizes, dtype)
     parameters = np.ascontiguousarray(network.parameters, dtype=dtype.newbyteorder("<"))
     if parameters.shape != (_count(layout),):
         raise unexpected("parameters", f"the shape {(_count(layout),)}", parameters.shape)
     _refuse_non_finite(parameters, layout)
     body = parameters.view(np.uint8).data
     texts = {
-        _ARCHITECTURE: _canonical("architecture", {"version": VERSION, "written_by": __version__, **architecture}),
-        _EXTRA: _canonical("extra", words),
+        _ARCHITECTURE: _canonical("architecture", {"version": VERSION, "written_by": __version__, **described}),
+        _EXTRA: _canonical("extra", entries),
     }
     metadata = {"format": "fastmlp", **texts, f"{_PARAMETERS}.sha256": sha256(body)}
     metadata.update({f"{key}.sha256": _digest(text) for key, text in texts.items()})
@@ -166,7 +167,7 @@ def save(path: Path, network: Saveable, extra: Mapping[str, str] | None = None) 
 # -------------------------------------------------------------------------------------------------------------- reading
 
 
-def read(path: Path) -> Model:
+def read(path: Path) -> ModelFile:
     """The content of a model file, checked.
 
     Raises
@@ -195,7 +196,7 @@ def read(path: Path) -> Model:
             raise FormatError(f"{name}: {message}") from None
 
 
-def parse(data: bytes | bytearray | memoryview) -> Model:
+def parse(data: bytes | bytearray | memoryview) -> ModelFile:
     """The content of a model file's bytes, checked like `read`."""
     stream = io.BytesIO(data)
     size = stream.seek(0, os.SEEK_END)
@@ -203,16 +204,16 @@ def parse(data: bytes | bytearray | memoryview) -> Model:
     return _load(stream, size)
 
 
-def _load(stream: io.BufferedIOBase, size: int) -> Model:
+def _load(stream: io.BufferedIOBase, size: int) -> ModelFile:
     header = read_header(stream, size)
     metadata = _check_metadata(header)
     room = size - stream.tell()
-    extra = _check_words(_EXTRA, json_value(_EXTRA, _verified(metadata, _EXTRA, default="{}")))
-    architecture = as_dict(_ARCHITECTURE, json_value(_ARCHITECTURE, _verified(metadata, _ARCHITECTURE)))
-    writer = Writer.take(architecture)
+    extra = _check_extra(_EXTRA, json_value(_EXTRA, _verified(metadata, _EXTRA, default="{}")))
+    fields = as_dict(_ARCHITECTURE, json_value(_ARCHITECTURE, _verified(metadata, _ARCHITECTURE)))
+    writer = Writer.take(fields)
     try:
-        architecture, extra = _architecture_from(architecture, extra, writer.version, room)
-        model = Model(architecture, np.empty(0), extra, writer=writer)
+        architecture, random_state, extra = _architecture_of(fields, extra, writer.version, room)
+        model = ModelFile(architecture, random_state, np.empty(0), extra, writer=writer)
         return _load_parts(stream, size, header, metadata, model, writer)
     except UnknownFieldError as error:
         raise FormatError(f"{error}; {writer}") from None
@@ -250,12 +251,12 @@ def _load_parts(
     size: int,
     header: dict[str, Any],
     metadata: dict[str, str],
-    model: Model,
+    model: ModelFile,
     writer: Writer,
-) -> Model:
+) -> ModelFile:
     """The model of that architecture with its parameters and, where there is one, its training."""
-    dtype = np.dtype(model.architecture["dtype"])
-    layout = _layout(model.architecture["sizes"], dtype)
+    dtype = model.architecture.dtype
+    layout = _layout(model.architecture.sizes, dtype)
     fields, more = _training_from(metadata, [name for name, _, _ in layout], writer.version)
     begin = stream.tell()
     offsets = [begin + offset for offset in check_tensors(header, [*layout, *more], size - begin)]
@@ -272,7 +273,7 @@ def _load_parts(
         tensors = _read_tensors(stream, offsets[len(layout) :], more)
         _check_digest("tensors", metadata[f"{_TENSORS}.sha256"], *(little(tensor) for tensor in tensors.values()))
         training = Training(*_upgraded(writer.version, "training", fields, tensors))
-    return Model(model.architecture, parameters.astype(dtype, copy=False), model.extra, training, writer)
+    return replace(model, parameters=parameters.astype(dtype, copy=False), training=training)
 
 
 def _upgraded(version: int, part: str, *values: Any) -> Any:
@@ -330,17 +331,17 @@ def _check_digest(what: str, digest: str | None, *data: memoryview) -> None:
 
 def _check_metadata(header: dict[str, Any]) -> dict[str, str]:
     """Takes the metadata out of a header of ours."""
-    words = header.get("__metadata__")
-    if not isinstance(words, dict) or words.get("format") != "fastmlp":
+    metadata = header.get("__metadata__")
+    if not isinstance(metadata, dict) or metadata.get("format") != "fastmlp":
         raise FormatError(f"expected a fastmlp model file, got {foreign.safetensors(header)}")
     del header["__metadata__"]
-    for key, value in words.items():
+    for key, value in metadata.items():
         if not isinstance(value, str):
             raise unexpected("__metadata__", f"a string for {reprlib.repr(key)}", value)
-    unknown = words.keys() - _METADATA - ({_TRAINING, *_TRAINING_CHECKSUMS} if _TRAINING in words else set())
-    if unknown and not words.keys() >= _CHECKSUMS:  # a missing checksum may be there under a damaged name
+    unknown = metadata.keys() - _METADATA - ({_TRAINING, *_TRAINING_CHECKSUMS} if _TRAINING in metadata else set())
+    if unknown and not metadata.keys() >= _CHECKSUMS:  # a missing checksum may be there under a damaged name
         raise unexpected("__metadata__", "no unknown keys where a checksum is missing", sorted(unknown))
-    return words
+    return metadata
 
 
 def _verified(metadata: Mapping[str, str], key: str, default: str | None = None) -> str:
@@ -354,94 +355,19 @@ def _verified(metadata: Mapping[str, str], key: str, default: str | None = None)
     return text
 
 
-def _architecture_from(
-    architecture: dict[str, Any], extra: dict[str, str], version: int, room: int
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """The checked architecture, whose parameters must fit into so many bytes, and what `extra` has beside what belongs
-    into it.
-    """
-    checked = check_architecture(architecture, room)  # before anything is made of its sizes
-    upgraded, extra = _upgraded(version, "architecture", architecture, extra)
-    return (check_architecture(upgraded, room) if upgraded != architecture else checked), extra
-
-
-def check_architecture(architecture: object, room: int | None = None) -> dict[str, Any]:
-    """A copy of the architecture, every field checked as `Network` would, hyper-parameters as floats.
-
-    `room` is the length of the data that belong to it: no more may come of its numbers than of the file's length, so
-    sizes are compared with it before anything as long as a layer is made.
-    """
-    fields = as_dict(_ARCHITECTURE, architecture)
-    refuse_unknown(_ARCHITECTURE, fields, dict.fromkeys(sorted(_FIELDS | _COLUMNS)))
-    if set(fields) - _COLUMNS != _FIELDS:
-        raise unexpected(_ARCHITECTURE, f"the fields {sorted(_FIELDS)}", sorted(fields))
-    sizes = _check_sizes(fields["sizes"], room)
-    hidden = fields["activation"]
-    if not isinstance(hidden, list) or len(hidden) != len(sizes) - 2:
-        raise unexpected("activation", f"a list of {len(sizes) - 2}, one per hidden layer", hidden)
-    if fields["dtype"] not in list(DTYPES):
-        raise unexpected("dtype", " or ".join(map(repr, DTYPES)), fields["dtype"])
-    if fields["init"] not in list(INITIALIZERS):
-        raise unexpected("init", f"one of {', '.join(map(repr, INITIALIZERS))}", fields["init"])
-    seed, state = fields["seed"], fields["random_state"]
-    if seed is not None and (type(seed) is not int or not 0 <= seed < 2**64):
-        raise unexpected("seed", "null or an integer in [0, 2**64)", seed)
-    if not isinstance(state, str) or not re.fullmatch("[0-9a-f]{16}", state):
-        raise unexpected("random_state", "16 hexadecimal digits", state)
-    loss = loss_from(fields["loss"])
-    checked, output = _check_layers(hidden, fields, loss, sizes[-1])
-    objects = {"activation": [describe(each) for each in checked], "output_activation": describe(output)}
-    _check_columns(fields, sizes, loss)
-    return {**fields, "sizes": sizes, **objects, "loss": describe(loss)}
-
-
-def _check_layers(
-    hidden: list[object], fields: Mapping[str, Any], loss: Loss, n_outputs: int
-) -> tuple[list[Activation], Activation]:
-    """The activations of the hidden layers and of the outputs, as the loss and the dtype allow them."""
-    checked = [activation_from(each, f"activation[{i}]", output=False) for i, each in enumerate(hidden)]
-    output = activation_from(fields["output_activation"], "output_activation")
-    dtype = np.dtype(fields["dtype"])
-    try:
-        output = losses.match(loss, output, n_outputs)
-        construction.check_precision(loss, dtype)
-        for each in (*checked, output):
-            construction.check_precision(each, dtype)
-    except ValueError as error:
-        raise FormatError(str(error)) from None
-    return checked, output
-
-
-def _check_columns(fields: Mapping[str, Any], sizes: list[int], loss: Loss) -> None:
-    """What an architecture says of the columns of the data, if it does."""
-    try:
-        scaling.from_description("input_scaling", fields.get("input_scaling"), sizes[0])
-        targets = scaling.from_description("target_scaling", fields.get("target_scaling"), sizes[-1])
-        scaling.check_targets(targets, loss, sizes[-1])
-        schema.from_description(fields, sizes[0], max(2, sizes[-1] // loss.n_heads))
-    except (ValueError, TypeError) as error:
-        raise FormatError(str(error)) from None
-
-
-def _check_sizes(sizes: object, room: int | None) -> list[int]:
-    if not isinstance(sizes, list) or any(type(size) is not int for size in sizes):
-        raise unexpected("sizes", "a list of integers", sizes)
-    try:
-        checked = list(construction.check_sizes(sizes))
-    except ValueError as error:
-        raise FormatError(str(error)) from None
-    n_bytes = 4 * sum((n_inputs + 1) * n_outputs for n_inputs, n_outputs in itertools.pairwise(checked))
-    if room is not None and n_bytes > room:  # in float64 twice as many, which the tensors' shapes say
-        raise FormatError(
-            f"data section: expected {n_bytes} bytes or more for the sizes {reprlib.repr(sizes)}, got {room}"
-        )
-    return checked
+def _architecture_of(
+    fields: dict[str, Any], extra: dict[str, str], version: int, room: int
+) -> tuple[Architecture, int, dict[str, str]]:
+    """The architecture, the random state, and what is left of `extra`; the parameters must fit into `room` bytes."""
+    checked = architecture_from(fields, room)  # before anything is made of its sizes
+    upgraded, extra = _upgraded(version, "architecture", fields, extra)
+    return (*(architecture_from(upgraded, room) if upgraded != fields else checked), extra)
 
 
 # ---------------------------------------------------------------------------------------------------------------- small
 
 
-def _layout(sizes: list[int], dtype: np.dtype[Any]) -> Layout:
+def _layout(sizes: Sequence[int], dtype: np.dtype[Any]) -> Layout:
     """The names and shapes of the tensors, in the order of P."""
     return [
         (f"layers.{layer}.{kind}", shape, dtype)
@@ -497,19 +423,19 @@ def sha256_of(pieces: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
-def _check_words(argument: str, words: object) -> dict[str, str]:
+def _check_extra(argument: str, entries: object) -> dict[str, str]:
     """A copy of a mapping of str to str that UTF-8 can write."""
-    if not isinstance(words, Mapping):
-        raise _kind_error(argument, words)
-    for pair in words.items():
-        for word in pair:
-            if not isinstance(word, str):
-                raise _kind_error(argument, word)
+    if not isinstance(entries, Mapping):
+        raise _kind_error(argument, entries)
+    for pair in entries.items():
+        for text in pair:
+            if not isinstance(text, str):
+                raise _kind_error(argument, text)
             try:
-                word.encode("utf-8")
+                text.encode("utf-8")
             except UnicodeEncodeError:
-                raise unexpected(argument, "Unicode text", word) from None
-    return dict(words)
+                raise unexpected(argument, "Unicode text", text) from None
+    return dict(entries)
 
 
 def _kind_error(argument: str, value: object) -> Exception:

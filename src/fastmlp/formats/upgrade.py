@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 
 from . import strict_json
 
-Architecture = tuple[dict[str, Any], dict[str, str]]  # and `extra`, the caller's own words
+Described = tuple[dict[str, Any], dict[str, str]]  # an architecture, and `extra`, the caller's own entries
 Training = tuple[dict[str, Any], dict[str, Any]]  # fields, and tensors by name
 
 
 class Reader(NamedTuple):
     """What makes the next version of the two parts of a file; each raises a ValueError for what it cannot read."""
 
-    architecture: Callable[[dict[str, Any], dict[str, str]], Architecture]
+    architecture: Callable[[dict[str, Any], dict[str, str]], Described]
     training: Callable[[dict[str, Any], dict[str, Any]], Training]
 
 
@@ -40,7 +40,7 @@ _FIELDS = {  # of `extra`, with the field of the architecture that each has beco
 _TASKS = ("classification", "regression")
 
 
-def from_command_line(architecture: dict[str, Any], extra: dict[str, str]) -> Architecture:
+def from_command_line(architecture: dict[str, Any], extra: dict[str, str]) -> Described:
     """The architecture with what the command line of 0.1.0 kept in `extra`, and the rest of `extra`.
 
     Raises

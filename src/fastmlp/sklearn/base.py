@@ -21,6 +21,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 
+from ..architecture import Architecture
 from ..frozen import replace
 from ..inputs import row_weights
 from ..inputs import schema as schemas
@@ -297,16 +298,11 @@ class BaseMLP(BaseEstimator):
         }
         wanted["loss"] = wanted["loss"] or self._resolve_loss()
         made = layers.check(self, wanted["loss"].n_heads)
-        network = Network(
-            made.sizes,
-            dtype=made.dtype if dtype is None else dtype,
-            engine=self.engine,
-            n_threads=parameters.threads(self.n_threads),
-            _random_state=seed,
-            **wanted,
+        architecture = Architecture(sizes=tuple(made.sizes), dtype=made.dtype if dtype is None else dtype, **wanted)
+        threads = parameters.threads(self.n_threads)
+        return Network._from_architecture(
+            architecture, made.parameters, random_state=seed, engine=self.engine, n_threads=threads
         )
-        network.parameters = made.parameters
-        return network
 
     def _network_to_train(self, incremental: bool, rng: Any) -> Network:
         """For `fit` a new network; for `partial_fit` the one at hand, if it has trained, with its optimiser's state."""

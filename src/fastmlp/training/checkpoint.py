@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import scaling
 from ..formats import atomic, descriptions, persistence
 from ..formats.atomic import Path
 from ..formats.container import UnknownFieldError
@@ -30,11 +29,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .._core import Rows
+    from ..architecture import Architecture
     from ..callbacks import State
     from ..network import Network
     from ..optimizers import Optimizer
     from ..regularization import Regularization
-    from ..scaling import Scaling
 
 _FIELDS = {"epoch", "position", "loss", "n_steps", "numbers", "stopped", "settings", "callbacks", "history"}
 _OPTIMIZER = "optimizer."  # of the names of tensors
@@ -65,10 +64,10 @@ class Snapshot:
 
     network: Network
     parameters: NDArray[Any]
-    random_state: int
+    _random_state: int
 
-    def _architecture(self) -> dict[str, Any]:
-        return {**self.network._architecture(), "random_state": f"{self.random_state:016x}"}
+    def _architecture(self) -> Architecture:
+        return self.network._architecture()
 
 
 def settings(
@@ -163,7 +162,7 @@ class Resumable:
 
     name: str
     at: Position
-    architecture: dict[str, Any]
+    architecture: Architecture
     state: TrainingState
 
     def restart(self, network: Network, callbacks: Sequence[Any]) -> None:
@@ -175,23 +174,12 @@ class Resumable:
             raise FormatError(
                 f"{self.name}: states: expected those of the training's callbacks, got {error!r}"
             ) from None
-        scalings, names = self._scalings(), network._columns[2]
-        network._know_columns(*scalings, names, False)  # to the last bit, as the training had them
+        names = network._columns[2]
+        network._know_columns(*self.architecture.scalings, names, False)  # to the last bit, as the training had them
         try:
             network._put_training_state(self.state)
         except ValueError as error:
             raise FormatError(f"{self.name}: {error}") from None
-
-    def _scalings(self) -> tuple[Scaling | None, Scaling | None]:
-        """Of the inputs and of the targets."""
-        sizes = self.architecture["sizes"]
-        inputs_, targets = (
-            scaling.from_description(key, self.architecture.get(key), n)
-            for key, n in zip(_SCALINGS, (sizes[0], sizes[-1]), strict=True)
-        )
-        assert not isinstance(inputs_, str)
-        assert not isinstance(targets, str)
-        return inputs_, targets
 
 
 def read(
@@ -207,9 +195,11 @@ def read(
     model = persistence.read(name)
     if model.training is None:
         raise FormatError(f"{name}: expected a checkpoint, got a model without a training")
-    theirs, ours = model.architecture, network._architecture()
-    learnt = {key for key in _SCALINGS if isinstance(getattr(network, f"_{key}"), str)}
-    for key in (theirs.keys() | ours.keys()) - {"random_state", "seed"}:
+    theirs, ours = (
+        descriptions.describe_architecture(each, 0) for each in (model.architecture, network._architecture())
+    )
+    learnt = {key for key in _SCALINGS if isinstance(getattr(network._given, key), str)}
+    for key in (theirs.keys() | ours.keys()) - {"seed"}:
         wanted, got = theirs.get(key), ours.get(key)
         if wanted != got and not (key in learnt and _differ_by_rounding(wanted, got, n_rows)):
             raise ValueError(f"resume: expected a network with {key} {wanted!r:.200}, got one with {got!r:.200}")
@@ -228,7 +218,7 @@ def read(
         raise FormatError(f"{name}: {error}; {model.writer}") from None
     except FormatError as error:
         raise FormatError(f"{name}: {error}") from None
-    return Resumable(name, at, theirs, state)
+    return Resumable(name, at, model.architecture, state)
 
 
 def _differ_by_rounding(one: Any, other: Any, n_rows: int) -> bool:
@@ -244,7 +234,7 @@ def _differ_by_rounding(one: Any, other: Any, n_rows: int) -> bool:
 
 
 def _state(
-    fields: Mapping[str, Any], model: persistence.Model, optimizer: Optimizer, regularization: Regularization | None
+    fields: Mapping[str, Any], model: persistence.ModelFile, optimizer: Optimizer, regularization: Regularization | None
 ) -> TrainingState:
     """The optimiser's state; what it should have is known to who takes it."""
     assert model.training is not None
@@ -256,7 +246,7 @@ def _state(
         vectors={key.removeprefix(_OPTIMIZER): _vector(model.training, key, model.parameters) for key in names},
         numbers={key: _number(key, text) for key, text in fields["numbers"].items()},
         n_steps=fields["n_steps"],
-        random_state=int(model.architecture["random_state"], 16),
+        random_state=model.random_state,
     )
 
 
@@ -327,7 +317,7 @@ def _vector(training: persistence.Training, name: str, like: NDArray[Any]) -> ND
     return tensor
 
 
-def _position(fields: Mapping[str, Any], model: persistence.Model) -> Position:
+def _position(fields: Mapping[str, Any], model: persistence.ModelFile) -> Position:
     assert model.training is not None
     tensors = model.training.tensors
     n_names = len(fields["history"]) + sum(map(len, fields["callbacks"]))
@@ -345,7 +335,7 @@ def _position(fields: Mapping[str, Any], model: persistence.Model) -> Position:
     return Position(fields["epoch"], fields["position"], loss, fields["stopped"], curves, states)
 
 
-def _value(model: persistence.Model, name: str) -> float | NDArray[Any]:
+def _value(model: persistence.ModelFile, name: str) -> float | NDArray[Any]:
     """What a callback keeps: a number, or finite numbers as many as P has."""
     assert model.training is not None
     tensor = model.training.tensors.get(name)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import arguments, construction, optimizers
+from .. import arguments, optimizers
+from ..architecture import check_precision
 from ..formats import descriptions
 from ..frozen import fields, frozen
 from ..optimizers import Optimizer
@@ -124,7 +125,7 @@ def check_state(state: object, dtype: np.dtype[Any], n_hidden: int) -> dict[str,
     """The fields of a state as the core of a network takes them, which itself knows names and lengths."""
     if not isinstance(state, TrainingState):
         raise TypeError(f"state: expected a TrainingState, got {type(state).__name__}")
-    optimizer = construction.check_precision(optimizers.resolve("state.optimizer", state.optimizer), dtype)
+    optimizer = check_precision(optimizers.resolve("state.optimizer", state.optimizer), dtype)
     terms = resolve_regularization(state.regularization)
     if terms is not None:
         terms._check_use(optimizer, n_hidden, dtype)

@@ -1,6 +1,6 @@
 """The command line: `fastmlp train | predict | evaluate | info | bench`, also as `python -m fastmlp`.
 
-Here are the arguments and the exit codes; the commands are in `cli_train` and `cli_predict`, which are imported, with
+Here are the arguments and the exit codes; the commands are in `train` and `predict`, which are imported, with
 all that they need, when their command is run. Exit codes: 0 done, 1 an error (one line on stderr, never a traceback),
 2 wrong usage (argparse's), 130 interrupted. Progress and messages go to stderr, results to stdout; with --json stdout
 holds one JSON object and nothing else. Names that an option may take come from the tables that `Network` uses, so the
@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import fastmlp
 
-from .. import construction, metrics
+from .. import architecture, metrics
 from ..activations import ACTIVATIONS
 from ..console import INTERRUPTED, finish, say, silence
 from ..losses import LOSSES
@@ -185,7 +185,7 @@ def _add_network(add: Callable[..., object]) -> None:
     add("--activation", choices=hidden, default="relu", help="of the hidden layers (default: relu)")
     add("--output-activation", choices=outputs, help="default: the loss's partner")
     add("--loss", choices=list(LOSSES), help="default: cross_entropy for classes, mse for numbers")
-    add("--dtype", choices=construction.DTYPES, default="float32")
+    add("--dtype", choices=architecture.DTYPES, default="float32")
     add("--seed", type=_seed, default=0, metavar="N", help="of weights, batches and split (default: 0)")
 
 

@@ -1,0 +1,167 @@
+"""Architecture: what a network is apart from its parameters: layers, loss, dtype, scalings, names of columns.
+
+The constructor of `Network`, model files, importers of other tools' models and pickles share it, so whoever has one has
+a network that can be built. It is checked when it is made, and never changes. `Network` has the documentation of each
+field, which is an argument of its constructor. The other arguments (engine, n_threads) belong to the machine: they are
+in engines.py, and in no file.
+
+A new field gets its check in `__post_init__` and its JSON in formats/descriptions.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from . import activations, arguments, losses, scaling
+from .activations import Activation
+from .frozen import fields, frozen
+from .initializers import INITIALIZERS
+from .inputs import schema
+from .inputs.schema import Schema
+from .losses import Loss
+from .optimizers import Optimizer
+from .scaling import Scaling
+
+if TYPE_CHECKING:
+    from .encoder import Encoder
+    from .inputs.labels import Label
+
+T = TypeVar("T", bound=Activation | Loss | Optimizer)
+
+MAX_PARAMETERS = 2**31  # of a network, and weights of a layer
+MAX_LAYERS = 10_000
+DTYPES = ("float32", "float64")
+
+
+@frozen(kw_only=True)
+class Architecture:
+    """A checked description of a network; arguments are those of `Network`, fields have them in one form each.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument does not fit, with its name, or if two do not fit each other.
+    """
+
+    sizes: tuple[int, ...]
+    activation: tuple[Activation, ...]
+    output_activation: Activation
+    loss: Loss
+    dtype: np.dtype[Any]
+    init: str = "auto"
+    seed: int | None = None
+    input_scaling: str | Scaling | None = None
+    target_scaling: str | Scaling | None = None
+    feature_names: tuple[str, ...] | None = None
+    target_name: str | None = None
+    class_names: tuple[Label, ...] | None = None
+    encoder: Encoder | None = None
+
+    def __post_init__(self) -> None:
+        sizes, dtype = check_sizes(self.sizes), check_dtype(self.dtype)
+        hidden = check_activations(self.activation, len(sizes) - 2)
+        loss = losses.resolve("loss", self.loss)
+        output = self.output_activation
+        if output is not None:
+            output = activations.resolve("output_activation", output, output=True)
+        output = losses.match(loss, output, sizes[-1])
+        for activation in (*hidden, output):
+            check_precision(activation, dtype)
+        check_precision(loss, dtype)
+        names = self.feature_names, self.target_name, self.class_names, self.encoder
+        checked = {
+            "sizes": sizes,
+            "activation": hidden,
+            "output_activation": output,
+            "loss": loss,
+            "dtype": dtype,
+            "init": arguments.name("init", self.init, INITIALIZERS),
+            "seed": None if self.seed is None else arguments.integer("seed", self.seed, least=0, most=2**64 - 1),
+            "input_scaling": scaling.check("input_scaling", self.input_scaling, sizes[0]),
+            "target_scaling": scaling.check_targets(self.target_scaling, loss, sizes[-1]),
+            **schema.check(*names, sizes[0], n_classes(loss, sizes[-1]))._asdict(),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def layers(self) -> tuple[Activation, ...]:
+        """The activation of each layer, the last one's too."""
+        return *self.activation, self.output_activation
+
+    @property
+    def schema(self) -> Schema:
+        """What it says of the columns of the data."""
+        return Schema(self.feature_names, self.target_name, self.class_names, self.encoder)
+
+    @property
+    def scalings(self) -> tuple[Scaling | None, Scaling | None]:
+        """Of the inputs and of the targets; None where there is none, or none yet."""
+        inputs, targets = (
+            each if isinstance(each, Scaling) else None for each in (self.input_scaling, self.target_scaling)
+        )
+        return inputs, targets
+
+
+def n_classes(loss: Loss, n_outputs: int) -> int:
+    """How many classes so many outputs can tell apart; one output tells two."""
+    return max(2, n_outputs // loss.n_heads)
+
+
+def check_sizes(sizes: object) -> tuple[int, ...]:
+    """The layer sizes as ints: at least two, each at least 1, no product and no total above 2**31."""
+    if isinstance(sizes, (str, bytes)) or not isinstance(sizes, (Sequence, np.ndarray)):
+        raise TypeError(f"sizes: expected a sequence of integers, got {sizes!r}")
+    listed = list(itertools.islice(iter(sizes), MAX_LAYERS + 2))
+    if len(listed) > MAX_LAYERS + 1:
+        raise ValueError(f"sizes: expected at most {MAX_LAYERS:,} layers, got more")
+    largest = MAX_PARAMETERS - 1
+    checked = tuple(arguments.integer(f"sizes[{i}]", size, least=1, most=largest) for i, size in enumerate(listed))
+    if len(checked) < 2:
+        raise ValueError(f"sizes: expected at least 2 sizes, inputs and outputs, got {list(checked)}")
+    counts = [n_inputs * n_outputs for n_inputs, n_outputs in itertools.pairwise(checked)]
+    if max(*counts, sum(counts) + sum(checked[1:])) > MAX_PARAMETERS:
+        raise ValueError(f"sizes: expected at most 2**31 weights in a layer and parameters in all, got {list(checked)}")
+    return checked
+
+
+def check_dtype(dtype: object) -> np.dtype[Any]:
+    """float32 or float64, given as a name or as anything that NumPy takes for it."""
+    if isinstance(dtype, str):
+        return np.dtype(arguments.name("dtype", dtype, DTYPES))
+    try:
+        if dtype is None:
+            raise TypeError
+        found = np.dtype(dtype)  # type: ignore[call-overload]
+    except TypeError:
+        raise TypeError(f"dtype: expected one of {', '.join(map(repr, DTYPES))}, got {dtype!r}") from None
+    return np.dtype(arguments.name("dtype", found.name, DTYPES))
+
+
+def check_activations(activation: object, n_hidden: int) -> tuple[Activation, ...]:
+    """The activation of each hidden layer, from one for all or a list with one for each."""
+    if isinstance(activation, (str, Activation)):
+        return (activations.resolve("activation", activation, output=False),) * n_hidden
+    if not isinstance(activation, Sequence):
+        raise TypeError(f"activation: expected a name, an activation or a list of them, got {activation!r}")
+    listed = list(itertools.islice(iter(activation), MAX_LAYERS))
+    if len(listed) != n_hidden:
+        raise ValueError(f"activation: expected a list of {n_hidden}, one for each hidden layer, got {len(listed)}")
+    return tuple(activations.resolve(f"activation[{i}]", f, output=False) for i, f in enumerate(listed))
+
+
+def check_precision(choice: T, dtype: np.dtype[Any]) -> T:
+    """The activation, loss or optimiser, once its hyper-parameters are seen to survive the network's dtype."""
+    smallest = float(np.finfo(dtype).tiny)
+    for name in fields(choice):
+        value = getattr(choice, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if not isinstance(number, (int, float)):  # a name, a schedule or a function
+                continue
+            if not (number == 0 or smallest <= abs(number) <= float(np.finfo(dtype).max)):
+                raise ValueError(f"{name}: expected a number that {dtype.name} can hold, got {number!r} in {choice!r}")
+    return choice

@@ -1,0 +1,25 @@
+"""What belongs to the machine among the arguments of `Network` and `load`: the engine and the number of threads."""
+
+from __future__ import annotations
+
+from . import arguments
+
+ENGINES = ("auto", "blas", "native")
+WITHOUT_FMA = ("base",)  # instruction sets
+
+
+def choose(engine: object, isa: str) -> tuple[str, str]:
+    """The engine that computes the layers, and why; a forced one never falls back."""
+    name = arguments.name("engine", engine, ENGINES)
+    if name != "auto":
+        return name, "chosen by the caller"
+    if isa in WITHOUT_FMA:
+        return "blas", f"the instruction set {isa} has no fused multiply-add, which the native engine needs"
+    return "native", f"the instruction set {isa} has fused multiply-add"
+
+
+def check_threads(n_threads: object) -> int | str:
+    """The name "auto", or an integer of at least 1."""
+    if isinstance(n_threads, str) and n_threads == "auto":
+        return n_threads
+    return arguments.integer("n_threads", n_threads, least=1)
