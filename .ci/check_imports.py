@@ -14,7 +14,7 @@ from pathlib import Path
 SOURCE = Path("src/fastmlp")
 LAYERS = (  # from the lowest on; a name with a dot at its end stands for a folder
     "_version arguments console frozen history suggestions formats.atomic formats.foreign formats.strict_json",
-    "inputs.arrays formats.container formats.upgrade training.progress cli.preparation",
+    "inputs.arrays formats.safetensors formats.upgrade training.progress cli.preparation",
     "inputs. tables.",
     "_core about datasets inputs.sharing",
     "inputs.moments activations schedules initializers optimizers losses metrics regularization scaling engines "

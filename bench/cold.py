@@ -24,10 +24,10 @@ from statistics import median
 import numpy as np
 import report
 from calibrate import buffer_sizes, cache_sizes
-from implementations import Engine
 from workloads import RANDOM, WORKLOADS, data
 
 import fastmlp
+from implementations import Engine
 
 KINDS = ("first call", "second call", "caches emptied", "warm")
 _EMPTIED, _WARM = 9, 1000

@@ -23,13 +23,13 @@ import calibrate
 import report
 import rounds
 import targets
-from implementations import names
 from measurement import Measurement
 from timing import EPOCH, kinds, verified_cases
 from verification import UnverifiedError
 from workloads import FASHION_MNIST, RANDOM, WORKLOADS
 
 import fastmlp
+from implementations import names
 
 
 def arguments() -> argparse.Namespace:

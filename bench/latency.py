@@ -24,12 +24,12 @@ import numpy as np
 import report
 import rounds
 import targets
-from implementations import names
 from timing import ROW, Case
 from verification import verify
 from workloads import RANDOM, WORKLOADS, data
 
 import fastmlp
+from implementations import names
 
 PERCENTILES = (50, 99, 99.9)
 

@@ -26,7 +26,7 @@ from scipy.optimize import minimize
 
 import fastmlp
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 from minimization_problems import problems
 
 TOLERANCE = 1e-9  # of the largest element of the gradient, at the minimum

@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 import report
 import rounds
-from implementations import Engine, optimizer_of
 from verification import UnverifiedError, verify_new
 from workloads import RANDOM, WORKLOADS, Workload, data
 
 import fastmlp
+from implementations import Engine, optimizer_of
 
 NAMES = ("T1", "T2", "T4")
 LEAST_SHARE, MOST_MEGABYTES = 0.8, 300

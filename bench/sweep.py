@@ -26,13 +26,13 @@ import numpy as np
 import report
 import rounds
 from floors import multiply_adds
-from implementations import names
 from rounds import interleaved, repeats, seconds
 from timing import EPOCH, ROWS
 from verification import verify
 from workloads import RANDOM, WORKLOADS, Workload, data
 
 import fastmlp
+from implementations import names
 
 BATCHES = (1, 2, 3, 4, 6, 7, 8, 16, 64, 1_000, 10_000)
 WIDTHS = (1, 2, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 63, 64, 65, 96, 100, 127, 128, 129, 200, 256, 257)

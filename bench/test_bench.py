@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from implementations import Numpy, make, names
 from numpy_network import LAYOUTS
 from timing import EPOCH, ROW, Case, kinds
 from verification import UnverifiedError, Verified, check, verify
 from workloads import RANDOM, WORKLOADS, Workload, data
 
 from fastmlp.cli import benchmark as installed
+from implementations import Numpy, make, names
 
 CASES = [
     pytest.param(workload, source, name, kind, dtype, id="-".join((workload.name, source, name, kind, dtype)))

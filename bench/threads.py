@@ -22,12 +22,12 @@ import report
 import rounds
 import targets
 from calibrate import AVAILABLE, TwoLoops
-from implementations import Engine
 from timing import EPOCH, ROWS, Case, kinds
 from verification import verify_new
 from workloads import RANDOM, WORKLOADS, Workload, data
 
 import fastmlp
+from implementations import Engine
 
 JUDGED = (("T3", EPOCH), ("D", ROWS))  # on two threads
 SLOWED = 1.05  # times over one thread's that are taken for a loss: smaller differences are not established

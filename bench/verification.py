@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 from face import Array, Implementation
-from implementations import Numpy, Reference, make
 from numpy_network import LAYOUTS
 from workloads import Workload, initial_parameters
+
+from implementations import Numpy, Reference, make
 
 FACTOR = 16
 STEP = {"float32": 1e-3, "float64": 1e-9}

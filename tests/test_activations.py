@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from oracles import IN_TORCH, MORE, Torch, twin
 
 import fastmlp
 from fastmlp import _core, reference
+from oracles import IN_TORCH, MORE, Torch, twin
 
 SIZES = (5, 17, 128, 3)  # 128 outputs: rows that are kept in training are padded
 HARD = (fastmlp.HardSigmoid,)  # PyTorch has 1 / 6 in float32 there

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from implementations import load_reference
-from trainings import assert_same, classifier, data
 
 import fastmlp
+from implementations import load_reference
+from trainings import assert_same, classifier, data
 
 # -- validation, history, callbacks, words ---------------------------------------------------------------------------
 

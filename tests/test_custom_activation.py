@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from processes import run_python
 
 import fastmlp
 from fastmlp import reference
+from processes import run_python
 
 
 def tanh_slope(z: Any) -> Any:

@@ -1,6 +1,6 @@
 """Networks drawn at random: the package against the pure-Python reference, and against itself bit for bit.
 
-A case of tests/network_cases.py is a network, data, options of a training and a few operations. `run` does the
+A case of tests/support/network_cases.py is a network, data, options of a training and a few operations. `run` does the
 operations and keeps every number that they give. Then
 
 - another number of threads (native engine), another kind of input that holds the same numbers, fits that are resumed
@@ -28,14 +28,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import network_cases
 import numpy as np
 import pytest
 from conftest import ULP, Implementation
-from network_cases import TRAINING, Case, Data, as_source, data_of
 
 import fastmlp
+import network_cases
 from fastmlp import reference
+from network_cases import TRAINING, Case, Data, as_source, data_of
 
 QUICK = 40
 HUGE = 1e15  # the squares of float32 end at 1e38

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from trainings import ADAM, assert_same, data
 
 import fastmlp
+from trainings import ADAM, assert_same, data
 
 X, LABELS = data(12, 3)
 ONE_HOT = np.eye(4)[LABELS]

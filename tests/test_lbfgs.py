@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from minimization_problems import problems
-from oracles import twin
 from scipy.optimize import minimize
-from trainings import ADAM, assert_same, assert_threads_change_nothing, data
 
 import fastmlp
 from fastmlp import reference
+from minimization_problems import problems
+from oracles import twin
+from trainings import ADAM, assert_same, assert_threads_change_nothing, data
 
 EXACT = fastmlp.LBFGS(gradient_tolerance=1e-9, loss_tolerance=0.0)
 

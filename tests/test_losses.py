@@ -14,11 +14,11 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from loss_cases import CASES, LossCase, draw_targets
-from oracles import Torch, central_differences, twin
 
 import fastmlp
 from fastmlp.losses import LOSSES
+from loss_cases import CASES, LossCase, draw_targets
+from oracles import Torch, central_differences, twin
 
 ULP = {"float32": 2.0**-23, "float64": 2.0**-52}
 

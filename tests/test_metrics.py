@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from implementations import load_reference
-from oracles import twin
-from trainings import assert_same, classifier, data
 
 import fastmlp
 from fastmlp.metrics import METRICS
+from implementations import load_reference
+from oracles import twin
+from trainings import assert_same, classifier, data
 
 REFERENCE = load_reference()
 

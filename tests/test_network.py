@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import HIDDEN, OUTPUTS, twin
 
 import fastmlp
 from fastmlp import _core, reference
+from oracles import HIDDEN, OUTPUTS, twin
 
 
 def data(n_rows: int, n_inputs: int, seed: int = 0) -> Any:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from trainings import assert_same, assert_threads_change_nothing, classifier, data
 
 import fastmlp
 from fastmlp import reference
+from trainings import assert_same, assert_threads_change_nothing, classifier, data
 
 # Where a state that is lost, or not gone back to, shows: momenta, means, steps and what NAdam carries on.
 OPTIMIZERS = [

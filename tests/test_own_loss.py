@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from oracles import twin
-from trainings import assert_same
 
 import fastmlp
+from oracles import twin
+from trainings import assert_same
 
 rng = np.random.default_rng(0)
 X, T, W = rng.normal(size=(300, 4)), rng.normal(size=(300, 3)), rng.uniform(size=300)

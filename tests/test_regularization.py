@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from oracles import Torch, central_differences, twin
-from regularization_cases import CERTAIN, DRAWN, EVERYTHING, OPTIMIZERS, REGULARIZATIONS, ROWS, check, network, rows
-from trainings import classifier, data
 
 import fastmlp
 from fastmlp import Regularization, reference
 from fastmlp.reference.regularization import Draws, draws, number
+from oracles import Torch, central_differences, twin
+from regularization_cases import CERTAIN, DRAWN, EVERYTHING, OPTIMIZERS, REGULARIZATIONS, ROWS, check, network, rows
+from trainings import classifier, data
 
 # -- PyTorch ---------------------------------------------------------------------------------------------------------
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from oracles import twin
-from trainings import assert_same, classifier, data, resumed
 
 import fastmlp
+from oracles import twin
+from trainings import assert_same, classifier, data, resumed
 
 SCHEDULES = [
     fastmlp.ConstantRate(0.1),

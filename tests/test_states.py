@@ -9,9 +9,9 @@ from __future__ import annotations
 import textwrap
 
 import pytest
-from processes import run_python
 
 import fastmlp
+from processes import run_python
 
 TOOLS = textwrap.dedent(
     """

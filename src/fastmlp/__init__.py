@@ -28,7 +28,7 @@ from .activations import (
     Threshold,
 )
 from .callbacks import Checkpoint, EarlyStopping
-from .formats.persistence import FormatError
+from .formats.model_file import FormatError
 from .history import History
 from .losses import (
     BinaryCrossEntropy,

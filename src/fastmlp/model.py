@@ -20,7 +20,7 @@ from . import _core, arguments, engines, losses, scaling
 from . import architecture as architectures
 from .activations import Activation, CustomActivation, Identity
 from .architecture import Architecture
-from .formats import persistence
+from .formats import model_file
 from .frozen import replace
 from .history import History
 from .initializers import INITIALIZERS
@@ -404,10 +404,10 @@ class Model(_core.Core):
             **schema._asdict(),
         )
 
-    def _contents(self) -> persistence.ModelFile:
+    def _contents(self) -> model_file.ModelFile:
         """The network as readers see it, all of one moment, also while a fit is running."""
         P, columns, random_state = self._published()
-        return persistence.ModelFile(self._with_columns(columns), random_state, P, {})
+        return model_file.ModelFile(self._with_columns(columns), random_state, P, {})
 
     @classmethod
     def _from_architecture(
@@ -452,7 +452,7 @@ class Model(_core.Core):
         >>> np.array_equal(again.parameters, net.parameters)
         True
         """
-        persistence.save(path, self._contents())
+        model_file.save(path, self._contents())
 
     def training_state(self) -> TrainingState:
         """All that the training of the network is made of beside its data, in arrays of its own.
@@ -515,7 +515,7 @@ class Model(_core.Core):
         own_loss = loss if isinstance(loss, CustomLoss) else None
         stand_ins = {layer: Identity() for layer in custom}
         plain = _with_functions(contents.architecture, stand_ins, MeanSquaredError() if own_loss else None)
-        data = persistence.to_bytes(replace(contents, architecture=plain))
+        data = model_file.to_bytes(replace(contents, architecture=plain))
         return _from_bytes, (type(self), data, self._wanted_engine, self._n_threads, self._isa, custom, own_loss)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -549,7 +549,7 @@ def _from_bytes(
     own_loss: CustomLoss | None = None,
 ) -> Model:
     """What pickle calls; the instruction set is kept where the processor has it."""
-    contents = persistence.parse(data)
+    contents = model_file.parse(data)
     return cls._from_architecture(
         _with_functions(contents.architecture, custom, own_loss),
         contents.parameters,

@@ -28,7 +28,7 @@ from ..losses import LOSSES, CustomLoss, Loss
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..regularization import Regularization
 from ..schedules import SCHEDULES, Schedule
-from .container import DTYPES, FormatError, UnknownFieldError, as_dict, unexpected
+from .safetensors import DTYPES, FormatError, UnknownFieldError, as_dict, unexpected
 
 T = TypeVar("T", Activation, Loss)
 

@@ -2,7 +2,7 @@
 
 `READERS` has the readers by version. Each takes the JSON of a file as that version wrote it, parsed and nothing more,
 and gives what the next version would have written; what comes out is checked like any file. A new version is a new
-number in `persistence.VERSION` and a reader of the one before; nothing that stands here changes again.
+number in `model_file.VERSION` and a reader of the one before; nothing that stands here changes again.
 
 Version 1 is that of fastmlp 0.1.0. Its command line kept scaling, column names and classes beside the network, as JSON
 in the file's `extra`, where Python did not look. Its checkpoints had an optimiser and a regularisation as the text that

@@ -3,8 +3,8 @@
 The mean of a column is kept as a sum of two numbers, the second a correction of the first, since the deviation of a
 column that lies far from 0 is otherwise that of the mean's own rounding. Pieces are merged in pairs of about the same
 size, so that no sum is a chain of all rows. What comes out agrees with exact arithmetic to a few units in the last
-place (tests/test_learnt_scaling.py), wherever the column lies and however small its numbers are. Numbers, or ranges,
-that are not finite give results that are not finite; nothing here raises.
+place (tests/inputs/test_learnt_scaling.py), wherever the column lies and however small its numbers are. Numbers, or
+ranges, that are not finite give results that are not finite; nothing here raises.
 
 Reference: Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
 """

@@ -1,6 +1,6 @@
 """Checkpoints: a training as a file, from which it continues as if it had never stopped.
 
-A checkpoint is a model file (formats/persistence.py) with a training in it: fields that JSON can hold, and tensors
+A checkpoint is a model file (formats/model_file.py) with a training in it: fields that JSON can hold, and tensors
 `optimizer.<name>`, `history.<name>` and `callbacks.<i>.<name>`. The optimiser's state is a `TrainingState` without
 what has its default: vectors of 0, numbers that an optimiser begins with. The random state of the model is that from
 before the order of the epoch at hand was drawn. Data are known by the SHA-256 of what core takes. Nothing in a file is
@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..formats import atomic, descriptions, persistence
+from ..formats import atomic, descriptions, model_file
 from ..formats.atomic import Path
-from ..formats.container import UnknownFieldError
-from ..formats.persistence import FormatError
+from ..formats.model_file import FormatError
+from ..formats.safetensors import UnknownFieldError
 from ..frozen import frozen
 from ..inputs import arrays
 from .state import TrainingState
@@ -60,7 +60,7 @@ class Position:
 
 @frozen(eq=False)
 class Snapshot:
-    """A network's architecture and P as training has them now: what `persistence` writes."""
+    """A network's architecture and P as training has them now: what `model_file` writes."""
 
     network: Network
     parameters: NDArray[Any]
@@ -95,7 +95,7 @@ def fingerprint(rows: Rows) -> str:
     assert targets is not None
     parts = [*arrays.memory(rows.x), targets, *([] if rows.weights is None else [rows.weights])]
     pieces = (piece for part in parts for _, piece in arrays.pieces(part if part.ndim > 1 else part[:, np.newaxis]))
-    digest = persistence.sha256_of(np.ascontiguousarray(piece).reshape(-1).view(np.uint8) for piece in pieces)
+    digest = model_file.sha256_of(np.ascontiguousarray(piece).reshape(-1).view(np.uint8) for piece in pieces)
     weighted = "" if rows.weights is None else ", weighted"
     return f"X {rows.x.shape} {rows.x.dtype}, y {targets.shape} {targets.dtype}{weighted}, SHA-256 {digest}"
 
@@ -124,8 +124,8 @@ def to_bytes(network: Network, random_state: int, at: Position, settings: Mappin
         "callbacks": [list(kept) for kept in at.states],
         "history": list(at.history),
     }
-    training = persistence.Training(fields, tensors)
-    return persistence.to_bytes(Snapshot(network, P, random_state), training=training)
+    training = model_file.Training(fields, tensors)
+    return model_file.to_bytes(Snapshot(network, P, random_state), training=training)
 
 
 def _refuse_unreadable(arrays: Sequence[NDArray[Any]]) -> None:
@@ -192,7 +192,7 @@ def read(
 ) -> Resumable:
     """The file, checked against the network, the settings and the number of rows."""
     name = atomic.name_of(path)
-    model = persistence.read(name)
+    model = model_file.read(name)
     if model.training is None:
         raise FormatError(f"{name}: expected a checkpoint, got a model without a training")
     theirs, ours = (
@@ -234,7 +234,7 @@ def _differ_by_rounding(one: Any, other: Any, n_rows: int) -> bool:
 
 
 def _state(
-    fields: Mapping[str, Any], model: persistence.ModelFile, optimizer: Optimizer, regularization: Regularization | None
+    fields: Mapping[str, Any], model: model_file.ModelFile, optimizer: Optimizer, regularization: Regularization | None
 ) -> TrainingState:
     """The optimiser's state; what it should have is known to who takes it."""
     assert model.training is not None
@@ -309,7 +309,7 @@ def _number(name: str, text: Any) -> float:
         raise FormatError(f"{name}: expected a hexadecimal number, got {reprlib.repr(text)}") from None
 
 
-def _vector(training: persistence.Training, name: str, like: NDArray[Any]) -> NDArray[Any]:
+def _vector(training: model_file.Training, name: str, like: NDArray[Any]) -> NDArray[Any]:
     """The tensor of that name, of the shape and dtype of P, and finite."""
     tensor = training.tensors.get(name)
     if tensor is None or tensor.shape != like.shape or tensor.dtype != like.dtype or not np.isfinite(tensor).all():
@@ -317,7 +317,7 @@ def _vector(training: persistence.Training, name: str, like: NDArray[Any]) -> ND
     return tensor
 
 
-def _position(fields: Mapping[str, Any], model: persistence.ModelFile) -> Position:
+def _position(fields: Mapping[str, Any], model: model_file.ModelFile) -> Position:
     assert model.training is not None
     tensors = model.training.tensors
     n_names = len(fields["history"]) + sum(map(len, fields["callbacks"]))
@@ -335,7 +335,7 @@ def _position(fields: Mapping[str, Any], model: persistence.ModelFile) -> Positi
     return Position(fields["epoch"], fields["position"], loss, fields["stopped"], curves, states)
 
 
-def _value(model: persistence.ModelFile, name: str) -> float | NDArray[Any]:
+def _value(model: model_file.ModelFile, name: str) -> float | NDArray[Any]:
     """What a callback keeps: a number, or finite numbers as many as P has."""
     assert model.training is not None
     tensor = model.training.tensors.get(name)

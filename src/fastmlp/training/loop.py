@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from .. import callbacks, metrics
 from ..callbacks import Checkpoint, EarlyStopping
 from ..formats import atomic
-from ..formats.container import FormatError
+from ..formats.safetensors import FormatError
 from ..history import History
 from . import checkpoint
 from .plan import FitPlan, is_auto

@@ -1,0 +1,443 @@
+"""The model file: a network as safetensors bytes, saved so that a crash leaves the old file or the new one.
+
+Layout: 8 bytes with the length n of the header (little-endian), n bytes of JSON, the tensors' bytes. The tensors
+are `layers.<l>.weight` (O, I) and `layers.<l>.bias` (O,), in the order of the parameter vector P; what a tensor
+does not say (activations, loss, random state) is JSON inside the header's `__metadata__`, with its SHA-256. A
+checkpoint (training/checkpoint.py) is a model file with a training in it: more tensors, listed in JSON of its own.
+
+Nothing in a file is trusted: sizes are compared with the file's length before anything is allocated, no code is
+run, and what does not check out is a `FormatError`. The checksum of the parameters is over their little-endian
+bytes in the order of P, so a tool that stores the same tensors in another order leaves it valid.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import itertools
+import math
+import os
+import re
+import reprlib
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from .._version import __version__
+from ..architecture import Architecture
+from ..frozen import frozen, replace
+from . import atomic, foreign, strict_json
+from .atomic import Path
+from .descriptions import architecture_from, describe_architecture
+from .safetensors import (
+    DTYPES,
+    Layout,
+    UnknownFieldError,
+    as_dict,
+    check_tensors,
+    header_text,
+    is_integers,
+    json_value,
+    little,
+    read_at,
+    read_header,
+    unexpected,
+)
+from .safetensors import FormatError as FormatError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+VERSION = 2  # of the format of models and checkpoints; upgrade.py reads those before it
+MOST_DIMENSIONS = 32  # of a tensor beside the parameters, as every version of NumPy has them
+MOST_NUMBERS = 2**48
+
+_ARCHITECTURE = "fastmlp.architecture"
+_EXTRA = "fastmlp.extra"
+_PARAMETERS = "fastmlp.parameters"
+_TRAINING = "fastmlp.training"
+_TENSORS = "fastmlp.tensors"
+_CHECKSUMS = {f"{key}.sha256" for key in (_ARCHITECTURE, _EXTRA, _PARAMETERS)}
+_METADATA = {"format", _ARCHITECTURE, _EXTRA, *_CHECKSUMS}
+_TRAINING_CHECKSUMS = {f"{key}.sha256" for key in (_TRAINING, _TENSORS)}
+
+
+class Saveable(Protocol):
+    """What is read of a network: its architecture, its random state, and its parameters in one piece."""
+
+    @property
+    def parameters(self) -> NDArray[Any]:
+        """A copy of P."""
+
+    @property
+    def _random_state(self) -> int: ...
+
+    def _architecture(self) -> Architecture: ...
+
+
+@frozen(eq=False)
+class Training:
+    """What a checkpoint has beside the model: fields that JSON can hold, and tensors float32 or float64 by name."""
+
+    fields: dict[str, Any]
+    tensors: dict[str, NDArray[Any]]
+
+
+@frozen(eq=False)
+class ModelFile:
+    """What a model file holds: the network's architecture, random state and P, in native byte order, and the caller's
+    own entries.
+    """
+
+    architecture: Architecture
+    random_state: int
+    parameters: NDArray[Any]
+    extra: dict[str, str]
+    training: Training | None = None
+    writer: Writer | None = None  # of the file that it was read from
+
+    @property
+    def _random_state(self) -> int:
+        return self.random_state
+
+    def _architecture(self) -> Architecture:
+        return self.architecture
+
+
+# -------------------------------------------------------------------------------------------------------------- writing
+
+
+def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None, training: Training | None = None) -> bytes:
+    """The network as the bytes of a model file.
+
+    Parameters
+    ----------
+    network : Network
+        What to write.
+    extra : mapping of str to str, optional
+        The caller's own words, handed back in `ModelFile.extra`.
+    training : Training, optional
+        What makes it a checkpoint, handed back in `ModelFile.training`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an `extra` that is not a mapping of str to str or exceeds a header, and for parameters that are not finite.
+    """
+    entries = _check_extra("extra", {} if extra is None else extra)
+    architecture = network._architecture()
+    described = describe_architecture(architecture, network._random_state)
+    dtype = architecture.dtype
+    layout = _layout(architecture.sizes, dtype)
+    parameters = np.ascontiguousarray(network.parameters, dtype=dtype.newbyteorder("<"))
+    if parameters.shape != (_count(layout),):
+        raise unexpected("parameters", f"the shape {(_count(layout),)}", parameters.shape)
+    _refuse_non_finite(parameters, layout)
+    body = parameters.view(np.uint8).data
+    texts = {
+        _ARCHITECTURE: _canonical("architecture", {"version": VERSION, "written_by": __version__, **described}),
+        _EXTRA: _canonical("extra", entries),
+    }
+    metadata = {"format": "fastmlp", **texts, f"{_PARAMETERS}.sha256": sha256(body)}
+    metadata.update({f"{key}.sha256": _digest(text) for key, text in texts.items()})
+    tensors = {} if training is None else training.tensors
+    layout += [(name, tensor.shape, tensor.dtype) for name, tensor in tensors.items()]
+    more = [little(tensor) for tensor in tensors.values()]
+    if training is not None:
+        listed = [[name, list(tensor.shape), tensor.dtype.name] for name, tensor in tensors.items()]
+        text = _canonical("training", {"tensors": listed, "fields": training.fields})
+        metadata.update({_TRAINING: text, f"{_TRAINING}.sha256": _digest(text), f"{_TENSORS}.sha256": sha256(*more)})
+    header = header_text(metadata, layout)
+    return b"".join((len(header).to_bytes(8, "little"), header, body, *more))
+
+
+def save(path: Path, network: Saveable, extra: Mapping[str, str] | None = None) -> None:
+    """Write the network to a file; at any moment the path holds the previous file or the whole new one.
+
+    Raises
+    ------
+    OSError
+        What the operating system says.
+    """
+    atomic.write(path, to_bytes(network, extra))
+
+
+# -------------------------------------------------------------------------------------------------------------- reading
+
+
+def read(path: Path) -> ModelFile:
+    """The content of a model file, checked.
+
+    Raises
+    ------
+    FormatError
+        If the file is not a model file, or is truncated or altered.
+    OSError
+        What the operating system says.
+    """
+    name = atomic.name_of(path)
+    status = os.stat(name)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(
+            errno.EISDIR, "expected the file that Network.save or a Checkpoint has written, got a folder", name
+        )
+    if not stat.S_ISREG(status.st_mode):
+        raise FormatError(f"{name}: expected a regular file, got a device or a pipe")
+    with open(name, "rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        try:
+            return _load(stream, size)
+        except FormatError as error:
+            stream.seek(0)
+            other = foreign.describe(stream.read(foreign.N_BYTES), size)
+            message = f"expected a fastmlp model file, got {other}" if other else error
+            raise FormatError(f"{name}: {message}") from None
+
+
+def parse(data: bytes | bytearray | memoryview) -> ModelFile:
+    """The content of a model file's bytes, checked like `read`."""
+    stream = io.BytesIO(data)
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    return _load(stream, size)
+
+
+def _load(stream: io.BufferedIOBase, size: int) -> ModelFile:
+    header = read_header(stream, size)
+    metadata = _check_metadata(header)
+    room = size - stream.tell()
+    extra = _check_extra(_EXTRA, json_value(_EXTRA, _verified(metadata, _EXTRA, default="{}")))
+    fields = as_dict(_ARCHITECTURE, json_value(_ARCHITECTURE, _verified(metadata, _ARCHITECTURE)))
+    writer = Writer.take(fields)
+    try:
+        architecture, random_state, extra = _architecture_of(fields, extra, writer.version, room)
+        model = ModelFile(architecture, random_state, np.empty(0), extra, writer=writer)
+        return _load_parts(stream, size, header, metadata, model, writer)
+    except UnknownFieldError as error:
+        raise FormatError(f"{error}; {writer}") from None
+
+
+class Writer(NamedTuple):
+    """What has written a file: a version of the format, and of fastmlp."""
+
+    version: int
+    name: str
+
+    @classmethod
+    def take(cls, architecture: dict[str, Any]) -> Writer:
+        """That of an architecture, from which it is taken; refuses a version that nobody knows here."""
+        version, name = architecture.pop("version", None), architecture.pop("written_by", None)
+        if type(version) is not int or version < 1:
+            raise unexpected(f"{_ARCHITECTURE}: version", f"a number from 1 to {VERSION}", version)
+        name = "0.1.0" if version == 1 else name  # which did not say so
+        if not isinstance(name, str) or not re.fullmatch(r"[0-9A-Za-z.+]{1,40}", name):
+            raise unexpected(f"{_ARCHITECTURE}: fields: written_by", "a version of fastmlp", name)
+        writer = cls(version, name)
+        if version > VERSION:
+            raise FormatError(f"version: expected at most {VERSION}, got {version}; {writer}")
+        return writer
+
+    def __str__(self) -> str:
+        return (
+            f"fastmlp {self.name} wrote the file, in version {self.version} of the format; this is fastmlp "
+            f"{__version__}, which reads versions up to {VERSION}: use the one that wrote it, or a later one"
+        )
+
+
+def _load_parts(
+    stream: io.BufferedIOBase,
+    size: int,
+    header: dict[str, Any],
+    metadata: dict[str, str],
+    model: ModelFile,
+    writer: Writer,
+) -> ModelFile:
+    """The model of that architecture with its parameters and, where there is one, its training."""
+    dtype = model.architecture.dtype
+    layout = _layout(model.architecture.sizes, dtype)
+    fields, more = _training_from(metadata, [name for name, _, _ in layout], writer.version)
+    begin = stream.tell()
+    offsets = [begin + offset for offset in check_tensors(header, [*layout, *more], size - begin)]
+    parameters = np.empty(_count(layout), dtype.newbyteorder("<"))
+    rest = parameters.view(np.uint8)
+    for offset, (name, shape, _) in zip(offsets, layout, strict=False):
+        length = math.prod(shape) * dtype.itemsize
+        read_at(stream, offset, rest[:length], name)
+        rest = rest[length:]
+    _refuse_non_finite(parameters, layout)
+    _check_digest("parameters", metadata.get(f"{_PARAMETERS}.sha256"), parameters.view(np.uint8).data)
+    training = None
+    if _TRAINING in metadata:
+        tensors = _read_tensors(stream, offsets[len(layout) :], more)
+        _check_digest("tensors", metadata[f"{_TENSORS}.sha256"], *(little(tensor) for tensor in tensors.values()))
+        training = Training(*_upgraded(writer.version, "training", fields, tensors))
+    return replace(model, parameters=parameters.astype(dtype, copy=False), training=training)
+
+
+def _upgraded(version: int, part: str, *values: Any) -> Any:
+    """A part of a file of that version as the last version has it."""
+    if version < VERSION:
+        from . import upgrade  # most files are of this version
+    for each in range(version, VERSION):
+        try:
+            values = getattr(upgrade.READERS[each], part)(*values)
+        except ValueError as error:
+            raise FormatError(str(error)) from None
+    return values
+
+
+def _training_from(metadata: Mapping[str, str], taken: list[str], version: int) -> tuple[dict[str, Any], Layout]:
+    """The fields of a checkpoint and the layout of its tensors; nothing of a model."""
+    if _TRAINING not in metadata:
+        return {}, []
+    if not metadata.keys() >= _CHECKSUMS | _TRAINING_CHECKSUMS:
+        raise unexpected("__metadata__", "all checksums beside a training", sorted(metadata))
+    parts = as_dict(_TRAINING, json_value(_TRAINING, _verified(metadata, _TRAINING)))
+    key = "words" if version == 1 else "fields"
+    if set(parts) != {"tensors", key} or not isinstance(parts["tensors"], list):
+        raise unexpected(_TRAINING, f"a list 'tensors' and {key!r}", sorted(parts))
+    layout: Layout = []
+    for entry in parts["tensors"]:
+        name, shape, dtype = entry if isinstance(entry, list) and len(entry) == 3 else ("", None, "")
+        known = isinstance(name, str) and isinstance(dtype, str) and dtype in DTYPES
+        if not (
+            known and is_integers(shape) and len(shape or ()) <= MOST_DIMENSIONS and min(shape or (), default=0) >= 0
+        ):
+            raise unexpected(f"{_TRAINING}: tensors", "a name, a shape and a dtype", entry)
+        if math.prod(max(size, 1) for size in shape or ()) > MOST_NUMBERS:  # even of a tensor without numbers
+            raise unexpected(f"{_TRAINING}: tensors", f"a shape of at most {MOST_NUMBERS} numbers", entry)
+        layout.append((name, tuple(shape or ()), np.dtype(dtype)))
+    names = [*taken, *(name for name, _, _ in layout)]
+    if len(set(names)) != len(names):
+        raise unexpected(f"{_TRAINING}: tensors", "each name once", names)
+    return as_dict("training", parts[key]), layout
+
+
+def _read_tensors(stream: io.BufferedIOBase, offsets: list[int], layout: Layout) -> dict[str, NDArray[Any]]:
+    tensors = {}
+    for offset, (name, shape, dtype) in zip(offsets, layout, strict=True):
+        tensor = np.empty(math.prod(shape), dtype.newbyteorder("<"))
+        read_at(stream, offset, tensor.view(np.uint8), name)
+        tensors[name] = tensor.astype(dtype, copy=False).reshape(shape)
+    return tensors
+
+
+def _check_digest(what: str, digest: str | None, *data: memoryview) -> None:
+    if digest is not None and digest != sha256(*data):
+        raise unexpected(what, f"the SHA-256 {digest[:64]}", "that of other numbers")
+
+
+def _check_metadata(header: dict[str, Any]) -> dict[str, str]:
+    """Takes the metadata out of a header of ours."""
+    metadata = header.get("__metadata__")
+    if not isinstance(metadata, dict) or metadata.get("format") != "fastmlp":
+        raise FormatError(f"expected a fastmlp model file, got {foreign.safetensors(header)}")
+    del header["__metadata__"]
+    for key, value in metadata.items():
+        if not isinstance(value, str):
+            raise unexpected("__metadata__", f"a string for {reprlib.repr(key)}", value)
+    unknown = metadata.keys() - _METADATA - ({_TRAINING, *_TRAINING_CHECKSUMS} if _TRAINING in metadata else set())
+    if unknown and not metadata.keys() >= _CHECKSUMS:  # a missing checksum may be there under a damaged name
+        raise unexpected("__metadata__", "no unknown keys where a checksum is missing", sorted(unknown))
+    return metadata
+
+
+def _verified(metadata: Mapping[str, str], key: str, default: str | None = None) -> str:
+    """The text of the key, or the default; its checksum must agree if there is one."""
+    text = metadata.get(key, default)
+    if text is None:
+        raise FormatError(f"__metadata__: expected the key {key!r}, got none")
+    digest = metadata.get(f"{key}.sha256")
+    if digest is not None and digest != _digest(text):
+        raise unexpected(key, f"the SHA-256 {digest[:64]}", text)
+    return text
+
+
+def _architecture_of(
+    fields: dict[str, Any], extra: dict[str, str], version: int, room: int
+) -> tuple[Architecture, int, dict[str, str]]:
+    """The architecture, the random state, and what is left of `extra`; the parameters must fit into `room` bytes."""
+    checked = architecture_from(fields, room)  # before anything is made of its sizes
+    upgraded, extra = _upgraded(version, "architecture", fields, extra)
+    return (*(architecture_from(upgraded, room) if upgraded != fields else checked), extra)
+
+
+# ---------------------------------------------------------------------------------------------------------------- small
+
+
+def _layout(sizes: Sequence[int], dtype: np.dtype[Any]) -> Layout:
+    """The names and shapes of the tensors, in the order of P."""
+    return [
+        (f"layers.{layer}.{kind}", shape, dtype)
+        for layer, (inputs, outputs) in enumerate(itertools.pairwise(sizes))
+        for kind, shape in (("weight", (outputs, inputs)), ("bias", (outputs,)))
+    ]
+
+
+def _count(layout: Layout) -> int:
+    return sum(math.prod(shape) for _, shape, _ in layout)
+
+
+def _refuse_non_finite(parameters: NDArray[Any], layout: Layout) -> None:
+    finite = np.isfinite(parameters)
+    if finite.all():
+        return
+    index = int(np.argmin(finite))
+    value = float(parameters[index])
+    for name, shape, _ in layout:
+        if index < math.prod(shape):
+            where = ", ".join(str(int(i)) for i in np.unravel_index(index, shape))
+            _, layer, kind = name.split(".")
+            raise FormatError(f"parameters: expected finite numbers, got {value!r} in layer {layer}, {kind}[{where}]")
+        index -= math.prod(shape)
+
+
+def _canonical(argument: str, value: object) -> str:
+    """The value as JSON that `json_value` reads."""
+    text = strict_json.compact(value, sort_keys=True)
+    try:
+        strict_json.check_unicode(text, value)
+    except ValueError as error:
+        raise ValueError(f"{argument}: {error}") from None
+    return text
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass"))
+
+
+def sha256(*data: Any) -> str:
+    """The checksum of the bytes of all of them, one after another."""
+    return sha256_of(data)
+
+
+def sha256_of(pieces: Iterable[Any]) -> str:
+    """The same of what comes piece by piece."""
+    import hashlib  # its import costs more than the rest of this file's
+
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _check_extra(argument: str, entries: object) -> dict[str, str]:
+    """A copy of a mapping of str to str that UTF-8 can write."""
+    if not isinstance(entries, Mapping):
+        raise _kind_error(argument, entries)
+    for pair in entries.items():
+        for text in pair:
+            if not isinstance(text, str):
+                raise _kind_error(argument, text)
+            try:
+                text.encode("utf-8")
+            except UnicodeEncodeError:
+                raise unexpected(argument, "Unicode text", text) from None
+    return dict(entries)
+
+
+def _kind_error(argument: str, value: object) -> Exception:
+    message = f"{argument}: expected a mapping of str to str, got {reprlib.repr(value)}"
+    return FormatError(message) if argument == _EXTRA else TypeError(message)

@@ -1,0 +1,138 @@
+"""The container: safetensors, a length, a header of JSON and the tensors' bytes, as any program may have written them.
+
+What belongs to a network is `model_file`'s. Sizes are compared with the file's length before anything is allocated,
+and what does not check out is a `FormatError`.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import reprlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import strict_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LARGEST_HEADER = 2**24
+DTYPES = {"float32": "F32", "float64": "F64"}
+
+Layout = list[tuple[str, tuple[int, ...], np.dtype[Any]]]
+
+
+class FormatError(ValueError):
+    """A file that is not what it should be: truncated, altered, of another kind or of a later version."""
+
+
+class UnknownFieldError(FormatError):
+    """A field that this version does not know; a later one may have written it."""
+
+
+def unexpected(argument: str, expected: str, value: object) -> FormatError:
+    """What was expected, and what came, shortened."""
+    return FormatError(f"{argument}: expected {expected}, got {reprlib.repr(value)}")
+
+
+def json_value(argument: str, text: str) -> object:
+    """The JSON value, as `strict_json` reads it."""
+    try:
+        return strict_json.parse(text)
+    except ValueError as error:
+        raise FormatError(f"{argument}: {error}") from None
+
+
+def as_dict(argument: str, value: object) -> dict[str, Any]:
+    """A copy of the JSON object."""
+    if not isinstance(value, dict):
+        raise unexpected(argument, "an object", value)
+    return dict(value)
+
+
+def is_integers(value: object) -> bool:
+    """Whether it is a list of integers."""
+    return isinstance(value, list) and all(type(each) is int for each in value)
+
+
+# ------------------------------------------------------------------------------------------------------- writing
+
+
+def little(tensor: NDArray[Any]) -> memoryview:
+    """The tensor's bytes, in C order and little-endian."""
+    return np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data
+
+
+def header_text(metadata: dict[str, str], layout: Layout) -> bytes:
+    """The header's JSON, padded with spaces so that the tensors begin at a multiple of 8."""
+    header: dict[str, Any] = {"__metadata__": metadata}
+    offset = 0
+    for name, shape, dtype in layout:
+        end = offset + math.prod(shape) * dtype.itemsize
+        header[name] = {"dtype": DTYPES[dtype.name], "shape": list(shape), "data_offsets": [offset, end]}
+        offset = end
+    text = strict_json.compact(header).encode("ascii")
+    text += b" " * (-len(text) % 8)
+    if len(text) > LARGEST_HEADER:
+        raise ValueError(f"extra: expected a header of at most {LARGEST_HEADER} bytes, got one of {len(text)}")
+    return text
+
+
+# ------------------------------------------------------------------------------------------------------- reading
+
+
+def read_header(stream: io.BufferedIOBase, size: int) -> dict[str, Any]:
+    """The header, an object of JSON; the stream then stands at the tensors' bytes."""
+    if size < 8:
+        raise FormatError(f"model file: expected at least 8 bytes, got {size}")
+    length = int.from_bytes(stream.read(8), "little")
+    if length > min(size - 8, LARGEST_HEADER):
+        raise FormatError(f"header: expected at most {min(size - 8, LARGEST_HEADER)} bytes, got a length of {length}")
+    try:
+        text = stream.read(length).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"header: expected JSON in UTF-8, got {error}") from None
+    return as_dict("header", json_value("header", text))
+
+
+def check_tensors(header: dict[str, Any], layout: Layout, length: int) -> list[int]:
+    """Where each tensor of the layout begins, once all of them fill the data section without gap or overlap."""
+    names = [name for name, _, _ in layout]
+    if set(header) != set(names):
+        raise unexpected("tensors", f"the {len(names)} names from {names[0]!r} to {names[-1]!r}", sorted(header))
+    pieces = [_check_entry(name, header[name], shape, dtype) for name, shape, dtype in layout]
+    end = 0
+    for piece in sorted(pieces):
+        if piece[0] != end:
+            raise unexpected("data_offsets", f"a tensor that begins at {end}", piece)
+        end = piece[1]
+    if end != length:
+        raise FormatError(f"data section: expected {end} bytes, got {length}")
+    return [piece[0] for piece in pieces]
+
+
+def _check_entry(name: str, value: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, int]:
+    """Where the tensor begins and ends, once it has the dtype, the shape and the length that it should have."""
+    entry = as_dict(name, value)
+    if set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise unexpected(name, "the fields 'dtype', 'shape' and 'data_offsets'", sorted(entry))
+    if entry["dtype"] != DTYPES[dtype.name]:
+        raise unexpected(f"{name}: dtype", repr(DTYPES[dtype.name]), entry["dtype"])
+    if not is_integers(entry["shape"]) or entry["shape"] != list(shape):
+        raise unexpected(f"{name}: shape", str(list(shape)), entry["shape"])
+    offsets = entry["data_offsets"]
+    if not is_integers(offsets) or len(offsets) != 2:
+        raise unexpected(f"{name}: data_offsets", "two integers", offsets)
+    length = math.prod(shape) * dtype.itemsize
+    if offsets[1] - offsets[0] != length:
+        raise unexpected(f"{name}: data_offsets", f"{length} bytes", offsets)
+    return offsets[0], offsets[1]
+
+
+def read_at(stream: io.BufferedIOBase, offset: int, rest: NDArray[np.uint8], name: str) -> None:
+    """Fills `rest` with the bytes of the tensor of that name."""
+    stream.seek(offset)
+    if stream.readinto(rest.data) != len(rest):
+        raise FormatError(f"{name}: expected {len(rest)} bytes, got the end of the file")

@@ -1,0 +1,143 @@
+"""Files with right checksums in which something is wrong: they load to a network that works, or are a `FormatError`.
+
+Never another exception, never much memory, never much time, and a network that refuses a checkpoint is as it was.
+FASTMLP_MUTATION_SEED chooses other files, FASTMLP_MUTATION_SECONDS how long; a failure prints the fewest changes that
+still fail.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import pickle
+import random
+import time
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastmlp
+from file_mutations import Kind, Parts, mutate, put_together, take_apart
+
+SEED = int(os.environ.get("FASTMLP_MUTATION_SEED", "0"))
+SECONDS = float(os.environ.get("FASTMLP_MUTATION_SECONDS", "60"))
+MOST_MEMORY, MOST_SECONDS = 64 * 2**20, 1.0
+
+
+def state(net: fastmlp.Network) -> Any:
+    return net.parameters.tobytes(), net._architecture(), net._random_state, net.input_scaling, net.feature_names
+
+
+def load(content: bytes, kind: Kind, path: pathlib.Path) -> None:
+    """What a user does with a model file: it is loaded, predicts, is saved and unpickled."""
+    path.write_bytes(content)
+    net = fastmlp.load(path)
+    X = np.ones((2, net.sizes[0]))
+    if not isinstance(net.input_scaling, str) and not isinstance(net.target_scaling, str):
+        net.predict(X)
+    repr(net), net.summary()
+    net.save(path)
+    assert fastmlp.load(path).parameters.tobytes() == net.parameters.tobytes()
+    assert pickle.loads(pickle.dumps(net)).parameters.tobytes() == net.parameters.tobytes()
+
+
+def resume(content: bytes, kind: Kind, path: pathlib.Path) -> None:
+    """A checkpoint is gone on from; a ValueError names what is of another training."""
+    path.write_bytes(content)
+    net, (X, y), words = kind.network(), kind.data(), kind.words()
+    before, another = state(net), ""
+    try:
+        net.fit(X, y, epochs=3, resume=path, **words)
+    except fastmlp.FormatError:
+        assert state(net) == before
+        raise
+    except FloatingPointError:
+        pass  # from numbers that are finite and large
+    except ValueError as error:
+        another = str(error)
+    if another:
+        assert "expected a network with" in another or "expected that of the checkpoint" in another, another
+        assert state(net) == before
+    assert np.isfinite(net.parameters).all()
+    assert fastmlp.load(path).parameters.size == net.n_parameters
+
+
+def outcome(use: Any, content: bytes, kind: Kind, path: pathlib.Path) -> bool:
+    """Whether it was refused; anything that must not happen is raised."""
+    start = time.process_time()
+    tracemalloc.start()
+    try:
+        use(content, kind, path)
+        refused = False
+    except fastmlp.FormatError:
+        refused = True
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    seconds = time.process_time() - start
+    assert peak < MOST_MEMORY, f"{peak} bytes"
+    assert seconds < MOST_SECONDS, f"{seconds} s"
+    return refused
+
+
+def written(kind: Kind, path: pathlib.Path) -> list[tuple[Any, Parts]]:
+    """The files of that kind, with what is done with them."""
+    net, (X, y), words = kind.network(), kind.data(), kind.words()
+    every = random.Random(kind.seed).choice([1, 4])
+    words["callbacks"] = [*words["callbacks"], fastmlp.Checkpoint(path, every=every, unit="step")]
+    net.fit(X, y, epochs=2, **words)
+    checkpoint = take_apart(path.read_bytes())
+    net.save(path)
+    return [(load, take_apart(path.read_bytes())), (resume, checkpoint), (load, checkpoint)]
+
+
+def fewest_changes(use: Any, parts: Parts, seed: str, kind: Kind, path: pathlib.Path) -> str:
+    """The first changes of a failing mutation that already fail, and the error."""
+    for most in (1, 2, 3):
+        mutated = mutate(parts, random.Random(seed), most)
+        content = put_together(mutated)
+        try:
+            outcome(use, content, kind, path)
+        except Exception as error:
+            return f"{'; '.join(mutated.changes)}\n    {type(error).__name__}: {error!s:.300}"
+    return "it does not fail again"
+
+
+def run(seconds: float, first: int, path: pathlib.Path) -> tuple[int, int, list[str]]:
+    """How many files were refused, of how many, and what failed."""
+    end, n, refused = time.monotonic() + seconds, 0, 0
+    failures: list[str] = []
+    kind_seed = first
+    while time.monotonic() < end and len(failures) < 20:
+        kind = Kind(kind_seed)
+        for use, parts in written(kind, path):
+            use(put_together(parts), kind, path)  # as it is, it works
+            for i in range(25):
+                seed = f"{kind_seed} {use.__name__} {i}"
+                content = put_together(mutate(parts, random.Random(seed)))
+                n += 1
+                try:
+                    refused += outcome(use, content, kind, path)
+                except Exception:
+                    changes = fewest_changes(use, parts, seed, kind, path)
+                    failures.append(f"Kind({kind_seed}), {seed!r}: {changes}")
+        kind_seed += 1
+    return refused, n, failures
+
+
+def check(seconds: float, path: pathlib.Path) -> None:
+    refused, n, failures = run(seconds, SEED * 1_000_000, path)
+    print(f"FASTMLP_MUTATION_SEED={SEED}: {n} files, {refused} refused")
+    assert not failures, f"FASTMLP_MUTATION_SEED={SEED}:\n" + "\n".join(failures)
+    assert 0.3 * n < refused < n
+
+
+def test_some_mutations(tmp_path: pathlib.Path) -> None:
+    check(3, tmp_path / "m")
+
+
+@pytest.mark.slow
+def test_many_mutations(tmp_path: pathlib.Path) -> None:
+    check(SECONDS, tmp_path / "m")
