@@ -407,7 +407,7 @@ class Model(_core.Core):
     def _contents(self) -> model_file.ModelFile:
         """The network as readers see it, all of one moment, also while a fit is running."""
         P, columns, random_state = self._published()
-        return model_file.ModelFile(self._with_columns(columns), random_state, P, {})
+        return model_file.ModelFile(self._with_columns(columns), P, random_state)
 
     @classmethod
     def _from_architecture(

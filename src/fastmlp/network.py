@@ -15,7 +15,7 @@ import numpy as np
 from . import _core, engines, optimizers
 from .activations import Identity
 from .architecture import check_precision
-from .formats import model_file
+from .formats import files
 from .frozen import fields, replace
 from .history import History
 from .inputs import arrays
@@ -557,7 +557,7 @@ def load(path: str | os.PathLike[str], *, engine: str = "auto", n_threads: Suppo
     """
     threads = engines.check_threads(n_threads)
     engines.choose(engine, _core.kernel_isa())
-    contents = model_file.read(path)
+    contents = files.read(path)
     return Network._from_architecture(
         contents.architecture,
         contents.parameters,

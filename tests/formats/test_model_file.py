@@ -18,7 +18,7 @@ import pytest
 
 import fastmlp
 from fastmlp.activations import ACTIVATIONS
-from fastmlp.formats import descriptions, model_file
+from fastmlp.formats import descriptions, files, model_file
 from fastmlp.losses import LOSSES
 from model_files import EXTRA, FILE, NETWORKS, assembled, assert_same, build, same_model, small
 
@@ -176,7 +176,7 @@ def test_we_read_what_the_library_rewrites(name: str, tmp_path: Any) -> None:
         metadata = file.metadata()
     tensors = dict(reversed(numpy.load_file(ours).items()))
     numpy.save_file(tensors, theirs, metadata={**metadata, "tool": "another"})
-    assert same_model(model_file.read(theirs), model_file.read(ours))
+    assert same_model(files.read(theirs), files.read(ours))
     assert_same(network, fastmlp.load(theirs))
 
 

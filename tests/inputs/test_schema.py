@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp.formats import descriptions, model_file
+from fastmlp.formats import descriptions, files, model_file
 from fastmlp.inputs import labels
 from file_mutations import of_version_1
 
@@ -286,7 +286,7 @@ def test_a_model_and_a_pickle_of_old_python_answer_as_they_did() -> None:
 
 def changed(**entries: str) -> bytes:
     """The old model of classes with other entries in `extra`."""
-    model = model_file.read(OLD / "classes.model")
+    model = files.read(OLD / "classes.model")
     network = fastmlp.Network([2, 3], loss="cross_entropy", seed=0)
     assert model.extra == {}
     old = {"task": '"classification"', "columns": '["a", "b"]', "classes": '["u", "v", "w"]'}

@@ -22,7 +22,7 @@ import pytest
 
 import fastmlp
 from fastmlp import Checkpoint, EarlyStopping
-from fastmlp.formats import atomic, model_file
+from fastmlp.formats import atomic, files
 from fastmlp.training import checkpoint
 from trainings import assert_same, classifier, data
 
@@ -229,7 +229,7 @@ def test_a_checkpoint_is_a_model(build: Any, tmp_path: pathlib.Path) -> None:
     loaded = fastmlp.load(tmp_path / "c")
     assert_same(net, loaded)
     loaded.save(tmp_path / "m")
-    assert model_file.read(tmp_path / "m").training is None
+    assert files.read(tmp_path / "m").training is None
 
 
 def test_the_safetensors_library_reads_it(tmp_path: pathlib.Path, plain: Any) -> None:

@@ -12,15 +12,14 @@ bytes in the order of P, so a tool that stores the same tensors in another order
 
 from __future__ import annotations
 
-import errno
 import io
 import itertools
 import math
 import os
 import re
 import reprlib
-import stat
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -87,14 +86,15 @@ class Training:
 
 @frozen(eq=False)
 class ModelFile:
-    """What a model file holds: the network's architecture, random state and P, in native byte order, and the caller's
-    own entries.
+    """What the file of a model holds: an architecture and P, in native byte order.
+
+    The other fields are what only files of fastmlp have.
     """
 
     architecture: Architecture
-    random_state: int
     parameters: NDArray[Any]
-    extra: dict[str, str]
+    random_state: int = 0
+    extra: Mapping[str, str] = MappingProxyType({})
     training: Training | None = None
     writer: Writer | None = None  # of the file that it was read from
 
@@ -167,44 +167,22 @@ def save(path: Path, network: Saveable, extra: Mapping[str, str] | None = None) 
 # -------------------------------------------------------------------------------------------------------------- reading
 
 
-def read(path: Path) -> ModelFile:
-    """The content of a model file, checked.
+def parse(data: bytes | bytearray | memoryview) -> ModelFile:
+    """The content of a model file in memory, checked like `read`."""
+    stream = io.BytesIO(data)
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    return read(stream, size)
+
+
+def read(stream: io.BufferedIOBase, size: int) -> ModelFile:
+    """The content of a model file of that size, checked.
 
     Raises
     ------
     FormatError
-        If the file is not a model file, or is truncated or altered.
-    OSError
-        What the operating system says.
+        If it is not a model file, or is truncated or altered.
     """
-    name = atomic.name_of(path)
-    status = os.stat(name)
-    if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(
-            errno.EISDIR, "expected the file that Network.save or a Checkpoint has written, got a folder", name
-        )
-    if not stat.S_ISREG(status.st_mode):
-        raise FormatError(f"{name}: expected a regular file, got a device or a pipe")
-    with open(name, "rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
-        try:
-            return _load(stream, size)
-        except FormatError as error:
-            stream.seek(0)
-            other = foreign.describe(stream.read(foreign.N_BYTES), size)
-            message = f"expected a fastmlp model file, got {other}" if other else error
-            raise FormatError(f"{name}: {message}") from None
-
-
-def parse(data: bytes | bytearray | memoryview) -> ModelFile:
-    """The content of a model file's bytes, checked like `read`."""
-    stream = io.BytesIO(data)
-    size = stream.seek(0, os.SEEK_END)
-    stream.seek(0)
-    return _load(stream, size)
-
-
-def _load(stream: io.BufferedIOBase, size: int) -> ModelFile:
     header = read_header(stream, size)
     metadata = _check_metadata(header)
     room = size - stream.tell()
@@ -213,7 +191,7 @@ def _load(stream: io.BufferedIOBase, size: int) -> ModelFile:
     writer = Writer.take(fields)
     try:
         architecture, random_state, extra = _architecture_of(fields, extra, writer.version, room)
-        model = ModelFile(architecture, random_state, np.empty(0), extra, writer=writer)
+        model = ModelFile(architecture, np.empty(0), random_state, extra, writer=writer)
         return _load_parts(stream, size, header, metadata, model, writer)
     except UnknownFieldError as error:
         raise FormatError(f"{error}; {writer}") from None

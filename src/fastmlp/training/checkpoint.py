@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..formats import atomic, descriptions, model_file
+from ..formats import atomic, descriptions, files, model_file
 from ..formats.atomic import Path
 from ..formats.model_file import FormatError
 from ..formats.safetensors import UnknownFieldError
@@ -192,7 +192,7 @@ def read(
 ) -> Resumable:
     """The file, checked against the network, the settings and the number of rows."""
     name = atomic.name_of(path)
-    model = model_file.read(name)
+    model = files.read(name)
     if model.training is None:
         raise FormatError(f"{name}: expected a checkpoint, got a model without a training")
     theirs, ours = (

@@ -1,0 +1,65 @@
+"""FORMATS: the file formats of models, one row for each, and `read`, which finds the row that a file belongs to.
+
+A format is a module of its own with three functions. `recognizes(head)` says from the first bytes of a file whether it
+is of this format. `read(stream, size)` gives a `ModelFile`: a checked `Architecture`, its parameters P, and what else
+the file has. `write(network)` gives the bytes of a file; None where the format is only read. A reader trusts nothing in
+the file: it compares what the file announces with `size` before it allocates, runs no code, and raises a `FormatError`
+with the entry, what was expected and what came. Whoever adds a format adds its module and its row.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from collections.abc import Callable
+from typing import NamedTuple
+
+from . import atomic, foreign, model_file
+from .atomic import Path
+from .model_file import ModelFile, Saveable
+from .safetensors import FormatError
+
+
+class Format(NamedTuple):
+    """A row of FORMATS."""
+
+    name: str
+    recognizes: Callable[[bytes], bool]
+    read: Callable[[io.BufferedIOBase, int], ModelFile]
+    write: Callable[[Saveable], bytes] | None
+
+
+# The first row that recognizes a file reads it. The last one takes every file: its errors say what is damaged.
+FORMATS = (Format("fastmlp", lambda head: True, model_file.read, model_file.to_bytes),)
+
+
+def read(path: Path) -> ModelFile:
+    """The content of the file of a model, checked.
+
+    Raises
+    ------
+    FormatError
+        If the file is of no format of the table, or is truncated or altered.
+    OSError
+        What the operating system says.
+    """
+    name = atomic.name_of(path)
+    status = os.stat(name)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(
+            errno.EISDIR, "expected the file that Network.save or a Checkpoint has written, got a folder", name
+        )
+    if not stat.S_ISREG(status.st_mode):
+        raise FormatError(f"{name}: expected a regular file, got a device or a pipe")
+    with open(name, "rb") as stream:
+        size, head = os.fstat(stream.fileno()).st_size, stream.read(foreign.N_BYTES)
+        found = next(each for each in FORMATS if each.recognizes(head))
+        stream.seek(0)
+        try:
+            return found.read(stream, size)
+        except FormatError as error:
+            other = foreign.describe(head, size)
+            message = f"expected a fastmlp model file, got {other}" if other else error
+            raise FormatError(f"{name}: {message}") from None
