@@ -13,7 +13,7 @@ from pathlib import Path
 
 SOURCE = Path("src/fastmlp")
 LAYERS = (  # from the lowest on; a name with a dot at its end stands for a folder
-    "_version arguments console durable foreign frozen history inputs preparation strict_json suggestions",
+    "_version arguments console durable foreign frozen history inputs parts preparation strict_json suggestions",
     "arrays columns container dialect labels progress upgrade schema row_weights targets known_columns csv_reader",
     "_core sharing about datasets tables",
     "activations schedules moments initializers optimizers losses metrics regularization scaling construction encoder",

@@ -26,6 +26,7 @@ from .frozen import frozen, replace
 from .labels import Label
 from .losses import LOSSES
 from .network import Network
+from .parts import Part
 from .preparation import choose_scaling, split
 from .targets import Learnt, Target
 
@@ -227,7 +228,7 @@ def _rows(frame: Any, indices: NDArray[Any]) -> Any:
     """The rows of these ascending indices."""
     if len(indices) == len(frame):
         return frame
-    return frame[indices] if isinstance(frame, PlainFrame) else columns.Part(frame, indices)
+    return frame[indices] if isinstance(frame, PlainFrame) else Part(frame, indices)
 
 
 def _column(table: tables.Table, option: str, given: str) -> str:
