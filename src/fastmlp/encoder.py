@@ -23,6 +23,7 @@ from .inputs.sharing import Item, Result, shared, threads_for
 from .tables import known_columns
 from .tables.columns import BOOLEANS, LIKE_NUMBER, MISSING, TIME, Column, PlainFrame, Texts, names_of, read
 from .tables.known_columns import CategoryColumn, Known, NumberColumn, TimeColumn
+from .tables.parts import Chunks, Part
 
 VERSION = 1
 MIN_COUNT = 2
@@ -227,7 +228,7 @@ class Encoder:
         if absent:
             raise ValueError(f"X: expected the columns of the training, got a frame without {few(absent)}")
         inputs = _of_each(frame, self._known, lambda known: _inputs(known, self._read(frame, known)))
-        return _assembled(len(frame), self._known, inputs)
+        return _assembled(frame, self._known, inputs)
 
     def _read(self, frame: Any, known: Known) -> Column:
         """A column as it was read at `fit`; marks that are booleans count in capitals or not, as a type loses that."""
@@ -315,7 +316,7 @@ def learn(frame: Any, **words: Any) -> tuple[Encoder, list[Note]]:
 def learn_and_transform(frame: Any, **words: Any) -> tuple[Encoder, list[Note], NDArray[np.float64]]:
     """`learn`, and the rows of the frame as `transform` gives them, from one reading of the columns."""
     encoder, notes, inputs = _learnt(frame, **words, transform=True)
-    return encoder, notes, _assembled(len(frame), encoder._known, inputs)
+    return encoder, notes, _assembled(frame, encoder._known, inputs)
 
 
 def _learnt(
@@ -432,7 +433,7 @@ def _is_date(text: str) -> bool:
 
 # ------------------------------------------------------------------------------------------------------------ the work
 
-Inputs = list[NDArray[Any]] | NDArray[np.int64]  # an array for each input, or which of a category's inputs is 1
+Inputs = list[known_columns.Input] | NDArray[np.int64]  # each of the inputs, or which of a category's inputs is 1
 
 
 def _inputs(known: Known, column: Column) -> Inputs:
@@ -449,15 +450,15 @@ def _of_each(frame: Any, items: Sequence[Item], action: Callable[[Item], Result]
     return shared(n_threads, items, action)
 
 
-def _assembled(n_rows: int, known: Sequence[Known], inputs: Sequence[Inputs]) -> NDArray[np.float64]:
+def _assembled(frame: Any, known: Sequence[Known], inputs: Sequence[Inputs]) -> NDArray[np.float64]:
     """The columns' inputs beside one another, a block of rows at a time.
 
     What takes time is new memory, which threads share: each makes a part of the rows.
     """
     ends = np.cumsum([len(one.names_out) for one in known])
-    width = int(ends[-1])
+    n_rows, width = len(frame), int(ends[-1])
     out = np.empty((n_rows, width))
-    plain: list[tuple[int, NDArray[Any]]] = []
+    plain: list[tuple[int, known_columns.Input]] = []
     chosen: list[NDArray[np.int64]] = []
     for one, part, end in zip(known, inputs, ends.tolist(), strict=True):
         position = end - len(one.names_out)
@@ -467,14 +468,12 @@ def _assembled(n_rows: int, known: Sequence[Known], inputs: Sequence[Inputs]) ->
             chosen.append(part + position)
 
     def fill(begin: int) -> None:
-        end = min(begin + share, n_rows)
-        for first in range(begin, end, BLOCK_ROWS):
-            rows = slice(first, min(first + BLOCK_ROWS, end))
+        for index, rows in _blocks(frame, begin, min(begin + share, n_rows)):
             block = out[rows]
             if chosen:
                 block[...] = 0.0
             for position, each in plain:
-                block[:, position] = each[rows]
+                block[:, position] = frame.taken(each, index, rows) if isinstance(each, Chunks) else each[rows]
             for positions in chosen:
                 block[np.arange(len(block)), positions[rows]] = 1.0
 
@@ -482,3 +481,10 @@ def _assembled(n_rows: int, known: Sequence[Known], inputs: Sequence[Inputs]) ->
     share = max(1, -(-n_rows // n_threads))
     shared(n_threads, range(0, n_rows, share), fill)
     return out
+
+
+def _blocks(frame: Any, begin: int, end: int) -> Iterator[tuple[int, slice]]:
+    """The rows from begin up to end, a few at a time, each with the index of their chunk where a `Part` has them."""
+    if isinstance(frame, Part):
+        return frame.blocks(begin, end, BLOCK_ROWS)
+    return ((0, slice(first, min(first + BLOCK_ROWS, end))) for first in range(begin, end, BLOCK_ROWS))

@@ -237,6 +237,35 @@ def test_regression_in_the_target_s_unit(run: Run, tmp_path: Path) -> None:
     assert "a regression" in error_line(run("predict", "house.safetensors", "house.csv", "--proba", code=1))
 
 
+@pytest.mark.parametrize("kind", ["numbers", "classes"])
+@pytest.mark.parametrize("options", [[], ["--early-stopping", "9", "--validation", "0.3", "--learning-rate", "0.3"]])
+def test_scores_of_the_report_are_those_of_the_saved_weights(
+    options: list[str],
+    kind: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x = np.random.default_rng(0).normal(size=(120, 3))
+    y = x[:, 0] * x[:, 1] if kind == "numbers" else (x[:, 0] > 0).astype(np.int64)
+    data, model = str(tmp_path / "data.npz"), str(tmp_path / "model.safetensors")
+    np.savez(data, x_train=x[:80], y_train=y[:80], x_test=x[80:], y_test=y[80:])
+    calls: list[object] = []
+    evaluate = fastmlp.Network.evaluate
+    monkeypatch.setattr(
+        fastmlp.Network, "evaluate", lambda *args, **words: calls.append(words) or evaluate(*args, **words)
+    )
+    assert cli.main(["train", data, "--epochs", "6", "-o", model, "--quiet", "--json", *options]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert len(calls) == 6 + bool(options)  # the weights of the best epoch are scored anew
+    metrics = ["rmse", "r2"] if kind == "numbers" else []
+    expected = evaluate(fastmlp.load(model), x[80:], y[80:], metrics=metrics)
+    assert {name: record[f"test_{name}"] for name in expected} == expected
+    same = record["history"]["test_loss"][-1] == expected["loss"]
+    assert same == (not options)
+    assert "test_rmse" not in record["history"]
+
+
 def test_regression_of_several_numbers(run: Run, tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(100, 3))
     np.savez(tmp_path / "data.npz", X=x, y=np.stack([x[:, 0] + 7, 1e3 * x[:, 1]], axis=1))

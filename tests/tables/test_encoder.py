@@ -20,9 +20,10 @@ import pytest
 
 import fastmlp
 from fastmlp.encoder import Encoder, learn, learn_and_transform
-from fastmlp.tables import columns
-from fastmlp.tables.columns import Part, PlainFrame
+from fastmlp.tables import columns, parts
+from fastmlp.tables.columns import PlainFrame
 from fastmlp.tables.known_columns import median
+from fastmlp.tables.parts import Part
 
 polars = pytest.importorskip("polars", reason="needs polars")
 pandas: Any = None
@@ -378,14 +379,19 @@ def outcome(encoder: Encoder, frame: Any) -> bytes | str:
         return str(error)
 
 
+@pytest.mark.parametrize("chunk_rows", [1, 10**6])  # chunks are used as they are, or put together
+@pytest.mark.parametrize("block_rows", [7, 4096])
 @pytest.mark.parametrize("n_threads", [1, 3])
 @pytest.mark.parametrize("seed", range(4))
 def test_rows_of_a_frame_are_as_a_frame_of_those_rows(
-    seed: int, n_threads: int, monkeypatch: pytest.MonkeyPatch
+    seed: int, n_threads: int, block_rows: int, chunk_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fastmlp.encoder, "threads_for", lambda n_numbers: n_threads)
+    monkeypatch.setattr(fastmlp.encoder, "BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(parts, "CHUNK_ROWS", chunk_rows)
     frame = of_many_types(213, seed)
-    assert frame.n_chunks() > 1
+    frame = frame.with_columns(frame["float"].rechunk().alias("in one chunk"))
+    assert frame["float"].n_chunks() > frame["in one chunk"].n_chunks() == 1
     which = np.random.default_rng(seed).random(len(frame)) < (0.8, 0.1, 0.5, 1.0)[seed]
     alone, notes = learn(polars.DataFrame(frame.filter(which).to_dict()))
     encoder, told, x = learn_and_transform(Part(frame, np.flatnonzero(which)))

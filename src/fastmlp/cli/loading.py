@@ -27,6 +27,7 @@ from ..network import Network
 from ..tables import columns, csv_reader, table_reader, target_column
 from ..tables.columns import CellError, Numbers, PlainFrame, Texts
 from ..tables.dialect import Options
+from ..tables.parts import Part
 from ..tables.target_column import Learnt, Target
 from .preparation import choose_scaling, split
 
@@ -228,7 +229,7 @@ def _rows(frame: Any, indices: NDArray[Any]) -> Any:
     """The rows of these ascending indices."""
     if len(indices) == len(frame):
         return frame
-    return frame[indices] if isinstance(frame, PlainFrame) else columns.Part(frame, indices)
+    return frame[indices] if isinstance(frame, PlainFrame) else Part(frame, indices)
 
 
 def _column(table: table_reader.Table, option: str, given: str) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TASKS = ("auto", "classification", "regression")
 SCALINGS = ("auto", "standard", "minmax", "none")
+AT_ONCE = 2**14  # rows whose numbers stay in the cache
 
 
 def choose_scaling(kind: str, x: NDArray[Any]) -> str | None:
@@ -48,7 +49,9 @@ def split(y: NDArray[Any], fraction: float, seed: int, stratified: bool) -> tupl
     if stratified:
         classes = y.astype(np.int16) if y.max() < 2**15 else y  # which NumPy sorts in linear time
         order = order[np.argsort(classes[order], kind="stable")]
-    reached = np.floor(np.arange(len(y) + 1) * fraction + 1e-9)
     tested = np.zeros(len(y), bool)
-    tested[order[reached[1:] > reached[:-1]]] = True
+    for first in range(0, len(y), AT_ONCE):
+        some = order[first : first + AT_ONCE]
+        reached = np.floor(np.arange(first, first + len(some) + 1) * fraction + 1e-9)
+        tested[some[reached[1:] > reached[:-1]]] = True
     return np.flatnonzero(~tested), np.flatnonzero(tested)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..activations import Sigmoid
 from ..console import INTERRUPTED, say
@@ -25,10 +26,11 @@ from ..network import Network
 from ..tables import table_reader
 from ..training.progress import Progress
 from . import loading, options
-from .loading import DATASETS, DEFAULTS, Data, Rows
+from .loading import DATASETS, DEFAULTS, Data
 from .preparation import refuse_wide
 
 OF_TEXT = ("separator", "no_header", "decimal")
+OF_NUMBERS = ("rmse", "r2")  # scores of a regression at the end
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,10 +46,11 @@ def run(args: argparse.Namespace) -> int:
     network = _network(args, data)
     if not (args.quiet or args.json):
         _introduce(data, network)
+    scores = Scores(network, data, words["epochs"])
     progress = Progress(
         words["epochs"],
         len(data.train.x),
-        None if data.test is None else lambda: _score(network, data, data.test or data.train),
+        None if data.test is None else scores.of_epoch,
         None if args.quiet else sys.stderr,
         args.verbose,
     )
@@ -60,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if interrupted:
         done = f"interrupted after {progress.epochs_done} of {progress.epochs} epochs"
         say(f"fastmlp: {done}; what was learnt is saved in {output}", sys.stderr)
-    _report(args, network, data, progress, output, interrupted)
+    _report(args, network, data, progress, output, interrupted, scores.at_end())
     return INTERRUPTED if interrupted else 0
 
 
@@ -168,23 +171,46 @@ def _refuse_wide(path: str, data: Data) -> None:
         refuse_wide(path, data.train.y, [name] * data.n_targets)
 
 
-def _score(network: Network, data: Data, rows: Rows) -> dict[str, float]:
-    """Loss, and for classes accuracy, which `evaluate` leaves out for losses that are not made for classes."""
-    scores = {name: float(value) for name, value in network.evaluate(rows.x, rows.y).items()}
-    if data.classes is not None and "accuracy" not in scores:
-        scores["accuracy"] = float(np.mean(network.classify(rows.x) == rows.labels))
-    return scores
+class Scores:
+    """The scores of the test rows after each epoch, and of these or the training rows at the end.
 
+    The last epoch's are those at the end, unless the weights are then others: of the best epoch, say.
+    """
 
-def _score_at_end(network: Network, data: Data) -> dict[str, float]:
-    """The scores, and for numbers the root mean square error in the target's unit and the mean R2 of the columns."""
-    rows = data.test or data.train
-    if data.classes is not None:
-        return _score(network, data, rows)
-    scores = network.evaluate(rows.x, rows.y, metrics=["rmse", "r2"])
-    if not np.var(rows.y, axis=0).all():
-        scores["r2"] = math.nan
-    return scores
+    def __init__(self, network: Network, data: Data, epochs: int) -> None:
+        self.network, self.data, self.rows, self.epochs = network, data, data.test or data.train, epochs
+        self.last: tuple[NDArray[Any], dict[str, float]] | None = None  # weights, and the scores at the end with them
+
+    def of_epoch(self, epoch: int) -> dict[str, float]:
+        """Loss, and for classes accuracy."""
+        if epoch < self.epochs - 1:
+            return self._of_training()
+        scores = self._full()
+        self.last = self.network.parameters, scores
+        return {name: value for name, value in scores.items() if name not in OF_NUMBERS}
+
+    def at_end(self) -> dict[str, float]:
+        """The scores of an epoch, and for numbers those of `OF_NUMBERS`."""
+        if self.last is not None and np.array_equal(self.last[0], self.network.parameters):
+            return self.last[1]
+        return self._full()
+
+    def _of_training(self) -> dict[str, float]:
+        """Loss, and for classes accuracy, which `evaluate` leaves out for losses that are not made for classes."""
+        rows = self.rows
+        scores = {name: float(value) for name, value in self.network.evaluate(rows.x, rows.y).items()}
+        if self.data.classes is not None and "accuracy" not in scores:
+            scores["accuracy"] = float(np.mean(self.network.classify(rows.x) == rows.labels))
+        return scores
+
+    def _full(self) -> dict[str, float]:
+        """Those, and for numbers the root mean square error in the target's unit and the mean R2 of the columns."""
+        if self.data.classes is not None:
+            return self._of_training()
+        scores = self.network.evaluate(self.rows.x, self.rows.y, metrics=OF_NUMBERS)
+        if not np.var(self.rows.y, axis=0).all():
+            scores["r2"] = math.nan
+        return scores
 
 
 # ---------------------------------------------------------------------------------------------- report
@@ -203,9 +229,14 @@ def _introduce(data: Data, network: Network) -> None:
 
 
 def _report(
-    args: argparse.Namespace, network: Network, data: Data, progress: Progress, output: str, interrupted: bool
+    args: argparse.Namespace,
+    network: Network,
+    data: Data,
+    progress: Progress,
+    output: str,
+    interrupted: bool,
+    scores: dict[str, float],
 ) -> None:
-    scores = _score_at_end(network, data)
     part = "training" if data.test is None else "test"
     if args.json:
         say(json.dumps(_record(args, network, data, progress, output, interrupted, scores), allow_nan=False))

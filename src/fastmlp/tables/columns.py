@@ -1,6 +1,6 @@
 """The columns of a frame as NumPy arrays: numbers, times, or texts by code.
 
-Frames are those of pandas, of polars and `PlainFrame`; a `Part` is some of the rows of one of polars.
+Frames are those of pandas, of polars and `PlainFrame`; a `parts.Part` is some of the rows of one of polars.
 
 What a column holds is decided from its values and not from the type that a reader gave it: text of nothing but numbers
 is numbers, "true" and "false" are booleans, ISO dates are times, and the marks in `MISSING` are missing values, so that
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from ..frozen import frozen, replace
 from ..inputs.arrays import plain_number
+from .parts import Chunks, Part
 
 NUMBER_TEXT = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 NUMBER = re.compile(NUMBER_TEXT)
@@ -59,9 +60,6 @@ MISSING = frozenset(
 )
 BOOLEANS = {"false": "False", "true": "True"}
 DAY = 86_400_000_000  # microseconds
-PLAIN_NUMBERS = frozenset(  # polars' types that are NumPy's, too
-    ["Float32", "Float64", *(f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))]
-)
 PEEK = 1000  # present values that say whether it is worth to look whether all are numbers
 
 
@@ -78,10 +76,14 @@ class CellError(ValueError):
 
 @frozen
 class Numbers:
-    """A column of numbers; NaN is missing. `marks` counts the texts among them that stand for missing values."""
+    """A column of numbers; NaN is missing. `marks` counts the texts among them that stand for missing values.
+
+    `chunks` has all rows of the frame where `values` are the rows of a `Part`, so that nobody need keep `values`.
+    """
 
     values: NDArray[Any]
     marks: Mapping[str, int] | None = None
+    chunks: Chunks | None = None
 
     @property
     def n_rows(self) -> int:
@@ -158,33 +160,6 @@ class PlainFrame:
         return np.column_stack(list(self._columns.values()))
 
 
-class Part:
-    """Some rows of a frame of polars, by their ascending indices; each column gives them when it is read.
-
-    A filtered frame would be as much new memory as these rows are, and NumPy's view of its columns as much once more:
-    polars keeps a column of a text file in many short chunks.
-    """
-
-    def __init__(self, frame: Any, rows: NDArray[np.int64]) -> None:
-        self.frame, self.rows = frame, rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, name: str) -> Any:
-        """The rows of a column, a series of polars."""
-        return self.frame[name].gather(self.rows)
-
-    def numbers(self, name: str) -> NDArray[Any] | None:
-        """The rows of a column of numbers, NaN where they are missing; None for one of another type."""
-        series = self.frame[name]
-        if str(series.dtype) not in PLAIN_NUMBERS:
-            return None
-        chunks = [chunk.to_numpy() for chunk in series.get_chunks()]
-        values: NDArray[Any] = (chunks[0] if len(chunks) == 1 else np.concatenate(chunks))[self.rows]
-        return values
-
-
 def names_of(frame: Any) -> tuple[str, ...]:
     """The names of a frame's columns, all text and all different."""
     if isinstance(frame, Part):
@@ -206,8 +181,11 @@ def names_of(frame: Any) -> tuple[str, ...]:
 def read(frame: Any, name: str, missing: frozenset[str] = MISSING, *, as_text: bool = False) -> Column:
     """The column of that name; `as_text` for one whose values are to be looked up among known categories."""
     numbers = frame.numbers(name) if isinstance(frame, Part) else None
-    native = frame[name] if numbers is None else numbers
-    if numbers is not None or isinstance(frame, PlainFrame):
+    native: Any = frame[name] if numbers is None else None
+    column: Column
+    if numbers is not None:
+        column = Numbers(numbers[0], chunks=numbers[1])
+    elif isinstance(frame, PlainFrame):
         column = _of_array(native, name, missing)
     elif hasattr(frame, "iloc"):
         column = _of_pandas(native, name, missing)

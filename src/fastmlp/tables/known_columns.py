@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from ..frozen import frozen
 from . import columns
 from .columns import CellError, Numbers, Texts, Times
+from .parts import Chunks
 
+Input = NDArray[Any] | Chunks  # an input: of the rows that were read, or of all rows of the frame they are in
 CALENDAR = ("day_number", "month", "day", "weekday", "hour")
 SAMPLE = 5000  # values that bound the median of many
 MARGIN = 0.03  # of the sample on both sides of its median: four of its standard deviations
@@ -35,17 +37,16 @@ class NumberColumn:
         """The names of the inputs that the column becomes."""
         return [self.name, *[f"{self.name} is missing"] * self.indicator]
 
-    def parts(self, column: columns.Column) -> list[NDArray[Any]]:
-        """The inputs that the column becomes, one array each."""
+    def parts(self, column: columns.Column) -> list[Input]:
+        """The inputs that the column becomes, one each."""
         if not isinstance(column, Numbers):
             if not _is_empty(column):
                 raise _other_kind(column, self.name, "a number")
             column = Numbers(np.full(column.n_rows, np.nan))
         values = column.values
-        _check_finite(values, self.name)
-        gaps = _gaps(values)
+        gaps = _gaps(values, self.name)
         if gaps is None:
-            return [values, *[np.zeros(len(values))] * self.indicator]
+            return [column.chunks or values, *[np.zeros(len(values))] * self.indicator]
         return [np.where(gaps, self.median, values), *[gaps] * self.indicator]
 
 
@@ -63,8 +64,8 @@ class TimeColumn:
         parts = [f"{self.name}.{part}" for part in CALENDAR[: len(self.medians)]]
         return [*parts, *[f"{self.name} is missing"] * self.indicator]
 
-    def parts(self, column: columns.Column) -> list[NDArray[Any]]:
-        """The inputs that the column becomes, one array each."""
+    def parts(self, column: columns.Column) -> list[Input]:
+        """The inputs that the column becomes, one each."""
         if not isinstance(column, Times):
             if not _is_empty(column):
                 raise _other_kind(column, self.name, "a date such as 2024-01-31")
@@ -152,8 +153,7 @@ Known = NumberColumn | TimeColumn | CategoryColumn
 def learn(column: columns.Column, name: str, min_count: int, max_categories: int) -> Known | None:
     """What is known of the column from now on; None where it has no values."""
     if isinstance(column, Numbers):
-        _check_finite(column.values, name)
-        gaps = _gaps(column.values)
+        gaps = _gaps(column.values, name)
         present = column.values if gaps is None else column.values[~gaps]
         return NumberColumn(name, median(present), gaps is not None) if len(present) else None
     if isinstance(column, Times):
@@ -179,8 +179,9 @@ def median(values: NDArray[Any]) -> float:
     if len(values) > 10 * SAMPLE:
         sample = np.sort(values[:: len(values) // SAMPLE])
         least, most = sample[int((0.5 - MARGIN) * len(sample))], sample[int((0.5 + MARGIN) * len(sample))]
-        n_below = int(np.count_nonzero(values < least))
-        middle = values[np.flatnonzero((values >= least) & (values <= most))]  # sooner done than by the mask itself
+        are_below = values < least
+        n_below = int(np.count_nonzero(are_below))
+        middle = values[np.flatnonzero((values <= most) ^ are_below)]  # sooner done than by the mask itself
         if n_below <= lower and upper < n_below + len(middle):
             values, lower, upper = middle, lower - n_below, upper - n_below
     ordered = np.partition(values, [lower, upper])
@@ -192,21 +193,17 @@ def median(values: NDArray[Any]) -> float:
 # ------------------------------------------------------------------------------------------------------------ using
 
 
-def _gaps(values: NDArray[Any]) -> NDArray[np.bool_] | None:
-    """Where numbers are missing; None where none is."""
-    if values.dtype.kind != "f":
+def _gaps(values: NDArray[Any], name: str) -> NDArray[np.bool_] | None:
+    """Where numbers are missing, None where none is; an infinite number is refused."""
+    if values.dtype.kind != "f" or np.isfinite(values).all():
         return None
+    infinite = np.isinf(values)
+    if infinite.any():
+        row = int(np.argmax(infinite))
+        told = f"{float(values[row])} (infinite, or too large for float64)"
+        raise CellError(row, name, f"expected finite numbers, got {told}")
     gaps: NDArray[np.bool_] = np.isnan(values)
-    return gaps if gaps.any() else None
-
-
-def _check_finite(values: NDArray[Any], name: str) -> None:
-    if values.dtype.kind == "f":
-        infinite = np.isinf(values)
-        if infinite.any():
-            row = int(np.argmax(infinite))
-            told = f"{float(values[row])} (infinite, or too large for float64)"
-            raise CellError(row, name, f"expected finite numbers, got {told}")
+    return gaps
 
 
 def _calendar(times: NDArray[np.datetime64]) -> list[NDArray[np.float64]]:

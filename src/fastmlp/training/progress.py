@@ -259,7 +259,8 @@ class Progress:
     epochs, n_rows : int
         Length of the training, and rows of one epoch.
     score : callable, optional
-        Gives the test's "loss" and, for a classification, "accuracy"; None where nothing is set apart.
+        Gives the test's "loss" and, for a classification, "accuracy" after an epoch, counted from 0; None where nothing
+        is set apart.
     stream : TextIO or None
         None shows nothing; else it is stderr.
     verbose : int, optional
@@ -270,7 +271,7 @@ class Progress:
         self,
         epochs: int,
         n_rows: int,
-        score: Callable[[], dict[str, float]] | None,
+        score: Callable[[int], dict[str, float]] | None,
         stream: TextIO | None,
         verbose: int | None = None,
     ) -> None:
@@ -295,7 +296,7 @@ class Progress:
         self.seconds += time.perf_counter() - self._begun
         self.epochs_done, self._epochs_here = epoch + 1, self._epochs_here + 1
         if self.score is not None:
-            logs.update({f"test_{name}": float(value) for name, value in self.score().items()})
+            logs.update({f"test_{name}": float(value) for name, value in self.score(epoch).items()})
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
 
