@@ -34,7 +34,9 @@ def check_sizes(sizes: object) -> tuple[int, ...]:
     listed = list(itertools.islice(iter(sizes), MOST_LAYERS + 2))
     if len(listed) > MOST_LAYERS + 1:
         raise ValueError(f"sizes: expected at most {MOST_LAYERS:,} layers, got more")
-    checked = tuple(arguments.integer(f"sizes[{i}]", size, least=1, most=MOST - 1) for i, size in enumerate(listed))
+    checked = tuple(
+        arguments.integer(f"sizes[{i}]", size, minimum=1, maximum=MOST - 1) for i, size in enumerate(listed)
+    )
     if len(checked) < 2:
         raise ValueError(f"sizes: expected at least 2 sizes, inputs and outputs, got {list(checked)}")
     counts = [n_inputs * n_outputs for n_inputs, n_outputs in itertools.pairwise(checked)]
@@ -83,7 +85,7 @@ def check_threads(n_threads: object) -> int | str:
     """The word auto, or an integer of at least 1."""
     if isinstance(n_threads, str) and n_threads == "auto":
         return n_threads
-    return arguments.integer("n_threads", n_threads, least=1)
+    return arguments.integer("n_threads", n_threads, minimum=1)
 
 
 def check_activations(activation: object, n_hidden: int) -> tuple[Activation, ...]:

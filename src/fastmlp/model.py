@@ -86,7 +86,7 @@ class Model(_core.Core):
             construction.check_precision(f, self._dtype)
         construction.check_precision(self._loss, self._dtype)
         self._init = arguments.name("init", init, INITIALIZERS)
-        self._seed = None if seed is None else arguments.integer("seed", seed, least=0, most=2**64 - 1)
+        self._seed = None if seed is None else arguments.integer("seed", seed, minimum=0, maximum=2**64 - 1)
         self._n_threads = construction.check_threads(n_threads)
         self._most_threads = self._n_threads if isinstance(self._n_threads, int) else _core.usable_threads()
         if isinstance(self._loss, CustomLoss):
@@ -237,7 +237,7 @@ class Model(_core.Core):
         return "\n".join(
             [
                 *lines,
-                f"{self.n_parameters:,} parameters, {self._dtype.name}, loss {losses.word(self._loss)}",
+                f"{self.n_parameters:,} parameters, {self._dtype.name}, loss {losses.name_or_object(self._loss)}",
                 f"initial parameters {self._init}, seed {self._seed}",
                 *self._described_columns(),
                 f"engine {self.engine} ({self._why_engine}), kernels {self._isa}",

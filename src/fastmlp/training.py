@@ -88,7 +88,7 @@ def check_plan(
     check_resume(resume, checked_callbacks)
     share = None if validation_split is None else real("validation_split", validation_split, above=0.0, below=1.0)
     return Plan(
-        epochs=integer("epochs", epochs, least=1),
+        epochs=integer("epochs", epochs, minimum=1),
         batch_size=check_batch_size(batch_size),
         shuffle=shuffle if isinstance(shuffle, str) and shuffle in ("blocks", "rows") else flag("shuffle", shuffle),
         validation_split=share,
@@ -96,7 +96,7 @@ def check_plan(
         callbacks=checked_callbacks,
         max_time=None if max_time is None else real("max_time", max_time, above=0.0),
         resume=resume,
-        verbose=integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, least=0),
+        verbose=integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, minimum=0),
         sample_weight=sample_weight,
         class_weight=class_weight,
         regularization=resolve_regularization(regularization),
@@ -194,7 +194,7 @@ def check_batch_size(batch_size: object) -> int | None:
     """None, or an integer of at least 1."""
     if batch_size is None or batch_size is DEFAULT_BATCH_SIZE:
         return batch_size
-    return integer("batch_size", batch_size, least=1)
+    return integer("batch_size", batch_size, minimum=1)
 
 
 def check_resume(resume: Any, callbacks: Sequence[Any]) -> None:
