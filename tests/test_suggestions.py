@@ -233,7 +233,7 @@ def test_what_is_missing_is_said_with_what_to_use(argument: str, name: str, name
 def test_what_is_suggested_exists(argument: str) -> None:
     """Every name in quotes is one of that argument's, and every name of the package is there."""
     tables = next(tables for name, tables in fastmlp.suggestions.TABLES.items() if name in KNOWN[argument])
-    for meant in tables.same.values():
+    for meant in tables.aliases.values():
         assert {*([meant] if isinstance(meant, str) else meant)} <= {*KNOWN[argument]}
     for advice in tables.missing.values():
         assert {*re.findall(r"'([^']*)'", advice)} <= {*KNOWN[argument]}, advice

@@ -1,4 +1,4 @@
-"""fastmlp: the multilayer perceptron that you call from a hot loop. Re-exports; nothing else."""
+"""fastmlp: a compiled multilayer perceptron for Python. This file only re-exports the public names."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """`Encoder`, which is imported when it is first used, so that `import fastmlp` stays quick."""
+    """Import `Encoder` when it is first used, so that `import fastmlp` stays fast."""
     if name == "Encoder":
         from .encoder import Encoder
 
@@ -69,7 +69,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """All names, also of what is imported when it is first used."""
+    """The names of the module, including those that are imported when they are first used."""
     return sorted({*globals(), *__all__})
 
 

@@ -1,4 +1,4 @@
-"""`python -m fastmlp`: the command line, exactly as the installed `fastmlp` runs it."""
+"""`python -m fastmlp`: the same command line as the installed program `fastmlp`."""
 
 from __future__ import annotations
 

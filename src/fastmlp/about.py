@@ -1,4 +1,4 @@
-"""What is installed and what runs: `fastmlp.info()`."""
+"""`fastmlp.info()`: versions, instruction sets, BLAS and threads of this installation."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def blas_name() -> str:
 
 
 def info() -> dict[str, Any]:
-    """What is installed and what runs.
+    """Return the versions of fastmlp and its dependencies, and what new networks compute with.
 
     Returns
     -------
     dict
-        ``version``; ``isa``, the instruction set of new networks' kernels, and ``isas``, all that this build and
-        processor have; ``engines``; ``blas``; ``threads``, as many as this process may run (by affinity
-        and CPU quota); ``python``,
-        ``numpy`` and ``scipy`` versions.
+        ``version`` of fastmlp; ``isa``, the instruction set of the kernels of new networks; ``isas``, all instruction
+        sets that this build and this processor have; ``engines``, their names; ``blas``, name and version of SciPy's
+        BLAS; ``threads``, the number of threads that this process may run (by its CPU affinity and quota); ``python``,
+        ``numpy`` and ``scipy``, their versions.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-"""Activation functions: one immutable class each, with its names, formula and hyper-parameters.
+"""Activation functions: one immutable class each, with its name, formula and hyper-parameters.
 
-An object says *which* function is meant; the values are computed by the compiled kernel of the same
-name (`csrc/activations.inc`). The order of an object's fields is the order of the kernel's parameters.
-To add one: a class and its line in `ACTIVATIONS` here, a kernel and its row there, a function in
-`reference/functions.py`. `CustomActivation` alone has no kernel: it computes what its two functions say.
+An object says *which* function is meant; the compiled kernel of the same name in `csrc/activations.inc` computes the
+values. The fields of a class have the order of the kernel's parameters. `CustomActivation` alone has no kernel: it
+calls the two functions that the user gives. To add an activation, write a class here and its line in `ACTIVATIONS`, a
+kernel and its row in `csrc/activations.inc`, and a function in `reference/functions.py`.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from .frozen import astuple, frozen
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-APPROXIMATIONS = ("none", "tanh")  # of GELU, in the order of the kernel's numbers for them
+APPROXIMATIONS = ("none", "tanh")  # the forms of GELU; the kernel takes the index of one in this tuple
 
 
 @frozen
 class Activation:
-    """What all activations have: a name, hyper-parameters, values and derivatives.
+    """Base class of the activations, with what they have in common: a name, hyper-parameters, values and derivatives.
 
-    Calling the object gives f(z) elementwise, `derivative` gives f'(z), both computed by the compiled
-    kernels, in float32 for a float32 array and in float64 for anything else.
+    Calling the object gives f(z) elementwise, and `derivative` gives f'(z). The compiled kernels compute both, in
+    float32 for a float32 array and in float64 for anything else.
     """
 
     name: ClassVar[str]
     output_only: ClassVar[bool] = False
     trainable: ClassVar[bool] = True
-    initializer: ClassVar[str] = "glorot_uniform"  # what init="auto" draws the weights before it from
+    initializer: ClassVar[str] = "glorot_uniform"  # the rule that init="auto" uses in a layer with this activation
 
     @property
     def hyper_parameters(self) -> tuple[float, ...]:
-        """The fields, in the kernel's order."""
+        """The values of the fields, in the order of the kernel's parameters."""
         return astuple(self)
 
     def __call__(self, z: ArrayLike) -> NDArray[Any]:
@@ -73,7 +73,9 @@ class Sigmoid(Activation):
 
     References
     ----------
-    The essay's S(x) (beta = 1) and the paper's table of activation functions.
+    With beta = 1, S(x) of "Mathematics of machine learning: How does mathematics enable neural networks to 'learn' to
+    solve problems with real-world applications?", section 3. With beta, A. Lopez Davila, "Neural Networks: The
+    Backpropagation Algorithm", section 3.
 
     Examples
     --------
@@ -122,7 +124,7 @@ class ReLU(Activation):
 
 @frozen
 class PiecewiseLinear(Activation):
-    """The ramp f(z) = (z - x_min) / (x_max - x_min), cut to [0, 1]; f' is 0 at and outside both ends.
+    """The ramp f(z) = (z - x_min) / (x_max - x_min), clipped to [0, 1]; f' is 0 at both ends and outside of them.
 
     Parameters
     ----------
@@ -131,7 +133,8 @@ class PiecewiseLinear(Activation):
 
     References
     ----------
-    The paper's table; its m x + b is continuous for m = 1 / (x_max - x_min) and b = -m x_min only.
+    A. Lopez Davila, "Neural Networks: The Backpropagation Algorithm", section 3, has m x + b with free m and b. It is
+    continuous only for m = 1 / (x_max - x_min) and b = -m x_min, which this class uses.
 
     Examples
     --------
@@ -166,8 +169,8 @@ class Gaussian(Activation):
 
     References
     ----------
-    The paper's table, with the normaliser 1 / (sqrt(2 pi) sigma) in place of the printed
-    1 / sqrt(2 pi sigma).
+    A. Lopez Davila, "Neural Networks: The Backpropagation Algorithm", section 3, where 1 / sqrt(2 pi sigma) is printed
+    in place of the normaliser 1 / (sqrt(2 pi) sigma).
 
     Examples
     --------
@@ -222,7 +225,7 @@ class LeakyReLU(Activation):
     negative_slope: float = 0.01
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "negative_slope", arguments.real("negative_slope", self.negative_slope, least=0.0))
+        object.__setattr__(self, "negative_slope", arguments.real("negative_slope", self.negative_slope, minimum=0.0))
 
 
 @frozen
@@ -232,7 +235,7 @@ class ELU(Activation):
     Parameters
     ----------
     alpha : float, default 1.0
-        The values end at -alpha; above 0.
+        f(z) approaches -alpha as z goes to minus infinity; above 0.
 
     References
     ----------
@@ -257,7 +260,7 @@ class SELU(Activation):
     """The self-normalising f(z) = s z where z > 0, else s a (exp z - 1); f'(0) is s a, as in PyTorch.
 
     s = 1.0507009873554805 and a = 1.6732632423543772 make mean 0 and variance 1 a fixed point of a layer
-    whose weights are drawn from N(0, 1 / I), which is what ``init="auto"`` does before it.
+    with I inputs whose weights are drawn from N(0, 1 / I). ``init="auto"`` draws them so for this activation.
 
     References
     ----------
@@ -304,7 +307,7 @@ class GELU(Activation):
 
     @property
     def hyper_parameters(self) -> tuple[float, ...]:
-        """The number of the form."""
+        """The number by which the kernel knows the form: the index of `approximate` in `APPROXIMATIONS`."""
         return (float(APPROXIMATIONS.index(self.approximate)),)
 
 
@@ -346,12 +349,14 @@ class Mish(Activation):
 
 @frozen
 class Softplus(Activation):
-    """f(z) = ln(1 + exp(beta z)) / beta, computed without overflow and without PyTorch's jump to the line.
+    """f(z) = ln(1 + exp(beta z)) / beta, computed without overflow.
+
+    PyTorch returns z itself where beta z is above a threshold; fastmlp computes the formula everywhere.
 
     Parameters
     ----------
     beta : float, default 1.0
-        The larger, the closer to ReLU; above 0.
+        The larger beta is, the closer f is to ReLU; above 0.
 
     References
     ----------
@@ -389,7 +394,7 @@ class Softsign(Activation):
 
 @frozen
 class HardSigmoid(Activation):
-    """The ramp f(z) = (z + 3) / 6, cut to [0, 1]; f' is 0 at and outside both ends.
+    """The ramp f(z) = (z + 3) / 6, clipped to [0, 1]; f' is 0 at both ends and outside of them.
 
     References
     ----------
@@ -406,12 +411,12 @@ class HardSigmoid(Activation):
 
 @frozen
 class HardTanh(Activation):
-    """f(z) = z, cut to [min_val, max_val]; f' is 0 at and outside both ends.
+    """f(z) = z, clipped to [min_val, max_val]; f' is 0 at both ends and outside of them.
 
     Parameters
     ----------
     min_val, max_val : float, default -1.0 and 1.0
-        The ends; min_val < max_val.
+        The bounds of f(z); min_val < max_val.
 
     References
     ----------
@@ -443,8 +448,8 @@ class Sine(Activation):
     Parameters
     ----------
     omega : float, default 1.0
-        Frequency; finite and not 0. Sitzmann et al. use 30, with weights from a distribution of their own, which
-        ``init="auto"`` does not know: `Network.set_layer` sets them.
+        Frequency; finite and not 0. Sitzmann et al. use 30, with weights from a distribution that fastmlp does not
+        have as an initializer: set such weights with `Network.set_layer`.
 
     References
     ----------
@@ -470,7 +475,7 @@ class Sine(Activation):
 class Softmax(Activation):
     """f(z)_o = exp(z_o) / sum_p exp(z_p) over the outputs of a row; only for the last layer.
 
-    Called on an array, it works along the last axis. It has no elementwise derivative.
+    Calling the object on an array applies softmax along the last axis. Softmax has no elementwise derivative.
 
     Examples
     --------
@@ -482,34 +487,36 @@ class Softmax(Activation):
     output_only: ClassVar[bool] = True
 
     def derivative(self, z: ArrayLike) -> NDArray[Any]:
-        """Softmax mixes the outputs of a row, so this raises `TypeError`."""
+        """Raise `TypeError`: each output depends on all elements of its row, so there is no elementwise derivative."""
         raise TypeError("softmax: expected an elementwise activation, and softmax has a Jacobian in place of f'")
 
 
 @frozen
 class CustomActivation(Activation):
-    """A user's own f(z), as a pair of Python functions on arrays; a slow path.
+    """An activation f(z) of the user's own: a pair of Python functions on arrays, which is slower than a kernel.
 
-    While the network computes, each function is called once per tile of some dozens or hundreds of rows, under
-    the GIL: two threads share the products of matrices, not these functions. An exception that they raise comes
-    out of `predict`, `fit` or whatever called them; a fit then keeps its last whole epoch. Such a network can be
-    copied, and pickled where the functions can; `save` refuses it, as a file that held code could not be trusted.
-    ``init="auto"`` draws the weights before it as for tanh.
+    While the network computes, each function is called once for a tile of some dozens or hundreds of rows, with the
+    GIL held: several threads share the matrix products, but run these functions one at a time. An exception that one
+    of them raises comes out of `predict`, `fit` or whichever method called it; `fit` then keeps the parameters of the
+    last epoch that it completed. A network with this activation can be copied, and pickled if its functions can be
+    pickled. `save` refuses it, because a file that held code could not be trusted. ``init="auto"`` draws the weights
+    of its layer as it does for tanh.
 
     Parameters
     ----------
     value : callable
-        f; takes an array z of shape (rows, O) and the network's dtype, its own to keep, and returns the array f(z)
-        of the same shape. Each element must depend on its own z alone.
+        f. It takes an array z of shape (rows, O) in the network's dtype, which it may keep and change, and returns the
+        array f(z) of the same shape. Each element of f(z) must depend on the same element of z alone.
     derivative : callable
-        f'; the same for f'(z).
+        f'. It takes such an array z and returns the array f'(z) of the same shape.
 
     Raises
     ------
     TypeError
-        If they are not callable; while the network computes, if what they return is not numbers.
+        If an argument is not callable. While the network computes, if a function returns something that is not
+        numbers.
     ValueError
-        While the network computes, if what they return has another shape.
+        While the network computes, if a function returns an array of another shape.
 
     Examples
     --------
@@ -534,7 +541,7 @@ class CustomActivation(Activation):
 
     @property
     def hyper_parameters(self) -> tuple[float, ...]:
-        """None."""
+        """The empty tuple: there is no kernel that takes hyper-parameters."""
         return ()
 
     def __call__(self, z: ArrayLike) -> NDArray[Any]:
@@ -575,11 +582,11 @@ ACTIVATIONS: dict[str, type[Activation]] = {
 
 
 def resolve(argument: str, value: object, *, output: bool) -> Activation:
-    """The activation that a name or an object stands for; softmax only where `output` is true."""
+    """Return the activation that a name or an object stands for; softmax is accepted only if `output` is true."""
     activation = arguments.by_name(argument, value, Activation, ACTIVATIONS)
-    instead = "give an activation of your own as fastmlp.CustomActivation(value, derivative)"
-    known = *ACTIVATIONS.values(), CustomActivation
-    arguments.refuse_subclass(argument, activation, known, "activations", instead)
+    advice = "give an activation of your own as fastmlp.CustomActivation(value, derivative)"
+    classes = *ACTIVATIONS.values(), CustomActivation
+    arguments.refuse_subclass(argument, activation, classes, "activations", advice)
     if activation.output_only and not output:
         raise ValueError(
             f"{argument}: expected an elementwise activation, got {activation.name!r}, "

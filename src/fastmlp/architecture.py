@@ -80,7 +80,7 @@ class Architecture:
             "loss": loss,
             "dtype": dtype,
             "init": arguments.name("init", self.init, INITIALIZERS),
-            "seed": None if self.seed is None else arguments.integer("seed", self.seed, least=0, most=2**64 - 1),
+            "seed": None if self.seed is None else arguments.integer("seed", self.seed, minimum=0, maximum=2**64 - 1),
             "input_scaling": scaling.check("input_scaling", self.input_scaling, sizes[0]),
             "target_scaling": scaling.check_targets(self.target_scaling, loss, sizes[-1]),
             **schema.check(*names, sizes[0], n_classes(loss, sizes[-1]))._asdict(),
@@ -120,7 +120,7 @@ def check_sizes(sizes: object) -> tuple[int, ...]:
     if len(listed) > MAX_LAYERS + 1:
         raise ValueError(f"sizes: expected at most {MAX_LAYERS:,} layers, got more")
     largest = MAX_PARAMETERS - 1
-    checked = tuple(arguments.integer(f"sizes[{i}]", size, least=1, most=largest) for i, size in enumerate(listed))
+    checked = tuple(arguments.integer(f"sizes[{i}]", size, minimum=1, maximum=largest) for i, size in enumerate(listed))
     if len(checked) < 2:
         raise ValueError(f"sizes: expected at least 2 sizes, inputs and outputs, got {list(checked)}")
     counts = [n_inputs * n_outputs for n_inputs, n_outputs in itertools.pairwise(checked)]

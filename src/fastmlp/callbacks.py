@@ -1,10 +1,13 @@
-"""Callbacks: what a fit calls on its way, and the two that come with the package.
+"""Callbacks, which `fit` calls while it trains, and the two that come with the package.
 
-A callback is a function `f(epoch, logs)`, called at the end of each epoch, or an object with any of `HOOKS`. One that
-returns True stops the training. What one adds to the `logs` of an epoch's end becomes a curve of the history. An
-object may also have `set_network(network)`, called first; `state()` and `restore(state)`, by which a checkpoint keeps
-what it has learnt: numbers, and vectors in the network's dtype, by name; and `stop_reason`, what `History.stopped`
-says where it stops the training.
+A callback is a function `f(epoch, logs)`, which is called at the end of each epoch, or an object with any of the
+methods in `HOOKS`. A callback that returns True stops the training. Numbers that it adds to the `logs` at the end of an
+epoch become lists of the history. An object may also have:
+
+- `set_network(network)`, which `fit` calls first;
+- `state()` and `restore(state)`, with which a checkpoint saves and restores its state: numbers, and vectors in the
+  network's dtype, by name;
+- `stop_reason`, which becomes `History.stopped` if it stops the training.
 """
 
 from __future__ import annotations
@@ -32,11 +35,11 @@ UNITS = ("epoch", "step")
 
 
 def check(callbacks: object) -> list[Any]:
-    """The callbacks, each a function, a Checkpoint or an object with at least one of the hooks."""
+    """Return the callbacks as a list, after a check of each: a function, a Checkpoint or an object with a hook."""
     if not isinstance(callbacks, Sequence) or isinstance(callbacks, str):
         raise TypeError(f"callbacks: expected a sequence of functions or objects with hooks, got {callbacks!r}")
     for i, callback in enumerate(callbacks):
-        is_class = isinstance(callback, type)  # whose hooks want an object
+        is_class = isinstance(callback, type)  # a class has the hooks as attributes, but only its objects can be called
         if is_class or not (callable(callback) or isinstance(callback, Checkpoint) or has_hooks(callback)):
             raise TypeError(
                 f"callbacks[{i}]: expected a function, or an object with one of {', '.join(HOOKS)}, got {callback!r}"
@@ -45,38 +48,41 @@ def check(callbacks: object) -> list[Any]:
 
 
 def has_hooks(callback: object) -> bool:
-    """Whether it is an object with hooks."""
+    """Whether the object has any of the hooks."""
     return any(hasattr(callback, hook) for hook in HOOKS)
 
 
 def call(callbacks: Sequence[Any], hook: str, *args: Any) -> str | None:
-    """Calls one hook of all callbacks (a plain function has `on_epoch_end` alone); the reason of the first that said
-    True, or None.
+    """Call one hook of all callbacks; a function counts as the hook `on_epoch_end`.
+
+    Returns the `stop_reason` of the first callback that returned True, or None if none did.
     """
     reason = None
     for callback in callbacks:
         function: Callable[..., Any] | None = getattr(callback, hook, None)
         if function is None and hook == "on_epoch_end" and callable(callback) and not has_hooks(callback):
             function = callback
-        if function is not None and isinstance(answer := function(*args), (bool, np.bool_)) and answer:
+        if function is not None and isinstance(result := function(*args), (bool, np.bool_)) and result:
             reason = reason or str(getattr(callback, "stop_reason", "callback"))
     return reason
 
 
 def end_epoch(
-    callbacks: Sequence[Any], epoch: int, logs: MutableMapping[str, float], note: Callable[[dict[str, float]], None]
+    callbacks: Sequence[Any], epoch: int, logs: MutableMapping[str, float], record: Callable[[dict[str, float]], None]
 ) -> str | None:
-    """Calls `on_epoch_end` of all callbacks, each of which may add figures to `logs`; `note` gets what one has added.
-    The reason of the first that said True, or None.
+    """Call `on_epoch_end` of all callbacks, each of which may add numbers to `logs`.
+
+    `record` is called with the numbers that a callback has added. Returns the `stop_reason` of the first callback that
+    returned True, or None if none did.
     """
     reason = None
     for i, callback in enumerate(callbacks):
         before = dict(logs)
         try:
             stop = call([callback], "on_epoch_end", epoch, logs)
-            if more := added(callback, before, logs):
-                note(more)
-        except BaseException:  # Ctrl-C, too: the epoch is in the history, and may be the best one
+            if new := added(callback, before, logs):
+                record(new)
+        except BaseException:  # also Ctrl-C: the epoch is in the history, and may be the best one
             for later in callbacks[i + 1 :]:
                 if isinstance(later, EarlyStopping):
                     later.on_epoch_end(epoch, before)
@@ -86,15 +92,18 @@ def end_epoch(
 
 
 def added(callback: object, before: Mapping[str, float], logs: MutableMapping[str, float]) -> dict[str, float]:
-    """The figures that a callback has added to `logs`, as floats there, too; refuses other changes."""
+    """Return the numbers that a callback has added to `logs`, and convert them to floats there.
+
+    Raises `ValueError` if the callback has changed or removed a number that was in `logs` before.
+    """
     name = getattr(callback, "__name__", type(callback).__name__)
-    more = {}
+    new = {}
     for key, value in list(logs.items()):
         if key in before and value is before[key]:
             continue
-        number = figure(name, key, value)
+        number = checked_number(name, key, value)
         if key not in before:
-            more[key] = logs[key] = number
+            new[key] = logs[key] = number
         elif number != before[key] and not (math.isnan(number) and math.isnan(before[key])):
             raise ValueError(
                 f"callback {name}: cannot change logs[{key!r}] from {before[key]!r} to {number!r}, as the history has "
@@ -102,11 +111,11 @@ def added(callback: object, before: Mapping[str, float], logs: MutableMapping[st
             )
     for key in before.keys() - logs.keys():
         raise ValueError(f"callback {name}: cannot remove logs[{key!r}], which the history has")
-    return more
+    return new
 
 
-def figure(callback: str, key: object, value: Any) -> float:
-    """What a callback has put into `logs`, checked: a number under a name."""
+def checked_number(callback: str, key: object, value: Any) -> float:
+    """Return the value that a callback has added to `logs` as a float, after a check of the key and the value."""
     if not isinstance(key, str) or not key or not key.isprintable():
         raise TypeError(f"callback {callback}: expected names of figures in logs, got {key!r}")
     is_complex = isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
@@ -123,31 +132,36 @@ def figure(callback: str, key: object, value: Any) -> float:
 
 
 class EarlyStopping:
-    """Stops a training when a figure has not improved for some epochs, and goes back to the best weights.
+    """Stop training when a monitored number has not improved for some epochs, and restore the best parameters.
 
     Parameters
     ----------
     monitor : str, default "val_loss"
-        A name in the history: loss, or a validation's figure.
+        The name in the history of the number to monitor, such as "loss" or "val_accuracy".
     patience : int, default 10
-        The training stops after so many epochs in a row without an improvement.
+        Number of epochs in a row without an improvement after which training stops; at least 1.
     min_delta : float, default 0.0
-        Only a change by more than this is an improvement.
+        Only a change by more than this is an improvement; at least 0.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether less or more is better; "auto" knows it of loss and the package's metrics.
+        Whether a lower ("min") or a higher ("max") number is better. "auto" chooses it for loss and the package's
+        metrics.
     cumulative : bool, default True
-        Whether small gains add up: the best figure to improve on is then the last improvement's. If False it is the
-        best of all, and a change by min_delta itself is an improvement, as in scikit-learn (tol, n_iter_no_change).
+        Whether small gains add up. If True, a number is compared with that of the last improvement. If False, it is
+        compared with the best number of all epochs, and a change by exactly min_delta is an improvement, as in
+        scikit-learn (tol, n_iter_no_change).
     restore_best_weights : bool, default True
-        Whether the network has the parameters of the best epoch when the training ends, for whatever reason it does,
-        an error or Ctrl-C included; its optimiser then starts anew, as after an assignment to `parameters`.
+        Whether the network gets the parameters of the best epoch when training ends, also by an error or Ctrl-C. Its
+        optimiser then starts anew, as after an assignment to `parameters`.
     start_from_epoch : int, default 0
-        The first epoch, counted from 0, that is looked at; those before are neither the best nor waited for.
+        The first epoch, counted from 0, that counts. Earlier epochs cannot be the best one and do not add to the epochs
+        without improvement.
 
     Attributes
     ----------
-    best, best_epoch
-        The best figure, and its epoch, counted from 0; None before there is one. NaN is never an improvement.
+    best : float or None
+        The best number so far; None before there is one. NaN is never an improvement.
+    best_epoch : int or None
+        The epoch of the best number, counted from 0.
 
     Examples
     --------
@@ -175,16 +189,16 @@ class EarlyStopping:
         if not isinstance(monitor, str):
             raise TypeError(f"monitor: expected the name of a figure in the history, got {monitor!r}")
         self.monitor = monitor
-        self.patience = arguments.integer("patience", patience, least=1)
-        self.min_delta = arguments.real("min_delta", min_delta, least=0.0)
+        self.patience = arguments.integer("patience", patience, minimum=1)
+        self.min_delta = arguments.real("min_delta", min_delta, minimum=0.0)
         self.mode = arguments.name("mode", mode, MODES)
         self.cumulative = arguments.flag("cumulative", cumulative)
         self.restore_best_weights = arguments.flag("restore_best_weights", restore_best_weights)
-        self.start_from_epoch = arguments.integer("start_from_epoch", start_from_epoch, least=0)
+        self.start_from_epoch = arguments.integer("start_from_epoch", start_from_epoch, minimum=0)
         name = monitor.removeprefix("val_")
         if self.mode == "auto" and name != "loss" and name not in metrics.METRICS:
             raise ValueError(f"mode: expected 'min' or 'max' for a metric of your own, {monitor!r}, got 'auto'")
-        self._sign = -1.0 if self.mode == "max" or (self.mode == "auto" and name in metrics.UP) else 1.0
+        self._sign = -1.0 if self.mode == "max" or (self.mode == "auto" and name in metrics.HIGHER_IS_BETTER) else 1.0
         self._network: Any = None
         self._begin()
 
@@ -202,27 +216,27 @@ class EarlyStopping:
         self._weights: NDArray[Any] | None = None
 
     def set_network(self, network: Any) -> None:
-        """Whose weights are kept; called by `fit`."""
+        """Set the network whose parameters are to be restored. `fit` calls this method."""
         self._network = network
 
     def check_monitor(self, names: Sequence[str]) -> None:
-        """Refuses to monitor what the training will not report; called by `fit`."""
+        """Raise `ValueError` if the monitored name is not one that the training reports. `fit` calls this method."""
         if self.monitor not in names:
             raise ValueError(f"monitor: expected one of {', '.join(map(repr, names))}, got {self.monitor!r}")
 
     def on_train_begin(self, logs: Mapping[str, float]) -> None:
-        """Forget the training before."""
+        """Reset the state, so that nothing of an earlier training counts."""
         self._begin()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> bool:
-        """Whether it is time to stop."""
+        """Take the numbers of an epoch into account; return whether training should stop."""
         self.check_monitor(list(logs))
         if epoch < self.start_from_epoch:
             return False
         value = self._sign * logs[self.monitor]
         best = math.inf if self.best is None else self._sign * self.best
-        wanted = best - self.min_delta
-        improves = value < wanted if self.cumulative else value <= wanted
+        threshold = best - self.min_delta
+        improves = value < threshold if self.cumulative else value <= threshold
         self._wait = 0 if improves else self._wait + 1
         if improves if self.cumulative else value < best:
             self.best, self.best_epoch = logs[self.monitor], epoch
@@ -231,28 +245,28 @@ class EarlyStopping:
         return self._wait >= self.patience
 
     def on_train_error(self) -> None:
-        """The same as at the end, where the training ends by an error or Ctrl-C; called by `fit`."""
+        """Restore the best parameters, as at a regular end. `fit` calls this method after an error or Ctrl-C."""
         self.on_train_end({})
 
     def on_train_end(self, logs: Mapping[str, float]) -> None:
-        """Go back to the best weights, unless the network has them."""
+        """Restore the best parameters, unless the network already has them."""
         if self._weights is not None and not np.array_equal(self._weights, self._network.parameters):
             self._network._put_parameters(self._weights)
         self._weights = None
 
     def state(self) -> State:
-        """What a checkpoint keeps."""
-        known = {"best": self.best, "best_epoch": self.best_epoch, "weights": self._weights}
-        return {"wait": self._wait, **{name: value for name, value in known.items() if value is not None}}
+        """Return the state for a checkpoint: numbers and the best parameters, by name."""
+        optional = {"best": self.best, "best_epoch": self.best_epoch, "weights": self._weights}
+        return {"wait": self._wait, **{name: value for name, value in optional.items() if value is not None}}
 
     def restore(self, state: State) -> None:
-        """Goes on from what `state` gave; a ValueError where nothing can."""
+        """Restore a state that the method `state` returned; `ValueError` if it is no such state."""
         given = {name: value for name, value in state.items() if name != "weights"}
         weights, counts = state.get("weights"), [given.get(name, 0.0) for name in ("wait", "best_epoch")]
-        known = [{"wait"}, {"wait", "best", "best_epoch"}]
-        fits = set(given) in known and all(isinstance(each, (int, float)) for each in given.values())
+        valid = [{"wait"}, {"wait", "best", "best_epoch"}]
+        fits = set(given) in valid and all(isinstance(each, (int, float)) for each in given.values())
         if not fits or not all(0 <= n < 2**53 and n == int(n) for n in counts) or isinstance(weights, (int, float)):
-            raise ValueError(f"state: expected that of {self!r}, got {dict(state)!r:.200}")
+            raise ValueError(f"state: expected a state of {self!r}, got {dict(state)!r:.200}")
         numbers = {name: float(value) for name, value in given.items()}
         self._wait, self.best = int(numbers["wait"]), numbers.get("best")
         self.best_epoch = int(numbers["best_epoch"]) if "best" in numbers else None
@@ -260,30 +274,35 @@ class EarlyStopping:
 
 
 class Checkpoint:
-    """Writes a file with all that a training is made of, from which ``fit(..., resume=path)`` continues bit for bit.
+    """Write checkpoints: files with the whole state of a training, from which ``fit(..., resume=path)`` continues.
 
-    The file has the model (`fastmlp.load` reads it), the optimiser's state, the random state, the epoch and the place
-    in it, the history and the callbacks' states. It is written to a temporary file in the same folder, synced, and
-    renamed over the path, and the folder synced: a crash at any moment, a full disk or a sync that fails leaves the
-    previous file, or the new one, whole. An error while writing ends the fit and is raised; it says so where the new
-    file is already in place. A state from which no training can go on (an optimiser's that has overflowed, or what a
-    callback's `state` gives beside numbers and vectors like the parameters) is an error, too, and is not written.
+    A training that is continued from a checkpoint gives the same results, to the bit, as one without interruption. The
+    file has the model (`fastmlp.load` reads it), the optimiser's state, the random state, the epoch and the position in
+    it, the history and the callbacks' states.
+
+    The state is written to a temporary file in the same folder, which is synced and then renamed to the path; then the
+    folder is synced. After a crash at any moment, a full disk or a failed sync, the previous file or the new one is
+    there, complete. An error while writing ends the fit and is raised; its message says so if the new file is already
+    in place. A state from which training cannot continue raises an error too, and is not written: numbers of an
+    optimiser that have overflowed, or a callback's `state` with values other than numbers and vectors like the
+    parameters.
 
     Parameters
     ----------
     path : path-like
-        Usually ``*.safetensors``; an existing file is replaced.
+        The file to write, usually ``*.safetensors``; an existing file is replaced.
     every : int, default 1
-        Epochs or steps from one file to the next. When the training ends, one more is written.
+        Number of epochs or steps from one checkpoint to the next. Another one is written when the training ends.
     unit : {"epoch", "step"}, default "epoch"
+        What `every` counts.
 
     Examples
     --------
     >>> X, y = np.linspace(-1, 1, 40).reshape(-1, 1), np.linspace(-1, 1, 40) ** 2
     >>> net, again = (fastmlp.Network([1, 8, 1], seed=0) for _ in range(2))
     >>> history = net.fit(X, y, epochs=3, callbacks=[fastmlp.Checkpoint("run.safetensors")])
-    >>> history = net.fit(X, y, epochs=2)  # goes on: five epochs in all
-    >>> history = again.fit(X, y, epochs=5, resume="run.safetensors")  # from the third
+    >>> history = net.fit(X, y, epochs=2)  # continues the training: five epochs in all
+    >>> history = again.fit(X, y, epochs=5, resume="run.safetensors")  # continues after the third epoch
     >>> history.epochs, np.array_equal(net.parameters, again.parameters)
     (5, True)
     """
@@ -291,7 +310,7 @@ class Checkpoint:
     def __init__(self, path: atomic.Path, *, every: SupportsIndex = 1, unit: str = "epoch") -> None:
         atomic.name_of(path)
         self.path = os.fspath(path)
-        self.every = arguments.integer("every", every, least=1)
+        self.every = arguments.integer("every", every, minimum=1)
         self.unit = arguments.name("unit", unit, UNITS)
 
     def __repr__(self) -> str:

@@ -1,8 +1,8 @@
-"""Lines on stdout and stderr that survive a reader who has gone.
+"""Output on stdout and stderr that a broken pipe does not stop.
 
-`fastmlp train | head -1` must still train and save, so a broken pipe silences the stream and the work
-goes on. Every line of the command line goes through `say`, and `finish` flushes before the process ends, so
-that nothing is left for the interpreter to fail on at exit.
+`fastmlp train | head -1` must still train and save the model. A broken pipe therefore redirects the stream to the null
+device, and the command continues. The command line prints every line with `say`. `finish` flushes stdout before the
+process ends, because the interpreter would report an error for output that it cannot flush at exit.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ INTERRUPTED = 130  # the exit code after Ctrl-C
 
 
 def say(text: str, stream: TextIO | None = None, *, end: str = "\n") -> None:
-    """Write the text to the stream (stdout if None) at once; nothing where nobody reads any more.
+    """Write the text to the stream (stdout if None) and flush it; after a broken pipe, the text is discarded.
 
-    Another failure (a full disk) is raised, with the stream silenced, since the interpreter would trip over
-    what is left in its buffer.
+    Another error (a full disk) is raised. Its stream is silenced first, because the interpreter would raise a second
+    error when it flushes the buffer at exit.
     """
     target = sys.stdout if stream is None else stream
-    if target is None:  # started with the stream closed
+    if target is None:  # the process was started with the stream closed
         return
     try:
         target.write(text + end)
@@ -34,7 +34,7 @@ def say(text: str, stream: TextIO | None = None, *, end: str = "\n") -> None:
 
 
 def silence(stream: TextIO) -> None:
-    """Point the stream's descriptor at the null device, so that what is buffered goes nowhere."""
+    """Redirect the stream's file descriptor to the null device, so that buffered text is discarded."""
     null = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(null, stream.fileno())
@@ -43,5 +43,5 @@ def silence(stream: TextIO) -> None:
 
 
 def finish() -> None:
-    """Flush what others have written to stdout (argparse, say)."""
+    """Flush text that was written to stdout without `say`, for example by argparse."""
     say("", end="")

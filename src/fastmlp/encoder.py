@@ -331,8 +331,8 @@ def _learnt(
     transform: bool,
 ) -> tuple[Encoder, list[Note], list[Inputs]]:
     """The encoder, what there is to say, and the inputs that each column becomes, if they are to be made."""
-    min_count = arguments.integer("min_count", min_count, least=1)
-    max_categories = arguments.integer("max_categories", max_categories, least=1)
+    min_count = arguments.integer("min_count", min_count, minimum=1)
+    max_categories = arguments.integer("max_categories", max_categories, minimum=1)
     names = names_of(frame)
     lists = {"drop": _given("drop", drop), "keep": _given("keep", keep), "missing": _given("missing", missing)}
     _check_apart(names, lists["drop"], lists["keep"], target)

@@ -22,4 +22,4 @@ def check_threads(n_threads: object) -> int | str:
     """The name "auto", or an integer of at least 1."""
     if isinstance(n_threads, str) and n_threads == "auto":
         return n_threads
-    return arguments.integer("n_threads", n_threads, least=1)
+    return arguments.integer("n_threads", n_threads, minimum=1)

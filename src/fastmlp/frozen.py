@@ -1,13 +1,14 @@
-"""`frozen`: a class decorator for immutable objects whose methods follow from the annotated fields of their class.
+"""`frozen`: a class decorator for immutable objects, which adds the methods of a frozen dataclass.
 
-It does what `dataclasses.dataclass(frozen=True)` does, by the same rules, and generates no code: the standard library
-compiles seven functions for each class, which was half the time of `import fastmlp`. Here all classes share the methods
-below, which take the names of the fields from the class, and a constructor is a function that exists already, with the
-names of its arguments replaced. What only tools need (what `dataclasses.fields`, `replace` and `asdict` go by) comes
-from a dataclass with the same fields, which the standard library makes when it is first asked for.
+It follows the rules of `dataclasses.dataclass(frozen=True)` but generates no code: the standard library compiles seven
+functions for each class, which took half the time of `import fastmlp`. Here all classes share the methods below, which
+read the names of the fields from the class. A constructor is a copy of an existing function with other names of its
+arguments. `dataclasses.fields`, `replace` and `asdict` also work: the attributes that they read come from a dataclass
+with the same fields, which the standard library makes when one of them is first read.
 
-A method that the class defines itself stays, its `__init__` too. A subclass without the decorator has no fields of its
-own. A default is shared by all objects, so it must be immutable; there are no factories of defaults.
+The decorator does not replace a method that the class defines itself, nor its `__init__`. A subclass without the
+decorator has no fields of its own. All objects share a default, so it must be immutable; there are no default
+factories.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ def frozen(*, kw_only: bool = False, eq: bool = True) -> Callable[[type[T]], typ
 
 
 def frozen(cls: type[T] | None = None, /, *, kw_only: bool = False, eq: bool = True) -> Any:
-    """Gives a class the constructor and the methods of a frozen dataclass.
+    """Give a class the constructor and the methods of a frozen dataclass.
 
     Parameters
     ----------
     kw_only : bool, default False
-        All arguments of the constructor are given by name.
+        Whether the constructor takes all arguments by keyword only.
     eq : bool, default True
-        Objects are equal if their classes and fields are; else each is equal to itself alone.
+        Whether objects are equal if their classes and fields are equal. If False, an object is equal to itself only.
     """
     if cls is None:
         return functools.partial(_freeze, kw_only=kw_only, eq=eq)
@@ -48,22 +49,22 @@ def frozen(cls: type[T] | None = None, /, *, kw_only: bool = False, eq: bool = T
 
 
 def fields(value: object) -> tuple[str, ...]:
-    """The names of the fields of a frozen class, or of an object of one, in the order of the constructor."""
+    """The names of the fields of a frozen class, or of its object, in the order of the constructor's arguments."""
     return tuple(value._frozen_fields)  # type: ignore[attr-defined]
 
 
 def defaults(value: object) -> dict[str, Any]:
-    """The defaults of those fields that have one, by name."""
+    """The defaults, by name, of the fields that have one."""
     return dict(value._frozen_defaults)  # type: ignore[attr-defined]
 
 
 def astuple(value: object) -> tuple[Any, ...]:
-    """The values of the fields."""
+    """The values of the object's fields, in the order of `fields`."""
     return tuple([getattr(value, name) for name in value._frozen_fields])  # type: ignore[attr-defined]
 
 
 def replace(value: T, /, **changes: Any) -> T:
-    """A new object with other values in some fields, checked like any new object."""
+    """Return a new object with other values in some fields; the constructor checks them."""
     return type(value)(**{name: getattr(value, name) for name in fields(value)} | changes)
 
 
@@ -71,21 +72,21 @@ def replace(value: T, /, **changes: Any) -> T:
 
 
 def _freeze(cls: Any, *, kw_only: bool, eq: bool) -> Any:
-    """Adds to the class what it does not define itself."""
+    """Add the constructor and the methods to the class, except those that it defines itself."""
     own = {name: kind for name, kind in cls.__annotations__.items() if not _is_class_variable(kind)}
     cls._frozen_fields = {**getattr(cls, "_frozen_fields", {}), **own}  # names and annotations
     cls._frozen_defaults = {name: getattr(cls, name) for name in cls._frozen_fields if hasattr(cls, name)}
     cls._frozen_kw_only = kw_only
-    cls._frozen_key = operator.attrgetter("__class__", *cls._frozen_fields)  # what is equal in equal objects
-    made = {
+    cls._frozen_key = operator.attrgetter("__class__", *cls._frozen_fields)  # equal objects have equal keys
+    members = {
         "__init__": _constructor(cls),
         "__match_args__": () if kw_only else tuple(cls._frozen_fields),
-        "__dataclass_fields__": _OfStandard(cls, "__dataclass_fields__"),
-        "__dataclass_params__": _OfStandard(cls, "__dataclass_params__"),
+        "__dataclass_fields__": _DataclassAttribute(cls, "__dataclass_fields__"),
+        "__dataclass_params__": _DataclassAttribute(cls, "__dataclass_params__"),
         **_METHODS,
         **(_COMPARISON if eq else {}),
     }
-    for name, value in made.items():
+    for name, value in members.items():
         if name not in cls.__dict__:
             setattr(cls, name, value)
     return cls
@@ -96,12 +97,12 @@ def _is_class_variable(annotation: object) -> bool:
 
 
 def _constructor(cls: Any) -> FunctionType:
-    """`__init__`: sets every field, in order, then calls `__post_init__` where the class has one.
+    """Make `__init__`, which sets every field, in order, and then calls `__post_init__` if the class has one.
 
-    It is the code of one of the two functions below with other names of arguments, so Python itself checks a call, and
-    tools see a function like any other.
+    It is a copy of one of the two functions below with other names of arguments, so Python itself checks the arguments
+    of a call, and tools see an ordinary function.
     """
-    names, given_by_default = fields(cls), defaults(cls)
+    names, defaults_by_name = fields(cls), defaults(cls)
     body = _set_fields_and_check if hasattr(cls, "__post_init__") else _set_fields
     n_positional = 0 if cls._frozen_kw_only else len(names)
     code = body.__code__.replace(
@@ -110,19 +111,19 @@ def _constructor(cls: Any) -> FunctionType:
     )  # fmt: skip
     function = FunctionType(code, globals(), "__init__")
     if cls._frozen_kw_only:
-        function.__kwdefaults__ = given_by_default
+        function.__kwdefaults__ = defaults_by_name
     else:
-        n_required = len(names) - len(given_by_default)
-        if not given_by_default.keys().isdisjoint(names[:n_required]):
+        n_required = len(names) - len(defaults_by_name)
+        if not defaults_by_name.keys().isdisjoint(names[:n_required]):
             raise TypeError(f"{cls.__qualname__}: expected fields without a default before those with one")
-        function.__defaults__ = tuple([given_by_default[name] for name in names[n_required:]])
+        function.__defaults__ = tuple([defaults_by_name[name] for name in names[n_required:]])
     function.__annotations__ = {**cls._frozen_fields, "return": None}
     function.__qualname__ = f"{cls.__qualname__}.__init__"
     return function
 
 
-# The code of all constructors. It must name no variable but `self`: the arguments come after that one, and `locals()`
-# has them by their names.
+# The code of all constructors. The two functions must have no local variable but `self`: `_constructor` adds the
+# arguments as further local variables, which `locals()` then returns by name.
 
 
 def _set_fields(self: Any) -> None:
@@ -135,7 +136,7 @@ def _set_fields_and_check(self: Any) -> None:
 
 
 def _set(values: dict[str, Any]) -> None:
-    """Sets the fields of `self` to the arguments of its constructor."""
+    """Set the fields of `self` from the local variables of its constructor."""
     self = values["self"]
     for name, value in values.items():
         if name != "self":
@@ -171,9 +172,12 @@ def _delattr(self: Any, name: str) -> None:
 
 
 def _refuse_change(value: Any, what: str, name: str) -> None:
-    """Of an object of a subclass without the decorator, only the fields are frozen."""
+    """Raise `FrozenInstanceError`, unless the class lacks the decorator and the attribute is not a field.
+
+    In a subclass without the decorator, only the inherited fields are frozen.
+    """
     if "_frozen_fields" in type(value).__dict__ or name in value._frozen_fields:
-        from dataclasses import FrozenInstanceError  # only the error needs it
+        from dataclasses import FrozenInstanceError  # imported here, as only the error needs it
 
         raise FrozenInstanceError(f"cannot {what} field {name!r}")
 
@@ -182,13 +186,13 @@ _METHODS = {"__repr__": _repr, "__setattr__": _setattr, "__delattr__": _delattr,
 _COMPARISON = {"__eq__": _eq, "__hash__": _hash}
 
 
-# -------------------------------------------------------------------------------------- what the standard library makes
+# ------------------------------------------------------------------------------ attributes that `dataclasses` looks for
 
 
 @functools.cache
-def _standard(cls: Any) -> Any:
-    """The standard library's dataclass with the fields of a frozen class, and without its methods."""
-    import dataclasses  # its import and the code that it generates are what this file saves
+def _dataclass(cls: Any) -> Any:
+    """Make a dataclass of the standard library with the fields of a frozen class and without its methods."""
+    import dataclasses  # imported here, as `import fastmlp` must not pay for it
 
     specifications = [
         (name, annotation, dataclasses.field(default=cls._frozen_defaults.get(name, dataclasses.MISSING)))
@@ -200,11 +204,11 @@ def _standard(cls: Any) -> Any:
     )
 
 
-class _OfStandard:
-    """An attribute of a frozen class and of its objects: that of the standard library's dataclass."""
+class _DataclassAttribute:
+    """A descriptor: an attribute of a frozen class and its objects that has the value of `_dataclass`'s attribute."""
 
     def __init__(self, cls: type, name: str) -> None:
         self.cls, self.name = cls, name
 
     def __get__(self, instance: object, owner: type) -> Any:
-        return getattr(_standard(self.cls), self.name)
+        return getattr(_dataclass(self.cls), self.name)

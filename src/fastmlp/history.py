@@ -1,9 +1,9 @@
-"""The history of a fit: what `Network.fit` returns, one list of numbers per recorded name.
+"""The history of a fit, which `Network.fit` returns: a list with one number per epoch for each recorded name.
 
-A `History` is a dict, so pandas, polars and JSON take it as it stands, and is read by key (`history["loss"]`) or by
-attribute (`history.loss`). Only `fit` adds to it, an epoch at a time, so all lists have the same length; an epoch in
-which a name has no number has NaN. It holds plain lists of floats and nothing of the network, so it can be pickled and
-outlives it.
+A `History` is a dict, so pandas, polars and JSON accept it without conversion. Its lists are read by key
+(`history["loss"]`) or by attribute (`history.loss`). Only `fit` adds to it, one epoch at a time, so all lists have the
+same length; a name without a number in an epoch has NaN there. A history holds plain lists of floats and no reference
+to the network, so it can be pickled and kept without the network.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-REPR_LENGTH = 100  # characters of curves that a repr shows; the others are counted
+REPR_LENGTH = 100  # a repr shows curves up to this number of characters, and counts the others
 
 
 class History(dict[str, list[float]]):
-    """The numbers of each epoch by name: `loss`, and with validation data `val_loss` and, for the cross
-    entropies, `val_accuracy`, for each metric `val_<name>`, and what callbacks have put into `logs`.
+    """The numbers of each epoch, in a list for each name.
+
+    `loss` is always there. With validation data there are `val_loss`, `val_accuracy` for losses of classes, and
+    `val_<name>` for each metric. Callbacks add further names through `logs`.
 
     Parameters
     ----------
     records : mapping of str to list of float, optional
-        What to begin with; lists of equal length.
+        The initial lists, which must have equal lengths.
 
     Examples
     --------
@@ -49,25 +51,30 @@ class History(dict[str, list[float]]):
 
     @property
     def epochs(self) -> int:
-        """How many epochs are recorded."""
+        """Number of recorded epochs."""
         return len(next(iter(self.values()), ()))
 
     @property
     def stopped(self) -> str | None:
-        """Why the training ended: "epochs" (all were run), "callback" (one said so), "early_stopping", "max_time",
-        "converged" (the optimiser, L-BFGS, has found a minimum), a callback's own `stop_reason`, "interrupted" (Ctrl-C)
-        or "error" (another exception); None before it has.
+        """Why the training ended; None while it runs.
+
+        The reason is "epochs" (all of them were run), "callback" (a callback returned True), "early_stopping",
+        "max_time", "converged" (L-BFGS has found a minimum), the `stop_reason` of a callback, "interrupted" (Ctrl-C) or
+        "error" (another exception).
         """
         return self._stopped
 
     def to_dict(self) -> dict[str, list[float]]:
-        """The curves as a plain dict of new lists of floats; `stopped` is not part of it."""
+        """Return the lists as a plain dict of new lists of floats, without `stopped`."""
         return {name: list(values) for name, values in self.items()}
 
-    # -- what fit writes ----------------------------------------------------------------------------------------------
+    # -- methods that `fit` calls -------------------------------------------------------------------------------------
 
     def _append(self, logs: Mapping[str, float]) -> None:
-        """Add an epoch with these numbers; NaN under the other names, and before under new ones."""
+        """Add an epoch with these numbers.
+
+        Names that are not in `logs` get NaN for this epoch, and new names get NaN for all earlier epochs.
+        """
         n = self.epochs
         for name, value in logs.items():
             self.setdefault(name, [math.nan] * n).append(float(value))
@@ -76,23 +83,26 @@ class History(dict[str, list[float]]):
                 values.append(math.nan)
 
     def _note(self, logs: Mapping[str, float]) -> None:
-        """Set more numbers of the last epoch."""
+        """Set these numbers of the last epoch, besides those that it has."""
         for name, value in logs.items():
             self.setdefault(name, [math.nan] * self.epochs)[-1] = float(value)
 
     def _end_by(self, error: BaseException) -> None:
-        """Takes the whole epochs as all that there is, and goes with the exception that has ended the training."""
+        """Record that the exception ended the training, and make this history the exception's attribute `history`.
+
+        An epoch that only some of the lists have is removed.
+        """
         n = min(map(len, self.values()), default=0)
         for values in self.values():
-            del values[n:]  # a Ctrl-C may have come between two curves
+            del values[n:]  # Ctrl-C may have come after an epoch was added to one list and before the next list
         self._stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
-        with contextlib.suppress(Exception):  # a class of the user's own may refuse
+        with contextlib.suppress(Exception):  # a class of exceptions may have no writable attributes
             error.history = self  # type: ignore[attr-defined]
 
-    # -- how it is read -----------------------------------------------------------------------------------------------
+    # -- access by attribute, pickle, repr ----------------------------------------------------------------------------
 
     def __getattr__(self, name: str) -> list[float]:
-        # copy and pickle look up special names of an object that is still empty
+        # copy and pickle look up special names before the object has its attributes
         if not name.startswith("_") and name in self:
             return self[name]
         raise AttributeError(f"History has no record {name!r}")
@@ -101,7 +111,7 @@ class History(dict[str, list[float]]):
         return [*super().__dir__(), *self]
 
     def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
-        """What pickle calls; version 0.1.0 kept the curves in a dict of its own."""
+        """Restore a pickled history. Version 0.1.0 stored the lists in an attribute `_records`."""
         self._stopped = state[1]["_stopped"]
         self.update(state[1].get("_records", {}))
 

@@ -1,8 +1,9 @@
-"""Rules for initial weights: for each name, which distribution a layer of I inputs and O outputs draws from.
+"""Rules for initial weights: the distribution that a layer of I inputs and O outputs is drawn from, by name.
 
-A rule gives ("uniform", limit) or ("normal", standard deviation), and whether biases are drawn as well; otherwise
-they are 0. The drawing itself is compiled, and its order is stated in docs/design.md. To add one: a rule and its
-line in `INITIALIZERS`, and the same in `reference/model.py`.
+A rule returns ("uniform", limit, biases) or ("normal", standard deviation, biases). `biases` says whether the biases
+are drawn from that distribution too; otherwise they are 0. The compiled core draws the numbers, in the order that
+docs/design.md states. To add a rule, write a function here and its line in `INITIALIZERS`, and add it to
+`reference/model.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def glorot_uniform(n_inputs: int, n_outputs: int, activation: Activation) -> Dis
 
 
 def he_uniform(n_inputs: int, n_outputs: int, activation: Activation) -> Distribution:
-    """U(-a, a) with a = sqrt(6 / ((1 + s^2) I)), s the negative slope of a leaky ReLU, else 0 (He et al. 2015)."""
+    """U(-a, a) with a = sqrt(6 / ((1 + s^2) I)); s is the negative slope of a leaky ReLU, else 0 (He et al. 2015)."""
     slope = getattr(activation, "negative_slope", 0.0)
     return "uniform", math.sqrt(6 / ((1 + slope * slope) * n_inputs)), False
 
@@ -33,12 +34,12 @@ def lecun_normal(n_inputs: int, n_outputs: int, activation: Activation) -> Distr
 
 
 def normal(n_inputs: int, n_outputs: int, activation: Activation) -> Distribution:
-    """N(0, 1), biases too, as in the sources' networks."""
+    """N(0, 1) for weights and biases, as in M. Nielsen, "Neural Networks and Deep Learning", chapter 1."""
     return "normal", 1.0, True
 
 
 def auto(n_inputs: int, n_outputs: int, activation: Activation) -> Distribution:
-    """What goes with the activation: He uniform before the ReLU family, LeCun normal before SELU, or Glorot uniform."""
+    """The activation's own rule: LeCun normal for SELU, He uniform for the ReLU family, else Glorot uniform."""
     return INITIALIZERS[activation.initializer](n_inputs, n_outputs, activation)
 
 

@@ -1,10 +1,10 @@
 """Losses: one immutable class each. A loss is the mean over the batch's rows of a value per row.
 
-An object says which loss is meant, which output activation is its partner and which targets it takes; values and
-gradients come from the compiled kernel of the same name (`csrc/losses.inc`). In the formulas y is the network's
-output, z its last pre-activation, t the target, O the number of outputs. The order of an object's fields is the order
-of the kernel's parameters. To add one: a class and its line in `LOSSES` here, a kernel and its row there, a function
-in `reference/losses.py`. Values and gradients of all losses: docs/losses.md.
+An object says which loss is meant, which output activation is its partner and which targets it takes. The compiled
+kernel of the same name in `csrc/losses.inc` computes values and gradients. In the formulas y is the network's output,
+z the pre-activation of the last layer, t the target and O the number of outputs. The fields of a class have the order
+of the kernel's parameters. To add a loss, write a class here and its line in `LOSSES`, a kernel and its row in
+`csrc/losses.inc`, and a function in `reference/losses.py`. docs/losses.md lists the values and gradients of all losses.
 """
 
 from __future__ import annotations
@@ -25,32 +25,37 @@ if TYPE_CHECKING:
 
 @frozen
 class Loss:
-    """What all losses have: a name, the output activation that belongs to them, and the targets that they take."""
+    """Base class of the losses, with what they have in common: a name, a partner, hyper-parameters and targets."""
 
     name: ClassVar[str]
-    partner: ClassVar[type[Activation]] = Identity
-    exclusive: ClassVar[bool] = False  # only the partner will do
-    classifies: ClassVar[bool] = False  # `evaluate` reports accuracy
-    targets: ClassVar[str] = "real"  # or a key of arrays.TARGETS
+    partner: ClassVar[type[Activation]] = Identity  # the default output activation
+    exclusive: ClassVar[bool] = False  # whether the partner is the only output activation that is allowed
+    classifies: ClassVar[bool] = False  # whether `evaluate` reports accuracy
+    targets: ClassVar[str] = "real"  # the kind of targets: "real" or a key of arrays.TARGETS
 
     @property
     def hyper_parameters(self) -> tuple[float, ...]:
-        """The fields, in the kernel's order."""
+        """The values of the fields, in the order of the kernel's parameters."""
         return astuple(self)
 
     @property
     def n_heads(self) -> int:
-        """How many outputs there are for each number in a target; the outputs of a head stand together."""
+        """Number of outputs for each number in a target. All outputs of the first head come before the second's."""
         return 1
 
     def estimate(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """What outputs (..., O) of a network with this loss say of the targets, in the targets' unit."""
+        """Estimate the targets, in their unit, from the outputs (..., O) of a network with this loss."""
         return outputs
 
 
 @frozen
 class SquaredError(Loss):
-    """sum_o (y - t)^2, the essay's cost.
+    """sum_o (y - t)^2.
+
+    References
+    ----------
+    The cost in "Mathematics of machine learning: How does mathematics enable neural networks to 'learn' to solve
+    problems with real-world applications?", section 4.
 
     Examples
     --------
@@ -65,7 +70,11 @@ class SquaredError(Loss):
 
 @frozen
 class HalfSquaredError(Loss):
-    """1/2 sum_o (y - t)^2, the paper's cost (printed there as "MSE").
+    """1/2 sum_o (y - t)^2.
+
+    References
+    ----------
+    A. Lopez Davila, "Neural Networks: The Backpropagation Algorithm", section 4, which calls it "MSE".
 
     Examples
     --------
@@ -80,7 +89,7 @@ class HalfSquaredError(Loss):
 
 @frozen
 class MeanSquaredError(Loss):
-    """1/O sum_o (y - t)^2, the field's MSE.
+    """1/O sum_o (y - t)^2, the usual mean squared error (MSE).
 
     Examples
     --------
@@ -95,7 +104,11 @@ class MeanSquaredError(Loss):
 
 @frozen
 class MeanAbsoluteError(Loss):
-    """1/O sum_o |y - t|, the field's MAE, as torch.nn.L1Loss; the gradient is sign(y - t) / O, 0 where y = t.
+    """1/O sum_o |y - t|, the usual mean absolute error (MAE); the gradient is sign(y - t) / O, and 0 where y = t.
+
+    References
+    ----------
+    torch.nn.L1Loss.
 
     Examples
     --------
@@ -138,7 +151,7 @@ class Huber(Loss):
 
 @frozen
 class LogCosh(Loss):
-    """1/O sum_o ln cosh(y - t), which keeps its digits near 0 and does not overflow; the gradient is tanh(y - t) / O.
+    """1/O sum_o ln cosh(y - t), computed accurately near 0 and without overflow; the gradient is tanh(y - t) / O.
 
     Examples
     --------
@@ -153,15 +166,15 @@ class LogCosh(Loss):
 
 @frozen
 class Quantile(Loss):
-    """1/O sum_o max(q e, (q - 1) e) with e = t - y: the output becomes the target's q-quantile (pinball loss).
+    """1/O sum_o max(q e, (q - 1) e) with e = t - y: the output estimates the target's q-quantile (pinball loss).
 
-    With several levels, O is the number of targets times that of levels, and the outputs of a level stand together:
-    ``predict(X).reshape(B, n_levels, n_targets)``.
+    With several levels, O is the number of targets times the number of levels, and all outputs of the first level come
+    before those of the second: ``predict(X).reshape(B, n_levels, n_targets)``.
 
     Parameters
     ----------
     levels : float or sequence of float, default 0.5
-        Each q, strictly between 0 and 1, in ascending order.
+        The values of q, strictly between 0 and 1, in ascending order.
 
     References
     ----------
@@ -179,10 +192,10 @@ class Quantile(Loss):
     levels: tuple[float, ...] = (0.5,)
 
     def __post_init__(self) -> None:
-        listed = self.levels
-        if isinstance(listed, (str, bytes)) or not isinstance(listed, Iterable):
-            listed = (listed,)
-        levels = tuple(arguments.real(f"levels[{i}]", q, above=0.0, below=1.0) for i, q in enumerate(listed))
+        given = self.levels
+        if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+            given = (given,)
+        levels = tuple(arguments.real(f"levels[{i}]", q, above=0.0, below=1.0) for i, q in enumerate(given))
         if not levels or any(a >= b for a, b in itertools.pairwise(levels)):
             raise ValueError(f"levels: expected at least one, in ascending order, got {levels!r}")
         object.__setattr__(self, "levels", levels)
@@ -194,20 +207,20 @@ class Quantile(Loss):
 
     @property
     def n_heads(self) -> int:
-        """One for each level."""
+        """Number of levels."""
         return len(self.levels)
 
     def estimate(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """The quantiles of the level that is nearest to the median's."""
+        """The outputs of the level that is nearest to 0.5, the median."""
         nearest = min(range(self.n_heads), key=lambda k: abs(self.levels[k] - 0.5))
         return outputs.reshape(*outputs.shape[:-1], self.n_heads, -1)[..., nearest, :]
 
 
 @frozen
 class Poisson(Loss):
-    """1/O sum_o (exp z - t z): the negative log-likelihood of counts t of rate exp z, without ln t!.
+    """1/O sum_o (exp z - t z): the negative log-likelihood of counts t of rate exp z, without the term ln t!.
 
-    The output is z, the log of the rate, whose exponential is the expected count.
+    The network's output is z, the logarithm of the rate; exp z is the expected count.
 
     References
     ----------
@@ -233,9 +246,10 @@ class Poisson(Loss):
 
 @frozen
 class Gamma(Loss):
-    """1/O sum_o (z + t exp(-z)): half the deviance of gamma-distributed t of mean exp z, without its terms in t alone.
+    """1/O sum_o (z + t exp(-z)): half the deviance of gamma-distributed t of mean exp z, without -ln t - 1.
 
-    The output is z, the log of the mean. With them, -ln t - 1, it is 0 where exp z = t.
+    The network's output is z, the logarithm of the mean. The term -ln t - 1, which does not depend on z, would make the
+    loss 0 where exp z = t.
 
     References
     ----------
@@ -263,8 +277,8 @@ class Gamma(Loss):
 class GaussianNLL(Loss):
     """1/n sum (s + (z - t)^2 exp(-s)) / 2 over the n targets: the negative log-likelihood of a normal distribution.
 
-    O is 2 n: the first n outputs are the means z, the others the log variances s, so the variance exp s is positive
-    and neither overflows nor needs a floor. The constant ln(2 pi) / 2 is left out.
+    O is 2 n: the first n outputs are the means z, the others the logarithms s of the variances. The variance exp s is
+    therefore positive and needs no lower bound. The constant ln(2 pi) / 2 is left out.
 
     References
     ----------
@@ -284,7 +298,7 @@ class GaussianNLL(Loss):
 
     @property
     def n_heads(self) -> int:
-        """Mean and log variance."""
+        """2: the mean and the logarithm of the variance."""
         return 2
 
     def estimate(self, outputs: NDArray[Any]) -> NDArray[Any]:
@@ -299,7 +313,7 @@ class BinaryCrossEntropy(Loss):
     Parameters
     ----------
     label_smoothing : float, default 0.0
-        e in [0, 1): every t becomes (1 - e) t + e / 2.
+        e in [0, 1): every target t is replaced by (1 - e) t + e / 2.
 
     Examples
     --------
@@ -318,24 +332,24 @@ class BinaryCrossEntropy(Loss):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        smoothing = arguments.real("label_smoothing", self.label_smoothing, least=0.0, below=1.0)
+        smoothing = arguments.real("label_smoothing", self.label_smoothing, minimum=0.0, below=1.0)
         object.__setattr__(self, "label_smoothing", smoothing)
 
 
 @frozen
 class CrossEntropy(Loss):
-    """-ln y_label for softmax outputs, -sum_o t ln y for a row of target probabilities; computed from z.
+    """-sum_o t ln y for softmax outputs, which is -ln y_label where the target is a class label; computed from z.
 
     Parameters
     ----------
     label_smoothing : float, default 0.0
-        e in [0, 1): every t becomes (1 - e) t + e / O, as in torch.nn.CrossEntropyLoss.
+        e in [0, 1): every target t is replaced by (1 - e) t + e / O, as in torch.nn.CrossEntropyLoss.
 
     Examples
     --------
     >>> net = fastmlp.Network([1, 4], loss=CrossEntropy())
     >>> net.set_layer(0, [[1], [1], [1], [1]], [0, 0, 0, 0])
-    >>> loss = net.evaluate([1.0], 2)["loss"]  # four classes alike: ln 4
+    >>> loss = net.evaluate([1.0], 2)["loss"]  # all four classes have probability 1/4: ln 4
     >>> round(loss, 4)
     1.3863
     """
@@ -348,21 +362,21 @@ class CrossEntropy(Loss):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        smoothing = arguments.real("label_smoothing", self.label_smoothing, least=0.0, below=1.0)
+        smoothing = arguments.real("label_smoothing", self.label_smoothing, minimum=0.0, below=1.0)
         object.__setattr__(self, "label_smoothing", smoothing)
 
 
 @frozen
 class Hinge(Loss):
-    """The margin of the right class: max(0, margin - s y) where O is 1, with s = -1 or 1.
+    """max(0, margin - s y) for a single output, with s = -1 or 1 for the two classes.
 
-    Where O is greater and c the label, 1/O sum of max(0, margin - y_c + y_o) over the other o. The classes of a single
-    output, targets -1 and 1, or 0 and 1, are told apart by its sign.
+    For several outputs and the class label c it is 1/O sum of max(0, margin - y_c + y_o) over the outputs o other than
+    c. The targets of a single output are -1 and 1, or 0 and 1; the sign of the output predicts the class.
 
     Parameters
     ----------
     margin : float, default 1.0
-        Above 0.
+        The score by which the right class should win; above 0.
 
     References
     ----------
@@ -390,13 +404,13 @@ class Hinge(Loss):
 class BinaryFocal(Loss):
     """-sum_o [t (1 - y)^gamma ln y + (1 - t) y^gamma ln(1 - y)] for sigmoid outputs, computed from z.
 
-    Rows that are right already count less than in the binary cross entropy, which is gamma = 0. The paper's alpha, a
-    weight of the classes, is `class_weight`.
+    Rows that are classified well weigh less than in the binary cross entropy, which is this loss with gamma = 0. Lin et
+    al. also have a weight alpha for each class: use `class_weight` for it.
 
     Parameters
     ----------
     gamma : float, default 2.0
-        At least 0.
+        The larger gamma is, the less such rows weigh; at least 0.
 
     References
     ----------
@@ -418,21 +432,21 @@ class BinaryFocal(Loss):
     gamma: float = 2.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gamma", arguments.real("gamma", self.gamma, least=0.0))
+        object.__setattr__(self, "gamma", arguments.real("gamma", self.gamma, minimum=0.0))
 
 
 @frozen
 class Focal(Loss):
-    """-sum_o t (1 - y)^gamma ln y for softmax outputs, computed from z; gamma = 0 is the cross entropy.
+    """-sum_o t (1 - y)^gamma ln y for softmax outputs, computed from z; with gamma = 0 it is the cross entropy.
 
     Parameters
     ----------
     gamma : float, default 2.0
-        At least 0.
+        The larger gamma is, the less rows weigh that are classified well; at least 0.
 
     References
     ----------
-    T.-Y. Lin et al., Focal loss for dense object detection, 2017, for several classes.
+    The form for several classes of the loss in T.-Y. Lin et al., Focal loss for dense object detection, 2017.
 
     Examples
     --------
@@ -450,21 +464,24 @@ class Focal(Loss):
     gamma: float = 2.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gamma", arguments.real("gamma", self.gamma, least=0.0))
+        object.__setattr__(self, "gamma", arguments.real("gamma", self.gamma, minimum=0.0))
 
 
 @frozen
 class CustomLoss(Loss):
-    """A user's own loss: a Python function of outputs and targets. A slow path, which takes the GIL for every tile.
+    """A loss of the user's own: a Python function of outputs and targets, which is slower than a kernel.
 
-    A network with it pickles if the function does, and cannot be saved to a file, which holds no code.
+    While the network computes, the function is called with the GIL held for each tile of rows. A network with this loss
+    can be pickled if its function can be pickled. `save` refuses it, because a file that held code could not be
+    trusted.
 
     Parameters
     ----------
     function : callable
-        ``function(y, t)`` with y and t of shape (B, O), new arrays of the network's dtype, returns the loss of each
-        row, (B,), and the gradient of each with respect to its y, (B, O). It sees some rows of a batch at a time, so
-        it must not look from one row at another. What it raises, `fit` raises, as after any error.
+        ``function(y, t)`` takes outputs y and targets t, new arrays of shape (B, O) in the network's dtype. It returns
+        the loss of each row, (B,), and the gradient of each row's loss with respect to its y, (B, O). It is called with
+        a part of a batch's rows at a time, so the loss of a row must not depend on other rows. `fit` raises the
+        exception that the function raises, as it does after any error.
 
     Examples
     --------
@@ -485,7 +502,7 @@ class CustomLoss(Loss):
 
     @property
     def hyper_parameters(self) -> tuple[float, ...]:
-        """None."""
+        """The empty tuple: there is no kernel that takes hyper-parameters."""
         return ()
 
 
@@ -512,20 +529,23 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 def resolve(argument: str, value: object) -> Loss:
-    """The loss that a name or an object stands for."""
+    """Return the loss that a name or an object stands for."""
     loss = arguments.by_name(argument, value, Loss, LOSSES)
-    instead = "give a loss of your own as fastmlp.CustomLoss(function)"
-    arguments.refuse_subclass(argument, loss, (*LOSSES.values(), CustomLoss), "losses", instead)
+    advice = "give a loss of your own as fastmlp.CustomLoss(function)"
+    arguments.refuse_subclass(argument, loss, (*LOSSES.values(), CustomLoss), "losses", advice)
     return loss
 
 
-def word(loss: Loss) -> Loss | str:
-    """The shortest that stands for the loss: its name where nothing else is needed."""
+def name_or_object(loss: Loss) -> Loss | str:
+    """Return the loss's name if its hyper-parameters are the defaults, so that the name is enough, else the loss."""
     return loss.name if loss.name in LOSSES and loss == LOSSES[loss.name]() else loss
 
 
 def match(loss: Loss, output_activation: Activation | None, n_outputs: int) -> Activation:
-    """The output activation to use with the loss; refuses what does not belong together, naming the partner."""
+    """Return the output activation to use with the loss: by default its partner.
+
+    Raises `ValueError` if the number of outputs or the given activation does not go with the loss.
+    """
     if n_outputs % loss.n_heads:
         raise ValueError(
             f"sizes: expected a multiple of {loss.n_heads} outputs, one for each head of {loss!r}, got {n_outputs}"

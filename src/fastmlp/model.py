@@ -232,7 +232,7 @@ class Model(_core.Core):
         return "\n".join(
             [
                 *lines,
-                f"{self.n_parameters:,} parameters, {self._dtype.name}, loss {losses.word(self._loss)}",
+                f"{self.n_parameters:,} parameters, {self._dtype.name}, loss {losses.name_or_object(self._loss)}",
                 f"initial parameters {self._given.init}, seed {self._given.seed}",
                 *self._described_columns(),
                 f"engine {self.engine} ({self._why_engine}), kernels {self._isa}",

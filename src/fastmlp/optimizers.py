@@ -1,11 +1,11 @@
 """Optimisers: one immutable class each, with its update rule and hyper-parameters.
 
-The update of the whole parameter vector P by the gradient g of the batch's mean loss is one compiled
-pass (`csrc/optimizers.inc`); its state (velocity, moments, number of steps) belongs to the network.
-The order of an object's fields is the order of the kernel's parameters. The names of the state are those in a
-`TrainingState` and in checkpoints, so they stay as they are; they are PyTorch's where it has the optimiser. A learning
-rate is a number, a schedule or a function of the step, see `schedules.py`. To add one: a class and its line in
-`OPTIMIZERS` here, a kernel and its row there, a branch-free update in `reference/functions.py`.
+One compiled pass (`csrc/optimizers.inc`) updates the whole parameter vector P by the gradient g of the batch's mean
+loss; the network owns the optimiser's state (velocity, moments, number of steps). The fields of a class have the order
+of the kernel's parameters. The names of the state vectors and numbers are stored in `TrainingState` and in checkpoints,
+so they must not change; they are PyTorch's where PyTorch has the optimiser. A learning rate is a number, a schedule or
+a function of the step (see `schedules.py`). To add an optimiser, write a class here and its line in `OPTIMIZERS`, a
+kernel and its row in `csrc/optimizers.inc`, and an update without branches in `reference/functions.py`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @frozen
 class Optimizer:
-    """What all optimisers have: a name and hyper-parameters."""
+    """Base class of the optimisers, with what they have in common: a name, hyper-parameters and names of the state."""
 
     name: ClassVar[str]
-    full_batch: ClassVar[bool] = False  # makes sense with all rows in every step alone
-    shuffles: ClassVar[bool] = True  # the order of the rows means something to it
-    state_vectors: ClassVar[tuple[str, ...]] = ()  # the kernel's states, one number for each parameter, in its order
-    state_numbers: ClassVar[dict[str, int]] = {}  # what a step leaves to the next one: its place among the scalars
+    full_batch: ClassVar[bool] = False  # whether every step needs all rows
+    shuffles: ClassVar[bool] = True  # whether the order of the rows matters, so that `fit` shuffles them
+    state_vectors: ClassVar[tuple[str, ...]] = ()  # names of the kernel's state vectors in its order; each is as P
+    state_numbers: ClassVar[dict[str, int]] = {}  # names of numbers that steps pass on: their index among the scalars
 
     def _set(self, field: str, value: object) -> None:
         object.__setattr__(self, field, value)
@@ -39,42 +39,45 @@ class Optimizer:
         self._set("learning_rate", schedules.resolve(self.learning_rate))  # type: ignore[attr-defined]
 
     def _check_real(
-        self, *names: str, above: float | None = None, least: float | None = None, below: float | None = None
+        self, *names: str, above: float | None = None, minimum: float | None = None, below: float | None = None
     ) -> None:
         for name in names:
-            self._set(name, arguments.real(name, getattr(self, name), above=above, least=least, below=below))
+            self._set(name, arguments.real(name, getattr(self, name), above=above, minimum=minimum, below=below))
 
     @property
     def schedule(self) -> Schedule | Callable[[int], float] | None:
-        """What the learning rate follows; None where it is a number, or there is none."""
+        """The schedule or function of the step that is the learning rate; None if the rate is a number or missing."""
         rate = getattr(self, "learning_rate", 0.0)
         return None if isinstance(rate, float) else rate
 
     @property
     def hyper_parameters(self) -> tuple[float, ...]:
-        """The fields as floats, in the kernel's order; 0 for a learning rate that is none yet."""
+        """The fields as floats, in the order of the kernel's parameters; 0 for a learning rate that is not a number."""
         return tuple(0.0 if callable(value) else float(value) for value in astuple(self))
 
     def _scheduled(self) -> tuple[str, tuple[float, ...]] | None:
-        """The compiled schedule of the learning rate, its name and hyper-parameters."""
+        """Name and hyper-parameters of the compiled schedule of the learning rate; None if it has no such schedule."""
         schedule = self.schedule
         if not isinstance(schedule, Schedule) or isinstance(schedule, ReduceOnPlateau):
             return None
         return schedule.name, schedule.hyper_parameters
 
     def _new_plateau(self) -> Plateau | None:
-        """Where the learning rate's plateau begins."""
+        """The initial state of a `ReduceOnPlateau` schedule; None if the learning rate has another schedule or none."""
         return Plateau(self.schedule) if isinstance(self.schedule, ReduceOnPlateau) else None
 
     def _rates(self, first: int, n: int) -> NDArray[np.float64] | None:
-        """The learning rates of n steps from a function of the step; None where it is none."""
+        """The learning rates of n steps, if the rate is a function of the step, else None.
+
+        Before the first of these steps, `first` steps were taken.
+        """
         schedule = self.schedule
         return None if schedule is None or isinstance(schedule, Schedule) else schedules.table(schedule, first, n)
 
 
 @frozen
 class SGD(Optimizer):
-    """Gradient descent, P <- P - r v with v <- mu v + g (Nesterov: with g + mu v in place of v).
+    """Gradient descent: P <- P - r v with v <- mu v + g. With Nesterov's momentum, P <- P - r (g + mu v).
 
     Parameters
     ----------
@@ -83,11 +86,12 @@ class SGD(Optimizer):
     momentum : float, default 0.0
         mu; in [0, 1).
     nesterov : bool, default False
-        Look ahead along the velocity; needs a momentum above 0.
+        Whether to use Nesterov's momentum, which needs a momentum above 0.
 
     References
     ----------
-    The essay's P - r grad C; momentum and Nesterov as in PyTorch.
+    Without momentum, P - r grad C of "Mathematics of machine learning: How does mathematics enable neural networks to
+    'learn' to solve problems with real-world applications?", section 4. Momentum is as in PyTorch.
 
     Examples
     --------
@@ -103,18 +107,18 @@ class SGD(Optimizer):
 
     def __post_init__(self) -> None:
         self._check_rate()
-        self._check_real("momentum", least=0.0, below=1.0)
+        self._check_real("momentum", minimum=0.0, below=1.0)
         self._set("nesterov", arguments.flag("nesterov", self.nesterov))
         if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov: expected a momentum above 0 to go with it, got momentum=0.0")
+            raise ValueError("nesterov: expected a momentum above 0 to go with nesterov=True, got momentum=0.0")
 
 
 @frozen
 class ClassicalMomentum(SGD):
-    """SGD whose velocity has the rate in it, v <- mu v + r g and P <- P - v (Nesterov: P - (r g + mu v)).
+    """SGD with the learning rate inside the velocity: v <- mu v + r g and P <- P - v (Nesterov: P - (r g + mu v)).
 
-    With one learning rate these are the steps of `SGD`. Where the rate changes, what was gathered before keeps the rate
-    that it came with, while SGD's velocity takes the new one at once.
+    With a constant learning rate the steps are those of `SGD`. When the rate changes, gradients that are already in the
+    velocity keep the rate of their own step, while `SGD` multiplies the whole velocity by the new rate.
 
     Parameters
     ----------
@@ -123,7 +127,7 @@ class ClassicalMomentum(SGD):
     momentum : float, default 0.9
         mu; in [0, 1).
     nesterov : bool, default False
-        Look ahead along the velocity; needs a momentum above 0.
+        Whether to use Nesterov's momentum, which needs a momentum above 0.
 
     References
     ----------
@@ -136,7 +140,7 @@ class ClassicalMomentum(SGD):
     >>> net.set_layer(0, [[0.0]], [0.0])
     >>> for _ in range(2):
     ...     _ = net.train_on_batch([[0.0]], [-1.0], ClassicalMomentum(0.5, momentum=0.5))
-    >>> net.biases[0]  # -1/2, then a step of 1/2 of that and of half the gradient, 1/2
+    >>> net.biases[0]  # the first step is -1/2, the second -(0.5 * 1/2 + 0.5 * 1/2)
     array([-1.])
     """
 
@@ -153,7 +157,7 @@ class Adam(Optimizer):
     learning_rate : float, Schedule or function of the step, default 0.001
         r; above 0.
     beta_1, beta_2 : float, default 0.9 and 0.999
-        Decay of the first and second moment; in [0, 1).
+        Decay rates of the first and second moment; in [0, 1).
     epsilon : float, default 1e-8
         Added after the bias correction, as in PyTorch; above 0.
 
@@ -176,22 +180,22 @@ class Adam(Optimizer):
 
     def __post_init__(self) -> None:
         self._check_rate()
-        self._check_real("beta_1", "beta_2", least=0.0, below=1.0)
+        self._check_real("beta_1", "beta_2", minimum=0.0, below=1.0)
         self._check_real("epsilon", above=0.0)
 
 
 @frozen
 class AdamHat(Adam):
-    """Adam with epsilon beside sqrt(v), P <- P - r sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon).
+    """Adam with epsilon added to sqrt(v): P <- P - r sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon).
 
-    In the first steps, where v is small, this epsilon is up to 1 / sqrt(1 - beta_2) times `Adam`'s.
+    In the first steps, this epsilon has the effect of one in `Adam` that is up to 1 / sqrt(1 - beta_2) times as large.
 
     Parameters
     ----------
     learning_rate : float, Schedule or function of the step, default 0.001
         r; above 0.
     beta_1, beta_2 : float, default 0.9 and 0.999
-        Decay of the first and second moment; in [0, 1).
+        Decay rates of the first and second moment; in [0, 1).
     epsilon : float, default 1e-8
         Added before the bias correction; above 0.
 
@@ -211,23 +215,23 @@ class AdamHat(Adam):
 
 @frozen
 class AdamW(Adam):
-    """Adam with decoupled weight decay: Adam's step, taken from P (1 - r weight_decay).
+    """Adam with decoupled weight decay: P is first multiplied by 1 - r weight_decay, then updated as in `Adam`.
 
     Parameters
     ----------
     learning_rate : float, Schedule or function of the step, default 0.001
         r; above 0.
     beta_1, beta_2 : float, default 0.9 and 0.999
-        Decay of the first and second moment; in [0, 1).
+        Decay rates of the first and second moment; in [0, 1).
     epsilon : float, default 1e-8
         Added after the bias correction, as in PyTorch; above 0.
     weight_decay : float, default 0.01
-        Of weights and biases; at least 0.
+        It shrinks weights and biases; at least 0.
 
     References
     ----------
-    Loshchilov and Hutter, "Decoupled weight decay regularization", 2019, algorithm 2; with r in the
-    decay, as in PyTorch.
+    Loshchilov and Hutter, "Decoupled weight decay regularization", 2019, algorithm 2. As in PyTorch, the decay is
+    multiplied by r.
 
     Examples
     --------
@@ -244,22 +248,22 @@ class AdamW(Adam):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_real("weight_decay", least=0.0)
+        self._check_real("weight_decay", minimum=0.0)
 
 
 @frozen
 class NAdam(Adam):
     """Adam with Nesterov's momentum, P <- P - r [(1 - mu) g / (1 - M) + mu' m / (1 - M mu')] / (sqrt(v') + epsilon).
 
-    Here mu = beta_1 (1 - 0.96^(t momentum_decay) / 2) of step t = 1, 2, ..., mu' that of the next step, M the product
-    of all mu up to this step, m and v' as in Adam.
+    At step t = 1, 2, ..., mu is beta_1 (1 - 0.96^(t momentum_decay) / 2), mu' is its value at step t + 1, M is the
+    product of the mu of all steps up to t, and m and v' are as in `Adam`.
 
     Parameters
     ----------
     learning_rate : float, Schedule or function of the step, default 0.002
         r; above 0.
     beta_1, beta_2 : float, default 0.9 and 0.999
-        Decay of the first and second moment; in [0, 1).
+        Decay rates of the first and second moment; in [0, 1).
     epsilon : float, default 1e-8
         Above 0.
     momentum_decay : float, default 0.004
@@ -282,27 +286,28 @@ class NAdam(Adam):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_real("momentum_decay", least=0.0)
+        self._check_real("momentum_decay", minimum=0.0)
 
 
 @frozen
 class RMSprop(Optimizer):
     """P <- P - r g / (sqrt(v) + epsilon) with v <- alpha v + (1 - alpha) g^2.
 
-    Centered, the square of the gradient's mean a <- alpha a + (1 - alpha) g is taken from v. With a momentum
-    b <- mu b + u of that update u = g / (...), P <- P - r b.
+    If centered, v - a^2 takes the place of v under the root, with the mean gradient a <- alpha a + (1 - alpha) g. With
+    momentum, P <- P - r b with b <- mu b + u, where u is the quotient above.
 
     Parameters
     ----------
     learning_rate : float, Schedule or function of the step, default 0.01
         r; above 0.
     alpha : float, default 0.99
-        In [0, 1).
+        Decay rate of the means; in [0, 1).
     epsilon : float, default 1e-8
         Above 0.
     momentum : float, default 0.0
         mu; in [0, 1).
     centered : bool, default False
+        Whether to divide by an estimate of the gradient's standard deviation in place of its root mean square.
 
     References
     ----------
@@ -325,7 +330,7 @@ class RMSprop(Optimizer):
 
     def __post_init__(self) -> None:
         self._check_rate()
-        self._check_real("alpha", "momentum", least=0.0, below=1.0)
+        self._check_real("alpha", "momentum", minimum=0.0, below=1.0)
         self._check_real("epsilon", above=0.0)
         self._set("centered", arguments.flag("centered", self.centered))
 
@@ -341,7 +346,7 @@ class AdaGrad(Optimizer):
     learning_rate_decay : float, default 0.0
         At least 0.
     initial_accumulator : float, default 0.0
-        What v begins with; at least 0.
+        Initial value of v; at least 0.
     epsilon : float, default 1e-10
         Above 0.
 
@@ -364,7 +369,7 @@ class AdaGrad(Optimizer):
 
     def __post_init__(self) -> None:
         self._check_rate()
-        self._check_real("learning_rate_decay", "initial_accumulator", least=0.0)
+        self._check_real("learning_rate_decay", "initial_accumulator", minimum=0.0)
         self._check_real("epsilon", above=0.0)
 
 
@@ -375,11 +380,11 @@ class Lion(Optimizer):
     Parameters
     ----------
     learning_rate : float, Schedule or function of the step, default 0.0001
-        r; above 0. Every step has this length, so it is 3 to 10 times smaller than Adam's.
+        r; above 0. Each step changes every parameter by r, so r should be 3 to 10 times smaller than for `Adam`.
     beta_1, beta_2 : float, default 0.9 and 0.99
-        In [0, 1).
+        Weights of m in the step and in its own update; in [0, 1).
     weight_decay : float, default 0.0
-        Of weights and biases; at least 0.
+        It shrinks weights and biases; at least 0.
 
     References
     ----------
@@ -403,25 +408,26 @@ class Lion(Optimizer):
 
     def __post_init__(self) -> None:
         self._check_rate()
-        self._check_real("beta_1", "beta_2", least=0.0, below=1.0)
-        self._check_real("weight_decay", least=0.0)
+        self._check_real("beta_1", "beta_2", minimum=0.0, below=1.0)
+        self._check_real("weight_decay", minimum=0.0)
 
 
 @frozen
 class Rprop(Optimizer):
-    """P <- P - s sign(g) with a step s for each parameter, which grows while g keeps its sign; full batches alone.
+    """P <- P - s sign(g) with a step size s for each parameter, which grows while g keeps its sign; full batches only.
 
-    s starts as the learning rate, is multiplied by eta_plus where g has the sign that it had before and by eta_minus
-    where it has the other, and kept within [least_step, largest_step]; where the sign has changed g counts as 0.
+    s is initially the learning rate. At each step it is multiplied by eta_plus if g has the same sign as at the step
+    before and by eta_minus if it has the opposite sign, and clipped to [least_step, largest_step]. Where the sign has
+    changed, g is replaced by 0.
 
     Parameters
     ----------
     learning_rate : float, default 0.01
-        The first s; above 0, and no schedule, as the steps find their own lengths.
+        Initial value of s; above 0. It cannot be a schedule, because the step sizes adapt by themselves.
     eta_minus, eta_plus : float, default 0.5 and 1.2
-        In (0, 1), and above 1.
+        Factors of s; eta_minus is in (0, 1) and eta_plus above 1.
     least_step, largest_step : float, default 1e-6 and 50
-        Above 0; the first is not above the second.
+        Bounds of s; above 0, and least_step <= largest_step.
 
     References
     ----------
@@ -460,20 +466,21 @@ class Rprop(Optimizer):
 class LBFGS(Optimizer):
     """P <- P + s d with d = -H g: a quasi-Newton method over all rows; an epoch is one iteration.
 
-    H is made of the last steps and the changes of the gradient along them, s is searched for until the strong Wolfe
-    conditions hold. `fit` ends where an iteration has converged; one that finds no better point within rounding errors
-    has, too. Rows are taken as they stand, so nothing is drawn to shuffle them.
+    H approximates the inverse Hessian from the last steps and the changes of the gradient along them. A line search
+    finds a step length s that meets the strong Wolfe conditions. `fit` ends when an iteration has converged. An
+    iteration that finds no better point within rounding errors has converged too. Rows are not shuffled, so the random
+    state does not advance.
 
     Parameters
     ----------
     memory : int, default 10
-        How many steps are remembered; at least 1. Each takes twice the memory of the parameters.
+        Number of last steps that H is built from; at least 1. Each takes twice the memory of the parameters.
     gradient_tolerance : float, default 1e-5
-        Converged where no element of the gradient is larger; at least 0.
+        An iteration has converged if no element of the gradient is larger in magnitude; at least 0.
     loss_tolerance : float, default 2.22e-9
-        Converged where an iteration lowers the loss by less than this share of max(loss, 1); at least 0.
+        An iteration has converged if it lowers the loss by less than this share of max(loss, 1); at least 0.
     max_evaluations : int, default 20
-        The most evaluations of the loss in one search; at least 2.
+        Maximum number of evaluations of the loss in one line search; at least 2.
 
     References
     ----------
@@ -499,9 +506,10 @@ class LBFGS(Optimizer):
     max_evaluations: int = 20
 
     def __post_init__(self) -> None:
-        self._set("memory", arguments.integer("memory", self.memory, least=1, most=2**31))
-        self._check_real("gradient_tolerance", "loss_tolerance", least=0.0)
-        self._set("max_evaluations", arguments.integer("max_evaluations", self.max_evaluations, least=2, most=2**31))
+        self._set("memory", arguments.integer("memory", self.memory, minimum=1, maximum=2**31))
+        self._check_real("gradient_tolerance", "loss_tolerance", minimum=0.0)
+        max_evaluations = arguments.integer("max_evaluations", self.max_evaluations, minimum=2, maximum=2**31)
+        self._set("max_evaluations", max_evaluations)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
@@ -511,11 +519,11 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 
 def resolve(argument: str, value: object) -> Optimizer:
-    """The optimiser that a name or an object stands for."""
+    """Return the optimiser that a name or an object stands for."""
     optimizer = arguments.by_name(argument, value, Optimizer, OPTIMIZERS)
-    instead = (
+    advice = (
         "give the learning_rate of one of them as a schedule or a function of the step, or take steps of your own with "
         "Network.loss_and_grad and Network.parameters"
     )
-    arguments.refuse_subclass(argument, optimizer, OPTIMIZERS.values(), "optimisers", instead)
+    arguments.refuse_subclass(argument, optimizer, OPTIMIZERS.values(), "optimisers", advice)
     return optimizer

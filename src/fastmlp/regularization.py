@@ -1,9 +1,9 @@
-"""Regularisation: one immutable object that says what keeps a network from learning its data by heart.
+"""Regularisation: one immutable object that says how a training is kept from overfitting.
 
-The class holds and checks hyper-parameters and knows no arithmetic: that is in `csrc/regularization.c`, its kernels in
-`csrc/regularization.inc`, and in `reference/regularization.py`, the specification. To add a part: a field here, and
-what it does in those three. Whether a field goes with an optimiser, the layers and a dtype is known where they meet,
-and checked there by `_check_use`.
+The class stores and checks hyper-parameters and computes nothing. The arithmetic is in `csrc/regularization.c`, with
+kernels in `csrc/regularization.inc`, and in `reference/regularization.py`, which is the specification. To add a kind of
+regularisation, add a field here and its computation in those three files. Some fields cannot be used with every
+optimiser, number of layers or dtype; `_check_use` checks that when a training begins.
 """
 
 from __future__ import annotations
@@ -20,53 +20,55 @@ from .frozen import defaults, frozen
 from .optimizers import Optimizer
 
 _LIMITS = ("max_norm", "clip_norm", "clip_value")
-_WITH_LBFGS = {"l2", "per_row"}  # what is smooth, and the same at every evaluation
-MOST_LAYERS = 10_000
+_WITH_LBFGS = {"l2", "per_row"}  # L-BFGS needs a loss that is smooth and has no random part
+MAX_LAYERS = 10_000
 
 
 @frozen(kw_only=True)
 class Regularization:
-    """What training does beside following the gradient of the loss; each field by itself, and none by default.
+    """Penalties, dropout, noise, clipping, weight decay and averaging in training; all are off by default.
 
-    With weights w (biases are never penalised, shrunk or limited), the gradient g of the batch's mean loss and the
-    step's learning rate r, in the order in which a step takes them:
+    w are the weights (biases are never penalised, shrunk or limited), g is the gradient of the batch's mean loss, and r
+    is the learning rate of the step. The parameters are listed in the order in which a step uses them; per_row, which
+    belongs to l1 and l2, follows them.
 
     Parameters
     ----------
     input_noise : float, default 0.0
-        Standard deviation of Gaussian noise that is added to the inputs of each step (Bishop 1995).
+        Standard deviation of Gaussian noise that is added to the inputs in each step (Bishop 1995); at least 0.
     input_dropout : float, default 0.0
-        Dropout of the inputs, after the noise; in [0, 1).
+        Dropout rate of the inputs, applied after the noise; in [0, 1).
     dropout : float or sequence of float, default 0.0
-        Probability that an output of a hidden layer is 0 in a step, in [0, 1); what is kept is divided by 1 - dropout
-        (Srivastava et al. 2014). One for all hidden layers, or a sequence with one for each.
+        Probability that an output of a hidden layer is set to 0 in a step; in [0, 1). The other outputs are divided by
+        1 - dropout (Srivastava et al. 2014). One number for all hidden layers, or a sequence with one for each.
     l1, l2 : float, default 0.0
-        The training minimises loss + l1 sum |w| + l2 / 2 sum w^2, and reports it: g <- g + l1 sign(w) + l2 w, with
-        sign(0) = 0. At least 0. `evaluate` and the validation report the loss alone.
+        Training minimises and reports loss + l1 sum |w| + l2 / 2 sum w^2: g <- g + l1 sign(w) + l2 w, with
+        sign(0) = 0. At least 0. `evaluate` and the validation report the loss without the penalty.
     per_row : bool, default False
-        Divides that penalty by the batch's weight, its number of rows where rows have no weights: l2 is then
-        scikit-learn's alpha.
+        Whether the penalty is divided by the sum of the batch's row weights, which is its number of rows where rows
+        have no weights. l2 is then scikit-learn's alpha.
     clip_value : float, optional
-        Each element of g, penalties included, is cut to [-clip_value, clip_value]; above 0.
+        Each element of g, penalties included, is clipped to [-clip_value, clip_value]; above 0.
     clip_norm : float, optional
-        g, all of it, is scaled to at most this Euclidean norm, after clip_value: g <- g min(1, clip_norm / |g|)
+        After clip_value, the whole of g is scaled to at most this Euclidean norm: g <- g min(1, clip_norm / |g|)
         (Pascanu et al. 2013; PyTorch's clip_grad_norm_). Above 0.
     weight_decay : float, default 0.0
-        Decoupled: w <- w - r weight_decay w before the step, whatever the optimiser makes of g (Loshchilov and Hutter
-        2019; PyTorch's AdamW). At least 0. r is the learning rate, a schedule's included; Rprop's is that of its start.
+        Decoupled weight decay: w <- w - r weight_decay w before the optimiser's update, which does not see it
+        (Loshchilov and Hutter 2019; PyTorch's AdamW). At least 0. r is the rate that a schedule gives, if there is one;
+        for Rprop it is the initial step size.
     max_norm : float, optional
-        After the step the weights into each unit are scaled to at most this Euclidean norm (Srivastava et al. 2014).
+        After the update, the weights into each unit are scaled to at most this Euclidean norm (Srivastava et al. 2014).
         Above 0.
     average : float, optional
-        Decay d in [0, 1) of a moving average a <- d a + (1 - d) p of all parameters, which begins with those after the
-        first step (PyTorch's AveragedModel with get_ema_multi_avg_fn). The average is what an epoch publishes: what
-        `predict`, `evaluate`, the validation and `parameters` see. Training goes on from p, which belongs to the
-        optimiser's state.
+        Decay d in [0, 1) of a moving average a <- d a + (1 - d) p of all parameters p, which begins with the parameters
+        after the first step (PyTorch's AveragedModel with get_ema_multi_avg_fn). At the end of an epoch the network's
+        parameters become the average, so `predict`, `evaluate`, the validation and `parameters` use it. Training
+        continues from p, which is part of the optimiser's state.
 
     Raises
     ------
     ValueError, TypeError
-        If a number is out of its bounds, or none.
+        If an argument is out of its bounds or of a wrong type.
 
     References
     ----------
@@ -100,7 +102,7 @@ class Regularization:
 
     def __post_init__(self) -> None:
         for name in ("l1", "l2", "weight_decay", "input_noise"):
-            self._set(name, arguments.real(name, getattr(self, name), least=0.0))
+            self._set(name, arguments.real(name, getattr(self, name), minimum=0.0))
         self._set("input_dropout", _rate("input_dropout", self.input_dropout))
         self._set("dropout", _rates(self.dropout))
         for name in _LIMITS:
@@ -122,7 +124,7 @@ class Regularization:
         return f"Regularization({', '.join(f'{name}={value!r}' for name, value in self._given().items())})"
 
     def _check_use(self, optimizer: Optimizer, n_hidden: int, dtype: np.dtype[Any]) -> None:
-        """Refuses what does not go with the optimiser, the hidden layers or the dtype."""
+        """Raise `ValueError` if a field cannot be used with the optimiser, the number of hidden layers or the dtype."""
         if not isinstance(self.dropout, float) and len(self.dropout) != n_hidden:
             raise ValueError(
                 f"dropout: expected one rate for each of the {n_hidden} hidden layers, got {len(self.dropout)}"
@@ -139,40 +141,40 @@ class Regularization:
                     )
 
     def _rates(self, n_hidden: int) -> tuple[float, ...]:
-        """The rate of dropout of each hidden layer; none where all are 0."""
+        """The dropout rate of each hidden layer; the empty tuple if all are 0."""
         dropout = self.dropout
         rates = (dropout,) * n_hidden if isinstance(dropout, float) else tuple(dropout)
         return rates if any(rates) else ()
 
     def _limit(self, name: str) -> float:
-        """A limit, infinite where there is none."""
+        """The value of one of the fields in `_LIMITS`; infinity if it is None."""
         value: float | None = getattr(self, name)
         return math.inf if value is None else value
 
     @property
     def _draws(self) -> bool:
-        """Whether masks or noise are drawn."""
+        """Whether training draws random numbers for dropout or noise."""
         return bool(self.input_noise or self.input_dropout or np.any(self.dropout))
 
 
 def _rate(name: str, value: object) -> float:
-    return arguments.real(name, value, least=0.0, below=1.0)
+    return arguments.real(name, value, minimum=0.0, below=1.0)
 
 
 def _rates(value: object) -> float | tuple[float, ...]:
-    """A rate, or a tuple of them."""
+    """Return a dropout rate, or a tuple of them if a sequence is given."""
     if (
         isinstance(value, (str, bytes))
         or not isinstance(value, (Sequence, np.ndarray))
         or getattr(value, "ndim", 1) == 0
     ):
         return _rate("dropout", value)
-    listed = list(itertools.islice(iter(value), MOST_LAYERS))
-    return tuple(_rate(f"dropout[{i}]", rate) for i, rate in enumerate(listed))
+    given = list(itertools.islice(iter(value), MAX_LAYERS))
+    return tuple(_rate(f"dropout[{i}]", rate) for i, rate in enumerate(given))
 
 
 def resolve(value: object) -> Regularization | None:
-    """A regularisation; None where there is none, or one that does nothing."""
+    """Return the regularisation, or None if it is None or has no effect."""
     if value is None:
         return None
     if not isinstance(value, Regularization):

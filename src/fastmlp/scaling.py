@@ -1,7 +1,7 @@
-"""The scaling of columns, x' = (x - offset) / scale: learnt from rows, applied by the core, kept with the model.
+"""The scaling of columns, x' = (x - offset) / scale: learnt from rows, applied by the core, saved with the model.
 
-One class for inputs and targets, for networks and for the command line. It is computed in float64, from a few rows at
-a time; what a file says of one is checked before it is used, since files come from anywhere.
+The class `Scaling` serves inputs and targets, networks and the command line. A scaling is computed in float64, from a
+few rows at a time. A scaling in a file is checked before it is used, because files are not trusted.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Scaling:
     _scale: NDArray[np.float64]
 
     def __init__(self, offset: ArrayLike, scale: ArrayLike) -> None:
-        if hasattr(self, "_scale"):  # networks read its arrays where they lie
+        if hasattr(self, "_scale"):  # networks read the arrays without copying them, so the arrays must not change
             raise RuntimeError("Scaling: expected one call of __init__, got a second one; make a new Scaling")
         for name, value in (("offset", offset), ("scale", scale)):
             array = arrays.as_array(name, value)
@@ -60,8 +60,8 @@ class Scaling:
             with np.errstate(over="ignore"):
                 given, array = array, array.astype(np.float64)  # a copy
             if not np.isfinite(array).all():
-                told = arrays.told(given[~np.isfinite(array)][0], array.dtype)
-                raise ValueError(f"{name}: expected finite numbers, got {told}")
+                shown = arrays.told(given[~np.isfinite(array)][0], array.dtype)
+                raise ValueError(f"{name}: expected finite numbers, got {shown}")
             array.flags.writeable = False
             object.__setattr__(self, f"_{name}", array)
         if self.offset.shape != self.scale.shape:
@@ -71,21 +71,21 @@ class Scaling:
 
     @property
     def offset(self) -> NDArray[np.float64]:
-        """What is subtracted from each column; a read-only array (n,)."""
+        """The number that is subtracted from each column; a read-only float64 array, shape (n,)."""
         return self._offset
 
     @property
     def scale(self) -> NDArray[np.float64]:
-        """What each column is then divided by; a read-only array (n,)."""
+        """The number that each column is then divided by; a read-only float64 array, shape (n,)."""
         return self._scale
 
     @property
     def needs_float64(self) -> bool:
-        """Whether float32 is too narrow for numbers that this scaling has been undone for.
+        """Whether float32 is too imprecise, or its range too narrow, for the results of `undo`.
 
-        Rounding y scale + offset to float32 is off by up to offset / scale * 2**-24 of a scale: what is beyond 2**-14
-        would be seen beside the network's own error. Numbers of 2**10 scales about the offset must also lie in its
-        range.
+        Rounding y scale + offset to float32 has an error of up to |offset| / scale * 2**-24, in units of the scale. An
+        error above 2**-14 would be noticeable beside the network's own error. The numbers within 2**10 scales of the
+        offset must also lie in the range of float32.
         """
         offset, scale = np.abs(self.offset), self.scale
         limits = np.finfo(np.float32)
@@ -95,7 +95,7 @@ class Scaling:
         return bool(is_far or (scale < limits.tiny * 2.0**24).any())
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{name}: expected to be left as it is, as a Scaling does not change")
+        raise AttributeError(f"{name}: cannot be set, as a Scaling is immutable; make a new Scaling")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Scaling, (self.offset.tolist(), self.scale.tolist())
@@ -113,21 +113,27 @@ class Scaling:
 
     @classmethod
     def fit(cls, X: Any, kind: str = "standard") -> Scaling:
-        """The scaling that these rows ask for, found in float64, a few rows at a time.
+        """Learn the scaling of the columns of X, in float64, from a few rows at a time.
 
         Parameters
         ----------
         X : array_like, frame or sparse matrix, shape (B, n), or (B,) for one column
+            The rows to learn from.
         kind : {"standard", "minmax"}
-            Mean and standard deviation (the mean over all rows of the squared distance from it, its root), or the
-            least and the distance of the largest from it. A column that is constant but for rounding keeps scale 1, as
-            dividing by the noise would make a signal of it: one whose deviation is at most B eps times its mean, or
-            whose range is at most B eps times its largest magnitude, with eps = 2**-52.
+            Offset and scale are the mean and the standard deviation of the column (with divisor B), or its minimum and
+            its range. The scale of a column that is constant except for rounding is 1, because a division by rounding
+            errors would make them look like a signal. Such a column has a standard deviation of at most B eps times the
+            magnitude of its mean, or a range of at most B eps times its largest magnitude, with eps = 2**-52.
+
+        Returns
+        -------
+        Scaling
+            The scaling of n columns.
 
         Raises
         ------
         ValueError
-            If a number is not finite (the message has its row and column), or the range of a column is not.
+            If a number is not finite (the message has its row and column), or if the range of a column is not.
 
         References
         ----------
@@ -143,8 +149,8 @@ class Scaling:
         rows = _rows(X)
         with np.errstate(over="ignore", invalid="ignore"):
             if kind == "minmax":
-                least, most = moments.least_and_most(rows)
-                offset, scale, magnitude = least, most - least, np.maximum(np.abs(least), np.abs(most))
+                minimum, maximum = moments.least_and_most(rows)
+                offset, scale, magnitude = minimum, maximum - minimum, np.maximum(np.abs(minimum), np.abs(maximum))
             else:
                 offset, scale = moments.mean_and_deviation(rows)
                 magnitude = offset
@@ -153,7 +159,7 @@ class Scaling:
         return cls(offset, np.where(constant, 1.0, scale))
 
     def apply(self, x: ArrayLike, dtype: Any = np.float64) -> NDArray[Any]:
-        """The scaled rows, (x - offset) / scale, in that dtype; computed in float64, a few rows at a time."""
+        """Return (x - offset) / scale as a new array of `dtype`, computed in float64 from a few rows at a time."""
         rows = arrays.as_array("x", x)
         out = np.empty(rows.shape, dtype)
         if rows.ndim == 1:
@@ -166,7 +172,7 @@ class Scaling:
         return out
 
     def undo(self, x: ArrayLike) -> NDArray[np.float64]:
-        """The rows before scaling, x scale + offset, in float64.
+        """The inverse of `apply`: x scale + offset, in float64.
 
         Examples
         --------
@@ -179,7 +185,7 @@ class Scaling:
 
 
 def _rows(X: Any) -> Any:
-    """X as rows (B, n) with B >= 1: an array or `arrays.Sparse`."""
+    """Return X as rows (B, n) with B >= 1, an array or `arrays.Sparse`."""
     float64 = np.dtype(np.float64)
     rows = arrays.sparse_rows(X, float64) if arrays.is_sparse(X) else X
     if not isinstance(rows, arrays.Sparse):
@@ -193,21 +199,22 @@ def _rows(X: Any) -> Any:
 
 
 def _refuse_not_finite(rows: Any, offset: NDArray[Any], scale: NDArray[Any]) -> None:
+    """Raise `ValueError` if the offset or scale of a column is not finite; the message names the first such number."""
     finite = np.isfinite(offset) & np.isfinite(scale)
     if finite.all():
         return
     found = arrays.first_not_finite(rows, np.dtype(np.float64))
     if found is not None:
-        told = arrays.told(found[2], np.dtype(np.float64))
-        raise ValueError(f"X: expected finite numbers, got {told} at row {found[0]}, column {found[1]}")
+        shown = arrays.told(found[2], np.dtype(np.float64))
+        raise ValueError(f"X: expected finite numbers, got {shown} at row {found[0]}, column {found[1]}")
     raise ValueError(f"X: expected columns whose range is finite, got a larger one in column {np.argmin(finite)}")
 
 
-# -------------------------------------------------------------------------------------------------- words and models
+# ------------------------------------------------------------------------------------ arguments and files of networks
 
 
 def check(argument: str, value: object, n_columns: int) -> str | Scaling | None:
-    """None, the name of a scaling, or one for so many columns."""
+    """Return the value if it is None, the name of a kind of scaling, or a `Scaling` of `n_columns` columns."""
     if value is None or (isinstance(value, str) and value in SCALINGS):
         return value
     if isinstance(value, str):
@@ -226,43 +233,46 @@ def check(argument: str, value: object, n_columns: int) -> str | Scaling | None:
 
 
 def learn(argument: str, rows: Any, value: str | Scaling | None) -> Scaling | None:
-    """The scaling that a network is to use from now on: of a name, the one that these rows ask for."""
+    """Return the value, or the scaling learnt from the rows if the value is the name of a kind of scaling."""
     if isinstance(value, str):
         try:
             found = Scaling.fit(rows, value)
-        except ValueError as error:  # which speaks of X, as the argument of Scaling.fit is called
-            whose = "y" if argument == "target_scaling" else "X"
-            raise ValueError(whose + str(error).removeprefix("X")) from None
+        except ValueError as error:  # its message names X, the argument of Scaling.fit
+            name = "y" if argument == "target_scaling" else "X"
+            raise ValueError(name + str(error).removeprefix("X")) from None
         check(argument, found, len(found.offset))
         return found
     return value
 
 
 def check_targets(value: object, loss: Loss, n_outputs: int) -> str | Scaling | None:
-    """The scaling of the targets, if the loss takes scaled ones: all real numbers, and an output for each."""
+    """Return the scaling of the targets, after a check that the loss takes scaled targets.
+
+    Such a loss takes any real number as a target and has one output for each.
+    """
     checked = check("target_scaling", value, n_outputs)
     if checked is not None and (loss.targets != "real" or loss.n_heads != 1 or loss.classifies):
         raise ValueError(
-            f"target_scaling: expected None for the loss {loss.name!r}, which does not take any real number for each "
-            f"output, got {value!r:.60}"
+            f"target_scaling: expected None for the loss {loss.name!r}, whose targets cannot be scaled: they are not "
+            f"real numbers of any size, one for each output; got {value!r:.60}"
         )
     return checked
 
 
 def describe(value: str | Scaling | None) -> object:
-    """The scaling as JSON can hold it."""
+    """Return the scaling as an object that JSON can hold."""
     return {"offset": value.offset.tolist(), "scale": value.scale.tolist()} if isinstance(value, Scaling) else value
 
 
 def from_description(argument: str, value: Any, n_columns: int) -> str | Scaling | None:
-    """What `describe` has described; a ValueError says what it is otherwise."""
+    """Return the scaling that `describe` has described; `ValueError` if the value is no such description."""
     if isinstance(value, dict):
-        numbers = [value.get(name) for name in ("offset", "scale")]
-        kinds = [type(each) is list and all(type(number) in (int, float) for number in each) for each in numbers]
-        if set(value) != {"offset", "scale"} or not all(kinds):
+        lists = [value.get(name) for name in ("offset", "scale")]
+        are_lists = [type(each) is list and all(type(number) in (int, float) for number in each) for each in lists]
+        if set(value) != {"offset", "scale"} or not all(are_lists):
             raise ValueError(f"{argument}: expected lists of numbers 'offset' and 'scale', got others")
         try:
-            value = Scaling(*(np.array(each, np.float64) for each in numbers))
+            value = Scaling(*(np.array(each, np.float64) for each in lists))
         except OverflowError:
             raise ValueError(f"{argument}: expected numbers that float64 can hold, got a larger one") from None
         except ValueError as error:
@@ -272,5 +282,5 @@ def from_description(argument: str, value: Any, n_columns: int) -> str | Scaling
     return check(argument, value, n_columns)
 
 
-MIN_SCALE = 2.0**-970  # of a column whose differences keep their 53 bits where what is below 2**-1022 is flushed to 0
-FLOAT32_OFFSET = 2.0**10  # an offset of so many times the scale costs float32 10 of its 24 bits
+MIN_SCALE = 2.0**-970  # with it, scaled differences keep 53 bits although numbers below 2**-1022 are flushed to 0
+FLOAT32_OFFSET = 2.0**10  # an offset of this many scales costs float32 10 of its 24 bits

@@ -1,11 +1,11 @@
-"""Schedules of the learning rate: one immutable class each, given to an optimiser in place of the number.
+"""Schedules of the learning rate: one immutable class each, given to an optimiser in place of a number.
 
-A schedule says how the rate r follows from t, the number of steps that the optimiser has taken before; its first
-hyper-parameter is the rate that the others are relative to. Because it stands in the optimiser's `learning_rate`,
-optimisers are compared with their schedules, and t is the step count of the optimiser's state: it continues over
-fits. The compiled step asks for the rate itself (`csrc/schedules.c`); the order of an object's fields is the order of
-its parameters there. To add one: a class and its line in `SCHEDULES` here, a function and a row there, a function and
-a row in `reference/schedules.py`.
+A schedule computes the rate of a step from t, the number of steps that the optimiser has taken before it. Its first
+hyper-parameter is the rate r that the others are relative to. A schedule is the optimiser's `learning_rate`, so
+optimisers with different schedules are not equal, and t is the step count of the optimiser's state, which continues
+from one fit to the next. The compiled step computes the rate itself (`csrc/schedules.c`); the fields of a class have
+the order of the parameters there. To add a schedule, write a class here and its line in `SCHEDULES`, a function and a
+row in `csrc/schedules.c`, and a function and a row in `reference/schedules.py`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 def check_rate(value: object, argument: str = "learning_rate") -> float:
-    """A learning rate as a float above 0."""
+    """Return a learning rate as a float, after a check that it is above 0."""
     hint = "; the step is P - learning_rate * gradient, so a positive rate descends"
     return arguments.real(argument, value, above=0.0, hint=hint)
 
 
 @frozen
 class Schedule:
-    """What all schedules have: a name, a learning rate and hyper-parameters; called, one of steps gives the rate."""
+    """Base class of the schedules: a name, a learning rate and hyper-parameters; calling it with t gives the rate."""
 
     name: ClassVar[str]
     learning_rate: float
@@ -42,8 +42,8 @@ class Schedule:
     def _set(self, field: str, value: object) -> None:
         object.__setattr__(self, field, value)
 
-    def _check_steps(self, field: str, least: int = 1) -> None:
-        self._set(field, arguments.integer(field, getattr(self, field), least=least, most=2**53))
+    def _check_steps(self, field: str, minimum: int = 1) -> None:
+        self._set(field, arguments.integer(field, getattr(self, field), minimum=minimum, maximum=2**53))
 
     def _check_real(self, *fields: str, **bounds: float) -> None:
         for field in fields:
@@ -53,24 +53,24 @@ class Schedule:
                     field,
                     getattr(self, field),
                     above=bounds.get("above"),
-                    least=bounds.get("least"),
+                    minimum=bounds.get("minimum"),
                     below=bounds.get("below"),
                 ),
             )
 
     @property
     def hyper_parameters(self) -> tuple[float, ...]:
-        """The fields as floats, in the kernel's order."""
+        """The fields as floats, in the order of the kernel's parameters."""
         return tuple(map(float, astuple(self)))
 
     def __call__(self, t: ArrayLike) -> Any:
-        """The rate of the step before which t steps were taken; of each where t is an array."""
+        """The rate of the step before which t steps were taken; for an array t, an array of the rates."""
         return _core.schedule_rates(self.name, self.hyper_parameters, t)
 
 
 @frozen
 class ConstantRate(Schedule):
-    """r at every step, as a plain number.
+    """r at every step, which is what a number as the learning rate means.
 
     Examples
     --------
@@ -83,16 +83,16 @@ class ConstantRate(Schedule):
 
 @frozen
 class StepDecay(Schedule):
-    """r gamma^floor(t / step_size): the rate is multiplied by gamma after each step_size steps.
+    """r gamma^floor(t / step_size): the rate is multiplied by gamma after every `step_size` steps.
 
     Parameters
     ----------
     learning_rate : float
         r; above 0.
     step_size : int
-        Optimiser steps between two changes; at least 1.
+        Number of optimiser steps between two changes of the rate; at least 1.
     gamma : float, default 0.1
-        Above 0.
+        Factor of each change; above 0.
 
     References
     ----------
@@ -116,14 +116,14 @@ class StepDecay(Schedule):
 
 @frozen
 class ExponentialDecay(Schedule):
-    """r gamma^t.
+    """r gamma^t: the rate is multiplied by gamma after every step.
 
     Parameters
     ----------
     learning_rate : float
         r; above 0.
     gamma : float
-        What each step multiplies the rate by; above 0.
+        Factor of each step; above 0.
 
     References
     ----------
@@ -156,7 +156,7 @@ class InverseScaling(Schedule):
 
     References
     ----------
-    scikit-learn's "invscaling"; its MLP changes the rate once an epoch and counts rows, here t counts steps.
+    scikit-learn's "invscaling". scikit-learn's MLP changes the rate once an epoch and counts rows; here t counts steps.
 
     Examples
     --------
@@ -169,25 +169,26 @@ class InverseScaling(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_real("power", least=0.0)
+        self._check_real("power", minimum=0.0)
 
 
 @frozen
 class CosineDecay(Schedule):
-    """A line from warmup_rate up to r in warmup_steps, then half a cosine down to final_rate, reached at t = n_steps.
+    """Linear warm-up from warmup_rate to r, then half a cosine from r to final_rate, which is reached at t = n_steps.
 
-    final + (r - final) (1 + cos(pi (t - W) / (N - W))) / 2 after a warm-up of W of the N steps; then final_rate.
+    After a warm-up of W steps, the rate is final_rate + (r - final_rate) (1 + cos(pi (t - W) / (N - W))) / 2. From
+    step N on it is final_rate.
 
     Parameters
     ----------
     learning_rate : float
         r; above 0.
     n_steps : int
-        N, the warm-up included; at least 1.
+        N, which includes the warm-up; at least 1.
     warmup_steps : int, default 0
         W; below N.
     warmup_rate, final_rate : float, default 0.0
-        Where the line begins and the cosine ends; at least 0.
+        The rate at t = 0, if there is a warm-up, and the rate from t = N on; at least 0.
 
     References
     ----------
@@ -209,32 +210,34 @@ class CosineDecay(Schedule):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_steps("n_steps")
-        self._check_steps("warmup_steps", least=0)
+        self._check_steps("warmup_steps", minimum=0)
         if self.warmup_steps >= self.n_steps:
             raise ValueError(f"warmup_steps: expected fewer than n_steps = {self.n_steps}, got {self.warmup_steps}")
-        self._check_real("warmup_rate", "final_rate", least=0.0)
+        self._check_real("warmup_rate", "final_rate", minimum=0.0)
 
 
 @frozen
 class OneCycle(Schedule):
-    """Up from r / div_factor to r, then down to r / div_factor / final_div_factor at the last of n_steps steps.
+    """A rise from r / div_factor to r, then a fall to r / div_factor / final_div_factor at the last of n_steps steps.
 
-    With three_phase the way down is in two parts: to r / div_factor as fast as it came up, then to the last rate. The
-    momentum stays as it is (PyTorch moves it the other way unless told otherwise).
+    With `three_phase` the fall has two parts: first to r / div_factor in as many steps as the rise took, then to the
+    last rate. The momentum does not change (PyTorch's OneCycleLR changes it in the opposite direction by default).
 
     Parameters
     ----------
     learning_rate : float
         r, the largest rate; above 0.
     n_steps : int
-        The steps of the cycle; after them the last rate stays.
+        Number of steps of the cycle. Later steps have the last rate.
     pct_start : float, default 0.3
-        The share of the steps that goes up; below 1 (with three_phase at most 1/2), and pct_start * n_steps above 1.
+        Share of the steps in which the rate rises; below 1 (with `three_phase` at most 1/2). pct_start * n_steps must
+        be above 1.
     div_factor, final_div_factor : float, default 25 and 10000
-        Above 0.
+        The first rate is r / div_factor, the last r / div_factor / final_div_factor; above 0.
     linear : bool, default False
-        Along lines instead of half cosines.
+        Whether the rate changes along straight lines in place of half cosines.
     three_phase : bool, default False
+        Whether the fall has two parts.
 
     References
     ----------
@@ -256,13 +259,12 @@ class OneCycle(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_steps("n_steps", least=2)
+        self._check_steps("n_steps", minimum=2)
         self._check_real("pct_start", above=0.0, below=1.0)
         self._check_real("div_factor", "final_div_factor", above=0.0)
         self._set("linear", arguments.flag("linear", self.linear))
         self._set("three_phase", arguments.flag("three_phase", self.three_phase))
-        rises = self.pct_start * self.n_steps
-        if rises <= 1:
+        if self.pct_start * self.n_steps <= 1:
             raise ValueError(
                 f"pct_start: expected a share of n_steps = {self.n_steps} that is above 1 step, got {self.pct_start!r}"
             )
@@ -272,25 +274,26 @@ class OneCycle(Schedule):
 
 @frozen
 class ReduceOnPlateau(Schedule):
-    """r, multiplied by factor whenever the loss has not improved for more than `patience` epochs of a fit.
+    """r, multiplied by `factor` whenever the loss has not improved for more than `patience` epochs of a fit.
 
-    An epoch improves on the best one if its loss is below (1 - threshold) times that one's. `train_on_batch` uses the
-    rate and never changes it.
+    An epoch is an improvement if its loss is below (1 - threshold) times the best loss so far. `train_on_batch` uses
+    the rate and never changes it.
 
     Parameters
     ----------
     learning_rate : float
-        r at first; above 0.
+        r, the initial rate; above 0.
     monitor : {"val_loss", "loss"} or None, default None
-        What is watched; None is val_loss where fit has validation data, else loss.
+        The loss to monitor. None is val_loss if `fit` has validation data, else loss.
     factor : float, default 0.1
-        In (0, 1).
+        Factor of each reduction; in (0, 1).
     patience, cooldown : int, default 10 and 0
-        Epochs without improvement that are borne with; epochs after a reduction that are not counted.
+        `patience` is the number of epochs without improvement that cause no reduction. In the `cooldown` epochs after a
+        reduction, epochs without improvement are not counted.
     threshold : float, default 1e-4
-        In [0, 1).
+        Relative improvement of the loss that counts as one; in [0, 1).
     least_rate : float, default 0.0
-        The rate goes no lower; at least 0.
+        Lower bound of the rate; at least 0.
 
     References
     ----------
@@ -318,18 +321,18 @@ class ReduceOnPlateau(Schedule):
         if self.monitor is not None:
             arguments.name("monitor", self.monitor, ("val_loss", "loss"))
         self._check_real("factor", above=0.0, below=1.0)
-        self._check_steps("patience", least=0)
-        self._check_real("threshold", least=0.0, below=1.0)
-        self._check_steps("cooldown", least=0)
-        self._check_real("least_rate", least=0.0)
+        self._check_steps("patience", minimum=0)
+        self._check_real("threshold", minimum=0.0, below=1.0)
+        self._check_steps("cooldown", minimum=0)
+        self._check_real("least_rate", minimum=0.0)
 
     @property
     def hyper_parameters(self) -> tuple[float, ...]:
-        """The first rate; the others are what `Plateau` goes by."""
+        """The initial rate, as the kernel has no other parameter: `Plateau` computes the rate from the other fields."""
         return (self.learning_rate,)
 
     def __call__(self, t: ArrayLike) -> Any:
-        """Refused: the rate follows from losses."""
+        """Raise `TypeError`: the rate follows from losses, not from the number of steps."""
         raise TypeError("ReduceOnPlateau: its rate follows from losses, not from the number of steps")
 
 
@@ -350,10 +353,10 @@ LearningRate = float | Schedule | Callable[[int], float]
 
 
 def resolve(value: object) -> LearningRate:
-    """A learning rate as optimisers keep it: a float, one of the schedules, or a function of the step."""
+    """Return a learning rate as optimisers store it: a float, one of the schedules, or a function of the step."""
     if isinstance(value, Schedule):
-        instead = "give a schedule of your own as a function of the step"
-        arguments.refuse_subclass("learning_rate", value, SCHEDULES.values(), "schedules", instead)
+        advice = "give a schedule of your own as a function of the step"
+        arguments.refuse_subclass("learning_rate", value, SCHEDULES.values(), "schedules", advice)
         return value
     if callable(value):
         if isinstance(value, type):
@@ -363,15 +366,19 @@ def resolve(value: object) -> LearningRate:
 
 
 def table(function: Callable[[int], float], first: int, n: int) -> NDArray[np.float64]:
-    """The rates of the steps before which first ... first + n - 1 were taken; 0 is a rate, less is none."""
+    """Return the rates function(t) for t = first ... first + n - 1, after a check that each is at least 0."""
     rates = np.empty(n)
     for i in range(n):
-        rates[i] = arguments.real(f"learning_rate({first + i})", function(first + i), least=0.0)
+        rates[i] = arguments.real(f"learning_rate({first + i})", function(first + i), minimum=0.0)
     return rates
 
 
 class Plateau:
-    """Where a `ReduceOnPlateau` stands: the rate in use, the best loss, epochs that were bad or are not counted."""
+    """State of a `ReduceOnPlateau`: the rate, the best loss, and two counters of epochs.
+
+    `n_bad` counts the epochs without improvement since the best one or the last reduction. `n_cooling` is the number of
+    epochs that remain of the cooldown.
+    """
 
     def __init__(self, schedule: ReduceOnPlateau) -> None:
         self.schedule = schedule
@@ -381,19 +388,19 @@ class Plateau:
 
     @property
     def state(self) -> dict[str, float]:
-        """All of it as numbers, for a checkpoint."""
+        """The state as numbers by name, for a checkpoint."""
         return {"rate": self.rate, "best": self.best, "n_bad": float(self.n_bad), "n_cooling": float(self.n_cooling)}
 
     def restore(self, state: Mapping[str, float]) -> None:
-        """Stands where `state` says, and where it says nothing as it is; a ValueError where nothing can stand."""
+        """Set the numbers that `state` has, and leave the others as they are; `ValueError` if one is impossible."""
         rate, best, n_bad, n_cooling = {**self.state, **state}.values()
         counts = (n_bad in range(self.schedule.patience + 1)) and (n_cooling in range(self.schedule.cooldown + 1))
         if not (counts and 0 <= rate < math.inf and best > -math.inf):
-            raise ValueError(f"numbers: expected those of {self.schedule}, got {dict(state)}")
+            raise ValueError(f"numbers: expected a possible state of {self.schedule}, got {dict(state)}")
         self.rate, self.best, self.n_bad, self.n_cooling = rate, best, int(n_bad), int(n_cooling)
 
     def observe(self, logs: Mapping[str, float]) -> None:
-        """Counts an epoch, and lowers the rate where it is time."""
+        """Take the losses of an epoch into account, and lower the rate if the loss has not improved for too long."""
         schedule = self.schedule
         value = logs[schedule.monitor or ("val_loss" if "val_loss" in logs else "loss")]
         improves = value < self.best * (1 - schedule.threshold)

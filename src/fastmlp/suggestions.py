@@ -1,9 +1,10 @@
-"""What a name that is not known was meant to be: names of Keras, PyTorch and scikit-learn, and slips of the pen.
+"""Suggestions for an unknown name in a message: the name that was probably meant, or what to use instead.
 
-Imported only when an error is made. Each kind of name has two tables: what the other libraries call what this package
-has, and, for what it does not have, what to use in its place. Only a name that is in neither is compared by spelling,
-so that nothing is suggested that is only spelt alike. Case, underscores and other signs do not count, nor does a "loss"
-at the end.
+This file is imported only when an error is raised. Each kind of name (losses, activations, ...) has two tables. One
+maps names of Keras, PyTorch and scikit-learn to this package's names for the same thing. The other one has advice for
+things that this package does not have. Only a name that is in neither table is compared by spelling, so that a name of
+another library never leads to one that is merely spelt alike. The tables have names in lower case without underscores
+or other signs; "loss" at the end of a name is ignored.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ Names = Mapping[str, str | tuple[str, ...]]
 
 
 class Tables(NamedTuple):
-    """The names of one kind: those that mean one of ours, and those of what is missing, with what to use."""
+    """The two tables of one kind of name: other names for what this package has, and advice for what it has not."""
 
-    same: Names
+    aliases: Names
     missing: Mapping[str, str]
 
 
-def _each(*advice: tuple[str, str]) -> dict[str, str]:
-    """Advice by name, from pairs of names, with spaces between them, and what all of them get."""
+def _by_name(*advice: tuple[str, str]) -> dict[str, str]:
+    """Make a dict of advice by name from pairs (names separated by spaces, advice)."""
     return {name: text for names, text in advice for name in names.split()}
 
 
@@ -32,7 +33,7 @@ OWN_LOSS = "use fastmlp.CustomLoss, which takes a function of outputs and target
 OWN_ACTIVATION = "use fastmlp.CustomActivation, which takes a function and its derivative"
 
 LOSSES: Names = {
-    # Keras, and functions of PyTorch, whose classes differ by case and "Loss" alone
+    # Keras, and functions of PyTorch, whose classes have the same names but for case and "Loss"
     "meansquarederror": "mse",
     "l2": "mse",
     "meanabsoluteerror": "mae",
@@ -68,7 +69,7 @@ LOSSES: Names = {
     "deviance": LOG_LOSS,
 }
 
-MISSING_LOSSES = _each(
+MISSING_LOSSES = _by_name(
     ("meanabsolutepercentageerror mape", "use 'mae', with target_scaling where targets differ in size"),
     ("meansquaredlogarithmicerror msle", "use 'mse' with targets log(1 + y)"),
     ("kldivergence kldiv kld kullbackleiblerdivergence", "use 'cross_entropy', which has the same gradient"),
@@ -100,7 +101,7 @@ ACTIVATIONS: Names = {
     "quickgelu": "gelu",
 }
 
-MISSING_ACTIVATIONS = _each(
+MISSING_ACTIVATIONS = _by_name(
     ("relu6", "use fastmlp.HardTanh(0, 6), which is the same function"),
     ("sparsesigmoid", "use fastmlp.PiecewiseLinear(-1, 1), which is the same function"),
     ("hardsilu hardswish glu swiglu geglu", "use 'silu'"),
@@ -126,7 +127,7 @@ OPTIMIZERS: Names = {
     "lbfgsb": "lbfgs",
 }
 
-MISSING_OPTIMIZERS = _each(
+MISSING_OPTIMIZERS = _by_name(
     ("adadelta", "use 'rmsprop' or 'adam'"),
     ("adamax amsgrad radam adabelief adafactor sparseadam", "use 'adam'"),
     ("lossscaleoptimizer", "use the optimiser that it would hold, as no loss needs to be scaled here"),
@@ -151,7 +152,7 @@ INITIALIZERS: Names = {
     "default": "auto",
 }
 
-MISSING_INITIALIZERS = _each(
+MISSING_INITIALIZERS = _by_name(
     ("xaviernormal glorotnormal", "use 'glorot_uniform', which has the same variance"),
     ("kaimingnormal henormal", "use 'he_uniform', which has the same variance"),
     ("lecununiform", "use 'lecun_normal', which has the same variance"),
@@ -177,7 +178,7 @@ METRICS: Names = {
 }
 
 OWN_METRIC = "give a function metric(y_true, y_pred) in its place"
-MISSING_METRICS = _each(
+MISSING_METRICS = _by_name(
     (
         "averageprecision averageprecisionscore topkcategoricalaccuracy matthewscorrcoef cohenkappa cohenkappascore "
         "jaccard jaccardscore meaniou confusionmatrix mape meanabsolutepercentageerror msle "
@@ -187,23 +188,29 @@ MISSING_METRICS = _each(
 )
 
 
-def suggest(value: str, known: Sequence[str]) -> str:
-    """The end of a message: "; did you mean ...?", or "; ... is not available: use ..."; "" where nothing is known."""
-    plain = _plain(value)
-    same = [name for name in known if _plain(name) in (plain, plain.removesuffix("loss"))]
+def suggest(value: str, names: Sequence[str]) -> str:
+    """Return the end of the message of an error that refuses `value`, where one of `names` was expected.
+
+    It is "; did you mean ...?" or "; ... is not available: use ...", or "" if there is nothing to suggest.
+    """
+    normalized = _normalized(value)
+    keys = normalized, normalized.removesuffix("loss")
+    same = [name for name in names if _normalized(name) in keys]
     if same:
-        return _ask(same[:1])
-    tables = next((tables for name, tables in TABLES.items() if name in known), Tables({}, {}))
-    for key in (plain, plain.removesuffix("loss")):
-        if key in tables.same:
-            found = tables.same[key]
-            return _ask([name for name in ((found,) if isinstance(found, str) else found) if name in known])
+        return _did_you_mean(same[:1])
+    tables = next((tables for name, tables in TABLES.items() if name in names), Tables({}, {}))
+    for key in keys:
+        if key in tables.aliases:
+            found = tables.aliases[key]
+            return _did_you_mean([name for name in ((found,) if isinstance(found, str) else found) if name in names])
         if key in tables.missing:
             return f"; {value!r} is not available: {tables.missing[key]}"
-    return _ask(difflib.get_close_matches(value.lower(), known, n=1))
+    return _did_you_mean(difflib.get_close_matches(value.lower(), names, n=1))
 
 
-TABLES = {  # by a name that only this kind has, and the kinds after it
+# The tables of each kind, by a name of that kind. `suggest` takes the first of these names that was expected, so a name
+# must not occur in a later kind ("mse" is a loss and a metric, "rmse" is a metric only).
+TABLES = {
     "relu": Tables(ACTIVATIONS, MISSING_ACTIVATIONS),
     "adam": Tables(OPTIMIZERS, MISSING_OPTIMIZERS),
     "lecun_normal": Tables(INITIALIZERS, MISSING_INITIALIZERS),
@@ -212,10 +219,12 @@ TABLES = {  # by a name that only this kind has, and the kinds after it
 }
 
 
-def _plain(name: str) -> str:
+def _normalized(name: str) -> str:
+    """The name in lower case, without characters other than letters and digits."""
     return "".join(filter(str.isalnum, name.lower()))
 
 
-def _ask(names: Iterable[str]) -> str:
-    listed = " or ".join(map(repr, names))
-    return f"; did you mean {listed}?" if listed else ""
+def _did_you_mean(names: Iterable[str]) -> str:
+    """Return a question with the names, or "" if there are none."""
+    alternatives = " or ".join(map(repr, names))
+    return f"; did you mean {alternatives}?" if alternatives else ""

@@ -109,8 +109,8 @@ def of_classes(class_weight: object, classes: NDArray[np.int64], n_classes: int)
         table = len(classes) / (np.count_nonzero(counts) * np.maximum(counts, 1))
     elif isinstance(class_weight, Mapping):
         for label, weight in class_weight.items():
-            label = arguments.integer("class_weight: label", label, least=0, most=n_classes - 1)
-            table[label] = arguments.real(f"class_weight[{label}]", weight, least=0.0)
+            label = arguments.integer("class_weight: label", label, minimum=0, maximum=n_classes - 1)
+            table[label] = arguments.real(f"class_weight[{label}]", weight, minimum=0.0)
     else:
         raise TypeError(
             f"class_weight: expected 'balanced' or a dict of a weight for each class label, got {class_weight!r}"

@@ -51,13 +51,13 @@ class FitPlan:
             "callbacks": check_callbacks(self.callbacks),
             "resume": check_resume(self.resume, check_callbacks(self.callbacks)),
             "validation_split": _or_none(self.validation_split, "validation_split", above=0.0, below=1.0),
-            "epochs": integer("epochs", self.epochs, least=1),
+            "epochs": integer("epochs", self.epochs, minimum=1),
             "batch_size": check_batch_size(self.batch_size),
             "shuffle": self.shuffle if is_order else flag("shuffle", self.shuffle),
             "metrics": metrics.resolve(self.metrics),
             "max_time": _or_none(self.max_time, "max_time", above=0.0),
             "verbose": integer(
-                "verbose", int(self.verbose) if isinstance(self.verbose, bool) else self.verbose, least=0
+                "verbose", int(self.verbose) if isinstance(self.verbose, bool) else self.verbose, minimum=0
             ),
             "regularization": regularization.resolve(self.regularization),
         }
@@ -73,7 +73,7 @@ def check_batch_size(batch_size: object) -> int | None:
     """None, or an integer of at least 1."""
     if batch_size is None or batch_size is DEFAULT_BATCH_SIZE:
         return batch_size
-    return integer("batch_size", batch_size, least=1)
+    return integer("batch_size", batch_size, minimum=1)
 
 
 def check_resume(resume: Any, callbacks: Sequence[Any]) -> Any:

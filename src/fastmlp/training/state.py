@@ -135,8 +135,8 @@ def check_state(state: object, dtype: np.dtype[Any], n_hidden: int) -> dict[str,
         "parameters": None if state.parameters is None else _vector("parameters", state.parameters, dtype),
         "vectors": {str(name): _vector(f"vectors[{name!r}]", v, dtype) for name, v in state.vectors.items()},
         "numbers": {str(name): _number(f"numbers[{name!r}]", number) for name, number in state.numbers.items()},
-        "n_steps": arguments.integer("state.n_steps", state.n_steps, least=0, most=2**53 - 1),
-        "random_state": arguments.integer("state.random_state", state.random_state, least=0, most=2**64 - 1),
+        "n_steps": arguments.integer("state.n_steps", state.n_steps, minimum=0, maximum=2**53 - 1),
+        "random_state": arguments.integer("state.random_state", state.random_state, minimum=0, maximum=2**64 - 1),
     }
 
 
