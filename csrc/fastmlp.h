@@ -60,17 +60,20 @@ typedef struct {
  * floating-point mode of the pass's caller; what it returns after a failure is NaN, which ends the pass. */
 typedef double (*fml_own_loss)(void *context, const fml_loss_rows *rows);
 
+typedef struct fml_method fml_method; /* see method.h */
+
 typedef struct {
     const char *name;
     int n_states; /* vectors of n reals that the optimiser keeps; they start at 0 */
     /* What all parameters share at step t = 1, 2, ...; h: the hyper-parameters. The scalars hold those of step t - 1.
      */
     void (*prepare)(const double *h, uint64_t t, double *scalars);
-    /* p <- p - update(g) for n parameters, each by itself: any piece of a block may be updated when its g is there.
-     * NULL: it moves all at once, see fml_lbfgs. */
+    /* p <- p - update(g) for n parameters, each by itself: any piece of a block may be updated when its g is there. */
     void (*step)(void *p, const void *g, void *const *states, size_t n, const double *scalars);
     /* The r of an update that is p - r g alone, which an engine may apply itself; 0 for any other, or NULL. */
     double (*plain_rate)(const double *h);
+    /* NULL, or the whole-batch method that the optimiser is; it has none of the above then. */
+    const fml_method *method;
 } fml_optimizer;
 
 /* What regularisation does to n elements of a gradient g and to their parameters p before the optimiser's step:
@@ -365,8 +368,6 @@ typedef struct {
 /* The row of that name, or NULL. */
 const fml_schedule *fml_find_schedule(const char *name);
 
-typedef struct fml_lbfgs fml_lbfgs;
-
 typedef struct {
     const fml_network *net;
     const fml_optimizer *optimizer;
@@ -379,8 +380,8 @@ typedef struct {
     double schedule_parameters[FML_MAX_HYPER_PARAMETERS];
     const double *rates; /* or, without a schedule, the learning rates of the steps first_rate, ... ; NULL: as it is */
     uint64_t first_rate;
-    fml_lbfgs *lbfgs;                         /* what that optimiser remembers; NULL for any other */
-    const fml_regularization *regularization; /* NULL: none; with L-BFGS l2 and per_row alone */
+    void *method_state;                       /* of the optimiser's whole-batch method; NULL where it has none */
+    const fml_regularization *regularization; /* NULL: none; with a whole-batch method l2 and per_row alone */
     int suspect; /* becomes 1 where a step may have left something that is not finite; a step never makes it 0 */
 } fml_trainer;
 
@@ -403,31 +404,6 @@ fml_status fml_train_blocks(fml_trainer *trainer, const fml_data *data, size_t b
 /* One epoch, whole; order: n_rows elements of scratch, into which a new order is drawn, or NULL. *loss: as above. */
 fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order, double *loss,
                            fml_poll *poll, void *workspace);
-
-/* L-BFGS on the first `rows` rows of data: one iteration, after which the trainer is where it was or, unless it has
- * converged, at less loss. *loss: the weighted sum of the rows' losses before it. The state of a trainer takes
- * fml_lbfgs_size bytes and begins without a memory; new_data tells it that the rows may be others than last time. */
-size_t fml_lbfgs_size(const fml_network *net, size_t memory);
-fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes);
-void fml_lbfgs_new_data(fml_lbfgs *state);
-int fml_lbfgs_converged(const fml_lbfgs *state);
-/* How many gradients it has asked for since it began. */
-size_t fml_lbfgs_n_evaluations(const fml_lbfgs *state);
-
-/* What L-BFGS remembers, to be kept and put back: the scale of its H and, of each pair from the newest (age 0) on, the
- * blocks s and y and 1 / (s . y). fml_lbfgs_remember makes room for at most `memory` pairs, which the caller fills. */
-typedef struct {
-    void *s, *y;
-    double *weight;
-} fml_pair;
-
-size_t fml_lbfgs_n_pairs(const fml_lbfgs *state);
-double *fml_lbfgs_scale(fml_lbfgs *state);
-fml_pair fml_lbfgs_pair(const fml_network *net, fml_lbfgs *state, size_t age);
-void fml_lbfgs_remember(fml_lbfgs *state, size_t n_pairs);
-
-fml_status fml_lbfgs_iterate(fml_trainer *trainer, const fml_data *data, size_t rows, double *loss, fml_poll *poll,
-                             void *workspace);
 
 /* -- threads ----------------------------------------------------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
  * early leaves whole steps behind. Where the engine can, the step is taken while the gradient of a batch's last piece
  * is formed: each stretch of it is applied while it is in the cache, and that of a batch of one piece never goes to
  * memory. What regularisation adds is in regularization.c; without one it is not asked. */
+#include "method.h"
 #include "passes.h"
 #include "regularization.h"
 
@@ -92,8 +93,9 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
                           double *loss, fml_poll *poll, void *workspace) {
     const fml_regularization *r = trainer->regularization;
     /* An engine that keeps its threads to itself, a regularisation's factors: no flag of this thread tells of those. */
-    trainer->suspect |= !trainer->net->engine->takes_threads || r != NULL || trainer->lbfgs != NULL;
-    if (trainer->lbfgs != NULL) return fml_lbfgs_iterate(trainer, data, rows, loss, poll, workspace);
+    const fml_method *method = trainer->optimizer->method;
+    trainer->suspect |= !trainer->net->engine->takes_threads || r != NULL || method != NULL;
+    if (method != NULL) return method->iterate(trainer, data, rows, loss, poll, workspace);
     fml_update update = {.optimizer = trainer->optimizer, .states = trainer->states};
     fml_shaping shaping[2];
     fml_pass pass = {.net = trainer->net,

@@ -248,18 +248,18 @@ cdef class Trainer(Predictor):
 
     @property
     def _n_evaluations(self):
-        """How many gradients L-BFGS has asked for since it began; None for any other optimiser."""
+        """How many gradients a whole-batch method has evaluated since it began; None for any other optimiser."""
         cdef Training training = self.training
-        if training is None or training.trainer.lbfgs == NULL:
+        if training is None or training.method == NULL:
             return None
-        return fml_lbfgs_n_evaluations(training.trainer.lbfgs)
+        return training.method.n_evaluations(training.trainer.method_state)
 
     @property
     def _converged(self):
         """Whether the optimiser has found a minimum of the loss over the rows of its last iteration."""
         cdef Training training = self.training
-        return (training is not None and training.trainer.lbfgs != NULL
-                and fml_lbfgs_converged(training.trainer.lbfgs) != 0)
+        return (training is not None and training.method != NULL
+                and training.method.converged(training.trainer.method_state) != 0)
 
     def _observe(self, logs):
         """Tells a learning rate that follows from losses those of an epoch."""

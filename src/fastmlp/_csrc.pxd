@@ -33,10 +33,11 @@ cdef extern from "fastmlp.h" nogil:
         const char *name
         double threshold
     ctypedef double (*fml_own_loss)(void *context, const fml_loss_rows *rows) noexcept nogil
+    ctypedef struct fml_method
     ctypedef struct fml_optimizer:
         const char *name
         int n_states
-        void (*step)(void *p, const void *g, void *const *states, size_t n, const double *scalars) noexcept nogil
+        const fml_method *method
     ctypedef struct fml_engine
     ctypedef struct fml_pass
     ctypedef struct fml_kernels:
@@ -171,20 +172,6 @@ cdef extern from "fastmlp.h" nogil:
         const char *name
         double (*rate)(const double *h, uint64_t n_steps) noexcept nogil
     const fml_schedule *fml_find_schedule(const char *name)
-    ctypedef struct fml_lbfgs
-    size_t fml_lbfgs_size(const fml_network *net, size_t memory)
-    fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes)
-    void fml_lbfgs_new_data(fml_lbfgs *state)
-    int fml_lbfgs_converged(const fml_lbfgs *state)
-    size_t fml_lbfgs_n_evaluations(const fml_lbfgs *state)
-    ctypedef struct fml_pair:
-        void *s
-        void *y
-        double *weight
-    size_t fml_lbfgs_n_pairs(const fml_lbfgs *state)
-    double *fml_lbfgs_scale(fml_lbfgs *state)
-    fml_pair fml_lbfgs_pair(const fml_network *net, fml_lbfgs *state, size_t age)
-    void fml_lbfgs_remember(fml_lbfgs *state, size_t n_pairs)
     ctypedef struct fml_trainer:
         const fml_network *net
         const fml_optimizer *optimizer
@@ -199,7 +186,7 @@ cdef extern from "fastmlp.h" nogil:
         double *schedule_parameters
         const double *rates
         uint64_t first_rate
-        fml_lbfgs *lbfgs
+        void *method_state
         const fml_regularization *regularization
         bint suspect
     size_t fml_training_workspace(const fml_trainer *trainer, size_t rows)
@@ -229,3 +216,17 @@ cdef extern from "fastmlp.h" nogil:
     void fml_free(void *memory)
     double fml_seconds()
     int fml_plant_error()
+
+cdef extern from "method.h" nogil:
+    ctypedef struct fml_method:
+        size_t (*state_size)(const fml_network *net, const double *h) noexcept nogil
+        void (*begin)(const fml_network *net, const double *h, void *state) noexcept nogil
+        void (*meet_data)(void *state) noexcept nogil
+        void (*forget)(void *state) noexcept nogil
+        int (*converged)(const void *state) noexcept nogil
+        size_t (*n_evaluations)(const void *state) noexcept nogil
+        size_t (*n_vectors)(const void *state) noexcept nogil
+        size_t (*n_numbers)(size_t n_vectors) noexcept nogil
+        void *(*vector)(const fml_network *net, void *state, size_t k) noexcept nogil
+        void (*export_numbers)(const void *state, double *numbers) noexcept nogil
+        int (*import_numbers)(void *state, size_t n_vectors, const double *numbers) noexcept nogil

@@ -169,7 +169,7 @@ cdef class Training:
 
     cdef fml_trainer trainer
     cdef void *published_states
-    cdef void *lbfgs  # memory of that optimiser
+    cdef const fml_method *method  # the whole-batch method that the optimiser is, or NULL
     cdef uint64_t published_steps
     cdef double[8] published_scalars  # FML_MAX_SCALARS
     cdef object optimizer  # the Python object that says which
@@ -188,7 +188,7 @@ cdef class Training:
         core._check_built()
         cdef const fml_optimizer *kernel = fml_find_optimizer(core.net.kernels, optimizer.name.encode())
         self.optimizer, self.size = optimizer, core.net.n_packed * core.net.kernels.real_size
-        self.trainer.net, self.trainer.optimizer = &core.net, kernel
+        self.trainer.net, self.trainer.optimizer, self.method = &core.net, kernel, kernel.method
         for i, value in enumerate(optimizer.hyper_parameters):
             self.trainer.hyper_parameters[i] = value
         self._follow()
@@ -201,13 +201,11 @@ cdef class Training:
         for i in range(1, kernel.n_states):
             self.trainer.states[i] = <char *>self.trainer.states[0] + <size_t>i * self.size
         memcpy(self.trainer.block, core.published.data, self.size)
-        cdef size_t memory
-        if kernel.step == NULL:
-            memory = optimizer.memory
-            self.lbfgs = fml_allocate(fml_lbfgs_size(&core.net, memory))
-            if self.lbfgs == NULL:
-                raise MemoryError(f"memory: no memory for {memory} times {core.net.n_parameters} parameters")
-            self.trainer.lbfgs = fml_lbfgs_begin(&core.net, memory, self.lbfgs)
+        if self.method != NULL:
+            self.trainer.method_state = fml_allocate(self.method.state_size(&core.net, self.trainer.hyper_parameters))
+            if self.trainer.method_state == NULL:
+                raise MemoryError(f"optimizer: no memory for {optimizer} with {core.net.n_parameters} parameters")
+            self.method.begin(&core.net, self.trainer.hyper_parameters, self.trainer.method_state)
         self.regularization = regularization
         if regularization is not None:
             self._regularize(core)
@@ -220,7 +218,7 @@ cdef class Training:
         fml_free(self.trainer.gradient)
         fml_free(self.trainer.states[0])
         fml_free(self.published_states)
-        fml_free(self.lbfgs)
+        fml_free(self.trainer.method_state)
 
     cdef int _follow(self) except -1:
         """Has the learning rate follow the optimiser's schedule."""
@@ -272,28 +270,28 @@ cdef class Training:
 
     cdef bint can_repeat(self) noexcept:
         """Whether a step that is taken again from what is published has the same bits, and costs no call of Python."""
-        return self.trainer.lbfgs == NULL and not self.by_function
+        return self.method == NULL and not self.by_function
 
     # What a checkpoint keeps of the optimiser beside the number of its steps: vectors of n_packed reals, and numbers.
 
     cdef size_t n_vectors(self) noexcept:
-        if self.trainer.lbfgs != NULL:
-            return 2 * fml_lbfgs_n_pairs(self.trainer.lbfgs)
+        if self.method != NULL:
+            return self.method.n_vectors(self.trainer.method_state)
         return <size_t>self.trainer.optimizer.n_states + (self.terms.average != NULL)
 
     cdef void *vector(self, size_t k) noexcept:
-        if self.trainer.lbfgs == NULL and k == <size_t>self.trainer.optimizer.n_states:
+        if self.method != NULL:
+            return self.method.vector(self.trainer.net, self.trainer.method_state, k)
+        if k == <size_t>self.trainer.optimizer.n_states:
             return self.trainer.block  # beside the average, which is what the file has as parameters
-        if self.trainer.lbfgs == NULL:
-            return self.trainer.states[k]
-        cdef fml_pair pair = fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k // 2)
-        return pair.y if k % 2 else pair.s
+        return self.trainer.states[k]
 
     cdef list numbers(self):
-        cdef size_t n = self.n_vectors() // 2
-        if self.trainer.lbfgs != NULL:
-            weights = [fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k).weight[0] for k in range(n)]
-            return [fml_lbfgs_scale(self.trainer.lbfgs)[0] if n else 1.0, *weights]
+        cdef cnp.ndarray exported
+        if self.method != NULL:
+            exported = np.empty(self.method.n_numbers(self.n_vectors()))
+            self.method.export_numbers(self.trainer.method_state, <double *>cnp.PyArray_DATA(exported))
+            return exported.tolist()
         scalars = [self.trainer.scalars[i] for i in range(FML_MAX_SCALARS)]
         return [*scalars, *self.rate_state(), *([float(self.terms.key)] if self.draws else [])]
 
@@ -305,30 +303,28 @@ cdef class Training:
 
     cdef int remember(self, size_t n_vectors, list numbers) except -1:
         """Makes room for so many vectors, which the caller then fills, and takes the numbers that go with them."""
-        cdef size_t n_scalars = 1 + n_vectors // 2 if self.trainer.lbfgs != NULL else <size_t>FML_MAX_SCALARS
-        cdef bint fits = all(np.isfinite(numbers[:n_scalars]))
-        if self.trainer.lbfgs != NULL:
-            fits = (fits and n_vectors % 2 == 0 and n_vectors // 2 <= <size_t>self.optimizer.memory
-                    and len(numbers) == <Py_ssize_t>n_scalars and min(numbers) > 0)
+        cdef cnp.ndarray given = np.array(numbers, dtype=np.float64)
+        cdef bint fits
+        n_scalars = FML_MAX_SCALARS
+        if self.method != NULL:
+            fits = len(numbers) == <Py_ssize_t>self.method.n_numbers(n_vectors) and self.method.import_numbers(
+                self.trainer.method_state, n_vectors, <double *>cnp.PyArray_DATA(given))
         else:
             n_more = len(self.rate_state()) + self.draws
-            fits = fits and n_vectors == self.n_vectors() and len(numbers) == <Py_ssize_t>n_scalars + n_more
+            fits = (all(np.isfinite(numbers[:n_scalars])) and n_vectors == self.n_vectors()
+                    and len(numbers) == n_scalars + n_more)
             if fits and self.draws:
                 fits = numbers[-1].is_integer() and 0 <= numbers[-1] < 2.0**53
             if fits and self.optimizer.schedule is None:
                 fits = 0 < numbers[n_scalars] < INFINITY
         if not fits:
             raise ValueError(f"states: expected those of {self.optimizer}, got {n_vectors} vectors and {numbers}")
-        if self.trainer.lbfgs != NULL:
-            fml_lbfgs_remember(self.trainer.lbfgs, n_vectors // 2)
-            fml_lbfgs_scale(self.trainer.lbfgs)[0] = numbers[0]
-            for k in range(n_vectors // 2):
-                fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k).weight[0] = numbers[k + 1]
+        if self.method != NULL:
             return 0
         for i in range(FML_MAX_SCALARS):
             self.trainer.scalars[i] = numbers[i]
         if self.plateau is not None:
-            self.plateau.restore(numbers[n_scalars:<Py_ssize_t>n_scalars + len(self.plateau.state)])
+            self.plateau.restore(numbers[n_scalars:n_scalars + len(self.plateau.state)])
             self.trainer.hyper_parameters[0] = self.plateau.rate
         elif self.optimizer.schedule is None:
             self.trainer.hyper_parameters[0] = numbers[n_scalars]
@@ -338,14 +334,14 @@ cdef class Training:
 
     cdef void meet_data(self) noexcept:
         """The rows of the next step may be others than those of the last, or the parameters."""
-        if self.trainer.lbfgs != NULL:
-            fml_lbfgs_new_data(self.trainer.lbfgs)
+        if self.method != NULL:
+            self.method.meet_data(self.trainer.method_state)
 
     cdef void forget_call(self, const fml_network *net) noexcept:
         """A step has ended in the middle of anything, and its thread with it."""
         self.trainer.net, self.trainer.suspect = net, False
-        if self.trainer.lbfgs != NULL:  # pairs may be half written
-            fml_lbfgs_remember(self.trainer.lbfgs, 0)
+        if self.method != NULL:
+            self.method.forget(self.trainer.method_state)
 
     cdef object next_rate(self):
         """The learning rate of the next step."""
