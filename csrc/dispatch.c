@@ -1,10 +1,7 @@
-/* Which kernel table a network gets: the list of ISAs that this build carries, best first, and what the
- * processor can run. FASTMLP_ISA overrides the choice and is refused where the processor lacks it.
+/* Which kernel tables there are: the list of ISAs that this build carries, best first, and which of them the processor
+ * can run. The caller chooses among those, as _kernels.pxi does by name and by the environment.
  * To add an ISA: kernels_<isa>_<dtype>.c, its group in build.toml, its row here. */
 #include "fastmlp.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 extern const fml_kernels fml_kernels_base_f32, fml_kernels_base_f64;
 #ifdef FML_HAVE_AVX2
@@ -32,50 +29,27 @@ extern const fml_kernels fml_kernels_wide_f32, fml_kernels_wide_f64;
 static int has_base(void) { return 1; }
 
 static const struct {
-    const char *isa;
     int (*available)(void);
     const fml_kernels *kernels[2]; /* by fml_dtype */
 } ISAS[] = {
 #ifdef FML_HAVE_AVX512
-    {"avx512", has_avx512, {&fml_kernels_avx512_f32, &fml_kernels_avx512_f64}},
+    {has_avx512, {&fml_kernels_avx512_f32, &fml_kernels_avx512_f64}},
 #endif
 #ifdef FML_HAVE_AVX2
-    {"avx2", has_avx2, {&fml_kernels_avx2_f32, &fml_kernels_avx2_f64}},
+    {has_avx2, {&fml_kernels_avx2_f32, &fml_kernels_avx2_f64}},
 #endif
 #ifdef FML_HAVE_NEON
-    {"neon", has_neon, {&fml_kernels_neon_f32, &fml_kernels_neon_f64}},
+    {has_neon, {&fml_kernels_neon_f32, &fml_kernels_neon_f64}},
 #endif
 #ifdef FML_HAVE_WIDE
-    {"wide", has_avx2, {&fml_kernels_wide_f32, &fml_kernels_wide_f64}},
+    {has_avx2, {&fml_kernels_wide_f32, &fml_kernels_wide_f64}},
 #endif
-    {"base", has_base, {&fml_kernels_base_f32, &fml_kernels_base_f64}},
+    {has_base, {&fml_kernels_base_f32, &fml_kernels_base_f64}},
 };
 enum { N_ISAS = sizeof ISAS / sizeof *ISAS };
 
-const char *fml_isa(size_t i) {
+const fml_kernels *fml_kernels_of(size_t i, fml_dtype dtype) {
     for (size_t k = 0; k < N_ISAS; k++)
-        if (ISAS[k].available() && i-- == 0) return ISAS[k].isa;
+        if (ISAS[k].available() && i-- == 0) return ISAS[k].kernels[dtype];
     return NULL;
-}
-
-const fml_kernels *fml_find_kernels(const char *isa, fml_dtype dtype) {
-    if (isa == NULL || *isa == '\0') isa = getenv("FASTMLP_ISA");
-    if (isa == NULL || *isa == '\0') isa = fml_isa(0);
-    for (size_t k = 0; k < N_ISAS; k++)
-        if (strcmp(isa, ISAS[k].isa) == 0) return ISAS[k].available() ? ISAS[k].kernels[dtype] : NULL;
-    return NULL;
-}
-
-/* The row of `table` whose name is `wanted`. */
-#define FIND(table, wanted)                                             \
-    for (size_t i = 0; (table)[i].name != NULL; i++)                    \
-        if (strcmp((table)[i].name, (wanted)) == 0) return &(table)[i]; \
-    return NULL
-
-const fml_activation *fml_find_activation(const fml_kernels *kernels, const char *name) {
-    FIND(kernels->activations, name);
-}
-const fml_loss *fml_find_loss(const fml_kernels *kernels, const char *name) { FIND(kernels->losses, name); }
-const fml_optimizer *fml_find_optimizer(const fml_kernels *kernels, const char *name) {
-    FIND(kernels->optimizers, name);
 }

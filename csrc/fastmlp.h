@@ -21,7 +21,11 @@ enum { FML_MAX_HYPER_PARAMETERS = 8, FML_MAX_SCALARS = 8, FML_MAX_STATES = 3, FM
 typedef enum { FML_F32, FML_F64 } fml_dtype;
 typedef enum { FML_OK, FML_STOPPED, FML_INPUT_NOT_FINITE, FML_LOSS_NOT_FINITE } fml_status;
 
-/* -- kernel tables: one row per activation, loss and optimiser, found by name; a NULL name ends a table ---------- */
+/* -- kernel tables ----------------------------------------------------------------------------------------------- */
+
+/* One row per activation, loss and optimiser; a row with a NULL name ends a table. A row stands at the same index in
+ * the tables of every ISA and dtype, and the core finds rows by index or pointer alone: names are for the callers, who
+ * read them from the tables. */
 
 typedef struct {
     const char *name;
@@ -32,6 +36,7 @@ typedef struct {
     /* dz = dy * f'(z) for as many; dz may be dy. NULL where only a loss knows the gradient (softmax). */
     void (*backward)(const void *z, const void *y, const void *dy, void *dz, size_t rows, size_t O, const double *h);
     int whole_tiles; /* a call costs so much that it should be for all rows of a tile at once */
+    int is_softmax;  /* classes can be told from z alone, see classify_softmax */
 } fml_activation;
 
 typedef struct fml_network fml_network;
@@ -166,14 +171,8 @@ typedef struct {
     void (*classify_softmax)(void *z, size_t rows, size_t O, int64_t *classes);
 } fml_kernels;
 
-/* The table of an ISA, or NULL if the build or the processor lacks it; NULL or "": the best, or FASTMLP_ISA's. */
-const fml_kernels *fml_find_kernels(const char *isa, fml_dtype dtype);
-/* The i-th ISA that this processor can run, best first; NULL after the last. */
-const char *fml_isa(size_t i);
-/* The row of that name, or NULL. */
-const fml_activation *fml_find_activation(const fml_kernels *kernels, const char *name);
-const fml_loss *fml_find_loss(const fml_kernels *kernels, const char *name);
-const fml_optimizer *fml_find_optimizer(const fml_kernels *kernels, const char *name);
+/* The kernels of the i-th ISA that this build has and this processor runs, best first; NULL after the last. */
+const fml_kernels *fml_kernels_of(size_t i, fml_dtype dtype);
 
 /* -- network: shapes and tables; the parameters are a block of n_packed reals in the engine's own layout --------- */
 
@@ -359,14 +358,13 @@ void fml_block_order_ask(const fml_block_order *order, const void *x, size_t row
 
 /* -- training ---------------------------------------------------------------------------------------------------- */
 
-/* How a learning rate follows from the number of steps that were taken before. A NULL name ends a table. */
+/* How a learning rate follows from the number of steps that were taken before. */
 typedef struct {
     const char *name;
     double (*rate)(const double *h, uint64_t n_steps); /* h: the hyper-parameters of the schedule */
 } fml_schedule;
 
-/* The row of that name, or NULL. */
-const fml_schedule *fml_find_schedule(const char *name);
+extern const fml_schedule fml_schedules[]; /* a row with a NULL name ends the table */
 
 typedef struct {
     const fml_network *net;

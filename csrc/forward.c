@@ -121,11 +121,10 @@ static void classify_task(void *context, size_t i) {
     size_t tile, end, O = last_layer(net)->n_outputs;
     buffers b = thread_share(p, i, &tile, &end);
     const fml_scaling *scaling = p->data->scaling;
-    int softmax = strcmp(last_layer(net)->activation->name, "softmax") == 0;
     for (; tile < end; tile++) {
         size_t rows = tile_rows(p, tile);
         int64_t *classes = p->classes + tile * net->engine->tile_rows;
-        if (softmax) {
+        if (last_layer(net)->activation->is_softmax) {
             forward_tile(p, tile, &b, b.z, NULL);
             net->kernels->classify_softmax(b.z, rows, O, classes);
             continue;

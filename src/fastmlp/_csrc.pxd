@@ -20,6 +20,7 @@ cdef extern from "fastmlp.h" nogil:
         void (*backward)(const void *z, const void *y, const void *dy, void *dz, size_t rows, size_t O,
                          const double *h) noexcept nogil
         int whole_tiles
+        int is_softmax
     ctypedef struct fml_network
     ctypedef struct fml_loss_rows:
         const fml_network *net
@@ -44,17 +45,16 @@ cdef extern from "fastmlp.h" nogil:
         const char *isa
         fml_dtype dtype
         size_t real_size
+        const fml_activation *activations
+        const fml_loss *losses
+        const fml_optimizer *optimizers
         const fml_engine *native
         void (*add_bias)(const void *b, void *z, size_t rows, size_t O) noexcept nogil
         void (*sum_rows)(const void *d, void *sums, size_t rows, size_t O, int accumulate) noexcept nogil
         size_t (*first_not_finite)(const void *x, size_t n) noexcept nogil
         void (*limit_rows)(void *w, size_t rows, size_t n, double most) noexcept nogil
         void (*classify)(const void *y, size_t rows, size_t O, double threshold, int64_t *classes) noexcept nogil
-    const fml_kernels *fml_find_kernels(const char *isa, fml_dtype dtype)
-    const char *fml_isa(size_t i)
-    const fml_activation *fml_find_activation(const fml_kernels *kernels, const char *name)
-    const fml_loss *fml_find_loss(const fml_kernels *kernels, const char *name)
-    const fml_optimizer *fml_find_optimizer(const fml_kernels *kernels, const char *name)
+    const fml_kernels *fml_kernels_of(size_t i, fml_dtype dtype)
 
     ctypedef struct fml_layer:
         size_t n_inputs
@@ -171,7 +171,7 @@ cdef extern from "fastmlp.h" nogil:
     ctypedef struct fml_schedule:
         const char *name
         double (*rate)(const double *h, uint64_t n_steps) noexcept nogil
-    const fml_schedule *fml_find_schedule(const char *name)
+    const fml_schedule *fml_schedules
     ctypedef struct fml_trainer:
         const fml_network *net
         const fml_optimizer *optimizer

@@ -59,9 +59,10 @@ cdef class Predictor:
         for l, (name, hyper_parameters, functions) in enumerate(activations):
             self.net.layers[l].n_inputs = sizes[l]
             self.net.layers[l].n_outputs = sizes[l + 1]
-            self.net.layers[l].activation = fml_find_activation(self.net.kernels, name.encode())
             if functions is not None:
                 self.net.layers[l].activation = &CUSTOM
+            else:
+                self.net.layers[l].activation = &self.net.kernels.activations[<size_t>ACTIVATION_ROWS[name]]
             for i, value in enumerate(hyper_parameters):
                 self.net.layers[l].hyper_parameters[i] = value
         fml_network_lay_out(&self.net)
@@ -84,7 +85,7 @@ cdef class Predictor:
         self.net.loss_hyper_parameters, self.net.n_loss_hyper_parameters = values, n
         for i, value in enumerate(loss.hyper_parameters):
             values[i] = value
-        self.net.loss = fml_find_loss(self.net.kernels, loss.name.encode())
+        self.net.loss = &self.net.kernels.losses[<size_t>LOSS_ROWS[loss.name]]
         self.net.n_targets = n_outputs // <size_t>loss.n_heads
         return 0
 

@@ -186,7 +186,7 @@ cdef class Training:
 
     def __cinit__(self, Trainer core not None, optimizer, regularization):
         core._check_built()
-        cdef const fml_optimizer *kernel = fml_find_optimizer(core.net.kernels, optimizer.name.encode())
+        cdef const fml_optimizer *kernel = &core.net.kernels.optimizers[<size_t>OPTIMIZER_ROWS[optimizer.name]]
         self.optimizer, self.size = optimizer, core.net.n_packed * core.net.kernels.real_size
         self.trainer.net, self.trainer.optimizer, self.method = &core.net, kernel, kernel.method
         for i, value in enumerate(optimizer.hyper_parameters):
@@ -224,7 +224,7 @@ cdef class Training:
         """Has the learning rate follow the optimiser's schedule."""
         scheduled = self.optimizer._scheduled()
         if scheduled is not None:
-            self.trainer.schedule = fml_find_schedule(scheduled[0].encode())
+            self.trainer.schedule = &fml_schedules[<size_t>SCHEDULE_ROWS[scheduled[0]]]
             for i, value in enumerate(scheduled[1]):
                 self.trainer.schedule_parameters[i] = value
         self.plateau = self.optimizer._new_plateau()

@@ -8,6 +8,7 @@
 #define CHECK_H
 
 #include "fastmlp.h"
+#include "find.h"
 
 #define LENGTH_OF(array) (sizeof(array) / sizeof *(array))
 

@@ -34,7 +34,7 @@ static descent descend(run *r, const design *wanted, size_t n_threads, double to
     void *workspace = take_aligned(r, fml_gradient_workspace(net, ROWS, 0));
     d.data = make_data(r, d.m, ROWS, VALUES, 2);
     d.trainer = (fml_trainer){.net = net,
-                              .optimizer = fml_find_optimizer(r->kernels, "lbfgs"),
+                              .optimizer = find_optimizer(r->kernels, "lbfgs"),
                               .hyper_parameters = {MEMORY, tolerance, 0, 20},
                               .block = d.m->block,
                               .gradient = take_aligned(r, size)};
