@@ -73,7 +73,7 @@ def extension(name):
 
 setup(
     ext_modules=cythonize(
-        [extension("_core"), extension("_blas")],
+        [extension(name) for name in ("_core", "_rows", "_custom", "_blas")],
         compiler_directives={
             "language_level": 3,
             "auto_pickle": False,

@@ -15,12 +15,19 @@ SOURCE = Path("src/fastmlp")
 LAYERS = (  # from the lowest on; a name with a dot at its end stands for a folder
     "_version arguments console durable foreign frozen history inputs preparation strict_json suggestions",
     "arrays columns container dialect labels progress upgrade schema row_weights targets known_columns csv_reader",
+    "_blas _custom _rows",
     "_core sharing about datasets tables",
     "activations schedules moments initializers optimizers losses metrics regularization scaling construction encoder",
     "persistence callbacks model checkpoint training batches network",
     "__init__",
     "reference. sklearn. cli_options cli_data cli_train cli_predict benchmark cli __main__",
 )
+COMPILED = {  # an extension module's Cython sources
+    "_blas": ("_blas.pyx", "_blas.pxd"),
+    "_core": ("_core.pyx", "_*.pxi"),
+    "_custom": ("_custom.pyx", "_custom.pxd"),
+    "_rows": ("_rows.pyx", "_rows.pxd"),
+}
 ALLOWED = {
     ("schema", "encoder"): "a network has an encoder only if its frames need one, and encoding builds on the core",
     ("training", "batches"): "fit hands iterables of batches on to their own loop, which builds on that of arrays",
@@ -44,15 +51,17 @@ def graph() -> dict[str, set[str]]:
     """What each module imports, by name within the package."""
     paths = {".".join(path.relative_to(SOURCE).with_suffix("").parts): path for path in SOURCE.rglob("*.py")}
     names = {name: name.removesuffix(".__init__") for name in paths}
-    known = {*names.values(), "_core"}
+    known = {*names.values(), *COMPILED}
     edges = {
         names[name]: set(imports_of(ast.parse(path.read_text()), list(path.relative_to(SOURCE).parts[:-1]), known))
         for name, path in paths.items()
     }
-    edges["_core"] = set()
-    for path in (SOURCE / "_core.pyx", *SOURCE.glob("_*.pxi")):
-        for module, imported in re.findall(r"^from \.(\w*) import (.*)$", path.read_text(), re.MULTILINE):
-            edges["_core"].update([module] if module else imported.split(", "))
+    for name, sources in COMPILED.items():
+        edges[name] = set()
+        for path in (path for source in sources for path in SOURCE.glob(source)):
+            for module, imported in re.findall(r"^from \.(\w*) c?import (.*)$", path.read_text(), re.MULTILINE):
+                edges[name].update([module] if module else imported.split(", "))
+        edges[name] -= {"_csrc"}  # declarations of the C core
     return {name: {other for other in others if other != name} for name, others in edges.items()}
 
 

@@ -7,6 +7,12 @@
 # training works on a block of its own and publishes a copy. So predicting needs no lock, and an error or Ctrl-C
 # leaves whole epochs or whole steps. Rejected: a read-write lock (a reader would wait for an epoch) and training
 # in place (a reader would see half a step).
+# What calls functions of the C core is one extension module, with which the core is linked: the core has state (its
+# threads, what it has read once of the system) that must exist once in a process. What calls none of them has a module
+# and a .pxd of its own: _rows, _custom, _blas. The parts of this module are included as text, because Cython makes a
+# module of one .pyx. Rejected: the core's functions in a table of pointers for several modules, as each of them adds
+# 0.25 ms to `import fastmlp` and 50 kB; and a _core.pxd, which no other module needs and in which each method of these
+# classes would be declared once more.
 # All arguments are checked before anything is written. Work of more than about 100 us releases the GIL; less keeps
 # it, because taking it back beside a busy thread costs a switch interval.
 # Other threads run wherever Python code runs: in a comparison of a user's objects, in a conversion, in a collection of
@@ -19,13 +25,15 @@ from cpython.float cimport PyFloat_AsDouble, PyFloat_CheckExact
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.number cimport PyNumber_Index
 from cpython.pythread cimport PyThread_get_thread_ident
-from cpython.ref cimport Py_INCREF, Py_REFCNT, PyObject
-from libc.math cimport INFINITY, NAN
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from cpython.ref cimport Py_INCREF, Py_REFCNT
+from libc.math cimport INFINITY
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from ._blas cimport blas_engine
 from ._csrc cimport *
+from ._custom cimport CustomCall, custom_activation, new_call
+from ._rows cimport *
 
 import os
 import threading
@@ -34,15 +42,12 @@ import weakref
 import numpy as np
 
 from . import arrays
-from .inputs import convert, unmasked
-from .labels import are_indices, named
+from .inputs import convert
+from .labels import named
 from .schema import EMPTY, to_inputs
 
-cdef extern from "numpy/arrayobject.h":
-    cnp.ndarray PyArray_NewFromDescr(type subtype, cnp.dtype descr, int nd, cnp.npy_intp *dims, cnp.npy_intp *strides,
-                                     void *data, int flags, PyObject *obj)
-
 cnp.import_array()
+globals()["Rows"] = Rows  # for Python, which has no attribute for what is cimported
 cdef type ndarray_type = np.ndarray, integer_type = np.integer, floating_type = np.floating
 cdef int OUTPUT_FLAGS = (cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_F_CONTIGUOUS | cnp.NPY_ARRAY_OWNDATA
                          | cnp.NPY_ARRAY_ALIGNED | cnp.NPY_ARRAY_WRITEABLE)
@@ -83,7 +88,6 @@ if hasattr(os, "register_at_fork"):
 
 include "_kernels.pxi"
 include "_training.pxi"
-include "_custom.pxi"
 include "_predictor.pxi"
 
 

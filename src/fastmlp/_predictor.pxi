@@ -60,7 +60,7 @@ cdef class Predictor:
             self.net.layers[l].n_inputs = sizes[l]
             self.net.layers[l].n_outputs = sizes[l + 1]
             if functions is not None:
-                self.net.layers[l].activation = &CUSTOM
+                self.net.layers[l].activation = custom_activation()
             else:
                 self.net.layers[l].activation = &self.net.kernels.activations[<size_t>ACTIVATION_ROWS[name]]
             for i, value in enumerate(hyper_parameters):
@@ -118,7 +118,7 @@ cdef class Predictor:
 
     cdef CustomCall _custom_call(self, list caught):
         """What a call of the core needs where functions of the user's own are to be called; else None."""
-        return CustomCall(self, caught) if self.custom else None
+        return new_call(&self.net, self.functions, self.own_loss, self.descr, caught) if self.custom else None
 
     cdef const fml_network *_network(self, CustomCall call) noexcept:
         """The network as that call sees it."""
@@ -208,7 +208,7 @@ cdef class Predictor:
 
     cdef int _check_rows(self, Rows rows) except -1:
         self._check_built()
-        if not rows.fit(self.typenum, self.n_inputs, self.net.n_targets):
+        if not rows.matches(self.typenum, self.n_inputs, self.net.n_targets):
             raise ValueError("X: expected rows that were made for this network, got others")
         return 0
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from . import _core, arguments
+from . import _core, _custom, arguments
 from .frozen import astuple, frozen
 
 if TYPE_CHECKING:
@@ -539,12 +539,12 @@ class CustomActivation(Activation):
 
     def __call__(self, z: ArrayLike) -> NDArray[Any]:
         """f(z), elementwise; an array of the shape of z."""
-        values: NDArray[Any] = _core.custom_values("value", self.functions[0], z)
+        values: NDArray[Any] = _custom.custom_values("value", self.functions[0], z)
         return values
 
     def derivative(self, z: ArrayLike) -> NDArray[Any]:
         """f'(z), elementwise; an array of the shape of z."""
-        values: NDArray[Any] = _core.custom_values("derivative", self.functions[1], z)
+        values: NDArray[Any] = _custom.custom_values("derivative", self.functions[1], z)
         return values
 
 
