@@ -196,7 +196,7 @@ cdef class Trainer(Predictor):
                 spare = new_block(training.size)
             self.published = spare
         self.published.columns = self.columns
-        training.publish(self.published.data)
+        fml_trainer_publish(&training.trainer, &training.published, self.published.data)
         self._commit()
         self._forget_steps()
         return 0
@@ -220,7 +220,7 @@ cdef class Trainer(Predictor):
             self.training, self.random = self.previous, self.random_before
             self._commit()
         elif training is not None:
-            training.roll_back(self.published.data)
+            fml_trainer_roll_back(&training.trainer, &training.published, self.published.data)
         self._forget_steps()
 
     # -- training ---------------------------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ cdef class Trainer(Predictor):
         cdef Training now = self.training, training
         if (now is not None and (optimizer is None or optimizer == now.optimizer)
                 and regularization == now.regularization):
-            now.meet_data()
+            fml_trainer_meet_data(&now.trainer)
             return
         if self.unpublished:
             self._publish()
@@ -319,7 +319,7 @@ cdef class Trainer(Predictor):
         self._roll_back()
         training = self.training
         if training is not None:
-            training.forget_call(&self.net)
+            fml_trainer_abandon(&training.trainer, &self.net)
         self._stop_fitting()
 
     cdef void _start_fitting(self, what) noexcept:
@@ -424,11 +424,11 @@ cdef class Trainer(Predictor):
         an average is kept, that is P, and the last vector what it is of."""
         cdef Training training = self._at_work()
         cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0]), state
-        fml_network_unpack(&self.net, training.visible(), cnp.PyArray_DATA(P))
+        fml_network_unpack(&self.net, fml_trainer_visible(&training.trainer), cnp.PyArray_DATA(P))
         cdef list states = []
-        for k in range(training.n_vectors()):
+        for k in range(fml_trainer_n_vectors(&training.trainer)):
             state = self._empty(1, [self.net.n_parameters, 0])
-            fml_network_unpack(&self.net, training.vector(k), cnp.PyArray_DATA(state))
+            fml_network_unpack(&self.net, fml_trainer_vector(&training.trainer, k), cnp.PyArray_DATA(state))
             states.append(state)
         return P, states, training.numbers(), training.trainer.n_steps
 
@@ -444,9 +444,9 @@ cdef class Trainer(Predictor):
         for k in range(len(states)):
             state = states[k]
             self._check_vector("states", state)
-            fml_network_pack(&self.net, cnp.PyArray_DATA(state), training.vector(k))
+            fml_network_pack(&self.net, cnp.PyArray_DATA(state), fml_trainer_vector(&training.trainer, k))
         self._put_parameters(P)
-        memcpy(training.visible(), self.published.data, training.size)
+        memcpy(fml_trainer_visible(&training.trainer), self.published.data, training.size)
         training.trainer.n_steps, self.training, self.random = n_steps, training, random
         self._publish()
 

@@ -189,6 +189,21 @@ cdef extern from "fastmlp.h" nogil:
         void *method_state
         const fml_regularization *regularization
         bint suspect
+    ctypedef struct fml_published_state:
+        void *unaveraged
+    int fml_trainer_allocate(fml_trainer *trainer, fml_published_state *published, const void *parameters)
+    int fml_trainer_allocate_average(fml_trainer *trainer, fml_published_state *published, fml_regularization *terms)
+    void fml_trainer_free(fml_trainer *trainer, fml_published_state *published)
+    void *fml_trainer_visible(const fml_trainer *trainer)
+    void fml_trainer_publish(const fml_trainer *trainer, fml_published_state *published, void *block)
+    void fml_trainer_roll_back(fml_trainer *trainer, const fml_published_state *published, const void *block)
+    void fml_trainer_meet_data(fml_trainer *trainer)
+    void fml_trainer_abandon(fml_trainer *trainer, const fml_network *net)
+    size_t fml_trainer_n_vectors(const fml_trainer *trainer)
+    void *fml_trainer_vector(const fml_trainer *trainer, size_t k)
+    size_t fml_trainer_n_numbers(const fml_trainer *trainer, size_t n_vectors)
+    void fml_trainer_export_numbers(const fml_trainer *trainer, double *numbers)
+    int fml_trainer_import_numbers(fml_trainer *trainer, size_t n_vectors, const double *numbers)
     size_t fml_training_workspace(const fml_trainer *trainer, size_t rows)
     fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows,
                               size_t n_next, double *loss, fml_poll *poll, void *workspace)
@@ -219,14 +234,5 @@ cdef extern from "fastmlp.h" nogil:
 
 cdef extern from "method.h" nogil:
     ctypedef struct fml_method:
-        size_t (*state_size)(const fml_network *net, const double *h) noexcept nogil
-        void (*begin)(const fml_network *net, const double *h, void *state) noexcept nogil
-        void (*meet_data)(void *state) noexcept nogil
-        void (*forget)(void *state) noexcept nogil
         int (*converged)(const void *state) noexcept nogil
         size_t (*n_evaluations)(const void *state) noexcept nogil
-        size_t (*n_vectors)(const void *state) noexcept nogil
-        size_t (*n_numbers)(size_t n_vectors) noexcept nogil
-        void *(*vector)(const fml_network *net, void *state, size_t k) noexcept nogil
-        void (*export_numbers)(const void *state, double *numbers) noexcept nogil
-        int (*import_numbers)(void *state, size_t n_vectors, const double *numbers) noexcept nogil

@@ -138,7 +138,7 @@ cdef class Core(Trainer):
         cdef fml_status status = log.step(self, training, log.n_rows, &loss, workspace)
         if status == FML_OK and self._trained_not_finite(training):
             status = FML_LOSS_NOT_FINITE
-            training.roll_back(self.published.data)
+            fml_trainer_roll_back(&training.trainer, &training.published, self.published.data)
             for k in range(log.n_rows):
                 log.step(self, training, k, &loss, workspace)
         self.fitting = None

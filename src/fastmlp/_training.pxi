@@ -47,10 +47,8 @@ cdef class Training:
     """An optimiser at work on one network: its block of parameters, gradient and state, and that state as published."""
 
     cdef fml_trainer trainer
-    cdef void *published_states
+    cdef fml_published_state published
     cdef const fml_method *method  # the whole-batch method that the optimiser is, or NULL
-    cdef uint64_t published_steps
-    cdef double[8] published_scalars  # FML_MAX_SCALARS
     cdef object optimizer  # the Python object that says which
     cdef object plateau    # where a learning rate stands that follows from losses, or None
     cdef object rates      # the learning rates of a function of the step, while they are used
@@ -61,7 +59,6 @@ cdef class Training:
     cdef bint draws                # masks or noise: it has a key
     cdef fml_regularization terms  # the same, as the core takes it
     cdef cnp.ndarray rates_of_dropout
-    cdef void *published_raw  # the parameters that went with the published average; NULL where none is kept
 
     def __cinit__(self, Trainer core not None, optimizer, regularization):
         core._check_built()
@@ -71,33 +68,15 @@ cdef class Training:
         for i, value in enumerate(optimizer.hyper_parameters):
             self.trainer.hyper_parameters[i] = value
         self._follow()
-        cdef size_t states = self.size * <size_t>kernel.n_states
-        self.trainer.block, self.trainer.gradient = fml_allocate(self.size), fml_allocate(self.size)
-        self.trainer.states[0], self.published_states = fml_allocate(states), fml_allocate(states)
-        if (self.trainer.block == NULL or self.trainer.gradient == NULL or self.trainer.states[0] == NULL
-                or self.published_states == NULL):
-            raise MemoryError(f"no memory to train {core.net.n_parameters} parameters")
-        for i in range(1, kernel.n_states):
-            self.trainer.states[i] = <char *>self.trainer.states[0] + <size_t>i * self.size
-        memcpy(self.trainer.block, core.published.data, self.size)
-        if self.method != NULL:
-            self.trainer.method_state = fml_allocate(self.method.state_size(&core.net, self.trainer.hyper_parameters))
-            if self.trainer.method_state == NULL:
-                raise MemoryError(f"optimizer: no memory for {optimizer} with {core.net.n_parameters} parameters")
-            self.method.begin(&core.net, self.trainer.hyper_parameters, self.trainer.method_state)
+        if not fml_trainer_allocate(&self.trainer, &self.published, core.published.data):
+            raise MemoryError(f"optimizer: no memory to train {core.net.n_parameters} parameters with {optimizer}")
         self.regularization = regularization
         if regularization is not None:
             self._regularize(core)
         self.row_workspace = fml_training_workspace(&self.trainer, 1)
 
     def __dealloc__(self):
-        fml_free(self.terms.average)
-        fml_free(self.published_raw)
-        fml_free(self.trainer.block)
-        fml_free(self.trainer.gradient)
-        fml_free(self.trainer.states[0])
-        fml_free(self.published_states)
-        fml_free(self.trainer.method_state)
+        fml_trainer_free(&self.trainer, &self.published)
 
     cdef int _follow(self) except -1:
         """Has the learning rate follow the optimiser's schedule."""
@@ -125,20 +104,13 @@ cdef class Training:
             terms.dropout = <double *>cnp.PyArray_DATA(self.rates_of_dropout)
         if r.average is not None:
             terms.decay = r.average
-            terms.average, self.published_raw = fml_allocate(self.size), fml_allocate(self.size)
-            if terms.average == NULL or self.published_raw == NULL:
+            if not fml_trainer_allocate_average(&self.trainer, &self.published, terms):
                 raise MemoryError(f"average: no memory for twice {core.net.n_parameters} parameters")
-            memcpy(terms.average, self.trainer.block, self.size)
-            memcpy(self.published_raw, self.trainer.block, self.size)
         self.draws = r.input_noise > 0 or r.input_dropout > 0 or len(rates) > 0
         if self.draws:
             terms.key = fml_random_next(&core.random) >> 11  # a double holds all of its bits
         self.trainer.regularization = terms
         return 0
-
-    cdef void *visible(self) noexcept:
-        """The parameters that readers are to see: the average where one is kept."""
-        return self.trainer.block if self.terms.average == NULL else self.terms.average
 
     cdef int plan(self, size_t n_steps) except -1:
         """Asks a function of the step for the learning rates of the next n_steps steps."""
@@ -153,74 +125,38 @@ cdef class Training:
 
     # What a checkpoint keeps of the optimiser beside the number of its steps: vectors of n_packed reals, and numbers.
 
-    cdef size_t n_vectors(self) noexcept:
-        if self.method != NULL:
-            return self.method.n_vectors(self.trainer.method_state)
-        return <size_t>self.trainer.optimizer.n_states + (self.terms.average != NULL)
-
-    cdef void *vector(self, size_t k) noexcept:
-        if self.method != NULL:
-            return self.method.vector(self.trainer.net, self.trainer.method_state, k)
-        if k == <size_t>self.trainer.optimizer.n_states:
-            return self.trainer.block  # beside the average, which is what the file has as parameters
-        return self.trainer.states[k]
-
     cdef list numbers(self):
-        cdef cnp.ndarray exported
-        if self.method != NULL:
-            exported = np.empty(self.method.n_numbers(self.n_vectors()))
-            self.method.export_numbers(self.trainer.method_state, <double *>cnp.PyArray_DATA(exported))
-            return exported.tolist()
-        scalars = [self.trainer.scalars[i] for i in range(FML_MAX_SCALARS)]
-        return [*scalars, *self.rate_state(), *([float(self.terms.key)] if self.draws else [])]
+        cdef size_t n = fml_trainer_n_numbers(&self.trainer, fml_trainer_n_vectors(&self.trainer))
+        cdef cnp.ndarray exported = np.empty(n)
+        fml_trainer_export_numbers(&self.trainer, <double *>cnp.PyArray_DATA(exported))
+        key = [float(self.terms.key)] if self.draws else []
+        return [*exported.tolist(), *self.rate_state(), *key]
 
     cdef list rate_state(self):
         """The learning rate, where the steps do not say it: a number, which may have been set, or a plateau."""
         if self.plateau is not None:
             return self.plateau.state
-        return [self.trainer.hyper_parameters[0]] if self.optimizer.schedule is None else []
+        is_number = self.method == NULL and self.optimizer.schedule is None
+        return [self.trainer.hyper_parameters[0]] if is_number else []
 
     cdef int remember(self, size_t n_vectors, list numbers) except -1:
-        """Makes room for so many vectors, which the caller then fills, and takes the numbers that go with them."""
+        """Takes numbers, and makes room for the vectors that go with them, which the caller then fills."""
         cdef cnp.ndarray given = np.array(numbers, dtype=np.float64)
-        cdef bint fits
-        n_scalars = FML_MAX_SCALARS
-        if self.method != NULL:
-            fits = len(numbers) == <Py_ssize_t>self.method.n_numbers(n_vectors) and self.method.import_numbers(
-                self.trainer.method_state, n_vectors, <double *>cnp.PyArray_DATA(given))
-        else:
-            n_more = len(self.rate_state()) + self.draws
-            fits = (all(np.isfinite(numbers[:n_scalars])) and n_vectors == self.n_vectors()
-                    and len(numbers) == n_scalars + n_more)
-            if fits and self.draws:
-                fits = numbers[-1].is_integer() and 0 <= numbers[-1] < 2.0**53
-            if fits and self.optimizer.schedule is None:
-                fits = 0 < numbers[n_scalars] < INFINITY
-        if not fits:
+        n = fml_trainer_n_numbers(&self.trainer, n_vectors)
+        rate, key = numbers[n:n + len(self.rate_state())], numbers[len(numbers) - self.draws:]
+        fits = (len(numbers) == n + len(self.rate_state()) + self.draws
+                and all([number.is_integer() and 0 <= number < 2.0**53 for number in key])
+                and (self.plateau is not None or all([0 < number < INFINITY for number in rate])))
+        if not (fits and fml_trainer_import_numbers(&self.trainer, n_vectors, <double *>cnp.PyArray_DATA(given))):
             raise ValueError(f"states: expected those of {self.optimizer}, got {n_vectors} vectors and {numbers}")
-        if self.method != NULL:
-            return 0
-        for i in range(FML_MAX_SCALARS):
-            self.trainer.scalars[i] = numbers[i]
         if self.plateau is not None:
-            self.plateau.restore(numbers[n_scalars:n_scalars + len(self.plateau.state)])
+            self.plateau.restore(rate)
             self.trainer.hyper_parameters[0] = self.plateau.rate
-        elif self.optimizer.schedule is None:
-            self.trainer.hyper_parameters[0] = numbers[n_scalars]
+        elif rate:
+            self.trainer.hyper_parameters[0] = rate[0]
         if self.draws:
-            self.terms.key = int(numbers[-1])
+            self.terms.key = int(key[0])
         return 0
-
-    cdef void meet_data(self) noexcept:
-        """The rows of the next step may be others than those of the last, or the parameters."""
-        if self.method != NULL:
-            self.method.meet_data(self.trainer.method_state)
-
-    cdef void forget_call(self, const fml_network *net) noexcept:
-        """A step has ended in the middle of anything, and its thread with it."""
-        self.trainer.net, self.trainer.suspect = net, False
-        if self.method != NULL:
-            self.method.forget(self.trainer.method_state)
 
     cdef object next_rate(self):
         """The learning rate of the next step."""
@@ -231,27 +167,6 @@ cdef class Training:
         if self.trainer.schedule != NULL:
             return self.trainer.schedule.rate(self.trainer.schedule_parameters, self.trainer.n_steps)
         return self.trainer.hyper_parameters[0]
-
-    cdef void publish(self, void *block) noexcept:
-        """Copies the parameters to `block`, and keeps the state that goes with them."""
-        memcpy(block, self.visible(), self.size)
-        if self.published_raw != NULL:
-            memcpy(self.published_raw, self.trainer.block, self.size)
-        memcpy(self.published_states, self.trainer.states[0], self.size * <size_t>self.trainer.optimizer.n_states)
-        self.published_steps = self.trainer.n_steps
-        memcpy(self.published_scalars, self.trainer.scalars, sizeof(self.published_scalars))
-
-    cdef void roll_back(self, const void *block) noexcept:
-        """Parameters and state as they were when last published, to `block`. The gradient's padding, which no pass
-        writes and which must be 0, may have become NaN with the rest of it."""
-        memset(self.trainer.gradient, 0, self.size)
-        memcpy(self.visible(), block, self.size)
-        if self.published_raw != NULL:
-            memcpy(self.trainer.block, self.published_raw, self.size)
-        memcpy(self.trainer.states[0], self.published_states, self.size * <size_t>self.trainer.optimizer.n_states)
-        self.trainer.n_steps = self.published_steps
-        self.meet_data()
-        memcpy(self.trainer.scalars, self.published_scalars, sizeof(self.published_scalars))
 
 
 cdef class BlockOrder:

@@ -31,6 +31,7 @@ static const struct {
     {"networks", check_networks},
     {"gradients", check_gradients},
     {"training", check_training},
+    {"trainer_state", check_trainer_state},
     {"denormals", check_denormals},
     {"concurrency", check_concurrency},
     {"regularization", check_regularization},

@@ -383,6 +383,41 @@ typedef struct {
     int suspect; /* becomes 1 where a step may have left something that is not finite; a step never makes it 0 */
 } fml_trainer;
 
+/* What belongs to the parameters that were last published: with both, a trainer can be taken back to that moment. */
+typedef struct {
+    void *states;     /* the optimiser's, n_packed reals each, one after another */
+    void *unaveraged; /* the parameters that go with the average that was published; NULL where none is kept */
+    double scalars[FML_MAX_SCALARS];
+    uint64_t n_steps;
+} fml_published_state;
+
+/* Gives a trainer, whose net, optimizer and hyper_parameters are set and all else 0, the memory that it needs, and the
+ * parameters to begin with. 0: there is not enough; fml_trainer_free frees what was allocated, in any case. */
+int fml_trainer_allocate(fml_trainer *trainer, fml_published_state *published, const void *parameters);
+/* Has it keep an average, for which it is given these terms of regularisation; 0: there is not enough memory. */
+int fml_trainer_allocate_average(fml_trainer *trainer, fml_published_state *published, fml_regularization *terms);
+void fml_trainer_free(fml_trainer *trainer, fml_published_state *published);
+
+/* The parameters that readers are to see: the average, where one is kept. */
+void *fml_trainer_visible(const fml_trainer *trainer);
+/* Copies those to `block`, and keeps the state that goes with them. */
+void fml_trainer_publish(const fml_trainer *trainer, fml_published_state *published, void *block);
+/* Parameters and state become those of the last fml_trainer_publish, which was to `block`. */
+void fml_trainer_roll_back(fml_trainer *trainer, const fml_published_state *published, const void *block);
+/* The rows of the next step may be others than those of the last, or the parameters may. */
+void fml_trainer_meet_data(fml_trainer *trainer);
+/* After fml_trainer_roll_back: a step has ended anywhere in its middle, with the thread that took it. */
+void fml_trainer_abandon(fml_trainer *trainer, const fml_network *net);
+
+/* What a checkpoint keeps beside fml_trainer_visible and n_steps: vectors of n_packed reals, and numbers, as many as go
+ * with so many vectors. To import, first the numbers are taken, which makes room for the vectors (0: no state has such
+ * numbers, and nothing is changed), then each vector is written to where it stands. */
+size_t fml_trainer_n_vectors(const fml_trainer *trainer);
+void *fml_trainer_vector(const fml_trainer *trainer, size_t k);
+size_t fml_trainer_n_numbers(const fml_trainer *trainer, size_t n_vectors);
+void fml_trainer_export_numbers(const fml_trainer *trainer, double *numbers);
+int fml_trainer_import_numbers(fml_trainer *trainer, size_t n_vectors, const double *numbers);
+
 /* Bytes of workspace for steps of up to so many rows. */
 size_t fml_training_workspace(const fml_trainer *trainer, size_t rows);
 
