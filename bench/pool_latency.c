@@ -7,7 +7,7 @@
  * on two idle cores: a task that keeps to itself for 30 us, in a job of two, takes 30 us and what the pool costs; 60 us
  * and more where one thread ran both. The median of the jobs of 0.5 s, and their 90th and 99th percentile. */
 #define _GNU_SOURCE
-#include "fastmlp.h"
+#include "core.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
  * to stop. A single thread asks between tiles; only an update that has begun is never stopped.
  * Same bits for any number of threads: rows are summed in their order by one owner of each element, and losses are
  * found for LOSS_ROWS rows at a time (a loss that the caller brings along: for a tile), added up in their order. */
-#include "passes.h"
+#include "pass_common.h"
 #include "regularization.h"
 
 enum { LOSS_ROWS = 16 };

@@ -5,7 +5,7 @@
  * megabytes, which are read in large pieces, and of the order only what is at hand is kept. Windows have generators of
  * their own, whose states follow from one number of the epoch: any place of the order can be found again without what
  * comes before. docs/design.md has the order of the generator's use; reference/columns.py has the same. */
-#include "fastmlp.h"
+#include "core.h"
 
 #include <string.h>
 

@@ -8,8 +8,8 @@
  * w weights (O,I), b bias (O,), z = x w^T + b, y = f(z), t target, gradients dx dw db dz dy.
  * All matrices are row-major and dense; REAL is float or double, as the network's kernel table says, and reaches
  * these functions as void. Pointers may alias only where a comment says so. */
-#ifndef FASTMLP_H
-#define FASTMLP_H
+#ifndef FML_CORE_H
+#define FML_CORE_H
 
 #include <stddef.h>
 #include <stdint.h>

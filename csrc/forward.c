@@ -3,7 +3,7 @@
  * Rows go through all layers in tiles of the engine's tile_rows, so that activations stay in the cache and a batch of
  * any size needs the same workspace; threads take runs of tiles. The public functions set flush-to-zero on entry and
  * restore it on exit: results below the smallest normal number are 0 and never slow. */
-#include "passes.h"
+#include "pass_common.h"
 
 /* A thread's buffers for one tile; layers write into y[0] and y[1] in turn. */
 typedef struct {

@@ -7,7 +7,7 @@
  * number of threads, so the result has. The rest of the core reaches this file through the table fml_lbfgs. */
 #include "line_search.h"
 #include "method.h"
-#include "passes.h"
+#include "pass_common.h"
 #include "regularization.h"
 
 #include <math.h>

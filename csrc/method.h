@@ -7,7 +7,7 @@
 #ifndef FASTMLP_METHOD_H
 #define FASTMLP_METHOD_H
 
-#include "fastmlp.h"
+#include "core.h"
 
 struct fml_method {
     /* Bytes of a state for a network and the hyper-parameters h, in the order of the Python object's fields. */

@@ -1,5 +1,5 @@
 /* The layout of a network's parameters: where each layer stands in a block, and P into and out of it. */
-#include "passes.h"
+#include "pass_common.h"
 
 void fml_network_lay_out(fml_network *net) {
     size_t line = FML_ALIGNMENT / net->kernels->real_size, offset = 0;

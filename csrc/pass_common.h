@@ -2,10 +2,10 @@
  *
  * Private to the files of csrc that make passes; everything here is small and static. A pass cuts its
  * workspace with an arena, once without memory to learn the size and once with. */
-#ifndef FASTMLP_PASSES_H
-#define FASTMLP_PASSES_H
+#ifndef FML_PASS_COMMON_H
+#define FML_PASS_COMMON_H
 
-#include "fastmlp.h"
+#include "core.h"
 #include "float_mode.h"
 
 #include <string.h>

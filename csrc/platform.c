@@ -3,7 +3,7 @@
 #if !defined(_WIN32) && !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200112L
 #endif
-#include "fastmlp.h"
+#include "core.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * t counts the optimiser steps that were taken before, so the first step asks for t = 0. Hyper-parameters come in the
  * order of the Python object's fields; counts of steps are whole numbers in a double. A schedule that has an end stays
  * at its last rate. The formulas are those of torch.optim.lr_scheduler; inverse scaling is scikit-learn's. */
-#include "fastmlp.h"
+#include "core.h"
 
 #include <math.h>
 

@@ -6,7 +6,7 @@
  * is formed: each stretch of it is applied while it is in the cache, and that of a batch of one piece never goes to
  * memory. What regularisation adds is in regularization.c; without one it is not asked. */
 #include "method.h"
-#include "passes.h"
+#include "pass_common.h"
 #include "regularization.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /* Which kernel tables there are: the list of ISAs that this build carries, best first, and which of them the processor
  * can run. The caller chooses among those, as _kernels.pxi does by name and by the environment.
  * To add an ISA: kernels_<isa>_<dtype>.c, its group in build.toml, its row here. */
-#include "fastmlp.h"
+#include "core.h"
 
 extern const fml_kernels fml_kernels_base_f32, fml_kernels_base_f64;
 #ifdef FML_HAVE_AVX2

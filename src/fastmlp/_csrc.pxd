@@ -1,7 +1,7 @@
-# The C core's contract (csrc/fastmlp.h) for Cython. Declarations only; the header says what each means.
+# The C core's contract (csrc/core.h) for Cython. Declarations only; the header says what each means.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-cdef extern from "fastmlp.h" nogil:
+cdef extern from "core.h" nogil:
     const int FML_MAX_HYPER_PARAMETERS
     const int FML_MAX_SCALARS
     const int FML_MAX_STATES

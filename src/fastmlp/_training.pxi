@@ -170,7 +170,7 @@ cdef class Training:
 
 
 cdef class BlockOrder:
-    """The order of epochs by blocks, see csrc/order.c; `ask`: whether the rows lie in a file that is mapped."""
+    """The order of epochs by blocks, see csrc/block_order.c; `ask`: whether the rows lie in a file that is mapped."""
 
     cdef fml_block_order order
     cdef void *memory

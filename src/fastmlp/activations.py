@@ -1,7 +1,7 @@
 """Activation functions: one immutable class each, with its names, formula and hyper-parameters.
 
 An object says *which* function is meant; the values are computed by the compiled kernel of the same
-name (`csrc/activations.inc`). The order of an object's fields is the order of the kernel's parameters.
+name (`csrc/kernels/activations.inc`). The order of an object's fields is the order of the kernel's parameters.
 To add one: a class and its line in `ACTIVATIONS` here, a kernel and its row there, a function in
 `reference/functions.py`. `CustomActivation` alone has no kernel: it computes what its two functions say.
 """

@@ -1,7 +1,7 @@
 """Losses: one immutable class each. A loss is the mean over the batch's rows of a value per row.
 
 An object says which loss is meant, which output activation is its partner and which targets it takes; values and
-gradients come from the compiled kernel of the same name (`csrc/losses.inc`). In the formulas y is the network's
+gradients come from the compiled kernel of the same name (`csrc/kernels/losses.inc`). In the formulas y is the network's
 output, z its last pre-activation, t the target, O the number of outputs. The order of an object's fields is the order
 of the kernel's parameters. To add one: a class and its line in `LOSSES` here, a kernel and its row there, a function
 in `reference/losses.py`. Values and gradients of all losses: docs/losses.md.

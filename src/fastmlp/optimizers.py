@@ -1,7 +1,7 @@
 """Optimisers: one immutable class each, with its update rule and hyper-parameters.
 
 The update of the whole parameter vector P by the gradient g of the batch's mean loss is one compiled
-pass (`csrc/optimizers.inc`); its state (velocity, moments, number of steps) belongs to the network.
+pass (`csrc/kernels/optimizers.inc`); its state (velocity, moments, number of steps) belongs to the network.
 The order of an object's fields is the order of the kernel's parameters. A learning rate is a number, a schedule or a
 function of the step, see `schedules.py`. To add one: a class and its line in `OPTIMIZERS` here, a kernel and its row
 there, a branch-free update in `reference/functions.py`.

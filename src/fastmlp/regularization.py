@@ -1,9 +1,9 @@
 """Regularisation: one immutable object that says what keeps a network from learning its data by heart.
 
 The class holds and checks hyper-parameters and knows no arithmetic: that is in `csrc/regularization.c`, its kernels in
-`csrc/regularization.inc`, and in `reference/regularization.py`, the specification. To add a part: a field here, and
-what it does in those three. Whether a field goes with an optimiser, the layers and a dtype is known where they meet,
-and checked there by `_check_use`.
+`csrc/kernels/regularization.inc`, and in `reference/regularization.py`, the specification. To add a part: a field here,
+and what it does in those three. Whether a field goes with an optimiser, the layers and a dtype is known where they
+meet, and checked there by `_check_use`.
 """
 
 from __future__ import annotations

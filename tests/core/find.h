@@ -3,7 +3,7 @@
 #ifndef FIND_H
 #define FIND_H
 
-#include "fastmlp.h"
+#include "core.h"
 
 #include <string.h>
 
