@@ -141,7 +141,7 @@ typedef struct {
     /* x_i = X[order[i]], or X[i] where order is NULL; X: (., I), x: (rows, I), x_row reals from row to row. Returns 1
      * if all are finite. */
     int (*gather)(const void *X, const uint32_t *order, size_t rows, size_t I, void *x, size_t x_row);
-    /* The same from rows of any kind, scaled. */
+    /* Like gather, from rows of any kind, which are scaled. */
     int (*gather_from)(const fml_matrix *X, const uint32_t *order, size_t rows, void *x, size_t x_row);
     /* y = y scale + offset by column; y: (rows, O). */
     void (*unscale)(void *y, size_t rows, size_t O, const fml_affine *scaling);
@@ -153,7 +153,7 @@ typedef struct {
     double (*dot)(const void *a, const void *b, size_t n);
     void (*combine)(double s, const void *x, double t, const void *y, void *out, size_t n);
     double (*largest)(const void *a, size_t n);
-    /* The same: sum_i |a_i|; what an fml_shaping says; a <- a + by (p - a). */
+    /* Of whole blocks: sum_i |a_i|; what an fml_shaping says; a <- a + by (p - a). */
     double (*sum_absolute)(const void *a, size_t n);
     void (*shape)(const fml_shaping *shaping, void *p, void *g, size_t n);
     void (*approach)(void *a, const void *p, size_t n, double by);
@@ -167,7 +167,7 @@ typedef struct {
                       double deviation);
     /* classes[i] = the lowest index of the largest of row i; where O is 1, whether it is above the threshold. */
     void (*classify)(const void *y, size_t rows, size_t O, double threshold, int64_t *classes);
-    /* The same of the softmax of each row of z, which may be overwritten; O is at least 2. */
+    /* Like classify, for softmax(z) of each row. z may be overwritten; O is at least 2. */
     void (*classify_softmax)(void *z, size_t rows, size_t O, int64_t *classes);
 } fml_kernels;
 
@@ -229,7 +229,7 @@ struct fml_engine {
     size_t (*delta_size)(size_t rows, size_t O); /* in reals */
     /* dw = [dw +] dz^T x for the inputs begin ... end - 1 and all rows of a piece, and where begin is 0 also db = [db
      * +] the sum of dz; with an update the step by them, while the gradient stays as it is. scratch: gradient_scratch
-     * reals, a thread's own. ahead: NULL, or memory to ask for meanwhile. */
+     * reals, a thread's own. ahead: NULL, or memory to prefetch meanwhile. */
     void (*weight_gradient)(const fml_pass *pass, size_t l, const void *x, size_t x_row, const void *delta, size_t rows,
                             int accumulate, const fml_update *update, size_t begin, size_t end, void *scratch,
                             const fml_ahead *ahead);
@@ -240,7 +240,7 @@ struct fml_engine {
 
 /* Fills offsets and totals; the shapes, the activations, the tables and the engine are set. */
 void fml_network_lay_out(fml_network *net);
-/* P (the paper's order, n_parameters reals) into and out of a block. */
+/* P (w1, b1, w2, b2, ...; n_parameters reals) into and out of a block. */
 void fml_network_pack(const fml_network *net, const void *P, void *block);
 void fml_network_unpack(const fml_network *net, const void *block, void *P);
 
@@ -354,7 +354,7 @@ void fml_block_order_draw(fml_block_order *order, uint64_t *random);
 void fml_block_order_reach(fml_block_order *order, size_t first, size_t end);
 /* Asks the operating system for the blocks of the window after what is at hand; x: rows of row_bytes in a file that is
  * mapped into memory. */
-void fml_block_order_ask(const fml_block_order *order, const void *x, size_t row_bytes);
+void fml_block_order_advise(const fml_block_order *order, const void *x, size_t row_bytes);
 
 /* -- training ---------------------------------------------------------------------------------------------------- */
 
@@ -431,9 +431,10 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
  * whole steps. Stretches one after another have the bits of one. */
 fml_status fml_train_rows(fml_trainer *trainer, const fml_data *data, size_t batch_size, const uint32_t *order,
                           size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace);
-/* The same in an order by blocks, which has been drawn; ask: whether its rows lie in a file that is mapped. */
+/* Like fml_train_rows, in an order by blocks, which has been drawn; advise: whether its rows lie in a file that is
+ * mapped. */
 fml_status fml_train_blocks(fml_trainer *trainer, const fml_data *data, size_t batch_size, fml_block_order *order,
-                            int ask, size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace);
+                            int advise, size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace);
 /* One epoch, whole; order: n_rows elements of scratch, into which a new order is drawn, or NULL. *loss: as above. */
 fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order, double *loss,
                            fml_poll *poll, void *workspace);
@@ -464,8 +465,8 @@ void fml_random_order(uint64_t *state, uint32_t *order, size_t n); /* a permutat
 
 void *fml_allocate(size_t bytes); /* zeroed, aligned to FML_ALIGNMENT; NULL if there is none */
 void fml_free(void *memory);
-void fml_ask_for(const void *memory, size_t bytes); /* memory that is mapped will be wanted soon */
-double fml_seconds(void);                           /* of a clock that never goes back */
-int fml_plant_error(void);                          /* an error for the sanitizers to find, in their builds only */
+void fml_advise(const void *memory, size_t bytes); /* memory that is mapped will be wanted soon */
+double fml_seconds(void);                          /* of a clock that never goes back */
+int fml_plant_error(void);                         /* an error for the sanitizers to find, in their builds only */
 
 #endif

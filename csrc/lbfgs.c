@@ -39,14 +39,14 @@ typedef struct {
 static size_t block_bytes(const fml_network *net) { return net->n_packed * net->kernels->real_size; }
 
 static lbfgs *lay_out(const fml_network *net, size_t memory, arena *a) {
-    lbfgs *state = cut(a, sizeof *state);
+    lbfgs *state = arena_alloc(a, sizeof *state);
     lbfgs parts = {.memory = memory};
-    parts.weights = cut(a, memory * sizeof(double));
-    parts.alphas = cut(a, memory * sizeof(double));
-    parts.pairs = cut(a, 2 * memory * block_bytes(net));
-    parts.direction = cut(a, block_bytes(net));
-    parts.from = cut(a, block_bytes(net));
-    parts.from_gradient = cut(a, block_bytes(net));
+    parts.weights = arena_alloc(a, memory * sizeof(double));
+    parts.alphas = arena_alloc(a, memory * sizeof(double));
+    parts.pairs = arena_alloc(a, 2 * memory * block_bytes(net));
+    parts.direction = arena_alloc(a, block_bytes(net));
+    parts.from = arena_alloc(a, block_bytes(net));
+    parts.from_gradient = arena_alloc(a, block_bytes(net));
     if (a->base != NULL) *state = parts;
     return state;
 }
@@ -146,7 +146,7 @@ static void keep_pair(const problem *p, double step, double slope) {
     double curvature = step * k->dot(state->direction, state->from_gradient, n);
     if (!(curvature > -epsilon * step * slope)) return;
     state->newest = (state->newest + 1) % state->memory;
-    state->n_pairs = least(state->n_pairs + 1, state->memory);
+    state->n_pairs = size_min(state->n_pairs + 1, state->memory);
     k->combine(step, state->direction, 0, state->direction, pair(p, 0, 0), n);
     memcpy(pair(p, 0, 1), state->from_gradient, block_bytes(p->pass.net));
     *of_pair(p, state->weights, 0) = 1 / curvature;

@@ -12,7 +12,7 @@ void fml_network_lay_out(fml_network *net) {
         layer->biases = offset;
         offset += padded(layer->n_outputs, line);
         net->n_parameters += (layer->n_inputs + 1) * layer->n_outputs;
-        net->widest = most(net->widest, layer->n_outputs);
+        net->widest = size_max(net->widest, layer->n_outputs);
     }
     net->n_packed = offset;
 }

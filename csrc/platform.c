@@ -33,7 +33,7 @@ void fml_free(void *memory) {
 }
 
 /* Read ahead by the kernel, meanwhile: nothing waits. */
-void fml_ask_for(const void *memory, size_t bytes) {
+void fml_advise(const void *memory, size_t bytes) {
 #ifdef POSIX_MADV_WILLNEED
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)memory / page * page;
     posix_madvise((void *)begin, (uintptr_t)memory + bytes - begin, POSIX_MADV_WILLNEED);

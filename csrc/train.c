@@ -143,8 +143,8 @@ static fml_data rows_from(const fml_network *net, const fml_data *data, size_t f
 fml_status fml_train_rows(fml_trainer *trainer, const fml_data *data, size_t batch_size, const uint32_t *order,
                           size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace) {
     while (*first < end) {
-        size_t rows = least(batch_size, data->n_rows - *first);
-        size_t n_next = least(batch_size, data->n_rows - *first - rows);
+        size_t rows = size_min(batch_size, data->n_rows - *first);
+        size_t n_next = size_min(batch_size, data->n_rows - *first - rows);
         double batch_loss = 0;
         fml_status status;
         if (order != NULL)
@@ -161,17 +161,17 @@ fml_status fml_train_rows(fml_trainer *trainer, const fml_data *data, size_t bat
 }
 
 fml_status fml_train_blocks(fml_trainer *trainer, const fml_data *data, size_t batch_size, fml_block_order *order,
-                            int ask, size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace) {
+                            int advise, size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace) {
     fml_data known = *data;
     fml_status status = FML_OK;
     while (*first < end && status == FML_OK) {
-        size_t last = least(*first + batch_size, data->n_rows), at_hand = order->first + order->n;
+        size_t last = size_min(*first + batch_size, data->n_rows), at_hand = order->first + order->n;
         fml_block_order_reach(order, *first, last);
-        if (ask && order->first + order->n > at_hand)
-            fml_block_order_ask(order, data->x, row_bytes(trainer->net, data));
+        if (advise && order->first + order->n > at_hand)
+            fml_block_order_advise(order, data->x, row_bytes(trainer->net, data));
         at_hand = order->first + order->n;
         size_t stop = end, begin = *first - order->first, at = begin;
-        if (at_hand < data->n_rows) stop = least(end, *first + (at_hand - *first) / batch_size * batch_size);
+        if (at_hand < data->n_rows) stop = size_min(end, *first + (at_hand - *first) / batch_size * batch_size);
         known.n_rows = order->n;
         status =
             fml_train_rows(trainer, &known, batch_size, order->rows, &at, at + stop - *first, loss, poll, workspace);

@@ -155,7 +155,7 @@ cdef class Trainer(Predictor):
 
     @property
     def _published_columns(self):
-        """The same, of the parameters that readers see: in the first epoch of a fit, it does not know any."""
+        """Like `_columns`, of the parameters that readers see: without what a first fit has not published yet."""
         cdef Block block = self._readable()
         return block.columns.inputs, block.columns.targets, block.columns.schema
 
@@ -391,7 +391,7 @@ cdef class Trainer(Predictor):
         trainer.net = self._network(call)
         if blocks is not None:
             with nogil:
-                status = fml_train_blocks(trainer, &rows.data, batch_size, &blocks.order, blocks.ask, &first, end,
+                status = fml_train_blocks(trainer, &rows.data, batch_size, &blocks.order, blocks.advise, &first, end,
                                           &loss, &poll, workspace)
         elif (end - first) * self.n_weights < self.small // 4:
             status = fml_train_rows(trainer, &rows.data, batch_size, drawn, &first, end, &loss, &poll, workspace)

@@ -219,7 +219,7 @@ cdef extern from "core.h" nogil:
     void fml_block_order_draw(fml_block_order *order, uint64_t *random)
     void fml_block_order_reach(fml_block_order *order, size_t first, size_t end)
     fml_status fml_train_blocks(fml_trainer *trainer, const fml_data *data, size_t batch_size, fml_block_order *order,
-                                int ask, size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace)
+                                int advise, size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace)
 
     size_t fml_usable_threads()
 

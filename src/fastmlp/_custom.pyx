@@ -126,7 +126,7 @@ cdef int compute_rows(CustomLayer layer, const void *z, const void *dy, void *to
 
 cdef void custom_rows(const void *z, const void *dy, void *to, size_t rows, size_t O,
                       const double *h) noexcept with gil:
-    """The same, with errors caught: the first of a call is kept, and its other tiles are NaN."""
+    """`compute_rows` with errors caught: the first of a call is kept, and its other tiles are NaN."""
     cdef PyObject *address
     memcpy(&address, h, sizeof(address))
     cdef CustomLayer layer = <CustomLayer>address
@@ -188,7 +188,7 @@ cdef double compute_loss(CustomCall call, const fml_loss_rows *rows) except *:
 
 
 cdef double loss_of_rows(void *context, const fml_loss_rows *rows) noexcept with gil:
-    """The same, with errors caught: the first of a call is kept, and NaN ends the pass."""
+    """`compute_loss` with errors caught: the first of a call is kept, and NaN ends the pass."""
     cdef CustomCall call = <CustomCall>context
     cdef size_t O = rows.net.layers[rows.net.n_layers - 1].n_outputs
     try:

@@ -96,7 +96,7 @@ cdef class Core(Trainer):
         return True
 
     cdef bint _log_target(self, target_kind kind, y, int64_t label, const double *number) noexcept:
-        """The same for its target."""
+        """Copies the target of that row to the log; False where it takes a conversion, or may be wrong."""
         cdef void *t = self.log.t_of(self.log.n_rows)
         self.log.labels[self.log.n_rows] = label
         if self.columns.renamed:

@@ -170,18 +170,18 @@ cdef class Training:
 
 
 cdef class BlockOrder:
-    """The order of epochs by blocks, see csrc/block_order.c; `ask`: whether the rows lie in a file that is mapped."""
+    """The order of epochs by blocks, see csrc/block_order.c; `advise`: whether the rows lie in a mapped file."""
 
     cdef fml_block_order order
     cdef void *memory
     cdef size_t n_rows, batch_size
-    cdef bint ask, drawn
+    cdef bint advise, drawn
 
-    def __cinit__(self, size_t n_rows, size_t n_inputs, size_t batch_size, bint ask):
+    def __cinit__(self, size_t n_rows, size_t n_inputs, size_t batch_size, bint advise):
         if n_rows < 1 or n_inputs < 1 or batch_size < 1:
             raise ValueError(f"order: expected rows, got {n_rows} of {n_inputs} in batches of {batch_size}")
         cdef size_t block_rows = fml_block_rows(n_inputs)
-        self.n_rows, self.batch_size, self.ask = n_rows, batch_size, ask
+        self.n_rows, self.batch_size, self.advise = n_rows, batch_size, advise
         self.memory = fml_allocate(fml_block_order_size(n_rows, block_rows, batch_size))
         if self.memory == NULL:
             raise MemoryError(f"shuffle: no memory for the order of {n_rows} rows")
