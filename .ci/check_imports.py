@@ -18,7 +18,7 @@ LAYERS = (  # from the lowest on; a name with a dot at its end stands for a fold
     "_blas _custom _rows",
     "_core sharing about datasets tables",
     "activations schedules moments initializers optimizers losses metrics regularization scaling construction encoder",
-    "persistence callbacks model checkpoint training batches network",
+    "descriptions state persistence callbacks model checkpoint training batches network",
     "__init__",
     "reference. sklearn. cli_options cli_data cli_train cli_predict benchmark cli __main__",
 )

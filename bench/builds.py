@@ -1,10 +1,13 @@
 """Two builds of fastmlp beside each other: what a change costs the workloads.
 
-    python bench/builds.py OLD NEW [--cpu N] [--rounds N] [--clock cpu] [--workloads C T4 ...] [--quick]
+    python bench/builds.py OLD NEW [--cpu N] [--rounds N] [--pairs N] [--clock cpu] [--workloads C T4 ...] [--quick]
 
-OLD and NEW are folders to import fastmlp from, such as `src` of two checkouts that are built in place. Each gets two
-processes, begun in the order old, new, new, old: where a process has its memory makes one up to 3 % faster than its
-twin, and so that falls on both. A round asks all four in turn; every build is verified before it is timed.
+OLD and NEW are folders to import fastmlp from, such as `src` of two checkouts that are built in place. Each gets as
+many processes as there are pairs, two unless said, begun in the order old, new, new, old: where a process has its
+memory makes one up to 3 % faster than its twin, and so that falls on both. A round asks all processes in turn; every
+build is verified before it is timed. The table has medians, and of the ratios within a round the median between its
+quartiles; a ratio is judged by its median, and is unsettled where a bound lies between the quartiles: then more rounds
+or pairs decide.
 """
 
 from __future__ import annotations
@@ -26,19 +29,35 @@ if "--worker" in sys.argv:
 import numpy as np
 import report
 import rounds
-from timing import ROW, Case, kinds, verified_cases
+from timing import ROW, Array, Case, kinds, verified_cases
 from workloads import RANDOM, WORKLOADS
 
 import fastmlp
 
-ORDER = (0, 1, 1, 0)  # of the processes: old, new, new, old
+OLD_FIRST, NEW_FIRST = (0, 1), (1, 0)
+MOST_CHANGE = 0.015  # of a time, either way
+
+
+def order(n_pairs: int) -> list[int]:
+    """Which build each process has: old, new, new, old, ..."""
+    return [which for pair in range(n_pairs) for which in (NEW_FIRST if pair % 2 else OLD_FIRST)]
+
+
+def verdict(low: float, ratio: float, high: float) -> str:
+    """Whether the median of the ratios is within the bounds, and whether a bound lies between its quartiles."""
+    bounds = 1 - MOST_CHANGE, 1 + MOST_CHANGE
+    is_within = bounds[0] <= ratio <= bounds[1]
+    is_settled = not any(low < bound < high for bound in bounds)
+    return report.verdict(is_within) + ("" if is_settled else ", unsettled")
 
 
 def work(dtype: str, quick: bool) -> None:
     """A worker: reads workloads and kinds, a line each, and answers with seconds per row."""
-    engine, cases = fastmlp.Network([1, 1]).engine, dict[str, Case]()
+    engine, cases, at = fastmlp.Network([1, 1]).engine, dict[str, Case](), ""
     for line in sys.stdin:
         name, kind = line.rstrip().split(",")
+        if name != at:  # the data of one workload at a time are kept
+            cases, at = {}, name
         if line not in cases:
             cases[line] = verified_cases([f"fastmlp {engine}"], WORKLOADS[name], RANDOM, dtype, quick)[kind][0]
             if not quick:
@@ -58,26 +77,36 @@ class Worker:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(f"{name},{kind}", file=self._process.stdin, flush=True)
-        return float(self._process.stdout.readline())
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"{name}, {kind}: a process ended without an answer, see above")
+        return float(answer)
 
     def close(self) -> None:
         """Ends the process."""
         self._process.communicate()
 
 
-def lines(workers: list[Worker], names: list[str], n_rounds: int) -> Iterator[tuple[str, ...]]:
-    """A line of the table for each workload and kind: medians, and the ratio within a round."""
+def ratios(times: Array, builds: list[int]) -> Array:
+    """New over old in each round, the geometric mean of all pairs, from times (processes, rounds)."""
+    old, new = (np.log(times[np.array(builds) == which]) for which in (0, 1))
+    return np.exp(new.mean(axis=0) - old.mean(axis=0))
+
+
+def lines(workers: list[Worker], builds: list[int], names: list[str], n_rounds: int) -> Iterator[tuple[str, ...]]:
+    """A line of the table for each workload and kind: medians, the ratio within a round, and the verdict."""
     for name in names:
         for kind in kinds(WORKLOADS[name]):
             asked = [functools.partial(worker.ask, name, kind) for worker in workers]
             n_rows = 1 if kind == ROW else WORKLOADS[name].n_rows
             times = np.array(rounds.interleaved(asked, n_rounds))
-            old, new = (times[np.array(ORDER) == which] for which in (0, 1))
-            low, ratio, high = np.percentile(np.sqrt(np.prod(new, axis=0) / np.prod(old, axis=0)), (25, 50, 75))
+            old, new = (times[np.array(builds) == which] for which in (0, 1))
+            low, ratio, high = np.percentile(ratios(times, builds), (25, 50, 75))
             yield (
                 f"{WORKLOADS[name]}, {kind}",
                 *(report.duration(float(np.median(each)) * n_rows) for each in (old, new)),
                 *(f"{value:.3f}" for value in (low, ratio, high)),
+                verdict(low, ratio, high),
             )
 
 
@@ -85,6 +114,7 @@ def main() -> int:
     """Begin the workers, ask them in turn, print."""
     parser = report.parser(__doc__)
     parser.add_argument("folders", nargs=2, metavar="FOLDER", help="the old build's and the new one's")
+    parser.add_argument("--pairs", type=int, default=2, help="processes of each build")
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), metavar="NAME")
     parser.add_argument("--clock", choices=rounds.CLOCKS, default="wall", help="cpu: where other work shares the core")
     options = parser.parse_args()
@@ -92,17 +122,22 @@ def main() -> int:
     words = ["--dtype", options.dtype, "--clock", options.clock, *["--quick"] * options.quick]
     folders = [str(Path(folder).resolve()) for folder in options.folders]
     print(report.provenance(options.cpu, f"{options.dtype}, {options.clock} time"))
-    workers = [Worker(folders[which], words) for which in ORDER]
-    rows = list(lines(workers, options.workloads, 1 if options.quick else options.rounds))
+    builds = order(options.pairs)
+    workers = [Worker(folders[which], words) for which in builds]
+    rows = list(lines(workers, builds, options.workloads, 1 if options.quick else options.rounds))
     for worker in workers:
         worker.close()
-    columns = ("workload", "old", "new", "lower quartile", "new / old", "upper quartile")
-    print("", report.table(columns, rows), sep="\n")
+    columns = ("workload", "old", "new", "lower quartile", "new / old", "upper quartile", f"within ±{MOST_CHANGE:.1%}")
+    print("", report.table(columns, rows), "", sep="\n")
+    beyond = [row[0] for row in rows if not row[-1].startswith(report.verdict(True))]
+    print(f"beyond ±{MOST_CHANGE:.1%}: {'; '.join(beyond) or 'none'}")
     return 0
 
 
 if __name__ == "__main__":
     if "--worker" in sys.argv:
+        if Path(fastmlp.__file__).parents[1] != Path(sys.path[0]):
+            raise SystemExit(f"expected a build of fastmlp in {sys.path[0]}, got {fastmlp.__file__}")
         rounds.use(sys.argv[sys.argv.index("--clock") + 1])
         work(sys.argv[sys.argv.index("--dtype") + 1], "--quick" in sys.argv)
     else:

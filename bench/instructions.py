@@ -2,12 +2,14 @@
 
     python bench/instructions.py            # compares with instructions.json
     python bench/instructions.py --update   # stores
+    python bench/instructions.py --against OLD   # compares with another checkout: more than 1 % either way is a failure
 
 Counted by valgrind's callgrind in a program without Python (instructions.c), on one thread and the kernels for AVX2,
 which is the most that callgrind knows: one row and 100 rows of A-D, and two batches of T1-T4, in both dtypes. Where in
 memory, how fast and on which processor does not matter to a count; the compiler does, so the counts are stored with its
 version. Another compiler's are printed and noted, not judged: store them together with a change of the compiler. A
-count may go up only in a commit that gives the measured reason. Needs valgrind and a processor with AVX2.
+count may go up only in a commit that gives the measured reason. Another checkout counts by its own program, as the C
+interface that it is written for may differ. Needs valgrind and a processor with AVX2.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from workloads import WORKLOADS, Workload
@@ -34,6 +37,15 @@ STORED = TOP / "bench" / "instructions.json"
 ISA = "avx2"
 BATCH_ROWS, BATCHES = 100, 2
 MOST_GROWTH = 0.03
+MOST_CHANGE = 0.01  # between two checkouts, either way
+COUNT_ELSEWHERE = """
+import json, pathlib, sys
+import instructions as own
+folder = pathlib.Path(sys.argv[1])
+own.build.build(own.build.TARGETS["native"], folder, {"instructions": [own.TOP / "bench" / "instructions.c"]})
+wanted = {name: words for name, words in own.cases().items() if name in sys.argv[2:]}
+print(json.dumps({name: own.count(folder / "instructions", words) for name, words in wanted.items()}))
+"""
 OPTIMIZERS = {"sgd": fastmlp.SGD, "adam": fastmlp.Adam}
 
 
@@ -55,10 +67,10 @@ def words_of(workload: Workload, dtype: str, n_rows: int) -> list[str]:
     return words
 
 
-def cases() -> dict[str, list[str]]:
-    """What is counted, by the name that it is stored under."""
+def cases(names: Iterable[str] = WORKLOADS) -> dict[str, list[str]]:
+    """What is counted of these workloads, by the name that it is stored under."""
     found = {}
-    for workload in WORKLOADS.values():
+    for workload in (WORKLOADS[name] for name in names):
         batch = BATCHES * workload.batch_size
         for n_rows in (batch,) if workload.trains else (1, BATCH_ROWS):
             for dtype in ("float32", "float64"):
@@ -86,17 +98,41 @@ def count(program: Path, words: list[str]) -> int:
         return int(found[1])
 
 
-def compare(stored: dict[str, int], counted: dict[str, int]) -> bool:
-    """Prints the counts beside the stored ones; whether all are known and none has grown by more than MOST_GROWTH."""
+def counts(wanted: dict[str, list[str]]) -> dict[str, int]:
+    """The instructions of this checkout's core."""
+    folder = TOP / "build" / "core" / "instructions"
+    build.build(build.TARGETS["native"], folder, {"instructions": [TOP / "bench" / "instructions.c"]})
+    return {name: count(folder / "instructions", words) for name, words in wanted.items()}
+
+
+def counts_of(top: Path, names: Iterable[str]) -> dict[str, int]:
+    """The instructions of another checkout's core, counted by its own program; nothing is left in its folders."""
+    if not (top / "bench" / "instructions.py").is_file():
+        raise SystemExit(f"--against: expected a checkout of fastmlp, with bench/instructions.py, got {top}")
+    environment = {**os.environ, "PYTHONPATH": str(top / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", COUNT_ELSEWHERE, folder, *names]
+        done = subprocess.run(
+            command, cwd=top / "bench", env=environment, stdout=subprocess.PIPE, text=True, check=False
+        )
+    if done.returncode != 0:
+        raise SystemExit(f"--against: {top} could not be counted, see above")
+    found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def compare(stored: dict[str, int], counted: dict[str, int], least: float = -1.0, most: float = MOST_GROWTH) -> bool:
+    """Prints the counts beside the stored ones; whether all are known and their growth is in [least, most]."""
     right = True
     for name in sorted(stored.keys() | counted.keys()):
         if name not in stored or name not in counted:
             right = False
-            print(f"{name:24} {'not stored' if name not in stored else 'not counted any more'}: --update")
+            print(f"{name:24} {'only counted here' if name not in stored else 'not counted here'}")
             continue
         growth = counted[name] / stored[name] - 1
-        right &= growth <= MOST_GROWTH
-        verdict = "  TOO MANY" if growth > MOST_GROWTH else ""
+        is_right = least <= growth <= most
+        right &= is_right
+        verdict = "" if is_right else "  TOO MANY" if growth > most else "  TOO FEW"
         print(f"{name:24} {counted[name]:>12,} instructions, {growth:+7.2%} of {stored[name]:,}{verdict}")
     return right
 
@@ -105,15 +141,22 @@ def main() -> int:
     """Counts, and compares or stores."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--update", action="store_true", help="store the counts of this compiler")
-    update = parser.parse_args().update
-    folder = TOP / "build" / "core" / "instructions"
-    build.build(build.TARGETS["native"], folder, {"instructions": [TOP / "bench" / "instructions.c"]})
-    counted = {name: count(folder / "instructions", words) for name, words in cases().items()}
-    if update:
+    parser.add_argument("--against", metavar="OLD", type=Path, help="another checkout to compare with")
+    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), metavar="NAME")
+    options = parser.parse_args()
+    wanted = cases(options.workloads)
+    if options.update and wanted != cases():
+        parser.error("--update stores the counts of all workloads")
+    counted = counts(wanted)
+    if options.against:
+        old = counts_of(options.against.resolve(), wanted)
+        return 0 if compare(old, counted, -MOST_CHANGE, MOST_CHANGE) else 1
+    if options.update:
         STORED.write_text(json.dumps({"compiler": compiler(), "isa": ISA, "counts": counted}, indent=2) + "\n")
         return 0
     stored = json.loads(STORED.read_text())
-    right = compare(stored["counts"], counted)
+    known = {name: value for name, value in stored["counts"].items() if name in wanted or wanted == cases()}
+    right = compare(known, counted)
     if stored["compiler"] != compiler():
         print(f"note: instructions: counted, not judged: stored for {stored['compiler']}, here is {compiler()}")
         return 0

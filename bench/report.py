@@ -46,7 +46,7 @@ def provenance(cpu: int | None, *notes: str) -> str:
     where = f", pinned to core {cpu}" if cpu is not None else ", not pinned"
     return "\n".join(
         (
-            f"- machine: {_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}{where}",
+            f"- machine: {processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}{where}",
             f"- commit: {commit()}",
             f"- versions: fastmlp {info['version']} (ISA {info['isa']}, BLAS {info['blas']}), Python "
             f"{platform.python_version()}, {', '.join(_versions())}",
@@ -55,7 +55,8 @@ def provenance(cpu: int | None, *notes: str) -> str:
     )
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name."""
     cpuinfo = Path("/proc/cpuinfo")
     for line in cpuinfo.read_text().splitlines() if cpuinfo.exists() else ():
         if line.startswith("model name"):

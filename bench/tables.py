@@ -8,6 +8,9 @@ reads it so, makes a float32 matrix of it (text one-hot) with NumPy and takes it
 on, which is the least that a training on rows set apart asks for; and `fastmlp train` of one epoch, of whose time the
 epoch itself, which it reports, is taken off. Polars takes all cores unless `--cpu` pins all to one.
 
+What is imported comes from compiled files, as in an installed package, whatever PYTHONDONTWRITEBYTECODE says: a round
+that does not count writes them.
+
 Two lines for each table: "whole" are whole processes, with the start of the interpreter and all imports, "inside" is
 what a process takes once everything is imported. Prints the medians, and median and quartiles of the ratio of what
 fastmlp needs without its epoch to what Polars alone needs.
@@ -20,7 +23,9 @@ import one_thread
 if __name__ == "__main__":
     one_thread.ensure()
 
+import functools
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -73,10 +78,11 @@ def write(path: Path, megabytes: float, text: bool) -> int:
     return n_rows
 
 
-def seconds(program: str, *arguments: str) -> tuple[NDArray[np.float64], str]:
+def seconds(program: str, *arguments: str, environment: dict[str, str]) -> tuple[NDArray[np.float64], str]:
     """How long the program took, as a whole process and inside, and what it printed before it said so."""
+    command = [sys.executable, "-c", program, *arguments]
     start = time.perf_counter()
-    run = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     whole = time.perf_counter() - start
     printed, _, inside = run.stdout.rpartition(TOLD)
     return np.array([whole, float(inside)]), printed
@@ -88,17 +94,19 @@ def measure(text: bool, rounds: int, megabytes: float) -> list[list[str]]:
         data, model = str(Path(folder) / "table.csv"), str(Path(folder) / "model")
         n_rows = write(Path(data), megabytes, text)
         train = ["train", data, "--target", "y", "--epochs", "1", "--batch-size", "256", "-o", model, "--json"]
+        plain = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        timed = functools.partial(seconds, environment=plain | {"PYTHONPYCACHEPREFIX": str(Path(folder) / "compiled")})
         times = []
-        for _ in range(rounds):
-            alone, _ = seconds(READ, data)
-            matrix, _ = seconds(MATRIX, data)
-            ours, told = seconds(TRAIN, *train, "--quiet", "--threads", "1")
+        for _ in range(1 + rounds):
+            alone, _ = timed(READ, data)
+            matrix, _ = timed(MATRIX, data)
+            ours, told = timed(TRAIN, *train, "--quiet", "--threads", "1")
             record = json.loads(told)
             assert record["training_rows"] + record["test_rows"] == n_rows
             times.append((alone, matrix, ours, np.full(2, record["seconds"])))
         name = f"{Path(data).stat().st_size / 1e6:.0f} MB, {n_rows:,} rows" + ", with text and gaps" * text
     lines = []
-    for kind, rows in zip(("whole", "inside"), np.moveaxis(np.array(times), -1, 0), strict=True):
+    for kind, rows in zip(("whole", "inside"), np.moveaxis(np.array(times[1:]), -1, 0), strict=True):
         alone, _, ours, epoch = rows.T
         ratios = np.quantile((ours - epoch) / alone, [0.25, 0.5, 0.75])
         shown = [*map(report.duration, np.median(rows, axis=0)), *(f"{ratio:.2f}" for ratio in ratios)]

@@ -6,15 +6,21 @@ Each program runs once with --quick, in a process of its own; its figures are no
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import builds
+import instructions
 import measurement
+import numpy as np
 import peers
 import pytest
 import report
+import seeded_cases
 import sweep
 import targets
 import threads
@@ -43,6 +49,7 @@ PROGRAMS = {
     "lbfgs": (),
     "online": (),
     "import_time": (),
+    "same_bits": (),
 }
 
 
@@ -57,6 +64,49 @@ def test_a_program_runs(name: str) -> None:
     tables = [line for line in done.stdout.splitlines() if line.startswith("|")]
     assert len(tables) > 3
     assert not [line for line in tables if "nan" in line]
+
+
+def same_bits(*options: str) -> subprocess.CompletedProcess[str]:
+    """A quick run of same_bits.py on one instruction set."""
+    command = [sys.executable, str(Path(__file__).with_name("same_bits.py")), "--quick", "--isa", "base", *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_hashes_of_results_are_the_same_twice_and_a_difference_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "hashes.json"
+    first, second = same_bits("--write", str(path)), same_bits("--compare", str(path))
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    stored = json.loads(path.read_text())
+    hashes = stored["hashes"]["base"]
+    assert f"base: 0 of {len(hashes)} cases differ" in second.stdout
+    differs, gone, *_ = hashes
+    hashes[differs] = hashes[differs][:8] + "x" * 8 + hashes[differs][16:]
+    hashes["new 00"] = hashes.pop(gone)
+    path.write_text(json.dumps(stored))
+    third = same_bits("--compare", str(path))
+    assert third.returncode == 1
+    lines = [line.strip() for line in third.stdout.splitlines()]
+    assert f"base: 3 of {len(hashes)} cases differ" in lines
+    assert [line for line in lines if line.startswith(f"{differs}: parameters of Case(")]
+    assert {f"{gone}: only in the build", "new 00: only in the file"} <= set(lines)
+
+
+def test_there_are_200_seeded_cases_and_each_covers_its_options() -> None:
+    cases = dict(seeded_cases.cases())
+    assert len(cases) == 200
+    used = {type(case.optimizer) for case in cases.values()}
+    assert {vars(fastmlp)[name] for name in ("LBFGS", "Rprop", "Lion", "NAdam", "AdamHat", "SGD")} <= used
+    assert {case.way for case in cases.values()} == set(seeded_cases.WAYS)
+    assert {case.source for case in cases.values()} == set(seeded_cases.SOURCES)
+    assert {(case.engine, case.dtype) for case in cases.values()} == set(
+        itertools.product(("native", "blas"), ("float32", "float64"))
+    )
+    public = [vars(fastmlp)[name] for name in fastmlp.__all__ if isinstance(vars(fastmlp).get(name), type)]
+    losses = {type(case.objective.loss) for case in cases.values()}
+    assert {kind for kind in public if issubclass(kind, fastmlp.losses.Loss)} <= losses
+    functions = {type(f) for case in cases.values() for f in case.activation}
+    missing = {kind for kind in public if issubclass(kind, fastmlp.activations.Activation)} - functions
+    assert missing == {fastmlp.Softmax, fastmlp.Threshold}  # for the output alone; cannot be trained
 
 
 class Made(Implementation):
@@ -121,6 +171,45 @@ def test_two_threads_are_judged_where_two_cores_are_two() -> None:
         "**no**",
         "not judged",
     ]
+
+
+@pytest.mark.parametrize(
+    ("quartiles", "said"),
+    [
+        ((0.99, 1.0, 1.01), "yes"),
+        ((0.98, 0.986, 0.99), "yes, unsettled"),
+        ((1.01, 1.014, 1.02), "yes, unsettled"),
+        ((1.01, 1.016, 1.02), "**no**, unsettled"),
+        ((1.016, 1.02, 1.03), "**no**"),
+        ((0.95, 0.96, 0.97), "**no**"),
+    ],
+)
+def test_two_builds_are_judged_by_the_median_of_their_ratios(quartiles: tuple[float, ...], said: str) -> None:
+    assert builds.verdict(*quartiles) == said
+
+
+def test_ratios_of_builds_are_taken_within_rounds_over_all_pairs() -> None:
+    assert builds.order(3) == [0, 1, 1, 0, 0, 1]
+    times = np.array([[1.0, 10.0], [2.0, 20.0], [8.0, 10.0], [4.0, 5.0]])  # old, new, new, old in two rounds
+    np.testing.assert_allclose(builds.ratios(times, builds.order(2)), [2.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("counted", "as_stored", "as_another"),
+    [
+        ({"A": 1000, "B": 1000}, True, True),
+        ({"A": 1009, "B": 991}, True, True),
+        ({"A": 1011, "B": 1000}, True, False),
+        ({"A": 989, "B": 1000}, True, False),
+        ({"A": 1031, "B": 1000}, False, False),
+        ({"A": 1000}, False, False),
+        ({"A": 1000, "B": 1000, "C": 1}, False, False),
+    ],
+)
+def test_instructions_are_judged(counted: dict[str, int], as_stored: bool, as_another: bool) -> None:
+    stored, change = {"A": 1000, "B": 1000}, instructions.MOST_CHANGE
+    assert instructions.compare(stored, counted) is as_stored
+    assert instructions.compare(stored, counted, -change, change) is as_another
 
 
 def test_cliffs_are_worse_than_both_sides() -> None:

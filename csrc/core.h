@@ -165,7 +165,8 @@ typedef struct {
                  double rate);
     void (*add_noise)(void *x, size_t rows, size_t row, size_t n, const uint64_t seeds[2], size_t first_row,
                       double deviation);
-    /* classes[i] = the lowest index of the largest of row i; where O is 1, whether it is above the threshold. */
+    /* classes[i] = the lowest index of the largest of row i; where O is 1, whether it is above the threshold; -1 where
+     * there is a NaN. */
     void (*classify)(const void *y, size_t rows, size_t O, double threshold, int64_t *classes);
     /* Like classify, for softmax(z) of each row. z may be overwritten; O is at least 2. */
     void (*classify_softmax)(void *z, size_t rows, size_t O, int64_t *classes);
@@ -409,14 +410,15 @@ void fml_trainer_meet_data(fml_trainer *trainer);
 /* After fml_trainer_roll_back: a step has ended anywhere in its middle, with the thread that took it. */
 void fml_trainer_abandon(fml_trainer *trainer, const fml_network *net);
 
-/* What a checkpoint keeps beside fml_trainer_visible and n_steps: vectors of n_packed reals, and numbers, as many as go
- * with so many vectors. To import, first the numbers are taken, which makes room for the vectors (0: no state has such
- * numbers, and nothing is changed), then each vector is written to where it stands. */
+/* What a checkpoint keeps beside fml_trainer_visible and n_steps: vectors of n_packed reals, and numbers, which are the
+ * scalars of an optimiser that takes gradient steps, or what its whole-batch method names. To import, first the numbers
+ * are taken, which makes room for so many vectors (0: no state has such numbers, and nothing is changed), then each
+ * vector is written to where it stands. */
 size_t fml_trainer_n_vectors(const fml_trainer *trainer);
 void *fml_trainer_vector(const fml_trainer *trainer, size_t k);
-size_t fml_trainer_n_numbers(const fml_trainer *trainer, size_t n_vectors);
+size_t fml_trainer_n_numbers(const fml_trainer *trainer);
 void fml_trainer_export_numbers(const fml_trainer *trainer, double *numbers);
-int fml_trainer_import_numbers(fml_trainer *trainer, size_t n_vectors, const double *numbers);
+int fml_trainer_import_numbers(fml_trainer *trainer, size_t n_vectors, size_t n_numbers, const double *numbers);
 
 /* Bytes of workspace for steps of up to so many rows. */
 size_t fml_training_workspace(const fml_trainer *trainer, size_t rows);

@@ -11,6 +11,7 @@
 #include "regularization.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct {
@@ -88,25 +89,36 @@ static void remember(lbfgs *state, size_t n_pairs) {
 
 static void forget(void *state) { remember(state, 0); }
 
-/* A checkpoint has s and y of each pair from the newest on, then the scale of H and 1 / (s . y) of each pair. */
+/* A checkpoint has s and y of each pair from the newest on, then the scale of H, gamma, and rho = 1 / (s . y) of each
+ * pair; without a pair it has nothing. */
 static size_t n_vectors(const void *state) { return 2 * ((const lbfgs *)state)->n_pairs; }
-static size_t n_numbers(size_t n_vectors) { return 1 + n_vectors / 2; }
+static size_t numbers_of(size_t n_pairs) { return n_pairs > 0 ? 1 + n_pairs : 0; }
+static size_t n_numbers(const void *state) { return numbers_of(((const lbfgs *)state)->n_pairs); }
+
+static void name_vector(size_t k, char *name) { snprintf(name, FML_NAME_SIZE, "%c.%zu", k % 2 ? 'y' : 's', k / 2); }
+static void name_number(size_t k, char *name) {
+    if (k == 0)
+        snprintf(name, FML_NAME_SIZE, "gamma");
+    else
+        snprintf(name, FML_NAME_SIZE, "rho.%zu", k - 1);
+}
+
 static void *vector(const fml_network *net, void *state, size_t k) { return pair_block(net, state, k / 2, k % 2); }
 
 static void export_numbers(const void *state_, double *numbers) {
     const lbfgs *state = state_;
-    numbers[0] = state->n_pairs > 0 ? state->scale : 1;
+    if (state->n_pairs > 0) numbers[0] = state->scale;
     for (size_t age = 0; age < state->n_pairs; age++) numbers[1 + age] = state->weights[place(state, age)];
 }
 
-static int import_numbers(void *state_, size_t n_vectors, const double *numbers) {
+static int import_numbers(void *state_, size_t n_vectors, size_t n_numbers, const double *numbers) {
     lbfgs *state = state_;
     size_t n_pairs = n_vectors / 2;
-    if (n_vectors % 2 != 0 || n_pairs > state->memory) return 0;
-    for (size_t i = 0; i < n_numbers(n_vectors); i++)
+    if (n_vectors % 2 != 0 || n_pairs > state->memory || n_numbers != numbers_of(n_pairs)) return 0;
+    for (size_t i = 0; i < n_numbers; i++)
         if (!(numbers[i] > 0 && numbers[i] < INFINITY)) return 0;
     remember(state, n_pairs);
-    state->scale = numbers[0];
+    if (n_pairs > 0) state->scale = numbers[0];
     for (size_t age = 0; age < n_pairs; age++) state->weights[place(state, age)] = numbers[1 + age];
     return 1;
 }
@@ -296,6 +308,8 @@ const fml_method fml_lbfgs = {
     .n_evaluations = n_evaluations,
     .n_vectors = n_vectors,
     .n_numbers = n_numbers,
+    .name_vector = name_vector,
+    .name_number = name_number,
     .vector = vector,
     .export_numbers = export_numbers,
     .import_numbers = import_numbers,

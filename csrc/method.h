@@ -9,6 +9,8 @@
 
 #include "core.h"
 
+enum { FML_NAME_SIZE = 32 };
+
 struct fml_method {
     /* Bytes of a state for a network and the hyper-parameters h, in the order of the Python object's fields. */
     size_t (*state_size)(const fml_network *net, const double *h);
@@ -27,16 +29,19 @@ struct fml_method {
     /* How many gradients the method has evaluated since `begin`. */
     size_t (*n_evaluations)(const void *state);
 
-    /* -- what a checkpoint keeps of a state: vectors of n_packed reals, and numbers -------------------------------- */
+    /* -- what a checkpoint keeps of a state: vectors of n_packed reals, and numbers, by name ----------------------- */
 
     size_t (*n_vectors)(const void *state);
-    /* How many numbers go with so many vectors. */
-    size_t (*n_numbers)(size_t n_vectors);
+    size_t (*n_numbers)(const void *state);
+    /* Write the name of the k-th vector and of the k-th number, with its 0 at most FML_NAME_SIZE characters. Names are
+     * in files, so they stay as they are, and they are the same for every state that has so many. */
+    void (*name_vector)(size_t k, char *name);
+    void (*name_number)(size_t k, char *name);
     void *(*vector)(const fml_network *net, void *state, size_t k);
     void (*export_numbers)(const void *state, double *numbers);
-    /* Takes n_numbers(n_vectors) numbers and makes room for the vectors, which the caller then writes to `vector`. The
-     * result is 0, and the state is as before, where no state of these hyper-parameters has such numbers. */
-    int (*import_numbers)(void *state, size_t n_vectors, const double *numbers);
+    /* Takes numbers and makes room for so many vectors, which the caller then writes to `vector`. The result is 0, and
+     * the state is as before, where no state of these hyper-parameters has such numbers with so many vectors. */
+    int (*import_numbers)(void *state, size_t n_vectors, size_t n_numbers, const double *numbers);
 };
 
 extern const fml_method fml_lbfgs; /* lbfgs.c */

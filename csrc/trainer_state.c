@@ -112,9 +112,9 @@ void *fml_trainer_vector(const fml_trainer *trainer, size_t k) {
     return k < (size_t)trainer->optimizer->n_states ? trainer->states[k] : trainer->block;
 }
 
-size_t fml_trainer_n_numbers(const fml_trainer *trainer, size_t n_vectors) {
+size_t fml_trainer_n_numbers(const fml_trainer *trainer) {
     const fml_method *method = trainer->optimizer->method;
-    return method == NULL ? FML_MAX_SCALARS : method->n_numbers(n_vectors);
+    return method == NULL ? FML_MAX_SCALARS : method->n_numbers(trainer->method_state);
 }
 
 void fml_trainer_export_numbers(const fml_trainer *trainer, double *numbers) {
@@ -125,10 +125,10 @@ void fml_trainer_export_numbers(const fml_trainer *trainer, double *numbers) {
         memcpy(numbers, trainer->scalars, sizeof trainer->scalars);
 }
 
-int fml_trainer_import_numbers(fml_trainer *trainer, size_t n_vectors, const double *numbers) {
+int fml_trainer_import_numbers(fml_trainer *trainer, size_t n_vectors, size_t n_numbers, const double *numbers) {
     const fml_method *method = trainer->optimizer->method;
-    if (method != NULL) return method->import_numbers(trainer->method_state, n_vectors, numbers);
-    if (n_vectors != fml_trainer_n_vectors(trainer)) return 0;
+    if (method != NULL) return method->import_numbers(trainer->method_state, n_vectors, n_numbers, numbers);
+    if (n_vectors != fml_trainer_n_vectors(trainer) || n_numbers != FML_MAX_SCALARS) return 0;
     for (size_t i = 0; i < FML_MAX_SCALARS; i++)
         if (!(numbers[i] - numbers[i] == 0)) return 0;
     memcpy(trainer->scalars, numbers, sizeof trainer->scalars);

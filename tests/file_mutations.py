@@ -97,6 +97,14 @@ def put_together(parts: Parts) -> bytes:
     return len(header).to_bytes(8, "little") + header + parts.data
 
 
+def of_version_1(content: bytes) -> bytes:
+    """A model file with the number of the version in which the command line kept such entries."""
+    parts = take_apart(content)
+    parts.values["fastmlp.architecture"]["version"] = 1
+    del parts.values["fastmlp.architecture"]["written_by"]
+    return put_together(parts)
+
+
 # -- changes ----------------------------------------------------------------------------------------------------------
 
 

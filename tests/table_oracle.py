@@ -37,7 +37,11 @@ def inputs(case: Case) -> Parts:
         warnings.simplefilter("ignore")  # scikit-learn warns of categories that it has not seen
         parts = [_PARTS[column.kind](column, case) for column in case.inputs]
         parts = _imputed(case, parts)
-    return [name for names, _, _ in parts for name in names], *(np.hstack([part[i] for part in parts]) for i in (1, 2))
+    names = [name for names, _, _ in parts for name in names]
+    for i, name in enumerate(names):
+        before = sum(other == name for other in names[:i])
+        names[i] = f"{name} ({before + 1})" if before else name
+    return names, *(np.hstack([part[i] for part in parts]) for i in (1, 2))
 
 
 def _imputed(case: Case, parts: list[Parts]) -> list[Parts]:

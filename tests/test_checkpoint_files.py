@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import pathlib
+import random
 from typing import Any
 
 import numpy as np
 import pytest
-from trainings import classifier, data
+from trainings import assert_same, classifier, data
 
 import fastmlp
 from fastmlp import Checkpoint, EarlyStopping, persistence
@@ -33,7 +34,7 @@ def altered(change: Any, path: pathlib.Path, optimizer: Any = None, **more: Any)
     to_bytes = persistence.to_bytes
 
     def changed(network: Any, extra: Any = None, training: Any = None) -> bytes:
-        tensors, fields = dict(training.tensors), dict(training.words)
+        tensors, fields = dict(training.tensors), dict(training.fields)
         change(fields, tensors)
         return to_bytes(network, extra, persistence.Training(fields, tensors))
 
@@ -55,17 +56,9 @@ def number(name: str, value: Any) -> Any:
     return lambda fields, tensors: tensors.update({f"callbacks.0.{name}": value})
 
 
-def plateau(index: int, text: str) -> Any:
-    """Of the four numbers of a plateau, which are the last: rate, best, bad epochs, epochs that do not count."""
-
-    def change(fields: Any, tensors: Any) -> None:
-        fields["numbers"] = [
-            *fields["numbers"][: index - 4],
-            text,
-            *fields["numbers"][len(fields["numbers"]) + index - 3 :],
-        ]
-
-    return change
+def plateau(name: str, text: str) -> Any:
+    """One of the four numbers of a plateau: its rate, the best loss, bad epochs, epochs that do not count."""
+    return lambda fields, tensors: fields["numbers"].update({f"plateau.{name}": text})
 
 
 CASES: dict[str, Any] = {
@@ -83,8 +76,8 @@ CASES: dict[str, Any] = {
     "30 dimensions": number("wait", np.zeros((1,) * 30)),
 }
 PLATEAUS = {
-    f"{name} {text}": plateau(index, text)
-    for index, name in enumerate(["rate", "best", "bad", "cooling"])
+    f"{name} {text}": plateau(name, text)
+    for name in ("rate", "best", "n_bad", "n_cooling")
     for text in ("inf", "-inf", "nan", "-0x1p+0", "0x1p-1", "0x1p+60")
     if (name, text) not in {("best", t) for t in ("inf", "-0x1p+0", "0x1p-1", "0x1p+60")} | {("rate", "0x1p-1")}
     if (name, text) != ("rate", "0x1p+60")
@@ -145,13 +138,13 @@ def test_a_state_that_overflows_is_not_written(
 
     def overflowed(net: Any) -> Any:
         nonlocal n_calls
-        P, vectors, numbers, n_steps = original(net)
+        optimizer, regularization, P, vectors, numbers, *rest = original(net)
         n_calls += 1
         if n_calls == 3 and which == "vector":
-            vectors[-1][3] = value
+            vectors["exp_avg_sq"][3] = value
         elif n_calls == 3:
-            numbers[0] = value
-        return P, vectors, numbers, n_steps
+            numbers["learning_rate"] = value
+        return optimizer, regularization, P, vectors, numbers, *rest
 
     net, whole = network(), network()
     with monkeypatch.context() as patch:
@@ -243,3 +236,110 @@ def test_a_callback_refuses_its_state(error: type[Exception], tmp_path: pathlib.
     with pytest.raises(fastmlp.FormatError, match=r"states: .*not mine"):
         net.fit(X, Y, epochs=3, callbacks=[Refuses({})], resume=tmp_path / "c")
     assert state(net) == before
+
+
+# -- damage ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("whole") / "c"
+    net = network()
+    net.fit(X, Y, **{**words(), "epochs": 2, "callbacks": [EarlyStopping(patience=3), Checkpoint(path)]})
+    return path.read_bytes()
+
+
+def refused(content: bytes, file: bytes, path: pathlib.Path) -> bool:
+    """Whether the content is refused with the network as it was; else it is the same checkpoint."""
+    path.write_bytes(content)
+    net, control = network(), network()
+    try:
+        history = net.fit(X, Y, **words(), resume=path)
+    except fastmlp.FormatError:
+        assert_same(net, control)
+        return True
+    control_path = path.with_name("whole")
+    control_path.write_bytes(file)
+    assert history == control.fit(X, Y, **words(), resume=control_path)
+    assert_same(net, control)
+    return False
+
+
+def test_truncated(file: bytes, tmp_path: pathlib.Path) -> None:
+    for length in [*range(40), *range(40, len(file), 37), len(file) - 1]:
+        assert refused(file[:length], file, tmp_path / "c")
+    assert refused(file + b"\0", file, tmp_path / "c")
+    assert not refused(file, file, tmp_path / "c")
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x20, 0xFF])
+def test_altered(file: bytes, mask: int, tmp_path: pathlib.Path) -> None:
+    places = sorted(random.Random(mask).sample(range(len(file)), 700))
+    n = sum(refused(file[:i] + bytes([file[i] ^ mask]) + file[i + 1 :], file, tmp_path / "c") for i in places)
+    assert n > 0.95 * len(places)
+
+
+HOSTILE = {
+    "version": lambda f, t: f.update(version=1),
+    "missing": lambda f, t: f.pop("loss"),
+    "surplus": lambda f, t: f.update(code="import os"),
+    "epoch": lambda f, t: f.update(epoch=-1),
+    "epoch without curves": lambda f, t: f.update(epoch=3),
+    "epoch is a truth": lambda f, t: f.update(epoch=True),
+    "n_steps": lambda f, t: f.update(n_steps=2**64),
+    "position": lambda f, t: f.update(position=3),
+    "far position": lambda f, t: f.update(position=8 * 10**6),
+    "loss": lambda f, t: f.update(loss="nan"),
+    "loss is a number": lambda f, t: f.update(loss=1.5),
+    "large loss": lambda f, t: f.update(loss="0x1p99999"),
+    "stopped": lambda f, t: f.update(stopped=["early_stopping"]),
+    "settings": lambda f, t: f.update(settings=[]),
+    "setting": lambda f, t: f["settings"].pop("shuffle"),
+    "history": lambda f, t: f.update(history={}),
+    "curves": lambda f, t: f.update(history=["loss"]),
+    "curve": lambda f, t: t.update({"history.loss": np.zeros(7)}),
+    "renamed curve": lambda f, t: renamed("loss", "other")(f, t),
+    "states": lambda f, t: f.update(callbacks=[]),
+    "more states": lambda f, t: f.update(callbacks=[*f["callbacks"], []]),
+    "state": lambda f, t: f.update(callbacks=[["wait", "other"]]),
+    "names": lambda f, t: f.update(callbacks=[[1, 2, 3, 4]]),
+    "no wait": lambda f, t: (
+        f.update(callbacks=[[n for n in f["callbacks"][0] if n != "wait"]]),
+        t.pop("callbacks.0.wait"),
+    ),
+    "weights": lambda f, t: t.update({"callbacks.0.weights": np.full(32, np.nan, "f4")}),
+    "short weights": lambda f, t: t.update({"callbacks.0.weights": np.zeros(31, "f4")}),
+    "wide weights": lambda f, t: t.update({"callbacks.0.weights": np.zeros(32)}),
+    "optimizer": lambda f, t: t.update({"optimizer.exp_avg": np.full(32, np.inf, "f4")}),
+    "short optimizer": lambda f, t: t.update({"optimizer.exp_avg": np.zeros(5, "f4")}),
+    "wide optimizer": lambda f, t: t.update({"optimizer.exp_avg": np.zeros(32)}),
+    "one more vector": lambda f, t: t.update({"optimizer.exp_max": t["optimizer.exp_avg"]}),
+    "a vector without a name": lambda f, t: t.update({"optimizer.": t["optimizer.exp_avg"]}),
+    "a vector by position": lambda f, t: t.update({"optimizer.0": t.pop("optimizer.exp_avg")}),
+    "numbers in a list": lambda f, t: f.update(numbers=[]),
+    "a number is none": lambda f, t: f["numbers"].update(learning_rate="nan"),
+    "a rate below 0": lambda f, t: f["numbers"].update(learning_rate="-0x1p0"),
+    "numbers are no texts": lambda f, t: f["numbers"].update(learning_rate=0.5),
+    "one more number": lambda f, t: f["numbers"].update(step="0x1p0"),
+    "an optimizer's field": lambda f, t: f["settings"]["optimizer"].update(amsgrad=True),
+    "an optimizer is none": lambda f, t: f["settings"].update(optimizer=None),
+    "a regularization's field": lambda f, t: f["settings"].update(regularization={"l3": 1.0}),
+    "a regularization is a list": lambda f, t: f["settings"].update(regularization=[]),
+    "another tensor": lambda f, t: t.update({"other": np.zeros(3)}),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile(what: str, tmp_path: pathlib.Path) -> None:
+    altered(HOSTILE[what], tmp_path / "c")
+    net, control = network(), network()
+    with pytest.raises(fastmlp.FormatError):
+        net.fit(X, Y, **words(), resume=tmp_path / "c")
+    assert_same(net, control)
+    net.fit(X, Y, epochs=1)
+
+
+def test_a_training_without_a_checksum(file: bytes) -> None:
+    for key in (b"fastmlp.tensors.sha256", b"fastmlp.training.sha256", b"fastmlp.parameters.sha256"):
+        with pytest.raises(fastmlp.FormatError):
+            persistence.parse(file.replace(key, key[:-1] + b"7"))

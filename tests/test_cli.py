@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from file_mutations import of_version_1
 
 import fastmlp
 from fastmlp import cli, persistence
@@ -343,7 +344,7 @@ def test_an_altered_model_file_is_an_error(run: Run, tmp_path: Path) -> None:
 def test_a_model_file_with_words_that_do_not_fit_is_an_error(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     words = {"task": '"regression"', "scaling": '{"offset": [0], "scale": [1]}'}  # as 0.1.0 wrote them
-    persistence.save(path, fastmlp.Network([2, 2]), words)
+    path.write_bytes(of_version_1(persistence.to_bytes(fastmlp.Network([2, 2]), words)))
     assert "expected a Scaling of 2 columns, got one of 1" in error_line(run("info", "m.safetensors", code=1))
 
 

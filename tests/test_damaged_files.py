@@ -119,7 +119,13 @@ def test_without_checksums_the_file_loads() -> None:
 
 
 HOSTILE_ARCHITECTURES: dict[str, tuple[dict[str, Any], str]] = {
-    "later version": ({"version": 2}, "version"),
+    "later version": (
+        {"version": 3, "written_by": "7.1"},
+        "^version: expected at most 2, got 3; fastmlp 7.1 ",
+    ),
+    "version 0": ({"version": 0}, "version"),
+    "written by a page": ({"written_by": "1" * 41}, "written_by"),
+    "written by nobody": ({"written_by": None}, "written_by"),
     "version true": ({"version": True}, "version"),
     "version 1.0": ({"version": 1.0}, "version"),
     "unknown field": ({"extra": 1}, "fields"),
@@ -142,7 +148,10 @@ HOSTILE_ARCHITECTURES: dict[str, tuple[dict[str, Any], str]] = {
     "unhashable name": ({"activation": [{"name": []}, {"name": "relu"}]}, "name"),
     "alias": ({"activation": [{"name": "linear"}, {"name": "relu"}]}, "name"),
     "hidden softmax": ({"activation": [{"name": "softmax"}, {"name": "relu"}]}, "elementwise"),
-    "missing parameter": ({"activation": [{"name": "gaussian", "mu": 0.0}, {"name": "relu"}]}, "fields"),
+    "parameter of a later version": (
+        {"activation": [{"name": "gaussian", "skew": 0.0}, {"name": "relu"}], "written_by": "7.1"},
+        r"activation\[0\] 'gaussian': expected the fields \['mu', 'sigma'\], got 'skew'; fastmlp 7.1 wrote the file",
+    ),
     "surplus parameter": ({"activation": [{"name": "relu", "beta": 1.0}, {"name": "relu"}]}, "fields"),
     "sigma 0": ({"activation": [{"name": "gaussian", "mu": 0.0, "sigma": 0.0}, {"name": "relu"}]}, "sigma"),
     "sigma text": ({"activation": [{"name": "gaussian", "mu": 0.0, "sigma": "1"}, {"name": "relu"}]}, "sigma"),

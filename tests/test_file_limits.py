@@ -34,7 +34,7 @@ TRAININGS: dict[str, Any] = {
     "curve": {"tensors": [["history.loss", [2**40], "float64"]], "words": {}},
     "empty": {"tensors": [["history.loss", [0, 2**62, 2**62], "float64"]], "words": {}},
     "product": {"tensors": [["history.loss", [10**19] * 100_000, "float64"]], "words": {}},
-    "vector": {"tensors": [["optimizer.0", [2**40], "float32"]], "words": {}},
+    "vector": {"tensors": [["optimizer.0", [2**40], "float32"]], "fields": {}},
     "tensors": {"tensors": [[f"optimizer.{k}", [2**30], "float32"] for k in range(1000)], "words": {}},
 }
 
@@ -165,7 +165,7 @@ def test_hyper_parameters_that_float32_cannot_hold(case: str, tmp_path: pathlib.
 def test_tensors_of_many_dimensions(dimensions: int) -> None:
     parts = small_file()
     shape = [1] * dimensions
-    parts.values["fastmlp.training"] = {"tensors": [["x", shape, "float32"]], "words": {}}
+    parts.values["fastmlp.training"] = {"tensors": [["x", shape, "float32"]], "fields": {}}
     parts.tensors["x"] = {"dtype": "F32", "shape": shape, "data_offsets": [8, 12]}
     parts.data += bytes(4)
     with pytest.raises(fastmlp.FormatError, match="a name, a shape and a dtype"):
@@ -174,6 +174,5 @@ def test_tensors_of_many_dimensions(dimensions: int) -> None:
 
 @pytest.mark.parametrize("names", [["\ud800"], ["a\udfff"]])
 def test_names_that_are_no_unicode_are_not_written(names: list[str]) -> None:
-    net = fastmlp.Network([1, 1], seed=0, feature_names=names)
-    with pytest.raises(ValueError, match="architecture: expected Unicode text"):
-        persistence.to_bytes(net)
+    with pytest.raises(ValueError, match=r"feature_names\[0\]: expected text that UTF-8 can hold"):
+        fastmlp.Network([1, 1], seed=0, feature_names=names)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -261,3 +262,82 @@ def test_a_loader_of_torch_and_frames() -> None:
     assert nets[2].feature_names == tuple(NAMES)
     with pytest.raises(ValueError, match="batch 0: X: expected the columns"):
         nets[2].fit([(FRAMES["pandas"](REAL).rename(columns=str.upper), TARGETS)])
+
+
+# ------------------------------------------------------------------------------------- columns by names of other kinds
+
+
+def trained_on(frame: Any, y: Any, **options: Any) -> fastmlp.Network:
+    net = fastmlp.Network([options.pop("n_inputs", frame.shape[1]), 4, 1], seed=0, **options)
+    net.fit(frame, y, epochs=2)
+    return net
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["a", 1, ("x", 2)], [3, 1, 2], [0, 2, 1], [0.5, 1.5, 2.5], [("a", "x"), ("a", "y"), ("b", "x")], [True, "b", "c"]],
+)
+def test_labels_that_are_not_text_are_names_too(labels: list[Any]) -> None:
+    """By their spelling; the columns of a frame, and the entries of a row of one, are found in any order."""
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    index = pandas.MultiIndex.from_tuples(labels) if all(isinstance(each, tuple) for each in labels) else labels
+    frame = pandas.DataFrame(X, columns=index)
+    net = trained_on(frame, X[:, 0])
+    assert net.feature_names == tuple(map(str, labels))
+    expected = trained_on(X, X[:, 0]).predict(X)
+    moved = frame.iloc[:, [2, 0, 1]]
+    for given in (frame, moved):
+        np.testing.assert_array_equal(net.predict(given), expected)
+        np.testing.assert_allclose(net.predict(given.iloc[3]), expected[3], rtol=1e-6)
+
+
+def test_a_frame_that_counts_its_columns_has_no_names() -> None:
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    frame = pandas.DataFrame(X)
+    net = trained_on(frame, X[:, 0])
+    assert net.feature_names is None
+    np.testing.assert_array_equal(net.predict(frame), net.predict(X))
+    np.testing.assert_array_equal(net.predict(pandas.DataFrame(X, columns=list("xyz"))), net.predict(X))
+    for use in (net.predict, net.classify, lambda X: net.evaluate(X, X.to_numpy()[:, 0])):
+        with pytest.raises(ValueError, match=r"columns 0, 1, 2, ... in this order, as .* got \[2, 0, 1\]"):
+            use(frame.iloc[:, [2, 0, 1]])
+
+
+def test_named_tuples_are_rows_with_names() -> None:
+    """As itertuples gives them: in any order, beside the index, one or many."""
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    frame = pandas.DataFrame(X, columns=list("abc"))
+    net = trained_on(frame, X[:, 0])
+    expected = net.predict(frame)
+    moved = frame[["c", "a", "b"]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for index in (False, True):
+            np.testing.assert_array_equal(net.predict(list(moved.itertuples(index=index))), expected)
+            np.testing.assert_allclose(net.predict(next(moved.itertuples(index=index))), expected[0], rtol=1e-6)
+    with pytest.warns(UserWarning, match="left out: 'd'"):
+        net.predict(list(moved.assign(d=0.0).itertuples(index=False)))
+    with pytest.raises(ValueError, match="got some without 'b'"):
+        net.predict(list(moved[["c", "a"]].itertuples()))
+    with pytest.raises(TypeError, match="throughout, got another at row 1"):
+        net.predict([next(moved.itertuples()), next(frame.itertuples())])
+    plain = fastmlp.Network([3, 4, 1], seed=0)
+    np.testing.assert_array_equal(plain.predict(list(frame.itertuples(index=False))), plain.predict(X))
+
+
+def test_named_tuples_cannot_carry_every_name() -> None:
+    X = np.random.default_rng(0).normal(size=(30, 2))
+    frame = pandas.DataFrame(X, columns=["my a", "b"])
+    net = trained_on(frame, X[:, 0])
+    with pytest.raises(ValueError, match="itertuples, which has no field for 'my a'; give the frame"):
+        net.predict(list(frame.itertuples(index=False)))
+
+
+def test_named_tuples_for_an_encoder() -> None:
+    times = pandas.Timestamp("2020-01-01") + pandas.to_timedelta(np.arange(30), "D")
+    frame = pandas.DataFrame({"a": np.arange(30.0), "kind": ["u", "v", "w"] * 10, "day": times})
+    encoder = fastmlp.Encoder.fit(frame)
+    net = trained_on(frame, np.arange(30.0), n_inputs=encoder.n_outputs, encoder=encoder)
+    moved = frame[["day", "kind", "a"]]
+    np.testing.assert_array_equal(net.predict(list(moved.itertuples())), net.predict(frame))
+    np.testing.assert_array_equal(net.predict(next(moved.itertuples())), net.predict(frame.iloc[:1])[0])

@@ -133,6 +133,12 @@ def test_construction_and_its_errors(name: str, args: tuple[Any, ...], kwargs: d
     assert seen(ours) == seen(theirs)
 
 
+@pytest.mark.parametrize("decorate", [frozen, standard])
+def test_a_field_without_a_default_after_one_with_it_is_refused(decorate: Any) -> None:
+    with pytest.raises(TypeError, match="default"):
+        decorate()(type("Late", (), {"__annotations__": {"first": int, "second": int}, "first": 1}))
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_what_tools_ask_of_a_class(name: str) -> None:
     ours, theirs = OURS[name], THEIRS[name]
@@ -140,6 +146,8 @@ def test_what_tools_ask_of_a_class(name: str) -> None:
     assert str(inspect.signature(ours)) == str(inspect.signature(theirs))
     assert ours.__match_args__ == theirs.__match_args__
     assert ours.__init__.__qualname__ == theirs.__init__.__qualname__
+    assert inspect.signature(ours.__init__) == inspect.signature(theirs.__init__)
+    assert str(inspect.signature(ours.__init__)) == str(inspect.signature(theirs.__init__))
     assert dataclasses.is_dataclass(ours)
     for one, other in zip(dataclasses.fields(ours), dataclasses.fields(theirs), strict=True):
         assert (one.name, one.type, one.default, one.kw_only) == (other.name, other.type, other.default, other.kw_only)
@@ -299,7 +307,7 @@ PUBLIC = [value for value in vars(fastmlp).values() if isinstance(value, type) a
 
 
 def test_the_public_classes_are_there() -> None:
-    assert len(PUBLIC) == 20 + 16 + 11 + 7 + 1
+    assert len(PUBLIC) == 20 + 16 + 11 + 7 + 2
 
 
 @pytest.mark.parametrize("kind", PUBLIC)
@@ -307,6 +315,14 @@ def test_help_shows_the_parameters(kind: type) -> None:
     lines = pydoc.plain(pydoc.render_doc(kind)).splitlines()
     assert f" |  {kind.__name__}{inspect.signature(kind)}" in lines or not fields(kind)
     assert "args" not in inspect.signature(kind).parameters
+
+
+@pytest.mark.parametrize("kind", PUBLIC)
+def test_the_constructor_has_the_signature_of_the_class(kind: Any) -> None:
+    of_class = inspect.signature(kind)
+    first, *others = inspect.signature(kind.__init__).parameters.values()
+    assert first.name == "self"
+    assert others == list(of_class.parameters.values())
 
 
 @pytest.mark.parametrize("kind", [kind for kind in PUBLIC if len(fields(kind)) == len(defaults(kind))])

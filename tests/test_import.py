@@ -179,6 +179,31 @@ def test_every_public_name_is_there() -> None:
     assert run("import fastmlp; print(all(hasattr(fastmlp, name) for name in fastmlp.__all__))") == ["True"]
 
 
+def test_what_is_imported_when_it_is_used_is_listed_like_the_rest() -> None:
+    assert run(
+        "import sys, fastmlp\n"
+        "names = dir(fastmlp)\n"
+        "print('fastmlp.encoder' in sys.modules)\n"  # listing a name does not import it
+        "print(set(fastmlp.__all__) <= set(names), names == sorted(set(names)))\n"
+        "print('Encoder' in names, 'network' in names, '__name__' in names)\n"
+        "fastmlp.Encoder\n"
+        "print(set(names) <= set(dir(fastmlp)))"
+    ) == ["False", "True True", "True True True", "True"]
+
+
+def test_a_package_that_is_loaded_again_is_as_before() -> None:
+    assert run(
+        "import importlib, fastmlp\n"
+        "network, encoder, names = fastmlp.Network, fastmlp.Encoder, dir(fastmlp)\n"
+        "again = importlib.reload(fastmlp)\n"
+        "print(again is fastmlp, fastmlp.Network is network, fastmlp.Encoder is encoder)\n"
+        "print(set(dir(fastmlp)) - set(names), set(names) - set(dir(fastmlp)))\n"
+        "space = {}\n"
+        "exec('from fastmlp import *', space)\n"
+        "print(set(fastmlp.__all__) <= set(space))"
+    ) == ["True True True", "set() set()", "True"]
+
+
 def test_what_the_estimators_need_is_named() -> None:
     lines = run(
         "import sys\n"

@@ -214,3 +214,56 @@ def test_a_long_column_of_numbers_is_the_same_as_cell_by_cell() -> None:
     np.testing.assert_array_equal(learnt.values[:, 0], numbers)
     with pytest.raises(ValueError, match="row 5001, column 'y': expected a number, got 'no'"):
         targets.read(targets.of_frame(polars.DataFrame({"y": [*texts, "no"]}), "y"))
+
+
+@pytest.mark.parametrize("task", ["auto", "classification", "regression"])
+@pytest.mark.parametrize("infinite", ["inf", "-inf", "Infinity", "1e999"])
+def test_infinity_is_no_class(of_texts: Make, infinite: str, task: str) -> None:
+    labels = ["0", "2", infinite] * 10
+    number = float(infinite)
+    for target in (of_texts(labels), targets.of_array(np.array([0.0, 2.0, number] * 10), "column 'y'")):
+        with pytest.raises(ValueError, match=rf"row 3, column 'y': expected a finite number, got {number}"):
+            targets.read(target, task)
+    learnt = targets.read(targets.of_frame(polars.DataFrame({"y": labels}), "y", [infinite]), task, drop_missing=True)
+    assert len(learnt.values) == 20
+    among_text = targets.read(of_texts(["a", infinite, "b"] * 2), "classification")
+    assert among_text.classes == tuple(sorted(["a", infinite, "b"]))
+
+
+@pytest.mark.parametrize("labels", [["a ", "b", " a", "b "], [" 1.50", "2.25 ", "3.5"], ["yes", "no "] * 3])
+def test_blanks_around_labels_are_none_of_their_own(labels: list[str]) -> None:
+    """One rule for NPZ, Parquet and CSV, whose reader has no blanks around cells."""
+    bare = [label.strip() for label in labels]
+    wanted = targets.read(targets.of_array(np.array(bare), "y"))
+    for target in (targets.of_array(np.array(labels), "y"), targets.of_frame(polars.DataFrame({"y": labels}), "y")):
+        learnt = targets.read(target)
+        assert (learnt.task, learnt.classes) == (wanted.task, wanted.classes)
+        np.testing.assert_array_equal(learnt.values, wanted.values)
+
+
+def test_both_zeros_are_one_class(of_texts: Make) -> None:
+    numbers = [0.0, -0.0, 1.0, -0.0] * 3
+    for target in (of_texts(list(map(str, numbers))), targets.of_array(np.array(numbers), "y")):
+        learnt = targets.read(target)
+        assert [str(each) for each in learnt.classes or ()] == ["0.0", "1.0"]
+        assert learnt.values.tolist() == [0, 0, 1, 0] * 3
+    for target in (of_texts(["-0.0", "1.0"] * 3), targets.of_array(np.array([-0.0, 1.0] * 3), "y")):
+        assert [str(each) for each in targets.read(target).classes or ()] == ["0.0", "1.0"]
+    assert targets.read(of_texts(["-0.0", "0.0", "007"] * 3), "classification").classes == ("-0.0", "0.0", "007")
+
+
+def test_narrow_floats_are_the_numbers_that_they_print() -> None:
+    """0.1 in a file of text is 0.1 in an array of float32."""
+    for kind in (np.float16, np.float32, np.float64):
+        y = np.array([0.1, 2.5, 0.1, 2.5], kind)
+        for target in (targets.of_array(y, "y"), targets.of_frame(PlainFrame({"y": y}), "y")):
+            assert targets.read(target, "classification").classes == (0.1, 2.5)
+
+
+@pytest.mark.parametrize("mark", ["-", "--", ".", "none", "na", "Na", "Nan", "missing", "unknown", "Unknown", "nil"])
+def test_a_doubtful_mark_among_text_is_said(of_texts: Make, mark: str) -> None:
+    learnt = targets.read(of_texts(["yes", "no", mark, "no", mark]))
+    assert learnt.classes == tuple(sorted(["yes", "no", mark]))
+    (note,) = learnt.notes
+    assert note.startswith(f"column 'y': {mark!r} is taken for a class (2 rows); --null")
+    assert targets.read(of_texts(["+", "-", "+", "-"])).notes == ()

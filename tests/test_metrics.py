@@ -250,3 +250,13 @@ def test_an_error_in_a_metric_leaves_whole_epochs(build: Any) -> None:
         net.fit(X, y, validation_data=(X, y), metrics=[fail])
     control.fit(X, y, epochs=1)
     assert_same(net, control)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-200, 1e-150, 1e-120, 1.0, 1e120, 1e150, 1e200, 1e300])
+def test_r2_of_numbers_whose_squares_leave_the_range(size: float) -> None:
+    """A factor common to targets and predictions changes nothing."""
+    t, y = rows(2)
+    expected = oracle("r2", t, y)
+    for score in (METRICS["r2"], load_reference().metrics.r2):
+        assert score(t * size, y * size) == pytest.approx(expected, rel=1e-12)
+    assert METRICS["r2"](np.array([[1e-300], [2e-300]]), np.array([[1e300], [1e300]])) == -math.inf

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
+import re
 from typing import Any
 
 import pytest
@@ -315,3 +316,66 @@ def test_load_checks_its_words_before_the_file(tmp_path):
             fastmlp.load(tmp_path / "none", **words)
     with pytest.raises(ValueError, match="engine: expected"):
         fastmlp.load(tmp_path / "none", engine="fast")
+
+
+class MyReLU(fastmlp.ReLU):
+    """An activation of another formula, which the compiled core would not use."""
+
+    def __call__(self, z: Any) -> Any:
+        return z
+
+
+class MyCustomActivation(fastmlp.CustomActivation):
+    """A subclass of what takes a user's functions."""
+
+
+class MyLoss(fastmlp.MeanSquaredError):
+    """A loss that only its name tells from another."""
+
+
+class MyAdam(fastmlp.Adam):
+    """An optimiser that only its name tells from another."""
+
+
+class MySchedule(fastmlp.ConstantRate):
+    """A schedule with another rate, which the compiled core would not use."""
+
+    def __call__(self, t: Any) -> Any:
+        return self.learning_rate / 2
+
+
+NEW = fastmlp.Network([1, 2, 1], seed=0)
+CUSTOM = MyCustomActivation(abs, abs)
+SUBCLASSES = {
+    "activation": (lambda: fastmlp.Network([1, 2, 1], activation=MyReLU()), "activations", "CustomActivation(value,"),
+    "activation of a layer": (lambda: fastmlp.Network([1, 2, 1], activation=[CUSTOM]), "activations", "CustomActiv"),
+    "output": (lambda: fastmlp.Network([1, 1], output_activation=MyReLU()), "activations", "CustomActivation(value,"),
+    "loss": (lambda: fastmlp.Network([1, 1], loss=MyLoss()), "losses", "fastmlp.CustomLoss(function)"),
+    "fit": (lambda: NEW.fit([[1.0]], [1.0], optimizer=MyAdam()), "optimisers", "a schedule or a function of the step"),
+    "partial_fit": (lambda: NEW.partial_fit([[1.0]], [1.0], optimizer=MyAdam()), "optimisers", "loss_and_grad"),
+    "train_on_batch": (lambda: NEW.train_on_batch([[1.0]], [1.0], MyAdam()), "optimisers", "Network.parameters"),
+    "learn_one": (lambda: NEW.learn_one([1.0], 1.0, MyAdam()), "optimisers", "a schedule or a function of the step"),
+    "schedule": (lambda: fastmlp.SGD(MySchedule(0.1)), "schedules", "as a function of the step"),
+}
+
+
+@pytest.mark.parametrize("where", SUBCLASSES)
+def test_a_subclass_is_refused_with_what_to_use_in_its_place(where: str) -> None:
+    use, plural, instead = SUBCLASSES[where]
+    before = NEW.parameters
+    expected = f"expected one of fastmlp's {plural}, got .*My.*; subclasses are not supported, .*{re.escape(instead)}"
+    with pytest.raises(TypeError, match=f"^[a-z_0-9\\[\\]]+: {expected}"):
+        use()
+    assert (NEW.parameters == before).all()
+
+
+def test_what_is_named_in_place_of_a_subclass_works() -> None:
+    def halved(y: Any, t: Any) -> Any:
+        return ((y - t) ** 2).sum(axis=1) / 2, y - t
+
+    own = fastmlp.CustomActivation(lambda z: z * abs(z), lambda z: 2 * abs(z))
+    net = fastmlp.Network([1, 2, 1], activation=own, loss=fastmlp.CustomLoss(halved), seed=0, dtype="float64")
+    net.train_on_batch([[1.0]], [1.0], fastmlp.SGD(lambda t: 0.1 / (t + 1)))
+    loss, gradient = net.loss_and_grad([[1.0]], [1.0])
+    net.parameters = net.parameters - 0.01 * gradient
+    assert net.loss_and_grad([[1.0]], [1.0])[0] < loss

@@ -169,7 +169,7 @@ def test_squared_gradients_that_overflow_are_an_error(build: Any, optimizer: Any
         with pytest.raises(FloatingPointError, match="optimizer's state"):
             step()
         assert np.array_equal(net.parameters, before)
-        assert all(np.isfinite(state).all() for state in net._training_state()[1])
+        assert all(np.isfinite(state).all() for state in net.training_state().vectors.values())
     path = tmp_path / "checkpoint.safetensors"
     net.fit(x, y, epochs=2, optimizer=optimizer, callbacks=[fastmlp.Checkpoint(path)])
     net.fit(x, y, epochs=3, optimizer=optimizer, resume=path)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import enum
 import gzip
+import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +14,9 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import cli, targets
+from fastmlp import cli, tables, targets
 
+pandas = pytest.importorskip("pandas", reason="needs pandas: pip install pandas")
 polars = pytest.importorskip("polars", reason="needs polars: pip install polars")
 
 
@@ -132,3 +137,127 @@ def test_batches_are_weighed_against_one_another() -> None:
         ValueError, match="batch 0: sample_weight, class_weight: expected weights whose largest is from"
     ):
         net.fit([(X, y, [1e200] * 4), (X, 100 * y, [1e190] * 4)], epochs=1)
+
+
+def test_class_names_come_out_as_they_went_in() -> None:
+    for names in (["a\0", "b"], ["a", "a\0"], [1.0, 2], [2**64 - 1, 0], [-1, 2**63], [True and 1, 2.5], ["", " "]):
+        net = fastmlp.Network([1, 2], loss="cross_entropy", class_names=names, seed=0)
+        net.set_layer(0, [[-1.0], [1.0]], [0.0, 0.0])
+        out = net.classify([[-1.0], [1.0]], names=True).tolist()
+        assert [(type(each), each) for each in out] == [(type(each), each) for each in names]
+        assert net.classify([1.0], names=True) == names[1]
+
+
+def test_labels_of_other_types_of_text_become_plain_text() -> None:
+    class Color(str, enum.Enum):  # noqa: UP042 - whose str() is not its text
+        RED = "red"
+        BLUE = "blue"
+
+    for labels in ([np.str_("red"), np.str_("blue")] * 3, [Color.RED, Color.BLUE] * 3):
+        net = fastmlp.Network([1, 2], loss="cross_entropy", seed=0)
+        net.fit(np.arange(6.0)[:, np.newaxis], labels, epochs=1)
+        assert net.class_names == ("blue", "red")
+        assert [type(name) for name in net.class_names or ()] == [str, str]
+        given = fastmlp.Network([1, 2], loss="cross_entropy", class_names=labels[:2])
+        assert [type(name) for name in given.class_names or ()] == [str, str]
+
+
+def test_names_that_no_file_can_hold_are_refused_before_training() -> None:
+    lone = "a\ud800"
+    with pytest.raises(ValueError, match=r"class_names\[1\]: expected text that UTF-8 can hold"):
+        fastmlp.Network([1, 2], loss="cross_entropy", class_names=["a", lone])
+    with pytest.raises(ValueError, match=r"feature_names\[0\]: expected text that UTF-8 can hold"):
+        fastmlp.Network([1, 2], feature_names=[lone])
+    with pytest.raises(ValueError, match="target_name: expected text that UTF-8 can hold"):
+        fastmlp.Network([1, 2], target_name=lone)
+    net = fastmlp.Network([1, 2], loss="cross_entropy", seed=0)
+    before = net.parameters
+    with pytest.raises(ValueError, match="y: expected text that UTF-8 can hold"):
+        net.fit([[1.0], [2.0]], ["b", lone], epochs=1)
+    frame = pandas.DataFrame([[1.0], [2.0]], columns=pandas.Index([lone], dtype=object))
+    with pytest.raises(ValueError, match="X: expected text that UTF-8 can hold"):
+        net.fit(frame, [0, 1], epochs=1)
+    with pytest.raises(ValueError, match="y: expected text that UTF-8 can hold"):
+        fastmlp.Network([1, 1]).fit([[1.0], [2.0]], pandas.Series([0.0, 1.0], name=lone), epochs=1)
+    np.testing.assert_array_equal(net.parameters, before)
+
+
+@pytest.mark.parametrize("number", [-(2**63) - 1, 2**64, float("inf"), float("nan"), True])
+def test_numbers_that_are_no_names_of_classes(number: Any) -> None:
+    with pytest.raises(TypeError, match=r"class_names\[0\]: expected text, an integer of 64 bits or a finite float"):
+        fastmlp.Network([1, 2], loss="cross_entropy", class_names=[number, 0])
+
+
+def test_labels_of_float32_are_found_among_the_names_that_they_print() -> None:
+    X = np.random.default_rng(0).normal(size=(30, 1))
+    y = np.array([0.1, 0.7] * 15, np.float32)
+    for names in ([0.1, 0.7], np.array([0.1, 0.7], np.float32), list(np.array([0.1, 0.7], np.float32))):
+        net = fastmlp.Network([1, 2], loss="cross_entropy", class_names=names, seed=0)
+        assert net.class_names == (0.1, 0.7)
+        for labels in (y, list(y), y.astype(np.float64).round(1)):
+            net.fit(X, labels, epochs=1)
+    whole = fastmlp.Network([1, 2], loss="cross_entropy", class_names=[2**60, 2**61], seed=0)
+    whole.fit(X, np.array([2**60, 2**61] * 15, np.float32), epochs=1)
+
+
+def test_a_class_with_an_end_of_line_stays_one_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, model = str(tmp_path / "d.csv"), str(tmp_path / "m")
+    rows = [["a", "y"], *([str(i), ["x\ny", "u, v"][i % 2]] for i in range(40))]
+    with open(data, "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    assert cli.main(["train", data, "--target", "y", "-o", model, "--quiet", "--test-fraction", "0"]) == 0
+    capsys.readouterr()
+    assert cli.main(["predict", model, data]) == 0
+    said = [row[0] for row in csv.reader(io.StringIO(capsys.readouterr().out, newline=""))]
+    assert len(said) == 40
+    assert set(said) <= {"x\ny", "u, v"}
+
+
+# ---------------------------------------------------------------------------------------------- long cells of a table
+
+
+def marked(n: int) -> str:
+    return "".join(f"{i},x{i % 3},{i % 2}\n" for i in range(n))
+
+
+@pytest.mark.parametrize("extra", [True, False])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "a,b,y\n" + marked(60) + '1,"x,0\n' + marked(30_000),
+            "row that begins in line 62: expected the end of a quot",
+        ),
+        ('a,b,y\n1,"x,0\n' + marked(30_000), "row that begins in line 2: expected the end of a quotation"),
+        ('a,"b,y\n' + marked(30_000), "expected the end of a quotation that begins in the first row, got none"),
+        ('a,"b,y\n' + marked(30), "expected the end of a quotation that begins in the first row, got none"),
+        ('a,"b', "expected the end of a quotation that begins in the first row, got none"),
+    ],
+)
+def test_a_quotation_without_end_is_told_however_long(
+    text: str, message: str, extra: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text(text)
+    if not extra:
+        monkeypatch.setitem(sys.modules, "polars", None)
+    limit = csv.field_size_limit()
+    with pytest.raises(ValueError, match=message):
+        tables.open_table(str(path)).read(["y", "b"])
+    assert csv.field_size_limit() == limit
+
+
+@pytest.mark.parametrize("extra", [True, False])
+@pytest.mark.parametrize("quoted", [False, True])
+def test_a_long_cell_is_a_cell(quoted: bool, extra: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's csv takes 131,072 characters unless it is told otherwise."""
+    if not extra:
+        monkeypatch.setitem(sys.modules, "polars", None)
+    cells = ["x", "q" * 300_000, "r" * 140_000, *"xyxy"]
+    mark = '"' if quoted else ""
+    path = tmp_path / "d.csv"
+    path.write_text("a,b\n" + "".join(f"{i}, {mark}{cell}{mark}\n" for i, cell in enumerate(cells)))
+    table = tables.open_table(str(path))
+    assert list(map(len, table.first_cells("b")))[:1] == [1]
+    read = table.read(["b"])["b"]
+    assert [cell.strip() for cell in (read.to_list() if extra else read.tolist())] == cells

@@ -538,3 +538,40 @@ def test_what_is_made_of_a_network_in_its_first_epoch_is_what_its_readers_see(tm
         np.testing.assert_array_equal(got, before)
     assert isinstance(net.copy().input_scaling, Scaling)
     np.testing.assert_array_equal(net.copy().predict(X), net.predict(X))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("which", ["input_scaling", "target_scaling"])
+@pytest.mark.parametrize("kind", ["standard", "minmax"])
+@pytest.mark.parametrize("network", [fastmlp.Network, reference.Network])
+def test_spreads_that_networks_cannot_tell_from_0(network: Any, kind: str, which: str, dtype: str) -> None:
+    """What is below the smallest normal number is 0 in the core: such scales are refused, larger ones are right."""
+    if network is reference.Network and dtype == "float32":
+        return
+    x = np.random.default_rng(0).normal(size=(40, 1))
+    of_inputs = which == "input_scaling"
+    options = {} if network is reference.Network else {"dtype": dtype}
+
+    def fit(size: float) -> Any:
+        net = network([1, 4, 1], seed=0, **{which: kind}, **options)
+        X, y = (x * size, x) if of_inputs else (x, x * size)
+        net.fit(X.tolist(), y.tolist(), epochs=5)
+        return np.asarray(net.predict(X.tolist())) / (1 if of_inputs else size)
+
+    expected = fit(1.0)
+    for size in (1e-20, 2.0**-900, 1e-290):
+        np.testing.assert_allclose(fit(size), expected, rtol=1e-4, atol=1e-5)
+    for size in (1e-295, 1e-308, 1e-310, 5e-324):
+        with pytest.raises(ValueError, match=rf"{which}: expected scales of at least 2\*\*-970"):
+            fit(size)
+    for given in (1e-310, 1e-295):
+        with pytest.raises(ValueError, match=rf"{which}: expected scales of at least 2\*\*-970"):
+            network([1, 4, 1], **{which: Scaling([0.0], [given])}, **options)
+
+
+def test_rows_that_change_while_they_are_read_are_an_error_with_a_name() -> None:
+    """The message is made after the core has seen a number that is no longer there."""
+    from fastmlp import arrays
+
+    with pytest.raises(ValueError, match="X: its numbers changed while they were read"):
+        arrays.refuse_not_finite("X", np.zeros((2, 3)), np.dtype(np.float32))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from file_mutations import of_version_1
 
 import fastmlp
 from fastmlp import labels, persistence
@@ -288,7 +289,7 @@ def changed(**entries: str) -> bytes:
     network = fastmlp.Network([2, 3], loss="cross_entropy", seed=0)
     assert model.extra == {}
     old = {"task": '"classification"', "columns": '["a", "b"]', "classes": '["u", "v", "w"]'}
-    return persistence.to_bytes(network, {**old, **entries})
+    return of_version_1(persistence.to_bytes(network, {**old, **entries}))
 
 
 def test_old_entries_are_checked() -> None:
@@ -306,7 +307,8 @@ def test_old_entries_are_checked() -> None:
     net = fastmlp.Network([2, 3], input_scaling=fastmlp.Scaling([0, 0], [1, 1]), seed=0)
     both = {"task": '"regression"', "scaling": '{"offset": [1, 1], "scale": [1, 1]}'}
     with pytest.raises(fastmlp.FormatError, match=r"input_scaling: expected it once.*train the model again"):
-        persistence.parse(persistence.to_bytes(net, both))
+        persistence.parse(of_version_1(persistence.to_bytes(net, both)))
+    assert persistence.parse(persistence.to_bytes(net, both)).extra == both  # today they are the caller's own
 
 
 # -- tables whose columns are not all numbers --------------------------------------------------------------------------

@@ -16,6 +16,7 @@ METHODS = [
     for name in ("__init__", *dir(fastmlp.Network))
     if (name == "__init__" or not name.startswith("_")) and callable(getattr(fastmlp.Network, name))
 ]
+STATES = {"save", "training_state", "restore_training"}  # files and states, which the reference does without
 SCHEMA = {"feature_names", "target_name", "class_names", "encoder"}
 OURS_ALONE = {
     "__init__": {"dtype", "engine", "n_threads", *SCHEMA},
@@ -25,7 +26,7 @@ OURS_ALONE = {
 }
 
 
-@pytest.mark.parametrize("name", sorted({*METHODS, "predict", "fit"} - {"save"}))
+@pytest.mark.parametrize("name", sorted({*METHODS, "predict", "fit"} - STATES))
 def test_signatures_are_the_references(name: str) -> None:
     ours = inspect.signature(getattr(fastmlp.Network, name)).parameters
     theirs = inspect.signature(getattr(reference.Network, name)).parameters
@@ -41,7 +42,7 @@ def test_public_names_are_the_references() -> None:
     theirs = reference.Network([2, 3, 1], seed=0)
     ours = fastmlp.Network([2, 3, 1], seed=0)
     public = {name for name in dir(ours) if not name.startswith("_")}
-    assert public - {"save", "dtype", "engine", "n_threads", *SCHEMA} == {
+    assert public - {*STATES, "dtype", "engine", "n_threads", *SCHEMA} == {
         n for n in dir(theirs) if not n.startswith("_")
     }
 

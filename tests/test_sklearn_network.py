@@ -110,3 +110,12 @@ def test_names_are_of_the_network_alone() -> None:
     model.to_network().fit(frame, NUMBER, epochs=2)
     np.testing.assert_array_equal(model.predict_proba(frame), before)
     assert model._current_network().class_names is None
+
+
+def test_labels_that_no_file_can_hold_stay_the_estimators_own() -> None:
+    """As scikit-learn has them; its network has no names of them."""
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    y = np.array(["a\ud800", "b"] * 10, dtype=object)
+    model = MLPClassifier(max_iter=2, random_state=0).fit(X, y)
+    assert set(model.predict(X)) <= {"a\ud800", "b"}
+    assert model.to_network().class_names is None

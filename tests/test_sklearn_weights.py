@@ -278,3 +278,72 @@ def test_a_shallow_copy_has_lists_of_its_own() -> None:
     other.partial_fit(CORNERS, CORNERS[:, 0])
     np.testing.assert_array_equal(model.predict(CORNERS), before)
     assert not np.array_equal(other.predict(CORNERS), before)
+
+
+@pytest.mark.parametrize("name", ["coefs_", "intercepts_"])
+def test_weights_that_are_deleted_are_missing(name: str) -> None:
+    model = fitted()
+    delattr(model, name)
+    with pytest.raises((AttributeError, ValueError), match=name):  # NotFittedError is both
+        model.predict(CORNERS)
+
+
+# -- what else a network of assigned weights is made of ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weights", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("rows", ["float32", "float64", "int64", "uint8"])
+def test_rows_and_weights_are_multiplied_in_the_wider_of_their_types(weights: str, rows: str) -> None:
+    shift = 1e9 if weights != "float16" else 1e3
+    X = (np.array([[shift + 1], [shift + 2], [shift + 3]]) if rows != "uint8" else np.array([[1], [2], [3]])).astype(
+        rows
+    )
+    answers = []
+    for model in pair("MLPRegressor", hidden_layer_sizes=[1], max_iter=1, random_state=0):
+        model.fit(np.zeros((3, 1)), [0.0, 1.0, 2.0])
+        model.coefs_ = [np.ones((1, 1), weights)] * 2
+        model.intercepts_ = [np.array([-shift], weights if weights != "float16" else "float32"), np.zeros(1, weights)]
+        answers.append(model.predict(X))
+    np.testing.assert_array_equal(*answers)
+    assert answers[1].dtype == (np.float64 if weights == "float64" else np.float32)  # rounded once, to the weights' own
+
+
+def test_float64_rows_of_an_estimator_that_was_fitted_in_float32() -> None:
+    rng = np.random.default_rng(0)
+    X = 1e6 + rng.normal(size=(50, 2))
+    for name, y in (("MLPRegressor", X[:, 0] - 1e6), ("MLPClassifier", (X[:, 0] > 1e6).astype(int))):
+        theirs, ours = pair(name, hidden_layer_sizes=[3], max_iter=2, random_state=0)
+        for model in (theirs, ours):
+            with np.errstate(all="ignore"):
+                model.fit((X - 1e6).astype(np.float32), y)
+        ours.coefs_, ours.intercepts_ = [w.copy() for w in theirs.coefs_], [b.copy() for b in theirs.intercepts_]
+        np.testing.assert_allclose(ours.predict(X - 1e6), theirs.predict(X - 1e6), rtol=1e-7)
+        copied = copy.deepcopy(ours)
+        np.testing.assert_array_equal(copied.predict(X), ours.predict(X))
+    chosen = MLPRegressor(hidden_layer_sizes=[3], max_iter=2, random_state=0, dtype="float32").fit(X - 1e6, X[:, 0])
+    assert chosen.predict(X).dtype == np.float32  # as it was asked for
+
+
+@pytest.mark.parametrize("name", ["identity", "logistic", "tanh", "relu"])
+def test_an_output_activation_that_is_assigned_acts(name: str) -> None:
+    answers = []
+    for model in pair("MLPRegressor", hidden_layer_sizes=[2]):
+        model.coefs_, model.intercepts_ = ([np.array(part, float) for part in parts] for parts in XOR)
+        model.n_layers_, model.n_outputs_, model.out_activation_ = 3, 1, name
+        answers.append(model.predict(CORNERS))
+    np.testing.assert_allclose(answers[1], answers[0], rtol=1e-12)
+    model.out_activation_ = "bogus"
+    with pytest.raises(ValueError, match=r"out_activation_: expected one of 'identity', .*, got 'bogus'"):
+        model.predict(CORNERS)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_an_activation_that_is_set_acts_whether_or_not_there_was_a_prediction(before: bool) -> None:
+    answers = []
+    for model in pair("MLPRegressor", hidden_layer_sizes=[2]):
+        model.coefs_, model.intercepts_ = ([np.array(part, float) for part in parts] for parts in XOR)
+        model.n_layers_, model.n_outputs_, model.out_activation_ = 3, 1, "identity"
+        if before:
+            model.predict(CORNERS)
+        answers.append(model.set_params(activation="tanh").predict(CORNERS))
+    np.testing.assert_allclose(answers[1], answers[0], rtol=1e-12)

@@ -61,6 +61,7 @@ from .schedules import (
     ReduceOnPlateau,
     StepDecay,
 )
+from .state import TrainingState
 
 if TYPE_CHECKING:
     from .encoder import Encoder
@@ -73,6 +74,11 @@ def __getattr__(name: str) -> Any:
 
         return Encoder
     raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """All names, also of what is imported when it is first used."""
+    return sorted({*globals(), *__all__})
 
 
 __all__ = [
@@ -138,6 +144,7 @@ __all__ = [
     "StepDecay",
     "Tanh",
     "Threshold",
+    "TrainingState",
     "__version__",
     "datasets",
     "info",

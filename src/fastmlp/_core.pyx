@@ -65,7 +65,10 @@ cdef enum:
 cdef uint64_t n_forks = 0          # forks between the process that loaded this module and this one
 cdef unsigned long forking_thread = 0  # which thread made the last of them
 
-_LATE = ("concurrent.futures.thread", "fastmlp.batches", "fastmlp.encoder", "hashlib", "json", "mmap", "numpy.ma")
+_LATE = (
+    "concurrent.futures.thread", "fastmlp.batches", "fastmlp.encoder", "fastmlp.upgrade", "hashlib", "json", "mmap",
+    "numpy.ma",
+)
 
 
 def _before_fork():
@@ -420,35 +423,54 @@ cdef class Trainer(Predictor):
             self._publish()
 
     def _training_state(self):
-        """P, the optimiser's vectors in the order of P, its numbers, and that of its steps, as training has them. Where
-        an average is kept, that is P, and the last vector what it is of."""
-        cdef Training training = self._at_work()
-        cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0]), state
+        """What `_resume_training` takes, as training has it: the optimiser, the regularisation, P, the optimiser's
+        vectors by name, in the order of P, its numbers by name, that of its steps, the state of the generator. Where an
+        average is kept, that is P, and a vector has what it is of."""
+        self._check_built()
+        cdef Training training = self.training
+        if training is None:
+            raise RuntimeError("training_state: the network has no optimizer at work yet; fit, train_on_batch or "
+                               "learn_one begins one")
+        cdef uint64_t random = self.random
+        cdef list names = training.vector_names()
+        cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0]), vector
         fml_network_unpack(&self.net, fml_trainer_visible(&training.trainer), cnp.PyArray_DATA(P))
-        cdef list states = []
-        for k in range(fml_trainer_n_vectors(&training.trainer)):
-            state = self._empty(1, [self.net.n_parameters, 0])
-            fml_network_unpack(&self.net, fml_trainer_vector(&training.trainer, k), cnp.PyArray_DATA(state))
-            states.append(state)
-        return P, states, training.numbers(), training.trainer.n_steps
+        cdef dict vectors = {}
+        for k, name in enumerate(names):
+            vector = self._empty(1, [self.net.n_parameters, 0])
+            fml_network_unpack(&self.net, fml_trainer_vector(&training.trainer, k), cnp.PyArray_DATA(vector))
+            vectors[name] = vector
+        numbers = training.numbers()
+        return training.optimizer, training.regularization, P, vectors, numbers, training.trainer.n_steps, random
 
-    def _resume_training(self, optimizer, regularization, cnp.ndarray P not None, list states, list numbers,
-                         uint64_t n_steps, uint64_t random):
-        """Goes on from what `_training_state` gave and from that state of the generator; the caller has checked all of
-        it and marked the network as being fitted."""
+    def _resume_training(self, optimizer, regularization, cnp.ndarray P not None, dict vectors not None,
+                         dict numbers not None, uint64_t n_steps, uint64_t random):
+        """Goes on from what `_training_state` gave and from that state of the generator; the caller has marked the
+        network as being fitted. Vectors that are not there are 0."""
         cdef uint64_t before = self.random
         cdef Training training = Training(self, optimizer, regularization)
-        cdef cnp.ndarray state
+        cdef cnp.ndarray vector
         self.random = before  # a new key is not needed
-        training.remember(len(states), numbers)
-        for k in range(len(states)):
-            state = states[k]
-            self._check_vector("states", state)
-            fml_network_pack(&self.net, cnp.PyArray_DATA(state), fml_trainer_vector(&training.trainer, k))
+        training.remember(vectors, numbers)
+        for k, name in enumerate(training.vector_names()):
+            if name in vectors:
+                vector = vectors[name]
+                self._check_vector(name, vector)
+                fml_network_pack(&self.net, cnp.PyArray_DATA(vector), fml_trainer_vector(&training.trainer, k))
         self._put_parameters(P)
         memcpy(fml_trainer_visible(&training.trainer), self.published.data, training.size)
         training.trainer.n_steps, self.training, self.random = n_steps, training, random
         self._publish()
+
+    def _restore_training(self, *state):
+        """`_resume_training` with these arguments, of a network that no fit is running on."""
+        self._check_built()
+        self._refuse_while_fitting("restore_training")
+        self._start_fitting(state)
+        try:
+            self._resume_training(*state)
+        finally:
+            self._stop_fitting()
 
     def _step(self, Rows rows not None, optimizer, regularization):
         """One optimiser step on all rows; returns their mean loss before it. What it learns is published when read."""

@@ -201,9 +201,9 @@ cdef extern from "core.h" nogil:
     void fml_trainer_abandon(fml_trainer *trainer, const fml_network *net)
     size_t fml_trainer_n_vectors(const fml_trainer *trainer)
     void *fml_trainer_vector(const fml_trainer *trainer, size_t k)
-    size_t fml_trainer_n_numbers(const fml_trainer *trainer, size_t n_vectors)
+    size_t fml_trainer_n_numbers(const fml_trainer *trainer)
     void fml_trainer_export_numbers(const fml_trainer *trainer, double *numbers)
-    int fml_trainer_import_numbers(fml_trainer *trainer, size_t n_vectors, const double *numbers)
+    int fml_trainer_import_numbers(fml_trainer *trainer, size_t n_vectors, size_t n_numbers, const double *numbers)
     size_t fml_training_workspace(const fml_trainer *trainer, size_t rows)
     fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows,
                               size_t n_next, double *loss, fml_poll *poll, void *workspace)
@@ -233,6 +233,9 @@ cdef extern from "core.h" nogil:
     int fml_plant_error()
 
 cdef extern from "method.h" nogil:
+    const int FML_NAME_SIZE
     ctypedef struct fml_method:
         int (*converged)(const void *state) noexcept nogil
         size_t (*n_evaluations)(const void *state) noexcept nogil
+        void (*name_vector)(size_t k, char *name) noexcept nogil
+        void (*name_number)(size_t k, char *name) noexcept nogil

@@ -15,6 +15,15 @@ cdef inline void all_forward(const fml_network *net, const void *block, const fm
         fml_forward(net, block, data, z, y, output, workspace)
 
 
+cdef cnp.npy_intp replace_no_class(int64_t *classes, cnp.npy_intp n) noexcept:
+    """Makes -1, which rows have whose outputs are NaN, class 0; returns the first such row, or -1 if there is none."""
+    cdef cnp.npy_intp i, first = -1
+    for i in range(n - 1, -1, -1):
+        if classes[i] < 0:
+            classes[i], first = 0, i
+    return first
+
+
 cdef class Predictor:
     """Parameters and predictions of one network."""
 
@@ -408,7 +417,8 @@ cdef class Predictor:
         """The class of each row of X: the index of its largest output, the lowest on a tie.
 
         Where the network has one output, the class is 1 where that is above 0.5 (with the hinge loss, whose classes
-        are told apart by their sign, above 0), else 0: a tie is for the lowest index there, too.
+        are told apart by their sign, above 0), else 0: a tie is for the lowest index there, too. A row whose outputs
+        are NaN tells none: its index is 0, and with `names` it is a ValueError.
 
         Parameters
         ----------
@@ -431,14 +441,29 @@ cdef class Predictor:
         >>> net.classify([1.0, 1.0])  # three outputs of 1
         np.int64(0)
         """
-        cdef object x = self._input(X)
-        cdef bint sparse = type(x) is Sparse, single = not sparse and cnp.PyArray_NDIM(<cnp.ndarray>x) == 1
-        cdef cnp.npy_intp n_rows = (<Sparse>x).begins.size - 1 if sparse else n_rows_of(<cnp.ndarray>x)
-        cdef cnp.ndarray classes = cnp.PyArray_EMPTY(1, &n_rows, cnp.NPY_INT64, 0)
-        self._forward(x, NULL, NULL, NULL, <int64_t *>cnp.PyArray_DATA(classes))
+        cdef bint single = False
+        cdef cnp.ndarray classes = self._classes(X, &single)
+        cdef cnp.npy_intp no_class = replace_no_class(<int64_t *>cnp.PyArray_DATA(classes), classes.size)
+        if names and no_class >= 0:
+            raise ValueError(f"X: row {no_class} has no class, as its outputs are NaN; expected finite outputs")
         if names:
             return named(self._readable().columns.schema.class_names, classes, single)
         return classes[0] if single else classes
+
+    cdef cnp.ndarray _classes(self, X, bint *single):
+        """The class of each row, -1 where the outputs are NaN, and whether X is a single row."""
+        cdef object x = self._input(X)
+        cdef bint sparse = type(x) is Sparse
+        single[0] = not sparse and cnp.PyArray_NDIM(<cnp.ndarray>x) == 1
+        cdef cnp.npy_intp n_rows = (<Sparse>x).begins.size - 1 if sparse else n_rows_of(<cnp.ndarray>x)
+        cdef cnp.ndarray classes = cnp.PyArray_EMPTY(1, &n_rows, cnp.NPY_INT64, 0)
+        self._forward(x, NULL, NULL, NULL, <int64_t *>cnp.PyArray_DATA(classes))
+        return classes
+
+    def _classes_or_none(self, X):
+        """Like `classify` of rows (B, I), but -1 for a row whose outputs are NaN: an array (B,) of int64."""
+        cdef bint single = False
+        return self._classes(X, &single)
 
     def activations(self, X):
         """The outputs of all layers, a list of L arrays (B, O_l).

@@ -43,6 +43,16 @@ cdef Block new_block(size_t size):
     return block
 
 
+cdef list names_of(void (*write_name)(size_t k, char *name) noexcept nogil, size_t n):
+    """The first n names that a whole-batch method gives to its vectors, or to its numbers."""
+    cdef char[FML_NAME_SIZE] name
+    names = []
+    for k in range(n):
+        write_name(k, name)
+        names.append((<bytes>name).decode())
+    return names
+
+
 cdef class Training:
     """An optimiser at work on one network: its block of parameters, gradient and state, and that state as published."""
 
@@ -123,40 +133,79 @@ cdef class Training:
         """Whether a step that is taken again from what is published has the same bits, and costs no call of Python."""
         return self.method == NULL and not self.by_function
 
-    # What a checkpoint keeps of the optimiser beside the number of its steps: vectors of n_packed reals, and numbers.
+    # The optimiser's state beside the number of its steps, by name: vectors of n_packed reals, and numbers.
 
-    cdef list numbers(self):
-        cdef size_t n = fml_trainer_n_numbers(&self.trainer, fml_trainer_n_vectors(&self.trainer))
-        cdef cnp.ndarray exported = np.empty(n)
+    cdef list vector_names(self):
+        if self.method != NULL:
+            return names_of(self.method.name_vector, fml_trainer_n_vectors(&self.trainer))
+        names = list(self.optimizer.state_vectors)
+        return [*names, "unaveraged_parameters"] if self.terms.average != NULL else names
+
+    cdef dict numbers(self):
+        cdef cnp.ndarray exported = np.empty(fml_trainer_n_numbers(&self.trainer))
         fml_trainer_export_numbers(&self.trainer, <double *>cnp.PyArray_DATA(exported))
-        key = [float(self.terms.key)] if self.draws else []
-        return [*exported.tolist(), *self.rate_state(), *key]
+        values = exported.tolist()
+        if self.method != NULL:
+            return dict(zip(names_of(self.method.name_number, len(values)), values))
+        found = {name: values[place] for name, place in self.optimizer.state_numbers.items()}
+        found.update(self.rate_state())
+        if self.draws:
+            found["random_key"] = float(self.terms.key)
+        return found
 
-    cdef list rate_state(self):
+    cdef dict rate_state(self):
         """The learning rate, where the steps do not say it: a number, which may have been set, or a plateau."""
         if self.plateau is not None:
-            return self.plateau.state
-        is_number = self.method == NULL and self.optimizer.schedule is None
-        return [self.trainer.hyper_parameters[0]] if is_number else []
+            return {f"plateau.{name}": value for name, value in self.plateau.state.items()}
+        if self.method != NULL or self.optimizer.schedule is not None:
+            return {}
+        return {"learning_rate": self.trainer.hyper_parameters[0]}
 
-    cdef int remember(self, size_t n_vectors, list numbers) except -1:
-        """Takes numbers, and makes room for the vectors that go with them, which the caller then fills."""
-        cdef cnp.ndarray given = np.array(numbers, dtype=np.float64)
-        n = fml_trainer_n_numbers(&self.trainer, n_vectors)
-        rate, key = numbers[n:n + len(self.rate_state())], numbers[len(numbers) - self.draws:]
-        fits = (len(numbers) == n + len(self.rate_state()) + self.draws
-                and all([number.is_integer() and 0 <= number < 2.0**53 for number in key])
-                and (self.plateau is not None or all([0 < number < INFINITY for number in rate])))
-        if not (fits and fml_trainer_import_numbers(&self.trainer, n_vectors, <double *>cnp.PyArray_DATA(given))):
-            raise ValueError(f"states: expected those of {self.optimizer}, got {n_vectors} vectors and {numbers}")
+    cdef int remember(self, dict vectors, dict numbers) except -1:
+        """Takes the numbers of a state, and makes room for its vectors, which the caller then fills. What a state does
+        not have is as it is when an optimiser begins, so that one of an earlier version need not have it."""
+        if self.method != NULL:
+            return self.remember_method(vectors, numbers)
+        required = {"unaveraged_parameters"} if self.terms.average != NULL else set()
+        needed = {"random_key"} if self.draws else set()
+        cdef bint fits = required <= vectors.keys() <= set(self.vector_names())
+        fits = fits and needed <= numbers.keys() <= set(self.numbers())
+        fits = fits and all([np.isfinite(value) for name, value in numbers.items() if name != "plateau.best"])
+        if fits and self.draws:
+            fits = numbers["random_key"].is_integer() and 0 <= numbers["random_key"] < 2.0**53
+        if not fits or not 0 < numbers.get("learning_rate", 1.0):
+            self.refuse(vectors, numbers)
         if self.plateau is not None:
-            self.plateau.restore(rate)
+            before = len("plateau.")
+            self.plateau.restore({name[before:]: x for name, x in numbers.items() if name.startswith("plateau.")})
             self.trainer.hyper_parameters[0] = self.plateau.rate
-        elif rate:
-            self.trainer.hyper_parameters[0] = rate[0]
+        elif "learning_rate" in numbers:
+            self.trainer.hyper_parameters[0] = numbers["learning_rate"]
+        scalars = [0.0] * FML_MAX_SCALARS
+        for name, place in self.optimizer.state_numbers.items():
+            scalars[place] = numbers.get(name, 0.0)
+        self.import_numbers(fml_trainer_n_vectors(&self.trainer), scalars)
         if self.draws:
-            self.terms.key = int(key[0])
+            self.terms.key = int(numbers["random_key"])
         return 0
+
+    cdef int remember_method(self, dict vectors, dict numbers) except -1:
+        """Like `remember`, for a whole-batch method: its state comes whole, or it begins without one."""
+        vector_names = names_of(self.method.name_vector, len(vectors))
+        number_names = names_of(self.method.name_number, len(numbers))
+        cdef bint fits = vectors.keys() == set(vector_names) and numbers.keys() == set(number_names)
+        if not (fits and self.import_numbers(len(vectors), [numbers[name] for name in number_names])):
+            self.refuse(vectors, numbers)
+        return 0
+
+    cdef bint import_numbers(self, size_t n_vectors, list numbers) except? True:
+        """Whether the core takes numbers, in its order, as those of a state with so many vectors."""
+        cdef cnp.ndarray given = np.array(numbers, dtype=np.float64)
+        return fml_trainer_import_numbers(&self.trainer, n_vectors, len(numbers), <double *>cnp.PyArray_DATA(given))
+
+    cdef int refuse(self, dict vectors, dict numbers) except -1:
+        raise ValueError(f"state: expected that of {self.optimizer}, with the vectors {self.vector_names()} and the "
+                         f"numbers {list(self.numbers())}, got {list(vectors)} and {numbers}")
 
     cdef object next_rate(self):
         """The learning rate of the next step."""

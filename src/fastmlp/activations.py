@@ -577,8 +577,9 @@ ACTIVATIONS: dict[str, type[Activation]] = {
 def resolve(argument: str, value: object, *, output: bool) -> Activation:
     """The activation that a name or an object stands for; softmax only where `output` is true."""
     activation = arguments.by_name(argument, value, Activation, ACTIVATIONS)
-    if type(activation) not in (*ACTIVATIONS.values(), CustomActivation):
-        raise TypeError(f"{argument}: expected one of fastmlp's activations, got {value!r}")
+    instead = "give an activation of your own as fastmlp.CustomActivation(value, derivative)"
+    known = *ACTIVATIONS.values(), CustomActivation
+    arguments.refuse_subclass(argument, activation, known, "activations", instead)
     if activation.output_only and not output:
         raise ValueError(
             f"{argument}: expected an elementwise activation, got {activation.name!r}, "

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import SupportsFloat, SupportsIndex, TypeVar, cast
 
 T = TypeVar("T")
@@ -85,6 +85,15 @@ def name(argument: str, value: object, names: Iterable[str]) -> str:
 
     expected = f"{argument}: expected one of {', '.join(map(repr, known))}"
     raise ValueError(f"{expected}, got {value!r}{suggest(value, known)}")
+
+
+def refuse_subclass(argument: str, value: object, known: Collection[type], plural: str, instead: str) -> None:
+    """Raises where the object's class is none of the known ones, but one that is derived from them."""
+    if type(value) not in known:
+        raise TypeError(
+            f"{argument}: expected one of fastmlp's {plural}, got an object of the class {type(value).__name__}; "
+            f"subclasses are not supported, as the compiled core would not run their methods: {instead}"
+        )
 
 
 def by_name(argument: str, value: object, kind: type[T], table: Mapping[str, type[T]]) -> T:

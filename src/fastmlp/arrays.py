@@ -62,7 +62,10 @@ def refuse_not_finite(argument: str, x: Any, dtype: np.dtype[Any], scaling: Scal
     expected, found = "finite numbers", inputs.first_not_finite(x, dtype)
     if found is None and scaling is not None:
         expected, found = f"numbers that are finite in {dtype} once scaled", inputs.first_not_finite(x, dtype, scaling)
-    assert found is not None
+    if found is None:
+        raise ValueError(
+            f"{argument}: its numbers changed while they were read; expected an array that no other thread writes to"
+        )
     row, column, value = found
     where = f"row {row}, column {column}" if x.ndim == 2 else f"column {column}"
     got = inputs.told(value, dtype) if scaling is None else f"{value}"

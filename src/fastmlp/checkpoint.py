@@ -1,26 +1,28 @@
 """Checkpoints: a training as a file, from which it continues as if it had never stopped.
 
-A checkpoint is a model file (persistence.py) with a training in it: words that JSON can hold, and tensors
-`optimizer.<k>`, `history.<name>` and `callbacks.<i>.<name>`. The random state of the model is that from before the
-order of the epoch at hand was drawn. Data are known by the SHA-256 of what core takes. Nothing in a file is trusted;
-what does not check out is a `FormatError`; a file of another training is a `ValueError` that says in what it differs.
+A checkpoint is a model file (persistence.py) with a training in it: fields that JSON can hold, and tensors
+`optimizer.<name>`, `history.<name>` and `callbacks.<i>.<name>`. The optimiser's state is a `TrainingState` without
+what has its default: vectors of 0, numbers that an optimiser begins with. The random state of the model is that from
+before the order of the epoch at hand was drawn. Data are known by the SHA-256 of what core takes. Nothing in a file is
+trusted; what does not check out is a `FormatError`; a file of another training is a `ValueError` that names the field
+in which they differ and the value of each.
 """
 
 from __future__ import annotations
 
 import math
-import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import durable, inputs, persistence
+from . import descriptions, durable, inputs, persistence, scaling
+from .container import UnknownFieldError
 from .durable import Path
 from .frozen import frozen
 from .persistence import FormatError
-from .schedules import ReduceOnPlateau
+from .state import TrainingState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,9 +32,11 @@ if TYPE_CHECKING:
     from .network import Network
     from .optimizers import Optimizer
     from .regularization import Regularization
+    from .scaling import Scaling
 
-VERSION = 1
-_FIELDS = {"version", "epoch", "position", "loss", "n_steps", "numbers", "stopped", "settings", "states", "history"}
+_FIELDS = {"epoch", "position", "loss", "n_steps", "numbers", "stopped", "settings", "callbacks", "history"}
+_OPTIMIZER = "optimizer."  # of the names of tensors
+_SCALINGS = ("input_scaling", "target_scaling")
 BY_ITSELF = ("early_stopping", "converged")  # a training that has stopped so does not go on when it is resumed
 _SETTINGS = {"data": "X", "validation": "validation_data"}  # arguments by another name
 
@@ -55,7 +59,7 @@ class Position:
 
 @frozen(eq=False)
 class Snapshot:
-    """A network's words and P as training has them now: what `persistence` writes."""
+    """A network's architecture and P as training has them now: what `persistence` writes."""
 
     network: Network
     parameters: NDArray[Any]
@@ -66,12 +70,18 @@ class Snapshot:
 
 
 def settings(
-    optimizer: Optimizer, rows: Rows, validation: Rows | None, callbacks: Sequence[object], **words: Any
+    optimizer: Optimizer,
+    regularization: Regularization | None,
+    rows: Rows,
+    validation: Rows | None,
+    callbacks: Sequence[object],
+    **arguments: Any,
 ) -> dict[str, Any]:
-    """What must be the same for a training to continue: data, optimiser, callbacks with a state, and the words."""
+    """What must be the same for a training to continue: data, optimiser, callbacks with a state, other arguments."""
     return {
-        **words,
-        "optimizer": re.sub(" at 0x[0-9a-fA-F]+", "", repr(optimizer)),
+        **arguments,
+        "optimizer": descriptions.describe_optimizer(optimizer),
+        "regularization": descriptions.describe_regularization(regularization),
         "data": fingerprint(rows),
         "validation": None if validation is None else fingerprint(validation),
         "callbacks": [type(callback).__name__ for callback in callbacks],
@@ -92,37 +102,34 @@ def fingerprint(rows: Rows) -> str:
 # -------------------------------------------------------------------------------------------------------------- writing
 
 
-def to_bytes(network: Network, random_state: int, at: Position, words: Mapping[str, Any]) -> bytes:
+def to_bytes(network: Network, random_state: int, at: Position, settings: Mapping[str, Any]) -> bytes:
     """The training of the network, whose order of rows began at that random state, under those settings."""
-    P, vectors, numbers, n_steps = network._training_state()
-    waiting = isinstance(
-        getattr(network._optimizer, "learning_rate", None), ReduceOnPlateau
-    )  # its best may be infinite
-    _refuse_unreadable([*vectors, np.array(at.loss)], numbers, n_infinite=int(waiting))
-    tensors: dict[str, NDArray[Any]] = {f"optimizer.{k}": vector for k, vector in enumerate(vectors)}
+    state = network.training_state()
+    vectors, numbers, P = state.essential_vectors(), state.essential_numbers(), state.parameters
+    assert P is not None
+    _refuse_unreadable([*vectors.values(), np.array([*numbers.values(), at.loss])])
+    tensors: dict[str, NDArray[Any]] = {f"{_OPTIMIZER}{name}": vector for name, vector in vectors.items()}
     tensors.update({f"history.{name}": np.array(values, np.float64) for name, values in at.history.items()})
-    for i, (state, owner) in enumerate(zip(at.states, words["callbacks"], strict=True)):
-        tensors.update({f"callbacks.{i}.{name}": _tensor(owner, name, value, P) for name, value in state.items()})
+    for i, (kept, owner) in enumerate(zip(at.states, settings["callbacks"], strict=True)):
+        tensors.update({f"callbacks.{i}.{name}": _tensor(owner, name, value, P) for name, value in kept.items()})
     fields = {
-        "version": VERSION,
         "epoch": at.epoch,
         "position": at.position,
         "loss": at.loss.hex(),
-        "n_steps": n_steps,
-        "numbers": [number.hex() for number in numbers],
+        "n_steps": state.n_steps,
+        "numbers": {name: number.hex() for name, number in numbers.items()},
         "stopped": at.stopped,
-        "settings": dict(words),
-        "states": [list(state) for state in at.states],
+        "settings": dict(settings),
+        "callbacks": [list(kept) for kept in at.states],
         "history": list(at.history),
     }
     training = persistence.Training(fields, tensors)
     return persistence.to_bytes(Snapshot(network, P, random_state), training=training)
 
 
-def _refuse_unreadable(vectors: Sequence[NDArray[Any]], numbers: Sequence[float], *, n_infinite: int) -> None:
+def _refuse_unreadable(arrays: Sequence[NDArray[Any]]) -> None:
     """Refuses a state that `read` would not take, so that no such file replaces a good one."""
-    known = not any(map(math.isnan, numbers)) and sum(map(math.isinf, numbers)) <= n_infinite
-    if not (known and all(np.isfinite(vector).all() for vector in vectors)):
+    if not all(np.isfinite(array).all() for array in arrays):
         raise FloatingPointError(
             "checkpoint: expected finite numbers, got NaN or infinity in the state of the optimizer: no training can "
             "go on from it, so nothing was written, and the previous file is kept. A smaller learning rate, clip_norm "
@@ -154,20 +161,11 @@ class Resumable:
 
     name: str
     at: Position
-    model: persistence.Model
-    vectors: list[NDArray[Any]]
-    numbers: list[float]
-    n_steps: int
+    architecture: dict[str, Any]
+    state: TrainingState
 
-    def restart(
-        self,
-        network: Network,
-        optimizer: Optimizer,
-        regularization: Regularization | None,
-        callbacks: Sequence[Any],
-    ) -> None:
+    def restart(self, network: Network, callbacks: Sequence[Any]) -> None:
         """The callbacks first, as they may refuse their states; the network is as before if something is refused."""
-        random_state = int(self.model.architecture["random_state"], 16)
         try:
             for callback, state in zip(callbacks, self.at.states, strict=True):
                 callback.restore(state)
@@ -175,56 +173,107 @@ class Resumable:
             raise FormatError(
                 f"{self.name}: states: expected those of the training's callbacks, got {error!r}"
             ) from None
-        P, training = self.model.parameters, (self.vectors, self.numbers, self.n_steps)
+        scalings, names = self._scalings(), network._columns[2]
+        network._know_columns(*scalings, names, False)  # to the last bit, as the training had them
         try:
-            network._resume_training(optimizer, regularization, P, *training, random_state)
+            network._put_training_state(self.state)
         except ValueError as error:
             raise FormatError(f"{self.name}: {error}") from None
 
+    def _scalings(self) -> tuple[Scaling | None, Scaling | None]:
+        """Of the inputs and of the targets."""
+        sizes = self.architecture["sizes"]
+        inputs_, targets = (
+            scaling.from_description(key, self.architecture.get(key), n)
+            for key, n in zip(_SCALINGS, (sizes[0], sizes[-1]), strict=True)
+        )
+        assert not isinstance(inputs_, str)
+        assert not isinstance(targets, str)
+        return inputs_, targets
 
-def read(path: Path, network: Network, words: Mapping[str, Any], n_rows: int) -> Resumable:
+
+def read(
+    path: Path,
+    network: Network,
+    settings: Mapping[str, Any],
+    n_rows: int,
+    optimizer: Optimizer,
+    regularization: Regularization | None,
+) -> Resumable:
     """The file, checked against the network, the settings and the number of rows."""
     name = durable.name_of(path)
     model = persistence.read(name)
     if model.training is None:
         raise FormatError(f"{name}: expected a checkpoint, got a model without a training")
     theirs, ours = model.architecture, network._architecture()
+    learnt = {key for key in _SCALINGS if isinstance(getattr(network, f"_{key}"), str)}
     for key in (theirs.keys() | ours.keys()) - {"random_state", "seed"}:
         wanted, got = theirs.get(key), ours.get(key)
-        if wanted != got:
+        if wanted != got and not (key in learnt and _differ_by_rounding(wanted, got, n_rows)):
             raise ValueError(f"resume: expected a network with {key} {wanted!r:.200}, got one with {got!r:.200}")
     try:
-        fields = _check(model.training.words)
-        _compare(fields["settings"], words)
-        n_vectors = sum(key.startswith("optimizer.") for key in model.training.tensors)
-        vectors = [_vector(model.training, f"optimizer.{k}", model.parameters) for k in range(n_vectors)]
-        numbers = [_number("numbers", text) for text in _list(fields["numbers"])]
+        fields = _check(model.training.fields)
+        _compare(fields["settings"], settings)
         at = _position(fields, model)
-        whole = at.position % words["batch_size"] == 0 and at.position < n_rows
-        if len(at.states) != len(words["callbacks"]) or not whole:
+        whole = at.position % settings["batch_size"] == 0 and at.position < n_rows
+        if len(at.states) != len(settings["callbacks"]) or not whole:
             raise FormatError("training: expected a state for each callback and whole batches, got others")
-        curves = words["metrics"] if at.epoch else []  # callbacks may have added more
+        curves = settings["metrics"] if at.epoch else []  # callbacks may have added more
         if not set(curves) <= set(at.history) or (at.history and not at.epoch):
             raise FormatError(f"history: expected the curves {curves}, got {reprlib.repr(list(at.history))}")
+        state = _state(fields, model, optimizer, regularization)
+    except UnknownFieldError as error:
+        raise FormatError(f"{name}: {error}; {model.writer}") from None
     except FormatError as error:
         raise FormatError(f"{name}: {error}") from None
-    return Resumable(name, at, model, vectors, numbers, fields["n_steps"])
+    return Resumable(name, at, theirs, state)
 
 
-def _check(words: object) -> dict[str, Any]:
-    """The words of a training, each of its kind."""
-    version = words.get("version") if isinstance(words, dict) and set(words) == _FIELDS else None
-    if not isinstance(words, dict) or type(version) is not int or version != VERSION:
-        raise FormatError(f"training: expected the fields {sorted(_FIELDS)} of version {VERSION}, got others")
+def _differ_by_rounding(one: Any, other: Any, n_rows: int) -> bool:
+    """Whether two described scalings are the same but for the order in which so many rows were added up.
+
+    A mean has an error of at most n eps times the largest number, which is at most |offset| + sqrt(n) scale.
+    """
+    if not (isinstance(one, dict) and isinstance(other, dict)):
+        return False
+    offset, scale = (np.array([each[name] for each in (one, other)]) for name in ("offset", "scale"))
+    bound = n_rows * 2.0**-52 * (np.abs(offset[0]) + math.sqrt(n_rows) * scale[0])
+    return bool((np.abs([offset[0] - offset[1], scale[0] - scale[1]]) <= bound).all())
+
+
+def _state(
+    fields: Mapping[str, Any], model: persistence.Model, optimizer: Optimizer, regularization: Regularization | None
+) -> TrainingState:
+    """The optimiser's state; what it should have is known to who takes it."""
+    assert model.training is not None
+    names = [key for key in model.training.tensors if key.startswith(_OPTIMIZER)]
+    return TrainingState(
+        optimizer=optimizer,
+        regularization=regularization,
+        parameters=model.parameters,
+        vectors={key.removeprefix(_OPTIMIZER): _vector(model.training, key, model.parameters) for key in names},
+        numbers={key: _number(key, text) for key, text in fields["numbers"].items()},
+        n_steps=fields["n_steps"],
+        random_state=int(model.architecture["random_state"], 16),
+    )
+
+
+def _check(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a training, each of its kind."""
+    descriptions.refuse_unknown("training", fields, dict.fromkeys(sorted(_FIELDS)))
+    if set(fields) != _FIELDS:
+        raise FormatError(f"training: expected the fields {sorted(_FIELDS)}, got {sorted(fields)}")
     for key in ("epoch", "position", "n_steps"):
-        if type(words[key]) is not int or not 0 <= words[key] < 2**53:
-            raise FormatError(f"{key}: expected a whole number below 2**53, got {words[key]!r:.80}")
-    if words["stopped"] not in [*BY_ITSELF, None] or not isinstance(words["settings"], dict):
+        if type(fields[key]) is not int or not 0 <= fields[key] < 2**53:
+            raise FormatError(f"{key}: expected a whole number below 2**53, got {fields[key]!r:.80}")
+    if fields["stopped"] not in [*BY_ITSELF, None] or not isinstance(fields["settings"], dict):
         raise FormatError(f"training: expected settings, and to have stopped by one of {BY_ITSELF} or not, got others")
-    for names in [words["history"], *_list(words["states"])]:
+    if not isinstance(fields["numbers"], dict):
+        raise FormatError(f"numbers: expected an object, got {type(fields['numbers']).__name__}")
+    for names in [fields["history"], *_list(fields["callbacks"])]:
         if not all(isinstance(name, str) for name in _list(names)) or len(set(names)) != len(names):
             raise FormatError(f"training: expected lists of names, each once, got {reprlib.repr(names)}")
-    return words
+    return fields
 
 
 def _list(value: object) -> list[Any]:
@@ -234,12 +283,30 @@ def _list(value: object) -> list[Any]:
 
 
 def _compare(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Refuses a training under other settings, with the first that differs."""
     if theirs.keys() != ours.keys():
         raise FormatError(f"settings: expected {sorted(ours)}, got {sorted(theirs)}")
     for key, value in ours.items():
-        if value != theirs[key]:
+        wanted, got, said = theirs[key], value, "{!r:.1000}"
+        if key in _BY_FIELD:
+            wanted, got, said = *_first_difference(_BY_FIELD[key](wanted), _BY_FIELD[key](got)), "{}"
+        if wanted != got:
             argument = _SETTINGS.get(key, key)
-            raise ValueError(f"{argument}: expected that of the checkpoint, {theirs[key]!r:.1000}, got {value!r}")
+            raise ValueError(
+                f"{argument}: expected that of the checkpoint, {said.format(wanted)}, got {said.format(got)}"
+            )
+
+
+_BY_FIELD = {"optimizer": descriptions.optimizer_fields, "regularization": descriptions.regularization_fields}
+
+
+def _first_difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> tuple[str, str]:
+    """The first field that differs, with the value of each; nothing where none does."""
+    for key in {**theirs, **ours}:
+        wanted, got = theirs.get(key), ours.get(key)
+        if wanted != got:
+            return f"{key}={wanted!r:.200}", f"{key}={got!r:.200}"
+    return "", ""
 
 
 def _number(name: str, text: Any) -> float:
@@ -261,13 +328,13 @@ def _vector(training: persistence.Training, name: str, like: NDArray[Any]) -> ND
 def _position(fields: Mapping[str, Any], model: persistence.Model) -> Position:
     assert model.training is not None
     tensors = model.training.tensors
-    n_names = len(fields["history"]) + sum(map(len, fields["states"]))
-    others = len(tensors) - sum(key.startswith("optimizer.") for key in tensors)
+    n_names = len(fields["history"]) + sum(map(len, fields["callbacks"]))
+    others = len(tensors) - sum(key.startswith(_OPTIMIZER) for key in tensors)
     history = {name: tensors.get(f"history.{name}") for name in fields["history"]}
     if n_names != others or any(values is None or values.shape != (fields["epoch"],) for values in history.values()):
         raise FormatError(f"history: expected curves of {fields['epoch']} epochs, got others")
     states = [
-        {name: _value(model, f"callbacks.{i}.{name}") for name in names} for i, names in enumerate(fields["states"])
+        {name: _value(model, f"callbacks.{i}.{name}") for name in names} for i, names in enumerate(fields["callbacks"])
     ]
     loss = _number("loss", fields["loss"])
     curves = {name: values.tolist() for name, values in history.items() if values is not None}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -45,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code. Wrong usage, --help and --version raise `SystemExit`, as argparse does.
     """
     try:
-        args = _parser().parse_args(argv)
+        parser = _parser()
+        args = parser.parse_args(_joined(parser, sys.argv[1:] if argv is None else argv))
         code: int = args.run(args)
         finish()
     except SystemExit:
@@ -74,10 +76,40 @@ def _one_line(error: BaseException) -> str:
 # ------------------------------------------------------------------------------------------- arguments
 
 
+OF_ANY_TEXT = ("--null", "--target", "--drop", "--keep")
+NO_OPTION = re.compile(r"--|-[^-oh].*", re.DOTALL)  # what begins with - and is none of our options
+DASHES = "\0--"  # stands for a value of --, which argparse would drop; no argument of a process has a zero byte
+
+
+def _joined(parser: argparse.ArgumentParser, argv: Sequence[str]) -> list[str]:
+    """The arguments with --null=-9e9 for --null -9e9, as argparse takes what begins with - for an option."""
+    joined: list[str] = []
+    for text in argv:
+        if "--" in joined:
+            joined.append(text)
+            continue
+        if joined and joined[-1] in OF_ANY_TEXT and NO_OPTION.fullmatch(text):
+            text = f"{joined.pop()}={text}"
+        name, _, value = text.partition("=")
+        if value == "--" and name.startswith("-"):
+            if name not in OF_ANY_TEXT:
+                parser.error(f"argument {name}: expected another value, got '--'")
+            text = f"{name}={DASHES}"
+        joined.append(text)
+    return joined
+
+
+def _any_text(text: str) -> str:
+    return "--" if text == DASHES else text
+
+
 class _OneLineParser(argparse.ArgumentParser):
     """Says in one line what is wrong with the arguments."""
 
     def error(self, message: str) -> NoReturn:
+        option = re.fullmatch(r"argument (?:-\w/)?(--[\w-]+): expected one argument", message)
+        if option is not None:
+            message += f"; {option[1]}=TEXT if it begins with -"
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
@@ -117,7 +149,8 @@ def _add_train(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
         ".npz with X, y or x_train, y_train, x_test, y_test",
     )
     add("-o", "--output", metavar="FILE", help="the model file (default: DATA's name with .safetensors, here)")
-    add("--target", metavar="COLUMN", help="of a table: the column to learn, its name or its index from 0")
+    of_table = "of a table: the column to learn, its name or its index from 0"
+    add("--target", type=_any_text, metavar="COLUMN", help=of_table)
     add(
         "--task",
         choices=TASKS,
@@ -157,12 +190,11 @@ def _add_network(add: Callable[..., object]) -> None:
 
 def _add_columns(add: Callable[..., object]) -> None:
     """Which columns and rows of a table are not learnt from."""
-    add("--drop", action="append", default=[], metavar="COLUMN", help="a column that is no input; more than once")
+    columns: dict[str, Any] = {"action": "append", "default": [], "type": _any_text, "metavar": "COLUMN"}
+    add("--drop", **columns, help="a column that is no input; more than once")
     add(
         "--keep",
-        action="append",
-        default=[],
-        metavar="COLUMN",
+        **columns,
         help="a column that is no input and that predict passes through, an id, say; more than once",
     )
     add("--drop-missing-target", action="store_true", help="leave out rows without a target")
@@ -177,6 +209,7 @@ def _add_text(add: Callable[..., object]) -> None:
         "--null",
         action="append",
         default=[],
+        type=_any_text,
         metavar="TEXT",
         help="stands for a missing value, beside an empty cell, NA, ? and the like; more than once",
     )
@@ -201,6 +234,7 @@ def _add_predict(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
         "--keep",
         action="append",
         default=[],
+        type=_any_text,
         metavar="COLUMN",
         help="pass a column through; the output is a .csv with a header (default: what was kept at training)",
     )
@@ -216,7 +250,12 @@ def _add_evaluate(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     )
     add = parser.add_argument
     _add_model_and_input(add)
-    add("--target", metavar="COLUMN", help="the column with the right answers (default: the one of the training)")
+    add(
+        "--target",
+        type=_any_text,
+        metavar="COLUMN",
+        help="the column with the right answers (default: the one of the training)",
+    )
     add("--metrics", type=_metrics, metavar="NAME,NAME", help=f"others: {', '.join(metrics.METRICS)}")
     add("--drop-missing-target", action="store_true", help="leave out rows without a target")
     _add_text(parser.add_argument_group("text (.csv, .tsv, .txt)").add_argument)

@@ -131,6 +131,9 @@ def _of_arrays(args: argparse.Namespace) -> Data:
     arrays = tables.read_arrays(args.data)
     assert arrays.y is not None
     x, y, how = arrays.x, arrays.y, "the file's own split"
+    if args.null:
+        note(f"{args.data}: --null applies to y alone, and the model does not keep it: give it to evaluate, too")
+        _refuse_marks(args, x)
     if arrays.test is not None:
         if args.test_fraction is not None:
             raise ValueError(f"--test-fraction: expected an .npz of X and y, and {args.data} has its own test rows")
@@ -142,6 +145,18 @@ def _of_arrays(args: argparse.Namespace) -> Data:
     else:
         train, test = np.flatnonzero(rows < len(arrays.x)), np.flatnonzero(rows >= len(arrays.x))
     return _data(args, how, learnt, (train, test), (x[rows[train]], x[rows[test]]), None, None)
+
+
+def _refuse_marks(args: argparse.Namespace, x: NDArray[Any]) -> None:
+    """Refuse an array of inputs with a number that stands for a missing one: nothing learns what to put there."""
+    numbers = [number for number in map(columns.number_of, args.null) if number is not None]
+    rows, places = np.nonzero(np.isin(x, numbers))
+    if len(rows):
+        raise ValueError(
+            f"{args.data if 'data' in args else args.input}: row {rows[0] + 1}, column {places[0]} of X: "
+            f"{x[rows[0], places[0]]} is a mark of --null, and the X of an .npz may have no missing numbers; in a "
+            "table with columns (.csv, .parquet) they become the median"
+        )
 
 
 def _read(args: argparse.Namespace, table: tables.Table, target: str, spelled: list[str]) -> Any:
@@ -156,6 +171,7 @@ def _read(args: argparse.Namespace, table: tables.Table, target: str, spelled: l
 
 def _of_table(args: argparse.Namespace) -> Data:
     table = tables.open_table(args.data, options_of(args))
+    args.null = csv_reader.marks_with_points(args.null, table.decimal)
     name = _column(table, "--target", args.target)
     apart = {
         option: [_column(table, f"--{option}", given) for given in getattr(args, option)] for option in ("drop", "keep")
@@ -168,6 +184,7 @@ def _of_table(args: argparse.Namespace) -> Data:
     if table.doubt is not None:
         note(f"{args.data}: {table.doubt}")
     frame = _read(args, table, name, [*apart["drop"], *apart["keep"]])
+    tables.refuse_columns_without_text(args.data, frame, apart["keep"])
     if tables.counts_rows(table, frame) and table.names[0] not in (*apart["drop"], *apart["keep"], name):
         first = table.names[0]
         note(f"{args.data}: the column without a name is 0, 1, 2, ... and is an input; --drop {first} leaves it out")
@@ -294,25 +311,32 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
     if tables.suffix(args.input) == ".npz":
         return _input_of_arrays(args, network, target)
     table = tables.open_table(args.input, options_of(args)._replace(missing=tuple(_marks(args, network))))
+    args.null = csv_reader.marks_with_points(args.null, table.decimal)
     names = _names_by_position(table, network) if args.no_header and network.feature_names is not None else table.names
     said = dict(zip(names, table.names, strict=True))
-    if table.doubt is not None and network.feature_names is None:  # else the names decide
+    are_counted = all(map(columns.NUMBER.fullmatch, network.feature_names or ()))
+    if table.doubt is not None and are_counted:  # else the names decide
         note(f"{args.input}: {table.doubt}")
     keep = _kept(args, network, table, names)
     if args.keep:  # names of the file, which without a header may be others than the model's
         keep = [next((name for name in names if said[name] == each), each) for each in keep]
-    wanted = [name for name in [*keep, *_text_columns(network), *([] if target is None else [target])] if name in said]
     if target is not None and target not in said:
-        raise ValueError(f"{args.input}: expected the column {target!r}, the target, got none; --target names another")
+        if args.target is None:
+            told = f"expected the column {target!r}, the target, got none; --target names another"
+            raise ValueError(f"{args.input}: {told}")
+        target = names[table.names.index(_column(table, "--target", args.target))]
+    wanted = [name for name in [*keep, *_text_columns(network), *([] if target is None else [target])] if name in said]
     known = network.feature_names
     unread = [] if known is None else [name for name in names if name not in known]  # text, so that nothing is refused
     frame = table.read([said[name] for name in {*wanted, *unread}])
     frame = _renamed(frame, names)
+    tables.refuse_columns_without_text(args.input, frame, keep)
+    marks = _marks(args, network)
     if target is not None and table.decimal == "," and network.class_names is None:
-        frame = csv_reader.numbers_with_points(frame, target, _marks(args, network))
+        frame = csv_reader.numbers_with_points(frame, target, marks)
     x = _inputs(args, network, frame, table, {*keep, target or ""})
     kept = {name: _as_text(frame[name]) for name in keep}
-    return Input(x, kept, None if target is None else targets.of_frame(frame, target, _marks(args, network)))
+    return Input(x, kept, None if target is None else targets.of_frame(frame, target, marks))
 
 
 def _input_of_arrays(args: argparse.Namespace, network: Network, target: str | None) -> Input:
@@ -322,11 +346,16 @@ def _input_of_arrays(args: argparse.Namespace, network: Network, target: str | N
     if arrays.x.shape[1] != width:
         raise ValueError(f"{args.input}: expected X of shape (rows, {width}), got {arrays.x.shape}")
     x = arrays.x
-    if known is not None:
-        x = _encoded(args.input, known, PlainFrame({name: x[:, i] for i, name in enumerate(known.columns)}))
+    if known is None:
+        _refuse_marks(args, x)
+    else:
+        frame = PlainFrame({name: x[:, i] for i, name in enumerate(known.columns)})
+        x = _encoded(args.input, known.with_missing(args.null), frame)
     if target is not None and arrays.y is None:
         raise ValueError(f"{args.input}: expected an array y of targets, got none")
-    return Input(x, {}, None if target is None or arrays.y is None else targets.of_array(arrays.y, "y", args.null))
+    if target is None or arrays.y is None:
+        return Input(x, {}, None)
+    return Input(x, {}, targets.of_array(arrays.y, "y", _marks(args, network)))
 
 
 def _marks(args: argparse.Namespace, network: Network) -> list[str]:
@@ -438,7 +467,7 @@ def _numbers(path: str, frame: Any, null: Sequence[str]) -> NDArray[Any]:
                 parts.append(column.values)
                 continue
             value = float(column.values[gaps][0])
-            got = "an empty cell" if math.isnan(value) else f"{value}"
+            got = "an empty cell" if math.isnan(value) else f"{value} (infinite, or too large for float64)"
             raise ValueError(
                 f"{path}: row {int(np.argmax(gaps)) + 1}, column {name!r}: expected a finite number, got {got}"
             )

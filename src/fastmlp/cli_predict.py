@@ -1,6 +1,7 @@
 """`fastmlp predict`, `fastmlp evaluate` and `fastmlp info MODEL`: what is done with a model file.
 
-Numbers are printed by their shortest spelling that reads back to the same number of the dtype that they have.
+Numbers are printed by their shortest spelling that reads back to the same number of the dtype that they have. A
+prediction that is not finite is nan, inf or -inf in text, null in JSON, and said on stderr.
 """
 
 from __future__ import annotations
@@ -45,16 +46,19 @@ def predict(args: argparse.Namespace) -> int:
     record: dict[str, Any] = {"model": args.model, "input": args.input, "rows": len(rows.x)}
     if _is_classifier(model):
         classes = model.class_names or tuple(range(max(2, model.sizes[-1])))
-        labels: list[Label] = [classes[label] for label in model.classify(rows.x)]
+        indices = model._classes_or_none(rows.x)
+        _tell_of_overflow(args, model, indices >= 0)
+        labels: list[Label | None] = [None if index < 0 else classes[index] for index in indices.tolist()]
         record["predictions"] = labels
         header: Sequence[Label] = [_prediction_name(model, rows)]
-        cells: list[list[str]] = [[str(label)] for label in labels]
+        cells: list[list[str]] = [["nan" if label is None else str(label)] for label in labels]
         if args.proba:
             outputs = _per_class(model.predict(rows.x))
             cells, header = _spelled(outputs), classes
             record.update(classes=list(classes), probabilities=_values(outputs))
     else:
         numbers = np.asarray(model.loss.estimate(model.predict(rows.x)))
+        _tell_of_overflow(args, model, np.isfinite(numbers).reshape(len(numbers), -1).all(axis=1))
         cells, name = _spelled(numbers), _prediction_name(model, rows)
         header = [name] if len(cells[0]) == 1 else [f"{name}_{i}" for i in range(len(cells[0]))]
         values = _values(numbers)
@@ -67,6 +71,16 @@ def predict(args: argparse.Namespace) -> int:
         )
     write(args, record, _lines(header if rows.kept or args.proba else None, cells, bool(rows.kept) or args.proba))
     return 0
+
+
+def _tell_of_overflow(args: argparse.Namespace, model: Network, finite: NDArray[np.bool_]) -> None:
+    """A line on stderr if some rows have no finite prediction."""
+    if not finite.all():
+        count, row = int(np.count_nonzero(~finite)), int(np.argmin(finite)) + 1
+        cli_data.note(
+            f"{args.input}: {count} of {len(finite)} rows have a prediction that is not finite, row {row} first; their "
+            f"inputs are too large for this network in {model.dtype}"
+        )
 
 
 def _prediction_name(model: Network, rows: Input) -> str:
@@ -85,17 +99,19 @@ def _spelled(rows: NDArray[Any]) -> list[list[str]]:
     return [list(map(str, row)) for row in rows]
 
 
-def _values(rows: NDArray[Any]) -> list[list[float]]:
-    """The numbers as JSON writes them: those of float32 by their own shortest text."""
-    if rows.dtype == np.float64:
-        plain: list[list[float]] = rows.tolist()
-        return plain
-    return [[float(str(value)) for value in row] for row in rows]
+def _values(rows: NDArray[Any]) -> list[list[float | None]]:
+    """The numbers as JSON writes them: those of float32 by their own shortest text, None where they are not finite."""
+    plain = rows.tolist() if rows.dtype == np.float64 else [[float(str(value)) for value in row] for row in rows]
+    return [[value if math.isfinite(value) else None for value in row] for row in plain]
 
 
 def _lines(header: Sequence[Label] | None, cells: Iterable[Sequence[str]], as_csv: bool) -> list[str]:
-    """The rows as lines: of a .csv with a header, or with nothing but what was predicted."""
-    if not as_csv:
+    """The rows as lines: of a .csv with a header, or with nothing but what was predicted.
+
+    A label with an end of line in it is quoted there, too, so that each row has one line or one quotation.
+    """
+    cells = list(cells)
+    if not as_csv and not any(end in cell for row in cells for cell in row for end in "\r\n"):
         return [",".join(row) for row in cells]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -24,6 +24,7 @@ from .cli_data import DATASETS, DEFAULTS, Data, Rows
 from .console import INTERRUPTED, say
 from .losses import LOSSES
 from .network import Network
+from .preparation import refuse_wide
 from .progress import Progress
 
 OF_TEXT = ("separator", "no_header", "decimal")
@@ -49,7 +50,11 @@ def run(args: argparse.Namespace) -> int:
         None if args.quiet else sys.stderr,
         args.verbose,
     )
-    interrupted = _fit(network, data, progress, words)
+    try:
+        interrupted = _fit(network, data, progress, words)
+    except ValueError:
+        _refuse_wide(args.data, data)
+        raise
     network.save(output)
     if interrupted:
         done = f"interrupted after {progress.epochs_done} of {progress.epochs} epochs"
@@ -149,6 +154,17 @@ def _fit(network: Network, data: Data, progress: Progress, words: dict[str, Any]
     finally:
         progress.close()
     return False
+
+
+def _refuse_wide(path: str, data: Data) -> None:
+    """Name the column whose numbers are too far apart to be scaled, if there is one."""
+    known = [f"X, column {i}" for i in range(data.train.x.shape[1])]
+    if data.encoder is not None:
+        known = [f"column {name!r}" for name in data.encoder.feature_names_out]
+    refuse_wide(path, data.train.x, known)
+    if data.classes is None:
+        name = "y" if data.target_name is None else f"column {data.target_name!r}"
+        refuse_wide(path, data.train.y, [name] * data.n_targets)
 
 
 def _score(network: Network, data: Data, rows: Rows) -> dict[str, float]:

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .frozen import frozen
+from .frozen import frozen, replace
+from .inputs import plain_number
 
 NUMBER_TEXT = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 NUMBER = re.compile(NUMBER_TEXT)
@@ -107,12 +108,14 @@ class Texts:
 
     `kind` is "text" where the values are to be looked at, "category" where a type has declared them to be categories,
     "boolean" where they are "False" and "True", and "number" where they are numbers that were asked for as text.
+    `spelled` says that some values were floats or dates, which others may write in another way than `_spell`.
     """
 
     codes: NDArray[np.int64]
     names: list[str]
     kind: str = "text"
     marks: Mapping[str, int] | None = None
+    spelled: bool = False
 
     @property
     def n_rows(self) -> int:
@@ -212,12 +215,14 @@ def read(frame: Any, name: str, missing: frozenset[str] = MISSING, *, as_text: b
         column = _of_polars(native, name, missing, as_text=as_text)
     else:
         raise TypeError(f"X: expected a frame of pandas or polars, got {type(frame).__name__}")
+    if isinstance(column, Texts) and not as_text and column.kind == "text":
+        column = _interpreted(column, name)
     if isinstance(column, Numbers):
         column = _without(column, missing)
         return _spelled(column.values) if as_text else column
-    if isinstance(column, Texts) and not as_text and column.kind == "text":
-        return _interpreted(column, name)
-    return column
+    if isinstance(column, Times):
+        return _without_times(column, missing)
+    return _without_booleans(column, missing) if isinstance(column, Texts) and column.kind == "boolean" else column
 
 
 # ---------------------------------------------------------------------------------------------- what values mean
@@ -281,6 +286,20 @@ def _in_utc(time: datetime.datetime) -> datetime.datetime:
     return time if time.tzinfo is None else time.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
+def canonical(text: str) -> str:
+    """One spelling for what is one category: "1" for "1.0", as whole numbers beside gaps are written, the day alone for
+    its midnight. Text that no number or date is printed as ("007", "1.50") is itself.
+    """
+    number = number_of(text)
+    if number is not None and math.isfinite(number):
+        short = spelling(number)
+        return short if text in (short, repr(number)) else text
+    time = _time_of(text)
+    if time is None:
+        return text
+    return time.date().isoformat() if time.time() == datetime.time() else time.isoformat()
+
+
 def spelling(number: float) -> str:
     """How a number is written as a category: whole ones without a point, as pandas turns 1 into 1.0 beside a gap."""
     return str(int(number)) if number == int(number) else repr(float(number))
@@ -297,12 +316,28 @@ def _spelled(values: NDArray[Any]) -> Texts:
 
 def _without(column: Numbers, missing: frozenset[str]) -> Numbers:
     """The numbers with NaN in the place of those that the caller's own marks stand for."""
-    marks = [float(mark) for mark in missing - MISSING if NUMBER.fullmatch(mark)]
+    marks = [number for number in map(number_of, missing - MISSING) if number is not None]
     if not marks:
         return column
     values = column.values.astype(np.float64)
     values[np.isin(values, marks)] = np.nan
     return Numbers(values, column.marks)
+
+
+def _without_times(column: Times, missing: frozenset[str]) -> Times:
+    """The times with NaT in the place of those that the caller's own marks stand for, however they are spelt."""
+    marks = [time for time in map(_time_of, missing - MISSING) if time is not None]
+    gaps = np.isin(column.values, np.array(marks, "datetime64[us]")) if marks else np.zeros(1, bool)
+    if not gaps.any():
+        return column
+    return Times(np.where(gaps, np.datetime64("NaT", "us"), column.values), column.marks)
+
+
+def _without_booleans(column: Texts, missing: frozenset[str]) -> Texts:
+    """Booleans without those that the caller's own marks stand for, in capitals or not, which a type has lost."""
+    marks = {mark.lower() for mark in missing - MISSING}
+    gone = [i for i, name in enumerate(column.names) if name.lower() in marks]
+    return replace(column, codes=np.where(np.isin(column.codes, gone), -1, column.codes)) if gone else column
 
 
 def _factorised(texts: Sequence[str | None], missing: frozenset[str], kind: str = "text") -> Texts:
@@ -374,6 +409,8 @@ def _of_array(values: NDArray[Any], name: str, missing: frozenset[str]) -> Colum
     if kind in "UT":
         different, codes = np.unique(values, return_inverse=True)
         return _cleaned(codes.reshape(-1).astype(np.int64), different.tolist(), missing, "text")
+    if kind == "O":
+        return _of_objects(values.tolist(), name, missing)
     raise _refused(name, values.dtype)
 
 
@@ -383,7 +420,7 @@ def _of_objects(values: Sequence[Any], name: str, missing: frozenset[str]) -> Te
     if present and all(isinstance(value, (bool, np.bool_)) for value in present):  # as pandas has them beside a gap
         table: dict[str | None, int] = {None: -1, "False": 0, "True": 1}
         return Texts(np.array([table[text] for text in texts], np.int64), list(BOOLEANS.values()), "boolean")
-    return _factorised(texts, missing)
+    return replace(_factorised(texts, missing), spelled=not all(isinstance(value, (str, int)) for value in present))
 
 
 def _of_pandas(series: Any, name: str, missing: frozenset[str]) -> Column:
@@ -392,7 +429,8 @@ def _of_pandas(series: Any, name: str, missing: frozenset[str]) -> Column:
     if hasattr(dtype, "categories") and hasattr(dtype, "ordered"):
         codes = series.cat.codes.to_numpy().astype(np.int64)
         names = [_spell(value, name, 0) for value in series.cat.categories.tolist()]
-        return _cleaned(codes, names, missing, "category")
+        spelled = not all(isinstance(value, (str, int)) for value in series.cat.categories)
+        return replace(_cleaned(codes, names, missing, "category"), spelled=spelled)
     if kind in "iuf":
         values: NDArray[Any] = series.to_numpy() if isinstance(dtype, np.dtype) else _masked(series)
         return Numbers(values)
@@ -500,9 +538,16 @@ def _numbers_of_polars(texts: Any, missing: frozenset[str]) -> Numbers | None:
 
 
 def texts_of_array(values: NDArray[Any], missing: frozenset[str]) -> Texts:
-    """An array (n,) of text or numbers as text: text as it is written, numbers by their shortest spelling."""
+    """An array (n,) of text or numbers as text: text as it is written, numbers by their shortest spelling.
+
+    -0.0 and 0.0 are one number.
+    """
+    values = values + values.dtype.type(0) if values.dtype.kind == "f" else values
     different, codes = np.unique(values, return_inverse=True, equal_nan=True)
-    names = [each if isinstance(each, str) else "" if each != each else repr(each) for each in different.tolist()]
+    names = [
+        each if isinstance(each, str) else "" if each != each else repr(each)
+        for each in (different.tolist() if different.dtype.kind != "f" else map(plain_number, different))
+    ]
     return _cleaned(codes.reshape(-1).astype(np.int64), names, missing, "text", strip=False)
 
 
@@ -528,7 +573,7 @@ def labels_of_polars(
         return _cleaned(codes, names, missing, "text", strip=False)
 
     if texts.head(PEEK).n_unique() < PEEK // 10:  # few different ones are read one by one
-        found = _all(map(number_of, as_text().names))
+        found = _all(number_of(name.strip()) for name in as_text().names)
         return (_by_code(np.array(found), as_text().codes, math.nan) if found else None), as_text
     numbers = _numbers_of_polars(texts, missing)
     return None if numbers is None else numbers.values, as_text

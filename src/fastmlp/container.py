@@ -28,6 +28,10 @@ class FormatError(ValueError):
     """A file that is not what it should be: truncated, altered, of another kind or of a later version."""
 
 
+class UnknownFieldError(FormatError):
+    """A field that this version does not know; a later one may have written it."""
+
+
 def unexpected(argument: str, expected: str, value: object) -> FormatError:
     """What was expected, and what came, shortened."""
     return FormatError(f"{argument}: expected {expected}, got {reprlib.repr(value)}")

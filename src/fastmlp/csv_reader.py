@@ -88,15 +88,8 @@ class Sheet:
         except _errors():
             frame = self._parsed_anew(wanted)
         frame.columns = list(self.dialect.names)
-        frame = self._stripped(self._without_blank_lines(frame), as_text)
+        frame = self._without_blank_lines(frame)
         return self._with_points(frame, set(as_text)) if self.dialect.decimal == "," else frame
-
-    def _stripped(self, frame: Any, as_text: Collection[str]) -> Any:
-        """The frame whose columns wanted as text have no blanks around their cells."""
-        import polars as pl
-
-        named = [name for name in as_text if name in frame.columns]
-        return frame.with_columns(pl.col(named).str.strip_chars()) if named else frame
 
     def _clean(self) -> None:
         """Write the text anew where polars and NumPy would take it wrongly."""
@@ -104,9 +97,10 @@ class Sheet:
             self._write_anew()
         elif self.data.find(b'"', self.start) >= 0:
             separator = re.escape(self.dialect.separator.encode())
-            before = re.compile(rb"(?:[" + separator + rb"\n]|\A) +\"")
+            first = re.compile(rb" +\"").match(self.data, self.start)  # where ^ and \A do not match
+            before = re.compile(rb"[" + separator + rb"\n] +\"")
             after = re.compile(rb"\" +(?:[" + separator + rb"\r\n]|\Z)")
-            if before.search(self.data, self.start) or after.search(self.data, self.start):
+            if first or before.search(self.data, self.start) or after.search(self.data, self.start):
                 self._write_anew()
             elif len(QUOTATION_MARK.findall(self.data, self.start)) % 2:
                 self._refuse_open_quotation(self.data[self.start :].decode("utf-8", "replace"))
@@ -200,7 +194,7 @@ class Sheet:
         columns: dict[str, NDArray[Any]] = {}
         for i, name in enumerate(self.dialect.names):
             if name in as_text:
-                columns[name] = np.char.strip(self._loaded(text, [i], str)[:, 0])
+                columns[name] = self._loaded(text, [i], str)[:, 0]
         numeric = [i for i, name in enumerate(self.dialect.names) if name not in as_text]
         numbers = self._loaded(text, numeric, np.float64) if numeric else np.empty((0, 0))
         columns |= {self.dialect.names[i]: np.ascontiguousarray(numbers[:, k]) for k, i in enumerate(numeric)}
@@ -248,19 +242,26 @@ class Sheet:
         self._check_widths()
 
     def _refuse_open_quotation(self, text: str) -> None:
-        """Refuse a cell whose quotation marks do not end."""
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.dialect.separator, strict=True)
-        line = 0
-        try:
-            for _ in reader:
-                line = reader.line_num
-        except csv.Error as error:
-            if "unexpected end" in str(error):
-                first = line + self.dialect.skipped_lines + 1
+        """Refuse a cell whose quotation does not end, or ends after some lines where another one was to begin."""
+        separator = re.escape(self.dialect.separator)
+        blanks = "" if self.dialect.separator == " " else " *"
+        quoted = rf'(?:^|{separator}) *"([^"]*+(?:""[^"]*+)*+)"(?={blanks}([^ {separator}\r\n]*))'
+        for cell in re.finditer(quoted, text, re.MULTILINE):
+            if cell[2] and "\n" in cell[1]:
+                line = text.count("\n", 0, cell.start(1)) + 1 + self.dialect.skipped_lines
                 raise ValueError(
-                    f"{self.path}: row that begins in line {first}: expected the end of a quotation, got the end "
-                    "of the file"
-                ) from None
+                    f"{self.path}: quotation that begins in line {line}: expected the next cell after it, got "
+                    f"{cell[2]!r:.60}; a quotation mark within a cell is written twice"
+                )
+        first = begins = 1  # what does not end takes in whatever line is put below the text
+        below = itertools.chain(io.StringIO(text, newline=""), ["below"])
+        for cells, line in dialect.records(below, self.dialect.separator):
+            first, begins, last = begins, line + 1, cells
+        if last != ["below"]:
+            raise ValueError(
+                f"{self.path}: row that begins in line {first + self.dialect.skipped_lines}: expected the end of a "
+                "quotation, got the end of the file"
+            )
 
     def _check_widths(self) -> NDArray[np.int64]:
         """The number of cells of each row, 0 of a blank line; a row of another width is refused."""
@@ -304,6 +305,8 @@ class Sheet:
     def _write_anew(self) -> None:
         """The rows without blanks around their cells, in a way that polars takes for what it is."""
         text = self.data[self.start :].decode("utf-8")
+        if '"' in text:
+            self._refuse_open_quotation(text)
         separator = self.dialect.separator
         out = io.StringIO()
         writer = csv.writer(out, delimiter=separator, lineterminator="\n")
@@ -327,6 +330,12 @@ def _with_point(texts: Any) -> Any:
     return texts.str.replace(",", ".", literal=True)
 
 
+def marks_with_points(marks: Collection[str], decimal: str) -> list[str]:
+    """The marks of missing values and, where the decimal mark is a comma, those that are numbers with a point, too."""
+    pointed = [mark.replace(",", ".") for mark in marks if decimal == "," and re.match(COMMA_NUMBER, mark)]
+    return list(dict.fromkeys([*marks, *pointed]))
+
+
 def numbers_with_points(frame: Any, name: str, missing: Collection[str]) -> Any:
     """The frame whose column of text has decimal points, if all of it is numbers with decimal commas."""
     marks = MISSING.union(missing)
@@ -344,14 +353,13 @@ def numbers_with_points(frame: Any, name: str, missing: Collection[str]) -> Any:
 
 def _rows(text: str, separator: str) -> Any:
     """The cells of each row, without blanks around them, and the line that the row begins in."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=separator != " ")
-    line = 1
-    for cells in reader:
+    begins = 1
+    for cells, line in dialect.records(io.StringIO(text, newline=""), separator):
         stripped = [cell.strip() for cell in cells]
         if separator == " ":
             stripped = [cell for cell in stripped if cell]
-        yield stripped, line
-        line = reader.line_num + 1
+        yield stripped, begins
+        begins = line + 1
 
 
 def _mapped(path: str) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from .columns import NUMBER
@@ -22,6 +22,7 @@ SEPARATOR_LINE = re.compile(r'"?sep=([\t -~])"?\s*', re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
 DECIMAL_POINT = re.compile(r"[+-]?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?")
 NAMES = {"\t": "a tab", " ": "blanks"}
+LONGEST_CELL = 2**31 - 1  # characters; Python's csv takes 131,072 unless told otherwise
 
 
 class Options(NamedTuple):
@@ -81,6 +82,8 @@ def look(text: str, complete: bool, options: Options = Options()) -> Dialect:  #
     start = _without_data(text, start, comments, separator, options.header)
     rest = text[start:]
     header, length, n_lines = _first_record(rest, separator)
+    if length == len(rest) and _is_open(rest, separator):
+        raise ValueError("expected the end of a quotation that begins in the first row, got none")
     comment = text[comments[-1] : start].strip().lstrip("# ") if comments and comments[-1] < start else None
     if comment is not None and options.header and _is_header_of(comment, header, separator):
         header, length, n_lines = comment, 0, 0
@@ -144,22 +147,46 @@ def _first_record(text: str, separator: str) -> tuple[str, int, int]:
         for match in LINE_END.finditer(text):
             ends.append(match.end())
             yield text[ends[-2] : ends[-1]]
-        if len(ends) == 1:
+        if ends[-1] < len(text):
             ends.append(len(text))
-            yield text
+            yield text[ends[-2] :]
 
-    reader = csv.reader(lines(), delimiter=separator, skipinitialspace=separator != " ")
     try:
-        next(reader)
+        _, n_lines = next(records(lines(), separator))
     except csv.Error as error:
         raise ValueError(f"line 1: {error}") from None
-    length = ends[reader.line_num]
-    return text[:length], length, reader.line_num
+    length = ends[n_lines]
+    return text[:length], length, n_lines
+
+
+def _is_open(text: str, separator: str) -> bool:
+    """Whether a quotation mark has no end."""
+    try:
+        for _ in records(LINE_END.split(text), separator, strict=True):
+            pass
+    except csv.Error as error:
+        return "unexpected end" in str(error)
+    return False
+
+
+def records(lines: Iterable[str], separator: str, *, strict: bool = False) -> Iterator[tuple[list[str], int]]:
+    """The cells, of any length, of each row, and the number of lines read so far.
+
+    `strict` raises csv.Error for a quotation mark without end. The limit of Python's csv is one for the whole process:
+    it is set back when the rows end or are dropped.
+    """
+    limit = csv.field_size_limit(LONGEST_CELL)
+    try:
+        reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != " ", strict=strict)
+        for cells in reader:
+            yield cells, reader.line_num
+    finally:
+        csv.field_size_limit(limit)
 
 
 def cells(row: str, separator: str) -> list[str]:
     """The cells of a row, without blanks around them."""
-    found = next(csv.reader([row], delimiter=separator, skipinitialspace=separator != " "), [])
+    found, _ = next(records([row], separator), ([], 0))
     stripped = [cell.strip() for cell in found]
     return [cell for cell in stripped if cell] if separator == " " else stripped
 
@@ -179,8 +206,13 @@ def _names(written: Sequence[str]) -> tuple[str, ...]:
     """The names of the columns; an empty name becomes the column's index."""
     names = tuple(name or str(index) for index, name in enumerate(written))
     if len(set(names)) != len(names):
-        twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise ValueError(f"expected a header of different names, got {twice!r} twice")
+        index = next(i for i, name in enumerate(names) if name in names[:i])
+        given = [i for i in (names.index(names[index]), index) if written[i]]
+        got = f"{names[index]!r} twice"
+        if len(given) == 1:
+            got = f"{names[index]!r} and a column without a name that has this index, which would be its name"
+        hint = "; --no-header if the first row is data" if any(map(_is_number, written)) else ""
+        raise ValueError(f"expected a header of different names, got {got}{hint}")
     return names
 
 

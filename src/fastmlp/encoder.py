@@ -8,15 +8,17 @@ become their day number and the parts of the calendar. `columns` decides what a 
 
 from __future__ import annotations
 
+import datetime
+import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import arguments, known_columns
-from .columns import LIKE_NUMBER, MISSING, Column, PlainFrame, Texts, names_of, read
+from .columns import BOOLEANS, LIKE_NUMBER, MISSING, TIME, Column, PlainFrame, Texts, names_of, read
 from .frozen import frozen
 from .known_columns import CategoryColumn, Known, NumberColumn, TimeColumn
 from .sharing import Item, Result, shared, threads_for
@@ -24,6 +26,7 @@ from .sharing import Item, Result, shared, threads_for
 VERSION = 1
 MIN_COUNT = 2
 MAX_CATEGORIES = 100
+LIKE_DATE = re.compile(r"(?:\d{4}([-/.])\d\d?\1\d\d?|\d\d?([-/.])\d\d?\2\d{4})(?:[T ]\d\d?:\d\d.*)?", re.ASCII)
 BLOCK_ROWS = 4096  # rows that are put together at a time, so that they stay in the cache
 
 
@@ -133,7 +136,8 @@ class Encoder:
         Warns
         -----
         UserWarning
-            If most of the different values of a column of text look like numbers, but not all.
+            If most values of a column of text look like numbers or dates or are booleans, but not all, or if they are
+            dates in another notation than ISO's.
 
         Raises
         ------
@@ -183,8 +187,18 @@ class Encoder:
 
     @property
     def feature_names_out(self) -> tuple[str, ...]:
-        """A name for each input that it makes."""
-        return tuple(name for known in self._known for name in known.names_out)
+        """A name for each input that it makes; where two would be the same, as with columns "a" and "a is missing", the
+        later ones have a number.
+        """
+        counts: dict[str, int] = {}
+        names: dict[str, None] = {}
+        for name in (name for known in self._known for name in known.names_out):
+            unique = name
+            while unique in names:
+                counts[name] = counts.get(name, 1) + 1
+                unique = f"{name} ({counts[name]})"
+            names[unique] = None
+        return tuple(names)
 
     @property
     def n_outputs(self) -> int:
@@ -215,7 +229,11 @@ class Encoder:
         return _assembled(len(frame), self._known, inputs)
 
     def _read(self, frame: Any, known: Known) -> Column:
-        return read(frame, known.name, MISSING.union(self._marks), as_text=isinstance(known, CategoryColumn))
+        """A column as it was read at `fit`; marks that are booleans count in capitals or not, as a type loses that."""
+        marks = MISSING.union(self._marks)
+        if isinstance(known, CategoryColumn) and known.boolean:
+            marks |= {change(mark) for mark in self._marks for change in (str.lower, str.upper, str.capitalize)}
+        return read(frame, known.name, marks, as_text=isinstance(known, CategoryColumn))
 
     def with_missing(self, marks: Sequence[str]) -> Encoder:
         """The encoder with more marks of missing values."""
@@ -369,17 +387,46 @@ def _notes(column: Column, known: Known) -> list[Note]:
         kind = "numbers" if isinstance(known, NumberColumn) else "dates"
         notes.append(Note(f"column {known.name!r}: {kind}, with {marks} taken for missing values"))
     if isinstance(column, Texts) and column.kind == "text":
-        other = [name for name in column.names if not LIKE_NUMBER.fullmatch(name)]
-        if 2 * len(other) < len(column.names):
-            odd = f", but for values such as {few(other, 3)}" if other else ", but with separators"
-            notes.append(
-                Note(
-                    f"column {known.name!r} is taken for text, although most of its values look like numbers{odd}; "
-                    "if they are numbers, name what stands for a missing one (missing, --null) or the decimal mark",
-                    warning=True,
-                )
-            )
+        notes += [Note(f"column {known.name!r} is taken for text, although {doubt}", True) for doubt in _doubts(column)]
     return notes
+
+
+def _doubts(column: Texts) -> Iterator[str]:
+    """What speaks against text: most of the different values, or most rows, look like something else."""
+    mark = "name what stands for a missing one (missing, --null)"
+    dates = [name for name in column.names if _is_date(name)]
+    booleans = [name for name in column.names if name.lower() in BOOLEANS]
+    written = [name for name in column.names if LIKE_DATE.fullmatch(name) and name not in dates]
+    other = [name for name in column.names if not LIKE_NUMBER.fullmatch(name)]
+    if _are_most(dates, column):
+        odd = few([name for name in column.names if name not in dates], 3)
+        yield f"most of its values look like dates, but for values such as {odd}; if they are dates, {mark}"
+    elif _are_most(booleans, column):
+        odd = few([name for name in column.names if name not in booleans], 3)
+        yield f"most of its values are true or false, but for values such as {odd}; if they are booleans, {mark}"
+    elif _are_most(written, column):
+        yield f"most of its values look like dates, {few(written, 3)}, say; those of ISO's form are taken: 2024-01-31"
+    elif 2 * len(other) < len(column.names):
+        odd = f", but for values such as {few(other, 3)}" if other else ", but with separators"
+        yield f"most of its values look like numbers{odd}; if they are numbers, {mark} or the decimal mark"
+
+
+def _are_most(names: Sequence[str], column: Texts) -> bool:
+    """Whether these are most of the different values of the column, or of its rows that have one."""
+    if 2 * len(names) > len(column.names):
+        return True
+    counts = np.bincount(column.codes + 1, minlength=len(column.names) + 1)[1:]
+    chosen = set(names)
+    n_rows = sum(count for name, count in zip(column.names, counts.tolist(), strict=True) if name in chosen)
+    return bool(names) and 2 * n_rows > int(counts.sum())
+
+
+def _is_date(text: str) -> bool:
+    """Whether the text is a date as ISO writes it, and one that there is."""
+    try:
+        return TIME.fullmatch(text) is not None and bool(datetime.datetime.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 # ------------------------------------------------------------------------------------------------------------ the work

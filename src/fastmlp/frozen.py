@@ -2,9 +2,9 @@
 
 It does what `dataclasses.dataclass(frozen=True)` does, by the same rules, and generates no code: the standard library
 compiles seven functions for each class, which was half the time of `import fastmlp`. Here all classes share the methods
-below, which take the names of the fields from the class. What only tools need (the signature; what
-`dataclasses.fields`, `replace` and `asdict` work with; the text of the error for wrong arguments) comes from a
-dataclass with the same fields, which the standard library makes when it is first asked for.
+below, which take the names of the fields from the class, and a constructor is a function that exists already, with the
+names of its arguments replaced. What only tools need (what `dataclasses.fields`, `replace` and `asdict` go by) comes
+from a dataclass with the same fields, which the standard library makes when it is first asked for.
 
 A method that the class defines itself stays, its `__init__` too. A subclass without the decorator has no fields of its
 own. A default is shared by all objects, so it must be immutable; there are no factories of defaults.
@@ -16,7 +16,8 @@ import functools
 import operator
 import reprlib
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar, dataclass_transform, overload
+from types import FunctionType
+from typing import Any, TypeVar, dataclass_transform, overload
 
 T = TypeVar("T")
 
@@ -76,11 +77,9 @@ def _freeze(cls: Any, *, kw_only: bool, eq: bool) -> Any:
     cls._frozen_defaults = {name: getattr(cls, name) for name in cls._frozen_fields if hasattr(cls, name)}
     cls._frozen_kw_only = kw_only
     cls._frozen_key = operator.attrgetter("__class__", *cls._frozen_fields)  # what is equal in equal objects
-    constructor = _constructor(cls)
     made = {
-        "__init__": constructor,
+        "__init__": _constructor(cls),
         "__match_args__": () if kw_only else tuple(cls._frozen_fields),
-        "__signature__": _Signature(cls, constructor),
         "__dataclass_fields__": _OfStandard(cls, "__dataclass_fields__"),
         "__dataclass_params__": _OfStandard(cls, "__dataclass_params__"),
         **_METHODS,
@@ -96,33 +95,51 @@ def _is_class_variable(annotation: object) -> bool:
     return str(annotation).partition("[")[0].endswith("ClassVar")
 
 
-def _constructor(cls: Any) -> Callable[..., None]:
-    """`__init__`: sets every field, in order, then calls `__post_init__` where the class has one."""
+def _constructor(cls: Any) -> FunctionType:
+    """`__init__`: sets every field, in order, then calls `__post_init__` where the class has one.
+
+    It is the code of one of the two functions below with other names of arguments, so Python itself checks a call, and
+    tools see a function like any other.
+    """
     names, given_by_default = fields(cls), defaults(cls)
-    known, n_positional = frozenset(names), 0 if cls._frozen_kw_only else len(names)
-    is_checked, is_optional = hasattr(cls, "__post_init__"), given_by_default.keys() == known
-    set_field = object.__setattr__
+    body = _set_fields_and_check if hasattr(cls, "__post_init__") else _set_fields
+    n_positional = 0 if cls._frozen_kw_only else len(names)
+    code = body.__code__.replace(
+        co_name="__init__", co_argcount=1 + n_positional, co_kwonlyargcount=len(names) - n_positional,
+        co_nlocals=1 + len(names), co_varnames=("self", *names),
+    )  # fmt: skip
+    function = FunctionType(code, globals(), "__init__")
+    if cls._frozen_kw_only:
+        function.__kwdefaults__ = given_by_default
+    else:
+        n_required = len(names) - len(given_by_default)
+        if not given_by_default.keys().isdisjoint(names[:n_required]):
+            raise TypeError(f"{cls.__qualname__}: expected fields without a default before those with one")
+        function.__defaults__ = tuple([given_by_default[name] for name in names[n_required:]])
+    function.__annotations__ = {**cls._frozen_fields, "return": None}
+    function.__qualname__ = f"{cls.__qualname__}.__init__"
+    return function
 
-    def __init__(self: Any, /, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-        values = given_by_default
-        if args or kwargs or not is_optional:
-            values = {**given_by_default, **dict(zip(names, args, strict=False)), **kwargs}
-            is_twice = args and kwargs and not kwargs.keys().isdisjoint(names[: len(args)])
-            if is_twice or len(args) > n_positional or values.keys() != known:
-                _refuse_arguments(cls, args, kwargs)
-        for name in names:
-            set_field(self, name, values[name])
-        if is_checked:
-            self.__post_init__()
 
-    __init__.__qualname__ = f"{cls.__qualname__}.__init__"
-    return __init__
+# The code of all constructors. It must name no variable but `self`: the arguments come after that one, and `locals()`
+# has them by their names.
 
 
-def _refuse_arguments(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NoReturn:
-    """Raises Python's own TypeError for arguments that are missing, unknown, too many or given twice."""
-    _standard(cls)(*args, **kwargs)
-    raise TypeError(f"{cls.__qualname__}: expected the arguments {', '.join(fields(cls))}")
+def _set_fields(self: Any) -> None:
+    _set(locals())
+
+
+def _set_fields_and_check(self: Any) -> None:
+    _set(locals())
+    self.__post_init__()
+
+
+def _set(values: dict[str, Any]) -> None:
+    """Sets the fields of `self` to the arguments of its constructor."""
+    self = values["self"]
+    for name, value in values.items():
+        if name != "self":
+            object.__setattr__(self, name, value)
 
 
 # --------------------------------------------------------------------------------------- methods that all classes share
@@ -191,19 +208,3 @@ class _OfStandard:
 
     def __get__(self, instance: object, owner: type) -> Any:
         return getattr(_standard(self.cls), self.name)
-
-
-class _Signature:
-    """The signature of a frozen class, which `inspect` asks for.
-
-    None, with which `inspect` looks further, for an object and for a subclass with another constructor.
-    """
-
-    def __init__(self, cls: type, constructor: Callable[..., None]) -> None:
-        self.cls, self.constructor = cls, constructor
-
-    def __get__(self, instance: object, owner: Any) -> Any:
-        import inspect  # only tools ask
-
-        is_ours = instance is None and owner.__init__ is self.constructor
-        return inspect.signature(_standard(self.cls)) if is_ours else None

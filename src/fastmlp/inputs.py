@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from numbers import Real
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -131,6 +131,25 @@ def told(value: Any, dtype: np.dtype[Any]) -> str:
     return f"{number!s}, more than {dtype} can hold" if np.isfinite(value) else f"{number!s}"
 
 
+def plain_number(number: Any) -> Any:
+    """A number of NumPy as one of Python.
+
+    Of a narrow float that is not whole it is the one of the shortest spelling: 0.1 for float32(0.1), as it is printed.
+    """
+    plain = number.item()
+    narrow = isinstance(number, np.floating) and number.dtype.itemsize < np.dtype(np.float64).itemsize
+    return float(str(number)) if narrow and not plain.is_integer() else plain
+
+
+def plain_numbers(array: NDArray[Any]) -> list[Any]:
+    """`plain_number` of each element of a vector."""
+    if array.dtype.kind != "f" or array.dtype.itemsize == np.dtype(np.float64).itemsize:
+        return list(array.tolist())
+    different, codes = np.unique(array, return_inverse=True)
+    table = [plain_number(each) for each in different]
+    return [table[code] for code in codes.reshape(-1).tolist()]
+
+
 def memory(x: Any) -> list[NDArray[Any]]:
     """The arrays that rows are made of."""
     return [x.elements, x.columns, x.begins] if isinstance(x, Sparse) else [x]
@@ -186,9 +205,49 @@ def is_series(value: Any) -> bool:
 
 
 def column_names(value: Any) -> tuple[str, ...] | None:
-    """The names of a frame's columns; None where they are not all words, or it is no frame."""
+    """The names of a frame's columns; None where they are not all text, or it is no frame."""
     names = tuple(value.columns) if is_frame(value) else ()
     return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def with_text_names(frame: Any) -> Any:
+    """The frame with the spelling of each label that is not text (a number, a tuple) as the name of its column.
+
+    Itself where all are text, and where the labels only count the columns: 0, 1, 2, ...
+    """
+    labels = list(frame.columns)
+    if all(isinstance(label, str) for label in labels) or not hasattr(frame, "set_axis") or _count(labels):
+        return frame
+    return frame.set_axis([str(label) for label in labels], axis=1)
+
+
+def _count(labels: list[Any]) -> bool:
+    return all(isinstance(label, Integral) for label in labels) and labels == list(range(len(labels)))
+
+
+def _refuse_other_order(frame: Any) -> None:
+    """Refuse a frame without names whose columns are numbered 0, 1, 2, ... but stand in another order."""
+    labels = list(frame.columns)
+    if all(isinstance(label, Integral) for label in labels) and not _count(labels) and _count(sorted(labels)):
+        raise ValueError(
+            f"X: expected the columns 0, 1, 2, ... in this order, as the network has no feature_names to find them by, "
+            f"got {labels!r:.60}; X.sort_index(axis=1) sorts them, X.to_numpy() takes them as they stand"
+        )
+
+
+def field_names(value: Any) -> tuple[str, ...] | None:
+    """The names of the fields where the value is a named tuple or a list of them, as itertuples of pandas gives."""
+    if not isinstance(value, (list, tuple)) or not value:
+        return None
+    fields: tuple[str, ...] | None = getattr(type(value), "_fields", None) or getattr(type(value[0]), "_fields", None)
+    if fields is None or hasattr(type(value), "_fields"):
+        return fields
+    for row, each in enumerate(value):
+        if getattr(type(each), "_fields", None) != fields:
+            raise TypeError(
+                f"X: expected named tuples of the fields {fields!r:.60} throughout, got another at row {row}"
+            )
+    return fields
 
 
 def columns(frame: Any) -> Iterator[tuple[Any, Any]]:
@@ -340,6 +399,8 @@ def _checked(X: Any, n_inputs: int, dtype: np.dtype[Any], scaled: bool) -> Any:
     if isinstance(X, Sparse) or is_sparse(X):
         rows: Any = X if isinstance(X, Sparse) else sparse_rows(X, dtype, distinct=scaled)
     else:
+        if is_frame(X):
+            _refuse_other_order(X)
         rows = frame_array("X", X, dtype) if is_frame(X) else as_array("X", X)
     if rows.dtype.kind not in "fiub":
         raise TypeError(f"X: expected real numbers, got dtype {rows.dtype}")

@@ -85,6 +85,7 @@ class CategoryColumn:
     categories: tuple[str, ...]
     missing: bool
     boolean: bool
+    spelled: bool = False  # some values of the training rows were no text
 
     @property
     def names_out(self) -> list[str]:
@@ -119,7 +120,7 @@ class CategoryColumn:
             numbers = [(columns.number_of(name), i) for name, i in table.items()]
             same = [[i for number, i in numbers if number == float(each)] for each in column.names]
         else:
-            return [table.get(name, other) for name in column.names]
+            return self._of_text(column, table, other)
         for each, found in zip(column.names, same, strict=True):
             if len(found) > 1:
                 both = " or ".join(repr(self.categories[i]) for i in found[:2])
@@ -128,6 +129,18 @@ class CategoryColumn:
                     "read the column as text"
                 )
         return [found[0] if found else other for found in same]
+
+    def _of_text(self, column: Texts, table: dict[str, int], other: int) -> list[int]:
+        """Text is looked up as it is written. Where either side has spelt values that were no text, 1.0 and 1 are one
+        number, and a day is its midnight.
+        """
+        if not (self.spelled or column.spelled) or all(name in table for name in column.names):
+            return [table.get(name, other) for name in column.names]
+        meanings: dict[str, list[int]] = {}
+        for category, i in table.items():
+            meanings.setdefault(columns.canonical(category), []).append(i)
+        same = [[table[name]] if name in table else meanings.get(columns.canonical(name), []) for name in column.names]
+        return [found[0] if len(found) == 1 else other for found in same]
 
 
 Known = NumberColumn | TimeColumn | CategoryColumn
@@ -157,7 +170,7 @@ def learn(column: columns.Column, name: str, min_count: int, max_categories: int
         return CategoryColumn(name, ("False", "True"), bool(counts[0] >= min_count), True)
     frequent = [(-count, each) for each, count in zip(column.names, counts[1:].tolist(), strict=True)]
     chosen = [each for count, each in sorted(frequent)[:max_categories] if -count >= min_count]
-    return CategoryColumn(name, tuple(sorted(chosen)), bool(counts[0] >= min_count), False)
+    return CategoryColumn(name, tuple(sorted(chosen)), bool(counts[0] >= min_count), False, column.spelled)
 
 
 def median(values: NDArray[Any]) -> float:
@@ -192,7 +205,8 @@ def _check_finite(values: NDArray[Any], name: str) -> None:
         infinite = np.isinf(values)
         if infinite.any():
             row = int(np.argmax(infinite))
-            raise CellError(row, name, f"expected finite numbers, got {float(values[row])}")
+            told = f"{float(values[row])} (infinite, or too large for float64)"
+            raise CellError(row, name, f"expected finite numbers, got {told}")
 
 
 def _calendar(times: NDArray[np.datetime64]) -> list[NDArray[np.float64]]:
@@ -271,7 +285,8 @@ def describe(known: Known) -> dict[str, Any]:
     if isinstance(known, TimeColumn):
         return {"name": known.name, "kind": "time", "medians": list(known.medians), "indicator": known.indicator}
     kind = "boolean" if known.boolean else "category"
-    return {"name": known.name, "kind": kind, "categories": list(known.categories), "missing": known.missing}
+    entry = {"name": known.name, "kind": kind, "categories": list(known.categories), "missing": known.missing}
+    return {**entry, "spelled": True} if known.spelled else entry
 
 
 ENTRIES = {
@@ -287,7 +302,8 @@ def from_description(argument: str, value: Any) -> Known:
     kind = value.get("kind") if type(value) is dict else None
     if type(kind) is not str or kind not in ENTRIES:
         raise ValueError(f"{argument}: expected a column of kind {', '.join(ENTRIES)}, got {value!r:.60}")
-    entry = entries(argument, value, ENTRIES[kind])
+    is_spelled = kind == "category" and value.get("spelled") is True
+    entry = entries(argument, value, ENTRIES[kind] + ("spelled",) * is_spelled)
     name = text_of(f"{argument}: name", entry["name"])
     flag = entry[ENTRIES[kind][-1]]
     if type(flag) is not bool:
@@ -302,7 +318,7 @@ def from_description(argument: str, value: Any) -> Known:
     categories = texts_of(f"{argument}: categories", entry["categories"])
     if len(set(categories)) != len(categories) or (kind == "boolean" and categories != ["False", "True"]):
         raise ValueError(f"{argument}: categories: expected different texts, got {categories!r:.60}")
-    return CategoryColumn(name, tuple(categories), flag, kind == "boolean")
+    return CategoryColumn(name, tuple(categories), flag, kind == "boolean", is_spelled)
 
 
 def entries(argument: str, value: Any, names: Sequence[str]) -> dict[str, Any]:

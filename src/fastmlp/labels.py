@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Label = str | int | float
-MAX_INTEGER_BITS = 64
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1  # of int64 and of uint64
 SHOWN = 8  # labels in a message
 
 
@@ -32,6 +32,8 @@ def check_class_names(names: object, n_classes: int) -> tuple[Label, ...] | None
     listed = names
     for method in ("tolist", "to_list"):  # of arrays of NumPy and pandas, of columns of polars
         listed = getattr(names, method)() if hasattr(names, method) else listed
+    if isinstance(names, np.ndarray) and names.ndim == 1 and names.dtype.kind == "f":
+        listed = inputs.plain_numbers(names)
     if isinstance(listed, (str, bytes)) or not isinstance(listed, Sequence):
         raise TypeError(f"class_names: expected a sequence of class names, got {names!r:.60}")
     if len(listed) != n_classes:
@@ -46,14 +48,24 @@ def check_class_names(names: object, n_classes: int) -> tuple[Label, ...] | None
 
 
 def _check_name(i: int, name: Any) -> Label:
-    plain = name.item() if isinstance(name, np.generic) else name
+    plain = inputs.plain_number(name) if isinstance(name, np.number) else name
     if isinstance(plain, str):
-        return plain
-    if isinstance(plain, int) and not isinstance(plain, bool) and plain.bit_length() <= MAX_INTEGER_BITS:
-        return plain
+        return plain_text(f"class_names[{i}]", plain)
+    if isinstance(plain, int) and not isinstance(plain, bool) and MIN_INTEGER <= plain <= MAX_INTEGER:
+        return int(plain)
     if isinstance(plain, float) and math.isfinite(plain):
-        return plain
+        return float(plain)
     raise TypeError(f"class_names[{i}]: expected text, an integer of 64 bits or a finite float, got {name!r:.60}")
+
+
+def plain_text(argument: str, text: str) -> str:
+    """The text as a str and no subclass (NumPy's, an enumeration's); refused where a file in UTF-8 cannot hold it."""
+    plain = str.__str__(text)
+    try:
+        plain.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{argument}: expected text that UTF-8 can hold, got {plain!r:.60} (half of a pair)") from None
+    return plain
 
 
 def few(labels: Sequence[object]) -> str:
@@ -94,7 +106,7 @@ def text_labels(y: Any) -> list[Any] | None:
     for row, label in enumerate(y):
         if not isinstance(label, str) and not _is_missing(label):
             raise TypeError(f"y: expected labels that are all text or all numbers, got {label!r:.60} at row {row}")
-    return list(y)
+    return [plain_text("y", label) if isinstance(label, str) else label for label in y]
 
 
 def _is_missing(label: Any) -> bool:
@@ -151,12 +163,12 @@ def to_targets(y: Any, names: Sequence[Label] | None, n_outputs: int, *, takes_t
         return y
     assert names is not None
     if isinstance(y, (list, tuple)) and all(isinstance(label, Real) for label in y):
-        return indices([label.item() if isinstance(label, np.generic) else label for label in y], names)
+        return indices([inputs.plain_number(label) if isinstance(label, np.number) else label for label in y], names)
     array = inputs.as_array("y", y)
     one_a_row = array.ndim <= 1 or (array.shape[1:] == (1,) and n_outputs == 1)
     if array.dtype.kind not in "fiub" or not one_a_row:
         return y
-    found = indices(array.ravel().tolist(), names)
+    found = indices(inputs.plain_numbers(array.ravel()), names)
     return found[0] if array.ndim == 0 else found
 
 
@@ -165,7 +177,8 @@ def named(names: Sequence[Label] | None, classes: NDArray[np.int64], single: boo
     if names is None:
         raise ValueError("names: expected a network with class_names, got one that has none")
     table = np.array(names)
-    if table.dtype.kind in "fiu" and table.tolist() != list(names):  # integers beside floats, or of both signs
+    kept = [(type(name), name) for name in names] == [(type(name), name) for name in table.tolist()]
+    if not kept:  # integers beside floats, integers of 64 bits of both signs, text that ends in NUL
         table = np.array(names, dtype=object)
     return table[classes[0]] if single else table[classes]
 

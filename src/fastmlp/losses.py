@@ -514,8 +514,8 @@ LOSSES: dict[str, type[Loss]] = {
 def resolve(argument: str, value: object) -> Loss:
     """The loss that a name or an object stands for."""
     loss = arguments.by_name(argument, value, Loss, LOSSES)
-    if type(loss) not in (*LOSSES.values(), CustomLoss):
-        raise TypeError(f"{argument}: expected one of fastmlp's losses, got {value!r}")
+    instead = "give a loss of your own as fastmlp.CustomLoss(function)"
+    arguments.refuse_subclass(argument, loss, (*LOSSES.values(), CustomLoss), "losses", instead)
     return loss
 
 

@@ -85,18 +85,30 @@ def r2(t: Values, y: Values) -> float:
     >>> r2(np.array([[0.0], [2.0]]), np.array([[0.0], [1.0]]))
     0.5
     """
+    t, y = _near_1(t, y)
     residual, total = np.sum((y - t) ** 2, axis=0), np.sum((t - np.mean(t, axis=0)) ** 2, axis=0)
     shares = np.divide(residual, total, out=(residual > 0).astype(np.float64), where=total > 0)
     return float(np.mean(1.0 - shares))
+
+
+def _near_1(t: Values, y: Values) -> tuple[Values, Values]:
+    """Both, each output divided by a power of two where the squares of its targets would leave the range of float64."""
+    with np.errstate(all="ignore"):
+        _, exponent = np.frexp(np.max(np.abs(t), axis=0))
+    exponent = np.where(np.abs(exponent) > 400, exponent, 0)
+    if not exponent.any():
+        return t, y
+    with np.errstate(over="ignore"):
+        return np.ldexp(t, -exponent), np.ldexp(y, -exponent)
 
 
 # ---------------------------------------------------------------------------------------------------------- of classes
 
 
 def classes(y: Values) -> NDArray[np.int64]:
-    """The class of each row."""
+    """The class of each row; -1 where a number is NaN, which is no class's."""
     chosen = y[:, 0] > 0.5 if y.shape[1] == 1 else np.argmax(y, axis=1)
-    return chosen.astype(np.int64)
+    return np.where(np.isnan(y).any(axis=1), -1, chosen.astype(np.int64))
 
 
 def counts(t: Values, y: Values) -> tuple[Values, Values, Values]:
@@ -104,7 +116,7 @@ def counts(t: Values, y: Values) -> tuple[Values, Values, Values]:
     n_classes = max(2, t.shape[1])
     right, guess = classes(t), classes(y)
     both = np.bincount(right[right == guess], minlength=n_classes)
-    tallies = (both, np.bincount(right, minlength=n_classes), np.bincount(guess, minlength=n_classes))
+    tallies = (both, np.bincount(right, minlength=n_classes), np.bincount(guess[guess >= 0], minlength=n_classes))
     return tuple(tally.astype(np.float64) for tally in tallies)  # type: ignore[return-value]
 
 

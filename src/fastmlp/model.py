@@ -36,6 +36,7 @@ from .initializers import INITIALIZERS
 from .losses import CustomLoss, Loss, MeanSquaredError
 from .scaling import Scaling
 from .schema import Schema
+from .state import STATE_FIELDS, TrainingState, check_state
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -336,10 +337,8 @@ class Model(_core.Core):
 
     def _learn_columns(self, known: Schema, rows: _core.Rows) -> None:
         """The schema of a fit, and the scalings of the columns from its rows, where there are none yet."""
-        inputs_scaled, targets_scaled = (
-            Scaling.fit(part, word) if isinstance(word, str) else word
-            for part, word in ((rows.x, self.input_scaling), (rows.values, self.target_scaling))
-        )
+        inputs_scaled = scaling.learn("input_scaling", rows.x, self.input_scaling)
+        targets_scaled = scaling.learn("target_scaling", rows.values, self.target_scaling)
         if (inputs_scaled, targets_scaled, known) != self._columns:
             self._know_columns(inputs_scaled, targets_scaled, known, False)
 
@@ -491,6 +490,46 @@ class Model(_core.Core):
         True
         """
         persistence.save(path, self._model([*self._activation, self._output_activation], self._loss))
+
+    def training_state(self) -> TrainingState:
+        """All that the training of the network is made of beside its data, in arrays of its own.
+
+        Called by a callback, it is that of the fit at that moment; before the first step it is a RuntimeError.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([1, 1], seed=0)
+        >>> loss = net.train_on_batch([[0.5]], [1.0], "sgd")
+        >>> net.training_state().numbers
+        {'learning_rate': 0.01}
+        """
+        values: dict[str, Any] = dict(zip(STATE_FIELDS, self._training_state(), strict=True))
+        return TrainingState(**values)
+
+    def restore_training(self, state: TrainingState) -> None:
+        """Go on from a state of a network with these sizes, activations, loss and dtype, to the same bits.
+
+        A state of another network is a ValueError, a fit that is running a RuntimeError; nothing has changed then.
+
+        Examples
+        --------
+        >>> net, other = fastmlp.Network([1, 1], seed=0), fastmlp.Network([1, 1], seed=1)
+        >>> loss = net.train_on_batch([[0.5]], [1.0], "adam")
+        >>> other.restore_training(net.training_state())
+        >>> net.train_on_batch([[0.5]], [1.0]) == other.train_on_batch([[0.5]], [1.0])
+        True
+        """
+        self._restore_training(*self._check_state(state))
+
+    def _put_training_state(self, state: TrainingState) -> None:
+        """The same, within a fit."""
+        self._resume_training(*self._check_state(state))
+
+    def _check_state(self, state: TrainingState) -> tuple[Any, ...]:
+        """What the core takes of it."""
+        values = check_state(state, self._dtype, len(self._activation))
+        parameters = self.parameters if values["parameters"] is None else values["parameters"]
+        return tuple({**values, "parameters": parameters}.values())
 
     def copy(self) -> Self:
         """A network of its own with the same parameters and random stream; its optimiser starts anew.

@@ -2,9 +2,10 @@
 
 The update of the whole parameter vector P by the gradient g of the batch's mean loss is one compiled
 pass (`csrc/kernels/optimizers.inc`); its state (velocity, moments, number of steps) belongs to the network.
-The order of an object's fields is the order of the kernel's parameters. A learning rate is a number, a schedule or a
-function of the step, see `schedules.py`. To add one: a class and its line in `OPTIMIZERS` here, a kernel and its row
-there, a branch-free update in `reference/functions.py`.
+The order of an object's fields is the order of the kernel's parameters. The names of the state are those in a
+`TrainingState` and in checkpoints, so they stay as they are; they are PyTorch's where it has the optimiser. A learning
+rate is a number, a schedule or a function of the step, see `schedules.py`. To add one: a class and its line in
+`OPTIMIZERS` here, a kernel and its row there, a branch-free update in `reference/functions.py`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Optimizer:
     name: ClassVar[str]
     full_batch: ClassVar[bool] = False  # makes sense with all rows in every step alone
     shuffles: ClassVar[bool] = True  # the order of the rows means something to it
+    state_vectors: ClassVar[tuple[str, ...]] = ()  # the kernel's states, one number for each parameter, in its order
+    state_numbers: ClassVar[dict[str, int]] = {}  # what a step leaves to the next one: its place among the scalars
 
     def _set(self, field: str, value: object) -> None:
         object.__setattr__(self, field, value)
@@ -93,6 +96,7 @@ class SGD(Optimizer):
     """
 
     name: ClassVar[str] = "sgd"
+    state_vectors: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
     learning_rate: LearningRate = 0.01
     momentum: float = 0.0
     nesterov: bool = False
@@ -164,6 +168,7 @@ class Adam(Optimizer):
     """
 
     name: ClassVar[str] = "adam"
+    state_vectors: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
     learning_rate: LearningRate = 0.001
     beta_1: float = 0.9
     beta_2: float = 0.999
@@ -271,6 +276,7 @@ class NAdam(Adam):
     """
 
     name: ClassVar[str] = "nadam"
+    state_numbers: ClassVar[dict[str, int]] = {"mu_product": 5}
     learning_rate: LearningRate = 0.002
     momentum_decay: float = 0.004
 
@@ -310,6 +316,7 @@ class RMSprop(Optimizer):
     """
 
     name: ClassVar[str] = "rmsprop"
+    state_vectors: ClassVar[tuple[str, ...]] = ("square_avg", "momentum_buffer", "grad_avg")
     learning_rate: LearningRate = 0.01
     alpha: float = 0.99
     epsilon: float = 1e-8
@@ -349,6 +356,7 @@ class AdaGrad(Optimizer):
     """
 
     name: ClassVar[str] = "adagrad"
+    state_vectors: ClassVar[tuple[str, ...]] = ("sum",)
     learning_rate: LearningRate = 0.01
     learning_rate_decay: float = 0.0
     initial_accumulator: float = 0.0
@@ -387,6 +395,7 @@ class Lion(Optimizer):
     """
 
     name: ClassVar[str] = "lion"
+    state_vectors: ClassVar[tuple[str, ...]] = ("exp_avg",)
     learning_rate: LearningRate = 0.0001
     beta_1: float = 0.9
     beta_2: float = 0.99
@@ -428,6 +437,7 @@ class Rprop(Optimizer):
     """
 
     name: ClassVar[str] = "rprop"
+    state_vectors: ClassVar[tuple[str, ...]] = ("prev", "step_size")
     full_batch: ClassVar[bool] = True
     learning_rate: float = 0.01
     eta_minus: float = 0.5
@@ -503,6 +513,9 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 def resolve(argument: str, value: object) -> Optimizer:
     """The optimiser that a name or an object stands for."""
     optimizer = arguments.by_name(argument, value, Optimizer, OPTIMIZERS)
-    if type(optimizer) not in OPTIMIZERS.values():
-        raise TypeError(f"{argument}: expected one of fastmlp's optimisers, got {value!r}")
+    instead = (
+        "give the learning_rate of one of them as a schedule or a function of the step, or take steps of your own with "
+        "Network.loss_and_grad and Network.parameters"
+    )
+    arguments.refuse_subclass(argument, optimizer, OPTIMIZERS.values(), "optimisers", instead)
     return optimizer

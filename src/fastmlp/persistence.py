@@ -21,15 +21,17 @@ import re
 import reprlib
 import stat
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from . import activations, construction, durable, foreign, losses, scaling, schema, strict_json, upgrade
-from .activations import ACTIVATIONS, Activation, CustomActivation
+from . import construction, durable, foreign, losses, scaling, schema, strict_json
+from ._version import __version__
+from .activations import Activation
 from .container import (
     DTYPES,
     Layout,
+    UnknownFieldError,
     as_dict,
     check_tensors,
     header_text,
@@ -41,15 +43,19 @@ from .container import (
     unexpected,
 )
 from .container import FormatError as FormatError
+from .descriptions import activation_from as activation_from
+from .descriptions import describe as describe
+from .descriptions import loss_from as loss_from
+from .descriptions import refuse_unknown
 from .durable import Path
-from .frozen import defaults, fields, frozen
+from .frozen import frozen
 from .initializers import INITIALIZERS
-from .losses import LOSSES, CustomLoss, Loss
+from .losses import Loss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VERSION = 1
+VERSION = 2  # of the format of models and checkpoints; upgrade.py reads those before it
 MOST_DIMENSIONS = 32  # of a tensor beside the parameters, as every version of NumPy has them
 MOST_NUMBERS = 2**48
 
@@ -65,8 +71,6 @@ _FIELDS = {"sizes", "activation", "output_activation", "loss", "dtype", "init", 
 
 _COLUMNS = {"input_scaling", "target_scaling", *schema.FIELDS}  # which a file need not have
 
-T = TypeVar("T", Activation, Loss)
-
 
 class Saveable(Protocol):
     """What is read of a network: its architecture, and its parameters in one piece."""
@@ -80,9 +84,9 @@ class Saveable(Protocol):
 
 @frozen(eq=False)
 class Training:
-    """What a checkpoint has beside the model: a value that JSON can hold, and tensors float32 or float64 by name."""
+    """What a checkpoint has beside the model: fields that JSON can hold, and tensors float32 or float64 by name."""
 
-    words: object
+    fields: dict[str, Any]
     tensors: dict[str, NDArray[Any]]
 
 
@@ -94,80 +98,10 @@ class Model:
     parameters: NDArray[Any]
     extra: dict[str, str]
     training: Training | None = None
+    writer: Writer | None = None  # of the file that it was read from
 
     def _architecture(self) -> dict[str, Any]:
         return self.architecture
-
-
-# ------------------------------------------------------------------------------------------------------ objects as JSON
-
-
-def describe(value: Activation | Loss) -> dict[str, Any]:
-    """The object as a dict: its name, then its fields; `activation_from` and `loss_from` turn it back.
-
-    A loss's fields that have their default are left out, so that a field that a loss gets later changes no file.
-
-    Raises
-    ------
-    ValueError
-        For a `CustomActivation` or a `CustomLoss`.
-    """
-    if isinstance(value, (CustomActivation, CustomLoss)):
-        what = "activation" if isinstance(value, CustomActivation) else "loss"
-        raise ValueError(
-            f"{what}: expected one with a name, which a model file can hold, got {value!r}: its functions are code, "
-            "and a model file holds none; pickle can keep the network where it can keep the functions"
-        )
-    values = {name: getattr(value, name) for name in fields(value)}
-    if isinstance(value, Loss):
-        by_default = defaults(value)
-        values = {name: v for name, v in values.items() if name not in by_default or v != by_default[name]}
-    return {"name": value.name, **{name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}}
-
-
-def activation_from(description: object, argument: str = "activation", *, output: bool = True) -> Activation:
-    """The activation that `describe` has described; softmax only where `output` is true."""
-    activation = _object_from(description, argument, ACTIVATIONS)
-    try:
-        return activations.resolve(argument, activation, output=output)
-    except ValueError as error:
-        raise FormatError(str(error)) from None
-
-
-def loss_from(description: object, argument: str = "loss") -> Loss:
-    """The loss that `describe` has described."""
-    return _object_from(description, argument, LOSSES)
-
-
-def _check_field(name: str, value: object, default: object) -> None:
-    """Refuses what is not of the kind of the default: a word, a list of numbers, a number."""
-    if isinstance(default, str):
-        wanted, fits = "a word", type(value) is str
-    elif isinstance(default, tuple):
-        wanted, fits = "a list of numbers", type(value) is list and all(type(each) in (int, float) for each in value)
-    else:
-        wanted, fits = "a number", type(value) in (int, float)
-    if not fits:
-        raise unexpected(name, wanted, value)
-
-
-def _object_from(description: object, argument: str, table: Mapping[str, type[T]]) -> T:
-    kinds = {kind.name: kind for kind in table.values()}
-    words = as_dict(argument, description)
-    name = words.get("name")
-    if not isinstance(name, str) or name not in kinds:
-        raise unexpected(f"{argument}: name", f"one of {', '.join(map(repr, kinds))}", name)
-    kind = kinds[name]
-    by_default: dict[str, Any] = defaults(kind)  # every field has one
-    given = {field: words[field] for field in by_default if field in words}
-    if len(words) != 1 + len(given) or (len(given) < len(by_default) and not issubclass(kind, Loss)):
-        raise unexpected(argument, f"the fields {['name', *by_default]} of {name!r}", sorted(words))
-    for field, value in given.items():
-        _check_field(f"{argument}: {field}", value, by_default[field])
-    try:
-        return kind(**given)
-    except (ValueError, OverflowError) as error:
-        raise FormatError(f"{argument}: {error}") from None
 
 
 # -------------------------------------------------------------------------------------------------------------- writing
@@ -200,7 +134,7 @@ def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None, training
     _refuse_non_finite(parameters, layout)
     body = parameters.view(np.uint8).data
     texts = {
-        _ARCHITECTURE: _canonical("architecture", {"version": VERSION, **architecture}),
+        _ARCHITECTURE: _canonical("architecture", {"version": VERSION, "written_by": __version__, **architecture}),
         _EXTRA: _canonical("extra", words),
     }
     metadata = {"format": "fastmlp", **texts, f"{_PARAMETERS}.sha256": sha256(body)}
@@ -210,7 +144,7 @@ def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None, training
     more = [little(tensor) for tensor in tensors.values()]
     if training is not None:
         listed = [[name, list(tensor.shape), tensor.dtype.name] for name, tensor in tensors.items()]
-        text = _canonical("training", {"tensors": listed, "words": training.words})
+        text = _canonical("training", {"tensors": listed, "fields": training.fields})
         metadata.update({_TRAINING: text, f"{_TRAINING}.sha256": _digest(text), f"{_TENSORS}.sha256": sha256(*more)})
     header = header_text(metadata, layout)
     return b"".join((len(header).to_bytes(8, "little"), header, body, *more))
@@ -272,10 +206,55 @@ def _load(stream: io.BufferedIOBase, size: int) -> Model:
     metadata = _check_metadata(header)
     room = size - stream.tell()
     extra = _check_words(_EXTRA, json_value(_EXTRA, _verified(metadata, _EXTRA, default="{}")))
-    architecture, extra = _architecture_from(_verified(metadata, _ARCHITECTURE), extra, room)
-    dtype = np.dtype(architecture["dtype"])
-    layout = _layout(architecture["sizes"], dtype)
-    words, more = _training_from(metadata, [name for name, _, _ in layout])
+    architecture = as_dict(_ARCHITECTURE, json_value(_ARCHITECTURE, _verified(metadata, _ARCHITECTURE)))
+    writer = Writer.take(architecture)
+    try:
+        architecture, extra = _architecture_from(architecture, extra, writer.version, room)
+        model = Model(architecture, np.empty(0), extra, writer=writer)
+        return _load_parts(stream, size, header, metadata, model, writer)
+    except UnknownFieldError as error:
+        raise FormatError(f"{error}; {writer}") from None
+
+
+class Writer(NamedTuple):
+    """What has written a file: a version of the format, and of fastmlp."""
+
+    version: int
+    name: str
+
+    @classmethod
+    def take(cls, architecture: dict[str, Any]) -> Writer:
+        """That of an architecture, from which it is taken; refuses a version that nobody knows here."""
+        version, name = architecture.pop("version", None), architecture.pop("written_by", None)
+        if type(version) is not int or version < 1:
+            raise unexpected(f"{_ARCHITECTURE}: version", f"a number from 1 to {VERSION}", version)
+        name = "0.1.0" if version == 1 else name  # which did not say so
+        if not isinstance(name, str) or not re.fullmatch(r"[0-9A-Za-z.+]{1,40}", name):
+            raise unexpected(f"{_ARCHITECTURE}: fields: written_by", "a version of fastmlp", name)
+        writer = cls(version, name)
+        if version > VERSION:
+            raise FormatError(f"version: expected at most {VERSION}, got {version}; {writer}")
+        return writer
+
+    def __str__(self) -> str:
+        return (
+            f"fastmlp {self.name} wrote the file, in version {self.version} of the format; this is fastmlp "
+            f"{__version__}, which reads versions up to {VERSION}: use the one that wrote it, or a later one"
+        )
+
+
+def _load_parts(
+    stream: io.BufferedIOBase,
+    size: int,
+    header: dict[str, Any],
+    metadata: dict[str, str],
+    model: Model,
+    writer: Writer,
+) -> Model:
+    """The model of that architecture with its parameters and, where there is one, its training."""
+    dtype = np.dtype(model.architecture["dtype"])
+    layout = _layout(model.architecture["sizes"], dtype)
+    fields, more = _training_from(metadata, [name for name, _, _ in layout], writer.version)
     begin = stream.tell()
     offsets = [begin + offset for offset in check_tensors(header, [*layout, *more], size - begin)]
     parameters = np.empty(_count(layout), dtype.newbyteorder("<"))
@@ -290,21 +269,34 @@ def _load(stream: io.BufferedIOBase, size: int) -> Model:
     if _TRAINING in metadata:
         tensors = _read_tensors(stream, offsets[len(layout) :], more)
         _check_digest("tensors", metadata[f"{_TENSORS}.sha256"], *(little(tensor) for tensor in tensors.values()))
-        training = Training(words, tensors)
-    return Model(architecture, parameters.astype(dtype, copy=False), extra, training)
+        training = Training(*_upgraded(writer.version, "training", fields, tensors))
+    return Model(model.architecture, parameters.astype(dtype, copy=False), model.extra, training, writer)
 
 
-def _training_from(metadata: Mapping[str, str], taken: list[str]) -> tuple[object, Layout]:
-    """The words of a checkpoint and the layout of its tensors; of a model None and nothing."""
+def _upgraded(version: int, part: str, *values: Any) -> Any:
+    """A part of a file of that version as the last version has it."""
+    if version < VERSION:
+        from . import upgrade  # most files are of this version
+    for each in range(version, VERSION):
+        try:
+            values = getattr(upgrade.READERS[each], part)(*values)
+        except ValueError as error:
+            raise FormatError(str(error)) from None
+    return values
+
+
+def _training_from(metadata: Mapping[str, str], taken: list[str], version: int) -> tuple[dict[str, Any], Layout]:
+    """The fields of a checkpoint and the layout of its tensors; nothing of a model."""
     if _TRAINING not in metadata:
-        return None, []
+        return {}, []
     if not metadata.keys() >= _CHECKSUMS | _TRAINING_CHECKSUMS:
         raise unexpected("__metadata__", "all checksums beside a training", sorted(metadata))
-    fields = as_dict(_TRAINING, json_value(_TRAINING, _verified(metadata, _TRAINING)))
-    if set(fields) != {"tensors", "words"} or not isinstance(fields["tensors"], list):
-        raise unexpected(_TRAINING, "a list 'tensors' and 'words'", sorted(fields))
+    parts = as_dict(_TRAINING, json_value(_TRAINING, _verified(metadata, _TRAINING)))
+    key = "words" if version == 1 else "fields"
+    if set(parts) != {"tensors", key} or not isinstance(parts["tensors"], list):
+        raise unexpected(_TRAINING, f"a list 'tensors' and {key!r}", sorted(parts))
     layout: Layout = []
-    for entry in fields["tensors"]:
+    for entry in parts["tensors"]:
         name, shape, dtype = entry if isinstance(entry, list) and len(entry) == 3 else ("", None, "")
         known = isinstance(name, str) and isinstance(dtype, str) and dtype in DTYPES
         if not (
@@ -317,7 +309,7 @@ def _training_from(metadata: Mapping[str, str], taken: list[str]) -> tuple[objec
     names = [*taken, *(name for name, _, _ in layout)]
     if len(set(names)) != len(names):
         raise unexpected(f"{_TRAINING}: tensors", "each name once", names)
-    return fields["words"], layout
+    return as_dict("training", parts[key]), layout
 
 
 def _read_tensors(stream: io.BufferedIOBase, offsets: list[int], layout: Layout) -> dict[str, NDArray[Any]]:
@@ -360,19 +352,14 @@ def _verified(metadata: Mapping[str, str], key: str, default: str | None = None)
     return text
 
 
-def _architecture_from(text: str, extra: dict[str, str], room: int) -> tuple[dict[str, Any], dict[str, str]]:
+def _architecture_from(
+    architecture: dict[str, Any], extra: dict[str, str], version: int, room: int
+) -> tuple[dict[str, Any], dict[str, str]]:
     """The checked architecture, whose parameters must fit into so many bytes, and what `extra` has beside what belongs
     into it.
     """
-    architecture = as_dict(_ARCHITECTURE, json_value(_ARCHITECTURE, text))
-    version = architecture.pop("version", None)
-    if type(version) is not int or version != VERSION:
-        raise unexpected(f"{_ARCHITECTURE}: version", f"{VERSION}, the one that this fastmlp reads", version)
     checked = check_architecture(architecture, room)  # before anything is made of its sizes
-    try:
-        upgraded, extra = upgrade.from_command_line(architecture, extra)
-    except ValueError as error:
-        raise FormatError(str(error)) from None
+    upgraded, extra = _upgraded(version, "architecture", architecture, extra)
     return (check_architecture(upgraded, room) if upgraded != architecture else checked), extra
 
 
@@ -383,6 +370,7 @@ def check_architecture(architecture: object, room: int | None = None) -> dict[st
     sizes are compared with it before anything as long as a layer is made.
     """
     fields = as_dict(_ARCHITECTURE, architecture)
+    refuse_unknown(_ARCHITECTURE, fields, dict.fromkeys(sorted(_FIELDS | _COLUMNS)))
     if set(fields) - _COLUMNS != _FIELDS:
         raise unexpected(_ARCHITECTURE, f"the fields {sorted(_FIELDS)}", sorted(fields))
     sizes = _check_sizes(fields["sizes"], room)

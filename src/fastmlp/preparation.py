@@ -1,4 +1,7 @@
-"""What `fastmlp train` does with rows before the training: names of tasks and scalings, rows set apart for tests."""
+"""What `fastmlp train` does with rows before the training: names of tasks and scalings, rows set apart for tests.
+
+What no scaling can be learnt from is named by its file and column, once a training has refused it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 TASKS = ("auto", "classification", "regression")
@@ -18,6 +23,19 @@ def choose_scaling(kind: str, x: NDArray[Any]) -> str | None:
     if kind == "auto":
         kind = "minmax" if x.dtype == np.uint8 else "standard"
     return None if kind == "none" else kind
+
+
+def refuse_wide(path: str, values: NDArray[Any], names: Sequence[str]) -> None:
+    """Refuse the first column whose largest and smallest number are further apart than float64 can hold."""
+    least, most = values.min(axis=0).astype(np.float64), values.max(axis=0).astype(np.float64)
+    with np.errstate(over="ignore"):
+        wide = np.flatnonzero(np.isinf(most - least))
+    if len(wide):
+        i = int(wide[0])
+        raise ValueError(
+            f"{path}: {names[i]}: expected numbers whose range float64 can hold, got {least[i]} to {most[i]}; divide "
+            "them by 1e300, say, or leave such rows out"
+        )
 
 
 def split(y: NDArray[Any], fraction: float, seed: int, stratified: bool) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -216,6 +216,25 @@ def check(argument: str, value: object, n_columns: int) -> str | Scaling | None:
         raise TypeError(f"{argument}: expected a name, a Scaling or None, got {type(value).__name__}")
     if len(value.offset) != n_columns:
         raise ValueError(f"{argument}: expected a Scaling of {n_columns} columns, got one of {len(value.offset)}")
+    if not (value.scale >= MIN_SCALE).all():
+        column = int(np.argmin(value.scale))
+        raise ValueError(
+            f"{argument}: expected scales of at least 2**-970 ({MIN_SCALE:.3g}), as networks take numbers below the "
+            f"smallest normal one for 0, got {value.scale[column]} in column {column}; multiply it by 1e300, say"
+        )
+    return value
+
+
+def learn(argument: str, rows: Any, value: str | Scaling | None) -> Scaling | None:
+    """The scaling that a network is to use from now on: of a name, the one that these rows ask for."""
+    if isinstance(value, str):
+        try:
+            found = Scaling.fit(rows, value)
+        except ValueError as error:  # which speaks of X, as the argument of Scaling.fit is called
+            whose = "y" if argument == "target_scaling" else "X"
+            raise ValueError(whose + str(error).removeprefix("X")) from None
+        check(argument, found, len(found.offset))
+        return found
     return value
 
 
@@ -253,4 +272,5 @@ def from_description(argument: str, value: Any, n_columns: int) -> str | Scaling
     return check(argument, value, n_columns)
 
 
+MIN_SCALE = 2.0**-970  # of a column whose differences keep their 53 bits where what is below 2**-1022 is flushed to 0
 FLOAT32_OFFSET = 2.0**10  # an offset of so many times the scale costs float32 10 of its 24 bits

@@ -11,7 +11,7 @@ a row in `reference/schedules.py`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -352,8 +352,8 @@ LearningRate = float | Schedule | Callable[[int], float]
 def resolve(value: object) -> LearningRate:
     """A learning rate as optimisers keep it: a float, one of the schedules, or a function of the step."""
     if isinstance(value, Schedule):
-        if type(value) not in SCHEDULES.values():
-            raise TypeError(f"learning_rate: expected one of fastmlp's schedules, got {value!r}")
+        instead = "give a schedule of your own as a function of the step"
+        arguments.refuse_subclass("learning_rate", value, SCHEDULES.values(), "schedules", instead)
         return value
     if callable(value):
         if isinstance(value, type):
@@ -380,16 +380,16 @@ class Plateau:
         self.n_bad = self.n_cooling = 0
 
     @property
-    def state(self) -> list[float]:
+    def state(self) -> dict[str, float]:
         """All of it as numbers, for a checkpoint."""
-        return [self.rate, self.best, float(self.n_bad), float(self.n_cooling)]
+        return {"rate": self.rate, "best": self.best, "n_bad": float(self.n_bad), "n_cooling": float(self.n_cooling)}
 
-    def restore(self, state: Sequence[float]) -> None:
-        """Stands where `state` says; a ValueError where nothing can stand."""
-        rate, best, n_bad, n_cooling = state
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Stands where `state` says, and where it says nothing as it is; a ValueError where nothing can stand."""
+        rate, best, n_bad, n_cooling = {**self.state, **state}.values()
         counts = (n_bad in range(self.schedule.patience + 1)) and (n_cooling in range(self.schedule.cooldown + 1))
         if not (counts and 0 <= rate < math.inf and best > -math.inf):
-            raise ValueError(f"states: expected those of {self.schedule}, got {list(state)}")
+            raise ValueError(f"numbers: expected those of {self.schedule}, got {dict(state)}")
         self.rate, self.best, self.n_bad, self.n_cooling = rate, best, int(n_bad), int(n_cooling)
 
     def observe(self, logs: Mapping[str, float]) -> None:

@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from . import inputs, labels
 from .labels import Label
 
@@ -43,6 +45,8 @@ def check(
     names = None if feature_names is None else _check_feature_names(feature_names, encoder, n_inputs)
     if target_name is not None and not isinstance(target_name, str):
         raise TypeError(f"target_name: expected text or None, got {target_name!r:.60}")
+    if target_name is not None:
+        target_name = labels.plain_text("target_name", target_name)
     return Schema(names, target_name, labels.check_class_names(class_names, n_classes), encoder)
 
 
@@ -68,7 +72,7 @@ def _check_feature_names(names: Any, encoder: Encoder | None, n_inputs: int) -> 
     for i, name in enumerate(checked):
         if not isinstance(name, str):
             raise TypeError(f"feature_names[{i}]: expected text, got {name!r:.60}")
-    checked = tuple(map(str, checked))
+    checked = tuple(labels.plain_text(f"feature_names[{i}]", name) for i, name in enumerate(checked))
     if len(set(checked)) != len(checked):
         twice = next(name for i, name in enumerate(checked) if name in checked[:i])
         raise ValueError(f"feature_names: expected different names, got {twice!r} twice")
@@ -110,7 +114,7 @@ def learn(schema: Schema, X: Any, y: Any, n_inputs: int, n_classes: int, *, n_ro
     """The schema with what it does not know yet, from the data of a fit, whose first n_rows rows are trained on."""
     names, target, classes, encoder = schema
     if names is None and inputs.is_frame(X):
-        names, encoder = _learn_columns(X, n_inputs, n_rows)
+        names, encoder = _learn_columns(inputs.with_text_names(X), n_inputs, n_rows)
     name = _name_of(y)
     if target is None and name is not None:
         target = name
@@ -124,6 +128,7 @@ def _learn_columns(X: Any, n_inputs: int, n_rows: int) -> tuple[tuple[str, ...] 
     """The names of a frame's columns, and how they become inputs where some are not numbers."""
     names = inputs.column_names(X)
     if names is not None:
+        names = tuple(labels.plain_text("X", name) for name in names)
         _check_distinct(names)
     if inputs.is_numeric_frame(X):
         return names, None
@@ -151,22 +156,30 @@ def _name_of(y: Any) -> str | None:
         name = y.columns[0] if len(y.columns) == 1 else None
     else:
         name = getattr(y, "name", None) if inputs.is_series(y) else None
-    return name if isinstance(name, str) and name else None
+    return labels.plain_text("y", name) if isinstance(name, str) and name else None
 
 
 # ----------------------------------------------------------------------------------------------- columns by their names
 
 
 def select(schema: Schema, X: Any, names: Sequence[str]) -> Any:
-    """The frame, or the row of a frame, with just the columns that the network knows, in their order.
+    """The frame, or the row of a frame, with just the columns that the network knows, in their order."""
+    wanted = schema.feature_names
+    assert wanted is not None
+    if tuple(names) == wanted:
+        return X
+    check_names(schema, names)
+    return X[list(wanted)]
+
+
+def check_names(schema: Schema, names: Sequence[str]) -> None:
+    """Refuse columns that lack one of the network's, or have one twice.
 
     Columns are found by name. The target's is left out, as are those that an encoder passes over; any other column
     that the network was not trained on is left out with a warning.
     """
     wanted = schema.feature_names
     assert wanted is not None
-    if tuple(names) == wanted:
-        return X
     _check_distinct(names)
     got = set(names)
     missing = [name for name in wanted if name not in got]
@@ -179,33 +192,75 @@ def select(schema: Schema, X: Any, names: Sequence[str]) -> Any:
     unknown = [name for name in names if name not in set(wanted) and name not in silent]
     if unknown:
         warnings.warn(
-            f"X: columns that the network was not trained on are left out: {labels.few(unknown)}", stacklevel=3
+            f"X: columns that the network was not trained on are left out: {labels.few(unknown)}", stacklevel=4
         )
-    return X[list(wanted)]
 
 
-def columns_of(X: Any) -> tuple[str, ...] | None:
-    """The names of the columns of a frame, or of the entries of a row of one; None where there are none."""
-    if inputs.is_frame(X):
-        return inputs.column_names(X)
+def _named_row(schema: Schema, X: Any) -> tuple[Any, tuple[str, ...] | None]:
+    """A row of a frame, and its names if it has any.
+
+    Labels that are not text are names by their spelling where the network knows these, as `inputs.with_text_names`
+    has it; else, unless some are text, they are the numbers of a plain vector's elements.
+    """
     index = getattr(X, "index", None) if inputs.is_series(X) else None
-    if index is None or callable(index):
-        return None
-    names = tuple(index)
-    return names if names and all(isinstance(name, str) for name in names) else None
+    entries = () if index is None or callable(index) else tuple(index)
+    names = tuple(map(str, entries))
+    if not entries or all(isinstance(entry, str) for entry in entries):
+        return X, names or None
+    if any(isinstance(entry, str) for entry in entries) or set(schema.feature_names or ()) <= set(names):
+        return X.set_axis(names), names
+    return X, None
+
+
+def _from_named_tuples(schema: Schema, X: Any, fields: Sequence[str]) -> Any:
+    """The rows that named tuples are, with the network's columns in the network's order.
+
+    pandas gives "Index" as the first field, and a column whose name cannot be a field's the name of its position.
+    """
+    wanted = schema.feature_names
+    assert wanted is not None
+    single = hasattr(type(X), "_fields")
+    rows = [X] if single else X
+    of_pandas = type(rows[0]).__name__ == "Pandas"
+    names = [name for name in fields if not (of_pandas and name == "Index" and name not in wanted)]
+    lost = [name for name in wanted if of_pandas and name not in fields and not name.isidentifier()]
+    if lost:
+        raise ValueError(
+            f"X: expected named tuples with the fields {labels.few(wanted)}, got some of itertuples, which has no "
+            f"field for {labels.few(lost)}; give the frame, or rows of frame[list(net.feature_names)].to_numpy()"
+        )
+    check_names(schema, names)
+    if schema.encoder is None:
+        listed = [[getattr(row, name) for name in wanted] for row in rows]
+        return listed[0] if single else listed
+    from .columns import PlainFrame
+
+    frame = PlainFrame({name: np.array([getattr(row, name) for row in rows], object) for name in wanted})
+    encoded = schema.encoder.transform(frame)
+    return encoded[0] if single else encoded
 
 
 def to_inputs(schema: Schema, X: Any) -> Any:
     """X with the network's columns in the network's order: a frame or a row of one; what has no names is as it was."""
     if schema.feature_names is None:
         return X
-    names = columns_of(X)
-    if names is None:
-        some = inputs.is_frame(X) and any(isinstance(name, str) for name in X.columns)
-        if some or (schema.encoder is not None and inputs.is_frame(X)):
-            raise ValueError(f"X: expected columns with the names {labels.few(schema.feature_names)}, got other names")
+    fields = inputs.field_names(X)
+    if fields is not None:
+        return _from_named_tuples(schema, X, fields)
+    if isinstance(X, (list, tuple)) and X and _named_row(schema, X[0])[1] is not None:
+        return np.stack([np.asarray(to_inputs(schema, row)) for row in X])
+    if inputs.is_frame(X):
+        X = inputs.with_text_names(X)
+        names = inputs.column_names(X)
+        if names is None and schema.encoder is not None:
+            known, given = labels.few(schema.feature_names), labels.few(list(X.columns))
+            told = f"X: expected columns with the names {known}, got labels that are not text: {given}"
+            raise ValueError(f"{told}; X.columns = X.columns.astype(str) makes them text, if they are the names")
+    else:
+        X, names = _named_row(schema, X)
         if hasattr(X, "column_names") and hasattr(X, "to_pandas"):
             raise TypeError("X: expected a frame of pandas or polars, got a table of Arrow; X.to_pandas() makes it one")
+    if names is None:
         return X
     X = select(schema, X, names)
     if schema.encoder is None:

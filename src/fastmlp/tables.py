@@ -13,7 +13,7 @@ import gzip
 import importlib.util
 import os
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +35,7 @@ BINARY = {
     ".ndjson": "read_ndjson",
 }
 KINDS = (*TEXT, *BINARY)
+AS_TEXT = ("Boolean", "Categorical", "Date", "Datetime", "Decimal", "Enum", "Null", "String", "Time")  # without numbers
 WITHOUT_POLARS = "pip install polars"
 BAD_GZIP = (OSError, EOFError, ValueError, zlib.error)
 
@@ -153,6 +154,19 @@ def counts_rows(table: Table, frame: Any) -> bool:
     return bool(values.dtype.kind in "iuf" and np.array_equal(values, np.arange(len(values))))
 
 
+def refuse_columns_without_text(path: str, frame: Any, kept: Iterable[str]) -> None:
+    """Refuse columns to pass through whose values have no text: of lists, durations, bytes and the like."""
+    if not hasattr(frame, "schema"):
+        return
+    for name in kept:
+        dtype = frame.schema[name]
+        if not (dtype.is_numeric() or str(dtype).split("(")[0] in AS_TEXT):
+            raise ValueError(
+                f"{path}: --keep: expected a column of numbers, text, booleans, categories or dates, got {dtype} in "
+                f"column {name!r}"
+            )
+
+
 # ------------------------------------------------------------------------------------------------------------- arrays
 
 
@@ -219,11 +233,17 @@ def _targets(path: str, name: str, arrays: dict[str, NDArray[Any]], n_rows: int)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.dtype.kind == "S":
-        y = np.char.decode(y, "utf-8")
+        try:
+            y = np.char.decode(y, "utf-8")
+        except UnicodeDecodeError:
+            raise ValueError(f"{path}: {name}: expected text in UTF-8, got other bytes") from None
     if y.dtype.kind not in "biufU":
         raise ValueError(f"{path}: {name}: expected an array of numbers or text, got dtype {y.dtype}")
     if y.ndim not in (1, 2) or len(y) != n_rows or not y.size:
         raise ValueError(f"{path}: {name}: expected a target for each of the {n_rows} rows, got shape {y.shape}")
+    if y.ndim == 2 and y.dtype.kind in "bU":
+        what, more = ("text", "") if y.dtype.kind == "U" else ("booleans", "; y.astype(float) makes numbers of them")
+        raise ValueError(f"{path}: {name}: expected one label per row, got {what} of shape {y.shape}{more}")
     return y
 
 

@@ -9,6 +9,7 @@ its row left out; what might stand for one ("NA") and is taken for a class, is s
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -17,10 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .columns import LIKE_NUMBER, MISSING, NUMBER, PEEK, PlainFrame, Texts, labels_of_polars, number_of, texts_of_array
+from .frozen import replace
 from .labels import Label, are_indices, are_spelt_numbers
 
 MOST_NUMERIC_CLASSES = 20
 MISSING_TARGETS = frozenset(["", "NaN", "NAN", "nan", "-NaN", "-nan"])
+DOUBTFUL_LABELS = MISSING.union(
+    ["-", "--", "---", ".", "..", "<na>", "<none>", "<null>", "missing", "n.a.", "n.d.", "na", "nat", "nil", "none"],
+    ["not available", "undefined", "unknown", "unk", "void"],
+)
 INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 
 
@@ -91,7 +97,7 @@ def _of_array(y: NDArray[Any], name: str, null: Sequence[str]) -> Target:
     missing = MISSING_TARGETS.union(null)
     if y.dtype.kind in "UT":
         texts = texts_of_array(y, missing)
-        found = [number_of(text) for text in texts.names]
+        found = [number_of(text.strip()) for text in texts.names]
         if None in found or not found:
             return Target(name, None, lambda: texts, len(y))
         table = np.array([*found, np.nan], np.float64)
@@ -105,7 +111,11 @@ def _of_array(y: NDArray[Any], name: str, null: Sequence[str]) -> Target:
 
 
 def read(target: Target, task: str = "auto", *, drop_missing: bool = False) -> Learnt:
-    """What the target is: its task, its classes and its values, for the rows where it is there."""
+    """What the target is: its task, its classes and its values, for the rows where it is there.
+
+    Blanks around labels are none of their own.
+    """
+    target = _without_blanks(target)
     rows = present(target, drop_missing)
     kept = slice(None) if rows is None else rows
     if task == "auto":
@@ -116,9 +126,29 @@ def read(target: Target, task: str = "auto", *, drop_missing: bool = False) -> L
     if target.texts is None or (target.numbers is not None and target.numbers.ndim != 1):
         shape = "" if target.numbers is None else f", got shape {target.numbers.shape}"
         raise ValueError(f"{target.name}: expected one class per row for a classification{shape}")
-    texts = target.texts()
+    if target.numbers is not None:
+        _refuse_infinite(target, "; --null inf makes it a missing target")
+    texts = _with_one_zero(target.texts())
     names, values = _classes(texts, target.name, None if rows is None else int(rows.sum()))
     return Learnt(task, names, values[kept], rows, _marks(texts, names, target.name))
+
+
+def _without_blanks(target: Target) -> Target:
+    """The target whose text has no blanks around it."""
+    if target.texts is None:
+        return target
+    as_text = target.texts
+
+    @functools.cache
+    def texts() -> Texts:
+        given = as_text()
+        table: dict[str, int] = {}
+        codes = [table.setdefault(name.strip(), len(table)) for name in given.names]
+        if len(table) == len(codes):
+            return replace(given, names=list(table))
+        return replace(given, codes=np.array([*codes, -1], np.int64)[given.codes], names=list(table))
+
+    return target._replace(texts=texts)
 
 
 def present(target: Target, drop: bool) -> NDArray[np.bool_] | None:
@@ -190,11 +220,21 @@ def as_numbers(target: Target) -> NDArray[Any]:
         odd = next(i for i, name in enumerate(texts.names) if number_of(name) is None)
         row = int(np.argmax(texts.codes == odd)) + 1
         raise ValueError(f"row {row}, {target.name}: expected a number, got {texts.names[odd]!r}")
+    _refuse_infinite(target)
+    return target.numbers
+
+
+def _refuse_infinite(target: Target, advice: str = "") -> None:
+    """Refuse the first infinite number, with its row."""
+    assert target.numbers is not None
     infinite = np.isinf(target.numbers) if target.numbers.dtype.kind == "f" else np.zeros(1, bool)
     if infinite.any():
-        row = int(np.argwhere(infinite.reshape(len(infinite), -1))[0, 0]) + 1
-        raise ValueError(f"row {row}, {target.name}: expected a finite number, got one too large for float64")
-    return target.numbers
+        row, column = (int(each) for each in np.argwhere(infinite.reshape(len(infinite), -1))[0])
+        got = target.numbers.reshape(len(infinite), -1)[row, column]
+        raise ValueError(
+            f"row {row + 1}, {target.name}: expected a finite number, got {got} (infinite, or too large for float64)"
+            f"{advice}"
+        )
 
 
 def _classes(texts: Texts, name: str, n_rows: int | None) -> tuple[tuple[Label, ...], NDArray[np.int64]]:
@@ -216,6 +256,17 @@ def _classes(texts: Texts, name: str, n_rows: int | None) -> tuple[tuple[Label, 
     return tuple((written if labels is None else labels)[i] for i in order), table[texts.codes]
 
 
+def _with_one_zero(texts: Texts) -> Texts:
+    """The labels with 0.0 for -0.0, where all others are numbers as they are written: the two are one number."""
+    names = texts.names
+    if "-0.0" not in names or numbers_as_written([name for name in names if name != "-0.0"]) is None:
+        return texts
+    found = names.index("-0.0")
+    if "0.0" not in names:
+        return replace(texts, names=["0.0" if name == "-0.0" else name for name in names])
+    return replace(texts, codes=np.where(texts.codes == found, names.index("0.0"), texts.codes))
+
+
 def numbers_as_written(texts: Sequence[str]) -> list[Any] | None:
     """The numbers that the texts are, if each is the shortest spelling of its number; None where one is not."""
     numbers: list[int | float] = []
@@ -232,15 +283,16 @@ def numbers_as_written(texts: Sequence[str]) -> list[Any] | None:
 
 def _array(labels: Sequence[Label]) -> NDArray[Any]:
     """Numbers as an array of one type; NumPy makes floats of 2**64 - 1 beside 0."""
-    large = all(isinstance(label, int) and label >= 0 for label in labels) and max(labels) >= 2**63  # type: ignore[operator]
+    large = bool(labels) and all(isinstance(label, int) and label >= 0 for label in labels) and max(labels) >= 2**63  # type: ignore[operator]
     return np.array(labels, np.uint64 if large else None)
 
 
 def _marks(texts: Texts, classes: Sequence[Label], name: str) -> tuple[str, ...]:
-    """A line for each class whose name is a usual mark of a missing value."""
+    """A line for each class whose name is a usual mark of a missing value, in capitals or not; - beside + is none."""
     notes = []
     for mark in classes:
-        if isinstance(mark, str) and mark in MISSING:
+        doubtful = isinstance(mark, str) and (mark in MISSING or mark.lower() in DOUBTFUL_LABELS)
+        if isinstance(mark, str) and doubtful and not (mark == "-" and "+" in classes):
             count = int(np.count_nonzero(texts.codes == texts.names.index(mark)))
             notes.append(
                 f"{name}: {mark!r} is taken for a class ({count} rows); --null {mark!r} makes it a missing target"
@@ -252,12 +304,18 @@ def _marks(texts: Texts, classes: Sequence[Label], name: str) -> tuple[str, ...]
 
 
 def indices(target: Target, classes: Sequence[Label]) -> NDArray[np.int64]:
-    """The index of each row's label among the classes of a model; another label is refused with its row."""
+    """The index of each row's label among the classes of a model; another label is refused with its row.
+
+    The label as it is written comes first, then without blanks around it, which files have and classes seldom.
+    """
     assert target.texts is not None
     texts = target.texts()
     table: dict[Label, int] = {label: i for i, label in enumerate(classes)}
     numeric = not any(isinstance(label, str) for label in classes)
-    found = [table.get(_number(text) if numeric else text, -1) for text in texts.names]
+    found = [
+        table.get(_number(text.strip()), -1) if numeric else table.get(text, table.get(text.strip(), -1))
+        for text in texts.names
+    ]
     if -1 in found:
         wrong = found.index(-1)
         row = int(np.argmax(texts.codes == wrong)) + 1

@@ -347,16 +347,23 @@ class Loop:
         for each in self.checkpoints:
             durable.check_place(each.path)
         if self.checkpoints or plan.resume is not None:
-            words = {"batch_size": self.batch_size, "shuffle": self.shuffles, "metrics": self.names}
-            words["regularization"] = repr(plan.regularization)
-            self.settings = checkpoint.settings(self.used, self.rows, self.validation, self.stateful, **words)
+            self.settings = checkpoint.settings(
+                self.used,
+                plan.regularization,
+                self.rows,
+                self.validation,
+                self.stateful,
+                batch_size=self.batch_size,
+                shuffle=self.shuffles,
+                metrics=self.names,
+            )
         resumed = self.read_checkpoint()
         if resumed is None:
             self.network._use_optimizer(self.optimizer, plan.regularization)
             self.random_state = self.network._random_state
         callbacks.call(self.callbacks, "on_train_begin", {})
         if resumed is not None:
-            resumed.restart(self.network, self.used, plan.regularization, self.stateful)
+            resumed.restart(self.network, self.stateful)
             at = resumed.at
             self.epoch, self.position, self.loss, self.stopped = at.epoch, at.position, at.loss, at.stopped
             self.history.update(at.history)
@@ -375,7 +382,8 @@ class Loop:
         if path is None:
             return None
         try:
-            return checkpoint.read(path, self.network, self.settings, self.n_rows)
+            how = self.settings, self.n_rows, self.used, self.plan.regularization
+            return checkpoint.read(path, self.network, *how)
         except ValueError as error:
             if not auto:
                 raise

@@ -63,8 +63,8 @@ static void check_minimum(run *r, const descent *d, double tolerance) {
 }
 
 /* Whether a state takes numbers as those of so many vectors; it is then without pairs again. */
-static int takes(const descent *d, size_t n_vectors, const double *numbers) {
-    int taken = fml_lbfgs.import_numbers(d->trainer.method_state, n_vectors, numbers);
+static int takes(const descent *d, size_t n_vectors, size_t n_numbers, const double *numbers) {
+    int taken = fml_lbfgs.import_numbers(d->trainer.method_state, n_vectors, n_numbers, numbers);
     fml_lbfgs.forget(d->trainer.method_state);
     return taken;
 }
@@ -77,11 +77,12 @@ static void check_export(run *r, const design *wanted) {
          *to = take_aligned(r, fml_lbfgs.state_size(net, moved.trainer.hyper_parameters));
     void *workspace = take_aligned(r, fml_gradient_workspace(net, ROWS, 0));
     size_t n_vectors = fml_lbfgs.n_vectors(from);
+    size_t n_numbers = fml_lbfgs.n_numbers(from);
     double numbers[1 + MEMORY] = {0};
-    check(r, n_vectors == 6 && fml_lbfgs.n_numbers(n_vectors) == 4, "%zu vectors after 3 iterations", n_vectors);
+    check(r, n_vectors == 6 && n_numbers == 4, "%zu vectors, %zu numbers after 3 iterations", n_vectors, n_numbers);
     fml_lbfgs.begin(net, moved.trainer.hyper_parameters, to);
     fml_lbfgs.export_numbers(from, numbers);
-    check(r, fml_lbfgs.import_numbers(to, n_vectors, numbers) == 1, "numbers of a state are refused");
+    check(r, fml_lbfgs.import_numbers(to, n_vectors, n_numbers, numbers) == 1, "numbers of a state are refused");
     for (size_t k = 0; k < n_vectors; k++)
         memcpy(fml_lbfgs.vector(net, to, k), fml_lbfgs.vector(net, from, k), net->n_packed * r->kernels->real_size);
     moved.trainer.method_state = to;
@@ -90,11 +91,14 @@ static void check_export(run *r, const design *wanted) {
     iterate(&kept, 3, workspace);
     iterate(&moved, 3, workspace);
     check_same_reals(r, moved.m->block, kept.m->block, net->n_packed, "%s from an imported state", kept.m->name);
-    double good[2 + MEMORY] = {1, 1, 1, 1, 1, 1, 1}, nan[] = {1, NAN}, negative[] = {1, -1}, zero[] = {0};
-    check(r, takes(&moved, 2 * MEMORY, good) && takes(&moved, 0, good), "a full state, and an empty one");
-    check(r, !takes(&moved, 2 * MEMORY + 2, good) && !takes(&moved, 1, good),
+    double good[2 + MEMORY] = {1, 1, 1, 1, 1, 1, 1}, nan[] = {1, NAN}, negative[] = {1, -1}, zero[] = {0, 1};
+    check(r, takes(&moved, 2 * MEMORY, 1 + MEMORY, good) && takes(&moved, 0, 0, good), "a full and an empty state");
+    check(r, !takes(&moved, 2 * MEMORY + 2, 2 + MEMORY, good) && !takes(&moved, 1, 1, good),
           "more pairs than there may be, half a one");
-    check(r, !takes(&moved, 2, nan) && !takes(&moved, 2, negative) && !takes(&moved, 0, zero), "numbers of no state");
+    check(r, !takes(&moved, 2, 1, good) && !takes(&moved, 2, 3, good) && !takes(&moved, 0, 1, good),
+          "too few numbers, too many");
+    check(r, !takes(&moved, 2, 2, nan) && !takes(&moved, 2, 2, negative) && !takes(&moved, 2, 2, zero),
+          "numbers of no state");
 }
 
 void check_lbfgs(run *r) {

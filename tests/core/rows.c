@@ -86,8 +86,10 @@ static void check_search(run *r) {
 
 static int64_t class_of(const run *r, const void *y, size_t O, double threshold) {
     size_t best = 0;
-    for (size_t o = 1; o < O; o++)
+    for (size_t o = 0; o < O; o++) {
+        if (isnan(get(r, y, o))) return -1;
         if (get(r, y, o) > get(r, y, best)) best = o;
+    }
     return O == 1 ? get(r, y, 0) > threshold : (int64_t)best;
 }
 

@@ -54,17 +54,20 @@ static void check_same(run *r, const training *a, const training *b, const char 
 static void move_state(run *r, const training *from, training *to) {
     size_t size = from->trainer.net->n_packed * r->kernels->real_size,
            n_vectors = fml_trainer_n_vectors(&from->trainer);
-    double *numbers = take(r, fml_trainer_n_numbers(&from->trainer, n_vectors) * sizeof *numbers);
+    size_t n_numbers = fml_trainer_n_numbers(&from->trainer);
+    double *numbers = take(r, n_numbers * sizeof *numbers);
     fml_trainer_export_numbers(&from->trainer, numbers);
-    check(r, fml_trainer_import_numbers(&to->trainer, n_vectors, numbers), "the numbers of a state are refused");
+    check(r, fml_trainer_import_numbers(&to->trainer, n_vectors, n_numbers, numbers),
+          "the numbers of a state are refused");
     for (size_t k = 0; k < n_vectors; k++)
         memcpy(fml_trainer_vector(&to->trainer, k), fml_trainer_vector(&from->trainer, k), size);
     memcpy(fml_trainer_visible(&to->trainer), fml_trainer_visible(&from->trainer), size);
     to->trainer.n_steps = from->trainer.n_steps;
     numbers[0] = NAN;
-    check(r, !fml_trainer_import_numbers(&to->trainer, n_vectors, numbers), "a number that is NaN is taken");
+    check(r, !fml_trainer_import_numbers(&to->trainer, n_vectors, n_numbers, numbers), "a number that is NaN is taken");
     numbers[0] = 1;
-    check(r, !fml_trainer_import_numbers(&to->trainer, n_vectors + 9, numbers), "more vectors than there are");
+    check(r, !fml_trainer_import_numbers(&to->trainer, n_vectors + 9, n_numbers, numbers), "more vectors than fit");
+    check(r, !fml_trainer_import_numbers(&to->trainer, n_vectors, n_numbers - 1, numbers), "a number less");
 }
 
 void check_trainer_state(run *r) {

@@ -17,6 +17,7 @@ Scaling = tuple[Vector, Vector]
 
 SCALINGS = ("standard", "minmax")
 EPSILON = 2.0**-52  # of float64
+MIN_SCALE = 2.0**-970
 BLOCK_NUMBERS, WINDOW_BLOCKS = 2**16, 64
 
 
@@ -29,9 +30,14 @@ def scaling(argument: str, value: Any, n: int) -> str | Scaling | None:
     offset, scale = (checks.vector(argument, list(each), n) for each in (value.offset, value.scale))
     for row in (offset, scale):
         checks.require_finite(argument, row, "a scaling")
-    if min(scale) <= 0.0:
-        raise ValueError(f"{argument}: expected a scale above 0, got {min(scale)!r}")
-    return offset, scale
+    return usable(argument, (offset, scale))
+
+
+def usable(argument: str, pair: Scaling) -> Scaling:
+    """The scaling, if no scale is so small that differences are below the smallest normal number, which may be 0."""
+    if min(pair[1]) < MIN_SCALE:
+        raise ValueError(f"{argument}: expected scales of at least 2**-970, got {min(pair[1])!r}")
+    return pair
 
 
 def learn(kind: str, rows: Matrix) -> Scaling:

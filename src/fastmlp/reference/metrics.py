@@ -14,7 +14,9 @@ from .functions import Matrix, Vector
 
 
 def class_of(y: Vector, threshold: float = 0.5) -> int:
-    """The class of a row."""
+    """The class of a row; -1, which is no class's, where a number is NaN."""
+    if any(v != v for v in y):
+        return -1
     return int(y[0] > threshold) if len(y) == 1 else y.index(max(y))
 
 
@@ -45,7 +47,12 @@ def rmse(T: Matrix, Y: Matrix) -> float:
 def r2(T: Matrix, Y: Matrix) -> float:
     """Mean over outputs of 1 - sum (y - t)^2 / sum (t - mean t)^2; 1 or 0, for right or wrong, where t is constant."""
     scores = []
-    for t, y in zip(zip(*T), zip(*Y)):
+    for targets, outputs in zip(zip(*T), zip(*Y)):
+        t, y = list(targets), list(outputs)
+        _, exponent = math.frexp(max(map(abs, t)))
+        if abs(exponent) > 400:  # squares would leave the range of float64
+            half, rest = 2.0 ** (-exponent // 2), 2.0 ** (-exponent - -exponent // 2)
+            t, y = ([v * half * rest for v in row] for row in (t, y))
         residual = math.fsum((a - b) ** 2 for a, b in zip(y, t))
         total = math.fsum((b - mean(t)) ** 2 for b in t)
         scores.append(1 - residual / total if total > 0 else float(residual == 0))
@@ -68,7 +75,7 @@ def _over_classes(T: Matrix, Y: Matrix, share: Callable[[int, int, int], float])
     """The mean of share(hits, rows of the class, rows taken for it) over the classes with such rows."""
     true = [class_of(t) for t in T]
     guess = [class_of(y) for y in Y]
-    known = [1] if len(T[0]) == 1 else sorted({*true, *guess})
+    known = [1] if len(T[0]) == 1 else sorted({*true, *guess} - {-1})
     hits = {c: sum(t == g == c for t, g in zip(true, guess)) for c in known}
     return mean([share(hits[c], true.count(c), guess.count(c)) for c in known])
 

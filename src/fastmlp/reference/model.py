@@ -170,9 +170,9 @@ class Model:
     __call__ = predict
 
     def classify(self, X: Any) -> Any:
-        """The class of each row: argmax, the lowest index on a tie; y > 0.5 (hinge: 0) where O is 1."""
+        """The class of each row: argmax, the lowest index on a tie; y > 0.5 (hinge: 0) where O is 1; 0 of NaN."""
         X, single = checks.matrix("X", X, self.sizes[0])
-        classes = [class_of(y, LOSSES[self.loss.name].threshold) for y in self.predict(X)]
+        classes = [max(class_of(y, LOSSES[self.loss.name].threshold), 0) for y in self.predict(X)]
         return classes[0] if single else classes
 
     def activations(self, X: Any) -> list[Any]:

@@ -215,7 +215,7 @@ class Network(Model):
         for i, name in enumerate(("input_scaling", "target_scaling")):
             kind = getattr(self, name)
             if isinstance(kind, str):
-                found = columns.learn(kind, data[i])
+                found = columns.usable(name, columns.learn(kind, data[i]))
                 setattr(self, name, found)
                 data[i] = columns.apply(found, data[i])
                 if validation is not None:

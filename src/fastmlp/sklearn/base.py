@@ -21,11 +21,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 
-from .. import row_weights, training
+from .. import row_weights
 from .. import schema as schemas
-from ..losses import Loss
+from ..frozen import replace
+from ..losses import HalfSquaredError, Loss
 from ..network import Network
 from ..regularization import resolve as resolve_regularization
+from ..state import state_by_position
 from . import layers, words
 from .following import Following, MostEvaluations
 from .validation import check_sample_weight, validate_data
@@ -281,10 +283,11 @@ class BaseMLP(BaseEstimator):
             raise AttributeError("coefs_: expected an estimator that has weights, got one without")
         return layers.check(self, self._resolve_loss().n_heads).sizes
 
-    def _build(self, seed: int, **functions: Any) -> Network:
+    def _build(self, seed: int, *, dtype: Any = None, **functions: Any) -> Network:
         """A network of coefs_ and intercepts_, with that state of its generator.
 
-        functions: its activations and loss, where they are not those of the estimator's parameters.
+        dtype: that of the network, where it is not that of the weights; functions: its activations and loss, where they
+        are not those of the estimator's parameters.
         """
         wanted = {
             "activation": list(self.activation) if isinstance(self.activation, tuple) else self.activation,
@@ -296,7 +299,7 @@ class BaseMLP(BaseEstimator):
         made = layers.check(self, wanted["loss"].n_heads)
         network = Network(
             made.sizes,
-            dtype=made.dtype,
+            dtype=made.dtype if dtype is None else dtype,
             engine=self.engine,
             n_threads=words.threads(self.n_threads),
             _random_state=seed,
@@ -309,17 +312,24 @@ class BaseMLP(BaseEstimator):
         """For `fit` a new network; for `partial_fit` the one at hand, if it has trained, with its optimiser's state."""
         if incremental and self._is_current() and self._has_trained:
             return self._network
-        return self._build(int(rng.randint(2**31 - 1)))
+        seed = int(rng.randint(2**31 - 1))
+        network, older = self._build(seed), self.__dict__.pop("_optimizer_state", None)
+        if incremental and older is not None:  # of a pickle of 0.1.0, which had it without regularisation and seed
+            terms = resolve_regularization(words.regularization(self))
+            network.restore_training(state_by_position(older[0], terms, older[1:], seed))
+        return network
 
     def _is_current(self) -> bool:
         """Whether there is a network, and coefs_ and intercepts_ are still its own."""
         attributes = self.__dict__
         if "_network" not in attributes:
             return False
-        parts = attributes["coefs_"], attributes["intercepts_"]
-        if not all(isinstance(part, list) for part in parts):
+        coefs, intercepts = attributes.get("coefs_"), attributes.get("intercepts_")
+        if not (isinstance(coefs, list) and isinstance(intercepts, list)):
             return False
-        now = [*parts[0], *parts[1]]
+        if self._functions_now() != self._of_functions:
+            return False
+        now = [*coefs, *intercepts]
         return len(now) == len(self._of_network) and all(map(operator.is_, now, self._of_network))
 
     def _publish(self, network: Network, has_trained: bool) -> None:
@@ -336,13 +346,36 @@ class BaseMLP(BaseEstimator):
         """The network is that of coefs_ and intercepts_ as they are now."""
         self._network, self._has_trained = network, has_trained
         self._of_network = [*self.coefs_, *self.intercepts_]
+        self._of_functions = self._functions_now()
+
+    def _functions_now(self) -> tuple[Any, ...]:
+        """What else the network is made of: what a fit has begun with stays until the next one."""
+        return None if self._has_trained else self.activation, self.__dict__.get("out_activation_")
 
     def _current_network(self) -> Network:
         """The network to predict with."""
         if not self._is_current():
             check_is_fitted(self)
-            self._publish(self._build(0), False)
+            network = self._build(0)
+            given = self.__dict__.get("out_activation_", self._output_name(network))
+            if given != self._output_name(network):
+                functions = {"output_activation": words.output_activation(given), "loss": HalfSquaredError()}
+                network = self._build(0, **functions)
+            self._publish(network, False)
         return self._network
+
+    def _network_for(self, X: Any) -> Network:
+        """The network to predict these rows with: in float64 where they or the weights are, as NumPy has products.
+
+        What comes out is rounded once, to the type of the weights. With a `dtype` of its own all is in that.
+        """
+        network = self._current_network()
+        if self.dtype is not None or np.result_type(X.dtype, network.dtype) == network.dtype:
+            return network
+        if self.__dict__.get("_wide", (None,))[0] is not network:
+            same = {"activation": network.activation, "output_activation": network.output_activation}
+            self._wide = network, self._build(0, dtype=np.float64, loss=network.loss, **same)
+        return self._wide[1]
 
     @property
     def _optimizer(self) -> Network:
@@ -375,7 +408,8 @@ class BaseMLP(BaseEstimator):
             if isinstance(state.get(name), list):
                 state[name] = list(state[name])
         network = state.pop("_network", None)
-        state.pop("_of_network", None)
+        for name in ("_of_network", "_of_functions", "_wide"):
+            state.pop(name, None)
         if network is not None and self._is_current():
             state["_network_state"] = {
                 "functions": {
@@ -387,8 +421,7 @@ class BaseMLP(BaseEstimator):
                 "training": None,
             }
             if network.learning_rate is not None:  # else its optimiser begins anew
-                optimizer = network._optimizer, self._regularization
-                state["_network_state"]["training"] = (*optimizer, *network._training_state()[1:])
+                state["_network_state"]["training"] = replace(network.training_state(), parameters=None)  # coefs_ has
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -399,17 +432,11 @@ class BaseMLP(BaseEstimator):
         if kept is None:
             return
         network = self._build(kept["random_state"], **kept["functions"])
-        if kept["training"] is not None:
-            optimizer, regularization, vectors, numbers, n_steps = kept["training"]
-            vectors = [np.require(vector, network.dtype, ["C", "A"]) for vector in vectors]
-            token = training.Token()
-            network._begin_fit(token)
-            try:
-                network._resume_training(
-                    optimizer, regularization, network.parameters, vectors, numbers, n_steps, kept["random_state"]
-                )
-            finally:
-                network._end_fit(token)
+        training = kept["training"]
+        if isinstance(training, tuple):  # of no released version
+            training = state_by_position(training[0], training[1], training[2:], kept["random_state"])
+        if training is not None:
+            network.restore_training(training)
         self._remember(network, self._has_trained)
 
     # -- predicting --------------------------------------------------------------------------------------------------
@@ -431,8 +458,9 @@ class BaseMLP(BaseEstimator):
 
     def _outputs(self, X: Any) -> Any:
         """The network's outputs (n_samples, n_outputs)."""
-        network = self._current_network()
-        return network.predict(self._rows(X, network))
+        X = self._rows(X, self._current_network())
+        outputs = self._network_for(X).predict(X)
+        return outputs.astype(self._network.dtype, copy=False)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

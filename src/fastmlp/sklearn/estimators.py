@@ -293,8 +293,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes)
         """
-        network = self._current_network()
-        X = self._rows(X, network)
+        X = self._rows(X, self._current_network())
+        network = self._network_for(X)
         if self._is_multiclass:
             return self.classes_[network.classify(X)]
         decided = self._decide(network.predict(X))

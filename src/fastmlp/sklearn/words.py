@@ -7,7 +7,6 @@ looks at, so that its messages are scikit-learn's.
 from __future__ import annotations
 
 import itertools
-import math
 import multiprocessing
 import threading
 from numbers import Integral, Real
@@ -26,6 +25,13 @@ from ..schedules import Schedule
 
 STRAIGHT = {"adam": AdamHat, "sgd": ClassicalMomentum, "lbfgs": LBFGS}  # what scikit-learn means by its solvers
 OUT_ACTIVATIONS = {"sigmoid": "logistic"}  # its names of output activations, where they are others
+NETWORK_ACTIVATIONS = {
+    "identity": "identity",
+    "logistic": "sigmoid",
+    "tanh": "tanh",
+    "relu": "relu",
+    "softmax": "softmax",
+}
 MOST_EPOCHS = 2**62  # no patience is as long
 
 CONSTRAINTS: dict[str, Any] = {
@@ -123,6 +129,15 @@ def first_parameters(sizes: list[int], activation: Any, dtype: Any, rng: Any) ->
     return coefs, intercepts
 
 
+def output_activation(name: Any) -> str:
+    """The network's name of an `out_activation_` that somebody has assigned."""
+    if not isinstance(name, str) or name not in NETWORK_ACTIVATIONS:
+        raise ValueError(
+            f"out_activation_: expected one of {', '.join(map(repr, NETWORK_ACTIVATIONS))}, got {name!r:.60}"
+        )
+    return NETWORK_ACTIVATIONS[name]
+
+
 def refuse_negative(name: str, weights: Any) -> None:
     """Refuses weights of rows below 0, before anything of the estimator changes."""
     if weights is not None and (wrong := np.asarray(weights) < 0).any():
@@ -134,13 +149,18 @@ def refuse_negative(name: str, weights: Any) -> None:
 
 
 def feature_names(names: Any) -> list[str] | None:
-    """`feature_names_in_` as a network takes it; None where two columns have one name."""
+    """`feature_names_in_` as a network takes it; None where two columns have one name, or a file cannot hold one."""
     listed = [] if names is None else [str(name) for name in names]
-    return listed if listed and len(set(listed)) == len(listed) else None
+    return listed if listed and len(set(listed)) == len(listed) and all(map(_is_name, listed)) else None
 
 
-def _is_name(number: float) -> bool:
-    return math.isfinite(number) if isinstance(number, float) else number.bit_length() <= labels.MAX_INTEGER_BITS
+def _is_name(label: Any) -> bool:
+    """Whether a network can have the label as a name."""
+    try:
+        labels.check_class_names([label], 1)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def class_names(classes: Any) -> list[Any] | None:
@@ -148,7 +168,7 @@ def class_names(classes: Any) -> list[Any] | None:
     listed = [label.item() if isinstance(label, np.generic) else label for label in classes]
     for kind in (str, int, float):
         if all(type(label) is kind for label in listed):
-            return listed if kind is str or all(map(_is_name, listed)) else None
+            return listed if all(map(_is_name, listed)) else None
     return None
 
 

@@ -1,0 +1,155 @@
+"""Descriptions: the package's small objects as JSON, by name, with those fields alone that differ from their defaults.
+
+So a field that a class gets later changes no file that does not use it, and a file without it stands for its default.
+For that a default never changes by itself: whoever changes one gives the format a new version, whose reader writes the
+old default into older files (`upgrade.py`). Activations and losses are made again from their descriptions; optimisers
+and regularisations are compared by them, field by field.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from . import activations
+from .activations import ACTIVATIONS, Activation, CustomActivation
+from .container import FormatError, UnknownFieldError, as_dict, unexpected
+from .frozen import defaults, fields
+from .losses import LOSSES, CustomLoss, Loss
+from .optimizers import OPTIMIZERS, Optimizer
+from .regularization import Regularization
+from .schedules import SCHEDULES, Schedule
+
+T = TypeVar("T", Activation, Loss)
+
+
+def describe(value: Activation | Loss) -> dict[str, Any]:
+    """The object as a dict: its name, then its fields; `activation_from` and `loss_from` turn it back.
+
+    Raises
+    ------
+    ValueError
+        For a `CustomActivation` or a `CustomLoss`.
+    """
+    if isinstance(value, (CustomActivation, CustomLoss)):
+        what = "activation" if isinstance(value, CustomActivation) else "loss"
+        raise ValueError(
+            f"{what}: expected one with a name, which a model file can hold, got {value!r}: its functions are code, "
+            "and a model file holds none; pickle can keep the network where it can keep the functions"
+        )
+    return {"name": value.name, **_changed_fields(value)}
+
+
+def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
+    """The optimiser as a dict, with its learning rate as a number, a schedule's dict or the name of a function."""
+    return {"name": optimizer.name, **_changed_fields(optimizer)}
+
+
+def describe_regularization(regularization: Regularization | None) -> dict[str, Any] | None:
+    """The regularisation as a dict; None where there is none."""
+    return None if regularization is None else _changed_fields(regularization)
+
+
+def name_of_function(function: object) -> str:
+    """What is known of a function: its `repr` without the address."""
+    return re.sub(" at 0x[0-9a-fA-F]+", "", repr(function))
+
+
+def _changed_fields(value: object) -> dict[str, Any]:
+    by_default = defaults(value)
+    values = {name: getattr(value, name) for name in fields(value)}
+    return {name: _as_json(v) for name, v in values.items() if name not in by_default or v != by_default[name]}
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Schedule):
+        return {"name": value.name, **_changed_fields(value)}
+    if callable(value):
+        return {"function": name_of_function(value)}
+    return list(value) if isinstance(value, tuple) else value
+
+
+# ------------------------------------------------------------------------------------------------------------- reading
+
+
+def activation_from(description: object, argument: str = "activation", *, output: bool = True) -> Activation:
+    """The activation that `describe` has described; softmax only where `output` is true."""
+    activation = _object_from(description, argument, ACTIVATIONS)
+    try:
+        return activations.resolve(argument, activation, output=output)
+    except ValueError as error:
+        raise FormatError(str(error)) from None
+
+
+def loss_from(description: object, argument: str = "loss") -> Loss:
+    """The loss that `describe` has described."""
+    return _object_from(description, argument, LOSSES)
+
+
+def _object_from(description: object, argument: str, table: Mapping[str, type[T]]) -> T:
+    kinds = {kind.name: kind for kind in table.values()}
+    given = as_dict(argument, description)
+    name = given.pop("name", None)
+    if not isinstance(name, str) or name not in kinds:
+        raise unexpected(f"{argument}: name", f"one of {', '.join(map(repr, kinds))}", name)
+    by_default: dict[str, Any] = defaults(kinds[name])  # every field has one
+    refuse_unknown(f"{argument} {name!r}", given, by_default)
+    for field, value in given.items():
+        _check_field(f"{argument}: {field}", value, by_default[field])
+    try:
+        return kinds[name](**given)
+    except (ValueError, OverflowError) as error:
+        raise FormatError(f"{argument}: {error}") from None
+
+
+def refuse_unknown(argument: str, given: Mapping[str, object], known: Mapping[str, object]) -> None:
+    """Refuses a field that this version does not know."""
+    for field in given:
+        if field not in known:
+            raise UnknownFieldError(f"{argument}: expected the fields {[*known]}, got {field!r:.60}")
+
+
+def _check_field(name: str, value: object, default: object) -> None:
+    """Refuses what is not of the kind of the default: a word, a list of numbers, a number."""
+    if isinstance(default, str):
+        wanted, fits = "a word", type(value) is str
+    elif isinstance(default, tuple):
+        wanted, fits = "a list of numbers", type(value) is list and all(type(each) in (int, float) for each in value)
+    else:
+        wanted, fits = "a number", type(value) in (int, float)
+    if not fits:
+        raise unexpected(name, wanted, value)
+
+
+# ----------------------------------------------------------------------------------------------------------- comparing
+
+
+def optimizer_fields(description: Any) -> dict[str, Any]:
+    """The name and all fields of a described optimiser, defaults too; its schedule's are `learning_rate.<field>`."""
+    return dict(_all_fields("optimizer", description, OPTIMIZERS))
+
+
+def regularization_fields(description: Any) -> dict[str, Any]:
+    """All fields of a described regularisation; those of one that does nothing where it is None."""
+    by_default: dict[str, Any] = defaults(Regularization)
+    given = {} if description is None else as_dict("regularization", description)
+    refuse_unknown("regularization", given, by_default)
+    return {**by_default, **given}
+
+
+def _all_fields(argument: str, description: Any, table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    given = as_dict(argument, description)
+    name = given.pop("name", None)
+    yield "name", name
+    kind = table.get(name) if isinstance(name, str) else None
+    if kind is None:  # another one, or none of this version's: the name says that they differ
+        return
+    by_default = defaults(kind)
+    refuse_unknown(f"{argument} {name!r}", given, dict.fromkeys(fields(kind)))
+    for field in fields(kind):
+        value = given.get(field, by_default.get(field))
+        if isinstance(value, dict) and "name" in value:
+            yield from ((f"{field}.{key}", each) for key, each in _all_fields(field, value, SCHEDULES))
+        else:
+            yield field, value
