@@ -55,7 +55,7 @@ class BuildExt(build_ext):
             macros=MACROS,
             include_dirs=["csrc"],
             extra_postargs=CORE_FLAGS + group.get("flags", []) if GNU_LIKE else ["/O2", "/std:c11"],
-            depends=[str(path) for path in Path("csrc").iterdir() if path.suffix != ".c"],
+            depends=[str(path) for path in Path("csrc").rglob("*.*") if path.suffix != ".c"],
         )
 
 
@@ -64,7 +64,7 @@ def extension(name):
         f"fastmlp.{name}",
         [f"src/fastmlp/{name}.pyx"],
         include_dirs=["csrc", numpy.get_include()],
-        depends=sorted(str(path) for path in Path("csrc").iterdir()),
+        depends=sorted(str(path) for path in Path("csrc").rglob("*.*")),
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"), *MACROS],
         extra_compile_args=MODULE_FLAGS,
         extra_link_args=LINK_FLAGS,
@@ -73,7 +73,7 @@ def extension(name):
 
 setup(
     ext_modules=cythonize(
-        [extension("_core"), extension("_blas")],
+        [extension(name) for name in ("_core", "_rows", "_custom", "_blas")],
         compiler_directives={
             "language_level": 3,
             "auto_pickle": False,

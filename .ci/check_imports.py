@@ -16,6 +16,7 @@ LAYERS = (  # from the lowest on; a name with a dot at its end stands for a fold
     "_version arguments console frozen history suggestions formats.atomic formats.foreign formats.strict_json",
     "inputs.arrays formats.safetensors formats.upgrade training.progress cli.preparation",
     "inputs. tables.",
+    "_blas _custom _rows",
     "_core about datasets inputs.sharing",
     "inputs.moments activations schedules initializers optimizers losses metrics regularization scaling engines "
     "encoder",
@@ -24,6 +25,12 @@ LAYERS = (  # from the lowest on; a name with a dot at its end stands for a fold
     "__init__",
     "reference. sklearn. cli. __main__",
 )
+COMPILED = {  # an extension module's Cython sources
+    "_blas": ("_blas.pyx", "_blas.pxd"),
+    "_core": ("_core.pyx", "_*.pxi"),
+    "_custom": ("_custom.pyx", "_custom.pxd"),
+    "_rows": ("_rows.pyx", "_rows.pxd"),
+}
 ALLOWED = {
     ("inputs.schema", "encoder"): "a network has an encoder only if its frames need one, and encoding needs the core",
 }
@@ -46,15 +53,17 @@ def graph() -> dict[str, set[str]]:
     """What each module imports, by name within the package."""
     paths = {".".join(path.relative_to(SOURCE).with_suffix("").parts): path for path in SOURCE.rglob("*.py")}
     names = {name: name.removesuffix(".__init__") for name in paths}
-    known = {*names.values(), "_core"}
+    known = {*names.values(), *COMPILED}
     edges = {
         names[name]: set(imports_of(ast.parse(path.read_text()), list(path.relative_to(SOURCE).parts[:-1]), known))
         for name, path in paths.items()
     }
-    edges["_core"] = set()
-    for path in (SOURCE / "_core.pyx", *SOURCE.glob("_*.pxi")):
-        for module, imported in re.findall(r"^from \.([\w.]*) import (.*)$", path.read_text(), re.MULTILINE):
-            edges["_core"].update([module] if module else imported.split(", "))
+    for name, sources in COMPILED.items():
+        edges[name] = set()
+        for path in (path for source in sources for path in SOURCE.glob(source)):
+            for module, imported in re.findall(r"^from \.([\w.]*) c?import (.*)$", path.read_text(), re.MULTILINE):
+                edges[name].update([module] if module else imported.split(", "))
+        edges[name] -= {"_csrc"}  # declarations of the C core
     return {name: {other for other in others if other != name} for name, others in edges.items()}
 
 

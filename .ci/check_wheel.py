@@ -1,5 +1,9 @@
-"""Checks of a built wheel: small, with its data and type stubs, without sources or generated C."""
+"""Checks of a built wheel: small, with its data and type stubs, without sources or generated C.
 
+Headers of the public C API and Cython declarations are no sources: a wheel may have them, in their places.
+"""
+
+import fnmatch
 import sys
 import zipfile
 from pathlib import Path
@@ -7,11 +11,20 @@ from pathlib import Path
 MOST_BYTES = 1_500_000
 WANTED = ("_core.pyi", "py.typed", "data/")
 UNWANTED = (".pyx", ".pxi", ".pxd", ".c", ".h", ".inc")
+ALLOWED = ("fastmlp/include/*.h", "fastmlp/*.pxd")
+
+
+def is_unwanted(name: str) -> bool:
+    """Whether a file of that name in the wheel is a source; `*` stands for no folder."""
+    folders = name.count("/")
+    allowed = any(folders == each.count("/") and fnmatch.fnmatchcase(name, each) for each in ALLOWED)
+    return name.endswith(UNWANTED) and not allowed
+
 
 wheel = Path(sys.argv[1])
 names = zipfile.ZipFile(wheel).namelist()
 problems = [f"lacks {wanted}" for wanted in WANTED if not any(wanted in name for name in names)]
-problems += [f"has {name}" for name in names if name.endswith(UNWANTED)]
+problems += [f"has {name}" for name in names if is_unwanted(name)]
 if wheel.stat().st_size > MOST_BYTES:
     problems.append(f"has {wheel.stat().st_size} bytes, more than {MOST_BYTES}")
 for problem in problems:

@@ -6,7 +6,7 @@
  * them, on one thread. SIZES is 784,30,10. The rows are dense, uniform in [0, 1); a network of several outputs has
  * labels. What is to be counted is the function `counted` and what it calls. Exit status 2: this processor lacks the
  * ISA. */
-#include "fastmlp.h"
+#include "../tests/core/find.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -49,7 +49,7 @@ static void set_layers(job *j, const char *sizes, const char *hidden, const char
     size_t I = strtoul(sizes, &rest, 10);
     while (*rest == ',' && j->net.n_layers < MOST_LAYERS) {
         size_t O = strtoul(rest + 1, &rest, 10);
-        const fml_activation *f = fml_find_activation(j->net.kernels, *rest == ',' ? hidden : output);
+        const fml_activation *f = find_activation(j->net.kernels, *rest == ',' ? hidden : output);
         j->layers[j->net.n_layers++] = (fml_layer){.n_inputs = I, .n_outputs = O, .activation = f};
         j->layers[j->net.n_layers - 1].hyper_parameters[0] = 1; /* the sigmoid's slope */
         I = O;
@@ -72,7 +72,7 @@ static void set_data(job *j, size_t n_rows, uint64_t *random) {
 static void set_training(job *j, char **words) {
     size_t size = j->net.n_packed * j->net.kernels->real_size;
     j->batch_size = strtoul(words[0], NULL, 10);
-    j->trainer = (fml_trainer){.net = &j->net, .optimizer = fml_find_optimizer(j->net.kernels, words[1])};
+    j->trainer = (fml_trainer){.net = &j->net, .optimizer = find_optimizer(j->net.kernels, words[1])};
     for (size_t i = 0; i < FML_MAX_HYPER_PARAMETERS && words[2 + i] != NULL; i++)
         j->trainer.hyper_parameters[i] = atof(words[2 + i]);
     j->trainer.block = j->block;
@@ -97,10 +97,10 @@ int main(int n_words, char **words) {
     static job j;
     uint64_t random = 0;
     if (n_words < 8) return 1;
-    j.net.kernels = fml_find_kernels(words[1], strcmp(words[2], "float32") == 0 ? FML_F32 : FML_F64);
+    j.net.kernels = find_kernels(words[1], strcmp(words[2], "float32") == 0 ? FML_F32 : FML_F64);
     if (j.net.kernels == NULL) return 2;
     j.net.engine = j.net.kernels->native;
-    j.net.loss = fml_find_loss(j.net.kernels, words[6]);
+    j.net.loss = find_loss(j.net.kernels, words[6]);
     static const double smoothing = 0;
     j.net.loss_hyper_parameters = &smoothing;
     j.net.n_loss_hyper_parameters = 1;

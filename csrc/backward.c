@@ -8,7 +8,7 @@
  * to stop. A single thread asks between tiles; only an update that has begun is never stopped.
  * Same bits for any number of threads: rows are summed in their order by one owner of each element, and losses are
  * found for LOSS_ROWS rows at a time (a loss that the caller brings along: for a tile), added up in their order. */
-#include "passes.h"
+#include "pass_common.h"
 #include "regularization.h"
 
 enum { LOSS_ROWS = 16 };
@@ -47,7 +47,7 @@ static size_t row_stride(const fml_network *net, size_t n) {
     return net->engine->odd_rows && n % (8 * line) == 0 ? n + line : n;
 }
 
-/* The same for the outputs of layer l; the last layer's are read by losses, row after row. */
+/* Reals from one kept row of the outputs of layer l to the next; the last layer's are read by losses, row after row. */
 static size_t layer_stride(const fml_network *net, size_t l) {
     size_t O = net->layers[l].n_outputs;
     return l + 1 == net->n_layers ? O : row_stride(net, O);
@@ -55,18 +55,18 @@ static size_t layer_stride(const fml_network *net, size_t l) {
 
 static size_t widest_stride(const fml_network *net) {
     size_t width = 0;
-    for (size_t l = 0; l < net->n_layers; l++) width = most(width, layer_stride(net, l));
+    for (size_t l = 0; l < net->n_layers; l++) width = size_max(width, layer_stride(net, l));
     return width;
 }
 
-static buffers cut_buffers(const fml_network *net, size_t rows, arena *a) {
+static buffers alloc_buffers(const fml_network *net, size_t rows, arena *a) {
     buffers b;
     size_t scratch = 0;
-    rows = least(rows, net->engine->tile_rows);
-    for (int i = 0; i < 2; i++) b.d[i] = cut_reals(net, a, rows * widest_stride(net));
+    rows = size_min(rows, net->engine->tile_rows);
+    for (int i = 0; i < 2; i++) b.d[i] = arena_alloc_reals(net, a, rows * widest_stride(net));
     for (size_t l = 0; net->engine->gradient_scratch != NULL && l < net->n_layers; l++)
-        scratch = most(scratch, net->engine->gradient_scratch(net->layers[l].n_inputs, net->layers[l].n_outputs));
-    b.scratch = cut_reals(net, a, scratch);
+        scratch = size_max(scratch, net->engine->gradient_scratch(net->layers[l].n_inputs, net->layers[l].n_outputs));
+    b.scratch = arena_alloc_reals(net, a, scratch);
     return b;
 }
 
@@ -75,14 +75,15 @@ static int stores_z(const fml_network *net, size_t l) {
 }
 static int stores_y(const fml_network *net, size_t l) { return l + 1 < net->n_layers || !net->loss->from_z; }
 
-/* Cuts what layer l keeps of `rows` rows. */
-static void cut_layer(const fml_network *net, size_t l, size_t rows, int prepare, piece *p, arena *a) {
+/* Allocates what layer l keeps of `rows` rows. */
+static void alloc_layer(const fml_network *net, size_t l, size_t rows, int prepare, piece *p, arena *a) {
     const fml_engine *engine = net->engine;
     size_t I = net->layers[l].n_inputs, O = net->layers[l].n_outputs, size = rows * layer_stride(net, l);
-    void *z = stores_z(net, l) ? cut_reals(net, a, size) : NULL, *y = stores_y(net, l) ? cut_reals(net, a, size) : NULL;
-    void *output = dropout_of(p->pass->regularization, net, l) > 0 ? cut_reals(net, a, size) : y;
-    void *delta = cut_reals(net, a, engine->keep_delta != NULL ? engine->delta_size(rows, O) : size);
-    void *prepared = engine->prepare != NULL && prepare ? cut_reals(net, a, engine->prepared_size(I, O)) : NULL;
+    void *z = stores_z(net, l) ? arena_alloc_reals(net, a, size) : NULL,
+         *y = stores_y(net, l) ? arena_alloc_reals(net, a, size) : NULL;
+    void *output = dropout_of(p->pass->regularization, net, l) > 0 ? arena_alloc_reals(net, a, size) : y;
+    void *delta = arena_alloc_reals(net, a, engine->keep_delta != NULL ? engine->delta_size(rows, O) : size);
+    void *prepared = engine->prepare != NULL && prepare ? arena_alloc_reals(net, a, engine->prepared_size(I, O)) : NULL;
     if (a->base == NULL) return;
     p->z[l] = z;
     p->y[l] = y;
@@ -101,28 +102,29 @@ static size_t next_piece(const fml_network *net, size_t left) {
 
 static piece begin(const fml_pass *pass, arena a) {
     const fml_network *net = pass->net;
-    size_t rows = least(pass->rows, longest_piece(net)), I = net->layers[0].n_inputs;
-    piece p = {.pass = pass, .n_threads = least(threads_for(net, rows), rows / LOSS_ROWS + 1)};
+    size_t rows = size_min(pass->rows, longest_piece(net)), I = net->layers[0].n_inputs;
+    piece p = {.pass = pass, .n_threads = size_min(threads_for(net, rows), rows / LOSS_ROWS + 1)};
     void ***const lists[] = {&p.z, &p.y, &p.outputs, &p.deltas, &p.prepared};
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) *lists[i] = cut(&a, net->n_layers * sizeof(void *));
-    p.finite = cut(&a, p.n_threads * sizeof *p.finite);
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        *lists[i] = arena_alloc(&a, net->n_layers * sizeof(void *));
+    p.finite = arena_alloc(&a, p.n_threads * sizeof *p.finite);
     p.loss_rows = net->own_loss == NULL ? LOSS_ROWS : net->engine->tile_rows;
-    p.losses = cut(&a, (rows / LOSS_ROWS + 1) * sizeof *p.losses);
-    p.weights = cut(&a, rows * sizeof *p.weights);
+    p.losses = arena_alloc(&a, (rows / LOSS_ROWS + 1) * sizeof *p.losses);
+    p.weights = arena_alloc(&a, rows * sizeof *p.weights);
     p.x_row = row_stride(net, I);
-    p.x = cut_reals(net, &a, rows * p.x_row);
-    p.t = cut_reals(net, &a, rows * net->n_targets);
-    for (size_t l = 0; l < net->n_layers; l++) cut_layer(net, l, rows, l > 0 || pass->dx != NULL, &p, &a);
+    p.x = arena_alloc_reals(net, &a, rows * p.x_row);
+    p.t = arena_alloc_reals(net, &a, rows * net->n_targets);
+    for (size_t l = 0; l < net->n_layers; l++) alloc_layer(net, l, rows, l > 0 || pass->dx != NULL, &p, &a);
     p.memory = a;
     arena one = {NULL, 0};
-    cut_buffers(net, rows, &one);
+    alloc_buffers(net, rows, &one);
     p.per_thread = one.used;
     return p;
 }
 
 static buffers thread_buffers(const piece *p, size_t i) {
     arena own = {p->memory.base + p->memory.used + i * p->per_thread, 0};
-    return cut_buffers(p->pass->net, p->rows, &own);
+    return alloc_buffers(p->pass->net, p->rows, &own);
 }
 
 size_t fml_gradient_workspace(const fml_network *net, size_t rows, int with_dx) {
@@ -196,7 +198,7 @@ static void tile_loss(const piece *p, const void *t, const double *w, size_t at,
                               .t = reals(net, t, r * net->n_targets),
                               .weights = w == NULL ? NULL : w + r,
                               .d = reals(net, d, r * O),
-                              .rows = least(rows - r, p->loss_rows),
+                              .rows = size_min(rows - r, p->loss_rows),
                               .scale = p->scale};
         p->losses[(at + r) / p->loss_rows] = loss_of(&some);
     }
@@ -236,12 +238,12 @@ static void rows_task(void *context, size_t i) {
     const fml_pass *pass = p->pass;
     const fml_network *net = pass->net;
     size_t begin = part_begin(p->rows, LOSS_ROWS, i, p->n_threads) + p->done, last = net->n_layers - 1, rows;
-    size_t end = least(part_begin(p->rows, LOSS_ROWS, i + 1, p->n_threads), begin + p->round_rows);
+    size_t end = size_min(part_begin(p->rows, LOSS_ROWS, i + 1, p->n_threads), begin + p->round_rows);
     size_t O = last_layer(net)->n_outputs, n_targets = net->n_targets;
     buffers b = thread_buffers(p, i);
     if (p->done == 0) p->finite[i] = 1;
     for (size_t at = begin; at < end; at += rows) {
-        rows = least(net->engine->tile_rows, end - at);
+        rows = size_min(net->engine->tile_rows, end - at);
         size_t x_row = p->x_row;
         const void *x = input_rows(net, pass->data, pass->order, p->first + at, rows, reals(net, p->x, at * x_row),
                                    &x_row, &p->finite[i]);
@@ -335,7 +337,7 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
     p.callers = mode;
     double total = total_weight(pass->data, pass->order, pass->rows);
     p.scale = total > 0 ? 1 / total : 0;
-    p.tile_work = multiply_adds(pass->net) * least(pass->rows, pass->net->engine->tile_rows);
+    p.tile_work = multiply_adds(pass->net) * size_min(pass->rows, pass->net->engine->tile_rows);
     p.is_long = p.n_threads == 1 && p.tile_work > MULTIPLY_ADDS_OF_A_ROUND;
     *loss = 0;
     p.rows = next_piece(pass->net, pass->rows);

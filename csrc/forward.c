@@ -3,21 +3,21 @@
  * Rows go through all layers in tiles of the engine's tile_rows, so that activations stay in the cache and a batch of
  * any size needs the same workspace; threads take runs of tiles. The public functions set flush-to-zero on entry and
  * restore it on exit: results below the smallest normal number are 0 and never slow. */
-#include "passes.h"
+#include "pass_common.h"
 
 /* A thread's buffers for one tile; layers write into y[0] and y[1] in turn. */
 typedef struct {
     void *x, *t, *z, *y[2];
 } buffers;
 
-static buffers cut_buffers(const fml_network *net, size_t rows, arena *a) {
+static buffers alloc_buffers(const fml_network *net, size_t rows, arena *a) {
     buffers b;
     size_t O = last_layer(net)->n_outputs;
-    rows = least(rows, net->engine->tile_rows);
-    for (int i = 0; i < 2; i++) b.y[i] = cut_reals(net, a, rows * net->widest);
-    b.x = cut_reals(net, a, rows * net->layers[0].n_inputs);
-    b.t = cut_reals(net, a, rows * net->n_targets);
-    b.z = cut_reals(net, a, rows * O);
+    rows = size_min(rows, net->engine->tile_rows);
+    for (int i = 0; i < 2; i++) b.y[i] = arena_alloc_reals(net, a, rows * net->widest);
+    b.x = arena_alloc_reals(net, a, rows * net->layers[0].n_inputs);
+    b.t = arena_alloc_reals(net, a, rows * net->n_targets);
+    b.z = arena_alloc_reals(net, a, rows * O);
     return b;
 }
 
@@ -42,12 +42,12 @@ static pass begin(const fml_network *net, const void *block, const fml_data *dat
     pass p = {.net = net, .block = block, .data = data};
     size_t tile = net->engine->tile_rows;
     p.n_tiles = p.last_tile = (data->n_rows + tile - 1) / tile;
-    p.n_threads = least(threads_for(net, data->n_rows), least(p.n_tiles, ROUND));
-    p.losses = cut(&a, ROUND * sizeof *p.losses);
-    p.right = cut(&a, ROUND * sizeof *p.right);
+    p.n_threads = size_min(threads_for(net, data->n_rows), size_min(p.n_tiles, ROUND));
+    p.losses = arena_alloc(&a, ROUND * sizeof *p.losses);
+    p.right = arena_alloc(&a, ROUND * sizeof *p.right);
     p.memory = a;
     arena one = {NULL, 0};
-    cut_buffers(net, data->n_rows, &one);
+    alloc_buffers(net, data->n_rows, &one);
     p.per_thread = one.used;
     return p;
 }
@@ -64,11 +64,11 @@ static buffers thread_share(const pass *p, size_t i, size_t *tile, size_t *end) 
     size_t n = p->last_tile - p->first_tile;
     *tile = p->first_tile + part_begin(n, 1, i, p->n_threads);
     *end = p->first_tile + part_begin(n, 1, i + 1, p->n_threads);
-    return cut_buffers(p->net, p->data->n_rows, &own);
+    return alloc_buffers(p->net, p->data->n_rows, &own);
 }
 
 static size_t tile_rows(const pass *p, size_t tile) {
-    return least(p->net->engine->tile_rows, p->data->n_rows - tile * p->net->engine->tile_rows);
+    return size_min(p->net->engine->tile_rows, p->data->n_rows - tile * p->net->engine->tile_rows);
 }
 
 /* All layers of the rows x of a tile. The last layer writes z and y, of which one may be NULL. */
@@ -121,11 +121,10 @@ static void classify_task(void *context, size_t i) {
     size_t tile, end, O = last_layer(net)->n_outputs;
     buffers b = thread_share(p, i, &tile, &end);
     const fml_scaling *scaling = p->data->scaling;
-    int softmax = strcmp(last_layer(net)->activation->name, "softmax") == 0;
     for (; tile < end; tile++) {
         size_t rows = tile_rows(p, tile);
         int64_t *classes = p->classes + tile * net->engine->tile_rows;
-        if (softmax) {
+        if (last_layer(net)->activation->is_softmax) {
             forward_tile(p, tile, &b, b.z, NULL);
             net->kernels->classify_softmax(b.z, rows, O, classes);
             continue;
@@ -196,11 +195,11 @@ fml_status fml_evaluate(const fml_network *net, const void *block, const fml_dat
     pass p = begin(net, block, data, (arena){workspace, 0});
     p.callers = mode;
     fml_status status = FML_OK;
-    size_t round = least(ROUND, 1 + MULTIPLY_ADDS_OF_A_ROUND / (multiply_adds(net) * net->engine->tile_rows));
+    size_t round = size_min(ROUND, 1 + MULTIPLY_ADDS_OF_A_ROUND / (multiply_adds(net) * net->engine->tile_rows));
     *loss = 0;
     *right = 0;
     for (p.first_tile = 0; p.first_tile < p.n_tiles && status == FML_OK; p.first_tile = p.last_tile) {
-        p.last_tile = least(p.first_tile + most(round, p.n_threads), p.n_tiles);
+        p.last_tile = size_min(p.first_tile + size_max(round, p.n_threads), p.n_tiles);
         run(p.n_threads, evaluate_task, &p);
         for (size_t tile = p.first_tile; tile < p.last_tile; tile++) {
             *loss += p.losses[tile % ROUND];

@@ -4,15 +4,17 @@
  * H from the last steps s and changes y of the gradient, by the two-loop recursion; along it a step is searched for. An
  * iteration changes the parameters, and the memory of pairs, only when it has found a step; whatever else ends it
  * leaves both as they were. All sums are in a fixed order on one thread, and the gradient has the same bits for any
- * number of threads, so the result has. */
+ * number of threads, so the result has. The rest of the core reaches this file through the table fml_lbfgs. */
 #include "line_search.h"
-#include "passes.h"
+#include "method.h"
+#include "pass_common.h"
 #include "regularization.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-struct fml_lbfgs {
+typedef struct {
     size_t memory, n_pairs, newest; /* pairs in a ring; `newest` is the place of the last one */
     char *pairs;                    /* s and y of each, a block each */
     double *weights, *alphas;       /* 1 / (s . y); what the first loop leaves to the second */
@@ -22,7 +24,7 @@ struct fml_lbfgs {
     int known;   /* whether those are known, for the data at hand */
     int converged;
     size_t n_evaluations;
-};
+} lbfgs;
 
 /* The hyper-parameters, in the order of the Python object's fields. */
 enum { MEMORY, GRADIENT_TOLERANCE, LOSS_TOLERANCE, MOST_EVALUATIONS };
@@ -30,74 +32,107 @@ enum { MEMORY, GRADIENT_TOLERANCE, LOSS_TOLERANCE, MOST_EVALUATIONS };
 /* What an iteration is over. */
 typedef struct {
     fml_trainer *trainer;
-    fml_lbfgs *state;
+    lbfgs *state;
     fml_pass pass;
     double weight; /* of all rows: the function is the sum of their losses by it */
 } problem;
 
 static size_t block_bytes(const fml_network *net) { return net->n_packed * net->kernels->real_size; }
 
-static fml_lbfgs *lay_out(const fml_network *net, size_t memory, arena *a) {
-    fml_lbfgs *state = cut(a, sizeof *state);
-    fml_lbfgs parts = {.memory = memory};
-    parts.weights = cut(a, memory * sizeof(double));
-    parts.alphas = cut(a, memory * sizeof(double));
-    parts.pairs = cut(a, 2 * memory * block_bytes(net));
-    parts.direction = cut(a, block_bytes(net));
-    parts.from = cut(a, block_bytes(net));
-    parts.from_gradient = cut(a, block_bytes(net));
+static lbfgs *lay_out(const fml_network *net, size_t memory, arena *a) {
+    lbfgs *state = arena_alloc(a, sizeof *state);
+    lbfgs parts = {.memory = memory};
+    parts.weights = arena_alloc(a, memory * sizeof(double));
+    parts.alphas = arena_alloc(a, memory * sizeof(double));
+    parts.pairs = arena_alloc(a, 2 * memory * block_bytes(net));
+    parts.direction = arena_alloc(a, block_bytes(net));
+    parts.from = arena_alloc(a, block_bytes(net));
+    parts.from_gradient = arena_alloc(a, block_bytes(net));
     if (a->base != NULL) *state = parts;
     return state;
 }
 
-size_t fml_lbfgs_size(const fml_network *net, size_t memory) {
+static size_t state_size(const fml_network *net, const double *h) {
     arena a = {NULL, 0};
-    lay_out(net, memory, &a);
+    lay_out(net, (size_t)h[MEMORY], &a);
     return a.used;
 }
 
-fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes) {
-    arena a = {bytes, 0};
-    return lay_out(net, memory, &a);
+static void begin(const fml_network *net, const double *h, void *state) {
+    arena a = {state, 0};
+    lay_out(net, (size_t)h[MEMORY], &a);
 }
 
-void fml_lbfgs_new_data(fml_lbfgs *state) { state->known = state->converged = 0; }
-int fml_lbfgs_converged(const fml_lbfgs *state) { return state->converged; }
-size_t fml_lbfgs_n_evaluations(const fml_lbfgs *state) { return state->n_evaluations; }
-
-/* -- the memory -------------------------------------------------------------------------------------------------- */
-
-fml_pair fml_lbfgs_pair(const fml_network *net, fml_lbfgs *state, size_t age) {
-    size_t place = (state->newest + state->memory - age) % state->memory;
-    char *s = state->pairs + 2 * place * block_bytes(net);
-    return (fml_pair){s, s + block_bytes(net), &state->weights[place]};
+static void meet_data(void *state_) {
+    lbfgs *state = state_;
+    state->known = state->converged = 0;
 }
 
-size_t fml_lbfgs_n_pairs(const fml_lbfgs *state) { return state->n_pairs; }
-double *fml_lbfgs_scale(fml_lbfgs *state) { return &state->scale; }
+static int converged(const void *state) { return ((const lbfgs *)state)->converged; }
+static size_t n_evaluations(const void *state) { return ((const lbfgs *)state)->n_evaluations; }
 
-void fml_lbfgs_remember(fml_lbfgs *state, size_t n_pairs) {
+/* -- the memory of pairs ----------------------------------------------------------------------------------------- */
+
+/* The place in the ring of the pair that is `age` iterations old. */
+static size_t place(const lbfgs *state, size_t age) { return (state->newest + state->memory - age) % state->memory; }
+
+/* s (which 0) or y (which 1) of that pair. */
+static void *pair_block(const fml_network *net, const lbfgs *state, size_t age, size_t which) {
+    return state->pairs + (2 * place(state, age) + which) * block_bytes(net);
+}
+
+static void remember(lbfgs *state, size_t n_pairs) {
     state->n_pairs = n_pairs;
     state->newest = 0;
-    fml_lbfgs_new_data(state);
+    meet_data(state);
+}
+
+static void forget(void *state) { remember(state, 0); }
+
+/* A checkpoint has s and y of each pair from the newest on, then the scale of H, gamma, and rho = 1 / (s . y) of each
+ * pair; without a pair it has nothing. */
+static size_t n_vectors(const void *state) { return 2 * ((const lbfgs *)state)->n_pairs; }
+static size_t numbers_of(size_t n_pairs) { return n_pairs > 0 ? 1 + n_pairs : 0; }
+static size_t n_numbers(const void *state) { return numbers_of(((const lbfgs *)state)->n_pairs); }
+
+static void name_vector(size_t k, char *name) { snprintf(name, FML_NAME_SIZE, "%c.%zu", k % 2 ? 'y' : 's', k / 2); }
+static void name_number(size_t k, char *name) {
+    if (k == 0)
+        snprintf(name, FML_NAME_SIZE, "gamma");
+    else
+        snprintf(name, FML_NAME_SIZE, "rho.%zu", k - 1);
+}
+
+static void *vector(const fml_network *net, void *state, size_t k) { return pair_block(net, state, k / 2, k % 2); }
+
+static void export_numbers(const void *state_, double *numbers) {
+    const lbfgs *state = state_;
+    if (state->n_pairs > 0) numbers[0] = state->scale;
+    for (size_t age = 0; age < state->n_pairs; age++) numbers[1 + age] = state->weights[place(state, age)];
+}
+
+static int import_numbers(void *state_, size_t n_vectors, size_t n_numbers, const double *numbers) {
+    lbfgs *state = state_;
+    size_t n_pairs = n_vectors / 2;
+    if (n_vectors % 2 != 0 || n_pairs > state->memory || n_numbers != numbers_of(n_pairs)) return 0;
+    for (size_t i = 0; i < n_numbers; i++)
+        if (!(numbers[i] > 0 && numbers[i] < INFINITY)) return 0;
+    remember(state, n_pairs);
+    if (n_pairs > 0) state->scale = numbers[0];
+    for (size_t age = 0; age < n_pairs; age++) state->weights[place(state, age)] = numbers[1 + age];
+    return 1;
 }
 
 /* -- the direction ----------------------------------------------------------------------------------------------- */
 
-/* s (which 0) or y (which 1) of the pair that is `age` iterations old. */
-static void *pair(const problem *p, size_t age, int which) {
-    fml_pair both = fml_lbfgs_pair(p->pass.net, p->state, age);
-    return which == 0 ? both.s : both.y;
-}
+static void *pair(const problem *p, size_t age, size_t which) { return pair_block(p->pass.net, p->state, age, which); }
 
-static double *of_pair(const problem *p, double *values, size_t age) {
-    return &values[(p->state->newest + p->state->memory - age) % p->state->memory];
-}
+static double *of_pair(const problem *p, double *values, size_t age) { return &values[place(p->state, age)]; }
 
 /* direction = -H g */
 static void find_direction(const problem *p) {
     const fml_kernels *k = p->pass.net->kernels;
-    fml_lbfgs *state = p->state;
+    lbfgs *state = p->state;
     void *q = state->direction;
     size_t n = p->pass.net->n_packed;
     k->combine(-1, p->pass.gradient, 0, p->pass.gradient, q, n);
@@ -116,14 +151,14 @@ static void find_direction(const problem *p) {
 /* Keeps s = step * direction and y = g - the gradient before, if the curvature along s is above rounding errors. */
 static void keep_pair(const problem *p, double step, double slope) {
     const fml_kernels *k = p->pass.net->kernels;
-    fml_lbfgs *state = p->state;
+    lbfgs *state = p->state;
     size_t n = p->pass.net->n_packed;
     double epsilon = k->dtype == FML_F32 ? 1.2e-7 : 2.2e-16;
     k->combine(1, p->pass.gradient, -1, state->from_gradient, state->from_gradient, n);
     double curvature = step * k->dot(state->direction, state->from_gradient, n);
     if (!(curvature > -epsilon * step * slope)) return;
     state->newest = (state->newest + 1) % state->memory;
-    state->n_pairs = least(state->n_pairs + 1, state->memory);
+    state->n_pairs = size_min(state->n_pairs + 1, state->memory);
     k->combine(step, state->direction, 0, state->direction, pair(p, 0, 0), n);
     memcpy(pair(p, 0, 1), state->from_gradient, block_bytes(p->pass.net));
     *of_pair(p, state->weights, 0) = 1 / curvature;
@@ -199,7 +234,7 @@ static int is_flat(const problem *p) {
 
 /* Takes the step that was found. */
 static void accept(const problem *p, double step, double slope, double loss) {
-    fml_lbfgs *state = p->state;
+    lbfgs *state = p->state;
     double before = state->loss / p->weight, now = loss / p->weight;
     float_mode mode = flush_denormals();
     keep_pair(p, step, slope);
@@ -212,7 +247,7 @@ static void accept(const problem *p, double step, double slope, double loss) {
 
 /* One search along -H g, or along -g where that is no way down. */
 static fml_status try_step(const problem *p, int *found) {
-    fml_lbfgs *state = p->state;
+    lbfgs *state = p->state;
     float_mode mode = flush_denormals();
     find_direction(p);
     double slope = slope_of(p);
@@ -234,9 +269,9 @@ static fml_status try_step(const problem *p, int *found) {
     return status;
 }
 
-fml_status fml_lbfgs_iterate(fml_trainer *trainer, const fml_data *data, size_t rows, double *loss, fml_poll *poll,
-                             void *workspace) {
-    fml_lbfgs *state = trainer->lbfgs;
+static fml_status iterate(fml_trainer *trainer, const fml_data *data, size_t rows, double *loss, fml_poll *poll,
+                          void *workspace) {
+    lbfgs *state = trainer->method_state;
     problem p = {.trainer = trainer, .state = state, .weight = total_weight(data, NULL, rows)};
     p.pass = (fml_pass){.net = trainer->net,
                         .block = trainer->block,
@@ -262,3 +297,20 @@ fml_status fml_lbfgs_iterate(fml_trainer *trainer, const fml_data *data, size_t 
     }
     return FML_OK;
 }
+
+const fml_method fml_lbfgs = {
+    .state_size = state_size,
+    .begin = begin,
+    .meet_data = meet_data,
+    .forget = forget,
+    .iterate = iterate,
+    .converged = converged,
+    .n_evaluations = n_evaluations,
+    .n_vectors = n_vectors,
+    .n_numbers = n_numbers,
+    .name_vector = name_vector,
+    .name_number = name_number,
+    .vector = vector,
+    .export_numbers = export_numbers,
+    .import_numbers = import_numbers,
+};

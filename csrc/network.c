@@ -1,5 +1,5 @@
 /* The layout of a network's parameters: where each layer stands in a block, and P into and out of it. */
-#include "passes.h"
+#include "pass_common.h"
 
 void fml_network_lay_out(fml_network *net) {
     size_t line = FML_ALIGNMENT / net->kernels->real_size, offset = 0;
@@ -12,7 +12,7 @@ void fml_network_lay_out(fml_network *net) {
         layer->biases = offset;
         offset += padded(layer->n_outputs, line);
         net->n_parameters += (layer->n_inputs + 1) * layer->n_outputs;
-        net->widest = most(net->widest, layer->n_outputs);
+        net->widest = size_max(net->widest, layer->n_outputs);
     }
     net->n_packed = offset;
 }

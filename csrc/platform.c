@@ -3,7 +3,7 @@
 #if !defined(_WIN32) && !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200112L
 #endif
-#include "fastmlp.h"
+#include "core.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +33,7 @@ void fml_free(void *memory) {
 }
 
 /* Read ahead by the kernel, meanwhile: nothing waits. */
-void fml_ask_for(const void *memory, size_t bytes) {
+void fml_advise(const void *memory, size_t bytes) {
 #ifdef POSIX_MADV_WILLNEED
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)memory / page * page;
     posix_madvise((void *)begin, (uintptr_t)memory + bytes - begin, POSIX_MADV_WILLNEED);

@@ -8,7 +8,7 @@
  * A forked child has none of them and starts anew. Rejected: futexes, which woke no faster than condition variables
  * where it was measured; a fixed task per thread, which a preempted thread would stall. */
 #define _GNU_SOURCE /* pthread_sigmask and signal sets, beside -std=c11 */
-#include "fastmlp.h"
+#include "core.h"
 
 static void run_in_order(size_t n, void (*task)(void *context, size_t i), void *context) {
     for (size_t i = 0; i < n; i++) task(context, i);

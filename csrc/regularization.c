@@ -44,7 +44,7 @@ void fml_shape(const fml_network *net, const fml_shaping shaping[2], void *block
         size_t next = l + 1 == net->n_layers ? net->n_packed : net->layers[l + 1].weights;
         const size_t edges[] = {layer->weights, layer->biases, next};
         for (int biases = 0; biases < 2; biases++) {
-            size_t from = most(begin, edges[biases]), to = least(end, edges[biases + 1]);
+            size_t from = size_max(begin, edges[biases]), to = size_min(end, edges[biases + 1]);
             if (from < to)
                 net->kernels->shape(&shaping[biases], reals(net, block, from), reals(net, gradient, from), to - from);
         }

@@ -6,7 +6,7 @@
 #ifndef FASTMLP_REGULARIZATION_H
 #define FASTMLP_REGULARIZATION_H
 
-#include "passes.h"
+#include "pass_common.h"
 
 /* l1 sum |w| + l2 / 2 sum w^2 over the weights of all layers, for a batch of that weight. */
 double fml_penalty(const fml_network *net, const fml_regularization *r, const void *block, double weight);

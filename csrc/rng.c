@@ -2,7 +2,7 @@
  *
  * One 64-bit state per network; the same numbers in the same order come from the reference, and
  * docs/design.md states the order of their use. */
-#include "fastmlp.h"
+#include "core.h"
 
 #include <math.h>
 

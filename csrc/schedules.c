@@ -1,12 +1,11 @@
-/* Schedules of the learning rate: a formula each, then the table that finds them by name.
+/* Schedules of the learning rate: a formula each, then the table of all of them.
  *
  * t counts the optimiser steps that were taken before, so the first step asks for t = 0. Hyper-parameters come in the
  * order of the Python object's fields; counts of steps are whole numbers in a double. A schedule that has an end stays
  * at its last rate. The formulas are those of torch.optim.lr_scheduler; inverse scaling is scikit-learn's. */
-#include "fastmlp.h"
+#include "core.h"
 
 #include <math.h>
-#include <string.h>
 
 static const double PI = 3.14159265358979323846;
 
@@ -51,7 +50,7 @@ static double one_cycle(const double *h, uint64_t t) {
     return along(first_rate, last_rate, (at - back) / (last - back));
 }
 
-static const fml_schedule SCHEDULES[] = {
+const fml_schedule fml_schedules[] = {
     {"constant", constant},
     {"step", step},
     {"exponential", exponential},
@@ -60,9 +59,3 @@ static const fml_schedule SCHEDULES[] = {
     {"one_cycle", one_cycle},
     {NULL, NULL},
 };
-
-const fml_schedule *fml_find_schedule(const char *name) {
-    for (const fml_schedule *schedule = SCHEDULES; schedule->name != NULL; schedule++)
-        if (strcmp(schedule->name, name) == 0) return schedule;
-    return NULL;
-}

@@ -5,7 +5,8 @@
  * early leaves whole steps behind. Where the engine can, the step is taken while the gradient of a batch's last piece
  * is formed: each stretch of it is applied while it is in the cache, and that of a batch of one piece never goes to
  * memory. What regularisation adds is in regularization.c; without one it is not asked. */
-#include "passes.h"
+#include "method.h"
+#include "pass_common.h"
 #include "regularization.h"
 
 #include <math.h>
@@ -92,8 +93,9 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
                           double *loss, fml_poll *poll, void *workspace) {
     const fml_regularization *r = trainer->regularization;
     /* An engine that keeps its threads to itself, a regularisation's factors: no flag of this thread tells of those. */
-    trainer->suspect |= !trainer->net->engine->takes_threads || r != NULL || trainer->lbfgs != NULL;
-    if (trainer->lbfgs != NULL) return fml_lbfgs_iterate(trainer, data, rows, loss, poll, workspace);
+    const fml_method *method = trainer->optimizer->method;
+    trainer->suspect |= !trainer->net->engine->takes_threads || r != NULL || method != NULL;
+    if (method != NULL) return method->iterate(trainer, data, rows, loss, poll, workspace);
     fml_update update = {.optimizer = trainer->optimizer, .states = trainer->states};
     fml_shaping shaping[2];
     fml_pass pass = {.net = trainer->net,
@@ -141,8 +143,8 @@ static fml_data rows_from(const fml_network *net, const fml_data *data, size_t f
 fml_status fml_train_rows(fml_trainer *trainer, const fml_data *data, size_t batch_size, const uint32_t *order,
                           size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace) {
     while (*first < end) {
-        size_t rows = least(batch_size, data->n_rows - *first);
-        size_t n_next = least(batch_size, data->n_rows - *first - rows);
+        size_t rows = size_min(batch_size, data->n_rows - *first);
+        size_t n_next = size_min(batch_size, data->n_rows - *first - rows);
         double batch_loss = 0;
         fml_status status;
         if (order != NULL)
@@ -159,17 +161,17 @@ fml_status fml_train_rows(fml_trainer *trainer, const fml_data *data, size_t bat
 }
 
 fml_status fml_train_blocks(fml_trainer *trainer, const fml_data *data, size_t batch_size, fml_block_order *order,
-                            int ask, size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace) {
+                            int advise, size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace) {
     fml_data known = *data;
     fml_status status = FML_OK;
     while (*first < end && status == FML_OK) {
-        size_t last = least(*first + batch_size, data->n_rows), at_hand = order->first + order->n;
+        size_t last = size_min(*first + batch_size, data->n_rows), at_hand = order->first + order->n;
         fml_block_order_reach(order, *first, last);
-        if (ask && order->first + order->n > at_hand)
-            fml_block_order_ask(order, data->x, row_bytes(trainer->net, data));
+        if (advise && order->first + order->n > at_hand)
+            fml_block_order_advise(order, data->x, row_bytes(trainer->net, data));
         at_hand = order->first + order->n;
         size_t stop = end, begin = *first - order->first, at = begin;
-        if (at_hand < data->n_rows) stop = least(end, *first + (at_hand - *first) / batch_size * batch_size);
+        if (at_hand < data->n_rows) stop = size_min(end, *first + (at_hand - *first) / batch_size * batch_size);
         known.n_rows = order->n;
         status =
             fml_train_rows(trainer, &known, batch_size, order->rows, &at, at + stop - *first, loss, poll, workspace);

@@ -115,6 +115,67 @@ def test_blas_is_bound_at_first_use() -> None:
     ) == ["False", "True"]
 
 
+# `exported` gives a routine of SciPy's another signature, as another release of SciPy or Cython may.
+SCIPY_OF_ANOTHER_RELEASE = """
+import ctypes
+import fastmlp
+from scipy.linalg import cython_blas
+
+api, python, kept = cython_blas.__pyx_capi__, ctypes.pythonapi, []
+python.PyCapsule_GetName.restype, python.PyCapsule_GetName.argtypes = ctypes.c_char_p, [ctypes.py_object]
+python.PyCapsule_GetPointer.restype = ctypes.c_void_p
+python.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+python.PyCapsule_New.restype = ctypes.py_object
+python.PyCapsule_New.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+
+def exported(name, old, new):
+    signature = python.PyCapsule_GetName(api[name])
+    kept.append(signature.replace(old, new))
+    assert kept[-1] != signature
+    api[name] = python.PyCapsule_New(python.PyCapsule_GetPointer(api[name], signature), kept[-1], None)
+
+def product():
+    net = fastmlp.Network([2, 1], engine="blas", dtype="float64")
+    net.set_layer(0, [[2.0, 3.0]], [0.5])
+    return net.predict([[1.0, 10.0], [0.0, 1.0]]).ravel().tolist()
+
+"""
+
+
+@pytest.mark.parametrize("spelling", ["double", "scipy_blas_d", "__pyx_t_9elsewhere_d"])
+def test_how_scipy_spells_its_real_types_does_not_matter(spelling: str) -> None:
+    code = f"""
+for name in ('dgemm', 'dgemv'):
+    exported(name, b'__pyx_t_5scipy_6linalg_11cython_blas_d', {spelling.encode()!r})
+print(product())
+"""
+    assert run(SCIPY_OF_ANOTHER_RELEASE + code) == ["[32.5, 3.5]"]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("dgemm", "int *", "long *"),  # integers of 64 bits
+        ("sgemv", "int *", "int64_t *"),
+        ("dgemv", "void (", "int ("),
+        ("sgemm", "char *, ", ""),
+        ("dgemm", "cython_blas_d *, int *)", "cython_blas_s *, int *)"),
+    ],
+)
+def test_a_blas_routine_of_another_signature_is_refused(name: str, old: str, new: str) -> None:
+    code = f"""
+exported({name!r}, {old.encode()!r}, {new.encode()!r})
+try:
+    product()
+except ImportError as error:
+    print(error)
+"""
+    (message,) = run(SCIPY_OF_ANOTHER_RELEASE + code)
+    assert message.startswith(f"scipy.linalg.cython_blas.{name}: expected parameters ")
+    assert new in message
+    assert "engine='native'" in message
+
+
 def test_every_public_name_is_there() -> None:
     assert run("import fastmlp; print(all(hasattr(fastmlp, name) for name in fastmlp.__all__))") == ["True"]
 

@@ -1,9 +1,14 @@
 # The engine `blas`: a layer's passes over SciPy's BLAS, for any processor.
 #
 # Weights are kept as they are, row-major (O, I), so pack and unpack copy. `multiply` is the one door to BLAS and owns
-# the swap between row- and column-major; nobody else sees a 'T'. The routines are bound at first use, through the
-# table of C functions that scipy.linalg.cython_blas publishes, after a check of their signatures: importing it costs
-# ten times what fastmlp costs. What is no product of matrices comes from the network's kernel table.
+# the swap between row- and column-major; nobody else sees a 'T'. What is no product of matrices comes from the
+# network's kernel table.
+# The routines are bound at first use, because importing scipy.linalg costs ten times what fastmlp costs; so Cython's
+# cimport, which binds when this module is imported, cannot be used. Documented are: that scipy.linalg.cython_blas
+# exports these routines (its docstring), and that a Cython module keeps what it exports as capsules whose names are C
+# signatures (scipy.LowLevelCallable, from_cython). Not documented is how a signature spells SciPy's own names of float
+# and double. So that is not looked at: all parameters that are neither char * nor int * must be of one and the same
+# type, and the name of the routine says which it is.
 # BLAS rounds as it likes: a row alone and the same row in a batch may differ in the last bits.
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from cython cimport floating
@@ -33,19 +38,24 @@ cdef gemm_f64 dgemm = NULL
 cdef gemv_f32 sgemv = NULL
 cdef gemv_f64 dgemv = NULL
 
-GEMM = "void (char *, char *, int *, int *, int *, R *, R *, int *, R *, int *, R *, R *, int *)"
-GEMV = "void (char *, int *, int *, R *, R *, int *, R *, int *, R *, R *, int *)"
+# The parameters of a routine: c is char *, i is int *, r a pointer to its reals.
+GEMM = "cciiirririrri"
+GEMV = "ciirririrri"
 
 
-cdef void *_bind(dict functions, str name, str signature) except NULL:
-    """The address of a BLAS routine, once its signature (R: its real type) is the one that is called here."""
+cdef void *_bind(dict functions, str name, str expected) except NULL:
+    """The address of a BLAS routine, once its parameters are those that it is called with here."""
     capsule = functions[name]
-    cdef const char *raw = PyCapsule_GetName(capsule)
-    real = "__pyx_t_5scipy_6linalg_11cython_blas_" + name[0]
-    found = (<bytes>raw).decode().replace(real, "R").replace("float" if name[0] == "s" else "double", "R")
-    if found != signature:
-        raise ImportError(f"scipy.linalg.cython_blas.{name}: expected the signature {signature!r}, got {found!r}")
-    return PyCapsule_GetPointer(capsule, raw)
+    cdef const char *signature = PyCapsule_GetName(capsule)
+    found = (<bytes>signature).decode()
+    types = found.removeprefix("void (").removesuffix(")").split(", ")
+    kinds = "".join([{"char *": "c", "int *": "i"}.get(each, "r") for each in types])
+    real_types = set(types) - {"char *", "int *"}
+    if found != f"void ({', '.join(types)})" or kinds != expected or len(real_types) != 1:
+        raise ImportError(f"scipy.linalg.cython_blas.{name}: expected parameters {expected!r} (c: char *, i: int *, "
+                          f"r: a pointer to its real type) and no result, got the signature {found!r}; "
+                          "use engine='native' with this SciPy")
+    return PyCapsule_GetPointer(capsule, signature)
 
 
 cdef const fml_engine *blas_engine() except NULL:

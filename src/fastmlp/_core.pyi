@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import disjoint_base
 
-from .inputs import arrays
+from ._rows import Rows as Rows
 from .inputs.schema import Schema
 from .losses import Loss
 from .optimizers import Optimizer
@@ -20,14 +20,6 @@ def activation_values(
     name: str, hyper_parameters: Sequence[float], z: ArrayLike, derivative: bool, isa: str | None = ...
 ) -> Any: ...
 def schedule_rates(name: str, hyper_parameters: Sequence[float], t: ArrayLike) -> Any: ...
-def custom_values(argument: str, function: Callable[[Any], Any], z: ArrayLike) -> Any: ...
-
-@disjoint_base
-class CustomLayer: ...
-
-@disjoint_base
-class CustomCall:
-    def __new__(cls, core: Predictor, caught: list[BaseException]) -> CustomCall: ...
 
 @disjoint_base
 class Block: ...
@@ -44,38 +36,9 @@ class RowLog:
 class Watch: ...
 
 @disjoint_base
-class Sparse:
-    shape: tuple[int, int]
-    def __init__(self, rows: arrays.Sparse) -> None: ...
-
-@disjoint_base
-class Columns:
-    inputs: Scaling | None
-    targets: Scaling | None
-    schema: Schema
-    def __init__(self, inputs: Scaling | None, targets: Scaling | None, schema: Schema) -> None: ...
-
-@disjoint_base
 class BlockOrder:
-    def __new__(cls, n_rows: int, n_inputs: int, batch_size: int, ask: bool) -> BlockOrder: ...
+    def __new__(cls, n_rows: int, n_inputs: int, batch_size: int, advise: bool) -> BlockOrder: ...
     def __getitem__(self, part: slice) -> NDArray[np.uint32]: ...
-
-@disjoint_base
-class Rows:
-    x: Any
-    values: NDArray[Any] | None
-    labels: NDArray[Any] | None
-    weights: NDArray[Any] | None
-    total_weight: float
-    def __init__(
-        self,
-        x: NDArray[Any] | arrays.Sparse,
-        values: NDArray[Any] | None = ...,
-        labels: NDArray[Any] | None = ...,
-        weights: NDArray[Any] | None = ...,
-    ) -> None: ...
-    @property
-    def n_rows(self) -> int: ...
 
 @disjoint_base
 class Predictor:

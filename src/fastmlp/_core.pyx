@@ -7,6 +7,12 @@
 # training works on a block of its own and publishes a copy. So predicting needs no lock, and an error or Ctrl-C
 # leaves whole epochs or whole steps. Rejected: a read-write lock (a reader would wait for an epoch) and training
 # in place (a reader would see half a step).
+# What calls functions of the C core is one extension module, with which the core is linked: the core has state (its
+# threads, what it has read once of the system) that must exist once in a process. What calls none of them has a module
+# and a .pxd of its own: _rows, _custom, _blas. The parts of this module are included as text, because Cython makes a
+# module of one .pyx. Rejected: the core's functions in a table of pointers for several modules, as each of them adds
+# 0.25 ms to `import fastmlp` and 50 kB; and a _core.pxd, which no other module needs and in which each method of these
+# classes would be declared once more.
 # All arguments are checked before anything is written. Work of more than about 100 us releases the GIL; less keeps
 # it, because taking it back beside a busy thread costs a switch interval.
 # Other threads run wherever Python code runs: in a comparison of a user's objects, in a conversion, in a collection of
@@ -19,13 +25,15 @@ from cpython.float cimport PyFloat_AsDouble, PyFloat_CheckExact
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.number cimport PyNumber_Index
 from cpython.pythread cimport PyThread_get_thread_ident
-from cpython.ref cimport Py_INCREF, Py_REFCNT, PyObject
-from libc.math cimport INFINITY, NAN
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from cpython.ref cimport Py_INCREF, Py_REFCNT
+from libc.math cimport INFINITY
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from ._blas cimport blas_engine
 from ._csrc cimport *
+from ._custom cimport CustomCall, custom_activation, new_call
+from ._rows cimport *
 
 import os
 import threading
@@ -34,15 +42,12 @@ import weakref
 import numpy as np
 
 from .inputs import targets as checks
-from .inputs.arrays import convert, unmasked
-from .inputs.labels import are_indices, named
+from .inputs.arrays import convert
+from .inputs.labels import named
 from .inputs.schema import EMPTY, to_inputs
 
-cdef extern from "numpy/arrayobject.h":
-    cnp.ndarray PyArray_NewFromDescr(type subtype, cnp.dtype descr, int nd, cnp.npy_intp *dims, cnp.npy_intp *strides,
-                                     void *data, int flags, PyObject *obj)
-
 cnp.import_array()
+globals()["Rows"] = Rows  # for Python, which has no attribute for what is cimported
 cdef type ndarray_type = np.ndarray, integer_type = np.integer, floating_type = np.floating
 cdef int OUTPUT_FLAGS = (cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_F_CONTIGUOUS | cnp.NPY_ARRAY_OWNDATA
                          | cnp.NPY_ARRAY_ALIGNED | cnp.NPY_ARRAY_WRITEABLE)
@@ -86,7 +91,6 @@ if hasattr(os, "register_at_fork"):
 
 include "_kernels.pxi"
 include "_training.pxi"
-include "_custom.pxi"
 include "_predictor.pxi"
 
 
@@ -154,7 +158,7 @@ cdef class Trainer(Predictor):
 
     @property
     def _published_columns(self):
-        """The same, of the parameters that readers see: in the first epoch of a fit, it does not know any."""
+        """Like `_columns`, of the parameters that readers see: without what a first fit has not published yet."""
         cdef Block block = self._readable()
         return block.columns.inputs, block.columns.targets, block.columns.schema
 
@@ -195,7 +199,7 @@ cdef class Trainer(Predictor):
                 spare = new_block(training.size)
             self.published = spare
         self.published.columns = self.columns
-        training.publish(self.published.data)
+        fml_trainer_publish(&training.trainer, &training.published, self.published.data)
         self._commit()
         self._forget_steps()
         return 0
@@ -219,7 +223,7 @@ cdef class Trainer(Predictor):
             self.training, self.random = self.previous, self.random_before
             self._commit()
         elif training is not None:
-            training.roll_back(self.published.data)
+            fml_trainer_roll_back(&training.trainer, &training.published, self.published.data)
         self._forget_steps()
 
     # -- training ---------------------------------------------------------------------------------------------------
@@ -251,18 +255,18 @@ cdef class Trainer(Predictor):
 
     @property
     def _n_evaluations(self):
-        """How many gradients L-BFGS has asked for since it began; None for any other optimiser."""
+        """How many gradients a whole-batch method has evaluated since it began; None for any other optimiser."""
         cdef Training training = self.training
-        if training is None or training.trainer.lbfgs == NULL:
+        if training is None or training.method == NULL:
             return None
-        return fml_lbfgs_n_evaluations(training.trainer.lbfgs)
+        return training.method.n_evaluations(training.trainer.method_state)
 
     @property
     def _converged(self):
         """Whether the optimiser has found a minimum of the loss over the rows of its last iteration."""
         cdef Training training = self.training
-        return (training is not None and training.trainer.lbfgs != NULL
-                and fml_lbfgs_converged(training.trainer.lbfgs) != 0)
+        return (training is not None and training.method != NULL
+                and training.method.converged(training.trainer.method_state) != 0)
 
     def _observe(self, logs):
         """Tells a learning rate that follows from losses those of an epoch."""
@@ -280,7 +284,7 @@ cdef class Trainer(Predictor):
         cdef Training now = self.training, training
         if (now is not None and (optimizer is None or optimizer == now.optimizer)
                 and regularization == now.regularization):
-            now.meet_data()
+            fml_trainer_meet_data(&now.trainer)
             return
         if self.unpublished:
             self._publish()
@@ -318,7 +322,7 @@ cdef class Trainer(Predictor):
         self._roll_back()
         training = self.training
         if training is not None:
-            training.forget_call(&self.net)
+            fml_trainer_abandon(&training.trainer, &self.net)
         self._stop_fitting()
 
     cdef void _start_fitting(self, what) noexcept:
@@ -390,7 +394,7 @@ cdef class Trainer(Predictor):
         trainer.net = self._network(call)
         if blocks is not None:
             with nogil:
-                status = fml_train_blocks(trainer, &rows.data, batch_size, &blocks.order, blocks.ask, &first, end,
+                status = fml_train_blocks(trainer, &rows.data, batch_size, &blocks.order, blocks.advise, &first, end,
                                           &loss, &poll, workspace)
         elif (end - first) * self.n_weights < self.small // 4:
             status = fml_train_rows(trainer, &rows.data, batch_size, drawn, &first, end, &loss, &poll, workspace)
@@ -430,11 +434,11 @@ cdef class Trainer(Predictor):
         cdef uint64_t random = self.random
         cdef list names = training.vector_names()
         cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0]), vector
-        fml_network_unpack(&self.net, training.visible(), cnp.PyArray_DATA(P))
+        fml_network_unpack(&self.net, fml_trainer_visible(&training.trainer), cnp.PyArray_DATA(P))
         cdef dict vectors = {}
         for k, name in enumerate(names):
             vector = self._empty(1, [self.net.n_parameters, 0])
-            fml_network_unpack(&self.net, training.vector(k), cnp.PyArray_DATA(vector))
+            fml_network_unpack(&self.net, fml_trainer_vector(&training.trainer, k), cnp.PyArray_DATA(vector))
             vectors[name] = vector
         numbers = training.numbers()
         return training.optimizer, training.regularization, P, vectors, numbers, training.trainer.n_steps, random
@@ -452,9 +456,9 @@ cdef class Trainer(Predictor):
             if name in vectors:
                 vector = vectors[name]
                 self._check_vector(name, vector)
-                fml_network_pack(&self.net, cnp.PyArray_DATA(vector), training.vector(k))
+                fml_network_pack(&self.net, cnp.PyArray_DATA(vector), fml_trainer_vector(&training.trainer, k))
         self._put_parameters(P)
-        memcpy(training.visible(), self.published.data, training.size)
+        memcpy(fml_trainer_visible(&training.trainer), self.published.data, training.size)
         training.trainer.n_steps, self.training, self.random = n_steps, training, random
         self._publish()
 

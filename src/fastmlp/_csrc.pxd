@@ -1,7 +1,7 @@
-# The C core's contract (csrc/fastmlp.h) for Cython. Declarations only; the header says what each means.
+# The C core's contract (csrc/core.h) for Cython. Declarations only; the header says what each means.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-cdef extern from "fastmlp.h" nogil:
+cdef extern from "core.h" nogil:
     const int FML_MAX_HYPER_PARAMETERS
     const int FML_MAX_SCALARS
     const int FML_MAX_STATES
@@ -20,6 +20,7 @@ cdef extern from "fastmlp.h" nogil:
         void (*backward)(const void *z, const void *y, const void *dy, void *dz, size_t rows, size_t O,
                          const double *h) noexcept nogil
         int whole_tiles
+        int is_softmax
     ctypedef struct fml_network
     ctypedef struct fml_loss_rows:
         const fml_network *net
@@ -33,27 +34,27 @@ cdef extern from "fastmlp.h" nogil:
         const char *name
         double threshold
     ctypedef double (*fml_own_loss)(void *context, const fml_loss_rows *rows) noexcept nogil
+    ctypedef struct fml_method
     ctypedef struct fml_optimizer:
         const char *name
         int n_states
-        void (*step)(void *p, const void *g, void *const *states, size_t n, const double *scalars) noexcept nogil
+        const fml_method *method
     ctypedef struct fml_engine
     ctypedef struct fml_pass
     ctypedef struct fml_kernels:
         const char *isa
         fml_dtype dtype
         size_t real_size
+        const fml_activation *activations
+        const fml_loss *losses
+        const fml_optimizer *optimizers
         const fml_engine *native
         void (*add_bias)(const void *b, void *z, size_t rows, size_t O) noexcept nogil
         void (*sum_rows)(const void *d, void *sums, size_t rows, size_t O, int accumulate) noexcept nogil
         size_t (*first_not_finite)(const void *x, size_t n) noexcept nogil
         void (*limit_rows)(void *w, size_t rows, size_t n, double most) noexcept nogil
         void (*classify)(const void *y, size_t rows, size_t O, double threshold, int64_t *classes) noexcept nogil
-    const fml_kernels *fml_find_kernels(const char *isa, fml_dtype dtype)
-    const char *fml_isa(size_t i)
-    const fml_activation *fml_find_activation(const fml_kernels *kernels, const char *name)
-    const fml_loss *fml_find_loss(const fml_kernels *kernels, const char *name)
-    const fml_optimizer *fml_find_optimizer(const fml_kernels *kernels, const char *name)
+    const fml_kernels *fml_kernels_of(size_t i, fml_dtype dtype)
 
     ctypedef struct fml_layer:
         size_t n_inputs
@@ -170,21 +171,7 @@ cdef extern from "fastmlp.h" nogil:
     ctypedef struct fml_schedule:
         const char *name
         double (*rate)(const double *h, uint64_t n_steps) noexcept nogil
-    const fml_schedule *fml_find_schedule(const char *name)
-    ctypedef struct fml_lbfgs
-    size_t fml_lbfgs_size(const fml_network *net, size_t memory)
-    fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes)
-    void fml_lbfgs_new_data(fml_lbfgs *state)
-    int fml_lbfgs_converged(const fml_lbfgs *state)
-    size_t fml_lbfgs_n_evaluations(const fml_lbfgs *state)
-    ctypedef struct fml_pair:
-        void *s
-        void *y
-        double *weight
-    size_t fml_lbfgs_n_pairs(const fml_lbfgs *state)
-    double *fml_lbfgs_scale(fml_lbfgs *state)
-    fml_pair fml_lbfgs_pair(const fml_network *net, fml_lbfgs *state, size_t age)
-    void fml_lbfgs_remember(fml_lbfgs *state, size_t n_pairs)
+    const fml_schedule *fml_schedules
     ctypedef struct fml_trainer:
         const fml_network *net
         const fml_optimizer *optimizer
@@ -199,9 +186,24 @@ cdef extern from "fastmlp.h" nogil:
         double *schedule_parameters
         const double *rates
         uint64_t first_rate
-        fml_lbfgs *lbfgs
+        void *method_state
         const fml_regularization *regularization
         bint suspect
+    ctypedef struct fml_published_state:
+        void *unaveraged
+    int fml_trainer_allocate(fml_trainer *trainer, fml_published_state *published, const void *parameters)
+    int fml_trainer_allocate_average(fml_trainer *trainer, fml_published_state *published, fml_regularization *terms)
+    void fml_trainer_free(fml_trainer *trainer, fml_published_state *published)
+    void *fml_trainer_visible(const fml_trainer *trainer)
+    void fml_trainer_publish(const fml_trainer *trainer, fml_published_state *published, void *block)
+    void fml_trainer_roll_back(fml_trainer *trainer, const fml_published_state *published, const void *block)
+    void fml_trainer_meet_data(fml_trainer *trainer)
+    void fml_trainer_abandon(fml_trainer *trainer, const fml_network *net)
+    size_t fml_trainer_n_vectors(const fml_trainer *trainer)
+    void *fml_trainer_vector(const fml_trainer *trainer, size_t k)
+    size_t fml_trainer_n_numbers(const fml_trainer *trainer)
+    void fml_trainer_export_numbers(const fml_trainer *trainer, double *numbers)
+    int fml_trainer_import_numbers(fml_trainer *trainer, size_t n_vectors, size_t n_numbers, const double *numbers)
     size_t fml_training_workspace(const fml_trainer *trainer, size_t rows)
     fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows,
                               size_t n_next, double *loss, fml_poll *poll, void *workspace)
@@ -217,7 +219,7 @@ cdef extern from "fastmlp.h" nogil:
     void fml_block_order_draw(fml_block_order *order, uint64_t *random)
     void fml_block_order_reach(fml_block_order *order, size_t first, size_t end)
     fml_status fml_train_blocks(fml_trainer *trainer, const fml_data *data, size_t batch_size, fml_block_order *order,
-                                int ask, size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace)
+                                int advise, size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace)
 
     size_t fml_usable_threads()
 
@@ -229,3 +231,11 @@ cdef extern from "fastmlp.h" nogil:
     void fml_free(void *memory)
     double fml_seconds()
     int fml_plant_error()
+
+cdef extern from "method.h" nogil:
+    const int FML_NAME_SIZE
+    ctypedef struct fml_method:
+        int (*converged)(const void *state) noexcept nogil
+        size_t (*n_evaluations)(const void *state) noexcept nogil
+        void (*name_vector)(size_t k, char *name) noexcept nogil
+        void (*name_number)(size_t k, char *name) noexcept nogil

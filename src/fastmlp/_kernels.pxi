@@ -1,27 +1,53 @@
 # Part of _core.pyx: what the core has (kernel tables, threads), and activations called on arrays.
 #
-# A table is found by the name of its instruction set; an activation, loss or optimiser by its name in a table.
+# The core finds rows of its tables by index. The names are read from the tables here, once, so that a new row is known
+# to Python as it stands; a row has the same index in every table, whatever its ISA and dtype.
+
+cdef list ISAS = []  # the instruction sets that this build has and this processor runs, best first
+cdef dict ACTIVATION_ROWS = {}, LOSS_ROWS = {}, OPTIMIZER_ROWS = {}, SCHEDULE_ROWS = {}  # the index of each name
+
+
+cdef int _read_names() except -1:
+    cdef const fml_kernels *kernels = fml_kernels_of(0, FML_F32)
+    cdef size_t i = 0
+    while fml_kernels_of(i, FML_F32) != NULL:
+        ISAS.append(fml_kernels_of(i, FML_F32).isa.decode())
+        i += 1
+    i = 0
+    while kernels.activations[i].name != NULL:
+        ACTIVATION_ROWS[kernels.activations[i].name.decode()] = i
+        i += 1
+    i = 0
+    while kernels.losses[i].name != NULL:
+        LOSS_ROWS[kernels.losses[i].name.decode()] = i
+        i += 1
+    i = 0
+    while kernels.optimizers[i].name != NULL:
+        OPTIMIZER_ROWS[kernels.optimizers[i].name.decode()] = i
+        i += 1
+    i = 0
+    while fml_schedules[i].name != NULL:
+        SCHEDULE_ROWS[fml_schedules[i].name.decode()] = i
+        i += 1
+    return 0
+
+
+_read_names()
+
 
 def isas():
     """The instruction sets that this build has and this processor runs, best first."""
-    names = []
-    while fml_isa(len(names)) != NULL:
-        names.append(fml_isa(len(names)).decode())
-    return names
+    return list(ISAS)
 
 
 cdef const fml_kernels *find_kernels(isa, fml_dtype dtype) except NULL:
     """The kernel table of the named ISA (None: the best, or what FASTMLP_ISA says)."""
-    cdef bytes name = b"" if isa is None else isa.encode()
-    cdef const fml_kernels *kernels = fml_find_kernels(name, dtype)
-    if kernels == NULL:
-        import os
-
-        wanted = os.environ.get("FASTMLP_ISA") if isa is None else isa
-        source = "FASTMLP_ISA" if isa is None else "isa"
-        raise ValueError(f"{source}: expected one of {', '.join(map(repr, isas()))} (what this build and this "
+    wanted = isa or os.environ.get("FASTMLP_ISA") or ISAS[0]
+    if wanted not in ISAS:
+        source = "isa" if isa else "FASTMLP_ISA"
+        raise ValueError(f"{source}: expected one of {', '.join(map(repr, ISAS))} (what this build and this "
                          f"processor have), got {wanted!r}")
-    return kernels
+    return fml_kernels_of(ISAS.index(wanted), dtype)
 
 
 def kernel_isa(isa=None):
@@ -50,7 +76,9 @@ def activation_values(str name, hyper_parameters, z, bint derivative, isa=None):
     cdef bint single = array.dtype.kind == "f" and array.dtype.itemsize == 4
     cdef cnp.ndarray values = np.array(array, dtype=np.float32 if single else np.float64, order="C", ndmin=1)
     cdef const fml_kernels *kernels = find_kernels(isa, FML_F32 if single else FML_F64)
-    cdef const fml_activation *activation = fml_find_activation(kernels, name.encode())
+    cdef const fml_activation *activation = NULL
+    if name in ACTIVATION_ROWS:
+        activation = &kernels.activations[<size_t>ACTIVATION_ROWS[name]]
     if activation == NULL or (derivative and activation.backward == NULL) or len(hyper_parameters) > 4:
         raise TypeError(f"activation: expected one of fastmlp's elementwise activations, got {name!r}")
     cdef double[4] h = [0, 0, 0, 0]
@@ -74,9 +102,9 @@ def schedule_rates(str name, hyper_parameters, t):
     steps = np.asarray(t)
     if steps.dtype.kind not in "iu" or (steps.size and steps.min() < 0):
         raise ValueError(f"t: expected numbers of steps, integers of at least 0, got {t!r}")
-    cdef const fml_schedule *schedule = fml_find_schedule(name.encode())
-    if schedule == NULL or len(hyper_parameters) > FML_MAX_HYPER_PARAMETERS:
+    if name not in SCHEDULE_ROWS or len(hyper_parameters) > FML_MAX_HYPER_PARAMETERS:
         raise TypeError(f"schedule: expected one of fastmlp's schedules of the step, got {name!r}")
+    cdef const fml_schedule *schedule = &fml_schedules[<size_t>SCHEDULE_ROWS[name]]
     cdef double[8] h = [0, 0, 0, 0, 0, 0, 0, 0]
     for i, value in enumerate(hyper_parameters):
         h[i] = value

@@ -96,7 +96,7 @@ cdef class Core(Trainer):
         return True
 
     cdef bint _log_target(self, target_kind kind, y, int64_t label, const double *number) noexcept:
-        """The same for its target."""
+        """Copies the target of that row to the log; False where it takes a conversion, or may be wrong."""
         cdef void *t = self.log.t_of(self.log.n_rows)
         self.log.labels[self.log.n_rows] = label
         if self.columns.renamed:
@@ -138,7 +138,7 @@ cdef class Core(Trainer):
         cdef fml_status status = log.step(self, training, log.n_rows, &loss, workspace)
         if status == FML_OK and self._trained_not_finite(training):
             status = FML_LOSS_NOT_FINITE
-            training.roll_back(self.published.data)
+            fml_trainer_roll_back(&training.trainer, &training.published, self.published.data)
             for k in range(log.n_rows):
                 log.step(self, training, k, &loss, workspace)
         self.fitting = None

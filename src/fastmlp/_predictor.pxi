@@ -68,9 +68,10 @@ cdef class Predictor:
         for l, (name, hyper_parameters, functions) in enumerate(activations):
             self.net.layers[l].n_inputs = sizes[l]
             self.net.layers[l].n_outputs = sizes[l + 1]
-            self.net.layers[l].activation = fml_find_activation(self.net.kernels, name.encode())
             if functions is not None:
-                self.net.layers[l].activation = &CUSTOM
+                self.net.layers[l].activation = custom_activation()
+            else:
+                self.net.layers[l].activation = &self.net.kernels.activations[<size_t>ACTIVATION_ROWS[name]]
             for i, value in enumerate(hyper_parameters):
                 self.net.layers[l].hyper_parameters[i] = value
         fml_network_lay_out(&self.net)
@@ -93,7 +94,7 @@ cdef class Predictor:
         self.net.loss_hyper_parameters, self.net.n_loss_hyper_parameters = values, n
         for i, value in enumerate(loss.hyper_parameters):
             values[i] = value
-        self.net.loss = fml_find_loss(self.net.kernels, loss.name.encode())
+        self.net.loss = &self.net.kernels.losses[<size_t>LOSS_ROWS[loss.name]]
         self.net.n_targets = n_outputs // <size_t>loss.n_heads
         return 0
 
@@ -126,7 +127,7 @@ cdef class Predictor:
 
     cdef CustomCall _custom_call(self, list caught):
         """What a call of the core needs where functions of the user's own are to be called; else None."""
-        return CustomCall(self, caught) if self.custom else None
+        return new_call(&self.net, self.functions, self.own_loss, self.descr, caught) if self.custom else None
 
     cdef const fml_network *_network(self, CustomCall call) noexcept:
         """The network as that call sees it."""
@@ -216,7 +217,7 @@ cdef class Predictor:
 
     cdef int _check_rows(self, Rows rows) except -1:
         self._check_built()
-        if not rows.fit(self.typenum, self.n_inputs, self.net.n_targets):
+        if not rows.matches(self.typenum, self.n_inputs, self.net.n_targets):
             raise ValueError("X: expected rows that were made for this network, got others")
         return 0
 

@@ -5,127 +5,6 @@
 # anybody else holds it.
 
 
-cdef fml_element element_of(cnp.ndarray x, int typenum) noexcept:
-    """What the elements of an array are to a network of that type; FML_REAL also where the core cannot read them."""
-    cdef int kind = cnp.PyArray_TYPE(x)
-    if kind == typenum:
-        return FML_REAL
-    if kind == cnp.NPY_UINT8:
-        return FML_UINT8
-    if kind == cnp.NPY_FLOAT16:
-        return FML_FLOAT16
-    return FML_FLOAT32 if kind == cnp.NPY_FLOAT32 else FML_FLOAT64 if kind == cnp.NPY_FLOAT64 else FML_REAL
-
-
-cdef size_t row_distance(cnp.ndarray x) noexcept:
-    """Elements from row to row where rows are in C order, with others between them; else 0."""
-    cdef cnp.npy_intp size = cnp.PyArray_ITEMSIZE(x), row
-    if cnp.PyArray_NDIM(x) != 2 or cnp.PyArray_DIM(x, 0) < 2 or cnp.PyArray_IS_C_CONTIGUOUS(x):
-        return 0
-    row = cnp.PyArray_STRIDE(x, 0)
-    if cnp.PyArray_STRIDE(x, 1) != size or row < size * cnp.PyArray_DIM(x, 1) or row % size != 0:
-        return 0
-    return <size_t>(row // size)
-
-
-cdef bint is_ready(cnp.ndarray x, int typenum, size_t n_inputs) noexcept:
-    """Whether the kernels can read x where it stands: (., I) or (I,), aligned, rows in C order, of a type they know."""
-    cdef int ndim = cnp.PyArray_NDIM(x)
-    return (
-        (cnp.PyArray_TYPE(x) == typenum or element_of(x, typenum) != FML_REAL)
-        and (cnp.PyArray_IS_C_CONTIGUOUS(x) or row_distance(x) > 0)
-        and cnp.PyArray_ISALIGNED(x) and cnp.PyArray_ISNOTSWAPPED(x)
-        and (ndim == 1 or (ndim == 2 and cnp.PyArray_DIM(x, 0) > 0))
-        and <size_t>cnp.PyArray_DIM(x, ndim - 1) == n_inputs
-    )
-
-
-cdef class Sparse:
-    """Sparse rows, as the core takes them; made of an `arrays.Sparse` that has been checked."""
-
-    cdef cnp.ndarray elements, columns, begins
-    cdef readonly tuple shape
-    cdef size_t n_columns
-
-    def __init__(self, rows):
-        self.elements, self.columns, self.begins, self.shape = rows.elements, rows.columns, rows.begins, rows.shape
-        self.n_columns = rows.shape[1]
-
-    cdef bint is_ready(self, int typenum, size_t n_inputs) noexcept:
-        return (cnp.PyArray_TYPE(self.elements) == typenum or element_of(self.elements, typenum) != FML_REAL) and (
-            cnp.PyArray_ISCARRAY_RO(self.elements) and cnp.PyArray_ISCARRAY_RO(self.columns)
-            and cnp.PyArray_ISCARRAY_RO(self.begins) and cnp.PyArray_TYPE(self.columns) == cnp.NPY_INT32
-            and cnp.PyArray_TYPE(self.begins) == cnp.NPY_INT64 and self.n_columns == n_inputs
-        )
-
-
-cdef int describe(x, int typenum, fml_data *data) except -1:
-    """The inputs and their number, from an array that is ready or a Sparse; nothing else."""
-    memset(data, 0, sizeof(fml_data))
-    if type(x) is Sparse:
-        data.x = cnp.PyArray_DATA((<Sparse>x).elements)
-        data.element = element_of((<Sparse>x).elements, typenum)
-        data.n_rows = <size_t>(<Sparse>x).begins.size - 1
-        data.begins = <int64_t *>cnp.PyArray_DATA((<Sparse>x).begins)
-        data.columns = <int32_t *>cnp.PyArray_DATA((<Sparse>x).columns)
-    else:
-        data.x = cnp.PyArray_DATA(<cnp.ndarray>x)
-        data.element = element_of(<cnp.ndarray>x, typenum)
-        data.n_rows, data.x_row = n_rows_of(<cnp.ndarray>x), row_distance(<cnp.ndarray>x)
-    return 0
-
-
-cdef size_t n_rows_of(cnp.ndarray x) noexcept:
-    return <size_t>cnp.PyArray_DIM(x, 0) if cnp.PyArray_NDIM(x) == 2 else 1
-
-
-cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
-    """Whether the rows a, with what lies between them, and the C-contiguous array b share a byte."""
-    cdef char *first_a = <char *>cnp.PyArray_DATA(a)
-    cdef char *first_b = <char *>cnp.PyArray_DATA(b)
-    cdef cnp.npy_intp bytes_a = cnp.PyArray_NBYTES(a)
-    if row_distance(a) > 0:
-        bytes_a = cnp.PyArray_STRIDE(a, 0) * cnp.PyArray_DIM(a, 0)
-    return first_a < first_b + cnp.PyArray_NBYTES(b) and first_b < first_a + bytes_a
-
-
-cdef bint shares_memory(X, cnp.ndarray y) except -1:
-    """Whether what was converted, if it is an array, may share memory with y."""
-    return isinstance(X, np.ndarray) and np.may_share_memory(X, y)
-
-
-cdef class Columns:
-    """What a network knows of the columns of its data: never changed, and kept by every block that goes with it."""
-
-    cdef fml_scaling scales, input_scales  # of both; of the inputs alone
-    cdef const fml_scaling *scaling, *input_scaling  # those, or NULL where nothing is scaled
-    cdef readonly object inputs, targets, schema  # each a Scaling or None; a Schema
-    cdef list arrays   # what the scalings point into
-    cdef bint wide     # float32 cannot hold what the scaling of the targets is undone to: predictions are float64
-    cdef bint renamed  # a number that is given as a label is the name of a class, and not its index
-
-    def __init__(self, inputs, targets, schema):
-        self.inputs, self.targets, self.schema = inputs, targets, schema
-        self.wide = targets is not None and targets.needs_float64
-        self.renamed = not are_indices(schema.class_names)
-        self.arrays = []
-        fill(&self.scales.inputs, inputs, self.arrays)
-        fill(&self.input_scales.inputs, inputs, self.arrays)
-        fill(&self.scales.targets, targets, self.arrays)
-        self.scaling = NULL if inputs is None and targets is None else &self.scales
-        self.input_scaling = NULL if inputs is None else &self.input_scales
-
-
-cdef int fill(fml_affine *affine, scaling, list arrays) except -1:
-    """Has the core read a Scaling's arrays, which are kept in `arrays`."""
-    cdef cnp.ndarray offset, scale
-    if scaling is not None:
-        offset, scale = scaling.offset, scaling.scale
-        arrays += [offset, scale]
-        affine.offset, affine.scale = <double *>cnp.PyArray_DATA(offset), <double *>cnp.PyArray_DATA(scale)
-    return 0
-
-
 cdef class Block:
     """Aligned memory for the parameters of one network in its engine's layout, and what belongs to them; never changed
     once published."""
@@ -164,14 +43,22 @@ cdef Block new_block(size_t size):
     return block
 
 
+cdef list names_of(void (*write_name)(size_t k, char *name) noexcept nogil, size_t n):
+    """The first n names that a whole-batch method gives to its vectors, or to its numbers."""
+    cdef char[FML_NAME_SIZE] name
+    names = []
+    for k in range(n):
+        write_name(k, name)
+        names.append((<bytes>name).decode())
+    return names
+
+
 cdef class Training:
     """An optimiser at work on one network: its block of parameters, gradient and state, and that state as published."""
 
     cdef fml_trainer trainer
-    cdef void *published_states
-    cdef void *lbfgs  # memory of that optimiser
-    cdef uint64_t published_steps
-    cdef double[8] published_scalars  # FML_MAX_SCALARS
+    cdef fml_published_state published
+    cdef const fml_method *method  # the whole-batch method that the optimiser is, or NULL
     cdef object optimizer  # the Python object that says which
     cdef object plateau    # where a learning rate stands that follows from losses, or None
     cdef object rates      # the learning rates of a function of the step, while they are used
@@ -182,51 +69,30 @@ cdef class Training:
     cdef bint draws                # masks or noise: it has a key
     cdef fml_regularization terms  # the same, as the core takes it
     cdef cnp.ndarray rates_of_dropout
-    cdef void *published_raw  # the parameters that went with the published average; NULL where none is kept
 
     def __cinit__(self, Trainer core not None, optimizer, regularization):
         core._check_built()
-        cdef const fml_optimizer *kernel = fml_find_optimizer(core.net.kernels, optimizer.name.encode())
+        cdef const fml_optimizer *kernel = &core.net.kernels.optimizers[<size_t>OPTIMIZER_ROWS[optimizer.name]]
         self.optimizer, self.size = optimizer, core.net.n_packed * core.net.kernels.real_size
-        self.trainer.net, self.trainer.optimizer = &core.net, kernel
+        self.trainer.net, self.trainer.optimizer, self.method = &core.net, kernel, kernel.method
         for i, value in enumerate(optimizer.hyper_parameters):
             self.trainer.hyper_parameters[i] = value
         self._follow()
-        cdef size_t states = self.size * <size_t>kernel.n_states
-        self.trainer.block, self.trainer.gradient = fml_allocate(self.size), fml_allocate(self.size)
-        self.trainer.states[0], self.published_states = fml_allocate(states), fml_allocate(states)
-        if (self.trainer.block == NULL or self.trainer.gradient == NULL or self.trainer.states[0] == NULL
-                or self.published_states == NULL):
-            raise MemoryError(f"no memory to train {core.net.n_parameters} parameters")
-        for i in range(1, kernel.n_states):
-            self.trainer.states[i] = <char *>self.trainer.states[0] + <size_t>i * self.size
-        memcpy(self.trainer.block, core.published.data, self.size)
-        cdef size_t memory
-        if kernel.step == NULL:
-            memory = optimizer.memory
-            self.lbfgs = fml_allocate(fml_lbfgs_size(&core.net, memory))
-            if self.lbfgs == NULL:
-                raise MemoryError(f"memory: no memory for {memory} times {core.net.n_parameters} parameters")
-            self.trainer.lbfgs = fml_lbfgs_begin(&core.net, memory, self.lbfgs)
+        if not fml_trainer_allocate(&self.trainer, &self.published, core.published.data):
+            raise MemoryError(f"optimizer: no memory to train {core.net.n_parameters} parameters with {optimizer}")
         self.regularization = regularization
         if regularization is not None:
             self._regularize(core)
         self.row_workspace = fml_training_workspace(&self.trainer, 1)
 
     def __dealloc__(self):
-        fml_free(self.terms.average)
-        fml_free(self.published_raw)
-        fml_free(self.trainer.block)
-        fml_free(self.trainer.gradient)
-        fml_free(self.trainer.states[0])
-        fml_free(self.published_states)
-        fml_free(self.lbfgs)
+        fml_trainer_free(&self.trainer, &self.published)
 
     cdef int _follow(self) except -1:
         """Has the learning rate follow the optimiser's schedule."""
         scheduled = self.optimizer._scheduled()
         if scheduled is not None:
-            self.trainer.schedule = fml_find_schedule(scheduled[0].encode())
+            self.trainer.schedule = &fml_schedules[<size_t>SCHEDULE_ROWS[scheduled[0]]]
             for i, value in enumerate(scheduled[1]):
                 self.trainer.schedule_parameters[i] = value
         self.plateau = self.optimizer._new_plateau()
@@ -248,20 +114,13 @@ cdef class Training:
             terms.dropout = <double *>cnp.PyArray_DATA(self.rates_of_dropout)
         if r.average is not None:
             terms.decay = r.average
-            terms.average, self.published_raw = fml_allocate(self.size), fml_allocate(self.size)
-            if terms.average == NULL or self.published_raw == NULL:
+            if not fml_trainer_allocate_average(&self.trainer, &self.published, terms):
                 raise MemoryError(f"average: no memory for twice {core.net.n_parameters} parameters")
-            memcpy(terms.average, self.trainer.block, self.size)
-            memcpy(self.published_raw, self.trainer.block, self.size)
         self.draws = r.input_noise > 0 or r.input_dropout > 0 or len(rates) > 0
         if self.draws:
             terms.key = fml_random_next(&core.random) >> 11  # a double holds all of its bits
         self.trainer.regularization = terms
         return 0
-
-    cdef void *visible(self) noexcept:
-        """The parameters that readers are to see: the average where one is kept."""
-        return self.trainer.block if self.terms.average == NULL else self.terms.average
 
     cdef int plan(self, size_t n_steps) except -1:
         """Asks a function of the step for the learning rates of the next n_steps steps."""
@@ -272,36 +131,23 @@ cdef class Training:
 
     cdef bint can_repeat(self) noexcept:
         """Whether a step that is taken again from what is published has the same bits, and costs no call of Python."""
-        return self.trainer.lbfgs == NULL and not self.by_function
+        return self.method == NULL and not self.by_function
 
     # The optimiser's state beside the number of its steps, by name: vectors of n_packed reals, and numbers.
 
-    cdef size_t n_vectors(self) noexcept:
-        if self.trainer.lbfgs != NULL:
-            return 2 * fml_lbfgs_n_pairs(self.trainer.lbfgs)
-        return <size_t>self.trainer.optimizer.n_states + (self.terms.average != NULL)
-
-    cdef void *vector(self, size_t k) noexcept:
-        if self.trainer.lbfgs == NULL and k == <size_t>self.trainer.optimizer.n_states:
-            return self.trainer.block  # beside the average, which is what the file has as parameters
-        if self.trainer.lbfgs == NULL:
-            return self.trainer.states[k]
-        cdef fml_pair pair = fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k // 2)
-        return pair.y if k % 2 else pair.s
-
     cdef list vector_names(self):
-        cdef size_t n = self.n_vectors()
-        if self.trainer.lbfgs != NULL:
-            return [f"{'y' if k % 2 else 's'}.{k // 2}" for k in range(n)]
+        if self.method != NULL:
+            return names_of(self.method.name_vector, fml_trainer_n_vectors(&self.trainer))
         names = list(self.optimizer.state_vectors)
         return [*names, "unaveraged_parameters"] if self.terms.average != NULL else names
 
     cdef dict numbers(self):
-        cdef size_t n = self.n_vectors() // 2
-        if self.trainer.lbfgs != NULL:
-            found = {f"rho.{k}": fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k).weight[0] for k in range(n)}
-            return {"gamma": fml_lbfgs_scale(self.trainer.lbfgs)[0], **found} if n else {}
-        found = {name: self.trainer.scalars[<int>place] for name, place in self.optimizer.state_numbers.items()}
+        cdef cnp.ndarray exported = np.empty(fml_trainer_n_numbers(&self.trainer))
+        fml_trainer_export_numbers(&self.trainer, <double *>cnp.PyArray_DATA(exported))
+        values = exported.tolist()
+        if self.method != NULL:
+            return dict(zip(names_of(self.method.name_number, len(values)), values))
+        found = {name: values[place] for name, place in self.optimizer.state_numbers.items()}
         found.update(self.rate_state())
         if self.draws:
             found["random_key"] = float(self.terms.key)
@@ -311,20 +157,19 @@ cdef class Training:
         """The learning rate, where the steps do not say it: a number, which may have been set, or a plateau."""
         if self.plateau is not None:
             return {f"plateau.{name}": value for name, value in self.plateau.state.items()}
-        if self.trainer.lbfgs != NULL or self.optimizer.schedule is not None:
+        if self.method != NULL or self.optimizer.schedule is not None:
             return {}
         return {"learning_rate": self.trainer.hyper_parameters[0]}
 
     cdef int remember(self, dict vectors, dict numbers) except -1:
         """Takes the numbers of a state, and makes room for its vectors, which the caller then fills. What a state does
         not have is as it is when an optimiser begins, so that one of an earlier version need not have it."""
-        if self.trainer.lbfgs != NULL:
-            return self.remember_pairs(vectors, numbers)
+        if self.method != NULL:
+            return self.remember_method(vectors, numbers)
         required = {"unaveraged_parameters"} if self.terms.average != NULL else set()
         needed = {"random_key"} if self.draws else set()
-        known = self.numbers()
         cdef bint fits = required <= vectors.keys() <= set(self.vector_names())
-        fits = fits and needed <= numbers.keys() <= set(known)
+        fits = fits and needed <= numbers.keys() <= set(self.numbers())
         fits = fits and all([np.isfinite(value) for name, value in numbers.items() if name != "plateau.best"])
         if fits and self.draws:
             fits = numbers["random_key"].is_integer() and 0 <= numbers["random_key"] < 2.0**53
@@ -336,43 +181,31 @@ cdef class Training:
             self.trainer.hyper_parameters[0] = self.plateau.rate
         elif "learning_rate" in numbers:
             self.trainer.hyper_parameters[0] = numbers["learning_rate"]
+        scalars = [0.0] * FML_MAX_SCALARS
         for name, place in self.optimizer.state_numbers.items():
-            self.trainer.scalars[<int>place] = numbers.get(name, 0.0)
+            scalars[place] = numbers.get(name, 0.0)
+        self.import_numbers(fml_trainer_n_vectors(&self.trainer), scalars)
         if self.draws:
             self.terms.key = int(numbers["random_key"])
         return 0
 
-    cdef int remember_pairs(self, dict vectors, dict numbers) except -1:
-        """Like `remember`, of L-BFGS: its pairs come whole, the newest first."""
-        cdef size_t n = len(vectors) // 2
-        if n > <size_t>self.optimizer.memory:
+    cdef int remember_method(self, dict vectors, dict numbers) except -1:
+        """Like `remember`, for a whole-batch method: its state comes whole, or it begins without one."""
+        vector_names = names_of(self.method.name_vector, len(vectors))
+        number_names = names_of(self.method.name_number, len(numbers))
+        cdef bint fits = vectors.keys() == set(vector_names) and numbers.keys() == set(number_names)
+        if not (fits and self.import_numbers(len(vectors), [numbers[name] for name in number_names])):
             self.refuse(vectors, numbers)
-        fml_lbfgs_remember(self.trainer.lbfgs, n)
-        known = self.numbers()
-        if (vectors.keys() != set(self.vector_names()) or numbers.keys() != known.keys()
-                or not all([0 < value < INFINITY for value in numbers.values()])):
-            fml_lbfgs_remember(self.trainer.lbfgs, 0)
-            self.refuse(vectors, numbers)
-        if n > 0:
-            fml_lbfgs_scale(self.trainer.lbfgs)[0] = numbers["gamma"]
-        for k in range(n):
-            fml_lbfgs_pair(self.trainer.net, self.trainer.lbfgs, k).weight[0] = numbers[f"rho.{k}"]
         return 0
+
+    cdef bint import_numbers(self, size_t n_vectors, list numbers) except? True:
+        """Whether the core takes numbers, in its order, as those of a state with so many vectors."""
+        cdef cnp.ndarray given = np.array(numbers, dtype=np.float64)
+        return fml_trainer_import_numbers(&self.trainer, n_vectors, len(numbers), <double *>cnp.PyArray_DATA(given))
 
     cdef int refuse(self, dict vectors, dict numbers) except -1:
         raise ValueError(f"state: expected that of {self.optimizer}, with the vectors {self.vector_names()} and the "
                          f"numbers {list(self.numbers())}, got {list(vectors)} and {numbers}")
-
-    cdef void meet_data(self) noexcept:
-        """The rows of the next step may be others than those of the last, or the parameters."""
-        if self.trainer.lbfgs != NULL:
-            fml_lbfgs_new_data(self.trainer.lbfgs)
-
-    cdef void forget_call(self, const fml_network *net) noexcept:
-        """A step has ended in the middle of anything, and its thread with it."""
-        self.trainer.net, self.trainer.suspect = net, False
-        if self.trainer.lbfgs != NULL:  # pairs may be half written
-            fml_lbfgs_remember(self.trainer.lbfgs, 0)
 
     cdef object next_rate(self):
         """The learning rate of the next step."""
@@ -384,96 +217,20 @@ cdef class Training:
             return self.trainer.schedule.rate(self.trainer.schedule_parameters, self.trainer.n_steps)
         return self.trainer.hyper_parameters[0]
 
-    cdef void publish(self, void *block) noexcept:
-        """Copies the parameters to `block`, and keeps the state that goes with them."""
-        memcpy(block, self.visible(), self.size)
-        if self.published_raw != NULL:
-            memcpy(self.published_raw, self.trainer.block, self.size)
-        memcpy(self.published_states, self.trainer.states[0], self.size * <size_t>self.trainer.optimizer.n_states)
-        self.published_steps = self.trainer.n_steps
-        memcpy(self.published_scalars, self.trainer.scalars, sizeof(self.published_scalars))
-
-    cdef void roll_back(self, const void *block) noexcept:
-        """Parameters and state as they were when last published, to `block`. The gradient's padding, which no pass
-        writes and which must be 0, may have become NaN with the rest of it."""
-        memset(self.trainer.gradient, 0, self.size)
-        memcpy(self.visible(), block, self.size)
-        if self.published_raw != NULL:
-            memcpy(self.trainer.block, self.published_raw, self.size)
-        memcpy(self.trainer.states[0], self.published_states, self.size * <size_t>self.trainer.optimizer.n_states)
-        self.trainer.n_steps = self.published_steps
-        self.meet_data()
-        memcpy(self.trainer.scalars, self.published_scalars, sizeof(self.published_scalars))
-
-
-cdef class Rows:
-    """Checked input rows and, where there are any, their targets, as the C core takes them; keeps the arrays alive."""
-
-    cdef fml_data data
-    cdef readonly object x  # an array, or arrays.Sparse
-    cdef readonly cnp.ndarray values, labels, weights
-    cdef readonly double total_weight
-    cdef int64_t largest_label
-    cdef object source  # an array, or a Sparse
-    cdef Columns columns  # of the pass that is, or was last, at work on them
-
-    def __init__(self, x not None, cnp.ndarray values=None, cnp.ndarray labels=None, cnp.ndarray weights=None):
-        self.x, self.values, self.labels, self.weights = x, values, labels, weights
-        self.source = x if isinstance(x, np.ndarray) else Sparse(x)
-        describe(self.source, -1, &self.data)
-        self.data.values = NULL if values is None else cnp.PyArray_DATA(values)
-        self.data.labels = NULL if labels is None else <int64_t *>cnp.PyArray_DATA(labels)
-        self.largest_label = -1 if labels is None else np.max(labels)
-        self.data.weights = NULL if weights is None else <double *>cnp.PyArray_DATA(weights)
-        self.total_weight = self.data.n_rows if weights is None else np.sum(weights)
-
-    cdef bint fit(self, int typenum, size_t n_inputs, size_t n_targets):
-        """Whether they were made for a network of that type and shape; users cannot make others."""
-        if self.source is None:
-            return False
-        cdef bint sparse = type(self.source) is Sparse
-        if not ((<Sparse>self.source).is_ready(typenum, n_inputs) if sparse
-                else is_ready(<cnp.ndarray>self.source, typenum, n_inputs)):
-            return False
-        self.data.element = element_of((<Sparse>self.source).elements if sparse else self.source, typenum)
-        if self.weights is not None and not (
-            cnp.PyArray_TYPE(self.weights) == cnp.NPY_FLOAT64 and cnp.PyArray_ISCARRAY_RO(self.weights)
-            and <size_t>self.weights.size == self.data.n_rows
-        ):
-            return False
-        if self.values is None:
-            return (self.labels is not None and <size_t>self.labels.size == self.data.n_rows
-                    and cnp.PyArray_TYPE(self.labels) == cnp.NPY_INT64 and cnp.PyArray_ISCARRAY_RO(self.labels)
-                    and self.largest_label < <int64_t>n_targets)
-        self.data.values_element = element_of(self.values, typenum)
-        return ((cnp.PyArray_TYPE(self.values) == typenum or self.data.values_element != FML_REAL)
-                and cnp.PyArray_ISCARRAY_RO(self.values)
-                and <size_t>self.values.size == self.data.n_rows * n_targets)
-
-    cdef void scale(self, Columns columns) noexcept:
-        """Has the next pass scale them so."""
-        self.columns = columns
-        self.data.scaling = columns.scaling
-
-    @property
-    def n_rows(self):
-        """How many rows there are."""
-        return self.data.n_rows
-
 
 cdef class BlockOrder:
-    """The order of epochs by blocks, see csrc/order.c; `ask`: whether the rows lie in a file that is mapped."""
+    """The order of epochs by blocks, see csrc/block_order.c; `advise`: whether the rows lie in a mapped file."""
 
     cdef fml_block_order order
     cdef void *memory
     cdef size_t n_rows, batch_size
-    cdef bint ask, drawn
+    cdef bint advise, drawn
 
-    def __cinit__(self, size_t n_rows, size_t n_inputs, size_t batch_size, bint ask):
+    def __cinit__(self, size_t n_rows, size_t n_inputs, size_t batch_size, bint advise):
         if n_rows < 1 or n_inputs < 1 or batch_size < 1:
             raise ValueError(f"order: expected rows, got {n_rows} of {n_inputs} in batches of {batch_size}")
         cdef size_t block_rows = fml_block_rows(n_inputs)
-        self.n_rows, self.batch_size, self.ask = n_rows, batch_size, ask
+        self.n_rows, self.batch_size, self.advise = n_rows, batch_size, advise
         self.memory = fml_allocate(fml_block_order_size(n_rows, block_rows, batch_size))
         if self.memory == NULL:
             raise MemoryError(f"shuffle: no memory for the order of {n_rows} rows")

@@ -1,9 +1,9 @@
 """Activation functions: one immutable class each, with its name, formula and hyper-parameters.
 
-An object says *which* function is meant; the compiled kernel of the same name in `csrc/activations.inc` computes the
-values. The fields of a class have the order of the kernel's parameters. `CustomActivation` alone has no kernel: it
-calls the two functions that the user gives. To add an activation, write a class here and its line in `ACTIVATIONS`, a
-kernel and its row in `csrc/activations.inc`, and a function in `reference/functions.py`.
+An object says *which* function is meant; the compiled kernel of the same name in `csrc/kernels/activations.inc`
+computes the values. The fields of a class have the order of the kernel's parameters. `CustomActivation` alone has no
+kernel: it calls the two functions that the user gives. To add an activation, write a class here and its line in
+`ACTIVATIONS`, a kernel and its row in `csrc/kernels/activations.inc`, and a function in `reference/functions.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from . import _core, arguments
+from . import _core, _custom, arguments
 from .frozen import astuple, frozen
 
 if TYPE_CHECKING:
@@ -546,12 +546,12 @@ class CustomActivation(Activation):
 
     def __call__(self, z: ArrayLike) -> NDArray[Any]:
         """f(z), elementwise; an array of the shape of z."""
-        values: NDArray[Any] = _core.custom_values("value", self.functions[0], z)
+        values: NDArray[Any] = _custom.custom_values("value", self.functions[0], z)
         return values
 
     def derivative(self, z: ArrayLike) -> NDArray[Any]:
         """f'(z), elementwise; an array of the shape of z."""
-        values: NDArray[Any] = _core.custom_values("derivative", self.functions[1], z)
+        values: NDArray[Any] = _custom.custom_values("derivative", self.functions[1], z)
         return values
 
 

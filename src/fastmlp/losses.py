@@ -1,10 +1,11 @@
 """Losses: one immutable class each. A loss is the mean over the batch's rows of a value per row.
 
 An object says which loss is meant, which output activation is its partner and which targets it takes. The compiled
-kernel of the same name in `csrc/losses.inc` computes values and gradients. In the formulas y is the network's output,
-z the pre-activation of the last layer, t the target and O the number of outputs. The fields of a class have the order
-of the kernel's parameters. To add a loss, write a class here and its line in `LOSSES`, a kernel and its row in
-`csrc/losses.inc`, and a function in `reference/losses.py`. docs/losses.md lists the values and gradients of all losses.
+kernel of the same name in `csrc/kernels/losses.inc` computes values and gradients. In the formulas y is the network's
+output, z the pre-activation of the last layer, t the target and O the number of outputs. The fields of a class have the
+order of the kernel's parameters. To add a loss, write a class here and its line in `LOSSES`, a kernel and its row in
+`csrc/kernels/losses.inc`, and a function in `reference/losses.py`. docs/losses.md lists the values and gradients of all
+losses.
 """
 
 from __future__ import annotations

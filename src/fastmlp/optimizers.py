@@ -1,11 +1,12 @@
 """Optimisers: one immutable class each, with its update rule and hyper-parameters.
 
-One compiled pass (`csrc/optimizers.inc`) updates the whole parameter vector P by the gradient g of the batch's mean
-loss; the network owns the optimiser's state (velocity, moments, number of steps). The fields of a class have the order
-of the kernel's parameters. The names of the state vectors and numbers are stored in `TrainingState` and in checkpoints,
-so they must not change; they are PyTorch's where PyTorch has the optimiser. A learning rate is a number, a schedule or
-a function of the step (see `schedules.py`). To add an optimiser, write a class here and its line in `OPTIMIZERS`, a
-kernel and its row in `csrc/optimizers.inc`, and an update without branches in `reference/functions.py`.
+One compiled pass (`csrc/kernels/optimizers.inc`) updates the whole parameter vector P by the gradient g of the batch's
+mean loss; the network owns the optimiser's state (velocity, moments, number of steps). The fields of a class have the
+order of the kernel's parameters. The names of the state vectors and numbers are stored in `TrainingState` and in
+checkpoints, so they must not change; they are PyTorch's where PyTorch has the optimiser. A learning rate is a number, a
+schedule or a function of the step (see `schedules.py`). To add an optimiser, write a class here and its line in
+`OPTIMIZERS`, a kernel and its row in `csrc/kernels/optimizers.inc`, and an update without branches in
+`reference/functions.py`.
 """
 
 from __future__ import annotations

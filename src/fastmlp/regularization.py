@@ -1,8 +1,8 @@
 """Regularisation: one immutable object that says how a training is kept from overfitting.
 
 The class stores and checks hyper-parameters and computes nothing. The arithmetic is in `csrc/regularization.c`, with
-kernels in `csrc/regularization.inc`, and in `reference/regularization.py`, which is the specification. To add a kind of
-regularisation, add a field here and its computation in those three files. Some fields cannot be used with every
+kernels in `csrc/kernels/regularization.inc`, and in `reference/regularization.py`, which is the specification. To add a
+kind of regularisation, add a field here and its computation in those three files. Some fields cannot be used with every
 optimiser, number of layers or dtype; `_check_use` checks that when a training begins.
 """
 

@@ -48,7 +48,7 @@ static size_t first_wrong(const run *r, const formula *f, const double *h, int s
 }
 
 static void check_formula(run *r, const formula *f, const double *h, const void *z, size_t n) {
-    const fml_activation *kernel = fml_find_activation(r->kernels, f->name);
+    const fml_activation *kernel = find_activation(r->kernels, f->name);
     void *y = take_reals(r, n), *dz = take_reals(r, n), *ones = equal_reals(r, n, 1);
     kernel->forward(z, y, 1, n, h);
     kernel->backward(z, y, ones, dz, 1, n, h);
@@ -74,7 +74,7 @@ static void check_softmax(run *r, size_t O, double scale) {
         double ulps = 4 + (double)O / 32 + (double)(largest - get(r, z, o));
         expected[o] = (bounded){value, spacing(r, value) * ulps + (value <= r->smallest ? r->smallest : 0)};
     }
-    fml_find_activation(r->kernels, "softmax")->forward(z, y, 1, O, NULL);
+    find_activation(r->kernels, "softmax")->forward(z, y, 1, O, NULL);
     check_within(r, y, expected, O, "softmax of %zu times %g", O, scale);
 }
 

@@ -103,7 +103,7 @@ static void check_edges(run *r) {
     void *reals = take_reals(r, N_EDGES);
     for (size_t i = 0; i < N_EDGES; i++) put(r, reals, i, z[i]);
     for (size_t k = 0; k < LENGTH_OF(EDGES); k++) {
-        const fml_activation *f = fml_find_activation(r->kernels, EDGES[k].name);
+        const fml_activation *f = find_activation(r->kernels, EDGES[k].name);
         double h[FML_MAX_HYPER_PARAMETERS];
         const formula *oracle = find_formula(f->name);
         formula_case(r, oracle, 0, h);
@@ -126,14 +126,14 @@ static void check_subnormals(run *r) {
     void *reals = take_reals(r, 3);
     for (size_t i = 0; i < 3; i++) put(r, reals, i, z[i]);
     for (size_t k = 0; k < LENGTH_OF(NAMES); k++) {
-        const fml_activation *f = fml_find_activation(r->kernels, NAMES[k]);
+        const fml_activation *f = find_activation(r->kernels, NAMES[k]);
         void *y = values(r, f, reals, 3, &one);
         for (size_t i = 0; i < 3; i++) {
             double exact = k == 1 && z[i] < 0 ? 0 : z[i], actual = get(r, y, i);
             check(r, actual == exact || actual == 0, "%s(%g) = %g", f->name, z[i], actual);
         }
     }
-    void *y = values(r, fml_find_activation(r->kernels, "sigmoid"), reals, 3, &one);
+    void *y = values(r, find_activation(r->kernels, "sigmoid"), reals, 3, &one);
     check_same_reals(r, y, equal_reals(r, 3, 0.5), 3, "sigmoid of subnormals");
 }
 
@@ -165,14 +165,14 @@ static void check_corners(run *r) {
             formula_case(r, oracle, j, h);
             const double *corners = CORNERED[k].n_fixed > 0 ? CORNERED[k].fixed : h;
             for (size_t c = 0; c < (CORNERED[k].n_fixed > 0 ? CORNERED[k].n_fixed : 2); c++)
-                check_corner(r, fml_find_activation(r->kernels, oracle->name), oracle, h, corners[c]);
+                check_corner(r, find_activation(r->kernels, oracle->name), oracle, h, corners[c]);
         }
     }
 }
 
 /* Arguments too large for the reduction in vectors, among others: each lane is the C library's. */
 static void check_far_sine(run *r) {
-    const fml_activation *f = fml_find_activation(r->kernels, "sine");
+    const fml_activation *f = find_activation(r->kernels, "sine");
     const formula *oracle = find_formula(f->name);
     uint64_t random = 5;
     void *z = uniform_reals(r, N_SLOPE_POINTS, -1e7, 1e7, &random);
@@ -195,7 +195,7 @@ static void check_far_sine(run *r) {
 
 static void check_softmax_bits(run *r) {
     enum { ROWS = 23 };
-    const fml_activation *softmax = fml_find_activation(r->kernels, "softmax");
+    const fml_activation *softmax = find_activation(r->kernels, "softmax");
     for (size_t k = 1; k < LENGTH_OF(LENGTHS); k++) {
         size_t O = LENGTHS[k];
         uint64_t random = O;
@@ -213,7 +213,7 @@ static void check_softmax_edges(run *r) {
     const double m = r->largest, third = 1.0 / 3;
     const double z[4][3] = {{m, m, -m}, {-m, -m, -m}, {0, -INFINITY, 0}, {0, NAN, 1}};
     const double expected[4][3] = {{0.5, 0.5, 0}, {third, third, third}, {0.5, 0, 0.5}, {NAN, NAN, NAN}};
-    const fml_activation *softmax = fml_find_activation(r->kernels, "softmax");
+    const fml_activation *softmax = find_activation(r->kernels, "softmax");
     check(r, softmax->backward == NULL, "softmax has no derivative of its own");
     void *reals = take_reals(r, 12);
     for (size_t i = 0; i < 12; i++) put(r, reals, i, z[i / 3][i % 3]);
@@ -226,7 +226,7 @@ static void check_softmax_edges(run *r) {
 
 void check_activations(run *r) {
     for (const formula *oracle = FORMULAS; oracle->name != NULL; oracle++) {
-        const fml_activation *f = fml_find_activation(r->kernels, oracle->name);
+        const fml_activation *f = find_activation(r->kernels, oracle->name);
         for (size_t k = 0; k < oracle->n_cases; k++) {
             double h[FML_MAX_HYPER_PARAMETERS];
             formula_case(r, oracle, k, h);

@@ -1,13 +1,14 @@
 /* What every subject of the core's tests works with: a run, its checks, memory, and reals of either dtype.
  *
  * A run is one ISA and one dtype; a subject is a function that makes its checks on a run, in an order and a number that
- * depend on nothing but the driver's arguments. Arrays of reals are void pointers, as in fastmlp.h, read and written
+ * depend on nothing but the driver's arguments. Arrays of reals are void pointers, as in core.h, read and written
  * as doubles. What the core may only read or must not write beyond is allocated to the byte, so that a sanitizer sees a
- * step too far. The driver is C11 with libc, libm and POSIX threads, and includes fastmlp.h of the core alone. */
+ * step too far. The driver is C11 with libc, libm and POSIX threads, and includes core.h of the core alone. */
 #ifndef CHECK_H
 #define CHECK_H
 
-#include "fastmlp.h"
+#include "core.h"
+#include "find.h"
 
 #define LENGTH_OF(array) (sizeof(array) / sizeof *(array))
 
@@ -79,6 +80,7 @@ void check_blocks(run *r);
 void check_networks(run *r);
 void check_gradients(run *r);
 void check_training(run *r);
+void check_trainer_state(run *r);
 void check_regularization(run *r);
 void check_denormals(run *r);
 void check_concurrency(run *r);

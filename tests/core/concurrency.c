@@ -32,7 +32,7 @@ static call make_training(run *r, const model *m, const fml_data *data) {
     size_t size = m->net.n_packed * r->kernels->real_size;
     fml_trainer *trainer = take(r, sizeof *trainer);
     *trainer = (fml_trainer){.net = &m->net,
-                             .optimizer = fml_find_optimizer(r->kernels, "adam"),
+                             .optimizer = find_optimizer(r->kernels, "adam"),
                              .hyper_parameters = {0.001, 0.9, 0.999, 1e-8},
                              .block = memcpy(take_aligned(r, size), m->block, size),
                              .gradient = take_aligned(r, size),

@@ -5,4 +5,4 @@
 #define FML_VECTOR_BYTES 64
 #define TILE_ROWS 8
 #define TILE_PANELS 2
-#include "kernels.inc"
+#include "kernels/kernels.inc"

@@ -1,5 +1,7 @@
 /* L-BFGS on least squares through a linear network: it ends where the plain gradient is 0, which there is the minimum,
- * on the way the loss falls, and the bits are the same on any number of threads. */
+ * on the way the loss falls, and the bits are the same on any number of threads. A state that is exported and imported
+ * goes on with the same bits; numbers that no state has are refused. */
+#include "method.h"
 #include "naive.h"
 
 #include <math.h>
@@ -16,24 +18,30 @@ typedef struct {
     int falls;
 } descent;
 
-static descent descend(run *r, const design *wanted, size_t n_threads, double tolerance) {
+static void iterate(descent *d, int most, void *workspace) {
+    for (int i = 0; i < most && !fml_lbfgs.converged(d->trainer.method_state); i++) {
+        double loss;
+        fml_status status = fml_train_step(&d->trainer, &d->data, NULL, ROWS, 0, &loss, NULL, workspace);
+        d->falls &= status == FML_OK && loss <= d->last_loss;
+        d->last_loss = loss;
+    }
+}
+
+static descent descend(run *r, const design *wanted, size_t n_threads, double tolerance, int most) {
     descent d = {.m = make_model(r, wanted, n_threads, 1), .last_loss = INFINITY, .falls = 1};
     const fml_network *net = &d.m->net;
     size_t size = net->n_packed * r->kernels->real_size;
     void *workspace = take_aligned(r, fml_gradient_workspace(net, ROWS, 0));
     d.data = make_data(r, d.m, ROWS, VALUES, 2);
     d.trainer = (fml_trainer){.net = net,
-                              .optimizer = fml_find_optimizer(r->kernels, "lbfgs"),
+                              .optimizer = find_optimizer(r->kernels, "lbfgs"),
                               .hyper_parameters = {MEMORY, tolerance, 0, 20},
                               .block = d.m->block,
                               .gradient = take_aligned(r, size)};
-    d.trainer.lbfgs = fml_lbfgs_begin(net, MEMORY, take_aligned(r, fml_lbfgs_size(net, MEMORY)));
-    for (int i = 0; i < MOST_ITERATIONS && !fml_lbfgs_converged(d.trainer.lbfgs); i++) {
-        double loss;
-        fml_status status = fml_train_step(&d.trainer, &d.data, NULL, ROWS, 0, &loss, NULL, workspace);
-        d.falls &= status == FML_OK && loss <= d.last_loss;
-        d.last_loss = loss;
-    }
+    const double *h = d.trainer.hyper_parameters;
+    d.trainer.method_state = take_aligned(r, fml_lbfgs.state_size(net, h));
+    fml_lbfgs.begin(net, h, d.trainer.method_state);
+    iterate(&d, most, workspace);
     return d;
 }
 
@@ -50,8 +58,47 @@ static void check_minimum(run *r, const descent *d, double tolerance) {
     size_t i = 0;
     while (i < n && fabs(gradient[i].value) <= tolerance + gradient[i].error) i++;
     check(r, i == n, "%s: slope %g of parameter %zu at the minimum", d->m->name, i < n ? gradient[i].value : 0, i);
-    check(r, fml_lbfgs_converged(d->trainer.lbfgs) && d->falls && d->trainer.n_steps > 1, "%s: %d steps, falling: %d",
-          d->m->name, (int)d->trainer.n_steps, d->falls);
+    check(r, fml_lbfgs.converged(d->trainer.method_state) && d->falls && d->trainer.n_steps > 1,
+          "%s: %d steps, falling: %d", d->m->name, (int)d->trainer.n_steps, d->falls);
+}
+
+/* Whether a state takes numbers as those of so many vectors; it is then without pairs again. */
+static int takes(const descent *d, size_t n_vectors, size_t n_numbers, const double *numbers) {
+    int taken = fml_lbfgs.import_numbers(d->trainer.method_state, n_vectors, n_numbers, numbers);
+    fml_lbfgs.forget(d->trainer.method_state);
+    return taken;
+}
+
+/* Two trainings are the same after three iterations; the state of the first goes into a new one of the second. */
+static void check_export(run *r, const design *wanted) {
+    descent kept = descend(r, wanted, 1, 0, 3), moved = descend(r, wanted, 1, 0, 3);
+    const fml_network *net = kept.trainer.net;
+    void *from = kept.trainer.method_state,
+         *to = take_aligned(r, fml_lbfgs.state_size(net, moved.trainer.hyper_parameters));
+    void *workspace = take_aligned(r, fml_gradient_workspace(net, ROWS, 0));
+    size_t n_vectors = fml_lbfgs.n_vectors(from);
+    size_t n_numbers = fml_lbfgs.n_numbers(from);
+    double numbers[1 + MEMORY] = {0};
+    check(r, n_vectors == 6 && n_numbers == 4, "%zu vectors, %zu numbers after 3 iterations", n_vectors, n_numbers);
+    fml_lbfgs.begin(net, moved.trainer.hyper_parameters, to);
+    fml_lbfgs.export_numbers(from, numbers);
+    check(r, fml_lbfgs.import_numbers(to, n_vectors, n_numbers, numbers) == 1, "numbers of a state are refused");
+    for (size_t k = 0; k < n_vectors; k++)
+        memcpy(fml_lbfgs.vector(net, to, k), fml_lbfgs.vector(net, from, k), net->n_packed * r->kernels->real_size);
+    moved.trainer.method_state = to;
+    moved.trainer.net = net;
+    fml_lbfgs.meet_data(from);
+    iterate(&kept, 3, workspace);
+    iterate(&moved, 3, workspace);
+    check_same_reals(r, moved.m->block, kept.m->block, net->n_packed, "%s from an imported state", kept.m->name);
+    double good[2 + MEMORY] = {1, 1, 1, 1, 1, 1, 1}, nan[] = {1, NAN}, negative[] = {1, -1}, zero[] = {0, 1};
+    check(r, takes(&moved, 2 * MEMORY, 1 + MEMORY, good) && takes(&moved, 0, 0, good), "a full and an empty state");
+    check(r, !takes(&moved, 2 * MEMORY + 2, 2 + MEMORY, good) && !takes(&moved, 1, 1, good),
+          "more pairs than there may be, half a one");
+    check(r, !takes(&moved, 2, 1, good) && !takes(&moved, 2, 3, good) && !takes(&moved, 0, 1, good),
+          "too few numbers, too many");
+    check(r, !takes(&moved, 2, 2, nan) && !takes(&moved, 2, 2, negative) && !takes(&moved, 2, 2, zero),
+          "numbers of no state");
 }
 
 void check_lbfgs(run *r) {
@@ -62,9 +109,9 @@ void check_lbfgs(run *r) {
     } LINEAR[] = {{{{3, 2}, NULL, "identity", "mse"}, 9}, {{{97, 10}, NULL, "identity", "half_squared_error"}, 24}};
     double tolerance = sqrt(r->epsilon); /* the fall of the loss by smaller slopes is below its rounding */
     for (size_t k = 0; k < LENGTH_OF(LINEAR); k++) {
-        descent first = descend(r, &LINEAR[k].wanted, THREAD_COUNTS[0], tolerance);
+        descent first = descend(r, &LINEAR[k].wanted, THREAD_COUNTS[0], tolerance, MOST_ITERATIONS);
         for (size_t i = 1; i < N_THREAD_COUNTS; i++) {
-            descent other = descend(r, &LINEAR[k].wanted, THREAD_COUNTS[i], tolerance);
+            descent other = descend(r, &LINEAR[k].wanted, THREAD_COUNTS[i], tolerance, MOST_ITERATIONS);
             check_same_reals(r, other.m->block, first.m->block, first.m->net.n_packed, "%s on %zu threads",
                              first.m->name, THREAD_COUNTS[i]);
             check(r, other.last_loss == first.last_loss && other.trainer.n_steps == first.trainer.n_steps,
@@ -75,4 +122,6 @@ void check_lbfgs(run *r) {
         check(r, n_steps <= LINEAR[k].most_steps, "%s: %d steps", first.m->name, n_steps);
         release(r, 0);
     }
+    check_export(r, &LINEAR[1].wanted);
+    release(r, 0);
 }

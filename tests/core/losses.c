@@ -23,7 +23,7 @@ typedef struct {
 /* A batch of a loss with room for nothing yet. */
 static batch *new_batch(run *r, const loss_formula *oracle, size_t n, double beta) {
     batch *b = take(r, sizeof *b);
-    *b = (batch){.oracle = oracle, .kernel = fml_find_loss(r->kernels, oracle->name), .n = n, .O = n * oracle->n_heads};
+    *b = (batch){.oracle = oracle, .kernel = find_loss(r->kernels, oracle->name), .n = n, .O = n * oracle->n_heads};
     b->last = (fml_layer){.n_outputs = b->O, .hyper_parameters = {beta}};
     b->net = (fml_network){.kernels = r->kernels,
                            .loss = b->kernel,

@@ -31,6 +31,7 @@ static const struct {
     {"networks", check_networks},
     {"gradients", check_gradients},
     {"training", check_training},
+    {"trainer_state", check_trainer_state},
     {"denormals", check_denormals},
     {"concurrency", check_concurrency},
     {"regularization", check_regularization},
@@ -44,7 +45,7 @@ typedef struct {
 } options;
 
 static void add_isa(options *o, const char *isa) {
-    if (o->n_isas == MOST_ISAS || fml_find_kernels(isa, FML_F32) == NULL) {
+    if (o->n_isas == MOST_ISAS || find_kernels(isa, FML_F32) == NULL) {
         fprintf(stderr, "core tests: this build or this processor has no isa '%s'\n", isa);
         exit(2);
     }
@@ -59,16 +60,14 @@ static options read_options(char **arguments) {
             o.quick = 1;
         else
             add_isa(&o, *arguments);
-    if (o.n_isas == 0 && wanted != NULL && *wanted != '\0') {
-        add_isa(&o, wanted);
-        if (strcmp(fml_find_kernels(NULL, FML_F64)->isa, wanted) != 0) exit(2);
-    }
-    for (size_t i = 0, all = o.n_isas == 0; all && fml_isa(i) != NULL; i++) add_isa(&o, fml_isa(i));
+    if (o.n_isas == 0 && wanted != NULL && *wanted != '\0') add_isa(&o, wanted);
+    for (size_t i = 0, all = o.n_isas == 0; all && fml_kernels_of(i, FML_F32) != NULL; i++)
+        add_isa(&o, fml_kernels_of(i, FML_F32)->isa);
     return o;
 }
 
 static run make_run(const char *isa, fml_dtype dtype, int quick) {
-    run r = {.kernels = fml_find_kernels(isa, dtype), .quick = quick};
+    run r = {.kernels = find_kernels(isa, dtype), .quick = quick};
     r.epsilon = dtype == FML_F32 ? FLT_EPSILON : DBL_EPSILON;
     r.smallest = dtype == FML_F32 ? FLT_MIN : DBL_MIN;
     r.largest = dtype == FML_F32 ? FLT_MAX : DBL_MAX;

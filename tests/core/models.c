@@ -35,7 +35,7 @@ static const char *const MIXTURE[] = {"tanh", "relu", "gaussian", "sigmoid", "pi
 static void set_layer(const run *r, model *m, size_t l, const char *activation) {
     fml_layer *layer = &m->layers[l];
     m->formulas[l] = find_formula(activation);
-    layer->activation = fml_find_activation(r->kernels, activation);
+    layer->activation = find_activation(r->kernels, activation);
     if (m->formulas[l] != NULL) formula_case(r, m->formulas[l], l % 2, layer->hyper_parameters);
 }
 
@@ -80,7 +80,7 @@ model *make_model(run *r, const design *wanted, size_t n_threads, uint64_t seed)
     m->O = wanted->sizes[L];
     m->net = (fml_network){.kernels = r->kernels,
                            .engine = r->kernels->native,
-                           .loss = fml_find_loss(r->kernels, wanted->loss),
+                           .loss = find_loss(r->kernels, wanted->loss),
                            .loss_hyper_parameters = m->loss->h,
                            .n_loss_hyper_parameters = m->loss->n_h,
                            .n_targets = m->O,

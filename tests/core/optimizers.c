@@ -76,7 +76,7 @@ static void take_step(const fml_optimizer *kernel, void *p, const void *g, void 
 }
 
 static void check_steps(run *r, size_t k, size_t n) {
-    const fml_optimizer *kernel = fml_find_optimizer(r->kernels, CASES[k].name);
+    const fml_optimizer *kernel = find_optimizer(r->kernels, CASES[k].name);
     const optimizer_formula *oracle = find_optimizer_formula(CASES[k].name);
     uint64_t random = n;
     double h[FML_MAX_HYPER_PARAMETERS], scalars[FML_MAX_SCALARS];
@@ -96,7 +96,7 @@ static void check_steps(run *r, size_t k, size_t n) {
 
 /* Padding has parameter and gradient 0 and keeps them; its states are what they are for any such parameter. */
 static void check_padding(run *r, size_t k) {
-    const fml_optimizer *kernel = fml_find_optimizer(r->kernels, CASES[k].name);
+    const fml_optimizer *kernel = find_optimizer(r->kernels, CASES[k].name);
     size_t n = FML_ALIGNMENT / r->kernels->real_size;
     void *zeros = take_aligned(r, FML_ALIGNMENT), *p = take_aligned(r, FML_ALIGNMENT), *states[FML_MAX_STATES];
     bounded plain_p = {0, 0}, plain_g = {0, 0}, plain[FML_MAX_STATES] = {{0, 0}}, *plain_states[FML_MAX_STATES];
@@ -121,7 +121,7 @@ void check_optimizers(run *r) {
         check(r, kernel->step == NULL || find_optimizer_formula(kernel->name) != NULL, "no test knows %s",
               kernel->name);
     for (size_t k = 0; k < LENGTH_OF(CASES); k++) {
-        const fml_optimizer *kernel = fml_find_optimizer(r->kernels, CASES[k].name);
+        const fml_optimizer *kernel = find_optimizer(r->kernels, CASES[k].name);
         double rate = kernel->plain_rate == NULL ? 0 : kernel->plain_rate(CASES[k].h);
         check(r, rate == CASES[k].plain_rate, "%s, case %zu: plain rate %g", CASES[k].name, k, rate);
         for (size_t j = 0; j < LENGTH_OF(LINES); j++)

@@ -163,7 +163,7 @@ static training make_training(run *r, const fml_regularization *regularization, 
     size_t size = t.m->net.n_packed * r->kernels->real_size;
     t.data = make_data(r, t.m, n_rows, VALUES, 6);
     t.trainer = (fml_trainer){.net = &t.m->net,
-                              .optimizer = fml_find_optimizer(r->kernels, name),
+                              .optimizer = find_optimizer(r->kernels, name),
                               .hyper_parameters = {0.125, 0.9, 0.999, 0.01},
                               .block = t.m->block,
                               .gradient = take_aligned(r, size),

@@ -113,7 +113,7 @@ static void check_softmax_classes(run *r, size_t O) {
     for (size_t k = 0; k < LENGTH_OF(SCALES); k++) {
         void *z = normal_reals(r, ROWS * O, SCALES[k], &random), *y = take_reals(r, ROWS * O);
         for (size_t i = 0; i < LENGTH_OF(ODD); i++) put(r, z, i * O + i % O, ODD[i]);
-        fml_find_activation(r->kernels, "softmax")->forward(z, y, ROWS, O, NULL);
+        find_activation(r->kernels, "softmax")->forward(z, y, ROWS, O, NULL);
         r->kernels->classify_softmax(z, ROWS, O, classes);
         for (size_t i = 0; i < ROWS; i++)
             check(r, classes[i] == class_of(r, at(r, y, i * O), O, 0), "class of row %zu of %zu outputs by %g", i, O,

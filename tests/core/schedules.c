@@ -93,7 +93,7 @@ static const schedule_case CASES[] = {
 /* The core computes in double: a power or a product is off by a few of its roundings relative to the rate; a rate on
  * the way from one to another by as much of the larger, which is no larger than h[0]. */
 static void check_rates(run *r, const schedule_case *c) {
-    const fml_schedule *schedule = fml_find_schedule(c->name);
+    const fml_schedule *schedule = find_schedule(c->name);
     long double rates[N_STEPS];
     c->rates(c->h, rates);
     int is_way = strcmp(c->name, "cosine") == 0 || strcmp(c->name, "one_cycle") == 0, t = 0;
@@ -112,7 +112,7 @@ enum { ROWS = 21, TAKEN = 5 };
 static fml_trainer make_trainer(run *r, const model *m) {
     size_t size = m->net.n_packed * r->kernels->real_size;
     return (fml_trainer){.net = &m->net,
-                         .optimizer = fml_find_optimizer(r->kernels, "sgd"),
+                         .optimizer = find_optimizer(r->kernels, "sgd"),
                          .hyper_parameters = {1, 0.5},
                          .block = memcpy(take_aligned(r, size), m->block, size),
                          .gradient = take_aligned(r, size),
@@ -128,7 +128,7 @@ static void check_trainer(run *r, const schedule_case *c) {
     fml_trainer scheduled = make_trainer(r, m), listed = make_trainer(r, m), by_hand = make_trainer(r, m);
     double rates[TAKEN], loss;
     scheduled.n_steps = listed.n_steps = by_hand.n_steps = listed.first_rate = 7;
-    scheduled.schedule = fml_find_schedule(c->name);
+    scheduled.schedule = find_schedule(c->name);
     memcpy(scheduled.schedule_parameters, c->h, sizeof c->h);
     for (uint64_t t = 0; t < TAKEN; t++) rates[t] = scheduled.schedule->rate(c->h, 7 + t);
     listed.rates = rates;
@@ -144,7 +144,7 @@ static void check_trainer(run *r, const schedule_case *c) {
 }
 
 void check_schedules(run *r) {
-    check(r, fml_find_schedule("none") == NULL, "a schedule that there is not");
+    check(r, find_schedule("none") == NULL, "a schedule that there is not");
     for (size_t k = 0; k < LENGTH_OF(CASES); k++) {
         check_rates(r, &CASES[k]);
         check_trainer(r, &CASES[k]);

@@ -1,7 +1,8 @@
-/* The tests of pool.c and cores.c as a program of their own, for Linux: prints the number of checks; exits with 1 where
- * one fails. From the top of a checkout:
+/* The tests of pool.c and usable_threads.c as a program of their own, for Linux: prints the number of checks; exits
+ * with 1 where one fails. From the top of a checkout:
  *
- *     cc -std=c11 -O2 -g -pthread -Icsrc tests/core/test_*.c csrc/pool.c csrc/cores.c csrc/platform.c -o test_threads
+ *     cc -std=c11 -O2 -g -pthread -Icsrc tests/core/test_*.c csrc/pool.c csrc/usable_threads.c csrc/platform.c -o
+ * test_threads
  *
  * with -fsanitize=thread, or address,undefined; `./test_threads --no-fork` under an emulator. */
 #define _GNU_SOURCE /* alarm */

@@ -1,8 +1,8 @@
-/* What the tests of pool.c and cores.c share: a tally of checks, and their subjects. */
+/* What the tests of pool.c and usable_threads.c share: a tally of checks, and their subjects. */
 #ifndef TEST_THREADS_H
 #define TEST_THREADS_H
 
-#include "fastmlp.h"
+#include "core.h"
 
 #include <stdio.h>
 

@@ -34,7 +34,7 @@ static training make_training(run *r, const design *wanted, size_t k, size_t n_t
     size_t size = m->net.n_packed * r->kernels->real_size;
     training all = {.m = m, .data = make_data(r, m, n_rows, kind, 12), .order = take(r, n_rows * sizeof(uint32_t))};
     all.core = (fml_trainer){.net = &m->net,
-                             .optimizer = fml_find_optimizer(r->kernels, OPTIMIZERS[k].optimizer),
+                             .optimizer = find_optimizer(r->kernels, OPTIMIZERS[k].optimizer),
                              .block = m->block,
                              .gradient = take_aligned(r, size),
                              .random = 13};

@@ -1,18 +1,18 @@
 /* What the passes through a network share: sizes, the pieces of a workspace, rows of data, threads.
  *
- * Private to the files of csrc that make passes; everything here is small and static. A pass cuts its
- * workspace with an arena, once without memory to learn the size and once with. */
-#ifndef FASTMLP_PASSES_H
-#define FASTMLP_PASSES_H
+ * Private to the files of csrc that make passes; everything here is small and static. A pass allocates
+ * from its workspace with an arena, once without memory to learn the size and once with. */
+#ifndef FML_PASS_COMMON_H
+#define FML_PASS_COMMON_H
 
-#include "fastmlp.h"
+#include "core.h"
 #include "float_mode.h"
 
 #include <string.h>
 
 static inline size_t padded(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
-static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static inline size_t most(size_t a, size_t b) { return a > b ? a : b; }
+static inline size_t size_min(size_t a, size_t b) { return a < b ? a : b; }
+static inline size_t size_max(size_t a, size_t b) { return a > b ? a : b; }
 static inline void *reals(const fml_network *net, const void *base, size_t n) {
     return (char *)(uintptr_t)base + n * net->kernels->real_size;
 }
@@ -20,20 +20,20 @@ static inline const fml_layer *last_layer(const fml_network *net) { return &net-
 
 /* -- workspace --------------------------------------------------------------------------------------------------- */
 
-/* Cuts a workspace into aligned pieces; with base NULL it only counts. */
+/* Allocates aligned pieces of a workspace, one after another; with base NULL it only counts the bytes. */
 typedef struct {
     char *base;
     size_t used;
 } arena;
 
-static inline void *cut(arena *a, size_t bytes) {
+static inline void *arena_alloc(arena *a, size_t bytes) {
     void *piece = a->base == NULL ? NULL : a->base + a->used;
     a->used += padded(bytes, FML_ALIGNMENT);
     return piece;
 }
 
-static inline void *cut_reals(const fml_network *net, arena *a, size_t n) {
-    return cut(a, n * net->kernels->real_size);
+static inline void *arena_alloc_reals(const fml_network *net, arena *a, size_t n) {
+    return arena_alloc(a, n * net->kernels->real_size);
 }
 
 /* -- rows of data ------------------------------------------------------------------------------------------------ */
@@ -173,7 +173,7 @@ static inline size_t multiply_adds(const fml_network *net) {
 static inline size_t threads_for(const fml_network *net, size_t rows) {
     if (net->n_threads <= 1 || !net->engine->takes_threads) return 1;
     size_t worth = (size_t)((double)multiply_adds(net) * (double)rows / MULTIPLY_ADDS_OF_A_THREAD);
-    return most(1, least(worth, net->n_threads));
+    return size_max(1, size_min(worth, net->n_threads));
 }
 
 static inline void run(size_t n_threads, void (*task)(void *context, size_t i), void *context) {
@@ -186,7 +186,7 @@ static inline void run(size_t n_threads, void (*task)(void *context, size_t i), 
 /* Where part `part` of `parts` of n things begins, in whole units. */
 static inline size_t part_begin(size_t n, size_t unit, size_t part, size_t parts) {
     size_t units = (n + unit - 1) / unit;
-    return least(n, units * part / parts * unit);
+    return size_min(n, units * part / parts * unit);
 }
 
 enum {

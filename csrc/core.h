@@ -8,8 +8,8 @@
  * w weights (O,I), b bias (O,), z = x w^T + b, y = f(z), t target, gradients dx dw db dz dy.
  * All matrices are row-major and dense; REAL is float or double, as the network's kernel table says, and reaches
  * these functions as void. Pointers may alias only where a comment says so. */
-#ifndef FASTMLP_H
-#define FASTMLP_H
+#ifndef FML_CORE_H
+#define FML_CORE_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -21,7 +21,11 @@ enum { FML_MAX_HYPER_PARAMETERS = 8, FML_MAX_SCALARS = 8, FML_MAX_STATES = 3, FM
 typedef enum { FML_F32, FML_F64 } fml_dtype;
 typedef enum { FML_OK, FML_STOPPED, FML_INPUT_NOT_FINITE, FML_LOSS_NOT_FINITE } fml_status;
 
-/* -- kernel tables: one row per activation, loss and optimiser, found by name; a NULL name ends a table ---------- */
+/* -- kernel tables ----------------------------------------------------------------------------------------------- */
+
+/* One row per activation, loss and optimiser; a row with a NULL name ends a table. A row stands at the same index in
+ * the tables of every ISA and dtype, and the core finds rows by index or pointer alone: names are for the callers, who
+ * read them from the tables. */
 
 typedef struct {
     const char *name;
@@ -32,6 +36,7 @@ typedef struct {
     /* dz = dy * f'(z) for as many; dz may be dy. NULL where only a loss knows the gradient (softmax). */
     void (*backward)(const void *z, const void *y, const void *dy, void *dz, size_t rows, size_t O, const double *h);
     int whole_tiles; /* a call costs so much that it should be for all rows of a tile at once */
+    int is_softmax;  /* classes can be told from z alone, see classify_softmax */
 } fml_activation;
 
 typedef struct fml_network fml_network;
@@ -60,17 +65,20 @@ typedef struct {
  * floating-point mode of the pass's caller; what it returns after a failure is NaN, which ends the pass. */
 typedef double (*fml_own_loss)(void *context, const fml_loss_rows *rows);
 
+typedef struct fml_method fml_method; /* see method.h */
+
 typedef struct {
     const char *name;
     int n_states; /* vectors of n reals that the optimiser keeps; they start at 0 */
     /* What all parameters share at step t = 1, 2, ...; h: the hyper-parameters. The scalars hold those of step t - 1.
      */
     void (*prepare)(const double *h, uint64_t t, double *scalars);
-    /* p <- p - update(g) for n parameters, each by itself: any piece of a block may be updated when its g is there.
-     * NULL: it moves all at once, see fml_lbfgs. */
+    /* p <- p - update(g) for n parameters, each by itself: any piece of a block may be updated when its g is there. */
     void (*step)(void *p, const void *g, void *const *states, size_t n, const double *scalars);
     /* The r of an update that is p - r g alone, which an engine may apply itself; 0 for any other, or NULL. */
     double (*plain_rate)(const double *h);
+    /* NULL, or the whole-batch method that the optimiser is; it has none of the above then. */
+    const fml_method *method;
 } fml_optimizer;
 
 /* What regularisation does to n elements of a gradient g and to their parameters p before the optimiser's step:
@@ -133,7 +141,7 @@ typedef struct {
     /* x_i = X[order[i]], or X[i] where order is NULL; X: (., I), x: (rows, I), x_row reals from row to row. Returns 1
      * if all are finite. */
     int (*gather)(const void *X, const uint32_t *order, size_t rows, size_t I, void *x, size_t x_row);
-    /* The same from rows of any kind, scaled. */
+    /* Like gather, from rows of any kind, which are scaled. */
     int (*gather_from)(const fml_matrix *X, const uint32_t *order, size_t rows, void *x, size_t x_row);
     /* y = y scale + offset by column; y: (rows, O). */
     void (*unscale)(void *y, size_t rows, size_t O, const fml_affine *scaling);
@@ -145,7 +153,7 @@ typedef struct {
     double (*dot)(const void *a, const void *b, size_t n);
     void (*combine)(double s, const void *x, double t, const void *y, void *out, size_t n);
     double (*largest)(const void *a, size_t n);
-    /* The same: sum_i |a_i|; what an fml_shaping says; a <- a + by (p - a). */
+    /* Of whole blocks: sum_i |a_i|; what an fml_shaping says; a <- a + by (p - a). */
     double (*sum_absolute)(const void *a, size_t n);
     void (*shape)(const fml_shaping *shaping, void *p, void *g, size_t n);
     void (*approach)(void *a, const void *p, size_t n, double by);
@@ -160,18 +168,12 @@ typedef struct {
     /* classes[i] = the lowest index of the largest of row i; where O is 1, whether it is above the threshold; -1 where
      * there is a NaN. */
     void (*classify)(const void *y, size_t rows, size_t O, double threshold, int64_t *classes);
-    /* The same of the softmax of each row of z, which may be overwritten; O is at least 2. */
+    /* Like classify, for softmax(z) of each row. z may be overwritten; O is at least 2. */
     void (*classify_softmax)(void *z, size_t rows, size_t O, int64_t *classes);
 } fml_kernels;
 
-/* The table of an ISA, or NULL if the build or the processor lacks it; NULL or "": the best, or FASTMLP_ISA's. */
-const fml_kernels *fml_find_kernels(const char *isa, fml_dtype dtype);
-/* The i-th ISA that this processor can run, best first; NULL after the last. */
-const char *fml_isa(size_t i);
-/* The row of that name, or NULL. */
-const fml_activation *fml_find_activation(const fml_kernels *kernels, const char *name);
-const fml_loss *fml_find_loss(const fml_kernels *kernels, const char *name);
-const fml_optimizer *fml_find_optimizer(const fml_kernels *kernels, const char *name);
+/* The kernels of the i-th ISA that this build has and this processor runs, best first; NULL after the last. */
+const fml_kernels *fml_kernels_of(size_t i, fml_dtype dtype);
 
 /* -- network: shapes and tables; the parameters are a block of n_packed reals in the engine's own layout --------- */
 
@@ -228,7 +230,7 @@ struct fml_engine {
     size_t (*delta_size)(size_t rows, size_t O); /* in reals */
     /* dw = [dw +] dz^T x for the inputs begin ... end - 1 and all rows of a piece, and where begin is 0 also db = [db
      * +] the sum of dz; with an update the step by them, while the gradient stays as it is. scratch: gradient_scratch
-     * reals, a thread's own. ahead: NULL, or memory to ask for meanwhile. */
+     * reals, a thread's own. ahead: NULL, or memory to prefetch meanwhile. */
     void (*weight_gradient)(const fml_pass *pass, size_t l, const void *x, size_t x_row, const void *delta, size_t rows,
                             int accumulate, const fml_update *update, size_t begin, size_t end, void *scratch,
                             const fml_ahead *ahead);
@@ -239,7 +241,7 @@ struct fml_engine {
 
 /* Fills offsets and totals; the shapes, the activations, the tables and the engine are set. */
 void fml_network_lay_out(fml_network *net);
-/* P (the paper's order, n_parameters reals) into and out of a block. */
+/* P (w1, b1, w2, b2, ...; n_parameters reals) into and out of a block. */
 void fml_network_pack(const fml_network *net, const void *P, void *block);
 void fml_network_unpack(const fml_network *net, const void *block, void *P);
 
@@ -353,20 +355,17 @@ void fml_block_order_draw(fml_block_order *order, uint64_t *random);
 void fml_block_order_reach(fml_block_order *order, size_t first, size_t end);
 /* Asks the operating system for the blocks of the window after what is at hand; x: rows of row_bytes in a file that is
  * mapped into memory. */
-void fml_block_order_ask(const fml_block_order *order, const void *x, size_t row_bytes);
+void fml_block_order_advise(const fml_block_order *order, const void *x, size_t row_bytes);
 
 /* -- training ---------------------------------------------------------------------------------------------------- */
 
-/* How a learning rate follows from the number of steps that were taken before. A NULL name ends a table. */
+/* How a learning rate follows from the number of steps that were taken before. */
 typedef struct {
     const char *name;
     double (*rate)(const double *h, uint64_t n_steps); /* h: the hyper-parameters of the schedule */
 } fml_schedule;
 
-/* The row of that name, or NULL. */
-const fml_schedule *fml_find_schedule(const char *name);
-
-typedef struct fml_lbfgs fml_lbfgs;
+extern const fml_schedule fml_schedules[]; /* a row with a NULL name ends the table */
 
 typedef struct {
     const fml_network *net;
@@ -380,10 +379,46 @@ typedef struct {
     double schedule_parameters[FML_MAX_HYPER_PARAMETERS];
     const double *rates; /* or, without a schedule, the learning rates of the steps first_rate, ... ; NULL: as it is */
     uint64_t first_rate;
-    fml_lbfgs *lbfgs;                         /* what that optimiser remembers; NULL for any other */
-    const fml_regularization *regularization; /* NULL: none; with L-BFGS l2 and per_row alone */
+    void *method_state;                       /* of the optimiser's whole-batch method; NULL where it has none */
+    const fml_regularization *regularization; /* NULL: none; with a whole-batch method l2 and per_row alone */
     int suspect; /* becomes 1 where a step may have left something that is not finite; a step never makes it 0 */
 } fml_trainer;
+
+/* What belongs to the parameters that were last published: with both, a trainer can be taken back to that moment. */
+typedef struct {
+    void *states;     /* the optimiser's, n_packed reals each, one after another */
+    void *unaveraged; /* the parameters that go with the average that was published; NULL where none is kept */
+    double scalars[FML_MAX_SCALARS];
+    uint64_t n_steps;
+} fml_published_state;
+
+/* Gives a trainer, whose net, optimizer and hyper_parameters are set and all else 0, the memory that it needs, and the
+ * parameters to begin with. 0: there is not enough; fml_trainer_free frees what was allocated, in any case. */
+int fml_trainer_allocate(fml_trainer *trainer, fml_published_state *published, const void *parameters);
+/* Has it keep an average, for which it is given these terms of regularisation; 0: there is not enough memory. */
+int fml_trainer_allocate_average(fml_trainer *trainer, fml_published_state *published, fml_regularization *terms);
+void fml_trainer_free(fml_trainer *trainer, fml_published_state *published);
+
+/* The parameters that readers are to see: the average, where one is kept. */
+void *fml_trainer_visible(const fml_trainer *trainer);
+/* Copies those to `block`, and keeps the state that goes with them. */
+void fml_trainer_publish(const fml_trainer *trainer, fml_published_state *published, void *block);
+/* Parameters and state become those of the last fml_trainer_publish, which was to `block`. */
+void fml_trainer_roll_back(fml_trainer *trainer, const fml_published_state *published, const void *block);
+/* The rows of the next step may be others than those of the last, or the parameters may. */
+void fml_trainer_meet_data(fml_trainer *trainer);
+/* After fml_trainer_roll_back: a step has ended anywhere in its middle, with the thread that took it. */
+void fml_trainer_abandon(fml_trainer *trainer, const fml_network *net);
+
+/* What a checkpoint keeps beside fml_trainer_visible and n_steps: vectors of n_packed reals, and numbers, which are the
+ * scalars of an optimiser that takes gradient steps, or what its whole-batch method names. To import, first the numbers
+ * are taken, which makes room for so many vectors (0: no state has such numbers, and nothing is changed), then each
+ * vector is written to where it stands. */
+size_t fml_trainer_n_vectors(const fml_trainer *trainer);
+void *fml_trainer_vector(const fml_trainer *trainer, size_t k);
+size_t fml_trainer_n_numbers(const fml_trainer *trainer);
+void fml_trainer_export_numbers(const fml_trainer *trainer, double *numbers);
+int fml_trainer_import_numbers(fml_trainer *trainer, size_t n_vectors, size_t n_numbers, const double *numbers);
 
 /* Bytes of workspace for steps of up to so many rows. */
 size_t fml_training_workspace(const fml_trainer *trainer, size_t rows);
@@ -398,37 +433,13 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
  * whole steps. Stretches one after another have the bits of one. */
 fml_status fml_train_rows(fml_trainer *trainer, const fml_data *data, size_t batch_size, const uint32_t *order,
                           size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace);
-/* The same in an order by blocks, which has been drawn; ask: whether its rows lie in a file that is mapped. */
+/* Like fml_train_rows, in an order by blocks, which has been drawn; advise: whether its rows lie in a file that is
+ * mapped. */
 fml_status fml_train_blocks(fml_trainer *trainer, const fml_data *data, size_t batch_size, fml_block_order *order,
-                            int ask, size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace);
+                            int advise, size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace);
 /* One epoch, whole; order: n_rows elements of scratch, into which a new order is drawn, or NULL. *loss: as above. */
 fml_status fml_train_epoch(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *order, double *loss,
                            fml_poll *poll, void *workspace);
-
-/* L-BFGS on the first `rows` rows of data: one iteration, after which the trainer is where it was or, unless it has
- * converged, at less loss. *loss: the weighted sum of the rows' losses before it. The state of a trainer takes
- * fml_lbfgs_size bytes and begins without a memory; new_data tells it that the rows may be others than last time. */
-size_t fml_lbfgs_size(const fml_network *net, size_t memory);
-fml_lbfgs *fml_lbfgs_begin(const fml_network *net, size_t memory, void *bytes);
-void fml_lbfgs_new_data(fml_lbfgs *state);
-int fml_lbfgs_converged(const fml_lbfgs *state);
-/* How many gradients it has asked for since it began. */
-size_t fml_lbfgs_n_evaluations(const fml_lbfgs *state);
-
-/* What L-BFGS remembers, to be kept and put back: the scale of its H and, of each pair from the newest (age 0) on, the
- * blocks s and y and 1 / (s . y). fml_lbfgs_remember makes room for at most `memory` pairs, which the caller fills. */
-typedef struct {
-    void *s, *y;
-    double *weight;
-} fml_pair;
-
-size_t fml_lbfgs_n_pairs(const fml_lbfgs *state);
-double *fml_lbfgs_scale(fml_lbfgs *state);
-fml_pair fml_lbfgs_pair(const fml_network *net, fml_lbfgs *state, size_t age);
-void fml_lbfgs_remember(fml_lbfgs *state, size_t n_pairs);
-
-fml_status fml_lbfgs_iterate(fml_trainer *trainer, const fml_data *data, size_t rows, double *loss, fml_poll *poll,
-                             void *workspace);
 
 /* -- threads ----------------------------------------------------------------------------------------------------- */
 
@@ -456,8 +467,8 @@ void fml_random_order(uint64_t *state, uint32_t *order, size_t n); /* a permutat
 
 void *fml_allocate(size_t bytes); /* zeroed, aligned to FML_ALIGNMENT; NULL if there is none */
 void fml_free(void *memory);
-void fml_ask_for(const void *memory, size_t bytes); /* memory that is mapped will be wanted soon */
-double fml_seconds(void);                           /* of a clock that never goes back */
-int fml_plant_error(void);                          /* an error for the sanitizers to find, in their builds only */
+void fml_advise(const void *memory, size_t bytes); /* memory that is mapped will be wanted soon */
+double fml_seconds(void);                          /* of a clock that never goes back */
+int fml_plant_error(void);                         /* an error for the sanitizers to find, in their builds only */
 
 #endif

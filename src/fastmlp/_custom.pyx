@@ -1,4 +1,5 @@
-# Part of _core.pyx: activations and losses that are a user's own Python functions.
+# cython: boundscheck=False, cdivision=True
+# Activations and losses that are a user's own Python functions.
 #
 # The core calls them as it calls its kernels, through a row of fml_activation or the network's own_loss, from any of
 # its threads and with or without the GIL; the wrappers take the GIL. Where a kernel finds its hyper-parameters, those
@@ -6,6 +7,21 @@
 # the core, so that calls that overlap have their errors apart.
 # What a function raises is kept in the call's list `caught`; from then on nothing is computed but NaN, and the poll
 # of the pass says stop, so that no step is taken. Networks without such functions have no CustomCall.
+# A module of its own: it calls no function of the C core, so it need not be linked with it.
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.ref cimport Py_INCREF, PyObject
+from libc.math cimport NAN
+from libc.string cimport memcpy, memset
+
+from ._rows cimport PyArray_NewFromDescr
+
+import numpy as np
+
+from .inputs import targets as checks
+from .inputs.arrays import unmasked
+
+cnp.import_array()
+cdef type ndarray_type = np.ndarray
 
 cdef extern from "float_mode.h" nogil:
     ctypedef unsigned long long float_mode
@@ -16,44 +32,12 @@ cdef extern from "float_mode.h" nogil:
 cdef class CustomLayer:
     """A layer's two functions, as one call of the core uses them."""
 
-    cdef object value, derivative
-    cdef list caught
-    cdef cnp.dtype descr
-    cdef size_t n_outputs
-
 
 cdef class CustomCall:
     """The network for one call of the core: layers with functions, and a loss that is one, refer to this call."""
 
-    cdef fml_network net
-    cdef list layers, caught
-    cdef object loss
-    cdef cnp.dtype descr
-
-    def __cinit__(self, Predictor core not None, list caught not None):
-        core._check_built()
-        cdef size_t size = core.net.n_layers * sizeof(fml_layer), l
-        cdef CustomLayer layer
-        cdef PyObject *address
-        self.net, self.layers, self.caught = core.net, [], caught
-        self.loss, self.descr = core.own_loss, core.descr
-        if self.loss is not None:
-            self.net.own_loss, self.net.own_loss_context = custom_loss, <void *>self
-        self.net.layers = <fml_layer *>fml_allocate(size)
-        if self.net.layers == NULL:
-            raise MemoryError("sizes: no memory for the layers")
-        memcpy(self.net.layers, core.net.layers, size)
-        for l, functions in enumerate(core.functions):
-            if functions is not None:
-                layer = CustomLayer.__new__(CustomLayer)
-                layer.value, layer.derivative = functions
-                layer.caught, layer.descr, layer.n_outputs = caught, core.descr, core.net.layers[l].n_outputs
-                self.layers.append(layer)
-                address = <PyObject *>layer
-                memcpy(self.net.layers[l].hyper_parameters, &address, sizeof(address))
-
     def __dealloc__(self):
-        fml_free(self.net.layers)
+        PyMem_Free(self.net.layers)
 
     cdef bint failed(self):
         """Whether a function has raised an error; Ctrl-C and the like are none."""
@@ -64,6 +48,31 @@ cdef class CustomCall:
         if self.caught:
             raise self.caught[0]
         return 0
+
+
+cdef CustomCall new_call(const fml_network *net, list functions, own_loss, cnp.dtype descr, list caught):
+    """A call of the core for a network; functions: of each layer the user's (value, derivative), or None."""
+    cdef CustomCall call = CustomCall.__new__(CustomCall)
+    cdef CustomLayer layer
+    cdef PyObject *address
+    cdef fml_layer *layers = <fml_layer *>PyMem_Malloc(net.n_layers * sizeof(fml_layer))
+    cdef size_t l
+    if layers == NULL:
+        raise MemoryError("sizes: no memory for the layers")
+    memcpy(layers, net.layers, net.n_layers * sizeof(fml_layer))
+    call.net, call.layers, call.caught, call.loss, call.descr = net[0], [], caught, own_loss, descr
+    call.net.layers = layers
+    if own_loss is not None:
+        call.net.own_loss, call.net.own_loss_context = custom_loss, <void *>call
+    for l, both in enumerate(functions):
+        if both is not None:
+            layer = CustomLayer.__new__(CustomLayer)
+            layer.value, layer.derivative = both
+            layer.caught, layer.descr, layer.n_outputs = caught, descr, net.layers[l].n_outputs
+            call.layers.append(layer)
+            address = <PyObject *>layer
+            memcpy(layers[l].hyper_parameters, &address, sizeof(address))
+    return call
 
 
 cdef cnp.ndarray strided_view(CustomLayer layer, const void *data, size_t rows, size_t O):
@@ -117,7 +126,7 @@ cdef int compute_rows(CustomLayer layer, const void *z, const void *dy, void *to
 
 cdef void custom_rows(const void *z, const void *dy, void *to, size_t rows, size_t O,
                       const double *h) noexcept with gil:
-    """The same, with errors caught: the first of a call is kept, and its other tiles are NaN."""
+    """`compute_rows` with errors caught: the first of a call is kept, and its other tiles are NaN."""
     cdef PyObject *address
     memcpy(&address, h, sizeof(address))
     cdef CustomLayer layer = <CustomLayer>address
@@ -149,6 +158,11 @@ CUSTOM.forward = custom_forward
 CUSTOM.backward = custom_backward
 
 
+cdef const fml_activation *custom_activation() noexcept:
+    """The row of the activations that are a user's own."""
+    return &CUSTOM
+
+
 cdef cnp.ndarray new_matrix(cnp.dtype descr, const void *data, size_t rows, size_t columns):
     """A new array (rows, columns) with these numbers, which the user may keep."""
     cdef cnp.ndarray matrix = np.empty((rows, columns), dtype=descr)
@@ -174,7 +188,7 @@ cdef double compute_loss(CustomCall call, const fml_loss_rows *rows) except *:
 
 
 cdef double loss_of_rows(void *context, const fml_loss_rows *rows) noexcept with gil:
-    """The same, with errors caught: the first of a call is kept, and NaN ends the pass."""
+    """`compute_loss` with errors caught: the first of a call is kept, and NaN ends the pass."""
     cdef CustomCall call = <CustomCall>context
     cdef size_t O = rows.net.layers[rows.net.n_layers - 1].n_outputs
     try:

@@ -5,7 +5,7 @@
  * process is out of sight (a container without a namespace of its own), what stands at the mount is its own. Whatever
  * cannot be read or understood does not limit. */
 #define _GNU_SOURCE /* sched_getaffinity */
-#include "fastmlp.h"
+#include "core.h"
 
 #if defined(__linux__)
 

@@ -5,23 +5,23 @@
  * megabytes, which are read in large pieces, and of the order only what is at hand is kept. Windows have generators of
  * their own, whose states follow from one number of the epoch: any place of the order can be found again without what
  * comes before. docs/design.md has the order of the generator's use; reference/columns.py has the same. */
-#include "fastmlp.h"
+#include "core.h"
 
 #include <string.h>
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t size_min(size_t a, size_t b) { return a < b ? a : b; }
 
 static size_t n_blocks(const fml_block_order *o) { return (o->n_rows + o->block_rows - 1) / o->block_rows; }
 
 static size_t rows_of(const fml_block_order *o, size_t block) {
-    return least(o->block_rows, o->n_rows - block * o->block_rows);
+    return size_min(o->block_rows, o->n_rows - block * o->block_rows);
 }
 
 size_t fml_block_rows(size_t n_inputs) { return n_inputs < FML_BLOCK_NUMBERS ? FML_BLOCK_NUMBERS / n_inputs : 1; }
 
 /* Place for the rows that are still wanted of one window, for a whole one, and for a batch that reaches into more. */
 static size_t capacity(size_t n_rows, size_t block_rows, size_t batch_rows) {
-    return least(n_rows, batch_rows) + 2 * least(n_rows, FML_WINDOW_BLOCKS * block_rows);
+    return size_min(n_rows, batch_rows) + 2 * size_min(n_rows, FML_WINDOW_BLOCKS * block_rows);
 }
 
 size_t fml_block_order_size(size_t n_rows, size_t block_rows, size_t batch_rows) {
@@ -52,7 +52,7 @@ static size_t rows_before(const fml_block_order *o, size_t k) {
 
 /* Writes the rows of window w to `rows`; returns how many they are. */
 static size_t draw_window(const fml_block_order *o, size_t w, uint32_t *rows) {
-    size_t begin = w * FML_WINDOW_BLOCKS, end = least(begin + FML_WINDOW_BLOCKS, n_blocks(o));
+    size_t begin = w * FML_WINDOW_BLOCKS, end = size_min(begin + FML_WINDOW_BLOCKS, n_blocks(o));
     size_t before = rows_before(o, begin), n = rows_before(o, end) - before;
     size_t last_of_short = rows_before(o, o->short_at + 1), missing = o->block_rows - rows_of(o, n_blocks(o) - 1);
     uint64_t seed = o->windows + w, state = fml_random_next(&seed);
@@ -86,12 +86,12 @@ void fml_block_order_reach(fml_block_order *o, size_t first, size_t end) {
     while (o->first + o->n < end) o->n += draw_window(o, window_of(o, o->first + o->n), o->rows + o->n);
 }
 
-void fml_block_order_ask(const fml_block_order *o, const void *x, size_t row_bytes) {
+void fml_block_order_advise(const fml_block_order *o, const void *x, size_t row_bytes) {
     size_t end = o->first + o->n;
     if (end >= o->n_rows) return;
-    size_t k = window_of(o, end) * FML_WINDOW_BLOCKS, last = least(k + FML_WINDOW_BLOCKS, n_blocks(o));
+    size_t k = window_of(o, end) * FML_WINDOW_BLOCKS, last = size_min(k + FML_WINDOW_BLOCKS, n_blocks(o));
     for (; k < last; k++) {
         const char *block = (const char *)x + o->blocks[k] * o->block_rows * row_bytes;
-        fml_ask_for(block, rows_of(o, o->blocks[k]) * row_bytes);
+        fml_advise(block, rows_of(o, o->blocks[k]) * row_bytes);
     }
 }

@@ -1,0 +1,103 @@
+# cython: boundscheck=False, cdivision=True
+# Rows of data as the core takes them: dense or sparse inputs, targets and weights, and what is known of the columns.
+#
+# A module of its own: it calls no function of the C core, so it need not be linked with it. Objects are made of arrays
+# that `inputs` and `targets` have checked, and keep them alive. `matches` says whether they suit a network; unless it
+# does, no kernel may read them.
+import numpy as np
+
+from .inputs.labels import are_indices
+
+cnp.import_array()
+
+
+cdef class Sparse:
+    """Sparse rows, as the core takes them; made of an `inputs.arrays.Sparse` that has been checked."""
+
+    def __init__(self, rows):
+        self.elements, self.columns, self.begins, self.shape = rows.elements, rows.columns, rows.begins, rows.shape
+        self.n_columns = rows.shape[1]
+
+    cdef bint is_ready(self, int typenum, size_t n_inputs) noexcept:
+        return (cnp.PyArray_TYPE(self.elements) == typenum or element_of(self.elements, typenum) != FML_REAL) and (
+            cnp.PyArray_ISCARRAY_RO(self.elements) and cnp.PyArray_ISCARRAY_RO(self.columns)
+            and cnp.PyArray_ISCARRAY_RO(self.begins) and cnp.PyArray_TYPE(self.columns) == cnp.NPY_INT32
+            and cnp.PyArray_TYPE(self.begins) == cnp.NPY_INT64 and self.n_columns == n_inputs
+        )
+
+
+cdef bint shares_memory(X, cnp.ndarray y) except -1:
+    """Whether what was converted, if it is an array, may share memory with y."""
+    return isinstance(X, np.ndarray) and np.may_share_memory(X, y)
+
+
+cdef class Columns:
+    """What a network knows of the columns of its data: never changed, and kept by every block that goes with it."""
+
+    def __init__(self, inputs, targets, schema):
+        self.inputs, self.targets, self.schema = inputs, targets, schema
+        self.wide = targets is not None and targets.needs_float64
+        self.renamed = not are_indices(schema.class_names)
+        self.arrays = []
+        fill(&self.scales.inputs, inputs, self.arrays)
+        fill(&self.input_scales.inputs, inputs, self.arrays)
+        fill(&self.scales.targets, targets, self.arrays)
+        self.scaling = NULL if inputs is None and targets is None else &self.scales
+        self.input_scaling = NULL if inputs is None else &self.input_scales
+
+
+cdef int fill(fml_affine *affine, scaling, list arrays) except -1:
+    """Has the core read a Scaling's arrays, which are kept in `arrays`."""
+    cdef cnp.ndarray offset, scale
+    if scaling is not None:
+        offset, scale = scaling.offset, scaling.scale
+        arrays += [offset, scale]
+        affine.offset, affine.scale = <double *>cnp.PyArray_DATA(offset), <double *>cnp.PyArray_DATA(scale)
+    return 0
+
+
+cdef class Rows:
+    """Checked input rows and, where there are any, their targets, as the C core takes them; keeps the arrays alive."""
+
+    def __init__(self, x not None, cnp.ndarray values=None, cnp.ndarray labels=None, cnp.ndarray weights=None):
+        self.x, self.values, self.labels, self.weights = x, values, labels, weights
+        self.source = x if isinstance(x, np.ndarray) else Sparse(x)
+        describe(self.source, -1, &self.data)
+        self.data.values = NULL if values is None else cnp.PyArray_DATA(values)
+        self.data.labels = NULL if labels is None else <int64_t *>cnp.PyArray_DATA(labels)
+        self.largest_label = -1 if labels is None else np.max(labels)
+        self.data.weights = NULL if weights is None else <double *>cnp.PyArray_DATA(weights)
+        self.total_weight = self.data.n_rows if weights is None else np.sum(weights)
+
+    cdef bint matches(self, int typenum, size_t n_inputs, size_t n_targets):
+        """Whether they were made for a network of that type and shape; users cannot make others."""
+        if self.source is None:
+            return False
+        cdef bint sparse = type(self.source) is Sparse
+        if not ((<Sparse>self.source).is_ready(typenum, n_inputs) if sparse
+                else is_ready(<cnp.ndarray>self.source, typenum, n_inputs)):
+            return False
+        self.data.element = element_of((<Sparse>self.source).elements if sparse else self.source, typenum)
+        if self.weights is not None and not (
+            cnp.PyArray_TYPE(self.weights) == cnp.NPY_FLOAT64 and cnp.PyArray_ISCARRAY_RO(self.weights)
+            and <size_t>self.weights.size == self.data.n_rows
+        ):
+            return False
+        if self.values is None:
+            return (self.labels is not None and <size_t>self.labels.size == self.data.n_rows
+                    and cnp.PyArray_TYPE(self.labels) == cnp.NPY_INT64 and cnp.PyArray_ISCARRAY_RO(self.labels)
+                    and self.largest_label < <int64_t>n_targets)
+        self.data.values_element = element_of(self.values, typenum)
+        return ((cnp.PyArray_TYPE(self.values) == typenum or self.data.values_element != FML_REAL)
+                and cnp.PyArray_ISCARRAY_RO(self.values)
+                and <size_t>self.values.size == self.data.n_rows * n_targets)
+
+    cdef void scale(self, Columns columns) noexcept:
+        """Has the next pass scale them so."""
+        self.columns = columns
+        self.data.scaling = columns.scaling
+
+    @property
+    def n_rows(self):
+        """How many rows there are."""
+        return self.data.n_rows
