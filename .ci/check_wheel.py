@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 MOST_BYTES = 1_500_000
-WANTED = ("_core.pyi", "py.typed", "data/")
+WANTED = ("_core.pyi", "_rows.pyi", "_custom.pyi", "py.typed", "data/")
 UNWANTED = (".pyx", ".pxi", ".pxd", ".c", ".h", ".inc")
 ALLOWED = ("fastmlp/include/*.h", "fastmlp/*.pxd")
 

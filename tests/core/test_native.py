@@ -7,6 +7,7 @@ import pytest
 
 import fastmlp
 from fastmlp import _core, engines
+from processes import run_python
 
 # Around the widths of panels and tiles, with and without the parts that narrow layers cut their inputs into.
 SHAPES = [
@@ -193,3 +194,23 @@ def test_fewer_lines_of_inputs_than_threads(n_inputs: int, dtype: str) -> None:
         losses = [net.train_on_batch(X, y, "adam") for _ in range(3)]
         parameters.append([*net.parameters, *losses])
     assert parameters[0] == parameters[1] == parameters[2]
+
+
+@pytest.mark.parametrize("isa", fastmlp.info()["isas"])
+def test_an_instruction_set_by_the_environment(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTMLP_ISA", isa)
+    code = "import fastmlp; print(fastmlp._core.kernel_isa(), fastmlp.Network([2, 1])._isa)"
+    assert run_python(code).split() == [isa, isa]
+
+
+def test_an_unknown_instruction_set_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTMLP_ISA", "avx3")
+    code = """
+import fastmlp
+try:
+    fastmlp.Network([2, 1])
+except ValueError as error:
+    print(error)
+"""
+    assert run_python(code).startswith("FASTMLP_ISA: expected one of ")
+    assert run_python(code).endswith("got 'avx3'\n")
