@@ -27,7 +27,7 @@ from fastmlp import activations, losses, optimizers, regularization, schedules
 TOP = pathlib.Path(__file__).parents[2]
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
 HAS_SCIKIT_LEARN = importlib.util.find_spec("sklearn") is not None
-COMPILED = {"_blas", "_core"}  # their public faces are reached from Network
+COMPILED = {"_blas", "_core", "_custom", "_rows"}  # their public faces are reached from Network
 
 
 # -- docstrings -------------------------------------------------------------------------------------------------------
