@@ -35,7 +35,9 @@ def test_nothing_of_scipy(imported: set[str]) -> None:
     assert not {name for name in imported if name.split(".")[0] == "scipy"}
 
 
-@pytest.mark.parametrize("name", ["cli", "benchmark", "reference", "columns", "encoder", "tables", "batches"])
+@pytest.mark.parametrize(
+    "name", ["cli", "cli.benchmark", "reference", "encoder", "tables", "tables.columns", "formats.upgrade"]
+)
 def test_not_what_only_a_command_or_an_oracle_needs(imported: set[str], name: str) -> None:
     assert f"fastmlp.{name}" not in imported
 
