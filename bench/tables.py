@@ -8,8 +8,8 @@ reads it so, makes a float32 matrix of it (text one-hot) with NumPy and takes it
 on, which is the least that a training on rows set apart asks for; and `fastmlp train` of one epoch, of whose time the
 epoch itself, which it reports, is taken off. Polars takes all cores unless `--cpu` pins all to one.
 
-What is imported comes from compiled files, as in an installed package, whatever PYTHONDONTWRITEBYTECODE says: a round
-that does not count writes them.
+The processes import compiled files, as an installed package has them, even where PYTHONDONTWRITEBYTECODE is set: a
+first round writes the files, and its times are left out.
 
 Two lines for each table: "whole" are whole processes, with the start of the interpreter and all imports, "inside" is
 what a process takes once everything is imported. Prints the medians, and median and quartiles of the ratio of what

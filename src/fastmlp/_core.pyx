@@ -65,10 +65,8 @@ cdef enum:
 cdef uint64_t n_forks = 0          # forks between the process that loaded this module and this one
 cdef unsigned long forking_thread = 0  # which thread made the last of them
 
-_LATE = (
-    "concurrent.futures.thread", "fastmlp.encoder", "fastmlp.formats.upgrade", "hashlib", "json", "mmap",
-    "numpy.ma",
-)
+# None of them may register a function to call at forks: it would be called after this one without its part before it.
+_LATE = ("fastmlp.encoder", "fastmlp.formats.upgrade", "hashlib", "json", "mmap", "numpy.ma")
 
 
 def _before_fork():

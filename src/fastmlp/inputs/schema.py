@@ -253,9 +253,11 @@ def to_inputs(schema: Schema, X: Any) -> Any:
         X = arrays.with_text_names(X)
         names = arrays.column_names(X)
         if names is None and schema.encoder is not None:
-            known, given = labels.few(schema.feature_names), labels.few(list(X.columns))
-            told = f"X: expected columns with the names {known}, got labels that are not text: {given}"
-            raise ValueError(f"{told}; X.columns = X.columns.astype(str) makes them text, if they are the names")
+            raise ValueError(
+                f"X: expected columns with the names {labels.few(schema.feature_names)}, got labels that "
+                f"are not text: {labels.few(list(X.columns))}; if they are the names, "
+                "X.columns = X.columns.astype(str) makes them text"
+            )
     else:
         X, names = _named_row(schema, X)
         if hasattr(X, "column_names") and hasattr(X, "to_pandas"):

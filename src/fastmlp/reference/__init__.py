@@ -1,10 +1,10 @@
-"""The multilayer perceptron in pure Python: the specification, the oracle and the baseline of fastmlp.
+"""The multilayer perceptron in pure Python: the specification of fastmlp, and the oracle and baseline of its tests.
 
-It takes and returns nested lists, needs nothing but the standard library and imports nothing of the package around
-it, so that it can be loaded from its folder alone; objects such as `fastmlp.Sigmoid(2.0)` are read by their
-attributes. To be read beside the sources: `functions` and `losses` have the formulas, `model` applies them to one
-sample after another, `network` trains, `metrics` and `history` say how a fit goes, `checks` stands between the network
-and its users. Imports go network -> model -> history -> checks -> metrics -> losses -> functions.
+It takes and returns nested lists. It needs only the standard library and imports nothing else of fastmlp, so it can be
+loaded from its folder alone; it reads objects such as `fastmlp.Sigmoid(2.0)` by their attributes. `functions` and
+`losses` have the formulas of the sources (docs/errata.md names them), `model` applies them to one sample after another,
+`network` trains, `metrics` and `history` measure and record a fit, and `checks` checks the users' arguments. Imports go
+network -> model -> history -> checks -> metrics -> losses -> functions.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""From what users write to what the network reads: the value in one type, or an error.
+"""Checks and conversions of users' arguments: each function returns the value in one type or raises an error.
 
-The errors are TypeError and ValueError and say "<argument>: expected ..., got ...", with the row and column of a
-number that does not fit. What comes back is new: nested lists of floats, ints, a `Choice` from a table. Arrays and
-NumPy scalars are known by their attributes, so NumPy is not needed. Nothing here changes an argument.
+The errors are TypeError and ValueError. Their messages are "<argument>: expected ..., got ...", with the row and column
+of a number that is refused. The functions return new objects: nested lists of floats, ints, or a `Choice` from a table.
+They recognise arrays and NumPy scalars by their attributes, so NumPy is not needed. No function changes its argument.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .schedules import SCHEDULES
 
 HOOKS = ("on_train_begin", "on_epoch_begin", "on_batch_begin", "on_batch_end", "on_epoch_end", "on_train_end")
 Bounds = tuple[str, Callable[[float], bool]]
-# By field, or where objects have the same field with other bounds by "object.field".
+# The keys are names of fields, or "object.field" where objects have a field of the same name with other bounds.
 BOUNDS: dict[str, Bounds] = {
     "beta": ("not 0", lambda v: v != 0),
     "softplus.beta": ("above 0", lambda v: v > 0),
@@ -62,14 +62,14 @@ BOUNDS |= {
 BOUNDS |= {
     field: ("above 0", lambda v: v > 0) for field in ("least_step", "largest_step", "div_factor", "final_div_factor")
 }
-LEAST = {"step_size": 1, "n_steps": 1, "memory": 1, "max_evaluations": 2}
-WORDS = {"approximate": ("none", "tanh")}
+MINIMUM = {"step_size": 1, "n_steps": 1, "memory": 1, "max_evaluations": 2}  # of integers; 0 for other fields
+STRINGS = {"approximate": ("none", "tanh")}
 BOUNDS |= {
     field: ("of at least 0 and below 1", lambda v: 0 <= v < 1) for field in ("dropout", "input_dropout", "average")
 }
 BOUNDS |= {field: ("above 0", lambda v: v > 0) for field in ("max_norm", "clip_norm", "clip_value")}
 BOUNDS |= {field: ("of at least 0", lambda v: v >= 0) for field in ("l1", "l2", "input_noise")}
-ENDS = {"piecewise_linear": ("x_min", "x_max"), "hard_tanh": ("min_val", "max_val")}  # the first below the second
+INTERVALS = {"piecewise_linear": ("x_min", "x_max"), "hard_tanh": ("min_val", "max_val")}  # the first is less
 
 
 class Choice(SimpleNamespace):
@@ -80,31 +80,31 @@ class Choice(SimpleNamespace):
         return f"{self.name}({fields})"
 
 
-def known_name(argument: str, value: Any, names: Iterable[str]) -> str:
-    """The value, one of the names; an error suggests the nearest."""
-    known = list(names)
+def one_of(argument: str, value: Any, names: Iterable[str]) -> str:
+    """Return the value if it is one of the names; the error suggests the nearest name."""
+    valid = list(names)
     if not isinstance(value, str):
-        raise TypeError(f"{argument}: expected one of {', '.join(map(repr, known))}, got {value!r}")
-    if value not in known:
-        near = difflib.get_close_matches(value.lower(), known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{argument}: expected one of {', '.join(map(repr, known))}, got {value!r}{hint}")
+        raise TypeError(f"{argument}: expected one of {', '.join(map(repr, valid))}, got {value!r}")
+    if value not in valid:
+        nearest = difflib.get_close_matches(value.lower(), valid, n=1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        raise ValueError(f"{argument}: expected one of {', '.join(map(repr, valid))}, got {value!r}{hint}")
     return value
 
 
-def integer(argument: str, value: Any, least: int | None = None, most: int | None = None) -> int:
-    """An integer from least to most; True and 1.0 are none."""
+def integer(argument: str, value: Any, minimum: int | None = None, maximum: int | None = None) -> int:
+    """Return an integer within the bounds; bools and floats are refused."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{argument}: expected an integer, got {value!r}")
     number = operator.index(value)
-    if (least is not None and number < least) or (most is not None and number > most):
-        bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+    if (minimum is not None and number < minimum) or (maximum is not None and number > maximum):
+        bounds = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
         raise ValueError(f"{argument}: expected an integer {bounds}, got {number}")
     return number
 
 
 def positive(argument: str, value: Any, below: float = math.inf) -> float:
-    """A number above 0 and below the bound."""
+    """Return a number above 0 and below the bound as a float."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{argument}: expected a real number, got {value!r}")
     number = float(value)
@@ -114,7 +114,7 @@ def positive(argument: str, value: Any, below: float = math.inf) -> float:
 
 
 def split(argument: str, share: Any, n_rows: int) -> int:
-    """How many rows are before the last share of them, which is rounded up."""
+    """Return the number of rows that remain for training when the last share of them, rounded up, is split off."""
     n = math.floor(n_rows * (1 - positive(argument, share, below=1.0)) + 1e-9)
     if not 0 < n < n_rows:
         raise ValueError(f"{argument}: expected a share that leaves both some rows, got {share} of {n_rows}")
@@ -122,33 +122,33 @@ def split(argument: str, share: Any, n_rows: int) -> int:
 
 
 def flag(argument: str, value: Any) -> bool:
-    """True or False, also NumPy's."""
+    """Return the value as a bool, if it is one of Python's or of NumPy's."""
     if type(value).__name__ not in ("bool", "bool_"):
         raise TypeError(f"{argument}: expected True or False, got {value!r}")
     return bool(value)
 
 
 def pair_of_functions(argument: str, value: Any) -> tuple[Callable[[float], Any], Callable[[float], Any]]:
-    """Two functions of a number: a value and its derivative."""
+    """Return a pair of functions of a number, an activation and its derivative."""
     if not (isinstance(value, (list, tuple)) and len(value) == 2 and all(map(callable, value))):
         raise TypeError(f"{argument}: expected a pair of functions, f and its derivative, got {value!r}")
     return tuple(value)
 
 
 def choose(argument: str, value: Any, table: Mapping[str, Any]) -> Choice:
-    """The name and hyper-parameters that a name, or an object with a name and attributes, stands for."""
-    known = [*table, *(alias for alias, name in ALIASES.items() if name in table)]
-    name = known_name(argument, getattr(value, "name", value), known)
+    """Return the name and hyper-parameters that a name, or an object with a name and attributes, stands for."""
+    valid = [*table, *(alias for alias, name in ALIASES.items() if name in table)]
+    name = one_of(argument, getattr(value, "name", value), valid)
     choice = Choice(name=ALIASES.get(name, name))
     for field, default in table[choice.name].fields.items():
         given = default if isinstance(value, str) else getattr(value, field, default)
         setattr(choice, field, hyper_parameter(choice.name, field, given, default))
-    if choice.name in ENDS:
-        (low, least), (high, most) = ((end, getattr(choice, end)) for end in ENDS[choice.name])
-        if not 0.0 < most - least < math.inf:
-            raise ValueError(f"{low}: expected a number below {high} = {most!r}, got {least!r}")
+    if choice.name in INTERVALS:
+        (low, minimum), (high, maximum) = ((end, getattr(choice, end)) for end in INTERVALS[choice.name])
+        if not 0.0 < maximum - minimum < math.inf:
+            raise ValueError(f"{low}: expected a number below {high} = {maximum!r}, got {minimum!r}")
     if choice.name in ("sgd", "classical_momentum") and choice.nesterov and not choice.momentum:
-        raise ValueError("nesterov: expected a momentum above 0 to go with it, got momentum=0.0")
+        raise ValueError("nesterov: expected a momentum above 0 to go with nesterov=True, got momentum=0.0")
     if choice.name == "rprop":
         if not isinstance(choice.learning_rate, float):
             raise TypeError(f"learning_rate: expected a real number, got {choice.learning_rate!r}")
@@ -158,15 +158,17 @@ def choose(argument: str, value: Any, table: Mapping[str, Any]) -> Choice:
 
 
 def hyper_parameter(name: str, field: str, given: Any, default: Any) -> Any:
-    """A hyper-parameter of the kind of its default: a real number or several, an integer, a flag, a word, a function or
-    a pair of them, what a rate watches, or a rate that follows a schedule or a function of the step.
+    """Return a hyper-parameter after a check that it is of the kind of its default.
+
+    It is a real number or several of them, an integer, a bool, a string, a function or a pair of functions. A learning
+    rate may also be a schedule or a function of the step.
     """
     if field == "learning_rate" and hasattr(given, "name"):
         return schedule(given)
     if field == "learning_rate" and callable(given) and not isinstance(given, type):
         return given
     if field == "monitor":
-        return None if given is None else known_name(field, given, ("val_loss", "loss"))
+        return None if given is None else one_of(field, given, ("val_loss", "loss"))
     if field == "function":
         return function(field, given)
     if isinstance(default, tuple):
@@ -174,23 +176,23 @@ def hyper_parameter(name: str, field: str, given: Any, default: Any) -> Any:
     if isinstance(default, bool):
         return flag(field, given)
     if isinstance(default, int):
-        return integer(field, given, LEAST.get(field, 0))
+        return integer(field, given, MINIMUM.get(field, 0))
     if isinstance(default, str):
-        return known_name(field, given, WORDS[field])
+        return one_of(field, given, STRINGS[field])
     if default is None:
         return pair_of_functions(field, given)
     return real(field, given, name)
 
 
 def function(field: str, given: Any) -> Callable[..., Any]:
-    """A function of outputs and targets."""
+    """Return the function of a custom loss, which takes outputs and targets."""
     if not callable(given):
         raise TypeError(f"{field}: expected a function of outputs and targets, got {given!r}")
     return given  # type: ignore[no-any-return]
 
 
 def ascending(field: str, given: Any) -> tuple[float, ...]:
-    """At least one real number, in ascending order; a number alone is one."""
+    """Return a tuple of at least one real number, in ascending order; a single number becomes a tuple of one."""
     each = tuple(real(field, v) for v in (given if isinstance(given, (tuple, list)) else (given,)))
     if not each or any(a >= b for a, b in pairwise(each)):
         raise ValueError(f"{field}: expected at least one, in ascending order, got {each!r}")
@@ -198,7 +200,7 @@ def ascending(field: str, given: Any) -> tuple[float, ...]:
 
 
 def real(field: str, given: Any, name: str = "") -> float:
-    """A finite real number within the bounds of its field, or of that field of the named object."""
+    """Return a finite real number within the bounds of its field, or of that field of the object with this name."""
     if isinstance(given, bool) or not isinstance(given, numbers.Real):
         raise TypeError(f"{field}: expected a real number, got {given!r}")
     expected, inside = BOUNDS.get(f"{name}.{field}", BOUNDS.get(field, ("", math.isfinite)))
@@ -208,7 +210,7 @@ def real(field: str, given: Any, name: str = "") -> float:
 
 
 def regularization(value: Any, optimizer: Choice, n_hidden: int) -> Choice | None:
-    """What an object asks for beside following the gradient; None where that is nothing."""
+    """Return the fields of a regularisation, checked; None if there is none or it has no effect."""
     if value is None:
         return None
     if not all(hasattr(value, field) for field in FIELDS):
@@ -230,7 +232,7 @@ def regularization(value: Any, optimizer: Choice, n_hidden: int) -> Choice | Non
 
 
 def rate(t: int, function: Callable[[int], Any]) -> float:
-    """What a function of the step gives as the learning rate."""
+    """Return the learning rate that a function of the step gives for step t, after a check that it is possible."""
     given = function(t)
     if isinstance(given, bool) or not isinstance(given, numbers.Real):
         raise TypeError(f"learning_rate({t}): expected a real number, got {given!r}")
@@ -240,7 +242,7 @@ def rate(t: int, function: Callable[[int], Any]) -> float:
 
 
 def schedule(value: Any) -> Choice:
-    """A schedule of the learning rate, from an object with its name and attributes."""
+    """Return a schedule of the learning rate, from an object with its name and hyper-parameters as attributes."""
     choice = choose("learning_rate", value, SCHEDULES)
     if choice.name == "cosine" and choice.warmup_steps >= choice.n_steps:
         raise ValueError(f"warmup_steps: expected fewer than {choice.n_steps}, got {choice.warmup_steps}")
@@ -252,7 +254,7 @@ def schedule(value: Any) -> Choice:
 
 
 def layer_sizes(sizes: Any) -> tuple[int, ...]:
-    """At least two integers of at least 1, of no more than 2^31 parameters."""
+    """Return the sizes as a tuple of at least two integers of at least 1, with at most 2^31 parameters in all."""
     sizes = plain(sizes)
     if not isinstance(sizes, (list, tuple)):
         raise TypeError(f"sizes: expected a sequence of integers, got {sizes!r}")
@@ -265,7 +267,10 @@ def layer_sizes(sizes: Any) -> tuple[int, ...]:
 
 
 def hidden_activations(activation: Any, n_hidden: int) -> tuple[Choice, ...]:
-    """One for each hidden layer: from a list of as many, or from one for all, which is checked even for no layer."""
+    """Return the activation of each hidden layer, from a list of them or from one for all layers.
+
+    One for all layers is checked even if there is no hidden layer.
+    """
     if not isinstance(activation, (list, tuple)):
         return tuple(hidden_activation("activation", activation) for _ in range(max(n_hidden, 1)))[:n_hidden]
     if len(activation) != n_hidden:
@@ -274,7 +279,7 @@ def hidden_activations(activation: Any, n_hidden: int) -> tuple[Choice, ...]:
 
 
 def hidden_activation(argument: str, activation: Any) -> Choice:
-    """An activation that works element by element."""
+    """Return an elementwise activation, which is any but softmax."""
     choice = choose(argument, activation, ACTIVATIONS)
     if choice.name == "softmax":
         raise ValueError(f"{argument}: expected an elementwise activation, got 'softmax' (output_activation only)")
@@ -282,7 +287,7 @@ def hidden_activation(argument: str, activation: Any) -> Choice:
 
 
 def output_activation(loss: Choice, activation: Any, n_outputs: int) -> Choice:
-    """The output activation, by default the loss's partner; a loss that has a partner takes no other."""
+    """Return the output activation, by default the loss's partner; a loss that has a partner takes no other one."""
     n_heads = losses.n_heads(loss)
     if n_outputs % n_heads:
         raise ValueError(f"sizes: expected a multiple of {n_heads} outputs, as {loss!r} has heads, got {n_outputs}")
@@ -305,7 +310,7 @@ def output_activation(loss: Choice, activation: Any, n_outputs: int) -> Choice:
 
 
 def plain(value: Any) -> Any:
-    """Lists in place of an array, or of the arrays in a list."""
+    """Return nested lists in place of an array, or of a list of arrays."""
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, (list, tuple)) and value and not isinstance(value[0], (float, int)):
@@ -314,7 +319,7 @@ def plain(value: Any) -> Any:
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
-    """The lengths of nested lists, each level by its first element."""
+    """Return the lengths of nested lists, each of them that of the first list of its level."""
     shape: list[int] = []
     while isinstance(value, (list, tuple)):
         shape.append(len(value))
@@ -323,7 +328,7 @@ def shape_of(value: Any) -> tuple[int, ...]:
 
 
 def vector(argument: str, row: Any, n: int) -> Vector:
-    """n real numbers as floats."""
+    """Return a row of n real numbers as floats."""
     row = plain(row)
     if not isinstance(row, (list, tuple)) or len(row) != n:
         raise ValueError(f"{argument}: expected shape ({n},), got {shape_of(row)}")
@@ -337,7 +342,7 @@ def vector(argument: str, row: Any, n: int) -> Vector:
 
 
 def matrix(argument: str, X: Any, n: int) -> tuple[Matrix, bool]:
-    """Rows of n floats, and whether a single row came."""
+    """Return X as rows of n floats, and whether X was a single row."""
     X = plain(X)
     shape = shape_of(X)
     if not shape and not isinstance(X, numbers.Real):
@@ -350,14 +355,14 @@ def matrix(argument: str, X: Any, n: int) -> tuple[Matrix, bool]:
 
 
 def require_finite(argument: str, row: Vector, place: str) -> None:
-    """Names the first number of the row that is NaN or infinite."""
+    """Raise `ValueError` if a number of the row is NaN or infinite; the message has the first one."""
     if not all(map(math.isfinite, row)):
         i, value = next((i, value) for i, value in enumerate(row) if not math.isfinite(value))
         raise ValueError(f"{argument}: expected finite numbers, got {value!r} in {place}, column {i}")
 
 
 def targets(argument: str, y: Any, n_rows: int, n_outputs: int) -> Matrix:
-    """Target rows (B, O) from rows, from numbers (B,) where O is 1, or from class labels (B,)."""
+    """Return target rows (B, O), from such rows, from numbers (B,) where O is 1, or from class labels (B,)."""
     shape = shape_of(y)
     if not shape and not isinstance(y, numbers.Real):
         raise TypeError(f"{argument}: expected nested lists of numbers, got {y!r}")
@@ -376,22 +381,22 @@ def targets(argument: str, y: Any, n_rows: int, n_outputs: int) -> Matrix:
 
 
 def metric_table(metrics: Any) -> dict[str, tuple[Callable[..., Any], bool]]:
-    """The metrics by their names, in order, and whether each is the user's own."""
+    """Return by name, in order, the function of each metric and whether it is the user's own."""
     if not isinstance(metrics, (list, tuple)):
         raise TypeError(f"metrics: expected a sequence of names or functions, got {metrics!r}")
     table: dict[str, tuple[Callable[..., Any], bool]] = {}
     for i, metric in enumerate(metrics):
-        own = callable(metric)
-        name = getattr(metric, "__name__", type(metric).__name__) if own else metric
-        name = name if own else known_name(f"metrics[{i}]", name, METRICS)
+        is_custom = callable(metric)
+        name = getattr(metric, "__name__", type(metric).__name__) if is_custom else metric
+        name = name if is_custom else one_of(f"metrics[{i}]", name, METRICS)
         if name == "loss" or name in table:
             raise ValueError(f"metrics[{i}]: expected each name once, and none that is 'loss', got {name!r}")
-        table[name] = (metric if own else METRICS[name], own)
+        table[name] = (metric if is_custom else METRICS[name], is_custom)
     return table
 
 
-def fitting(argument: str, T: Matrix, loss: Choice) -> None:
-    """Refuses target rows that the loss does not take."""
+def check_targets(argument: str, T: Matrix, loss: Choice) -> None:
+    """Raise `ValueError` if the loss does not accept a target row."""
     expected, fits = TARGETS[LOSSES[loss.name].targets]
     for i, t in enumerate(T):
         for o, value in enumerate(t):
@@ -402,7 +407,7 @@ def fitting(argument: str, T: Matrix, loss: Choice) -> None:
 
 
 def row_weights(sample_weight: Any, class_weight: Any, T: Matrix, loss: Choice) -> Vector:
-    """The weight of each row, its own times its class's; 1 where neither is given."""
+    """Return the weight of each row: its sample weight times the weight of its class; 1 for those not given."""
     weights = [1.0] * len(T)
     if sample_weight is not None:
         given = plain(sample_weight)
@@ -411,17 +416,17 @@ def row_weights(sample_weight: Any, class_weight: Any, T: Matrix, loss: Choice) 
         if not 0.0 <= weight < math.inf:
             raise ValueError(f"sample_weight: expected finite numbers of at least 0, got {weight!r} in row {i}")
     if class_weight is not None:
-        table = in_range(_class_weights(class_weight, _classes(T, loss), max(2, len(T[0]))))
-        weights = [weight * table[c] for weight, c in zip(in_range(weights), _classes(T, loss))]
-    weights = in_range(weights)
+        table = rescaled(_class_weights(class_weight, _classes(T, loss), max(2, len(T[0]))))
+        weights = [weight * table[c] for weight, c in zip(rescaled(weights), _classes(T, loss))]
+    weights = rescaled(weights)
     if not 0.0 < sum(weights) < math.inf:
         name = "sample_weight" if class_weight is None else "class_weight"
         raise ValueError(f"{name}: expected weights with a sum that is above 0 and finite, got {sum(weights)}")
     return weights
 
 
-def in_range(weights: Vector) -> Vector:
-    """The weights; all by a power of two where the largest is so large or small that sums could leave the range."""
+def rescaled(weights: Vector) -> Vector:
+    """Return the weights, divided by a power of two if the largest is so far from 1 that sums could leave the range."""
     largest = max(weights)
     if largest == 0.0 or 2.0**-511 <= largest <= 2.0**511:
         return weights
@@ -429,7 +434,7 @@ def in_range(weights: Vector) -> Vector:
 
 
 def _classes(T: Matrix, loss: Choice) -> list[int]:
-    """The class of each target row: the place of its 1, or whether a single number is 1."""
+    """Return the class of each target row: the index of its 1 or, for a single number, 1 if the number is 1, else 0."""
     allowed = (-1.0, 0.0, 1.0) if loss.name == "hinge" else (0.0, 1.0)
     for t in T:
         if not all(v in allowed for v in t) or (len(t) > 1 and t.count(1.0) != 1):
@@ -438,9 +443,12 @@ def _classes(T: Matrix, loss: Choice) -> list[int]:
 
 
 def _class_weights(class_weight: Any, classes: list[int], n_classes: int) -> Vector:
-    """The weight of each class: the mapping's or 1; "balanced" is n / (number of classes * n of the class)."""
+    """Return the weight of each class: that in the mapping, or 1 if it has none.
+
+    With "balanced", a class has the weight n_rows / (number of classes that occur * number of rows of the class).
+    """
     if isinstance(class_weight, str):
-        known_name("class_weight", class_weight, ["balanced"])
+        one_of("class_weight", class_weight, ["balanced"])
         counts = [classes.count(c) for c in range(n_classes)]
         n_present = sum(1 for n in counts if n)
         return [len(classes) / (n_present * max(n, 1)) for n in counts]
@@ -456,14 +464,14 @@ def _class_weights(class_weight: Any, classes: list[int], n_classes: int) -> Vec
 
 
 class Default(int):
-    """A default that can be told from the same number given by the caller."""
+    """A default that can be distinguished from an equal number that the caller passes."""
 
 
 DEFAULT_BATCH_SIZE = Default(32)
 
 
 def batch_size(value: Any, optimizer: Choice, n_rows: int) -> int:
-    """How many rows a step takes; all, where the optimiser needs them and nobody has asked for fewer."""
+    """Return the number of rows of a step: all rows for None, or for the default if the optimiser needs all rows."""
     full = optimizer.name in FULL_BATCH
     if value is None or (full and value is DEFAULT_BATCH_SIZE):
         return n_rows
@@ -473,20 +481,20 @@ def batch_size(value: Any, optimizer: Choice, n_rows: int) -> int:
     return size
 
 
-def refuse_beside_batches(given: Mapping[str, bool]) -> None:
-    """Refuses the arguments that go with rows which are all there."""
+def refuse_with_batches(given: Mapping[str, bool]) -> None:
+    """Raise `ValueError` if an argument is given that cannot be combined with an iterable of batches."""
     for argument, is_given in given.items():
         if is_given:
-            raise ValueError(f"{argument}: expected its default beside batches")
+            raise ValueError(f"{argument}: cannot be combined with an iterable of batches")
 
 
 def callback_list(callbacks: Any) -> list[Any]:
-    """The callbacks, each a function or an object with at least one of the hooks."""
+    """Return the callbacks as a list, after a check of each: a function or an object with at least one of the hooks."""
     if not isinstance(callbacks, Iterable):
         raise TypeError(f"callbacks: expected a sequence, got {callbacks!r}")
     each = list(callbacks)
     for i, callback in enumerate(each):
-        known = callable(callback) or any(hasattr(callback, hook) for hook in HOOKS)
-        if not known or isinstance(callback, type):  # a class, whose hooks want an object
+        is_callback = callable(callback) or any(hasattr(callback, hook) for hook in HOOKS)
+        if not is_callback or isinstance(callback, type):  # only the objects of a class with hooks can be called
             raise TypeError(f"callbacks[{i}]: expected a callable or an object with hooks, got {callback!r}")
     return each

@@ -1,8 +1,8 @@
-"""The mathematics: activations, optimiser steps, the random stream, and the tables that name them.
+"""The mathematics: activations, optimiser steps, the random number generator, and the tables that name them.
 
-Every function is a formula of its docstring in plain numbers, scalars or one row at a time, and the place to look up
-what the compiled kernels must give. Nothing here knows of networks or checks arguments; NaN passes through. Only the
-optimisers write, into the row that they are given and its state. A new function needs its row in the tables below.
+Every function computes the formula of its docstring, on scalars or on one row at a time. Together they specify what the
+compiled kernels must compute. No function depends on a network or checks its arguments; NaN passes through. Only the
+optimisers change their arguments: the row of parameters and its state. A new function needs its row in a table below.
 """
 
 from __future__ import annotations
@@ -40,7 +40,11 @@ def identity_derivative(z: float) -> float:
 
 
 def sigmoid(z: float, beta: float = 1.0) -> float:
-    """f(z) = 1 / (1 + exp(-beta z)): of the essay's two forms the one that does not overflow."""
+    """f(z) = 1 / (1 + exp(-u)) = exp(u) / (exp(u) + 1) with u = beta z, by the form that does not overflow.
+
+    Both forms, for beta = 1: "Mathematics of machine learning: How does mathematics enable neural networks to 'learn'
+    to solve problems with real-world applications?", section 3.
+    """
     z *= beta
     if z >= 0.0:
         return 1.0 / (1.0 + math.exp(-z))
@@ -60,7 +64,7 @@ def tanh(z: float) -> float:
 
 
 def tanh_derivative(z: float) -> float:
-    """f'(z) = 1 - f^2 = 4 e / (1 + e)^2 with e = exp(-2 |z|), which keeps its digits where f is nearly 1."""
+    """f'(z) = 1 - f^2, computed as 4 e / (1 + e)^2 with e = exp(-2 |z|), which is accurate where |f| is close to 1."""
     e = math.exp(-2.0 * abs(z))
     return 4.0 * e / ((1.0 + e) * (1.0 + e))
 
@@ -76,14 +80,17 @@ def relu_derivative(z: float) -> float:
 
 
 def piecewise_linear(z: float, x_min: float = -1.0, x_max: float = 1.0) -> float:
-    """The paper's m z + b with m = 1 / (x_max - x_min) and b = -m x_min, cut to [0, 1]."""
+    """f(z) = m z + b with m = 1 / (x_max - x_min) and b = -m x_min, clipped to [0, 1].
+
+    m z + b: A. Lopez Davila, "Neural Networks: The Backpropagation Algorithm", section 3.
+    """
     if z <= x_min:
         return 0.0
-    return 1.0 if z >= x_max else (z / 2.0 - x_min / 2.0) / (x_max / 2.0 - x_min / 2.0)  # halves, as none overflows
+    return 1.0 if z >= x_max else (z / 2.0 - x_min / 2.0) / (x_max / 2.0 - x_min / 2.0)  # halves cannot overflow
 
 
 def piecewise_linear_derivative(z: float, x_min: float = -1.0, x_max: float = 1.0) -> float:
-    """f'(z) = m strictly between x_min and x_max, else 0."""
+    """f'(z) = m = 1 / (x_max - x_min) strictly between x_min and x_max, else 0."""
     return 0.5 / (x_max / 2.0 - x_min / 2.0) if x_min < z < x_max else 0.0
 
 
@@ -133,23 +140,26 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554804934, 1.6732632423543772848  # of Klam
 
 
 def selu(z: float) -> float:
-    """f(z) = scale elu(z, alpha), with the numbers above."""
+    """f(z) = SELU_SCALE elu(z, SELU_ALPHA)."""
     return SELU_SCALE * elu(z, SELU_ALPHA)
 
 
 def selu_derivative(z: float) -> float:
-    """f'(z) = scale elu'(z, alpha)."""
+    """f'(z) = SELU_SCALE elu'(z, SELU_ALPHA)."""
     return SELU_SCALE * elu_derivative(z, SELU_ALPHA)
 
 
 def gelu(z: float, approximate: str = "none") -> float:
-    """f(z) = z Phi(z), with Phi(z) = erfc(-z / sqrt(2)) / 2; its "tanh" form has sigmoid(2 v) in place of Phi."""
+    """f(z) = z Phi(z) with Phi(z) = erfc(-z / sqrt(2)) / 2; the "tanh" form has sigmoid(2 v) in place of Phi(z).
+
+    v = sqrt(2 / pi) (z + 0.044715 z^3).
+    """
     gate = sigmoid(2.0 * _gelu_v(z)) if approximate == "tanh" else 0.5 * math.erfc(-z * math.sqrt(0.5))
     return z * gate if gate else 0.0
 
 
 def gelu_derivative(z: float, approximate: str = "none") -> float:
-    """f'(z) = Phi(z) + z exp(-z^2 / 2) / sqrt(2 pi), or sigmoid(2 v) + z sigmoid'(2 v) 2 v'."""
+    """f'(z) = Phi(z) + z exp(-z^2 / 2) / sqrt(2 pi), or sigmoid(2 v) + z sigmoid'(2 v) 2 v' for the "tanh" form."""
     if approximate == "tanh":
         slope = sigmoid_derivative(2.0 * _gelu_v(z))
         rise = 2.0 * math.sqrt(2.0 / math.pi) * (1.0 + 3.0 * 0.044715 * z * z) * z * slope if slope else 0.0
@@ -158,6 +168,7 @@ def gelu_derivative(z: float, approximate: str = "none") -> float:
 
 
 def _gelu_v(z: float) -> float:
+    """v = sqrt(2 / pi) (z + 0.044715 z^3)."""
     return math.sqrt(2.0 / math.pi) * z * (1.0 + 0.044715 * z * z)
 
 
@@ -208,7 +219,7 @@ def softsign_derivative(z: float) -> float:
 
 
 def hard_sigmoid(z: float) -> float:
-    """f(z) = (z + 3) / 6, cut to [0, 1]."""
+    """f(z) = (z + 3) / 6, clipped to [0, 1]."""
     return 0.0 if z <= -3.0 else 1.0 if z >= 3.0 else (z + 3.0) / 6.0
 
 
@@ -218,7 +229,7 @@ def hard_sigmoid_derivative(z: float) -> float:
 
 
 def hard_tanh(z: float, min_val: float = -1.0, max_val: float = 1.0) -> float:
-    """f(z) = z, cut to [min_val, max_val]."""
+    """f(z) = z, clipped to [min_val, max_val]."""
     return min_val if z <= min_val else max_val if z >= max_val else z
 
 
@@ -228,7 +239,7 @@ def hard_tanh_derivative(z: float, min_val: float = -1.0, max_val: float = 1.0) 
 
 
 def sine(z: float, omega: float = 1.0) -> float:
-    """f(z) = sin(omega z), and NaN where that is infinite."""
+    """f(z) = sin(omega z), and NaN where omega z is infinite."""
     return math.sin(omega * z) if math.isfinite(omega * z) else math.nan
 
 
@@ -238,28 +249,32 @@ def sine_derivative(z: float, omega: float = 1.0) -> float:
 
 
 def custom(z: float, functions: Sequence[Callable[[float], Any]]) -> float:
-    """f(z), the user's own; here it takes one number at a time."""
+    """f(z) of a custom activation; here its functions take one number at a time."""
     return float(functions[0](z))
 
 
 def custom_derivative(z: float, functions: Sequence[Callable[[float], Any]]) -> float:
-    """f'(z), the user's own."""
+    """f'(z) of a custom activation."""
     return float(functions[1](z))
 
 
 def softmax(z: Sequence[float]) -> Vector:
-    """f(z)_o = exp(z_o) / sum_p exp(z_p), over a row."""
+    """f(z)_o = exp(z_o) / sum_p exp(z_p) over the elements of a row."""
     largest = max(z)
     e = [math.exp(v - largest) for v in z]
     total = sum(e)
     return [v / total for v in e]
 
 
-# --- optimisers: one step t = 1, 2, ... of one row p of P with its gradient g, in place --------------------------
+# --- optimisers: step t = 1, 2, ... updates in place one row p of P, with gradient g and state; o has the fields -----
 
 
 def sgd(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
-    """The essay's P - r dC/dP; with momentum v <- mu v + g and P <- P - r v (Nesterov: g + mu v in place of v)."""
+    """P <- P - r g; with momentum P <- P - r v and v <- mu v + g (Nesterov: g + mu v in place of v).
+
+    P - r g: "Mathematics of machine learning: How does mathematics enable neural networks to 'learn' to solve problems
+    with real-world applications?", section 4.
+    """
     r, mu = o.learning_rate, o.momentum
     if mu:
         v = state[0]
@@ -296,7 +311,7 @@ def adam_hat(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
 
 
 def adamw(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
-    """Adam's step from P (1 - r weight_decay)."""
+    """P <- P (1 - r weight_decay), then a step of Adam."""
     kept = 1.0 - o.learning_rate * o.weight_decay
     p[:] = [a * kept for a in p]
     adam(p, g, state, t, o)
@@ -319,9 +334,10 @@ def nadam(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
 
 
 def rmsprop(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
-    """P <- P - r u with u = g / (sqrt(v) + epsilon), v <- alpha v + (1 - alpha) g^2; momentum: b <- mu b + u for u.
+    """P <- P - r u with u = g / (sqrt(v) + epsilon) and v <- alpha v + (1 - alpha) g^2.
 
-    Centered: v - a^2 in place of v, with a <- alpha a + (1 - alpha) g.
+    If centered, v - a^2 with a <- alpha a + (1 - alpha) g is in place of v. With momentum, b <- mu b + u is in place of
+    u.
     """
     r, alpha, mu, epsilon = o.learning_rate, o.alpha, o.momentum, o.epsilon
     v, b, a = state
@@ -337,7 +353,10 @@ def rmsprop(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
 
 
 def adagrad(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
-    """P <- P - r / (1 + (t - 1) decay) g / (sqrt(v) + epsilon) with v <- v + g^2, from the initial accumulator on."""
+    """P <- P - r / (1 + (t - 1) learning_rate_decay) g / (sqrt(v) + epsilon) with v <- v + g^2.
+
+    v is initial_accumulator before the first step.
+    """
     r = o.learning_rate / (1.0 + (t - 1) * o.learning_rate_decay)
     start = o.initial_accumulator if t == 1 else 0.0
     v = state[0]
@@ -346,7 +365,7 @@ def adagrad(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
 
 
 def sign(a: float) -> float:
-    """1, -1, or a itself where that is 0 or NaN."""
+    """1 for a > 0, -1 for a < 0, else a itself, which is 0 or NaN."""
     return 1.0 if a > 0.0 else -1.0 if a < 0.0 else a
 
 
@@ -359,7 +378,11 @@ def lion(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
 
 
 def rprop(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
-    """P <- P - s sign(g); s, at first r, times eta_plus where g keeps its sign; where not, eta_minus, and g = 0."""
+    """P <- P - s sign(g) with a step size s for each parameter, initially r.
+
+    s is multiplied by eta_plus where g has the sign of the step before, and by eta_minus where it has the other sign;
+    there g is replaced by 0. s is clipped to [least_step, largest_step].
+    """
     before, s = state
     factor = {1.0: o.eta_plus, -1.0: o.eta_minus}
     agree = [sign(a) * sign(d) for a, d in zip(before, g)]
@@ -369,11 +392,11 @@ def rprop(p: Vector, g: Vector, state: Matrix, t: int, o: Any) -> None:
     p[:] = [a - b * sign(d) for a, b, d in zip(p, s, before)]
 
 
-# --- the random stream -------------------------------------------------------------------------------------------
+# --- the random number generator ---------------------------------------------------------------------------------
 
 
 class SplitMix64:
-    """The random stream of Steele, Lea and Flood (2014); the same, draw for draw, as the compiled one.
+    """The random number generator of Steele, Lea and Flood (2014); it gives the same numbers as the compiled one.
 
     Examples
     --------
@@ -393,7 +416,7 @@ class SplitMix64:
         return z ^ (z >> 31)
 
     def uniform(self) -> float:
-        """A number in [0, 1), 53 bits."""
+        """A number in [0, 1) with 53 random bits."""
         return (self.next() >> 11) * 2.0**-53
 
     def below(self, n: int) -> int:
@@ -401,12 +424,12 @@ class SplitMix64:
         return (self.next() * n) >> 64
 
     def normal(self) -> float:
-        """A number from N(0, 1), the cosine half of Box and Muller's pair."""
+        """A number from N(0, 1), the cosine of the two numbers that the Box-Muller transform gives."""
         radius = math.sqrt(-2.0 * math.log(1.0 - self.uniform()))
         return radius * math.cos(2.0 * math.pi * self.uniform())
 
     def permutation(self, n: int) -> list[int]:
-        """0..n-1 in random order, by Fisher and Yates from the last place down."""
+        """0 ... n - 1 in random order, by the Fisher-Yates shuffle from the last index down."""
         p = list(range(n))
         for i in range(n - 1, 0, -1):
             j = self.below(i + 1)
@@ -418,13 +441,13 @@ class SplitMix64:
 
 
 class Entry(NamedTuple):
-    """A row of a table: the function of that name, its derivative and its hyper-parameters with their defaults."""
+    """A row of a table: a function, its derivative if it has one, and its hyper-parameters with their defaults."""
 
     value: Callable[..., Any]
     derivative: Callable[..., Any] | None = None
     fields: Mapping[str, Any] = {}
-    n_states: int = 0  # of an optimiser: vectors that it keeps per row of P
-    init: str = "glorot_uniform"  # of an activation: what init="auto" draws the weights before it from
+    n_states: int = 0  # of an optimiser: number of its state vectors for each row of P
+    init: str = "glorot_uniform"  # of an activation: the rule that init="auto" uses in a layer with it
 
 
 ACTIVATIONS = {

@@ -1,6 +1,7 @@
-"""What a fit tells: its history, its callbacks, those who look into an epoch, a line per epoch.
+"""What a fit reports: its history, the calls of its callbacks, and a line for each epoch.
 
-A callback is a function of (epoch, logs), or an object with some of `checks.HOOKS`; one that returns True stops it.
+A callback is a function of (epoch, logs), or an object with some of the methods in `checks.HOOKS`. A callback that
+returns True stops the fit.
 """
 
 from __future__ import annotations
@@ -15,19 +16,21 @@ from .checks import HOOKS
 
 
 class History(dict[str, list[float]]):
-    """What `fit` returns: a list per epoch under "loss", "val_loss", ..., also as attributes, NaN in epochs without a
-    number; `stopped` says why the training ended.
+    """The numbers of each epoch, which `fit` returns: a list under each name, such as "loss" and "val_loss".
+
+    The lists are attributes, too. A name without a number in an epoch has NaN there. `stopped` says why the training
+    ended.
     """
 
     stopped: str | None = None
 
     @property
     def epochs(self) -> int:
-        """How many epochs are recorded."""
+        """Number of recorded epochs."""
         return len(next(iter(self.values()), ()))
 
     def to_dict(self) -> dict[str, list[float]]:
-        """The curves as a plain dict of new lists."""
+        """Return the lists as a plain dict of new lists."""
         return {name: list(values) for name, values in self.items()}
 
     def _append(self, logs: Mapping[str, float]) -> None:
@@ -53,19 +56,25 @@ class History(dict[str, list[float]]):
 
 
 def notify(callbacks: Sequence[Any], hook: str, *arguments: Any) -> str | None:
-    """Tell every callback; a plain callable hears of the end of an epoch only. Why the first that says stop does so."""
+    """Call a hook of every callback; a plain function counts as the hook `on_epoch_end`.
+
+    Returns the reason of the first callback that returned True, or None if none did.
+    """
     stop: str | None = None
     for callback in callbacks:
         has_hooks = any(hasattr(callback, name) for name in HOOKS)
         function = getattr(callback, hook, None) if has_hooks else callback if hook == "on_epoch_end" else None
-        answer = function(*arguments) if function is not None else None
-        if type(answer).__name__ in ("bool", "bool_") and answer:
+        result = function(*arguments) if function is not None else None
+        if type(result).__name__ in ("bool", "bool_") and result:
             stop = stop or getattr(callback, "stop_reason", "callback")
     return stop
 
 
 def end_epoch(callbacks: Sequence[Any], epoch: int, logs: dict[str, float], history: History) -> str | None:
-    """The end of an epoch for every callback; the history gets what they add to the logs."""
+    """Call `on_epoch_end` of every callback, and record in the history the numbers that they add to the logs.
+
+    Returns the reason of the first callback that returned True, or None if none did.
+    """
     stop: str | None = None
     for i, callback in enumerate(callbacks):
         before = dict(logs)
@@ -87,34 +96,34 @@ def end_epoch(callbacks: Sequence[Any], epoch: int, logs: dict[str, float], hist
 
 
 def same(a: float, b: float) -> bool:
-    """Whether two figures are equal, NaN to itself."""
+    """Whether two numbers are equal; NaN is equal to NaN."""
     return a == b or (math.isnan(a) and math.isnan(b))
 
 
 def number(what: str, value: Any) -> float:
-    """The figure as a float."""
+    """Return the value as a float, after a check that it is a number."""
     if getattr(value, "ndim", 0) != 0 or not hasattr(value, "__float__"):
         raise TypeError(f"{what}: expected a number, got {value!r:.60}")
     return float(value)
 
 
 class Watch:
-    """Who looks into an epoch: the hooks of batches, and the clock."""
+    """What runs before and after each step: the hooks of batches and the check of the deadline."""
 
     def __init__(self, callbacks: Sequence[Any], deadline: float) -> None:
         self.callbacks, self.deadline = callbacks, deadline
 
     def before(self, batch: int) -> None:
-        """What is heard before each step."""
+        """Call `on_batch_begin` of all callbacks."""
         notify(self.callbacks, "on_batch_begin", batch, {})
 
     def after(self, batch: int, loss: float) -> str | None:
-        """A reason to stop after a step; loss is the epoch's so far."""
+        """Call `on_batch_end` with the mean loss of the epoch so far; return a reason to stop, or None."""
         reason = notify(self.callbacks, "on_batch_end", batch, {"loss": loss})
         return reason or ("max_time" if time.perf_counter() >= self.deadline else None)
 
 
 def report(epoch: str, logs: Mapping[str, float], seconds: float) -> None:
-    """A line on stderr."""
-    words = ", ".join(f"{name} {value:.6g}" for name, value in logs.items())
-    print(f"{epoch}: {words}, {seconds:.2f} s", file=sys.stderr)
+    """Print the numbers of an epoch as a line on stderr."""
+    figures = ", ".join(f"{name} {value:.6g}" for name, value in logs.items())
+    print(f"{epoch}: {figures}, {seconds:.2f} s", file=sys.stderr)

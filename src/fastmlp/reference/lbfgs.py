@@ -1,8 +1,9 @@
-"""L-BFGS: minimises a function f of a vector P that gives its value and gradient, an iteration at a time.
+"""L-BFGS: minimises a function f of a vector P, one iteration at a time; f returns its value and gradient.
 
-Liu and Nocedal, "On the limited memory BFGS method for large scale optimization", 1989: a step along -H g, with H from
-the last steps s and changes y of the gradient; its length by the line search of More and Thuente, "Line search
-algorithms with guaranteed sufficient decrease", 1994, with the constants of SciPy's L-BFGS-B. Knows no networks.
+An iteration is a step along -H g, where H approximates the inverse Hessian from the last steps s and the changes y of
+the gradient along them: Liu and Nocedal, "On the limited memory BFGS method for large scale optimization", 1989. A line
+search finds the length of the step: More and Thuente, "Line search algorithms with guaranteed sufficient decrease",
+1994, with the constants of SciPy's L-BFGS-B. Nothing here depends on networks.
 """
 
 from __future__ import annotations
@@ -14,18 +15,23 @@ from typing import Any
 
 from .functions import Entry, Vector, dot
 
-DECREASE, CURVATURE, NARROW, LONGEST = 1e-3, 0.9, 0.1, 1e10
-Point = tuple[float, float, float]  # a step along the line, the value there, its slope
+DECREASE, CURVATURE = 1e-3, 0.9  # of the strong Wolfe conditions
+MIN_WIDTH = 0.1  # the least width of the interval of steps, relative to its upper end
+MAX_STEP = 1e10
+Point = tuple[float, float, float]  # the length of a step, and value and slope of f at its end
 
 
 class Minimizer:
-    """What the optimiser o remembers: pairs (s, y), the oldest first, and whether the last iteration has converged."""
+    """The state of L-BFGS: pairs (s, y), the oldest first, and whether the last iteration has converged.
+
+    o has the hyper-parameters.
+    """
 
     def __init__(self, o: Any) -> None:
         self.o, self.pairs, self.converged = o, list[tuple[Vector, Vector]](), False
 
     def iterate(self, f: Callable[[Vector], tuple[float, Vector]], P: Vector) -> tuple[float, Vector]:
-        """The value at P, and the next P: the same one where no step is better."""
+        """Return the value at P, and the next P, which is P itself if no step is better."""
         value, g = f(P)
         self.converged = not math.isfinite(value) or max(map(abs, g)) <= self.o.gradient_tolerance
         while not self.converged:
@@ -40,7 +46,7 @@ class Minimizer:
         return value, P
 
     def direction(self, g: Vector) -> Vector:
-        """-H g by the two-loop recursion, from H = (s . y) / (y . y) of the last pair."""
+        """Return -H g by the two-loop recursion; the initial H is (s . y) / (y . y) of the last pair."""
         q, alphas = [-a for a in g], []
         for s, y in reversed(self.pairs):
             alphas.append(dot(s, q) / dot(s, y))
@@ -48,148 +54,171 @@ class Minimizer:
         for s, y in self.pairs[-1:]:
             q = [dot(s, y) / dot(y, y) * a for a in q]
         for s, y in self.pairs:
-            by = alphas.pop() - dot(y, q) / dot(s, y)
-            q = [a + by * b for a, b in zip(q, s)]
+            factor = alphas.pop() - dot(y, q) / dot(s, y)
+            q = [a + factor * b for a, b in zip(q, s)]
         return q
 
     def search(
         self, f: Callable[[Vector], tuple[float, Vector]], P: Vector, value: float, g: Vector, d: Vector
     ) -> tuple[Vector, float, Vector] | None:
-        """The point that the line search finds, with its value and gradient."""
+        """Return the point that the line search along d finds, with its value and gradient; None if it finds none."""
         slope = dot(d, g)
         line = LineSearch(value, slope, 1.0 if self.pairs else 1.0 / math.sqrt(-slope))
         for _ in range(self.o.max_evaluations):
-            new = [a + line.at * b for a, b in zip(P, d)]
+            new = [a + line.step * b for a, b in zip(P, d)]
             new_value, new_g = f(new)
-            if line.tell(new_value, dot(d, new_g)):
+            if line.update(new_value, dot(d, new_g)):
                 return new, new_value, new_g
-            if not line.at > 0.0:
+            if not line.step > 0.0:
                 break
         step, best, _ = line.best
-        if not (step > 0.0 and line.falls(step, best)):
+        if not (step > 0.0 and line.decreases(step, best)):
             return None
         new = [a + step * b for a, b in zip(P, d)]
         return (new, *f(new))
 
     def accept(self, P: Vector, value: float, g: Vector, new: Vector, new_value: float, new_g: Vector) -> Vector:
-        """Remembers the step, and tells whether it was the last."""
+        """Store the step's pair (s, y), set `converged`, and return the new point."""
         s, y = [a - b for a, b in zip(new, P)], [a - b for a, b in zip(new_g, g)]
         if dot(s, y) > -sys.float_info.epsilon * dot(s, g):
             self.pairs = [*self.pairs, (s, y)][-self.o.memory :]
-        falls = value - new_value > self.o.loss_tolerance * max(1.0, abs(value), abs(new_value))
-        self.converged = max(map(abs, new_g)) <= self.o.gradient_tolerance or not falls
+        decreases = value - new_value > self.o.loss_tolerance * max(1.0, abs(value), abs(new_value))
+        self.converged = max(map(abs, new_g)) <= self.o.gradient_tolerance or not decreases
         return new
 
 
 class LineSearch:
-    """An interval that shrinks around a step with enough decrease and little slope; `at` is to be tried, 0: nothing."""
+    """The line search of More and Thuente: an interval that shrinks around a step that meets the Wolfe conditions.
 
-    def __init__(self, value: float, slope: float, at: float) -> None:
-        self.at, self.value, self.slope, self.decrease = at, value, slope, DECREASE * slope
+    `step` is the length of the step to try next, and 0 if the search has failed. `best` and `other` are the ends of the
+    interval, `best` the one with the lower value. [low, high] bounds the next step, and `max_step` is the least step
+    whose value was not finite.
+    """
+
+    def __init__(self, value: float, slope: float, step: float) -> None:
+        self.step, self.value, self.slope, self.decrease = step, value, slope, DECREASE * slope
         self.best = self.other = (0.0, value, slope)
-        self.low, self.high, self.most = 0.0, 5.0 * at, LONGEST
-        self.width, self.last_width = LONGEST, 2.0 * LONGEST
+        self.low, self.high, self.max_step = 0.0, 5.0 * step, MAX_STEP
+        self.width, self.last_width = MAX_STEP, 2.0 * MAX_STEP
         self.bracketed, self.modified = False, True
 
-    def tell(self, value: float, slope: float) -> bool:
-        """Whether the step `at`, where this was found, is the one; if not, `at` becomes the next."""
+    def update(self, value: float, slope: float) -> bool:
+        """Take value and slope at `step` into account; return whether the search ends with this step.
+
+        If not, `step` becomes the next step to try.
+        """
         if not math.isfinite(value):
-            self.most, self.at = self.at, (self.best[0] + self.at) / 2.0
-            self.high = min(self.high, self.most)
+            self.max_step, self.step = self.step, (self.best[0] + self.step) / 2.0
+            self.high = min(self.high, self.max_step)
             return False
-        falls = self.falls(self.at, value)
-        if falls and abs(slope) <= -CURVATURE * self.slope:
+        decreases = self.decreases(self.step, value)
+        if decreases and abs(slope) <= -CURVATURE * self.slope:
             return True
-        self.modified &= not (falls and slope >= DECREASE * self.slope)
-        if (self.bracketed and not self.low < self.at < self.high) or self.narrow() or self.at_cliff():
-            self.at = self.at if falls else 0.0
-            return falls
-        self.shrink((self.at, value, slope), not falls)
+        self.modified &= not (decreases and slope >= DECREASE * self.slope)
+        is_outside = self.bracketed and not self.low < self.step < self.high
+        if is_outside or self.is_narrow() or self.is_next_to_max_step():
+            self.step = self.step if decreases else 0.0
+            return decreases
+        self.shrink((self.step, value, slope), not decreases)
         return False
 
-    def falls(self, step: float, value: float) -> bool:
-        """Whether the value has the wanted decrease."""
+    def decreases(self, step: float, value: float) -> bool:
+        """Whether the value at the step meets the condition of sufficient decrease."""
         return value <= self.value + step * self.decrease
 
-    def at_cliff(self) -> bool:
-        """Whether the value at a step hardly longer than this one is not finite."""
-        return self.most - self.at <= (NARROW * self.most if self.most < LONGEST else 0.0)
+    def is_next_to_max_step(self) -> bool:
+        """Whether a step that is hardly longer than this one has a value that is not finite."""
+        return self.max_step - self.step <= (MIN_WIDTH * self.max_step if self.max_step < MAX_STEP else 0.0)
 
-    def narrow(self) -> bool:
-        """Whether the interval is too small to go on."""
-        return self.bracketed and self.high - self.low <= NARROW * self.high
+    def is_narrow(self) -> bool:
+        """Whether the interval is too narrow to continue."""
+        return self.bracketed and self.high - self.low <= MIN_WIDTH * self.high
 
-    def shrink(self, now: Point, too_high: bool) -> None:
-        """Takes `now` into the interval; in the first stage with the wanted decrease taken from the values."""
-        take = self.decrease if self.modified and too_high and now[1] <= self.best[1] else 0.0
-        best, other, here = ((a, b - take * a, c - take) for a, b, c in (self.best, self.other, now))
-        self.bracketed, at = next_step(best, other, here, self.low, self.high, self.bracketed)
-        if here[1] > best[1]:
-            self.other = now
+    def shrink(self, trial: Point, too_high: bool) -> None:
+        """Replace an end of the interval by the trial point, and choose the next step.
+
+        In the first stage of the search (`modified`), a trial point whose value is not above the best one's but
+        `too_high` for sufficient decrease is compared by a modified function: f minus the line of sufficient decrease.
+        """
+        line_slope = self.decrease if self.modified and too_high and trial[1] <= self.best[1] else 0.0
+        best, other, modified_trial = (
+            (a, b - line_slope * a, c - line_slope) for a, b, c in (self.best, self.other, trial)
+        )
+        self.bracketed, step = next_step(best, other, modified_trial, self.low, self.high, self.bracketed)
+        if modified_trial[1] > best[1]:
+            self.other = trial
         else:
-            self.other, self.best = (self.best if (here[2] < 0.0) != (best[2] < 0.0) else self.other), now
+            self.other = self.best if (modified_trial[2] < 0.0) != (best[2] < 0.0) else self.other
+            self.best = trial
         if self.bracketed:
             if abs(self.other[0] - self.best[0]) >= 0.66 * self.last_width:
-                at = (self.best[0] + self.other[0]) / 2.0
+                step = (self.best[0] + self.other[0]) / 2.0
             self.last_width, self.width = self.width, abs(self.other[0] - self.best[0])
             self.low, self.high = sorted((self.best[0], self.other[0]))
         else:
-            self.low, self.high = (at + factor * (at - self.best[0]) for factor in (1.1, 4.0))
-        at = max(0.0, min(self.most, at))
-        if at >= self.most and self.most < LONGEST:
-            at = (self.best[0] + self.most) / 2.0
-        self.at = self.best[0] if self.bracketed and (not self.low < at < self.high or self.narrow()) else at
+            self.low, self.high = (step + factor * (step - self.best[0]) for factor in (1.1, 4.0))
+        step = max(0.0, min(self.max_step, step))
+        if step >= self.max_step and self.max_step < MAX_STEP:
+            step = (self.best[0] + self.max_step) / 2.0
+        is_outside = not self.low < step < self.high
+        self.step = self.best[0] if self.bracketed and (is_outside or self.is_narrow()) else step
 
 
-def next_step(best: Point, other: Point, now: Point, low: float, high: float, bracketed: bool) -> tuple[bool, float]:
-    """Whether the interval holds a minimum, and the step that the cubic or the quadratic through two points says."""
-    if now[1] > best[1]:
-        c, q = cubic(best, now), quadratic(best, now)
+def next_step(best: Point, other: Point, trial: Point, low: float, high: float, bracketed: bool) -> tuple[bool, float]:
+    """Return whether the interval has a minimum inside, and the step from cubic and quadratic interpolation.
+
+    The four cases are those of More and Thuente, section 4.
+    """
+    if trial[1] > best[1]:
+        c, q = cubic(best, trial), quadratic(best, trial)
         return True, c if abs(c - best[0]) < abs(q - best[0]) else c + (q - c) / 2.0
-    if (now[2] < 0.0) != (best[2] < 0.0):
-        c, q = cubic(now, best), secant(best, now)
-        return True, c if abs(c - now[0]) > abs(q - now[0]) else q
-    ahead = now[0] > best[0]
-    if abs(now[2]) >= abs(best[2]):
-        return bracketed, cubic(now, other) if bracketed else high if ahead else low
-    c, q = cubic_beyond(best, now, high if ahead else low), secant(best, now)
-    nearer, farther = sorted((c, q), key=lambda step: abs(step - now[0]))
+    if (trial[2] < 0.0) != (best[2] < 0.0):
+        c, q = cubic(trial, best), secant(best, trial)
+        return True, c if abs(c - trial[0]) > abs(q - trial[0]) else q
+    is_ahead = trial[0] > best[0]
+    if abs(trial[2]) >= abs(best[2]):
+        return bracketed, cubic(trial, other) if bracketed else high if is_ahead else low
+    c, q = cubic_beyond(best, trial, high if is_ahead else low), secant(best, trial)
+    nearer, farther = sorted((c, q), key=lambda step: abs(step - trial[0]))
     if not bracketed:
         return False, max(low, min(high, farther))
-    edge = now[0] + 0.66 * (other[0] - now[0])
-    return True, min(edge, nearer) if ahead else max(edge, nearer)
+    edge = trial[0] + 0.66 * (other[0] - trial[0])
+    return True, min(edge, nearer) if is_ahead else max(edge, nearer)
 
 
 def cubic_terms(a: Point, b: Point) -> tuple[float, float]:
-    """theta and gamma, of which the minimum of the cubic through a and b is made."""
+    """The terms theta and gamma of the formula for the minimum of the cubic through a and b with their slopes."""
     theta = 3.0 * (a[1] - b[1]) / (b[0] - a[0]) + a[2] + b[2]
     s = max(abs(theta), abs(a[2]), abs(b[2]))
     return theta, s * math.sqrt(max(0.0, (theta / s) ** 2 - a[2] / s * (b[2] / s)))
 
 
 def cubic(a: Point, b: Point) -> float:
-    """The minimum of the cubic through a and b."""
+    """The step at the minimum of the cubic through a and b with their slopes."""
     theta, gamma = cubic_terms(a, b)
     gamma = -gamma if b[0] < a[0] else gamma
     return a[0] + (gamma - a[2] + theta) / (gamma - a[2] + gamma + b[2]) * (b[0] - a[0])
 
 
-def cubic_beyond(best: Point, now: Point, end: float) -> float:
-    """The same, or the end of the bounds where the cubic has no minimum beyond `now`."""
-    theta, gamma = cubic_terms(best, now)
-    gamma = -gamma if now[0] > best[0] else gamma
-    r = (gamma - now[2] + theta) / (gamma + (best[2] - now[2]) + gamma)
-    return now[0] + r * (best[0] - now[0]) if r < 0.0 and gamma != 0.0 else end
+def cubic_beyond(best: Point, trial: Point, bound: float) -> float:
+    """The step at the minimum of the cubic through both points with their slopes, if it lies beyond the trial point.
+
+    If it does not, or if the cubic has no minimum, the result is the bound.
+    """
+    theta, gamma = cubic_terms(best, trial)
+    gamma = -gamma if trial[0] > best[0] else gamma
+    r = (gamma - trial[2] + theta) / (gamma + (best[2] - trial[2]) + gamma)
+    return trial[0] + r * (best[0] - trial[0]) if r < 0.0 and gamma != 0.0 else bound
 
 
 def quadratic(a: Point, b: Point) -> float:
-    """The minimum of the quadratic with the values of both and the slope of a."""
+    """The step at the minimum of the quadratic with the values of a and b and the slope of a."""
     width = b[0] - a[0]
     return a[0] + a[2] / ((a[1] - b[1]) / width + a[2]) / 2.0 * width
 
 
 def secant(a: Point, b: Point) -> float:
-    """The zero of the line through the slopes of both."""
+    """The step at the zero of the line through the slopes of a and b."""
     return b[0] + b[2] / (b[2] - a[2]) * (a[0] - b[0])
 
 

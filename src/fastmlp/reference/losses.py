@@ -1,9 +1,9 @@
-"""The losses: the value of one row and its derivative, and the table that names them.
+"""The losses: functions for the value of one row and its derivative, and the table that names them.
 
-Those of `y` are functions of the outputs y, those of `z` of the last pre-activations, where an exponential or a
-logarithm is involved, so that nothing is clipped; where the partner is the sigmoid, z stands for beta z. t is the
-target, `loss` the choice with its hyper-parameters, O the number of outputs. A derivative at a corner is 0. Nothing
-here knows of networks or checks arguments.
+A function with an argument y takes the outputs. A loss with an exponential or a logarithm takes z in its place, the
+pre-activations of the last layer, so that nothing has to be clipped; where the partner is the sigmoid, z is passed as
+beta z. t is the target, `loss` has the hyper-parameters as attributes, and O is the number of outputs. A derivative at
+a corner is 0. No function depends on a network or checks its arguments.
 """
 
 from __future__ import annotations
@@ -23,15 +23,19 @@ def softplus(z: float) -> float:
 
 
 def exp(z: float) -> float:
-    """exp z, and infinity where that overflows."""
+    """exp z, and infinity where exp z overflows."""
     return math.exp(z) if z < 709.0 else math.inf
 
 
-# --- of the error y - t ---
+# --- losses of the error y - t ---
 
 
 def squared_error(y: Row, t: Row, loss: Any = None) -> float:
-    """C = sum_o (y - t)^2, the essay's cost."""
+    """C = sum_o (y - t)^2.
+
+    "Mathematics of machine learning: How does mathematics enable neural networks to 'learn' to solve problems with
+    real-world applications?", section 4.
+    """
     return sum([(a - b) * (a - b) for a, b in zip(y, t)])
 
 
@@ -41,7 +45,10 @@ def squared_error_derivative(y: Row, t: Row, loss: Any = None) -> Vector:
 
 
 def half_squared_error(y: Row, t: Row, loss: Any = None) -> float:
-    """C = 1/2 sum_o (y - t)^2, the paper's cost."""
+    """C = 1/2 sum_o (y - t)^2.
+
+    A. Lopez Davila, "Neural Networks: The Backpropagation Algorithm", section 4, where it is called "MSE".
+    """
     return 0.5 * squared_error(y, t)
 
 
@@ -79,12 +86,15 @@ def huber(y: Row, t: Row, loss: Any) -> float:
 
 
 def huber_derivative(y: Row, t: Row, loss: Any) -> Vector:
-    """dC/dy = (y - t cut to [-delta, delta]) / O."""
+    """dC/dy = (y - t) / O, with y - t clipped to [-delta, delta]."""
     return [max(-loss.delta, min(loss.delta, a - b)) / len(y) for a, b in zip(y, t)]
 
 
 def log_cosh(y: Row, t: Row, loss: Any) -> float:
-    """C = 1/O sum_o ln cosh(y - t), from ln cosh e = ln(1 + 2 sinh^2(e/2)), far out |e| - ln 2 + ln(1 + exp -2|e|)."""
+    """C = 1/O sum_o ln cosh e with e = y - t.
+
+    ln cosh e is computed as ln(1 + 2 sinh^2(e / 2)) where |e| < 1, else as |e| - ln 2 + ln(1 + exp(-2 |e|)).
+    """
     errors = [abs(a - b) for a, b in zip(y, t)]
     near = [math.log1p(2.0 * math.sinh(0.5 * e) ** 2) if e < 1.0 else 0.0 for e in errors]
     far = [e - math.log(2.0) + math.log1p(math.exp(-2.0 * e)) if e >= 1.0 else 0.0 for e in errors]
@@ -97,7 +107,7 @@ def log_cosh_derivative(y: Row, t: Row, loss: Any) -> Vector:
 
 
 def _levels(y: Row, t: Row, loss: Any) -> list[tuple[float, float]]:
-    """(q, t - y) of each output: those of a level stand together, as the targets do."""
+    """(q, t - y) of each output; the outputs of the first level come first, in the order of the targets."""
     return [(q, b - y[k * len(t) + i]) for k, q in enumerate(loss.levels) for i, b in enumerate(t)]
 
 
@@ -112,12 +122,12 @@ def quantile_derivative(y: Row, t: Row, loss: Any) -> Vector:
 
 
 def custom(y: Row, t: Row, loss: Any) -> float:
-    """C of a user's function, which takes and returns rows."""
+    """C of a custom loss, whose function takes and returns lists of rows."""
     return float(loss.function([list(y)], [list(t)])[0][0])
 
 
 def custom_derivative(y: Row, t: Row, loss: Any) -> Vector:
-    """dC/dy of a user's function."""
+    """dC/dy of a custom loss."""
     return list(map(float, loss.function([list(y)], [list(t)])[1][0]))
 
 
@@ -145,29 +155,29 @@ def gamma_derivative(z: Row, t: Row, loss: Any) -> Vector:
 
 
 def _square(x: float) -> float:
-    """x x, infinite where it is too large; x ** 2 would raise."""
+    """x^2, and infinity where it overflows, where x ** 2 would raise `OverflowError`."""
     return x * x
 
 
 def gaussian_nll(z: Row, t: Row, loss: Any) -> float:
-    """C = 1/n sum_i (s + (z - t)^2 exp(-s)) / 2 for the first n outputs z, the means, and the others, s."""
+    """C = 1/n sum_i (s + (z - t)^2 exp(-s)) / 2 for n targets; the first n outputs are the means z, the others s."""
     n = len(t)
     return sum([0.5 * (s + _square((a - b) * exp(-s / 2))) for a, s, b in zip(z[:n], z[n:], t)]) / n
 
 
 def gaussian_nll_derivative(z: Row, t: Row, loss: Any) -> Vector:
-    """dC/dz = (z - t) exp(-s) / n, then dC/ds = (1 - (z - t)^2 exp(-s)) / (2 n)."""
+    """dC/dz = (z - t) exp(-s) / n, followed by dC/ds = (1 - (z - t)^2 exp(-s)) / (2 n)."""
     n = len(t)
     heads = list(zip(z[:n], z[n:], t))
     means = [(a - b) * exp(-s / 2) * exp(-s / 2) / n for a, s, b in heads]
     return means + [0.5 * (1.0 - _square((a - b) * exp(-s / 2))) / n for a, s, b in heads]
 
 
-# --- classes ---
+# --- losses of classes ---
 
 
 def smoothed(t: Row, smoothing: float, n_classes: int) -> Vector:
-    """(1 - e) t + e / n_classes."""
+    """Label smoothing: (1 - e) t + e / n_classes, with e the smoothing."""
     return [(1.0 - smoothing) * b + smoothing / n_classes for b in t] if smoothing else list(t)
 
 
@@ -222,8 +232,8 @@ def binary_focal_derivative(z: Row, t: Row, loss: Any) -> Vector:
     row = []
     for a, b in zip(z, t):
         y, other, power = sigmoid(a), sigmoid(-a), loss.gamma
-        with_ = other**power * (-power * y * softplus(-a) - other)
-        row.append(b * with_ - (1.0 - b) * y**power * (-power * other * softplus(a) - y))
+        positive = other**power * (-power * y * softplus(-a) - other)
+        row.append(b * positive - (1.0 - b) * y**power * (-power * other * softplus(a) - y))
     return row
 
 
@@ -237,31 +247,37 @@ def focal_derivative(z: Row, t: Row, loss: Any) -> Vector:
     row = []
     for a, b in zip(_log_softmax(z), t):
         other = -math.expm1(a)
-        ratio = a / other if other else -1.0  # its limit
+        ratio = a / other if other else -1.0  # the limit of ln y / (1 - y) at y = 1
         row.append(b * other**loss.gamma * (loss.gamma * math.exp(a) * ratio - 1.0))
     total = sum(row)
     return [g - a * total for g, a in zip(row, softmax(z))]
 
 
 def hinge(y: Row, t: Row, loss: Any) -> float:
-    """C = max(0, margin - s y), s = 1 where t > 0 else -1; of several outputs 1/O sum_o max(0, margin - y_c + y_o)."""
-    return sum([short for _, short in _margins(y, t, loss)]) / len(y)
+    """C = max(0, margin - s y) for one output, with s = 1 where t > 0, else -1.
+
+    For several outputs C = 1/O sum_o max(0, margin - y_c + y_o) over the outputs o other than that of the class c.
+    """
+    return sum([violation for _, violation in _violations(y, t, loss)]) / len(y)
 
 
 def hinge_derivative(y: Row, t: Row, loss: Any) -> Vector:
-    """dC/dy = -s where the margin is not kept; of several outputs 1/O for such an o, and -1/O each for y_c."""
+    """dC/dy = -s for one output where max(0, ...) is positive, else 0.
+
+    For several outputs, each o whose term is positive adds 1/O to dC/dy_o and -1/O to dC/dy_c.
+    """
     if len(y) == 1:
-        return [-(1.0 if t[0] > 0.0 else -1.0) if short > 0.0 else 0.0 for _, short in _margins(y, t, loss)]
+        return [-(1.0 if t[0] > 0.0 else -1.0) if violation > 0.0 else 0.0 for _, violation in _violations(y, t, loss)]
     row = [0.0] * len(y)
-    for o, short in _margins(y, t, loss):
-        if short > 0.0:
+    for o, violation in _violations(y, t, loss):
+        if violation > 0.0:
             row[o] += 1.0 / len(y)
             row[list(t).index(max(t))] -= 1.0 / len(y)
     return row
 
 
-def _margins(y: Row, t: Row, loss: Any) -> list[tuple[int, float]]:
-    """By output that is not the label's (or the only one): what is missing of the margin."""
+def _violations(y: Row, t: Row, loss: Any) -> list[tuple[int, float]]:
+    """(o, max(0, ...)) of each term of the loss: of the only output, or of each output o other than the class's."""
     if len(y) == 1:
         return [(0, max(0.0, loss.margin - (y[0] if t[0] > 0.0 else -y[0])))]
     c = list(t).index(max(t))
@@ -269,16 +285,16 @@ def _margins(y: Row, t: Row, loss: Any) -> list[tuple[int, float]]:
 
 
 class Entry(NamedTuple):
-    """A row of the table: the loss and its derivative, and how it is to be used."""
+    """A row of the table: the loss and its derivative, and how a network uses it."""
 
     value: Callable[..., float]
     derivative: Callable[..., Vector]
     fields: Mapping[str, Any] = {}  # its hyper-parameters with their defaults
-    partner: str | None = None  # the output activation that it belongs to, and no other
-    from_z: bool = False
-    classifies: bool = False  # accuracy is reported
-    targets: str = "real"
-    threshold: float = 0.5  # a single output above it is class 1
+    partner: str | None = None  # the only output activation that it can be used with; None if it takes any
+    from_z: bool = False  # whether its functions take z in place of y
+    classifies: bool = False  # whether accuracy is reported
+    targets: str = "real"  # a key of TARGETS
+    threshold: float = 0.5  # a single output above it predicts class 1
 
 
 LOSSES = {
@@ -319,7 +335,11 @@ TARGETS: dict[str, tuple[str, Callable[[float], bool]]] = {
 
 
 def estimate(y: Vector, loss: Any) -> Vector:
-    """What outputs say of the targets: a rate, a mean, the level nearest the median; a score with its border at 0.5."""
+    """Estimate the targets from the outputs of a row.
+
+    The estimate is the rate, the mean, the quantile nearest to the median, or the outputs themselves. The single score
+    of a hinge loss is shifted so that its threshold is 0.5.
+    """
     if loss.name in ("poisson", "gamma"):
         return [exp(z) for z in y]
     if loss.name == "hinge" and len(y) == 1:
@@ -331,5 +351,5 @@ def estimate(y: Vector, loss: Any) -> Vector:
 
 
 def n_heads(loss: Any) -> int:
-    """How many outputs there are for each number in a target."""
+    """Number of outputs for each number in a target."""
     return len(loss.levels) if loss.name == "quantile" else 2 if loss.name == "gaussian_nll" else 1

@@ -1,7 +1,8 @@
-"""Metrics: figures of how good predictions are, each a function of target rows T and output rows Y.
+"""Metrics: numbers that say how good predictions are, each a function of target rows T and output rows Y.
 
-Classes of rows are as `classify` says: argmax, the lowest index on a tie, or y > 0.5 where there is one output. Class
-metrics are those of class 1 where there is one output, else the mean over the classes. Nothing here changes a row.
+The class of a row is determined as by `classify`: it is the index of the largest output, the lowest one on a tie, or
+where there is one output, whether y > 0.5. Metrics of classes are those of class 1 where there is one output, else the
+mean over the classes. No function changes a row.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from .functions import Matrix, Vector
 
 
 def class_of(y: Vector, threshold: float = 0.5) -> int:
-    """The class of a row; -1, which is no class's, where a number is NaN."""
+    """The class of a row; -1, which is no class, for a row with NaN."""
     if any(v != v for v in y):
         return -1
     return int(y[0] > threshold) if len(y) == 1 else y.index(max(y))
 
 
 def mean(values: Sequence[float]) -> float:
-    """Their mean; NaN of nothing."""
+    """The mean of the values; NaN if there are none."""
     return math.fsum(values) / len(values) if values else math.nan
 
 
@@ -30,22 +31,25 @@ def _errors(T: Matrix, Y: Matrix) -> Vector:
 
 
 def mae(T: Matrix, Y: Matrix) -> float:
-    """Mean |y - t| over rows and outputs."""
+    """The mean of |y - t| over rows and outputs."""
     return mean([abs(e) for e in _errors(T, Y)])
 
 
 def mse(T: Matrix, Y: Matrix) -> float:
-    """Mean (y - t)^2 over rows and outputs."""
+    """The mean of (y - t)^2 over rows and outputs."""
     return mean([e * e for e in _errors(T, Y)])
 
 
 def rmse(T: Matrix, Y: Matrix) -> float:
-    """The root of mse."""
+    """The square root of mse."""
     return math.sqrt(mse(T, Y))
 
 
 def r2(T: Matrix, Y: Matrix) -> float:
-    """Mean over outputs of 1 - sum (y - t)^2 / sum (t - mean t)^2; 1 or 0, for right or wrong, where t is constant."""
+    """The mean over outputs of 1 - sum (y - t)^2 / sum (t - mean t)^2.
+
+    For an output whose targets are all equal, it is 1 if all predictions are right, else 0.
+    """
     scores = []
     for targets, outputs in zip(zip(*T), zip(*Y)):
         t, y = list(targets), list(outputs)
@@ -60,51 +64,59 @@ def r2(T: Matrix, Y: Matrix) -> float:
 
 
 def accuracy(T: Matrix, Y: Matrix) -> float:
-    """The share of rows whose class is right."""
+    """The share of the rows whose predicted class is right."""
     return mean([class_of(t) == class_of(y) for t, y in zip(T, Y)])
 
 
 def balanced_accuracy(T: Matrix, Y: Matrix) -> float:
-    """The mean over the classes that occur of the share of their rows that is right."""
+    """The mean of the recall of each class that occurs in the targets."""
     true = [class_of(t) for t in T]
-    guess = [class_of(y) for y in Y]
-    return mean([mean([g == c for g, t in zip(guess, true) if t == c]) for c in sorted(set(true))])
+    predicted = [class_of(y) for y in Y]
+    return mean([mean([g == c for g, t in zip(predicted, true) if t == c]) for c in sorted(set(true))])
 
 
-def _over_classes(T: Matrix, Y: Matrix, share: Callable[[int, int, int], float]) -> float:
-    """The mean of share(hits, rows of the class, rows taken for it) over the classes with such rows."""
+def _average_over_classes(T: Matrix, Y: Matrix, metric: Callable[[int, int, int], float]) -> float:
+    """The mean of the metric over the classes that occur in the targets or the predictions.
+
+    The metric is a function of the class's true positives, its rows, and the rows predicted as the class.
+    """
     true = [class_of(t) for t in T]
-    guess = [class_of(y) for y in Y]
-    known = [1] if len(T[0]) == 1 else sorted({*true, *guess} - {-1})
-    hits = {c: sum(t == g == c for t, g in zip(true, guess)) for c in known}
-    return mean([share(hits[c], true.count(c), guess.count(c)) for c in known])
+    predicted = [class_of(y) for y in Y]
+    classes = [1] if len(T[0]) == 1 else sorted({*true, *predicted} - {-1})
+    true_positives = {c: sum(t == p == c for t, p in zip(true, predicted)) for c in classes}
+    return mean([metric(true_positives[c], true.count(c), predicted.count(c)) for c in classes])
 
 
 def precision(T: Matrix, Y: Matrix) -> float:
-    """Of the rows taken for a class, the share that is of it; 0 where there are none."""
-    return _over_classes(T, Y, lambda hits, true, taken: hits / taken if taken else 0.0)
+    """Of the rows that are predicted as a class, the share that is of the class; 0 if there are no such rows."""
+    return _average_over_classes(T, Y, lambda hits, true, predicted: hits / predicted if predicted else 0.0)
 
 
 def recall(T: Matrix, Y: Matrix) -> float:
-    """Of the rows of a class, the share that is taken for it; 0 where there are none."""
-    return _over_classes(T, Y, lambda hits, true, taken: hits / true if true else 0.0)
+    """Of the rows of a class, the share that is predicted as the class; 0 if there are no such rows."""
+    return _average_over_classes(T, Y, lambda hits, true, predicted: hits / true if true else 0.0)
 
 
 def f1(T: Matrix, Y: Matrix) -> float:
-    """2 hits / (rows of the class + rows taken for it), the harmonic mean of precision and recall."""
-    return _over_classes(T, Y, lambda hits, true, taken: 2 * hits / (true + taken) if true + taken else 0.0)
+    """The harmonic mean of precision and recall: 2 true positives / (rows of the class + rows predicted as it)."""
+    return _average_over_classes(
+        T, Y, lambda hits, true, predicted: 2 * hits / (true + predicted) if true + predicted else 0.0
+    )
 
 
 def auc(T: Matrix, Y: Matrix) -> float:
-    """How often a row of a class has a larger output for it than a row of another class; equal ones count half."""
+    """Area under the ROC curve: how often a row of a class has a larger output for it than a row of another class.
+
+    Equal outputs count half.
+    """
     true = [class_of(t) for t in T]
     areas = []
     for c in [1] if len(T[0]) == 1 else range(len(T[0])):
         of_class = [y[c - (len(y) == 1)] for y, t in zip(Y, true) if t == c]
         others = [y[c - (len(y) == 1)] for y, t in zip(Y, true) if t != c]
         if of_class and others:
-            known = all(value == value for value in (*of_class, *others))
-            areas.append(mean([(a > b) + (a == b) / 2 for a in of_class for b in others]) if known else math.nan)
+            has_nan = any(value != value for value in (*of_class, *others))
+            areas.append(math.nan if has_nan else mean([(a > b) + (a == b) / 2 for a in of_class for b in others]))
     return mean(areas)
 
 

@@ -1,7 +1,7 @@
-"""The network and its training: batches, steps of an optimiser, epochs, and the way back where one fails.
+"""The network and its training: batches, steps of an optimiser, and epochs.
 
-What it computes on a sample is in `model.Model`. Invariants: errors are raised before anything is written, and an epoch
-that ends in one is taken back whole.
+`model.Model` has the computations for a sample. Invariants: errors in arguments are raised before anything is changed,
+and if an epoch ends by an error, all that it changed is restored.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from .model import Model
 from .regularization import Draws
 from .schedules import SCHEDULES, Plateau
 
-Work = Callable[[Watch], tuple[float, str | None]]  # an epoch of a fit
+Epoch = Callable[[Watch], tuple[float, str | None]]  # trains for an epoch, returns its loss and a reason to stop
 
-# An optimiser's state before its first step; P as trained and its average where one is shown as P.
-AT_REST: Mapping[str, Any] = {
+# The attributes that hold an optimiser's state, with their values before the first step. `_average` is the moving
+# average of the parameters. While it is the network's P, `_trained` has the P that training continues from.
+INITIAL_STATE: Mapping[str, Any] = {
     "_optimizer": None,
     "_regularization": None,
     "_n_steps": 0,
@@ -42,28 +43,31 @@ AT_REST: Mapping[str, Any] = {
 
 
 class Network(Model):
-    """A multilayer perceptron; `fastmlp.Network` without `save`, `out`, `dtype`, `engine` and `n_threads`.
+    """A multilayer perceptron: `fastmlp.Network` without `save`, `out`, `dtype`, `engine` and `n_threads`.
 
     Parameters
     ----------
     sizes : sequence of int
-        Number of inputs, of neurons in each hidden layer, of outputs.
+        Number of inputs, of neurons in each hidden layer, and of outputs.
     activation : str, object, or a list of them, one per hidden layer
+        Activation of the hidden layers.
     output_activation : str or object, optional
-        By default the loss's partner: identity, sigmoid or softmax.
+        Activation of the last layer; by default the loss's partner: identity, sigmoid or softmax.
     loss : str or object
+        The loss that training minimises.
     init : {"auto", "glorot_uniform", "he_uniform", "lecun_normal", "normal"}
+        Rule for the initial weights.
     seed : int, optional
-        In [0, 2^64).
+        Seed of the random number generator, in [0, 2^64).
     input_scaling, target_scaling : {"standard", "minmax"} or object with `offset` and `scale`, optional
-        The network sees (x - offset) / scale of inputs and targets; predictions are scaled back. A name is learnt by
-        the first fit.
+        Scaling of inputs and targets: the network computes with (x - offset) / scale, and predictions are scaled back.
+        The first fit learns offset and scale if a name is given.
 
     Examples
     --------
     >>> net = Network([1, 1], output_activation="sigmoid")
     >>> net.set_layer(0, [[1.0]], [-5.0])
-    >>> round(net.predict([1.0])[0], 4)  # the essay's S(1 + (-5))
+    >>> round(net.predict([1.0])[0], 4)  # sigmoid(1 + (-5))
     0.018
     """
 
@@ -82,7 +86,7 @@ class Network(Model):
     def loss_and_grad(
         self, X: Any, y: Any, *, sample_weight: Any = None, class_weight: Any = None
     ) -> tuple[float, Vector]:
-        """C, the weighted mean over the batch, and dC/dP as one vector in the order of P."""
+        """Return C, the weighted mean loss over the batch, and dC/dP as one vector in the order of P."""
         self._check_trainable()
         X, T, _ = self._examples(X, y, finite=True)
         W = checks.row_weights(sample_weight, class_weight, T, self.loss)
@@ -90,12 +94,12 @@ class Network(Model):
         return loss, list(chain.from_iterable(gradient))
 
     def input_gradient(self, X: Any, y: Any, *, sample_weight: Any = None, class_weight: Any = None) -> Any:
-        """dC/dX, (B, I), of C, the weighted mean over the batch; a row in gives a row out."""
+        """Return dC/dX (B, I) of C, the weighted mean loss over the batch; (I,) for a single row."""
         self._check_trainable()
         X, T, single = self._examples(X, y, finite=True)
         W = checks.row_weights(sample_weight, class_weight, T, self.loss)
         ws = [list(zip(*w)) for w, _ in self._layers]
-        scale = (columns.known(self.input_scaling) or ([], [1.0] * self.sizes[0]))[1]
+        scale = (columns.learnt(self.input_scaling) or ([], [1.0] * self.sizes[0]))[1]
         dX = []
         for x, t, weight in zip(X, T, W):
             dz = self._backward(*self._forward(x), t, ws)[0] if weight else [0.0] * len(ws[0][0])
@@ -112,7 +116,7 @@ class Network(Model):
         class_weight: Any = None,
         regularization: Any = None,
     ) -> float:
-        """One step of the optimiser (by default the one in use); returns the loss before it, penalties included."""
+        """Take one step of the optimiser, by default the last one; return the loss before it, penalties included."""
         self._check_trainable()
         self._check_scaled("train_on_batch")
         X, T, _ = self._examples(X, y, finite=True)
@@ -121,7 +125,7 @@ class Network(Model):
         r = checks.regularization(regularization, choice, len(self.activation))
         before = self._state()
         self._use_optimizer(choice, r)
-        self._go_on()
+        self._continue_from_trained()
         loss, gradient = self._penalised(X, T, W)
         if not math.isfinite(loss):
             self._restore(before)
@@ -134,7 +138,7 @@ class Network(Model):
             raise FloatingPointError(
                 "loss: expected a step to finite numbers, got others; a lower learning rate may help"
             )
-        self._show_average()
+        self._publish_average()
         return loss
 
     def fit(
@@ -156,11 +160,12 @@ class Network(Model):
         class_weight: Any = None,
         regularization: Any = None,
     ) -> History:
-        """Pass over the data `epochs` times, a step after each batch; the losses are those before the steps.
+        """Train for `epochs` passes over the data, with a step for each batch; losses are computed before the steps.
 
-        `validation_split` sets the last share of the rows apart; `max_time` (seconds) is looked at after each step.
-        After an error P, the optimiser's state and the random stream are those of the last good epoch. Without y, X is
-        an iterable of batches (X, y) or (X, y, sample_weight), or a function that returns one.
+        `validation_split` is the share of the rows, at their end, that are used for validation. `max_time` (in seconds)
+        is checked after each step. After an error, P, the optimiser's state and the random state are those of the last
+        epoch without an error. Without y, X is an iterable of batches (X, y) or (X, y, sample_weight), or a function
+        that returns one.
         """
         self._check_trainable()
         epochs = checks.integer("epochs", epochs, 1)
@@ -168,9 +173,9 @@ class Network(Model):
             refused = {"batch_size": batch_size is not checks.DEFAULT_BATCH_SIZE, "shuffle": shuffle == "blocks"}
             refused |= {"validation_split": validation_split is not None, "sample_weight": sample_weight is not None}
             refused |= {"metrics": bool(metrics) and validation_data is None}
-            checks.refuse_beside_batches({**refused, "class_weight": isinstance(class_weight, str)})
-            more = metrics, callbacks, max_time, verbose, class_weight, regularization
-            return self._fit_batches(X, epochs, optimizer, validation_data, *more)
+            checks.refuse_with_batches({**refused, "class_weight": isinstance(class_weight, str)})
+            options = metrics, callbacks, max_time, verbose, class_weight, regularization
+            return self._fit_batches(X, epochs, optimizer, validation_data, *options)
         X, T, single = self._examples(X, y, finite=True)
         if single:
             raise ValueError(f"X: expected shape (B, {self.sizes[0]}), got ({len(X[0])},)")
@@ -192,30 +197,33 @@ class Network(Model):
         if class_weight is not None:
             W = checks.row_weights(W, class_weight, T, self.loss)
         if table and validation is None:
-            raise ValueError("metrics: expected validation_data or validation_split to go with them, got neither")
+            raise ValueError("metrics: expected validation_data or validation_split to go with metrics, got neither")
         callbacks = checks.callback_list(callbacks)
         verbose = checks.integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0)
         size = checks.batch_size(batch_size, choice, len(X))
         if validation is None and getattr(getattr(choice, "learning_rate", 0.0), "monitor", None) == "val_loss":
             raise ValueError("validation_data: expected a pair (X, y), as the learning rate follows val_loss")
-        named = self.input_scaling, self.target_scaling
+        scalings = self.input_scaling, self.target_scaling
         X, T, validation = self._learn_scalings(X, T, validation)
         self._use_optimizer(choice, r)
         history = History()
         try:
-            work = partial(self._pass, X, T, W, size, shuffle)
-            return self._run(history, epochs, work, self._measuring(validation, table), callbacks, deadline, verbose)
+            train = partial(self._pass, X, T, W, size, shuffle)
+            return self._run(history, epochs, train, self._measuring(validation, table), callbacks, deadline, verbose)
         finally:
-            if not history:
-                self.input_scaling, self.target_scaling = named
+            if not history:  # no epoch was completed
+                self.input_scaling, self.target_scaling = scalings
 
     def _learn_scalings(self, X: Matrix, T: Matrix, validation: Any) -> tuple[Matrix, Matrix, Any]:
-        """Learns what is only named and scales all rows so; what was known, `_examples` has applied."""
+        """Learn the scalings that are only names, and return all rows scaled by them.
+
+        `_examples` has applied the scalings that were learnt before.
+        """
         data = [X, T]
         for i, name in enumerate(("input_scaling", "target_scaling")):
             kind = getattr(self, name)
             if isinstance(kind, str):
-                found = columns.usable(name, columns.learn(kind, data[i]))
+                found = columns.check_scale(name, columns.learn(kind, data[i]))
                 setattr(self, name, found)
                 data[i] = columns.apply(found, data[i])
                 if validation is not None:
@@ -223,14 +231,14 @@ class Network(Model):
         return data[0], data[1], validation
 
     def _measuring(self, validation: Any, table: Mapping[str, Any]) -> Callable[[], dict[str, float]]:
-        """What measures the validation's rows after an epoch."""
+        """Return a function that measures loss and metrics on the validation rows after an epoch."""
 
         def measure() -> dict[str, float]:
             if validation is None:
                 return {}
             X, T, W, labels = validation
-            figures = self._measure(X, T, W, labels, table)
-            return {f"val_{name}": value for name, value in figures.items()}
+            results = self._measure(X, T, W, labels, table)
+            return {f"val_{name}": value for name, value in results.items()}
 
         return measure
 
@@ -247,8 +255,8 @@ class Network(Model):
         class_weight: Any,
         regularization: Any,
     ) -> History:
-        """`fit` where each batch that comes is a step."""
-        batches = columns.opener(source, epochs)
+        """Train as `fit` does, with a step for each batch of an iterable."""
+        batches = columns.epoch_iterators(source, epochs)
         self._check_scaled("batches")
         choice = self._next_optimizer(optimizer)
         if choice.name in MINIMIZERS or choice.name == "rprop":
@@ -257,15 +265,15 @@ class Network(Model):
         deadline = math.inf if max_time is None else time.perf_counter() + checks.positive("max_time", max_time)
         callbacks = checks.callback_list(callbacks)
         self._use_optimizer(choice, checks.regularization(regularization, choice, len(self.activation)))
-        work = partial(self._pass_batches, batches, class_weight)
-        return self._run(History(), epochs, work, self._measuring(validation, table), callbacks, deadline, verbose)
+        train = partial(self._pass_batches, batches, class_weight)
+        return self._run(History(), epochs, train, self._measuring(validation, table), callbacks, deadline, verbose)
 
     def _pass_batches(self, batches: Callable[[], Any], class_weight: Any, watch: Watch) -> tuple[float, str | None]:
-        """A step for each batch; the weighted mean loss, and a reason to stop."""
+        """Take a step for each batch; return the weighted mean loss and a reason to stop, or None."""
         total, weight, reason = 0.0, 0.0, None
-        for number, (X, y, *more) in enumerate(batches()):
+        for number, (X, y, *weights) in enumerate(batches()):
             rows, T, _ = self._examples(X, y, finite=True)
-            W = checks.row_weights(more[0] if more else None, class_weight, T, self.loss)
+            W = checks.row_weights(weights[0] if weights else None, class_weight, T, self.loss)
             watch.before(number)
             loss, gradient = self._penalised(rows, T, W)
             total += loss * sum(W)
@@ -283,20 +291,24 @@ class Network(Model):
         self,
         history: History,
         epochs: int,
-        work: Work,
+        train: Epoch,
         measure: Callable[[], Any],
         callbacks: Any,
         deadline: float,
         verbose: int,
     ) -> History:
-        """The loop of epochs; an exception that ends it has the history of those before; the best weights are kept."""
+        """Run the epochs and call the callbacks' hooks before and after them.
+
+        An exception that ends the training gets the history of the epochs before it as an attribute, after callbacks
+        such as early stopping have restored the best parameters.
+        """
         for callback in callbacks:
             if hasattr(callback, "set_network"):
                 callback.set_network(self)
         try:
             notify(callbacks, "on_train_begin", {})
             self.history = history
-            logs = self._epochs(history, epochs, work, measure, Watch(callbacks, deadline), verbose)
+            logs = self._epochs(history, epochs, train, measure, Watch(callbacks, deadline), verbose)
             notify(callbacks, "on_train_end", logs)
         except BaseException as error:
             for callback in callbacks:
@@ -307,9 +319,12 @@ class Network(Model):
         return history
 
     def _epochs(
-        self, history: History, epochs: int, work: Work, measure: Callable[[], Any], watch: Watch, verbose: int
+        self, history: History, epochs: int, train: Epoch, measure: Callable[[], Any], watch: Watch, verbose: int
     ) -> dict[str, float]:
-        """The epochs; one that is cut short counts as far as it went. The figures of the last."""
+        """Run the epochs and record them; return the numbers of the last one.
+
+        An epoch that a callback or the deadline ends early is recorded too.
+        """
         logs = dict[str, float]()
         for epoch in range(epochs):
             if time.perf_counter() >= watch.deadline:
@@ -317,7 +332,7 @@ class Network(Model):
                 break
             start = time.perf_counter()
             notify(watch.callbacks, "on_epoch_begin", epoch, {})
-            loss, reason = self._epoch(epoch, work, watch)
+            loss, reason = self._epoch(epoch, train, watch)
             logs = {"loss": loss, **measure()}
             history._append(logs)
             if self._plateau is not None:
@@ -341,23 +356,27 @@ class Network(Model):
         class_weight: Any = None,
         regularization: Any = None,
     ) -> Network:
-        """One pass over the rows in their order; the network."""
-        more = {"sample_weight": sample_weight, "class_weight": class_weight, "regularization": regularization}
-        self.fit(X, y, epochs=1, batch_size=batch_size, optimizer=optimizer, shuffle=False, **more)
+        """Train for one pass over the rows in their order; return the network."""
+        options = {"sample_weight": sample_weight, "class_weight": class_weight, "regularization": regularization}
+        self.fit(X, y, epochs=1, batch_size=batch_size, optimizer=optimizer, shuffle=False, **options)
         return self
 
     def learn_one(self, x: Any, y: Any, optimizer: Any = None, *, regularization: Any = None) -> float:
-        """One step on a single row; returns its loss before the step."""
+        """Take one step on a single row; return its loss before the step."""
         if not checks.matrix("X", x, self.sizes[0])[1]:
             raise ValueError(f"X: expected one row of shape ({self.sizes[0]},), got {checks.shape_of(checks.plain(x))}")
         return self.train_on_batch(x, y, optimizer, regularization=regularization)
 
-    def _epoch(self, epoch: int, work: Work, watch: Watch) -> tuple[float, str | None]:
-        """One pass, taken back whole by whatever ends it early; `FloatingPointError` where not all is finite."""
+    def _epoch(self, epoch: int, train: Epoch, watch: Watch) -> tuple[float, str | None]:
+        """Train for an epoch; return its loss and a reason to stop, or None.
+
+        If an exception ends the epoch, all that it changed is restored. Raises `FloatingPointError` if the loss or the
+        parameters are not finite.
+        """
         before = self._state()
         try:
-            self._go_on()
-            loss, reason = work(watch)
+            self._continue_from_trained()
+            loss, reason = train(watch)
             if not (math.isfinite(loss) and self._is_finite()):
                 raise FloatingPointError(
                     f"epoch {epoch + 1}: loss: expected a finite number, got a loss or parameters that are not; those "
@@ -366,14 +385,15 @@ class Network(Model):
         except BaseException:
             self._restore(before)
             raise
-        self._show_average()
+        self._publish_average()
         return loss, reason
 
     def _pass(
         self, X: Matrix, T: Matrix, W: Vector, batch_size: int, shuffle: bool | str, watch: Watch
     ) -> tuple[float, str | None]:
-        """A step after each batch but those of weight 0, up to a loss that is not finite or a reason to stop; the
-        weighted mean loss, and that reason.
+        """Take a step for each batch; return the weighted mean loss and a reason to stop, or None.
+
+        Batches of weight 0 cause no step. The pass ends early at a loss that is not finite or a reason to stop.
         """
         if self._minimizer is not None:
             watch.before(0)
@@ -381,9 +401,11 @@ class Network(Model):
             return loss, watch.after(0, loss) or ("converged" if self._minimizer.converged else None)
         order: Sequence[int] = range(len(X))
         if shuffle:
-            by_blocks = shuffle == "blocks"
             n = len(X)
-            order = columns.block_order(self._random, n, self.sizes[0]) if by_blocks else self._random.permutation(n)
+            if shuffle == "blocks":
+                order = columns.block_order(self._random, n, self.sizes[0])
+            else:
+                order = self._random.permutation(n)
         total, weight, reason = 0.0, 0.0, None
         for start in range(0, len(X), batch_size):
             watch.before(start // batch_size)
@@ -401,10 +423,10 @@ class Network(Model):
         return total / (weight or 1.0), reason
 
     def _iterate(self, X: Matrix, T: Matrix, W: Vector) -> float:
-        """An iteration of the minimiser over all rows; the loss before it."""
+        """Run an iteration of the minimiser over all rows; return the loss before it."""
 
         def f(P: Vector) -> tuple[float, Vector]:
-            self._put(P)
+            self._set_parameters(P)
             loss, gradient = self._penalised(X, T, W)
             return loss, list(chain.from_iterable(gradient))
 
@@ -412,38 +434,42 @@ class Network(Model):
         try:
             loss, P = self._minimizer.iterate(f, P)
         finally:
-            self._put(P)
+            self._set_parameters(P)
         return float(loss)
 
     def _state(self) -> tuple[Any, ...]:
-        """A copy of all that training changes: P, the optimiser with its vectors and step, the random stream."""
-        kept = {name: copy.copy(getattr(self, name)) for name in AT_REST}
-        kept["_states"] = [[vector[:] for vector in state] for state in self._states]
-        return [row[:] for row in self._rows], self._random.state, kept
+        """Return a copy of all that training changes: P, the random state, and the attributes in INITIAL_STATE."""
+        attributes = {name: copy.copy(getattr(self, name)) for name in INITIAL_STATE}
+        attributes["_states"] = [[vector[:] for vector in state] for state in self._states]
+        return [row[:] for row in self._rows], self._random.state, attributes
 
     def _is_finite(self) -> bool:
-        """Whether the parameters and the optimiser's state are: with a state that is not, a parameter stands still."""
+        """Whether the parameters and the optimiser's state are finite.
+
+        A state that is not finite can leave the parameters finite: they then no longer change.
+        """
         vectors = chain(self._rows, chain.from_iterable(self._states))
         return all(map(math.isfinite, chain.from_iterable(vectors)))
 
     def _restore(self, state: tuple[Any, ...]) -> None:
-        rows, self._random.state, kept = state
-        vars(self).update(kept)
+        rows, self._random.state, attributes = state
+        vars(self).update(attributes)
         for old, new in zip(self._rows, rows):
             old[:] = new
 
     def _penalised(self, X: Matrix, T: Matrix, W: Vector) -> tuple[float, Matrix]:
-        """The loss and gradient of the next step, on noisy rows if that is wanted, with the penalties of weights."""
+        """Return loss and gradient of the next step, with noise and dropout if there are any, and penalties added."""
         r, weight = self._regularization, sum(W)
         if r is None or not weight:
             return self._loss_and_gradient(X, T, W)
-        drawn = None if self._key is None else Draws(r, self._key, self._n_steps)
-        loss, gradient = self._loss_and_gradient(X, T, W, drawn)
-        of_weights = [terms.penalised(g, p, r, weight) for p, g in zip(self._rows, gradient)]
-        gradient = [new if is_weight else g for new, g, is_weight in zip(of_weights, gradient, self._is_weight)]
+        draws = None if self._key is None else Draws(r, self._key, self._n_steps)
+        loss, gradient = self._loss_and_gradient(X, T, W, draws)
+        penalised = [terms.penalised(g, p, r, weight) for p, g in zip(self._rows, gradient)]
+        gradient = [new if is_weight else g for new, g, is_weight in zip(penalised, gradient, self._is_weight)]
         return loss + terms.penalty(self._weight_rows, r, weight), gradient
 
     def _step(self, gradient: Matrix) -> None:
+        """Take a step of the optimiser with the gradient, clipped and with weight decay, norms and average applied."""
         o, r = Choice(**{**vars(self._optimizer), "learning_rate": self.learning_rate}), self._regularization
         self._n_steps += 1
         if r is not None:
@@ -457,15 +483,16 @@ class Network(Model):
         if r is not None and r.average is not None:
             self._average = terms.average(self._average, self._rows, r.average)
 
-    def _go_on(self) -> None:
-        """P as training has it, where others see the average; at the beginning a key from the random stream."""
+    def _continue_from_trained(self) -> None:
+        """Prepare to train: draw the key of the training if it is needed, and replace the average by the trained P."""
         if self._key is None and self._regularization is not None and terms.draws_anything(self._regularization):
             self._key = self._random.next() >> 11
         for old, new in zip(self._rows, self._trained):
             old[:] = new
         self._trained = []
 
-    def _show_average(self) -> None:
+    def _publish_average(self) -> None:
+        """Make the average, if there is one, the network's parameters, and save the trained ones."""
         if self._average:
             self._trained = [row[:] for row in self._rows]
             for old, new in zip(self._rows, self._average):
@@ -473,7 +500,7 @@ class Network(Model):
 
     @property
     def learning_rate(self) -> float | None:
-        """The learning rate of the next step, a schedule's included; None before the first optimiser."""
+        """The learning rate of the next step, as a schedule gives it if there is one; None before training."""
         rate = getattr(self._optimizer, "learning_rate", None) if self._states else None
         if self._plateau is not None:
             return float(self._plateau.rate)
@@ -497,9 +524,9 @@ class Network(Model):
         return checks.choose("optimizer", optimizer, {**OPTIMIZERS, **MINIMIZERS})
 
     def _use_optimizer(self, choice: Choice, r: Choice | None) -> None:
-        """Continue with the state of an equal optimiser and regularisation, or start anew."""
+        """Continue with the state of an equal optimiser and regularisation, or start with a new state."""
         if choice != self._optimizer or r != self._regularization or not self._states:
-            self._forget_state()
+            self._reset_state()
             self._optimizer, self._regularization = choice, r
             rate = getattr(choice, "learning_rate", None)
             self._plateau = Plateau(rate) if getattr(rate, "name", "") == "reduce_on_plateau" else None
@@ -508,15 +535,19 @@ class Network(Model):
             n_states = 0 if minimizer else OPTIMIZERS[choice.name].n_states
             self._states = [[[0.0] * len(row) for _ in range(n_states)] for row in self._rows]
 
-    def _forget_state(self) -> None:
-        """The optimiser starts anew; which one it is stays the choice that None stands for."""
-        vars(self).update({name: value for name, value in AT_REST.items() if name != "_optimizer"})
+    def _reset_state(self) -> None:
+        """Reset the optimiser's state, but not the optimiser itself, which is the default of the next training."""
+        vars(self).update({name: value for name, value in INITIAL_STATE.items() if name != "_optimizer"})
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), **AT_REST, "history": None}
+        return {**vars(self), **INITIAL_STATE, "history": None}
 
     def fold_linear(self) -> Network:
-        """A network with each identity hidden layer merged into the next: W = w2 w1, B = w2 b1 + b2 (paper, proof)."""
+        """Return a network with each identity hidden layer merged into the next: W = w2 w1, B = w2 b1 + b2.
+
+        The outputs are the same up to rounding: A. Lopez Davila, "Neural Networks: The Backpropagation Algorithm",
+        section 3, proves it.
+        """
         sizes, activations, layers = [self.sizes[0]], [], []
         w1: Matrix = []
         b1: Vector = []
@@ -532,8 +563,8 @@ class Network(Model):
             layers.append((w, b))
             sizes.append(len(b))
             activations += [self.activation[layer]] if hidden else []
-        words: dict[str, Any] = {"output_activation": self.output_activation, "loss": self.loss, "init": self.init}
-        folded = Network(sizes, activation=activations, seed=self.seed, **words)
+        options: dict[str, Any] = {"output_activation": self.output_activation, "loss": self.loss, "init": self.init}
+        folded = Network(sizes, activation=activations, seed=self.seed, **options)
         folded.input_scaling, folded.target_scaling = self.input_scaling, self.target_scaling
         folded._random.state = self._random.state
         for layer, (w, b) in enumerate(layers):

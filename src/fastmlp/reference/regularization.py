@@ -1,9 +1,9 @@
-"""Regularisation: the penalty, what happens to a gradient and to weights, the average, and what rows get at random.
+"""Regularisation: penalties, clipping, weight decay, limits of norms, averaging, noise and dropout.
 
-r is what a user asks for, with the fields of `FIELDS` and in `dropout` a rate for each hidden layer. Penalties, decay
-and norms concern weights, never biases. Random numbers are counted, not drawn one after another: that of a unit follows
-from the key of the training, the step, the use, the row in its batch and the unit. Nothing here knows of networks, and
-only `decay` and `limit_norms` write.
+r has the user's fields as attributes, those of `FIELDS`; `r.dropout` has a rate for each hidden layer. Penalties, decay
+and limits concern weights, never biases. Random numbers are counter-based: a unit's number is a function of the key of
+the training, the step, the stream (what the number is for), the row's index in its batch and the unit's index. No
+function depends on a network, and only `decay` and `limit_norms` change their arguments.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ FIELDS: dict[str, Any] = {
 }
 LIMITS = ("max_norm", "clip_norm", "clip_value", "average")
 NOT_WITH_LBFGS = ("l1", "weight_decay", "dropout", "input_dropout", "input_noise", *LIMITS)
-NOISE_RADIUS, NOISE_ANGLE, INPUT_DROPOUT, FIRST_LAYER_DROPOUT = range(4)  # streams of a step
+NOISE_RADIUS, NOISE_ANGLE, INPUT_DROPOUT, FIRST_LAYER_DROPOUT = range(4)  # of a step
 ALL_64, ALL_32 = 2**64 - 1, 2**32 - 1
 
 
-# --- penalty, gradient, weights ---
+# --- penalties, gradients, weights ---
 
 
 def penalty(weights: Iterable[Vector], r: Any, weight: float) -> float:
-    """l1 sum |w| + l2 / 2 sum w^2 over the rows of all weights; with per_row by the weight of the batch."""
+    """l1 sum |w| + l2 / 2 sum w^2 over the rows of all weights, divided by the weight of the batch if r.per_row."""
     rows = list(weights)
     total: float = r.l1 * sum(abs(w) for row in rows for w in row) + r.l2 / 2.0 * sum(dot(row, row) for row in rows)
     return total / weight if r.per_row else total
 
 
 def penalised(g: Vector, w: Vector, r: Any, weight: float) -> Vector:
-    """g + l1 sign(w) + l2 w, with sign(0) = 0."""
-    by = weight if r.per_row else 1.0
-    l1, l2 = r.l1 / by, r.l2 / by
+    """The gradient with the penalty's: g + l1 sign(w) + l2 w, with sign(0) = 0."""
+    divisor = weight if r.per_row else 1.0
+    l1, l2 = r.l1 / divisor, r.l2 / divisor
     return [slope + l2 * p + l1 * ((p > 0.0) - (p < 0.0)) for slope, p in zip(g, w)]
 
 
 def clipped(gradient: Matrix, r: Any) -> Matrix:
-    """Each element in [-clip_value, clip_value], then all of it times min(1, clip_norm / |g|)."""
+    """The gradient with each element clipped to [-clip_value, clip_value], then times min(1, clip_norm / |g|)."""
     if r.clip_value is not None:
         gradient = [[max(-r.clip_value, min(r.clip_value, g)) for g in row] for row in gradient]
     if r.clip_norm is not None:
@@ -63,36 +63,36 @@ def clipped(gradient: Matrix, r: Any) -> Matrix:
 
 
 def decay(weights: Iterable[Vector], share: float) -> None:
-    """w <- w - share w."""
+    """w <- w - share w, in place."""
     for row in weights:
         row[:] = [w - share * w for w in row]
 
 
-def limit_norms(weights: Iterable[Vector], most: float) -> None:
-    """Scales the weights into each unit to at most that Euclidean norm."""
+def limit_norms(weights: Iterable[Vector], max_norm: float) -> None:
+    """Scale the weights into each unit to at most this Euclidean norm, in place."""
     for row in weights:
         norm = math.hypot(*row)
-        if norm > most:
-            row[:] = [most / norm * w for w in row]
+        if norm > max_norm:
+            row[:] = [max_norm / norm * w for w in row]
 
 
 def average(a: Matrix, rows: Matrix, decay: float) -> Matrix:
-    """d a + (1 - d) p; p itself at the first step, where there is no a."""
+    """The moving average d a + (1 - d) p, with d the decay; p itself at the first step, when a is empty."""
     if not a:
         return [row[:] for row in rows]
     return [[decay * x + (1.0 - decay) * p for x, p in zip(old, row)] for old, row in zip(a, rows)]
 
 
-# --- what rows get at random ---
+# --- noise and dropout ---
 
 
 def number(seed: int, n: int) -> int:
-    """The n-th number, from 0 on, of the generator that starts as the seed."""
+    """The n-th number, counted from 0, of the generator with this seed."""
     return SplitMix64((seed + n * 0x9E3779B97F4A7C15) & ALL_64).next()
 
 
 def draws(seed: int, row: int, n: int) -> list[int]:
-    """24 bits for each of n units: a hash of the unit and the row's key."""
+    """24 random bits for each of n units: a hash of the unit's index and the row's key."""
     key = number(seed, row)
     low, high = key & ALL_32, key >> 32
     numbers = []
@@ -105,18 +105,18 @@ def draws(seed: int, row: int, n: int) -> list[int]:
 
 
 class Draws:
-    """What one step draws; key: that of the training, n_steps: the steps before this one."""
+    """The random numbers of one step, from the key of the training and the number of steps before this one."""
 
     def __init__(self, r: Any, key: int, n_steps: int) -> None:
         self.r, self.seed = r, number(key, n_steps)
 
     def _mask(self, stream: int, row: int, n: int, rate: float) -> Vector:
-        """1 / (1 - rate) for each of n units that are kept, else 0."""
-        least = math.floor(rate * 2.0**24 + 0.5)
-        return [1.0 / (1.0 - rate) if u >= least else 0.0 for u in draws(number(self.seed, stream), row, n)]
+        """The dropout factors of n units: 1 / (1 - rate) for those that are kept, else 0."""
+        threshold = math.floor(rate * 2.0**24 + 0.5)
+        return [1.0 / (1.0 - rate) if u >= threshold else 0.0 for u in draws(number(self.seed, stream), row, n)]
 
     def inputs(self, row: int, x: Sequence[float]) -> Vector:
-        """x with noise, sqrt(-2 ln u) cos(2 pi v) by Box and Muller, and then dropout."""
+        """x with noise, then dropout; the noise is sqrt(-2 ln u) cos(2 pi v), by the Box-Muller transform."""
         x = list(x)
         if self.r.input_noise:
             seeds = (number(self.seed, NOISE_RADIUS), number(self.seed, NOISE_ANGLE))
@@ -132,7 +132,7 @@ class Draws:
         return x
 
     def masks(self, row: int, sizes: Sequence[int]) -> list[Vector | None]:
-        """The factors of the outputs of each hidden layer, of these sizes; None where nothing is dropped."""
+        """The dropout factors of the outputs of each hidden layer of these sizes; None for a layer without dropout."""
         return [
             self._mask(FIRST_LAYER_DROPOUT + layer, row, n, rate) if rate else None
             for layer, (n, rate) in enumerate(zip(sizes, self.r.dropout))
@@ -140,5 +140,5 @@ class Draws:
 
 
 def draws_anything(r: Any) -> bool:
-    """Whether a training with r has a key."""
+    """Whether a training with r draws random numbers, for which it needs a key."""
     return bool(r.input_noise or r.input_dropout or any(r.dropout))

@@ -1,9 +1,8 @@
-"""Schedules of the learning rate: the rate r_t of the step before which t = 0, 1, 2, ... steps were taken.
+"""Schedules of the learning rate: the rate of the step before which t = 0, 1, 2, ... steps were taken.
 
-Every function is the formula of its docstring; o is the schedule with its hyper-parameters as attributes, its first
-rate r among them as `learning_rate`. A schedule with an end stays at its last rate. The rate of `Plateau` follows from
-losses instead, and it is the one that has a state. Nothing here checks arguments. A new function needs its row in
-`SCHEDULES`.
+Every function computes the formula of its docstring. o has the hyper-parameters as attributes; its `learning_rate` is
+r. After its last step, a schedule keeps its last rate. `Plateau` alone has a state: its rate follows from losses, not
+from t. No function checks its arguments. A new function needs its row in `SCHEDULES`.
 """
 
 from __future__ import annotations
@@ -36,17 +35,17 @@ def inverse_scaling(t: int, o: Any) -> float:
 
 
 def line(start: float, end: float, u: float) -> float:
-    """From start to end as u goes from 0 to 1."""
+    """Linear interpolation from start to end, for u from 0 to 1."""
     return start + (end - start) * u
 
 
 def half_cosine(start: float, end: float, u: float) -> float:
-    """The same along half a cosine."""
+    """Interpolation from start to end along half a cosine, for u from 0 to 1."""
     return end + (start - end) * (1.0 + math.cos(math.pi * u)) / 2.0
 
 
 def cosine(t: int, o: Any) -> float:
-    """A line from warmup_rate to r in warmup_steps, then half a cosine to final_rate at t = n_steps."""
+    """Linear from warmup_rate to r in warmup_steps, then half a cosine from r to final_rate at t = n_steps."""
     t = min(t, o.n_steps)
     if t < o.warmup_steps:
         return line(o.warmup_rate, o.learning_rate, t / o.warmup_steps)
@@ -54,8 +53,11 @@ def cosine(t: int, o: Any) -> float:
 
 
 def one_cycle(t: int, o: Any) -> float:
-    """Up to r in the share pct_start of the steps and down to the last rate, PyTorch's OneCycleLR."""
-    along = line if o.linear else half_cosine
+    """Up from r / div_factor to r in the share pct_start of the steps, then down to r / div_factor / final_div_factor.
+
+    With three_phase it goes down to r / div_factor first. PyTorch's OneCycleLR.
+    """
+    interpolate = line if o.linear else half_cosine
     first, peak, end = o.learning_rate / o.div_factor, o.pct_start * o.n_steps - 1.0, o.n_steps - 1
     last = first / o.final_div_factor
     phases = [(0.0, first, peak, o.learning_rate), (peak, o.learning_rate, end, last)]
@@ -64,21 +66,21 @@ def one_cycle(t: int, o: Any) -> float:
         phases[1:] = [(peak, o.learning_rate, back, first), (back, first, end, last)]
     t = min(t, end)
     begin, start, finish, stop = next(phase for phase in phases if t <= phase[2])
-    return along(start, stop, (t - begin) / (finish - begin))
+    return interpolate(start, stop, (t - begin) / (finish - begin))
 
 
 class Plateau:
-    """A rate that is multiplied by `factor` after more than `patience` epochs without a better loss.
+    """A rate that is multiplied by `factor` after more than `patience` epochs without an improvement of the loss.
 
-    Better is below (1 - threshold) times the best; `cooldown` epochs after a reduction do not count. PyTorch's
-    ReduceLROnPlateau.
+    A loss is an improvement if it is below (1 - threshold) times the best one. The `cooldown` epochs after a reduction
+    do not count. PyTorch's ReduceLROnPlateau.
     """
 
     def __init__(self, o: Any) -> None:
         self.o, self.rate, self.best, self.n_bad, self.n_cooling = o, o.learning_rate, math.inf, 0, 0
 
     def observe(self, logs: Mapping[str, float]) -> None:
-        """The losses of an epoch."""
+        """Take the losses of an epoch into account, and lower the rate if the loss has not improved for too long."""
         o = self.o
         loss = logs[o.monitor or ("val_loss" if "val_loss" in logs else "loss")]
         improves = loss < self.best * (1.0 - o.threshold)
