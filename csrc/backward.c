@@ -328,6 +328,13 @@ static fml_status add_losses(const piece *p, double *loss) {
     return *loss - *loss == 0 ? FML_OK : FML_LOSS_NOT_FINITE;
 }
 
+double fml_total_weight(const fml_data *data, const uint32_t *order, size_t rows) {
+    double total = 0;
+    if (data->weights == NULL) return (double)rows;
+    for (size_t i = 0; i < rows; i++) total += data->weights[order == NULL ? i : order[i]];
+    return total;
+}
+
 int fml_updates_in_pass(const fml_network *net) { return net->engine->gradient_scratch != NULL; }
 
 fml_status fml_gradient(const fml_pass *pass, double *loss) {
@@ -335,8 +342,7 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
     piece p = begin(pass, (arena){pass->workspace, 0});
     fml_status status = FML_OK;
     p.callers = mode;
-    double total = total_weight(pass->data, pass->order, pass->rows);
-    p.scale = total > 0 ? 1 / total : 0;
+    p.scale = pass->weight > 0 ? 1 / pass->weight : 0;
     p.tile_work = multiply_adds(pass->net) * size_min(pass->rows, pass->net->engine->tile_rows);
     p.is_long = p.n_threads == 1 && p.tile_work > MULTIPLY_ADDS_OF_A_ROUND;
     *loss = 0;

@@ -316,8 +316,9 @@ struct fml_pass {
     const fml_data *data;
     const uint32_t *order;
     size_t rows;
-    void *gradient;           /* a block: the gradient of the mean loss, the sum of w_i l_i over that of w_i */
-    void *dx;                 /* (rows, I), that gradient with respect to x; or NULL */
+    double weight;  /* of the batch: fml_total_weight of these rows, or of more where they are a share of it */
+    void *gradient; /* a block: the gradient of the sum of w_i l_i over these rows, divided by that weight */
+    void *dx;       /* (rows, I), that gradient with respect to x; or NULL */
     const fml_update *update; /* NULL, or a step to take while the gradient is formed, which is then not kept whole */
     size_t n_next;            /* so many rows of the order will be wanted after these, and may be fetched meanwhile */
     fml_poll *poll;
@@ -327,9 +328,11 @@ struct fml_pass {
     int *suspect; /* NULL, or becomes 1 where what was computed may not be finite */
 };
 
+/* The sum of the weights of the rows order[0 ... rows - 1] of data (the first `rows`, where order is NULL). */
+double fml_total_weight(const fml_data *data, const uint32_t *order, size_t rows);
 /* Whether a step can be taken while the gradient is formed. */
 int fml_updates_in_pass(const fml_network *net);
-/* *loss: the sum over the rows of w_i l_i; where all weights are 0 it is 0, and so is the gradient. Nothing but the
+/* *loss: the sum over the rows of w_i l_i; where the weight is 0 it is 0, and so is the gradient. Nothing but the
  * gradient and dx is changed unless FML_OK. */
 fml_status fml_gradient(const fml_pass *pass, double *loss);
 
