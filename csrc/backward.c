@@ -92,7 +92,7 @@ static void alloc_layer(const fml_network *net, size_t l, size_t rows, int prepa
     p->prepared[l] = prepared;
 }
 
-/* The most rows of a piece. */
+/* The largest number of rows of a piece. */
 static size_t longest_piece(const fml_network *net) { return net->engine->gradient_rows / 3 * 5; }
 
 /* The rows of the next piece, of `left` rows: the last one takes what would be a short one of its own. */
@@ -266,9 +266,9 @@ static void rows_task(void *context, size_t i) {
 static void all_rows(piece *p) {
     size_t tile = p->pass->net->engine->tile_rows, work = 3 * multiply_adds(p->pass->net);
     size_t units = (p->rows + LOSS_ROWS - 1) / LOSS_ROWS;
-    size_t most_rows = (units + p->n_threads - 1) / p->n_threads * LOSS_ROWS;
+    size_t max_rows = (units + p->n_threads - 1) / p->n_threads * LOSS_ROWS;
     p->round_rows = p->n_threads == 1 ? p->rows : (1 + MULTIPLY_ADDS_OF_A_ROUND / (work * tile)) * tile;
-    for (p->done = 0; p->done < most_rows && !p->stopped; p->done += p->round_rows) {
+    for (p->done = 0; p->done < max_rows && !p->stopped; p->done += p->round_rows) {
         if (p->done > 0) p->stopped = stopped(p->pass->poll, p->round_rows * work, p->callers);
         if (!p->stopped) run(p->n_threads, rows_task, p);
     }

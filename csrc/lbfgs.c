@@ -27,7 +27,7 @@ typedef struct {
 } lbfgs;
 
 /* The hyper-parameters, in the order of the Python object's fields. */
-enum { MEMORY, GRADIENT_TOLERANCE, LOSS_TOLERANCE, MOST_EVALUATIONS };
+enum { MEMORY, GRADIENT_TOLERANCE, LOSS_TOLERANCE, MAX_EVALUATIONS };
 
 /* What an iteration is over. */
 typedef struct {
@@ -197,11 +197,11 @@ static double slope_of(const problem *p) {
 /* A step along the direction; *found tells whether there is one, and the trainer is then there. */
 static fml_status search(const problem *p, double slope, line_search *s, double *loss, int *found) {
     const fml_network *net = p->pass.net;
-    double weight = p->pass.weight, most = p->trainer->hyper_parameters[MOST_EVALUATIONS], first = 1;
+    double weight = p->pass.weight, max_evaluations = p->trainer->hyper_parameters[MAX_EVALUATIONS], first = 1;
     search_state state = SEARCH_ON;
     if (p->state->n_pairs == 0) first = 1 / sqrt(-slope); /* of length 1 */
     line_search_begin(s, p->state->loss / weight, slope, first);
-    for (double i = 0; i < most && state == SEARCH_ON; i++) {
+    for (double i = 0; i < max_evaluations && state == SEARCH_ON; i++) {
         double at = s->at;
         fml_status status = evaluate_at(p, at, loss);
         if (status != FML_OK && status != FML_LOSS_NOT_FINITE) return status;
