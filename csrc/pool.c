@@ -155,7 +155,7 @@ static void start_anew(void) {
     atomic_flag_clear(&busy);
 }
 
-/* Starts threads until there are n workers or no more can be had, which is then remembered: to ask again for each job
+/* Starts threads until there are n workers or no more can be had, which is then remembered: to try again for each job
  * could cost more than it brings. */
 static void start_workers(size_t n) {
     pthread_attr_t detached;

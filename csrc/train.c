@@ -6,7 +6,7 @@
  * is formed: each stretch of it is applied while it is in the cache, and that of a batch of one piece never goes to
  * memory. What has to see the whole gradient before the update (the limit of its norm) stands in whole_gradient, and
  * needs_whole_gradient then keeps the update out of the pass. What regularisation adds is in regularization.c; without
- * one it is not asked. */
+ * one it is not called. */
 #include "method.h"
 #include "pass_common.h"
 #include "regularization.h"

@@ -1,6 +1,6 @@
 /* How many threads this process may run: what its affinity mask and its cgroup's CPU quota allow.
  *
- * Linux alone tells both. The mask may change and is asked each time (less than 1 us); the quota is read from files
+ * Linux alone tells both. The mask may change and is read each time (less than 1 us); the quota is read from files
  * and kept. A cgroup's quota is that of the tightest cgroup above it, itself included; where the cgroup of this
  * process is out of sight (a container without a namespace of its own), what stands at the mount is its own. Whatever
  * cannot be read or understood does not limit. */
