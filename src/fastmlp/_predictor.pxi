@@ -410,7 +410,7 @@ cdef class Predictor:
         return out
 
     def __call__(self, X, *, out=None):
-        """The same as `predict`."""
+        """Predict: `net(X)` is `net.predict(X)`."""
         return self.predict(X, out=out)
 
     def classify(self, X, *, names=False):
