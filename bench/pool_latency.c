@@ -1,7 +1,7 @@
 /* What the thread pool costs: a job of two tasks on two threads, by the length of a task and by the pause before the
  * job (after which the worker waits awake, or sleeps), and the processor time of an idle pool.
  *
- *     cc -std=c11 -O3 -pthread -Icsrc bench/pool_latency.c csrc/pool.c csrc/usable_threads.c csrc/platform.c -o pool_latency
+ *     cc -std=c11 -O3 -pthread -Icsrc -o pool_latency bench/pool_latency.c csrc/{pool,usable_threads,platform}.c
  *     ./pool_latency
  *
  * on two idle cores: a task that keeps to itself for 30 us, in a job of two, takes 30 us and what the pool costs; 60 us

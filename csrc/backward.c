@@ -92,7 +92,7 @@ static void alloc_layer(const fml_network *net, size_t l, size_t rows, int prepa
     p->prepared[l] = prepared;
 }
 
-/* The most rows of a piece. */
+/* The largest number of rows of a piece. */
 static size_t longest_piece(const fml_network *net) { return net->engine->gradient_rows / 3 * 5; }
 
 /* The rows of the next piece, of `left` rows: the last one takes what would be a short one of its own. */
@@ -266,9 +266,9 @@ static void rows_task(void *context, size_t i) {
 static void all_rows(piece *p) {
     size_t tile = p->pass->net->engine->tile_rows, work = 3 * multiply_adds(p->pass->net);
     size_t units = (p->rows + LOSS_ROWS - 1) / LOSS_ROWS;
-    size_t most_rows = (units + p->n_threads - 1) / p->n_threads * LOSS_ROWS;
+    size_t max_rows = (units + p->n_threads - 1) / p->n_threads * LOSS_ROWS;
     p->round_rows = p->n_threads == 1 ? p->rows : (1 + MULTIPLY_ADDS_OF_A_ROUND / (work * tile)) * tile;
-    for (p->done = 0; p->done < most_rows && !p->stopped; p->done += p->round_rows) {
+    for (p->done = 0; p->done < max_rows && !p->stopped; p->done += p->round_rows) {
         if (p->done > 0) p->stopped = stopped(p->pass->poll, p->round_rows * work, p->callers);
         if (!p->stopped) run(p->n_threads, rows_task, p);
     }
@@ -328,6 +328,13 @@ static fml_status add_losses(const piece *p, double *loss) {
     return *loss - *loss == 0 ? FML_OK : FML_LOSS_NOT_FINITE;
 }
 
+double fml_total_weight(const fml_data *data, const uint32_t *order, size_t rows) {
+    double total = 0;
+    if (data->weights == NULL) return (double)rows;
+    for (size_t i = 0; i < rows; i++) total += data->weights[order == NULL ? i : order[i]];
+    return total;
+}
+
 int fml_updates_in_pass(const fml_network *net) { return net->engine->gradient_scratch != NULL; }
 
 fml_status fml_gradient(const fml_pass *pass, double *loss) {
@@ -335,8 +342,7 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
     piece p = begin(pass, (arena){pass->workspace, 0});
     fml_status status = FML_OK;
     p.callers = mode;
-    double total = total_weight(pass->data, pass->order, pass->rows);
-    p.scale = total > 0 ? 1 / total : 0;
+    p.scale = pass->weight > 0 ? 1 / pass->weight : 0;
     p.tile_work = multiply_adds(pass->net) * size_min(pass->rows, pass->net->engine->tile_rows);
     p.is_long = p.n_threads == 1 && p.tile_work > MULTIPLY_ADDS_OF_A_ROUND;
     *loss = 0;

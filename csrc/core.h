@@ -82,7 +82,7 @@ typedef struct {
 } fml_optimizer;
 
 /* What regularisation does to n elements of a gradient g and to their parameters p before the optimiser's step:
- * g <- scale * (g + l1 sign(p) + l2 p, cut to [-limit, limit]), p <- kept * p. */
+ * g <- scale * (g + l1 sign(p) + l2 p, clipped to [-limit, limit]), p <- kept * p. */
 typedef struct {
     double l1, l2, limit, scale, kept;
 } fml_shaping;
@@ -157,8 +157,8 @@ typedef struct {
     double (*sum_absolute)(const void *a, size_t n);
     void (*shape)(const fml_shaping *shaping, void *p, void *g, size_t n);
     void (*approach)(void *a, const void *p, size_t n, double by);
-    /* Each row of w (rows, n) is scaled to at most the length `most`. */
-    void (*limit_rows)(void *w, size_t rows, size_t n, double most);
+    /* Each row of w (rows, n) is scaled to at most the length `max_norm`. */
+    void (*limit_rows)(void *w, size_t rows, size_t n, double max_norm);
     /* Dropout of x into y, which may be x, and noise onto x: (rows, n), `row` reals from row to row. What is drawn for
      * an element follows from the seed (of noise: two), its column and its row's number, counted from first_row. */
     void (*drop)(const void *x, void *y, size_t rows, size_t row, size_t n, uint64_t seed, size_t first_row,
@@ -196,9 +196,9 @@ struct fml_network {
     size_t n_layers;
     fml_layer *layers;
     size_t n_parameters; /* elements of P */
-    size_t widest;       /* the most elements of a row of any layer's input or output */
+    size_t widest;       /* the largest number of elements in a row of any layer's input or output */
     size_t n_packed;     /* elements of a block, padding included; the padding is 0 and stays 0 */
-    size_t n_threads;    /* the most that a pass may use, itself included; 0 counts as 1 */
+    size_t n_threads;    /* as many as a pass may use, itself included; 0 counts as 1 */
 };
 
 struct fml_engine {
@@ -235,8 +235,8 @@ struct fml_engine {
                             int accumulate, const fml_update *update, size_t begin, size_t end, void *scratch,
                             const fml_ahead *ahead);
     size_t (*gradient_scratch)(size_t I, size_t O);
-    /* The weights into each output of layer l are scaled to at most the length `most`. */
-    void (*limit_norms)(const fml_network *net, size_t l, void *block, double most);
+    /* The weights into each output of layer l are scaled to at most the length `max_norm`. */
+    void (*limit_norms)(const fml_network *net, size_t l, void *block, double max_norm);
 };
 
 /* Fills offsets and totals; the shapes, the activations, the tables and the engine are set. */
@@ -299,7 +299,7 @@ typedef struct {
     double l1, l2;       /* l1 sum |w| + l2 / 2 sum w^2 over all weights is added to the mean loss of a batch, */
     int per_row;         /* divided by the weight of the batch */
     double weight_decay; /* w <- w - r weight_decay w before each step, r its learning rate */
-    double clip_value;   /* elements of the gradient are cut to [-clip_value, clip_value], */
+    double clip_value;   /* elements of the gradient are clipped to [-clip_value, clip_value], */
     double clip_norm;    /* and all of it is scaled to at most this length */
     double max_norm;     /* the weights into a unit are scaled to at most this length after each step */
     double input_noise, input_dropout; /* standard deviation; rate */
@@ -316,8 +316,9 @@ struct fml_pass {
     const fml_data *data;
     const uint32_t *order;
     size_t rows;
-    void *gradient;           /* a block: the gradient of the mean loss, the sum of w_i l_i over that of w_i */
-    void *dx;                 /* (rows, I), that gradient with respect to x; or NULL */
+    double weight;  /* of the batch: fml_total_weight of these rows, or of more where they are a share of it */
+    void *gradient; /* a block: the gradient of the sum of w_i l_i over these rows, divided by that weight */
+    void *dx;       /* (rows, I), that gradient with respect to x; or NULL */
     const fml_update *update; /* NULL, or a step to take while the gradient is formed, which is then not kept whole */
     size_t n_next;            /* so many rows of the order will be wanted after these, and may be fetched meanwhile */
     fml_poll *poll;
@@ -327,9 +328,11 @@ struct fml_pass {
     int *suspect; /* NULL, or becomes 1 where what was computed may not be finite */
 };
 
+/* The sum of the weights of the rows order[0 ... rows - 1] of data (the first `rows`, where order is NULL). */
+double fml_total_weight(const fml_data *data, const uint32_t *order, size_t rows);
 /* Whether a step can be taken while the gradient is formed. */
 int fml_updates_in_pass(const fml_network *net);
-/* *loss: the sum over the rows of w_i l_i; where all weights are 0 it is 0, and so is the gradient. Nothing but the
+/* *loss: the sum over the rows of w_i l_i; where the weight is 0 it is 0, and so is the gradient. Nothing but the
  * gradient and dx is changed unless FML_OK. */
 fml_status fml_gradient(const fml_pass *pass, double *loss);
 

@@ -21,7 +21,7 @@ static buffers alloc_buffers(const fml_network *net, size_t rows, arena *a) {
     return b;
 }
 
-enum { ROUND = 64 }; /* most tiles of a round: their losses are added up in their order, whoever found them */
+enum { ROUND = 64 }; /* tiles of a round at most: their losses are added up in their order, whoever found them */
 
 /* One pass, as its threads see it. */
 typedef struct {

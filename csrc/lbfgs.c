@@ -27,14 +27,13 @@ typedef struct {
 } lbfgs;
 
 /* The hyper-parameters, in the order of the Python object's fields. */
-enum { MEMORY, GRADIENT_TOLERANCE, LOSS_TOLERANCE, MOST_EVALUATIONS };
+enum { MEMORY, GRADIENT_TOLERANCE, LOSS_TOLERANCE, MAX_EVALUATIONS };
 
 /* What an iteration is over. */
 typedef struct {
     fml_trainer *trainer;
     lbfgs *state;
-    fml_pass pass;
-    double weight; /* of all rows: the function is the sum of their losses by it */
+    fml_pass pass; /* the function is the sum of its rows' losses, divided by its weight */
 } problem;
 
 static size_t block_bytes(const fml_network *net) { return net->n_packed * net->kernels->real_size; }
@@ -167,7 +166,7 @@ static void keep_pair(const problem *p, double step, double slope) {
 
 /* -- the search -------------------------------------------------------------------------------------------------- */
 
-/* The function: the sum of the losses with the penalty, weighted, and the gradient of its mean. */
+/* The weighted sum of the losses, with the penalty, and the gradient of their mean. */
 static fml_status evaluate(const problem *p, double *loss) {
     const fml_network *net = p->pass.net;
     const fml_regularization *r = p->trainer->regularization;
@@ -175,9 +174,9 @@ static fml_status evaluate(const problem *p, double *loss) {
     p->state->n_evaluations++;
     if (status != FML_OK || r == NULL) return status;
     fml_shaping shaping[2];
-    fml_shaping_of(r, p->weight, 0, shaping);
+    fml_shaping_of(r, p->pass.weight, 0, shaping);
     fml_shape(net, shaping, p->pass.block, p->pass.gradient, 0, net->n_packed);
-    *loss += p->weight * fml_penalty(net, r, p->pass.block, p->weight);
+    *loss += p->pass.weight * fml_penalty(net, r, p->pass.block, p->pass.weight);
     return *loss - *loss == 0 ? FML_OK : FML_LOSS_NOT_FINITE;
 }
 
@@ -198,11 +197,11 @@ static double slope_of(const problem *p) {
 /* A step along the direction; *found tells whether there is one, and the trainer is then there. */
 static fml_status search(const problem *p, double slope, line_search *s, double *loss, int *found) {
     const fml_network *net = p->pass.net;
-    double weight = p->weight, most = p->trainer->hyper_parameters[MOST_EVALUATIONS], first = 1;
+    double weight = p->pass.weight, max_evaluations = p->trainer->hyper_parameters[MAX_EVALUATIONS], first = 1;
     search_state state = SEARCH_ON;
     if (p->state->n_pairs == 0) first = 1 / sqrt(-slope); /* of length 1 */
     line_search_begin(s, p->state->loss / weight, slope, first);
-    for (double i = 0; i < most && state == SEARCH_ON; i++) {
+    for (double i = 0; i < max_evaluations && state == SEARCH_ON; i++) {
         double at = s->at;
         fml_status status = evaluate_at(p, at, loss);
         if (status != FML_OK && status != FML_LOSS_NOT_FINITE) return status;
@@ -235,7 +234,7 @@ static int is_flat(const problem *p) {
 /* Takes the step that was found. */
 static void accept(const problem *p, double step, double slope, double loss) {
     lbfgs *state = p->state;
-    double before = state->loss / p->weight, now = loss / p->weight;
+    double before = state->loss / p->pass.weight, now = loss / p->pass.weight;
     float_mode mode = flush_denormals();
     keep_pair(p, step, slope);
     restore_mode(mode);
@@ -272,11 +271,12 @@ static fml_status try_step(const problem *p, int *found) {
 static fml_status iterate(fml_trainer *trainer, const fml_data *data, size_t rows, double *loss, fml_poll *poll,
                           void *workspace) {
     lbfgs *state = trainer->method_state;
-    problem p = {.trainer = trainer, .state = state, .weight = total_weight(data, NULL, rows)};
+    problem p = {.trainer = trainer, .state = state};
     p.pass = (fml_pass){.net = trainer->net,
                         .block = trainer->block,
                         .data = data,
                         .rows = rows,
+                        .weight = fml_total_weight(data, NULL, rows),
                         .gradient = trainer->gradient,
                         .poll = poll,
                         .workspace = workspace};

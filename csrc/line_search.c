@@ -93,14 +93,16 @@ static int falls_at(const line_search *s, double step, double loss) {
 }
 
 /* Whether the loss at a step hardly longer than this one is not finite. */
-static int at_cliff(const line_search *s) { return s->most - s->at <= (s->most < LONGEST ? NARROW * s->most : 0); }
+static int at_cliff(const line_search *s) {
+    return s->max_step - s->at <= (s->max_step < LONGEST ? NARROW * s->max_step : 0);
+}
 
 void line_search_begin(line_search *s, double loss, double slope, double at) {
     *s = (line_search){.at = at, .first_loss = loss, .first_slope = slope, .decrease = DECREASE * slope};
     s->best = s->other = (line_point){0, loss, slope};
     s->modified = 1;
     s->high = at + 4 * at;
-    s->most = s->width = LONGEST;
+    s->max_step = s->width = LONGEST;
     s->last_width = 2 * LONGEST;
 }
 
@@ -123,8 +125,8 @@ static void narrow(line_search *s, line_point now) {
         s->width = fabs(s->other.step - s->best.step);
     }
     set_bounds(s, step);
-    s->at = fmax(0, fmin(s->most, step));
-    if (s->at >= s->most && s->most < LONGEST) s->at = s->best.step + (s->most - s->best.step) / 2;
+    s->at = fmax(0, fmin(s->max_step, step));
+    if (s->at >= s->max_step && s->max_step < LONGEST) s->at = s->best.step + (s->max_step - s->best.step) / 2;
     if (s->bracketed && (s->at <= s->low || s->at >= s->high || too_narrow(s))) s->at = s->best.step;
 }
 
@@ -140,9 +142,9 @@ search_state line_search_tell(line_search *s, double loss, double slope) {
 }
 
 search_state line_search_overflow(line_search *s) {
-    s->most = s->at;
+    s->max_step = s->at;
     s->at = s->best.step + (s->at - s->best.step) / 2;
-    s->high = fmin(s->high, s->most);
+    s->high = fmin(s->high, s->max_step);
     return s->at > s->best.step ? SEARCH_ON : SEARCH_FAILED;
 }
 

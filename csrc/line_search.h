@@ -17,7 +17,7 @@ typedef struct {
     double first_slope;
     line_point best, other; /* the ends of the interval, the one with the least loss first */
     double low, high;       /* bounds of the next step */
-    double most;            /* no step is longer */
+    double max_step;        /* no step is longer */
     double width, last_width;
     int bracketed; /* the interval holds a minimum */
     int modified;  /* the first stage: with the wanted decrease taken from the loss */

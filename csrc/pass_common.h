@@ -118,14 +118,6 @@ static inline const double *row_weights(const fml_data *data, const uint32_t *or
     return w;
 }
 
-/* The sum of the weights of the first rows of the order. */
-static inline double total_weight(const fml_data *data, const uint32_t *order, size_t rows) {
-    double total = 0;
-    if (data->weights == NULL) return (double)rows;
-    for (size_t i = 0; i < rows; i++) total += data->weights[order == NULL ? i : order[i]];
-    return total;
-}
-
 /* -- the loss ---------------------------------------------------------------------------------------------------- */
 
 /* Each row by itself, with its weight; one of weight 0 is as if it were not there, whatever its loss. */

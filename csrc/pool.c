@@ -50,7 +50,7 @@ static struct {                                    /* the job, which changes whi
 } job;
 static alignas(FML_ALIGNMENT) gate unfinished = GATE;              /* tasks of the job that are not done */
 static alignas(FML_ALIGNMENT) atomic_flag busy = ATOMIC_FLAG_INIT; /* the pool has a caller, who owns what follows */
-static size_t n_workers, most_workers = MAX_THREADS - 1, usable_threads;
+static size_t n_workers, max_workers = MAX_THREADS - 1, usable_threads;
 static atomic_int may_stay_awake; /* each thread of the job has a processor of its own */
 
 /* -- waiting ----------------------------------------------------------------------------------------------------- */
@@ -151,11 +151,11 @@ static void start_anew(void) {
         pthread_cond_init(&gates[i]->changed, NULL);
     }
     n_workers = 0;
-    most_workers = MAX_THREADS - 1;
+    max_workers = MAX_THREADS - 1;
     atomic_flag_clear(&busy);
 }
 
-/* Starts threads until there are n workers or no more can be had, which is then remembered: to ask again for each job
+/* Starts threads until there are n workers or no more can be had, which is then remembered: to try again for each job
  * could cost more than it brings. */
 static void start_workers(size_t n) {
     pthread_attr_t detached;
@@ -172,7 +172,7 @@ static void start_workers(size_t n) {
     for (; n_workers < n; n_workers++) {
         pthread_t thread;
         if (pthread_create(&thread, &detached, work, NULL) != 0) {
-            most_workers = n_workers;
+            max_workers = n_workers;
             break;
         }
     }
@@ -189,7 +189,7 @@ static int take_pool(size_t n) {
         atomic_store(&is_fork_safe, 1);
     }
     if (atomic_flag_test_and_set_explicit(&busy, memory_order_acquire)) return 0;
-    size_t wanted = n - 1 < most_workers ? n - 1 : most_workers;
+    size_t wanted = n - 1 < max_workers ? n - 1 : max_workers;
     if (n_workers < wanted) start_workers(wanted);
     if (n_workers > 0) return 1;
     atomic_flag_clear_explicit(&busy, memory_order_release);

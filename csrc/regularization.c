@@ -53,13 +53,13 @@ void fml_shape(const fml_network *net, const fml_shaping shaping[2], void *block
 
 /* Where squares or the factor leave the range of the dtype, the gradient is first made about 1 by a power of two: one
  * that explodes, and one so small that its squares are 0 while the limit is as small. */
-double fml_limiting_factor(const fml_network *net, void *gradient, double limit) {
+double fml_limiting_factor(const fml_network *net, void *gradient, double max_norm) {
     const fml_kernels *kernels = net->kernels;
     int single = kernels->dtype == FML_F32, least_exponent = single ? -126 : -1022, exponent = 0;
     double lost = (double)net->n_packed * (single ? 0x1p-102 : 0x1p-969); /* as is_out_of_range of regularization.inc */
     double squares = kernels->dot(gradient, gradient, net->n_packed), norm = sqrt(squares);
-    double factor = norm > limit ? limit / norm : 1;
-    if (norm < INFINITY && factor >= ldexp(1, least_exponent) && !(squares < lost && limit * limit < 4 * lost))
+    double factor = norm > max_norm ? max_norm / norm : 1;
+    if (norm < INFINITY && factor >= ldexp(1, least_exponent) && !(squares < lost && max_norm * max_norm < 4 * lost))
         return factor;
     double largest = kernels->largest(gradient, net->n_packed);
     if (largest == 0) return 1;
@@ -68,7 +68,7 @@ double fml_limiting_factor(const fml_network *net, void *gradient, double limit)
     double scale = ldexp(1, -exponent < least_exponent ? least_exponent : -exponent);
     kernels->combine(scale, gradient, 0, gradient, gradient, net->n_packed);
     norm = sqrt(kernels->dot(gradient, gradient, net->n_packed));
-    return norm > limit * scale ? limit / norm : 1 / scale;
+    return norm > max_norm * scale ? max_norm / norm : 1 / scale;
 }
 
 /* -- after the update -------------------------------------------------------------------------------------------- */

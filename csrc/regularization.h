@@ -16,8 +16,8 @@ int fml_shaping_of(const fml_regularization *r, double weight, double rate, fml_
 /* Shapes n reals of a gradient, and their parameters, from real `begin` of both blocks on. */
 void fml_shape(const fml_network *net, const fml_shaping shaping[2], void *block, void *gradient, size_t begin,
                size_t n);
-/* The factor that takes the whole gradient, which may be scaled for it, to at most the length `most`. */
-double fml_limiting_factor(const fml_network *net, void *gradient, double most);
+/* The factor that takes the whole gradient, which may be scaled for it, to at most the length `max_norm`. */
+double fml_limiting_factor(const fml_network *net, void *gradient, double max_norm);
 /* After the update of step number n_steps (from 1 on): norms of weights, and the average. */
 void fml_end_step(const fml_network *net, const fml_regularization *r, void *block, uint64_t n_steps, size_t n_threads);
 

@@ -1,6 +1,6 @@
 /* Schedules of the learning rate: a formula each, then the table of all of them.
  *
- * t counts the optimiser steps that were taken before, so the first step asks for t = 0. Hyper-parameters come in the
+ * t counts the optimiser steps that were taken before, so that t = 0 for the first step. Hyper-parameters come in the
  * order of the Python object's fields; counts of steps are whole numbers in a double. A schedule that has an end stays
  * at its last rate. The formulas are those of torch.optim.lr_scheduler; inverse scaling is scikit-learn's. */
 #include "core.h"

@@ -4,7 +4,9 @@
  * changes the parameters only when its whole gradient is known to be wanted and its loss is finite; an epoch that ends
  * early leaves whole steps behind. Where the engine can, the step is taken while the gradient of a batch's last piece
  * is formed: each stretch of it is applied while it is in the cache, and that of a batch of one piece never goes to
- * memory. What regularisation adds is in regularization.c; without one it is not asked. */
+ * memory. What has to see the whole gradient before the update (the limit of its norm) stands in whole_gradient, and
+ * needs_whole_gradient then keeps the update out of the pass. What regularisation adds is in regularization.c; without
+ * one it is not called. */
 #include "method.h"
 #include "pass_common.h"
 #include "regularization.h"
@@ -47,9 +49,16 @@ static void late_step_task(void *context, size_t i) {
                              late->update->scalars);
 }
 
-/* Limits the whole gradient, which is shaped first; what is then left to be done to it takes the place of the shaping.
- */
-static void limit_gradient(late_step *late, fml_update *update, fml_shaping scaling[2]) {
+/* Whether something has to see the whole gradient of a batch between the backward pass and the update. */
+static int needs_whole_gradient(const fml_trainer *trainer) {
+    const fml_regularization *r = trainer->regularization;
+    return r != NULL && r->clip_norm < INFINITY;
+}
+
+/* The place between the backward pass and the update, where that happens. The gradient belongs to the weight that the
+ * pass was given, and is not yet shaped. Here it is shaped and its norm is limited: what is then left to be done to it
+ * takes the place of the shaping. */
+static void whole_gradient(late_step *late, fml_update *update, fml_shaping scaling[2]) {
     const fml_trainer *trainer = late->trainer;
     if (update->shaping != NULL) run(late->n_threads, shape_task, late);
     double factor = fml_limiting_factor(trainer->net, trainer->gradient, trainer->regularization->clip_norm);
@@ -63,7 +72,7 @@ static void finish_step(fml_trainer *trainer, fml_update *update, size_t rows, i
     late_step late = {trainer, update, threads_for(trainer->net, rows)};
     fml_shaping scaling[2];
     float_mode mode = flush_denormals();
-    if (r != NULL && r->clip_norm < INFINITY) limit_gradient(&late, update, scaling);
+    if (needs_whole_gradient(trainer)) whole_gradient(&late, update, scaling);
     if (!taken) run(late.n_threads, late_step_task, &late);
     if (r != NULL) fml_end_step(trainer->net, r, trainer->block, trainer->n_steps, late.n_threads);
     trainer->suspect |= late.n_threads > 1 || exceptions_raised();
@@ -103,6 +112,7 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
                      .data = data,
                      .order = order,
                      .rows = rows,
+                     .weight = fml_total_weight(data, order, rows),
                      .gradient = trainer->gradient,
                      .n_next = n_next,
                      .poll = poll,
@@ -111,13 +121,13 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
                      .n_steps = trainer->n_steps,
                      .suspect = &trainer->suspect};
     prepare_step(trainer, &update);
-    double weight = total_weight(data, order, rows), penalty = 0;
-    if (r != NULL && weight > 0) penalty = regularize(trainer, weight, &update, shaping);
-    int finite = penalty - penalty == 0, measured = r != NULL && r->clip_norm < INFINITY;
-    if (weight > 0 && finite && !measured && fml_updates_in_pass(trainer->net)) pass.update = &update;
+    double penalty = 0;
+    if (r != NULL && pass.weight > 0) penalty = regularize(trainer, pass.weight, &update, shaping);
+    int finite = penalty - penalty == 0, in_pass = fml_updates_in_pass(trainer->net) && !needs_whole_gradient(trainer);
+    if (pass.weight > 0 && finite && in_pass) pass.update = &update;
     fml_status status = fml_gradient(&pass, loss);
-    if (status != FML_OK || weight == 0) return status;
-    *loss += weight * penalty;
+    if (status != FML_OK || pass.weight == 0) return status;
+    *loss += pass.weight * penalty;
     if (!finite) return FML_LOSS_NOT_FINITE;
     trainer->n_steps++;
     memcpy(trainer->scalars, update.scalars, sizeof update.scalars);

@@ -1,6 +1,6 @@
 /* How many threads this process may run: what its affinity mask and its cgroup's CPU quota allow.
  *
- * Linux alone tells both. The mask may change and is asked each time (less than 1 us); the quota is read from files
+ * Linux alone tells both. The mask may change and is read each time (less than 1 us); the quota is read from files
  * and kept. A cgroup's quota is that of the tightest cgroup above it, itself included; where the cgroup of this
  * process is out of sight (a container without a namespace of its own), what stands at the mount is its own. Whatever
  * cannot be read or understood does not limit. */
@@ -58,14 +58,14 @@ static size_t directory_threads(const hierarchy *tree, const char *directory) {
     return (size_t)((numbers[0] - 1) / numbers[1]) + 1;
 }
 
-/* The tightest quota from directory `path` up to its first `top` characters; path is cut on the way. */
+/* The tightest quota from directory `path` up to its first `top` characters; path is shortened on the way. */
 static size_t path_threads(const hierarchy *tree, char *path, size_t top) {
-    size_t least = SIZE_MAX;
+    size_t fewest = SIZE_MAX;
     for (;;) {
         size_t threads = directory_threads(tree, path);
-        if (threads < least) least = threads;
+        if (threads < fewest) fewest = threads;
         char *slash = strrchr(path + top, '/');
-        if (slash == NULL) return least;
+        if (slash == NULL) return fewest;
         *slash = '\0';
     }
 }
@@ -81,7 +81,7 @@ static int lists(const char *controllers, const char *controller) {
     }
 }
 
-/* What one line "number:controllers:path" of /proc/self/cgroup allows; the line is cut on the way. */
+/* What one line "number:controllers:path" of /proc/self/cgroup allows; the line is shortened on the way. */
 static size_t line_threads(char *line, const char *mount) {
     char *controllers = strchr(line, ':');
     char *group = controllers == NULL ? NULL : strchr(controllers + 1, ':');
@@ -101,22 +101,22 @@ static size_t line_threads(char *line, const char *mount) {
 
 size_t fml_quota_threads(const char *membership, const char *mount) {
     char line[PATH_MAX];
-    size_t least = SIZE_MAX;
+    size_t fewest = SIZE_MAX;
     FILE *file = fopen(membership, "re");
     if (file == NULL) return SIZE_MAX;
     while (fgets(line, sizeof line, file) != NULL) {
         size_t threads = line_threads(line, mount);
-        if (threads < least) least = threads;
+        if (threads < fewest) fewest = threads;
     }
     fclose(file);
-    return least;
+    return fewest;
 }
 
 size_t fml_usable_threads(void) {
     static atomic_size_t quota; /* 0: not read yet. Threads that read it at once find the same. */
     if (atomic_load(&quota) == 0) atomic_store(&quota, fml_quota_threads("/proc/self/cgroup", "/sys/fs/cgroup"));
-    size_t threads = affinity_threads(), most = atomic_load(&quota);
-    return threads < most ? threads : most;
+    size_t threads = affinity_threads(), allowed = atomic_load(&quota);
+    return threads < allowed ? threads : allowed;
 }
 
 #else

@@ -146,11 +146,13 @@ cdef extern from "core.h" nogil:
         const fml_data *data
         const uint32_t *order
         size_t rows
+        double weight
         void *gradient
         void *dx
         size_t n_next
         fml_poll *poll
         void *workspace
+    double fml_total_weight(const fml_data *data, const uint32_t *order, size_t rows)
     fml_status fml_gradient(const fml_pass *pass_, double *loss)
 
     ctypedef struct fml_regularization:

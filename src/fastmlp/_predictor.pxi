@@ -410,7 +410,7 @@ cdef class Predictor:
         return out
 
     def __call__(self, X, *, out=None):
-        """The same as `predict`."""
+        """Predict: `net(X)` is `net.predict(X)`."""
         return self.predict(X, out=out)
 
     def classify(self, X, *, names=False):
@@ -546,6 +546,7 @@ cdef class Predictor:
         cdef fml_pass pass_
         memset(&pass_, 0, sizeof(fml_pass))
         pass_.net, pass_.block, pass_.data, pass_.rows = self._network(call), block.data, &rows.data, rows.data.n_rows
+        pass_.weight = fml_total_weight(&rows.data, NULL, rows.data.n_rows)
         pass_.gradient, pass_.dx, pass_.workspace = gradient.data, dx, workspace
         with nogil:
             status = fml_gradient(&pass_, &loss)

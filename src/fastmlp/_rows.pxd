@@ -32,7 +32,7 @@ cdef class Columns:
 
 cdef class Rows:
     cdef fml_data data
-    cdef readonly object x  # an array, or inputs.arrays.Sparse
+    cdef readonly object x  # an array, or inputs.arrays.SparseRows
     cdef readonly cnp.ndarray values, labels, weights
     cdef readonly double total_weight
     cdef int64_t largest_label

@@ -10,7 +10,7 @@ from .scaling import Scaling
 @disjoint_base
 class Sparse:
     shape: tuple[int, int]
-    def __init__(self, rows: arrays.Sparse) -> None: ...
+    def __init__(self, rows: arrays.SparseRows) -> None: ...
 
 @disjoint_base
 class Columns:
@@ -28,7 +28,7 @@ class Rows:
     total_weight: float
     def __init__(
         self,
-        x: NDArray[Any] | arrays.Sparse,
+        x: NDArray[Any] | arrays.SparseRows,
         values: NDArray[Any] | None = ...,
         labels: NDArray[Any] | None = ...,
         weights: NDArray[Any] | None = ...,

@@ -12,7 +12,7 @@ cnp.import_array()
 
 
 cdef class Sparse:
-    """Sparse rows, as the core takes them; made of an `inputs.arrays.Sparse` that has been checked."""
+    """Sparse rows, as the core takes them; made of an `inputs.arrays.SparseRows` that has been checked."""
 
     def __init__(self, rows):
         self.elements, self.columns, self.begins, self.shape = rows.elements, rows.columns, rows.begins, rows.shape

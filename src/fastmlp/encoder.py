@@ -307,15 +307,15 @@ class Note:
     warning: bool = False
 
 
-def learn(frame: Any, **words: Any) -> tuple[Encoder, list[Note]]:
+def learn(frame: Any, **options: Any) -> tuple[Encoder, list[Note]]:
     """`Encoder.fit`, with what there is to say about the columns."""
-    encoder, notes, _ = _learnt(frame, **words, transform=False)
+    encoder, notes, _ = _learnt(frame, **options, transform=False)
     return encoder, notes
 
 
-def learn_and_transform(frame: Any, **words: Any) -> tuple[Encoder, list[Note], NDArray[np.float64]]:
+def learn_and_transform(frame: Any, **options: Any) -> tuple[Encoder, list[Note], NDArray[np.float64]]:
     """`learn`, and the rows of the frame as `transform` gives them, from one reading of the columns."""
-    encoder, notes, inputs = _learnt(frame, **words, transform=True)
+    encoder, notes, inputs = _learnt(frame, **options, transform=True)
     return encoder, notes, _assembled(frame, encoder._known, inputs)
 
 

@@ -485,7 +485,7 @@ class Model(_core.Core):
         self._restore_training(*self._check_state(state))
 
     def _put_training_state(self, state: TrainingState) -> None:
-        """The same, within a fit."""
+        """Go on from a state within a fit, where `restore_training` refuses to."""
         self._resume_training(*self._check_state(state))
 
     def _check_state(self, state: TrainingState) -> tuple[Any, ...]:

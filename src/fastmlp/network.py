@@ -111,8 +111,9 @@ class Network(Model):
         Returns
         -------
         Network
-            With the same outputs up to rounding: w = w2 w1 and b = w2 b1 + b2 (the paper's proof that a
-            composition of affine layers is affine), computed in float64.
+            With the same outputs up to rounding: w = w2 w1 and b = w2 b1 + b2, computed in float64
+            (Lopez Davila, "Neural Networks: The Backpropagation Algorithm", proves that affine layers one after another
+            are affine).
 
         Examples
         --------

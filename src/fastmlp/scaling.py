@@ -185,10 +185,10 @@ class Scaling:
 
 
 def _rows(X: Any) -> Any:
-    """Return X as rows (B, n) with B >= 1, an array or `arrays.Sparse`."""
+    """Return X as rows (B, n) with B >= 1, an array or `arrays.SparseRows`."""
     float64 = np.dtype(np.float64)
     rows = arrays.sparse_rows(X, float64) if arrays.is_sparse(X) else X
-    if not isinstance(rows, arrays.Sparse):
+    if not isinstance(rows, arrays.SparseRows):
         rows = arrays.as_array("X", X)
         rows = rows[:, np.newaxis] if rows.ndim == 1 else rows
     if rows.dtype.kind not in "fiub":

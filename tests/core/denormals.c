@@ -43,6 +43,7 @@ void check_denormals(run *r) {
                      .block = m->block,
                      .data = &data,
                      .rows = ROWS,
+                     .weight = ROWS,
                      .gradient = take_aligned(r, m->net.n_packed * r->kernels->real_size),
                      .poll = &poll,
                      .workspace = workspace};

@@ -12,7 +12,7 @@ typedef struct {
     double loss;
 } result;
 
-static result gradient(run *r, const model *m, const naive_batch *b, int wants_dx) {
+static result gradient_by(run *r, const model *m, const naive_batch *b, double weight, int wants_dx) {
     result got = {take_reals(r, m->net.n_parameters), wants_dx ? take_reals(r, b->rows * m->I) : NULL, 0};
     void *block = take_aligned(r, m->net.n_packed * r->kernels->real_size);
     fml_pass pass = {.net = &m->net,
@@ -20,6 +20,7 @@ static result gradient(run *r, const model *m, const naive_batch *b, int wants_d
                      .data = b->data,
                      .order = b->order,
                      .rows = b->rows,
+                     .weight = weight,
                      .gradient = block,
                      .dx = got.dx,
                      .workspace = take_aligned(r, fml_gradient_workspace(&m->net, b->rows, wants_dx))};
@@ -27,6 +28,26 @@ static result gradient(run *r, const model *m, const naive_batch *b, int wants_d
     check(r, status == FML_OK, "%s: status %d of a gradient", m->name, (int)status);
     fml_network_unpack(&m->net, block, got.P);
     return got;
+}
+
+static result gradient(run *r, const model *m, const naive_batch *b, int wants_dx) {
+    return gradient_by(r, m, b, fml_total_weight(b->data, b->order, b->rows), wants_dx);
+}
+
+/* The gradients of two shares of a batch, each by the weight of the whole batch, add up to its gradient. */
+static void check_shares(run *r, const model *m, const naive_batch *b, const bounded *expected) {
+    if (b->order == NULL || b->rows < 2) return;
+    naive_batch first = *b, second = *b;
+    double weight = fml_total_weight(b->data, b->order, b->rows);
+    first.rows = b->rows / 3 + 1;
+    second.rows = b->rows - first.rows;
+    second.order = b->order + first.rows;
+    result left = gradient_by(r, m, &first, weight, 0), right = gradient_by(r, m, &second, weight, 0);
+    for (size_t i = 0; i < m->net.n_parameters; i++) {
+        double sum = get(r, left.P, i) + get(r, right.P, i);
+        check(r, fabs(sum - expected[i].value) <= 2 * expected[i].error, "%s: shares of %zu and %zu rows: %g, not %g",
+              m->name, first.rows, second.rows, sum, expected[i].value);
+    }
 }
 
 static void check_batch(run *r, const model *m, const naive_batch *b) {
@@ -39,6 +60,7 @@ static void check_batch(run *r, const model *m, const naive_batch *b) {
     check_within(r, got.P, expected, n, "%s, %zu rows: gradient", m->name, b->rows);
     check_within(r, got.dx, dx, b->rows * m->I, "%s, %zu rows: dx", m->name, b->rows);
     check_same_reals(r, without_dx.P, got.P, n, "%s, %zu rows: gradient without dx", m->name, b->rows);
+    check_shares(r, m, b, expected);
 }
 
 /* The bounds are small against the gradient: what passes them is right. */

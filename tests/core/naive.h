@@ -32,7 +32,7 @@ typedef struct {
     const formula *formulas[MOST_LAYERS]; /* NULL for softmax */
     const loss_formula *loss;
     size_t I, O;   /* of the network */
-    bounded *P;    /* the parameters in the paper's order */
+    bounded *P;    /* the parameters in the order of Network.parameters */
     void *block;   /* the same, packed */
     char name[96]; /* for messages */
 } model;

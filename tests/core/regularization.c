@@ -189,6 +189,7 @@ static void check_step(run *r, size_t n_rows, double clip_norm) {
                      .block = t.m->block,
                      .data = &t.data,
                      .rows = n_rows,
+                     .weight = fml_total_weight(&t.data, NULL, n_rows),
                      .gradient = t.trainer.gradient,
                      .workspace = t.workspace};
     fml_gradient(&pass, &loss);

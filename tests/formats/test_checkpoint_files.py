@@ -37,7 +37,7 @@ def altered(change: Any, path: pathlib.Path, optimizer: Any = None, **more: Any)
     def changed(network: Any, extra: Any = None, training: Any = None) -> bytes:
         tensors, fields = dict(training.tensors), dict(training.fields)
         change(fields, tensors)
-        return to_bytes(network, extra, model_file.Training(fields, tensors))
+        return to_bytes(network, extra, model_file.SavedTraining(fields, tensors))
 
     how = words(optimizer)
     with pytest.MonkeyPatch.context() as patch:

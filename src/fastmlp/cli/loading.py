@@ -52,7 +52,7 @@ DEFAULTS = {
 }
 
 
-class Rows(NamedTuple):
+class Examples(NamedTuple):
     """Inputs (n, I) before scaling, targets as the network takes them, and the index of each row's class, if any."""
 
     x: NDArray[Any]
@@ -66,13 +66,13 @@ class Data:
 
     name: str
     how: str
-    train: Rows
-    test: Rows | None
+    train: Examples
+    test: Examples | None
     settings: Settings
     classes: tuple[Label, ...] | None
     target_name: str | None = None
     encoder: Encoder | None = None
-    validation: Rows | None = None
+    validation: Examples | None = None
     input_scaling: str | None = None
     target_scaling: str | None = None
 
@@ -111,7 +111,7 @@ def load(args: argparse.Namespace) -> Data:
 
 
 def _built_in(args: argparse.Namespace, pairs: Any, how: str) -> Data:
-    train, test = (Rows(x, y, y) for x, y in pairs)
+    train, test = (Examples(x, y, y) for x, y in pairs)
     scaling = None if args.scaling == "auto" else choose_scaling(args.scaling, train.x)
     classes = tuple(range(int(train.y.max()) + 1))
     return Data(args.data, how, train, test, DEFAULTS[args.data], classes, input_scaling=scaling)
@@ -219,7 +219,7 @@ def with_validation(data: Data, share: float | None, seed: int) -> Data:
     if 0 in (len(kept), len(apart)):
         raise ValueError(f"--validation: expected a share that leaves rows on both sides, got {share} of {len(by)}")
     train, validation = (
-        Rows(data.train.x[rows], data.train.y[rows], None if data.train.labels is None else data.train.labels[rows])
+        Examples(data.train.x[rows], data.train.y[rows], None if data.train.labels is None else data.train.labels[rows])
         for rows in (kept, apart)
     )
     return replace(data, train=train, validation=validation)
@@ -272,9 +272,9 @@ def _data(
     target_name: str | None,
     known: Encoder | None,
 ) -> Data:
-    def rows(x: NDArray[Any], which: NDArray[Any]) -> Rows:
+    def rows(x: NDArray[Any], which: NDArray[Any]) -> Examples:
         values = learnt.values[which]
-        return Rows(x, target_column.given(values, learnt.classes), None if learnt.classes is None else values)
+        return Examples(x, target_column.given(values, learnt.classes), None if learnt.classes is None else values)
 
     loss = LOSSES[args.loss or ("mse" if learnt.classes is None else "cross_entropy")]()
     takes_scaled = loss.targets == "real" and loss.n_heads == 1 and not loss.classifies

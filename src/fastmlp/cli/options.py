@@ -1,7 +1,7 @@
 """The options of `fastmlp train` that are about training, and what `Network.fit` gets for them.
 
 `add_training` adds the options to a parser; the other functions turn the parsed arguments into an optimiser, a
-regularisation, callbacks and the words of a fit. Names come from the tables that `Network` uses, and the bounds of
+regularisation, callbacks and the arguments of a fit. Names come from the tables that `Network` uses, and the bounds of
 numbers are checked by the classes that have them, so that the two cannot differ. What does not go together is a
 `ValueError` that names the option.
 """
@@ -157,7 +157,7 @@ def callbacks(args: argparse.Namespace) -> list[Any]:
 
 
 def fit_arguments(args: argparse.Namespace, settings: Settings, n_rows: int) -> dict[str, Any]:
-    """The words of `Network.fit` for that many rows: all of those above."""
+    """The keyword arguments of `Network.fit` for that many rows: all of those above."""
     if args.resume and args.checkpoint is None:
         raise ValueError("--resume: expected --checkpoint FILE to go with it, got none")
     share = args.validation

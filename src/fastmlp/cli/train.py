@@ -41,21 +41,21 @@ def run(args: argparse.Namespace) -> int:
     if args.checkpoint is not None:
         _check_writable("--checkpoint", args.checkpoint, output, "the model")
     data = loading.load(args)
-    words = options.fit_arguments(args, data.settings, len(data.train.x))
-    data = loading.with_validation(data, words.pop("validation_split"), args.seed)
+    fit_arguments = options.fit_arguments(args, data.settings, len(data.train.x))
+    data = loading.with_validation(data, fit_arguments.pop("validation_split"), args.seed)
     network = _network(args, data)
     if not (args.quiet or args.json):
         _introduce(data, network)
-    scores = Scores(network, data, words["epochs"])
+    scores = Scores(network, data, fit_arguments["epochs"])
     progress = Progress(
-        words["epochs"],
+        fit_arguments["epochs"],
         len(data.train.x),
         None if data.test is None else scores.of_epoch,
         None if args.quiet else sys.stderr,
         args.verbose,
     )
     try:
-        interrupted = _fit(network, data, progress, words)
+        interrupted = _fit(network, data, progress, fit_arguments)
     except ValueError:
         _refuse_wide(args.data, data)
         raise
@@ -146,13 +146,13 @@ def _network(args: argparse.Namespace, data: Data) -> Network:
     )
 
 
-def _fit(network: Network, data: Data, progress: Progress, words: dict[str, Any]) -> bool:
+def _fit(network: Network, data: Data, progress: Progress, fit_arguments: dict[str, Any]) -> bool:
     """Train; whether it was interrupted."""
     if data.validation is not None:
-        words["validation_data"] = data.validation[:2]
-    words["callbacks"] = [progress, *words["callbacks"]]
+        fit_arguments["validation_data"] = data.validation[:2]
+    fit_arguments["callbacks"] = [progress, *fit_arguments["callbacks"]]
     try:
-        network.fit(data.train.x, data.train.y, **words)
+        network.fit(data.train.x, data.train.y, **fit_arguments)
     except KeyboardInterrupt:
         return True
     finally:

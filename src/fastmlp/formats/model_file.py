@@ -77,7 +77,7 @@ class Saveable(Protocol):
 
 
 @frozen(eq=False)
-class Training:
+class SavedTraining:
     """What a checkpoint has beside the model: fields that JSON can hold, and tensors float32 or float64 by name."""
 
     fields: dict[str, Any]
@@ -95,7 +95,7 @@ class ModelFile:
     parameters: NDArray[Any]
     random_state: int = 0
     extra: Mapping[str, str] = MappingProxyType({})
-    training: Training | None = None
+    training: SavedTraining | None = None
     writer: Writer | None = None  # of the file that it was read from
 
     @property
@@ -109,7 +109,7 @@ class ModelFile:
 # -------------------------------------------------------------------------------------------------------------- writing
 
 
-def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None, training: Training | None = None) -> bytes:
+def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None, training: SavedTraining | None = None) -> bytes:
     """The network as the bytes of a model file.
 
     Parameters
@@ -117,8 +117,8 @@ def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None, training
     network : Network
         What to write.
     extra : mapping of str to str, optional
-        The caller's own words, handed back in `ModelFile.extra`.
-    training : Training, optional
+        Text of the caller's own, handed back in `ModelFile.extra`.
+    training : SavedTraining, optional
         What makes it a checkpoint, handed back in `ModelFile.training`.
 
     Raises
@@ -250,7 +250,7 @@ def _load_parts(
     if _TRAINING in metadata:
         tensors = _read_tensors(stream, offsets[len(layout) :], more)
         _check_digest("tensors", metadata[f"{_TENSORS}.sha256"], *(little(tensor) for tensor in tensors.values()))
-        training = Training(*_upgraded(writer.version, "training", fields, tensors))
+        training = SavedTraining(*_upgraded(writer.version, "training", fields, tensors))
     return replace(model, parameters=parameters.astype(dtype, copy=False), training=training)
 
 
@@ -392,7 +392,7 @@ def sha256(*data: Any) -> str:
 
 
 def sha256_of(pieces: Iterable[Any]) -> str:
-    """The same of what comes piece by piece."""
+    """The checksum of bytes that come piece by piece."""
     import hashlib  # its import costs more than the rest of this file's
 
     digest = hashlib.sha256()

@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 from . import strict_json
 
 Described = tuple[dict[str, Any], dict[str, str]]  # an architecture, and `extra`, the caller's own entries
-Training = tuple[dict[str, Any], dict[str, Any]]  # fields, and tensors by name
+TrainingParts = tuple[dict[str, Any], dict[str, Any]]  # fields, and tensors by name
 
 
 class Reader(NamedTuple):
     """What makes the next version of the two parts of a file; each raises a ValueError for what it cannot read."""
 
     architecture: Callable[[dict[str, Any], dict[str, str]], Described]
-    training: Callable[[dict[str, Any], dict[str, Any]], Training]
+    training: Callable[[dict[str, Any], dict[str, Any]], TrainingParts]
 
 
 # ------------------------------------------------------------------------------------------ version 1: the command line
@@ -234,7 +234,7 @@ def state_by_name(
     return dict(zip(names, vectors, strict=True)), named
 
 
-def _training_of_version_1(fields: dict[str, Any], tensors: dict[str, Any]) -> Training:
+def _training_of_version_1(fields: dict[str, Any], tensors: dict[str, Any]) -> TrainingParts:
     """Names for what stood by position or as text."""
     fields = dict(fields)
     version, numbers, settings = fields.pop("version", None), fields.get("numbers"), fields.get("settings")

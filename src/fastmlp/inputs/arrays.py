@@ -1,8 +1,8 @@
 """What users have, as rows that the core can read: arrays of any library, frames, sparse matrices, files in memory.
 
 Other libraries are recognised by what their objects can do and are never imported. What comes back has numbers alone:
-an array in C order of one of the types that the core converts batch by batch, or `Sparse`. Nothing here writes into an
-argument, and a matrix is copied whole only where the core cannot read it as it stands.
+an array in C order of one of the types that the core converts batch by batch, or `SparseRows`. Nothing here writes into
+an argument, and a matrix is copied whole only where the core cannot read it as it stands.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NOT_IN_NUMPY = ("Int128", "UInt128")  # types of polars
 READ_AS_THEY_ARE = tuple(np.dtype(kind) for kind in (np.uint8, np.float16, np.float32, np.float64))
 
 
-class Sparse:
+class SparseRows:
     """Rows of a compressed sparse row matrix: of each element its column, of each row where its elements begin."""
 
     ndim = 2
@@ -37,10 +37,10 @@ class Sparse:
         self.shape = (len(begins) - 1, n_columns)
         self.dtype = elements.dtype
 
-    def __getitem__(self, part: slice) -> Sparse:
+    def __getitem__(self, part: slice) -> SparseRows:
         """Rows one after another."""
         begin, end, _ = part.indices(self.shape[0])
-        return Sparse(self.elements, self.columns, self.begins[begin : max(begin, end) + 1], self.shape[1])
+        return SparseRows(self.elements, self.columns, self.begins[begin : max(begin, end) + 1], self.shape[1])
 
     def toarray(self, dtype: Any = None) -> NDArray[Any]:
         """The rows as an array of a float dtype; numbers of the same column are added up, in that dtype."""
@@ -152,7 +152,7 @@ def plain_numbers(array: NDArray[Any]) -> list[Any]:
 
 def memory(x: Any) -> list[NDArray[Any]]:
     """The arrays that rows are made of."""
-    return [x.elements, x.columns, x.begins] if isinstance(x, Sparse) else [x]
+    return [x.elements, x.columns, x.begins] if isinstance(x, SparseRows) else [x]
 
 
 def is_mapped(array: Any) -> bool:
@@ -171,7 +171,7 @@ def pieces(x: Any, dtype: Any = None) -> Iterator[tuple[int, NDArray[Any]]]:
     n_rows = max(1, PIECE_NUMBERS // max(1, x.shape[1]))
     for first in range(0, x.shape[0], n_rows):
         piece = x[first : first + n_rows]
-        yield first, piece.toarray(dtype) if isinstance(piece, Sparse) else piece
+        yield first, piece.toarray(dtype) if isinstance(piece, SparseRows) else piece
 
 
 def first_not_finite(x: Any, dtype: np.dtype[Any], scaling: Scaling | None = None) -> tuple[int, int, float] | None:
@@ -184,7 +184,7 @@ def first_not_finite(x: Any, dtype: np.dtype[Any], scaling: Scaling | None = Non
             if not finite.all():
                 row, column = divmod(int(np.argmin(finite)), finite.shape[1])
                 value = piece[row, column]
-                if isinstance(x, Sparse) and np.isinf(value):  # what it was, unless numbers that cancel have made it so
+                if isinstance(x, SparseRows) and np.isinf(value):  # its own, or of numbers that cancel
                     wide = x[first + row : first + row + 1].toarray(np.float64)[0, column]
                     value = wide if abs(wide) > np.finfo(dtype).max else value
                 return first + row, column, value
@@ -321,7 +321,7 @@ def is_sparse(value: Any) -> bool:
     return hasattr(value, "tocsr") and hasattr(value, "nnz")
 
 
-def sparse_rows(matrix: Any, dtype: np.dtype[Any], *, distinct: bool = False) -> Sparse:
+def sparse_rows(matrix: Any, dtype: np.dtype[Any], *, distinct: bool = False) -> SparseRows:
     """A sparse matrix as compressed rows; what is in that form is not copied, but for places of 8 bytes a row.
 
     `distinct`: as scaling needs them, no two elements of a row in the same column.
@@ -344,11 +344,11 @@ def sparse_rows(matrix: Any, dtype: np.dtype[Any], *, distinct: bool = False) ->
         raise ValueError(f"X: expected column indices from 0 to {rows.shape[1] - 1}, got {wrong}")
     elements = rows.data if rows.data.dtype in READ_AS_THEY_ARE else rows.data.astype(dtype)
     columns = np.require(rows.indices, np.int32, ["C", "A"])
-    compressed = Sparse(np.require(elements, None, ["C", "A"]), columns, begins, rows.shape[1])
+    compressed = SparseRows(np.require(elements, None, ["C", "A"]), columns, begins, rows.shape[1])
     return distinct_columns(compressed) if distinct else compressed
 
 
-def distinct_columns(x: Sparse) -> Sparse:
+def distinct_columns(x: SparseRows) -> SparseRows:
     """The rows with numbers of the same column added up, in float64; themselves where each row's columns ascend."""
     first, last = int(x.begins[0]), int(x.begins[-1])
     columns, begins = x.columns[first:last], x.begins - first
@@ -362,7 +362,7 @@ def distinct_columns(x: Sparse) -> Sparse:
     new = np.concatenate([[True], (rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1])])
     sums = np.add.reduceat(x.elements[first:last].astype(np.float64)[order], np.flatnonzero(new))
     counts = np.bincount(rows[new], minlength=x.shape[0])
-    return Sparse(sums, columns[new], np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), x.shape[1])
+    return SparseRows(sums, columns[new], np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), x.shape[1])
 
 
 # ------------------------------------------------------------------------------------------------------- all of them
@@ -376,7 +376,7 @@ def convert(
     often: bool = False,
     scaled: bool = False,
 ) -> Any:
-    """X as (B, I) or (I,) with B >= 1, finite or not: an array of a type that the core reads, or `Sparse`. Where
+    """X as (B, I) or (I,) with B >= 1, finite or not: an array of a type that the core reads, or `SparseRows`. Where
     a number is too large for the network's own type, all stay in float64.
 
     Rows that are read often become the network's own type at once, if they are of the other float type and lie in
@@ -387,17 +387,17 @@ def convert(
     try:
         with np.errstate(over="raise"):
             rows = _checked(X, n_inputs, dtype, scaled)
-            return rows if isinstance(rows, Sparse) else readable(rows, dtype, often=often)
+            return rows if isinstance(rows, SparseRows) else readable(rows, dtype, often=often)
     except FloatingPointError:  # some number is too large for the dtype: an error about it shows it as it came
         with np.errstate(over="ignore"):
             rows = _checked(X, n_inputs, np.dtype(np.float64), scaled)
-            return rows if isinstance(rows, Sparse) else readable(rows, np.dtype(np.float64))
+            return rows if isinstance(rows, SparseRows) else readable(rows, np.dtype(np.float64))
 
 
 def _checked(X: Any, n_inputs: int, dtype: np.dtype[Any], scaled: bool) -> Any:
-    """X as rows of n_inputs numbers: an array, or `Sparse`; of that dtype where it has to be converted at all."""
-    if isinstance(X, Sparse) or is_sparse(X):
-        rows: Any = X if isinstance(X, Sparse) else sparse_rows(X, dtype, distinct=scaled)
+    """X as rows of n_inputs numbers: an array, or `SparseRows`; of that dtype where it has to be converted at all."""
+    if isinstance(X, SparseRows) or is_sparse(X):
+        rows: Any = X if isinstance(X, SparseRows) else sparse_rows(X, dtype, distinct=scaled)
     else:
         if is_frame(X):
             _refuse_other_order(X)

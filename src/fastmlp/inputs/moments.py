@@ -41,7 +41,7 @@ class Moments(NamedTuple):
 
 
 def mean_and_deviation(rows: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of each column of the rows (B, n), an array or `arrays.Sparse`; the deviation is that of all B rows.
+    """Of each column of the rows (B, n), an array or `arrays.SparseRows`; the deviation is that of all B rows.
 
     Columns whose squares leave the range of float64 are gone through once more, scaled by a power of two.
     """
@@ -59,7 +59,7 @@ def mean_and_deviation(rows: Any) -> tuple[NDArray[np.float64], NDArray[np.float
 
 
 def least_and_most(rows: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of each column of the rows (B, n), an array or `arrays.Sparse`."""
+    """Of each column of the rows (B, n), an array or `arrays.SparseRows`."""
     least, most = np.full(rows.shape[1], np.inf), np.full(rows.shape[1], -np.inf)
     for x in (x for _, piece in arrays.pieces(rows) for x in _parts(piece)):
         least, most = np.minimum(least, x.min(axis=0)), np.maximum(most, x.max(axis=0))
@@ -105,7 +105,7 @@ def _moments(
         with np.errstate(over="ignore", invalid="ignore"):  # a thread has not its caller's
             return [_and_variation(change(x), first) for x in _parts(piece)]
 
-    n_threads = 1 if isinstance(rows, arrays.Sparse) else threads_for(rows.shape[0] * rows.shape[1])
+    n_threads = 1 if isinstance(rows, arrays.SparseRows) else threads_for(rows.shape[0] * rows.shape[1])
     merged: list[Moments] = []
     varies = np.zeros(len(first), bool)
     pieces = (piece for _, piece in arrays.pieces(rows))

@@ -57,7 +57,7 @@ def is_output(out: object, shape: tuple[int, ...], dtype: Any) -> bool:
 
 def refuse_not_finite(argument: str, x: Any, dtype: np.dtype[Any], scaling: Scaling | None = None) -> NoReturn:
     """Names the first row and column (of a single row: the column) that is NaN or infinite in that dtype, or becomes so
-    when it is scaled; x: an array, a row or `arrays.Sparse`.
+    when it is scaled; x: an array, a row or `arrays.SparseRows`.
     """
     expected, found = "finite numbers", arrays.first_not_finite(x, dtype)
     if found is None and scaling is not None:
@@ -89,7 +89,7 @@ def _is_one_class(t: NDArray[Any]) -> Any:
 class Targets(NamedTuple):
     """What targets a loss takes: in words; which elements of (B, n_targets) fit; numbers between which all do."""
 
-    words: str
+    description: str
     fit: Callable[[NDArray[Any]], Any]
     bounds: tuple[float, float]
 
@@ -119,7 +119,7 @@ def targets(
         array = array[:, np.newaxis]
     if array.shape == (n_rows,) and n_outputs > 1:
         if loss.targets == "positive":
-            raise ValueError(f"y: expected {TARGETS[loss.targets].words} for {loss.name}, got class labels")
+            raise ValueError(f"y: expected {TARGETS[loss.targets].description} for {loss.name}, got class labels")
         return None, labels(array, n_outputs)
     if array.shape != (n_rows, n_outputs):
         expected = f"({n_rows}, {n_outputs})" + (f" or class labels of shape ({n_rows},)" if n_outputs > 1 else "")

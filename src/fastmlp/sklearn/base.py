@@ -56,7 +56,7 @@ class BaseMLP(BaseEstimator):
         raise NotImplementedError
 
     def _check_held_out(self, X: Any, y: Any) -> tuple[Any, Any]:
-        """The same for data to validate on, after the data to train on."""
+        """X and y to validate on, as the network takes them, once the data to train on have been checked."""
         raise NotImplementedError
 
     def _resolve_loss(self) -> Loss:

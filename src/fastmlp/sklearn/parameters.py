@@ -1,4 +1,4 @@
-"""What scikit-learn's words mean here: each parameter of an estimator as the object that the network or its fit takes.
+"""What the parameters of an estimator mean here: each as the object that the network or its fit takes.
 
 Tables and small functions; nothing of an estimator is changed. `CONSTRAINTS` is what scikit-learn's own validation
 looks at, so that its messages are scikit-learn's.
@@ -96,7 +96,7 @@ def full_batch(solver: Any) -> bool:
 
 
 def loss(value: str | Loss, meanings: dict[str, Loss]) -> Loss:
-    """What `loss` stands for: scikit-learn's words first, then the package's."""
+    """What `loss` stands for: scikit-learn's names first, then the package's."""
     return meanings[value] if isinstance(value, str) and value in meanings else losses.resolve("loss", value)
 
 

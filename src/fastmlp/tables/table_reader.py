@@ -132,14 +132,14 @@ def _read_binary(path: str, kind: str) -> Any:
         raise ValueError(f"{path}: expected polars to read a file of kind {kind}, got none; {WITHOUT_POLARS}")
     import polars as pl
 
-    words = {"infer_schema_length": None} if BINARY[kind] == "read_ndjson" else {}  # a late column is a column, too
+    options = {"infer_schema_length": None} if BINARY[kind] == "read_ndjson" else {}  # a late column is a column, too
     try:
         with open(path, "rb") as file:  # for the operating system's own error
             source = gzip.decompress(file.read()) if path.lower().endswith(".gz") else path
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path}: expected a gzip file that is whole, got one with an error: {error}") from None
     try:
-        frame = getattr(pl, BINARY[kind])(source, **words)
+        frame = getattr(pl, BINARY[kind])(source, **options)
     except Exception as error:  # polars has errors of many kinds for a file that is none
         raise ValueError(f"{path}: expected a file of kind {kind}, got {str(error).splitlines()[0]}") from None
     return frame

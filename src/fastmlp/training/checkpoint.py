@@ -124,7 +124,7 @@ def to_bytes(network: Network, random_state: int, at: Position, settings: Mappin
         "callbacks": [list(kept) for kept in at.states],
         "history": list(at.history),
     }
-    training = model_file.Training(fields, tensors)
+    training = model_file.SavedTraining(fields, tensors)
     return model_file.to_bytes(Snapshot(network, P, random_state), training=training)
 
 
@@ -309,7 +309,7 @@ def _number(name: str, text: Any) -> float:
         raise FormatError(f"{name}: expected a hexadecimal number, got {reprlib.repr(text)}") from None
 
 
-def _vector(training: model_file.Training, name: str, like: NDArray[Any]) -> NDArray[Any]:
+def _vector(training: model_file.SavedTraining, name: str, like: NDArray[Any]) -> NDArray[Any]:
     """The tensor of that name, of the shape and dtype of P, and finite."""
     tensor = training.tensors.get(name)
     if tensor is None or tensor.shape != like.shape or tensor.dtype != like.dtype or not np.isfinite(tensor).all():

@@ -174,8 +174,8 @@ class Bar(Display):
         self.bar: Any = None
 
     def _begin(self) -> None:
-        words = {"total": self.epochs, "initial": self.first, "desc": self._place(self.first), "bar_format": BAR}
-        self.bar = self.tqdm(**words, **width(self.stream), file=self.stream, unit="epoch", miniters=0)
+        options = {"total": self.epochs, "initial": self.first, "desc": self._place(self.first), "bar_format": BAR}
+        self.bar = self.tqdm(**options, **width(self.stream), file=self.stream, unit="epoch", miniters=0)
 
     def _place(self, epoch: int) -> str:
         return f"epoch {epoch}/{self.epochs}"
