@@ -33,7 +33,9 @@ class Format(NamedTuple):
 
 # The first row that recognizes a file reads it. The last one takes every file: of what `foreign` knows, the error says
 # what it is, else what is damaged.
-FORMATS = (Format("fastmlp", lambda head: True, model_file.read, model_file.to_bytes),)
+FORMATS = (
+    Format("fastmlp", lambda head: True, model_file.read, model_file.to_bytes),  # the last
+)
 
 
 def read(path: Path) -> ModelFile:
