@@ -58,6 +58,14 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
         fastmlp.load(path)
 
 
+def test_errors_of_a_format_of_text_are_its_readers(tmp_path: Path) -> None:
+    """`foreign` knows text and tables as well, and must not speak for a reader that has recognized its file."""
+    path = tmp_path / "model.toy"
+    path.write_bytes(b"TOY1" + b"1, 2\n" * 1000)
+    with pytest.raises(fastmlp.FormatError, match=r"model\.toy: expected at most 1000 bytes, got 5004"):
+        fastmlp.load(path)
+
+
 def test_other_files_go_to_the_reader_of_model_files(tmp_path: Path) -> None:
     net = fastmlp.Network([2, 1], seed=0)
     net.save(tmp_path / "model")

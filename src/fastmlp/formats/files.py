@@ -31,8 +31,11 @@ class Format(NamedTuple):
     write: Callable[[Saveable], bytes] | None
 
 
-# The first row that recognizes a file reads it. The last one takes every file: its errors say what is damaged.
-FORMATS = (Format("fastmlp", lambda head: True, model_file.read, model_file.to_bytes),)
+# The first row that recognizes a file reads it. The last one takes every file: of what `foreign` knows, the error says
+# what it is, else what is damaged.
+FORMATS = (
+    Format("fastmlp", lambda head: True, model_file.read, model_file.to_bytes),  # the last
+)
 
 
 def read(path: Path) -> ModelFile:
@@ -60,6 +63,6 @@ def read(path: Path) -> ModelFile:
         try:
             return found.read(stream, size)
         except FormatError as error:
-            other = foreign.describe(head, size)
+            other = foreign.describe(head, size) if found is FORMATS[-1] else None
             message = f"expected a fastmlp model file, got {other}" if other else error
             raise FormatError(f"{name}: {message}") from None
