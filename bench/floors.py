@@ -11,8 +11,9 @@ Every array is moved once, at the bandwidth of the smallest level that holds it 
   there and is added: SGD updates p; Adam reads g and updates p, m and v, from the level that holds the four together.
 
 What is left out makes the floor lower: activations and losses, Adam's square roots and divisions, partial tiles,
-re-reading the weights for every tile of rows, shuffling, the Python around a call of many rows. One thing can make it
-too high: of an array that is a little larger than a level, that level holds a part.
+re-reading the weights for every tile of rows, shuffling, the Python around a call of many rows. Two things can make it
+too high: of an array that is a little larger than a level, that level holds a part; and Adam's reading of g counts,
+though on the engine `native` the gradient of a batch of one piece stays in the cache.
 """
 
 from __future__ import annotations

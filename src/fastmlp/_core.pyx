@@ -4,8 +4,8 @@
 # Core (its parts: Predictor, Trainer, and learning row by row in _online.pxi) is the base class of Network, so that
 # `predict` from the caller to the kernels is one compiled call. Decided:
 # what readers see (`published`) is a block that never changes once it is there, held by Python's reference count;
-# training works on a block of its own and publishes a copy. So predicting needs no lock, and an error or Ctrl-C
-# leaves whole epochs or whole steps. Rejected: a read-write lock (a reader would wait for an epoch) and training
+# training works on a block of its own and publishes a copy. So predicting needs no lock; an error in `fit`
+# leaves whole epochs, Ctrl-C whole steps. Rejected: a read-write lock (a reader would wait for an epoch) and training
 # in place (a reader would see half a step).
 # What calls functions of the C core is one extension module, with which the core is linked: the core has state (its
 # threads, what it has read once of the system) that must exist once in a process. What calls none of them has a module

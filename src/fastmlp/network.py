@@ -300,9 +300,9 @@ class Network(Model):
         RuntimeError
             If another fit of this network is running.
         KeyboardInterrupt
-            On Ctrl-C, within 0.1 s (about 0.2 s with tens of millions of weights); what was learnt is kept. The epochs
-            before are in ``error.history`` and in ``net.history``, as they are for other exceptions that end the
-            training.
+            On Ctrl-C, within 0.1 s (about 0.2 s with tens of millions of weights); all complete steps are kept, with
+            `EarlyStopping` the parameters of the best epoch. The epochs before are in ``error.history`` and in
+            ``net.history``, as they are for other exceptions that end the training.
 
         Examples
         --------

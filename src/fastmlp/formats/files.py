@@ -1,10 +1,11 @@
-"""FORMATS: the file formats of models, one row for each, and `read`, which finds the row that a file belongs to.
+"""FORMATS: the file formats of models, one entry for each, and `read`, which finds the entry that a file belongs to.
 
-A format is a module of its own with three functions. `recognizes(head)` says from the first bytes of a file whether it
-is of this format. `read(stream, size)` gives a `ModelFile`: a checked `Architecture`, its parameters P, and what else
-the file has. `write(network)` gives the bytes of a file; None where the format is only read. A reader trusts nothing in
-the file: it compares what the file announces with `size` before it allocates, runs no code, and raises a `FormatError`
-with the entry, what was expected and what came. Whoever adds a format adds its module and its row.
+A format is an entry with a name and three functions. `recognizes(head)` says from the first bytes of a file whether it
+is of this format. `read(stream, size)` gives a `ModelFile`: a checked `Architecture`, its parameters P, and the random
+state, text and training that a file of fastmlp may have. `write(network)` gives the bytes of a file; None where the
+format is only read. A reader trusts nothing in the file: it compares what the file announces with `size` before it
+allocates, runs no code, and raises a `FormatError` that names the part of the file, what was expected and what was
+found. A new format is a module with these functions, and an entry.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from .safetensors import FormatError
 
 
 class Format(NamedTuple):
-    """A row of FORMATS."""
+    """An entry of FORMATS."""
 
     name: str
     recognizes: Callable[[bytes], bool]
@@ -31,22 +32,22 @@ class Format(NamedTuple):
     write: Callable[[Saveable], bytes] | None
 
 
-# The first row that recognizes a file reads it. The last one takes every file: of what `foreign` knows, the error says
-# what it is, else what is damaged.
+# The first entry whose `recognizes` is true reads the file. The last takes every file: of what `foreign` knows, the error
+# says what it is, else what is damaged.
 FORMATS = (
     Format("fastmlp", lambda head: True, model_file.read, model_file.to_bytes),  # the last
 )
 
 
 def read(path: Path) -> ModelFile:
-    """The content of the file of a model, checked.
+    """Read a model file and check it.
 
     Raises
     ------
     FormatError
         If the file is of no format of the table, or is truncated or altered.
     OSError
-        What the operating system says.
+        If the file cannot be opened or read.
     """
     name = atomic.name_of(path)
     status = os.stat(name)

@@ -2,9 +2,9 @@
 
 `begin`, then `advance` by an epoch while `stopped` is None, then `finish`, or `fail` after an exception; `train` does
 all of it. So several trainings can be driven side by side. The rows come from a source (sources.py). An epoch publishes
-its parameters when it ends; whatever is raised in between (a callback's error, a loss that is not finite, Ctrl-C)
-leaves the network usable and the loop closed. An epoch is run in stretches where somebody wants to look in between: a
-hook of batches, a checkpoint by steps, a bar that moves. The bits are those of a whole one.
+its parameters when it ends. Whatever is raised in between leaves the network usable and ends the fit: Ctrl-C keeps all
+complete steps, another error (of a callback, or a loss that is not finite) the last complete epoch. An epoch is split
+into several calls where batch hooks, checkpoints by steps or a progress bar need it; the result is the same to the bit.
 """
 
 from __future__ import annotations
