@@ -515,7 +515,19 @@ class LBFGS(Optimizer):
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     optimizer.name: optimizer
-    for optimizer in (SGD, ClassicalMomentum, Adam, AdamHat, AdamW, NAdam, RMSprop, AdaGrad, Lion, Rprop, LBFGS)
+    for optimizer in (
+        SGD,
+        ClassicalMomentum,
+        Adam,
+        AdamHat,
+        AdamW,
+        NAdam,
+        RMSprop,
+        AdaGrad,
+        Lion,
+        Rprop,
+        LBFGS,
+    )
 }
 
 
