@@ -163,7 +163,7 @@ static void rprop(const run *r, bounded *p, const bounded *g, bounded *const *st
     }
 }
 
-static const optimizer_formula FORMULAS[] = {
+static const optimizer_formula OPTIMIZER_FORMULAS[] = {
     {"sgd", sgd},         {"classical_momentum", classical_momentum},
     {"adam", adam},       {"adam_hat", adam_hat},
     {"adamw", adamw},     {"nadam", nadam},
@@ -172,7 +172,7 @@ static const optimizer_formula FORMULAS[] = {
 };
 
 const optimizer_formula *find_optimizer_formula(const char *name) {
-    for (size_t i = 0; i < LENGTH_OF(FORMULAS); i++)
-        if (strcmp(FORMULAS[i].name, name) == 0) return &FORMULAS[i];
+    for (size_t i = 0; i < LENGTH_OF(OPTIMIZER_FORMULAS); i++)
+        if (strcmp(OPTIMIZER_FORMULAS[i].name, name) == 0) return &OPTIMIZER_FORMULAS[i];
     return NULL;
 }
