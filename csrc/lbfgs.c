@@ -7,8 +7,7 @@
  * number of threads, so the result has. The rest of the core reaches this file through the table fml_lbfgs. */
 #include "line_search.h"
 #include "method.h"
-#include "pass_common.h"
-#include "regularization.h"
+#include "objective.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -31,9 +30,8 @@ enum { MEMORY, GRADIENT_TOLERANCE, LOSS_TOLERANCE, MAX_EVALUATIONS };
 
 /* What an iteration is over. */
 typedef struct {
-    fml_trainer *trainer;
+    objective f;
     lbfgs *state;
-    fml_pass pass; /* the function is the sum of its rows' losses, divided by its weight */
 } problem;
 
 static size_t block_bytes(const fml_network *net) { return net->n_packed * net->kernels->real_size; }
@@ -124,17 +122,19 @@ static int import_numbers(void *state_, size_t n_vectors, size_t n_numbers, cons
 
 /* -- the direction ----------------------------------------------------------------------------------------------- */
 
-static void *pair(const problem *p, size_t age, size_t which) { return pair_block(p->pass.net, p->state, age, which); }
+static void *pair(const problem *p, size_t age, size_t which) {
+    return pair_block(p->f.pass.net, p->state, age, which);
+}
 
 static double *of_pair(const problem *p, double *values, size_t age) { return &values[place(p->state, age)]; }
 
 /* direction = -H g */
 static void find_direction(const problem *p) {
-    const fml_kernels *k = p->pass.net->kernels;
+    const fml_kernels *k = p->f.pass.net->kernels;
     lbfgs *state = p->state;
     void *q = state->direction;
-    size_t n = p->pass.net->n_packed;
-    k->combine(-1, p->pass.gradient, 0, p->pass.gradient, q, n);
+    size_t n = p->f.pass.net->n_packed;
+    k->combine(-1, p->f.pass.gradient, 0, p->f.pass.gradient, q, n);
     for (size_t age = 0; age < state->n_pairs; age++) {
         double alpha = *of_pair(p, state->weights, age) * k->dot(pair(p, age, 0), q, n);
         *of_pair(p, state->alphas, age) = alpha;
@@ -149,55 +149,44 @@ static void find_direction(const problem *p) {
 
 /* Keeps s = step * direction and y = g - the gradient before, if the curvature along s is above rounding errors. */
 static void keep_pair(const problem *p, double step, double slope) {
-    const fml_kernels *k = p->pass.net->kernels;
+    const fml_kernels *k = p->f.pass.net->kernels;
     lbfgs *state = p->state;
-    size_t n = p->pass.net->n_packed;
+    size_t n = p->f.pass.net->n_packed;
     double epsilon = k->dtype == FML_F32 ? 1.2e-7 : 2.2e-16;
-    k->combine(1, p->pass.gradient, -1, state->from_gradient, state->from_gradient, n);
+    k->combine(1, p->f.pass.gradient, -1, state->from_gradient, state->from_gradient, n);
     double curvature = step * k->dot(state->direction, state->from_gradient, n);
     if (!(curvature > -epsilon * step * slope)) return;
     state->newest = (state->newest + 1) % state->memory;
     state->n_pairs = size_min(state->n_pairs + 1, state->memory);
     k->combine(step, state->direction, 0, state->direction, pair(p, 0, 0), n);
-    memcpy(pair(p, 0, 1), state->from_gradient, block_bytes(p->pass.net));
+    memcpy(pair(p, 0, 1), state->from_gradient, block_bytes(p->f.pass.net));
     *of_pair(p, state->weights, 0) = 1 / curvature;
     state->scale = curvature / k->dot(pair(p, 0, 1), pair(p, 0, 1), n);
 }
 
 /* -- the search -------------------------------------------------------------------------------------------------- */
 
-/* The weighted sum of the losses, with the penalty, and the gradient of their mean. */
 static fml_status evaluate(const problem *p, double *loss) {
-    const fml_network *net = p->pass.net;
-    const fml_regularization *r = p->trainer->regularization;
-    fml_status status = fml_gradient(&p->pass, loss);
     p->state->n_evaluations++;
-    if (status != FML_OK || r == NULL) return status;
-    fml_shaping shaping[2];
-    fml_shaping_of(r, p->pass.weight, 0, shaping);
-    fml_shape(net, shaping, p->pass.block, p->pass.gradient, 0, net->n_packed);
-    *loss += p->pass.weight * fml_penalty(net, r, p->pass.block, p->pass.weight);
-    return *loss - *loss == 0 ? FML_OK : FML_LOSS_NOT_FINITE;
+    return objective_evaluate(&p->f, loss);
 }
 
 /* Goes `step` along the direction and evaluates there. */
 static fml_status evaluate_at(const problem *p, double step, double *loss) {
-    const fml_network *net = p->pass.net;
-    float_mode mode = flush_denormals();
-    net->kernels->combine(step, p->state->direction, 1, p->state->from, p->pass.block, net->n_packed);
-    restore_mode(mode);
-    return evaluate(p, loss);
+    p->state->n_evaluations++;
+    return objective_evaluate_at(&p->f, p->state->from, step, p->state->direction, loss);
 }
 
 static double slope_of(const problem *p) {
-    const fml_network *net = p->pass.net;
-    return net->kernels->dot(p->state->direction, p->pass.gradient, net->n_packed);
+    const fml_network *net = p->f.pass.net;
+    return net->kernels->dot(p->state->direction, p->f.pass.gradient, net->n_packed);
 }
 
 /* A step along the direction; *found tells whether there is one, and the trainer is then there. */
 static fml_status search(const problem *p, double slope, line_search *s, double *loss, int *found) {
-    const fml_network *net = p->pass.net;
-    double weight = p->pass.weight, max_evaluations = p->trainer->hyper_parameters[MAX_EVALUATIONS], first = 1;
+    const fml_network *net = p->f.pass.net;
+    const double *h = p->f.trainer->hyper_parameters;
+    double weight = p->f.pass.weight, max_evaluations = h[MAX_EVALUATIONS], first = 1;
     search_state state = SEARCH_ON;
     if (p->state->n_pairs == 0) first = 1 / sqrt(-slope); /* of length 1 */
     line_search_begin(s, p->state->loss / weight, slope, first);
@@ -214,34 +203,35 @@ static fml_status search(const problem *p, double slope, line_search *s, double 
         if (status != FML_OK) return status;
         state = SEARCH_FOUND;
     }
-    *found = state == SEARCH_FOUND && net->kernels->first_not_finite(p->pass.block, net->n_packed) == net->n_packed;
+    *found = state == SEARCH_FOUND && net->kernels->first_not_finite(p->f.pass.block, net->n_packed) == net->n_packed;
     return FML_OK;
 }
 
 /* Parameters and gradient as they were before a search. */
 static void go_back(const problem *p) {
-    memcpy(p->pass.block, p->state->from, block_bytes(p->pass.net));
-    memcpy(p->pass.gradient, p->state->from_gradient, block_bytes(p->pass.net));
+    memcpy(p->f.pass.block, p->state->from, block_bytes(p->f.pass.net));
+    memcpy(p->f.pass.gradient, p->state->from_gradient, block_bytes(p->f.pass.net));
 }
 
 /* -- the iteration ----------------------------------------------------------------------------------------------- */
 
 static int is_flat(const problem *p) {
-    const fml_network *net = p->pass.net;
-    return net->kernels->largest(p->pass.gradient, net->n_packed) <= p->trainer->hyper_parameters[GRADIENT_TOLERANCE];
+    const fml_network *net = p->f.pass.net;
+    return net->kernels->largest(p->f.pass.gradient, net->n_packed) <=
+           p->f.trainer->hyper_parameters[GRADIENT_TOLERANCE];
 }
 
 /* Takes the step that was found. */
 static void accept(const problem *p, double step, double slope, double loss) {
     lbfgs *state = p->state;
-    double before = state->loss / p->pass.weight, now = loss / p->pass.weight;
+    double before = state->loss / p->f.pass.weight, now = loss / p->f.pass.weight;
     float_mode mode = flush_denormals();
     keep_pair(p, step, slope);
     restore_mode(mode);
     state->loss = loss;
     double size = fmax(1, fmax(fabs(before), fabs(now)));
-    state->converged = is_flat(p) || before - now <= p->trainer->hyper_parameters[LOSS_TOLERANCE] * size;
-    p->trainer->n_steps++;
+    state->converged = is_flat(p) || before - now <= p->f.trainer->hyper_parameters[LOSS_TOLERANCE] * size;
+    p->f.trainer->n_steps++;
 }
 
 /* One search along -H g, or along -g where that is no way down. */
@@ -256,8 +246,8 @@ static fml_status try_step(const problem *p, int *found) {
         slope = slope_of(p);
     }
     restore_mode(mode);
-    memcpy(state->from, p->pass.block, block_bytes(p->pass.net));
-    memcpy(state->from_gradient, p->pass.gradient, block_bytes(p->pass.net));
+    memcpy(state->from, p->f.pass.block, block_bytes(p->f.pass.net));
+    memcpy(state->from_gradient, p->f.pass.gradient, block_bytes(p->f.pass.net));
     line_search s;
     double loss = 0;
     fml_status status = search(p, slope, &s, &loss, found);
@@ -271,15 +261,7 @@ static fml_status try_step(const problem *p, int *found) {
 static fml_status iterate(fml_trainer *trainer, const fml_data *data, size_t rows, double *loss, fml_poll *poll,
                           void *workspace) {
     lbfgs *state = trainer->method_state;
-    problem p = {.trainer = trainer, .state = state};
-    p.pass = (fml_pass){.net = trainer->net,
-                        .block = trainer->block,
-                        .data = data,
-                        .rows = rows,
-                        .weight = fml_total_weight(data, NULL, rows),
-                        .gradient = trainer->gradient,
-                        .poll = poll,
-                        .workspace = workspace};
+    problem p = {.state = state, .f = objective_of(trainer, data, rows, poll, workspace)};
     if (!state->known) {
         fml_status status = evaluate(&p, &state->loss);
         if (status != FML_OK) return status;

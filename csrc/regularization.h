@@ -1,7 +1,7 @@
 /* What regularisation does to a step, around the optimiser's update.
  *
- * Private to train.c, lbfgs.c and backward.c, which call it only where a trainer has a regularisation. In the order of
- * a step: what rows get at random (backward.c), the penalty and its gradient, limits of the gradient, decay of the
+ * Private to train.c, objective.c and backward.c, which call it only where a trainer has a regularisation. In the order
+ * of a step: what rows get at random (backward.c), the penalty and its gradient, limits of the gradient, decay of the
  * weights, [the update], limits of the weights, the average. Every result is the same for any number of threads. */
 #ifndef FASTMLP_REGULARIZATION_H
 #define FASTMLP_REGULARIZATION_H

@@ -105,7 +105,7 @@ def test_a_network_before_and_after_training(engine: str, optimizer: str) -> Non
         call(network)
         network.fit(X, y, optimizer={optimizer!r}, epochs=2)
         look(network)
-        assert (network._n_evaluations is None) == ({optimizer!r} != "lbfgs")
+        assert (network._n_evaluations is None) == (not fastmlp.optimizers.OPTIMIZERS[{optimizer!r}].whole_batch_method)
         network.train_on_batch(X, y)
         look(network)
         network.learn_one(X[0], y[0])

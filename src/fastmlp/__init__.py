@@ -49,7 +49,19 @@ from .losses import (
     SquaredError,
 )
 from .network import Network, load
-from .optimizers import LBFGS, SGD, AdaGrad, Adam, AdamHat, AdamW, ClassicalMomentum, Lion, NAdam, RMSprop, Rprop
+from .optimizers import (
+    LBFGS,
+    SGD,
+    AdaGrad,
+    Adam,
+    AdamHat,
+    AdamW,
+    ClassicalMomentum,
+    Lion,
+    NAdam,
+    RMSprop,
+    Rprop,
+)
 from .regularization import Regularization
 from .scaling import Scaling
 from .schedules import ConstantRate, CosineDecay, ExponentialDecay, InverseScaling, OneCycle, ReduceOnPlateau, StepDecay

@@ -29,6 +29,7 @@ class Optimizer:
 
     name: ClassVar[str]
     full_batch: ClassVar[bool] = False  # whether every step needs all rows
+    whole_batch_method: ClassVar[bool] = False  # of csrc/method.h: it needs a smooth loss without a random part
     shuffles: ClassVar[bool] = True  # whether the order of the rows matters, so that `fit` shuffles them
     state_vectors: ClassVar[tuple[str, ...]] = ()  # names of the kernel's state vectors in its order; each is as P
     state_numbers: ClassVar[dict[str, int]] = {}  # names of numbers that steps pass on: their index among the scalars
@@ -500,6 +501,7 @@ class LBFGS(Optimizer):
 
     name: ClassVar[str] = "lbfgs"
     full_batch: ClassVar[bool] = True
+    whole_batch_method: ClassVar[bool] = True
     shuffles: ClassVar[bool] = False
     memory: int = 10
     gradient_tolerance: float = 1e-5
@@ -515,7 +517,19 @@ class LBFGS(Optimizer):
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     optimizer.name: optimizer
-    for optimizer in (SGD, ClassicalMomentum, Adam, AdamHat, AdamW, NAdam, RMSprop, AdaGrad, Lion, Rprop, LBFGS)
+    for optimizer in (
+        SGD,
+        ClassicalMomentum,
+        Adam,
+        AdamHat,
+        AdamW,
+        NAdam,
+        RMSprop,
+        AdaGrad,
+        Lion,
+        Rprop,
+        LBFGS,
+    )
 }
 
 

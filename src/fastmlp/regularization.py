@@ -20,7 +20,7 @@ from .frozen import defaults, frozen
 from .optimizers import Optimizer
 
 _LIMITS = ("max_norm", "clip_norm", "clip_value")
-_WITH_LBFGS = {"l2", "per_row"}  # L-BFGS needs a loss that is smooth and has no random part
+_SMOOTH = {"l2", "per_row"}  # a whole-batch method needs a loss that is smooth and has no random part
 MAX_LAYERS = 10_000
 
 
@@ -133,11 +133,12 @@ class Regularization:
         for name, value in self._given().items():
             if isinstance(value, float) and not (value == 0 or smallest <= value <= largest):
                 raise ValueError(f"{name}: expected a number that {dtype.name} can hold, got {value!r} in {self!r}")
-        if optimizer.name == "lbfgs":
+        if optimizer.whole_batch_method:
             for name, value in self._given().items():
-                if name not in _WITH_LBFGS:
+                if name not in _SMOOTH:
                     raise ValueError(
-                        f"{name}: expected l2 and per_row alone to go with the optimizer 'lbfgs', got {name}={value!r}"
+                        f"{name}: expected l2 and per_row alone to go with the optimizer {optimizer.name!r}, got "
+                        f"{name}={value!r}"
                     )
 
     def _rates(self, n_hidden: int) -> tuple[float, ...]:

@@ -45,7 +45,7 @@ def test_every_optimiser(name: str) -> None:
     words = words_of("--optimizer", name)
     expected = fastmlp.Adam(0.002) if name == "adam" else OPTIMIZERS[name]()
     assert words["optimizer"] == expected
-    assert words["batch_size"] == (None if name in ("rprop", "lbfgs") else 16)
+    assert words["batch_size"] == (None if OPTIMIZERS[name].full_batch else 16)
     assert fastmlp.Network([3, 2], loss="cross_entropy").fit(X, Y, **words).epochs >= 1
 
 

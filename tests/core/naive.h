@@ -73,7 +73,7 @@ typedef struct {
                  uint64_t t);
 } optimizer_formula;
 
-extern const optimizer_formula OPTIMIZER_FORMULAS[];
+/* NULL where there is none of that name. */
 const optimizer_formula *find_optimizer_formula(const char *name);
 
 #endif

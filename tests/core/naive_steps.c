@@ -163,17 +163,16 @@ static void rprop(const run *r, bounded *p, const bounded *g, bounded *const *st
     }
 }
 
-const optimizer_formula OPTIMIZER_FORMULAS[] = {
+static const optimizer_formula OPTIMIZER_FORMULAS[] = {
     {"sgd", sgd},         {"classical_momentum", classical_momentum},
     {"adam", adam},       {"adam_hat", adam_hat},
     {"adamw", adamw},     {"nadam", nadam},
     {"rmsprop", rmsprop}, {"adagrad", adagrad},
     {"lion", lion},       {"rprop", rprop},
-    {NULL, NULL},
 };
 
 const optimizer_formula *find_optimizer_formula(const char *name) {
-    const optimizer_formula *f = OPTIMIZER_FORMULAS;
-    while (f->name != NULL && strcmp(f->name, name) != 0) f++;
-    return f->name == NULL ? NULL : f;
+    for (size_t i = 0; i < LENGTH_OF(OPTIMIZER_FORMULAS); i++)
+        if (strcmp(OPTIMIZER_FORMULAS[i].name, name) == 0) return &OPTIMIZER_FORMULAS[i];
+    return NULL;
 }

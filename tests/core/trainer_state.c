@@ -16,15 +16,12 @@ typedef struct {
     fml_data data;
 } training;
 
-static void begin(run *r, training *t, model *m, const char *optimizer, int averages) {
-    static const double RATES[] = {0.05, 0.9, 0.999, 1e-8}, LBFGS[] = {3, 0, 0, 20};
+static void begin(run *r, training *t, model *m, const char *optimizer, const double *h, int averages) {
     memset(t, 0, sizeof *t);
     t->data = make_data(r, m, ROWS, VALUES, 2);
     t->trainer.net = &m->net;
     t->trainer.optimizer = find_optimizer(r->kernels, optimizer);
-    int is_method = t->trainer.optimizer->method != NULL;
-    memcpy(t->trainer.hyper_parameters, is_method ? LBFGS : RATES, sizeof RATES);
-    if (strcmp(optimizer, "sgd") == 0) t->trainer.hyper_parameters[2] = 0;
+    memcpy(t->trainer.hyper_parameters, h, FML_MAX_HYPER_PARAMETERS * sizeof *h);
     check(r, fml_trainer_allocate(&t->trainer, &t->published, m->block), "no memory for a trainer");
     t->terms = (fml_regularization){.clip_value = INFINITY, .clip_norm = INFINITY, .max_norm = INFINITY, .decay = 0.75};
     if (averages)
@@ -73,14 +70,20 @@ static void move_state(run *r, const training *from, training *to) {
 void check_trainer_state(run *r) {
     static const struct {
         const char *optimizer;
+        double h[FML_MAX_HYPER_PARAMETERS];
         int averages;
-    } CASES[] = {{"sgd", 0}, {"adam", 0}, {"nadam", 1}, {"lbfgs", 0}};
+    } CASES[] = {
+        {"sgd", {0.05, 0.9}, 0},
+        {"adam", {0.05, 0.9, 0.999, 1e-8}, 0},
+        {"nadam", {0.05, 0.9, 0.999, 1e-8}, 1},
+        {"lbfgs", {3, 0, 0, 20}, 0},
+    };
     static const design DESIGN = {{9, 17, 3}, "tanh", "identity", "mse"};
     for (size_t k = 0; k < LENGTH_OF(CASES); k++) {
         training kept, taken_back, moved;
         model *m = make_model(r, &DESIGN, 1, 1);
         training *const all[] = {&kept, &taken_back, &moved};
-        for (size_t i = 0; i < 3; i++) begin(r, all[i], m, CASES[k].optimizer, CASES[k].averages);
+        for (size_t i = 0; i < 3; i++) begin(r, all[i], m, CASES[k].optimizer, CASES[k].h, CASES[k].averages);
         take_steps(r, &kept, 3);
         fml_trainer_meet_data(&kept.trainer);
         take_steps(r, &taken_back, 3);

@@ -193,13 +193,13 @@ def draw_layers(rng: np.random.Generator) -> dict[str, Any]:
 def draw_optimizer(rng: np.random.Generator, n_hidden: int) -> dict[str, Any]:
     name = str(rng.choice(list(OPTIMIZERS)))
     words = OPTIMIZERS[name][rng.integers(len(OPTIMIZERS[name]))]
-    if name not in ("Rprop", "LBFGS"):
+    if not getattr(fastmlp, name).full_batch:
         words = {**words, "learning_rate": RATES[rng.integers(len(RATES)) if rng.random() < 0.5 else 0]}
     regularization = None
     if rng.random() < 0.4:
         usable = [r for r in REGULARIZATIONS if not isinstance(r.dropout, tuple) or len(r.dropout) == n_hidden]
         regularization = usable[rng.integers(len(usable))]
-        if name == "LBFGS":
+        if getattr(fastmlp, name).whole_batch_method:
             regularization = Regularization(l2=0.1)
     optimizer = getattr(fastmlp, name)(**words)
     sizes = [None] if optimizer.full_batch else [1, 3, 7, 8, 1000, None]

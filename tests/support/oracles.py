@@ -166,12 +166,10 @@ class Torch:
     def _stepper(self, optimizer: Any) -> Any:
         if not hasattr(self, "_optimizer"):
             o, each = optimizer, self.torch.optim
-            kind: Any = {fastmlp.Lion: LionInPyTorch}.get(type(o)) or getattr(
-                each, PYTORCH_NAMES.get(o.name, type(o).__name__)
-            )
+            kind: Any = WRITTEN_HERE.get(type(o)) or getattr(each, PYTORCH_NAMES.get(o.name, type(o).__name__))
             given = {PYTORCH_WORDS.get(f.name, f.name): getattr(o, f.name) for f in dataclasses.fields(o)}
-            if hasattr(o, "beta_1"):
-                given["betas"] = (given.pop("beta_1"), given.pop("beta_2"))
+            if betas := [name for name in given if name.startswith("beta_")]:
+                given["betas"] = tuple(given.pop(name) for name in betas)
             if isinstance(o, fastmlp.Rprop):
                 given["etas"] = (given.pop("eta_minus"), given.pop("eta_plus"))
                 given["step_sizes"] = (given.pop("least_step"), given.pop("largest_step"))
@@ -205,6 +203,11 @@ class LionInPyTorch:
             c = b1 * m + (1 - b1) * p.grad
             p.data.sub_(self.lr * (c.sign() + self.weight_decay * p.data))
             m.mul_(b2).add_((1 - b2) * p.grad)
+
+
+WRITTEN_HERE: dict[type, type] = {  # what PyTorch lacks
+    fastmlp.Lion: LionInPyTorch,
+}
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from . import losses
-from .functions import ACTIVATIONS, ALIASES, FULL_BATCH, Matrix, Vector
+from .functions import ACTIVATIONS, ALIASES, Matrix, Vector
 from .losses import LOSSES, TARGETS
 from .metrics import METRICS
-from .regularization import FIELDS, LIMITS, NOT_WITH_LBFGS
+from .minimizers import FULL_BATCH, MINIMIZERS
+from .regularization import FIELDS, LIMITS, NOT_SMOOTH
 from .schedules import SCHEDULES
 
 HOOKS = ("on_train_begin", "on_epoch_begin", "on_batch_begin", "on_batch_end", "on_epoch_end", "on_train_end")
@@ -223,10 +224,12 @@ def regularization(value: Any, optimizer: Choice, n_hidden: int) -> Choice | Non
     if len(rates) != n_hidden:
         raise ValueError(f"dropout: expected one rate for each of the {n_hidden} hidden layers, got {len(rates)}")
     r.dropout = tuple(real("dropout", given) for given in rates)
-    for field in NOT_WITH_LBFGS if optimizer.name == "lbfgs" else ():
+    for field in NOT_SMOOTH if optimizer.name in MINIMIZERS else ():
         given = any(r.dropout) if field == "dropout" else getattr(r, field)
         if given or (given is not None and field in LIMITS):
-            raise ValueError(f"{field}: expected l2 and per_row alone to go with the optimizer 'lbfgs', got {given!r}")
+            raise ValueError(
+                f"{field}: expected l2 and per_row alone to go with the optimizer {optimizer.name!r}, got {given!r}"
+            )
     changed = any(getattr(r, field) != FIELDS[field] for field in FIELDS.keys() - {"dropout", "per_row"})
     return r if changed or any(r.dropout) else None
 

@@ -492,4 +492,3 @@ OPTIMIZERS = {
     "lion": Entry(lion, fields=LION, n_states=1),
     "rprop": Entry(rprop, fields=RPROP, n_states=2),
 }
-FULL_BATCH = ("rprop", "lbfgs")  # optimisers that need all rows in every step

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .functions import Entry, Vector, dot
+from .functions import Vector, dot
 
 DECREASE, CURVATURE = 1e-3, 0.9  # of the strong Wolfe conditions
 MIN_WIDTH = 0.1  # the least width of the interval of steps, relative to its upper end
@@ -220,11 +220,3 @@ def quadratic(a: Point, b: Point) -> float:
 def secant(a: Point, b: Point) -> float:
     """The step at the zero of the line through the slopes of a and b."""
     return b[0] + b[2] / (b[2] - a[2]) * (a[0] - b[0])
-
-
-MINIMIZERS = {
-    "lbfgs": Entry(
-        Minimizer,
-        fields={"memory": 10, "gradient_tolerance": 1e-5, "loss_tolerance": 2.22e-9, "max_evaluations": 20},
-    )
-}

@@ -17,9 +17,9 @@ from typing import Any
 from . import checks, columns
 from . import regularization as terms
 from .checks import Choice
-from .functions import FULL_BATCH, OPTIMIZERS, Matrix, Vector, dot
+from .functions import OPTIMIZERS, Matrix, Vector, dot
 from .history import History, Watch, end_epoch, notify, report
-from .lbfgs import MINIMIZERS
+from .minimizers import FULL_BATCH, MINIMIZERS
 from .model import Model
 from .regularization import Draws
 from .schedules import SCHEDULES, Plateau

@@ -29,7 +29,7 @@ FIELDS: dict[str, Any] = {
     "per_row": False,
 }
 LIMITS = ("max_norm", "clip_norm", "clip_value", "average")
-NOT_WITH_LBFGS = ("l1", "weight_decay", "dropout", "input_dropout", "input_noise", *LIMITS)
+NOT_SMOOTH = ("l1", "weight_decay", "dropout", "input_dropout", "input_noise", *LIMITS)
 NOISE_RADIUS, NOISE_ANGLE, INPUT_DROPOUT, FIRST_LAYER_DROPOUT = range(4)  # of a step
 ALL_64, ALL_32 = 2**64 - 1, 2**32 - 1
 

@@ -89,7 +89,7 @@ class BaseMLP(BaseEstimator):
         rng = check_random_state(self.random_state)
         sizes = [X.shape[1], *hidden, self.n_outputs_ * self._resolve_loss().n_heads]
         optimizer = parameters.optimizer(self)
-        by_epochs = optimizer.name != "lbfgs"
+        by_epochs = not optimizer.whole_batch_method
         if first_pass:
             self._begin(sizes, self._dtype(X), rng)
             if self.dtype is None and not by_epochs:  # as scikit-learn, whose parameters are float64 after L-BFGS
@@ -111,7 +111,7 @@ class BaseMLP(BaseEstimator):
         if by_epochs:
             self._fit_by_epochs(network, optimizer, data, held_out, incremental)
         else:
-            self._fit_lbfgs(network, optimizer, data)
+            self._fit_by_iterations(network, optimizer, data)
 
     def _dtype(self, X: Any) -> Any:
         return np.dtype(self.dtype) if self.dtype is not None else X.dtype
@@ -147,7 +147,7 @@ class BaseMLP(BaseEstimator):
         self.best_validation_score_ = -math.inf if self.early_stopping else None
         self.best_loss_ = None if self.early_stopping else math.inf
 
-    def _fit_lbfgs(self, network: Network, optimizer: Any, data: Data) -> None:
+    def _fit_by_iterations(self, network: Network, optimizer: Any, data: Data) -> None:
         """At most `max_iter` iterations and about `max_fun` evaluations."""
         most = MostEvaluations(self)
         history = self._run(network, data, epochs=self.max_iter, optimizer=optimizer, batch_size=None, callbacks=[most])
@@ -158,8 +158,9 @@ class BaseMLP(BaseEstimator):
         if history.stopped in ("epochs", "max_fun"):
             limit = "max_iter" if history.stopped == "epochs" else "max_fun"
             warnings.warn(
-                f"lbfgs failed to converge after {self.n_iter_} iteration(s): {limit} = {getattr(self, limit)} was "
-                "reached.\n\nIncrease the number of iterations to improve the convergence, or scale the data.",
+                f"{optimizer.name} failed to converge after {self.n_iter_} iteration(s): {limit} = "
+                f"{getattr(self, limit)} was reached.\n\n"
+                "Increase the number of iterations to improve the convergence, or scale the data.",
                 ConvergenceWarning,
                 stacklevel=4,
             )

@@ -77,8 +77,8 @@ def optimizer(estimator: Any) -> Optimizer:
         return solver
     kind: Any = STRAIGHT.get(solver, optimizers.OPTIMIZERS[solver])
     rate = estimator.learning_rate_init if estimator.schedule is None else estimator.schedule
-    if kind is LBFGS:
-        return LBFGS(gradient_tolerance=estimator.tol)
+    if kind.whole_batch_method:
+        return kind(gradient_tolerance=estimator.tol)  # type: ignore[no-any-return]
     if kind is ClassicalMomentum:
         if estimator.momentum == 0:
             return SGD(rate)
