@@ -8,7 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-MOST_BYTES = 1_500_000
+MAX_BYTES = 1_500_000
 WANTED = ("_core.pyi", "_rows.pyi", "_custom.pyi", "py.typed", "data/")
 UNWANTED = (".pyx", ".pxi", ".pxd", ".c", ".h", ".inc")
 ALLOWED = ("fastmlp/include/*.h", "fastmlp/*.pxd")
@@ -25,8 +25,8 @@ wheel = Path(sys.argv[1])
 names = zipfile.ZipFile(wheel).namelist()
 problems = [f"lacks {wanted}" for wanted in WANTED if not any(wanted in name for name in names)]
 problems += [f"has {name}" for name in names if is_unwanted(name)]
-if wheel.stat().st_size > MOST_BYTES:
-    problems.append(f"has {wheel.stat().st_size} bytes, more than {MOST_BYTES}")
+if wheel.stat().st_size > MAX_BYTES:
+    problems.append(f"has {wheel.stat().st_size} bytes, more than {MAX_BYTES}")
 for problem in problems:
     print(f"{wheel.name}: {problem}")
 sys.exit(bool(problems))

@@ -35,7 +35,7 @@ from workloads import RANDOM, WORKLOADS
 import fastmlp
 
 OLD_FIRST, NEW_FIRST = (0, 1), (1, 0)
-MOST_CHANGE = 0.015  # of a time, either way
+MAX_CHANGE = 0.015  # of a time, either way
 
 
 def order(n_pairs: int) -> list[int]:
@@ -45,7 +45,7 @@ def order(n_pairs: int) -> list[int]:
 
 def verdict(low: float, ratio: float, high: float) -> str:
     """Whether the median of the ratios is within the bounds, and whether a bound lies between its quartiles."""
-    bounds = 1 - MOST_CHANGE, 1 + MOST_CHANGE
+    bounds = 1 - MAX_CHANGE, 1 + MAX_CHANGE
     is_within = bounds[0] <= ratio <= bounds[1]
     is_settled = not any(low < bound < high for bound in bounds)
     return report.verdict(is_within) + ("" if is_settled else ", unsettled")
@@ -127,10 +127,10 @@ def main() -> int:
     rows = list(lines(workers, builds, options.workloads, 1 if options.quick else options.rounds))
     for worker in workers:
         worker.close()
-    columns = ("workload", "old", "new", "lower quartile", "new / old", "upper quartile", f"within ±{MOST_CHANGE:.1%}")
+    columns = ("workload", "old", "new", "lower quartile", "new / old", "upper quartile", f"within ±{MAX_CHANGE:.1%}")
     print("", report.table(columns, rows), "", sep="\n")
     beyond = [row[0] for row in rows if not row[-1].startswith(report.verdict(True))]
-    print(f"beyond ±{MOST_CHANGE:.1%}: {'; '.join(beyond) or 'none'}")
+    print(f"beyond ±{MAX_CHANGE:.1%}: {'; '.join(beyond) or 'none'}")
     return 0
 
 

@@ -13,11 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_LAYERS = 8 };
+enum { MAX_LAYERS = 8 };
 
 typedef struct {
     fml_network net;
-    fml_layer layers[MOST_LAYERS];
+    fml_layer layers[MAX_LAYERS];
     fml_trainer trainer;
     fml_data data;
     size_t batch_size; /* 0: predict */
@@ -47,7 +47,7 @@ static void *uniform(const fml_kernels *kernels, size_t n, double low, double hi
 static void set_layers(job *j, const char *sizes, const char *hidden, const char *output) {
     char *rest;
     size_t I = strtoul(sizes, &rest, 10);
-    while (*rest == ',' && j->net.n_layers < MOST_LAYERS) {
+    while (*rest == ',' && j->net.n_layers < MAX_LAYERS) {
         size_t O = strtoul(rest + 1, &rest, 10);
         const fml_activation *f = find_activation(j->net.kernels, *rest == ',' ? hidden : output);
         j->layers[j->net.n_layers++] = (fml_layer){.n_inputs = I, .n_outputs = O, .activation = f};

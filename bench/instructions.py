@@ -36,8 +36,8 @@ import build  # noqa: E402
 STORED = TOP / "bench" / "instructions.json"
 ISA = "avx2"
 BATCH_ROWS, BATCHES = 100, 2
-MOST_GROWTH = 0.03
-MOST_CHANGE = 0.01  # between two checkouts, either way
+MAX_GROWTH = 0.03
+MAX_CHANGE = 0.01  # between two checkouts, either way
 COUNT_ELSEWHERE = """
 import json, pathlib, sys
 import instructions as own
@@ -121,7 +121,7 @@ def counts_of(top: Path, names: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def compare(stored: dict[str, int], counted: dict[str, int], least: float = -1.0, most: float = MOST_GROWTH) -> bool:
+def compare(stored: dict[str, int], counted: dict[str, int], least: float = -1.0, most: float = MAX_GROWTH) -> bool:
     """Prints the counts beside the stored ones; whether all are known and their growth is in [least, most]."""
     right = True
     for name in sorted(stored.keys() | counted.keys()):
@@ -150,7 +150,7 @@ def main() -> int:
     counted = counts(wanted)
     if options.against:
         old = counts_of(options.against.resolve(), wanted)
-        return 0 if compare(old, counted, -MOST_CHANGE, MOST_CHANGE) else 1
+        return 0 if compare(old, counted, -MAX_CHANGE, MAX_CHANGE) else 1
     if options.update:
         STORED.write_text(json.dumps({"compiler": compiler(), "isa": ISA, "counts": counted}, indent=2) + "\n")
         return 0

@@ -30,7 +30,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 from minimization_problems import problems
 
 TOLERANCE = 1e-9  # of the largest element of the gradient, at the minimum
-MOST_ITERATIONS = 2000
+MAX_ITERATIONS = 2000
 LARGER = [
     # sizes, rows, activation, loss, iterations
     ([10, 32, 32, 1], 500, "tanh", "half_squared_error", 50),
@@ -43,7 +43,7 @@ def cases() -> list[tuple[str, Any, Any, Any, int, float]]:
     """A name, a network, rows, targets, the most iterations and the tolerance."""
     words = {"dtype": "float64", "seed": 5, "n_threads": 1}
     found: list[Any] = [
-        (name, fastmlp.Network(sizes, **own, **words), X, y, MOST_ITERATIONS, TOLERANCE)
+        (name, fastmlp.Network(sizes, **own, **words), X, y, MAX_ITERATIONS, TOLERANCE)
         for name, sizes, own, X, y in problems()
     ]
     rng = np.random.default_rng(0)

@@ -34,15 +34,15 @@ import fastmlp
 from implementations import Engine, optimizer_of
 
 NAMES = ("T1", "T2", "T4")
-LEAST_SHARE, MOST_MEGABYTES = 0.8, 300
-MOST_ROWS = 20_000_000  # so that narrow rows take no longer than wide ones
+MIN_SHARE, MAX_MEGABYTES = 0.8, 300
+MAX_ROWS = 20_000_000  # so that narrow rows take no longer than wide ones
 LOOK = 300  # batches from one look at the memory to the next
 
 
 def write(workload: Workload, dtype: str, gigabytes: float, folder: Path) -> tuple[Path, Any]:
     """A file of so many rows, the same ones again and again, and their targets."""
     n_rows = int(gigabytes * 2**30 / workload.sizes[0] / np.dtype(dtype).itemsize)
-    n_rows = max(workload.check_rows, min(n_rows, MOST_ROWS))
+    n_rows = max(workload.check_rows, min(n_rows, MAX_ROWS))
     x, y = data(workload, RANDOM, min(n_rows, 50_000), dtype)
     path = folder / f"{workload.name}.rows"
     with path.open("wb") as file:
@@ -120,7 +120,7 @@ def line(workload: Workload, options: argparse.Namespace, folder: Path) -> tuple
     file, whole, blocks = len(x) / np.median(times, axis=1)
     low, share, high = np.percentile(times[1] / times[0], (25, 50, 75))
     path.unlink()
-    met = report.verdict(bool(share >= LEAST_SHARE and memory < MOST_MEGABYTES))
+    met = report.verdict(bool(share >= MIN_SHARE and memory < MAX_MEGABYTES))
     return (
         f"{workload} {x.nbytes / 2**30:.2f} GB", f"{file:,.0f}", f"{whole:,.0f}", f"{blocks:,.0f}", f"{low:.2f}",
         f"{share:.2f}", f"{high:.2f}", f"{memory:.0f}", met,
@@ -145,7 +145,7 @@ def main() -> int:
         rows = [line(WORKLOADS[name], options, Path(folder)) for name in NAMES]
     columns = (
         "workload", "file, rows/s", "array, rows/s", "array by blocks, rows/s", "lower quartile", "file / array",
-        "upper quartile", "anonymous MB", f"at least {LEAST_SHARE}, less than {MOST_MEGABYTES} MB",
+        "upper quartile", "anonymous MB", f"at least {MIN_SHARE}, less than {MAX_MEGABYTES} MB",
     )  # fmt: skip
     print("", report.table(columns, rows), "", share, sep="\n")
     return 0

@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { MOST_JOBS = 1 << 19 };
+enum { MAX_JOBS = 1 << 19 };
 static const double TASKS[] = {0, 2e-6, 30e-6, 200e-6}, PAUSES[] = {0, 5e-6, 50e-6, 500e-6}, DURATION = 0.5;
-static double times[MOST_JOBS];
+static double times[MAX_JOBS];
 
 static void keep_busy(double seconds) {
     for (double end = fml_seconds() + seconds; fml_seconds() < end;) {
@@ -34,7 +34,7 @@ static int compare(const void *a, const void *b) {
 
 static void measure(double seconds, double pause) {
     size_t n = 0;
-    for (double end = fml_seconds() + DURATION; n < MOST_JOBS && fml_seconds() < end; n++) {
+    for (double end = fml_seconds() + DURATION; n < MAX_JOBS && fml_seconds() < end; n++) {
         if (pause > 0) keep_busy(pause);
         double start = fml_seconds();
         fml_parallel(2, task, &seconds);

@@ -36,7 +36,7 @@ import fastmlp
 import fastmlp.sklearn
 
 FANN = Path("/usr/share/doc/libfann-dev/examples/datasets")
-MOST_IMAGES = 6000  # of Fashion-MNIST, the first of the training images; all test images
+MAX_IMAGES = 6000  # of Fashion-MNIST, the first of the training images; all test images
 T_95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}  # Student's, by seeds
 
 Split = tuple[Any, Any, Any, Any]  # X, y to train on; X, y of the test
@@ -63,7 +63,7 @@ def digits(seed: int, fann: Path) -> Split:
 def fashion(seed: int, fann: Path) -> Split:
     """The first training images, and all test images."""
     (X, y), (X_test, y_test) = fastmlp.datasets.load_fashion_mnist()
-    return X[:MOST_IMAGES], y[:MOST_IMAGES], X_test, y_test
+    return X[:MAX_IMAGES], y[:MAX_IMAGES], X_test, y_test
 
 
 def of_fann(name: str, classes: bool) -> Callable[[int, Path], Split]:

@@ -33,7 +33,7 @@ import fastmlp.sklearn
 
 MODULES = {"scikit-learn": (neural_network, {}), "fastmlp": (fastmlp.sklearn, {"n_threads": 1})}
 TOLERANCE = {"float64": 1e-8, "float32": 1e-3}
-MOST_ROWS = 2000  # to verify with
+MAX_ROWS = 2000  # to verify with
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def verify(case: Case, X: Any, y: Any) -> None:
     """Raises unless both come to the same from the same weights."""
     words = {**case.words, "max_iter": 2, "shuffle": False}
     for dtype in {"float64", case.dtype}:
-        x, tolerance = X[:MOST_ROWS].astype(dtype), TOLERANCE[dtype]
-        theirs, ours = (make(name, **words).fit(x, y[:MOST_ROWS]) for name in MODULES)
+        x, tolerance = X[:MAX_ROWS].astype(dtype), TOLERANCE[dtype]
+        theirs, ours = (make(name, **words).fit(x, y[:MAX_ROWS]) for name in MODULES)
         np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=tolerance)
         ours.coefs_, ours.intercepts_ = list(theirs.coefs_), list(theirs.intercepts_)
         np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), rtol=0, atol=tolerance)

@@ -207,7 +207,7 @@ def test_ratios_of_builds_are_taken_within_rounds_over_all_pairs() -> None:
     ],
 )
 def test_instructions_are_judged(counted: dict[str, int], as_stored: bool, as_another: bool) -> None:
-    stored, change = {"A": 1000, "B": 1000}, instructions.MOST_CHANGE
+    stored, change = {"A": 1000, "B": 1000}, instructions.MAX_CHANGE
     assert instructions.compare(stored, counted) is as_stored
     assert instructions.compare(stored, counted, -change, change) is as_another
 

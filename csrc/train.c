@@ -1,12 +1,14 @@
-/* Training: one optimiser step, a stretch of an epoch, and a whole one.
+/* Training: one optimiser step (fml_train_step), the steps of some of an epoch's rows, and those of a whole epoch.
  *
- * The rows of a batch are gathered by backward.c from the shuffled order, so an epoch copies each row once. A step
- * changes the parameters only when its whole gradient is known to be wanted and its loss is finite; an epoch that ends
- * early leaves whole steps behind. Where the engine can, the step is taken while the gradient of a batch's last piece
- * is formed: each stretch of it is applied while it is in the cache, and that of a batch of one piece never goes to
- * memory. What has to see the whole gradient before the update (the limit of its norm) stands in whole_gradient, and
- * needs_whole_gradient then keeps the update out of the pass. What regularisation adds is in regularization.c; without
- * one it is not called. */
+ * The backward pass reads the rows of a batch through the shuffled order, so that an epoch copies each row once. A step
+ * either changes the parameters completely or not at all: it begins to change them when the loss is known to be finite
+ * and the caller has not asked to stop. An epoch that ends early has therefore taken complete steps only.
+ *
+ * Where the engine can (fml_updates_in_pass), the backward pass applies the update to each part of the gradient while
+ * that part is in the cache; the gradient of a batch of one piece is then never written to memory. Otherwise, and where
+ * something needs the whole gradient before the update (needs_whole_gradient: the limit of its norm), the update runs
+ * after the pass, shared by threads. What regularisation adds is in regularization.c, which is only called where there
+ * is a regularisation. */
 #include "method.h"
 #include "pass_common.h"
 #include "regularization.h"
@@ -14,14 +16,14 @@
 #include <math.h>
 #include <string.h>
 
-/* A step that is taken after the gradient, in shares of the block. */
+/* An update that runs after the backward pass: each thread updates its share of the parameters. */
 typedef struct {
     const fml_trainer *trainer;
     const fml_update *update;
     size_t n_threads;
 } late_step;
 
-/* Where share i begins; *n: how many reals it has. */
+/* The index of the first parameter of share i; *n is set to the number of its parameters. */
 static size_t share(const late_step *late, size_t i, size_t *n) {
     const fml_network *net = late->trainer->net;
     size_t line = FML_ALIGNMENT / net->kernels->real_size;
@@ -66,20 +68,21 @@ static void whole_gradient(late_step *late, fml_update *update, fml_shaping scal
     update->shaping = factor != 1 ? scaling : NULL;
 }
 
-/* What is left of a step after its gradient: the update, unless it is taken, and what regularisation does behind it. */
-static void finish_step(fml_trainer *trainer, fml_update *update, size_t rows, int taken) {
+/* Completes a step after its backward pass: the update, unless the pass has applied it, and what regularisation does to
+ * the parameters after an update. */
+static void finish_step(fml_trainer *trainer, fml_update *update, size_t rows, int updated) {
     const fml_regularization *r = trainer->regularization;
     late_step late = {trainer, update, threads_for(trainer->net, rows)};
     fml_shaping scaling[2];
     float_mode mode = flush_denormals();
     if (needs_whole_gradient(trainer)) whole_gradient(&late, update, scaling);
-    if (!taken) run(late.n_threads, late_step_task, &late);
+    if (!updated) run(late.n_threads, late_step_task, &late);
     if (r != NULL) fml_end_step(trainer->net, r, trainer->block, trainer->n_steps, late.n_threads);
     trainer->suspect |= late.n_threads > 1 || exceptions_raised();
     restore_mode(mode);
 }
 
-/* The scalars of the step that comes next, and its plain rate. */
+/* Computes the scalars of the next step from the hyper-parameters, with the learning rate of that step. */
 static void prepare_step(fml_trainer *trainer, fml_update *update) {
     const fml_optimizer *optimizer = trainer->optimizer;
     double *h = trainer->hyper_parameters;
@@ -91,7 +94,7 @@ static void prepare_step(fml_trainer *trainer, fml_update *update) {
     if (optimizer->plain_rate != NULL) update->rate = optimizer->plain_rate(h);
 }
 
-/* What a regularisation says of that step, for a batch of that weight; the penalty. */
+/* Sets what the regularisation does to the gradient of a batch of that weight; returns the penalty. */
 static double regularize(const fml_trainer *trainer, double weight, fml_update *update, fml_shaping shaping[2]) {
     const fml_regularization *r = trainer->regularization;
     if (fml_shaping_of(r, weight, trainer->hyper_parameters[0], shaping)) update->shaping = shaping;
@@ -101,8 +104,8 @@ static double regularize(const fml_trainer *trainer, double weight, fml_update *
 fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint32_t *order, size_t rows, size_t n_next,
                           double *loss, fml_poll *poll, void *workspace) {
     const fml_regularization *r = trainer->regularization;
-    /* An engine that keeps its threads to itself, a regularisation's factors: no flag of this thread tells of those. */
     const fml_method *method = trainer->optimizer->method;
+    /* Overflows on the engine's own threads and in the factors of a regularisation raise no flag of this thread. */
     trainer->suspect |= !trainer->net->engine->takes_threads || r != NULL || method != NULL;
     if (method != NULL) return method->iterate(trainer, data, rows, loss, poll, workspace);
     fml_update update = {.optimizer = trainer->optimizer, .states = trainer->states};
@@ -135,7 +138,7 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
     return FML_OK;
 }
 
-/* The data from row `first` on. */
+/* The data without their first rows. */
 static fml_data rows_from(const fml_network *net, const fml_data *data, size_t first) {
     fml_data rest = *data;
     if (data->begins != NULL)

@@ -349,7 +349,7 @@ cdef class Trainer(Predictor):
 
     def _begin_epoch(self, Rows rows not None, order):
         """Draws the order of the rows into `order`, an array of uint32 or a BlockOrder, unless that is None. What the
-        epoch learns is taken back when the fit ends, unless `_end_epoch` has been called."""
+        epoch learns is taken back when the fit ends, unless `_publish_epoch_so_far` has been called."""
         self._check_rows(rows)
         cdef size_t n = rows.data.n_rows
         cdef uint32_t *drawn = order_of(order, n)
@@ -409,11 +409,11 @@ cdef class Trainer(Predictor):
             status = FML_LOSS_NOT_FINITE if status == FML_OK else FML_STOPPED
             self._roll_back()
         elif status == FML_STOPPED or (first >= rows.data.n_rows and not more):
-            self._end_epoch()
+            self._publish_epoch_so_far()
         self._raise(status, rows, watch)
         return first, loss
 
-    def _end_epoch(self):
+    def _publish_epoch_so_far(self):
         """Publishes what the epoch has learnt so far."""
         cdef Training training = self.training
         if self.mid_epoch and training is not None:

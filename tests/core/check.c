@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_REPORTS = 5 };
+enum { MAX_REPORTS = 5 };
 
 const size_t EDGE_SIZES[N_EDGE_SIZES] = {1, 2, 5, 6, 7, 15, 16, 17, 31, 32, 33, 47, 48, 49, 97, 130, 131};
-const size_t BATCHES[N_BATCHES] = {1, 2, 3, 5, 6, 7, 8, 9, 15, 16, 17, 47, 48, 49, 97, MOST_ROWS};
+const size_t BATCHES[N_BATCHES] = {1, 2, 3, 5, 6, 7, 8, 9, 15, 16, 17, 47, 48, 49, 97, MAX_ROWS};
 
 /* -- checks ------------------------------------------------------------------------------------------------------ */
 
@@ -19,7 +19,7 @@ const size_t BATCHES[N_BATCHES] = {1, 2, 3, 5, 6, 7, 8, 9, 15, 16, 17, 47, 48, 4
 static int count(run *r, int ok, const char *format, va_list values) {
     r->checks++;
     if (ok) return 0;
-    if (r->failures++ >= MOST_REPORTS) return 0;
+    if (r->failures++ >= MAX_REPORTS) return 0;
     printf("FAILED %s %s %s: ", r->kernels->isa, r->kernels->dtype == FML_F32 ? "float32" : "float64", r->subject);
     vprintf(format, values);
     return 1;

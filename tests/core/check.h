@@ -62,7 +62,7 @@ void *normal_reals(run *r, size_t n, double scale, uint64_t *random);
 void *equal_reals(run *r, size_t n, double value);
 
 /* Numbers around the edges of panels and tiles. */
-enum { N_EDGE_SIZES = 17, N_BATCHES = 16, MOST_ROWS = 131 };
+enum { N_EDGE_SIZES = 17, N_BATCHES = 16, MAX_ROWS = 131 };
 extern const size_t EDGE_SIZES[N_EDGE_SIZES], BATCHES[N_BATCHES];
 
 /* -- subjects ----------------------------------------------------------------------------------------------------- */

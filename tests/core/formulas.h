@@ -7,12 +7,12 @@
 
 #include "check.h"
 
-enum { MOST_CASES = 6 };
+enum { MAX_CASES = 6 };
 
 typedef struct {
     const char *name;
     size_t n_cases;
-    double cases[MOST_CASES][FML_MAX_HYPER_PARAMETERS]; /* hyper-parameters to try */
+    double cases[MAX_CASES][FML_MAX_HYPER_PARAMETERS]; /* hyper-parameters to try */
     double (*value)(double z, const double *h);
     double (*slope)(double z, const double *h);
     long double (*exact_value)(long double z, const double *h);

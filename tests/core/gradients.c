@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { N_ROWS = MOST_ROWS + 9 };
+enum { N_ROWS = MAX_ROWS + 9 };
 
 /* The gradient of a batch, as the core has it: in the order of P, with dx where it is wanted. */
 typedef struct {

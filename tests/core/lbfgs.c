@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { ROWS = 7 * MOST_ROWS, MOST_ITERATIONS = 200, MEMORY = 5 };
+enum { ROWS = 7 * MAX_ROWS, MAX_ITERATIONS = 200, MEMORY = 5 };
 
 /* A model in training, and how it went. */
 typedef struct {
@@ -109,9 +109,9 @@ void check_lbfgs(run *r) {
     } LINEAR[] = {{{{3, 2}, NULL, "identity", "mse"}, 9}, {{{97, 10}, NULL, "identity", "half_squared_error"}, 24}};
     double tolerance = sqrt(r->epsilon); /* the fall of the loss by smaller slopes is below its rounding */
     for (size_t k = 0; k < LENGTH_OF(LINEAR); k++) {
-        descent first = descend(r, &LINEAR[k].wanted, THREAD_COUNTS[0], tolerance, MOST_ITERATIONS);
+        descent first = descend(r, &LINEAR[k].wanted, THREAD_COUNTS[0], tolerance, MAX_ITERATIONS);
         for (size_t i = 1; i < N_THREAD_COUNTS; i++) {
-            descent other = descend(r, &LINEAR[k].wanted, THREAD_COUNTS[i], tolerance, MOST_ITERATIONS);
+            descent other = descend(r, &LINEAR[k].wanted, THREAD_COUNTS[i], tolerance, MAX_ITERATIONS);
             check_same_reals(r, other.m->block, first.m->block, first.m->net.n_packed, "%s on %zu threads",
                              first.m->name, THREAD_COUNTS[i]);
             check(r, other.last_loss == first.last_loss && other.trainer.n_steps == first.trainer.n_steps,

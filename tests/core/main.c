@@ -37,15 +37,15 @@ static const struct {
     {"regularization", check_regularization},
 };
 
-enum { MOST_ISAS = 8 };
+enum { MAX_ISAS = 8 };
 typedef struct {
-    const char *isas[MOST_ISAS];
+    const char *isas[MAX_ISAS];
     size_t n_isas;
     int quick;
 } options;
 
 static void add_isa(options *o, const char *isa) {
-    if (o->n_isas == MOST_ISAS || find_kernels(isa, FML_F32) == NULL) {
+    if (o->n_isas == MAX_ISAS || find_kernels(isa, FML_F32) == NULL) {
         fprintf(stderr, "core tests: this build or this processor has no isa '%s'\n", isa);
         exit(2);
     }

@@ -68,8 +68,8 @@ static void set_parameters(run *r, model *m, uint64_t seed) {
 model *make_model(run *r, const design *wanted, size_t n_threads, uint64_t seed) {
     model *m = take(r, sizeof *m);
     size_t L = 0;
-    for (; L < MOST_LAYERS && wanted->sizes[L + 1] > 0; L++) {
-        int last = L + 1 == MOST_LAYERS || wanted->sizes[L + 2] == 0;
+    for (; L < MAX_LAYERS && wanted->sizes[L + 1] > 0; L++) {
+        int last = L + 1 == MAX_LAYERS || wanted->sizes[L + 2] == 0;
         const char *hidden = wanted->hidden != NULL ? wanted->hidden : MIXTURE[L % LENGTH_OF(MIXTURE)];
         m->layers[L].n_inputs = wanted->sizes[L];
         m->layers[L].n_outputs = wanted->sizes[L + 1];

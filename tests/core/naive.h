@@ -10,11 +10,11 @@
 
 #include "formulas.h"
 
-enum { MOST_LAYERS = 5 };
+enum { MAX_LAYERS = 5 };
 
 /* What a network is to be. */
 typedef struct {
-    size_t sizes[MOST_LAYERS + 1]; /* ends at 0 */
+    size_t sizes[MAX_LAYERS + 1]; /* ends at 0 */
     const char *hidden;            /* the activation of the hidden layers; NULL: another for each layer */
     const char *output, *loss;
 } design;
@@ -28,8 +28,8 @@ extern const size_t THREAD_COUNTS[N_THREAD_COUNTS];
 
 typedef struct {
     fml_network net;
-    fml_layer layers[MOST_LAYERS];
-    const formula *formulas[MOST_LAYERS]; /* NULL for softmax */
+    fml_layer layers[MAX_LAYERS];
+    const formula *formulas[MAX_LAYERS]; /* NULL for softmax */
     const loss_formula *loss;
     size_t I, O;   /* of the network */
     bounded *P;    /* the parameters in the order of Network.parameters */
@@ -46,7 +46,7 @@ fml_data make_data(run *r, const model *m, size_t n_rows, data_kind kind, uint64
 
 /* z and y of each layer for one row of inputs. */
 typedef struct {
-    bounded *z[MOST_LAYERS], *y[MOST_LAYERS];
+    bounded *z[MAX_LAYERS], *y[MAX_LAYERS];
 } activities;
 
 activities make_activities(run *r, const model *m);

@@ -29,7 +29,7 @@ static void *predict_alone(run *r, const model *m, const void *x, size_t rows) {
 static void check_batches(run *r, const model *m, const void *x, const void *alone) {
     size_t n_kept = r->n_taken;
     for (size_t k = 0; k < N_BATCHES; k++) {
-        size_t rows = BATCHES[k], last = MOST_ROWS - rows;
+        size_t rows = BATCHES[k], last = MAX_ROWS - rows;
         void *first_y = predict(r, m, x, rows), *last_y = predict(r, m, at(r, x, last * m->I), rows);
         check_same_reals(r, first_y, alone, rows * m->O, "%s: the first %zu rows", m->name, rows);
         check_same_reals(r, last_y, at(r, alone, last * m->O), rows * m->O, "%s: the last %zu rows", m->name, rows);
@@ -37,15 +37,15 @@ static void check_batches(run *r, const model *m, const void *x, const void *alo
     }
 }
 
-/* What naive_forward gives for MOST_ROWS rows of x: z and y of each layer, (rows, O_l). */
+/* What naive_forward gives for MAX_ROWS rows of x: z and y of each layer, (rows, O_l). */
 static activities expect(run *r, const model *m, const void *x) {
     activities all, one = make_activities(r, m);
     bounded *row = take(r, m->I * sizeof *row);
     for (size_t l = 0; l < m->net.n_layers; l++) {
-        all.z[l] = take(r, MOST_ROWS * m->layers[l].n_outputs * sizeof(bounded));
-        all.y[l] = take(r, MOST_ROWS * m->layers[l].n_outputs * sizeof(bounded));
+        all.z[l] = take(r, MAX_ROWS * m->layers[l].n_outputs * sizeof(bounded));
+        all.y[l] = take(r, MAX_ROWS * m->layers[l].n_outputs * sizeof(bounded));
     }
-    for (size_t i = 0; i < MOST_ROWS; i++) {
+    for (size_t i = 0; i < MAX_ROWS; i++) {
         for (size_t k = 0; k < m->I; k++) row[k] = (bounded){get(r, x, i * m->I + k), 0};
         naive_forward(r, m, row, &one);
         for (size_t l = 0; l < m->net.n_layers; l++) {
@@ -64,9 +64,9 @@ static void check_layers(run *r) {
         if (left_out(r, i + o, 8)) continue;
         design wanted = {{EDGE_SIZES[i], EDGE_SIZES[o]}, NULL, "identity", "mse"};
         model *m = make_model(r, &wanted, 1, k);
-        fml_data data = make_data(r, m, MOST_ROWS, VALUES, k);
-        void *alone = predict_alone(r, m, data.x, MOST_ROWS);
-        check_within(r, alone, expect(r, m, data.x).y[0], MOST_ROWS * m->O, "%s: single rows", m->name);
+        fml_data data = make_data(r, m, MAX_ROWS, VALUES, k);
+        void *alone = predict_alone(r, m, data.x, MAX_ROWS);
+        check_within(r, alone, expect(r, m, data.x).y[0], MAX_ROWS * m->O, "%s: single rows", m->name);
         check_batches(r, m, data.x, alone);
         release(r, 0);
     }
@@ -78,11 +78,11 @@ static void check_sparse(run *r) {
     for (size_t k = 0; k < LENGTH_OF(WIDE); k++) {
         model *m = make_model(r, &WIDE[k], 1, k);
         uint64_t random = k;
-        void *x = normal_reals(r, MOST_ROWS * m->I, 1, &random);
-        for (size_t i = 0; i < MOST_ROWS * m->I; i++)
+        void *x = normal_reals(r, MAX_ROWS * m->I, 1, &random);
+        for (size_t i = 0; i < MAX_ROWS * m->I; i++)
             if (fml_random_below(&random, 4) > 0) put(r, x, i, get(r, x, i) < 0 ? -0.0 : 0);
-        void *alone = predict_alone(r, m, x, MOST_ROWS);
-        check_within(r, alone, expect(r, m, x).y[m->net.n_layers - 1], MOST_ROWS * m->O, "%s: sparse rows", m->name);
+        void *alone = predict_alone(r, m, x, MAX_ROWS);
+        check_within(r, alone, expect(r, m, x).y[m->net.n_layers - 1], MAX_ROWS * m->O, "%s: sparse rows", m->name);
         check_batches(r, m, x, alone);
         release(r, 0);
     }
@@ -90,27 +90,27 @@ static void check_sparse(run *r) {
 
 /* z and y of all layers, and the same y without them. */
 static void check_all_layers(run *r, const model *m, const fml_data *data, const void *alone) {
-    void *z[MOST_LAYERS], *y[MOST_LAYERS], *workspace = take_aligned(r, fml_forward_workspace(&m->net, MOST_ROWS));
+    void *z[MAX_LAYERS], *y[MAX_LAYERS], *workspace = take_aligned(r, fml_forward_workspace(&m->net, MAX_ROWS));
     size_t last = m->net.n_layers - 1;
     activities expected = expect(r, m, data->x);
     for (size_t l = 0; l <= last; l++) {
-        z[l] = take_reals(r, MOST_ROWS * m->layers[l].n_outputs);
-        y[l] = take_reals(r, MOST_ROWS * m->layers[l].n_outputs);
+        z[l] = take_reals(r, MAX_ROWS * m->layers[l].n_outputs);
+        y[l] = take_reals(r, MAX_ROWS * m->layers[l].n_outputs);
     }
     fml_forward(&m->net, m->block, data, z, y, NULL, workspace);
     for (size_t l = 0; l <= last; l++) {
-        size_t n = MOST_ROWS * m->layers[l].n_outputs;
+        size_t n = MAX_ROWS * m->layers[l].n_outputs;
         check_within(r, z[l], expected.z[l], n, "%s: z of layer %zu", m->name, l);
         check_within(r, y[l], expected.y[l], n, "%s: y of layer %zu", m->name, l);
     }
-    check_same_reals(r, y[last], alone, MOST_ROWS * m->O, "%s: the last y beside all others", m->name);
+    check_same_reals(r, y[last], alone, MAX_ROWS * m->O, "%s: the last y beside all others", m->name);
 }
 
 /* Split in two anywhere. */
 static void check_splits(run *r, const model *m, const void *x, const void *alone) {
     size_t n_kept = r->n_taken, step = r->quick ? 13 : 1;
-    for (size_t first = step; first < MOST_ROWS; first += step) {
-        size_t rest = MOST_ROWS - first;
+    for (size_t first = step; first < MAX_ROWS; first += step) {
+        size_t rest = MAX_ROWS - first;
         void *head = predict(r, m, x, first), *tail = predict(r, m, at(r, x, first * m->I), rest);
         check_same_reals(r, head, alone, first * m->O, "%s: %zu of two parts", m->name, first);
         check_same_reals(r, tail, at(r, alone, first * m->O), rest * m->O, "%s: %zu at the end", m->name, rest);
@@ -120,12 +120,12 @@ static void check_splits(run *r, const model *m, const void *x, const void *alon
 
 /* Bytes are the reals of the same value. */
 static void check_bytes(run *r, const model *m) {
-    fml_data bytes = make_data(r, m, MOST_ROWS, BYTES, 5);
-    void *x = take_reals(r, MOST_ROWS * m->I), *y = take_reals(r, MOST_ROWS * m->O);
-    for (size_t i = 0; i < MOST_ROWS * m->I; i++) put(r, x, i, ((const uint8_t *)bytes.x)[i]);
-    void *workspace = take_aligned(r, fml_forward_workspace(&m->net, MOST_ROWS));
+    fml_data bytes = make_data(r, m, MAX_ROWS, BYTES, 5);
+    void *x = take_reals(r, MAX_ROWS * m->I), *y = take_reals(r, MAX_ROWS * m->O);
+    for (size_t i = 0; i < MAX_ROWS * m->I; i++) put(r, x, i, ((const uint8_t *)bytes.x)[i]);
+    void *workspace = take_aligned(r, fml_forward_workspace(&m->net, MAX_ROWS));
     fml_forward(&m->net, m->block, &bytes, NULL, NULL, y, workspace);
-    check_same_reals(r, y, predict(r, m, x, MOST_ROWS), MOST_ROWS * m->O, "%s: bytes", m->name);
+    check_same_reals(r, y, predict(r, m, x, MAX_ROWS), MAX_ROWS * m->O, "%s: bytes", m->name);
 }
 
 /* P comes back from its panels; and what is beside it in the block is 0. */
@@ -147,7 +147,7 @@ static void check_packing(run *r, const model *m) {
 
 /* The same predictions, loss and classes on any number of threads. */
 static void check_threads(run *r, const design *wanted) {
-    enum { ROWS = 7 * MOST_ROWS };
+    enum { ROWS = 7 * MAX_ROWS };
     void *first_y = NULL;
     double first_loss = 0, first_right = 0;
     for (size_t i = 0; i < N_THREAD_COUNTS; i++) {
@@ -177,18 +177,18 @@ static size_t class_of(const double *y, size_t O) {
 
 /* The loss of all rows, and how many of their predictions are of the right class. */
 static void check_evaluation(run *r, const model *m, data_kind kind, const void *alone) {
-    fml_data data = make_data(r, m, MOST_ROWS, kind, 6); /* `alone` is of the same inputs */
-    naive_batch all = {&data, NULL, MOST_ROWS};
+    fml_data data = make_data(r, m, MAX_ROWS, kind, 6); /* `alone` is of the same inputs */
+    naive_batch all = {&data, NULL, MAX_ROWS};
     bounded expected = naive_gradient(r, m, &all, NULL, NULL);
     bounded *x = take(r, m->I * sizeof *x);
     double *t = take(r, m->O * sizeof *t), *y = take(r, m->O * sizeof *y), loss, right;
     size_t n_expected = 0;
-    for (size_t i = 0; i < MOST_ROWS; i++) {
+    for (size_t i = 0; i < MAX_ROWS; i++) {
         naive_row(r, m, &all, i, x, t);
         for (size_t o = 0; o < m->O; o++) y[o] = get(r, alone, i * m->O + o);
         n_expected += class_of(y, m->O) == class_of(t, m->O);
     }
-    void *workspace = take_aligned(r, fml_forward_workspace(&m->net, MOST_ROWS));
+    void *workspace = take_aligned(r, fml_forward_workspace(&m->net, MAX_ROWS));
     fml_status status = fml_evaluate(&m->net, m->block, &data, &loss, &right, NULL, workspace);
     check(r, status == FML_OK && loss >= expected.value - expected.error && loss <= expected.value + expected.error,
           "%s: loss %.17g, expected %.17g within %g", m->name, loss, expected.value, expected.error);
@@ -202,8 +202,8 @@ void check_networks(run *r) {
     for (size_t k = 0; k <= N_DESIGNS; k++) {
         if (left_out(r, k, 3)) continue;
         model *m = make_model(r, k < N_DESIGNS ? &DESIGNS[k] : &HARD, 1, k);
-        fml_data data = make_data(r, m, MOST_ROWS, VALUES, 6);
-        void *alone = predict_alone(r, m, data.x, MOST_ROWS);
+        fml_data data = make_data(r, m, MAX_ROWS, VALUES, 6);
+        void *alone = predict_alone(r, m, data.x, MAX_ROWS);
         check_all_layers(r, m, &data, alone);
         check_batches(r, m, data.x, alone);
         check_splits(r, m, data.x, alone);

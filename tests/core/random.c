@@ -33,7 +33,7 @@ void check_random(run *r) {
     }
     check(r, least >= 0 && least < 0.001 && most < 1 && most > 0.999, "uniform from %g to %g", least, most);
     check(r, sum * sum < 16 * 10000.0 && squares > 9500 && squares < 10500, "normal: sum %g, squares %g", sum, squares);
-    for (size_t n = 0; n <= MOST_ROWS; n++) {
+    for (size_t n = 0; n <= MAX_ROWS; n++) {
         uint64_t a = n, b = n;
         uint32_t *order = take(r, n * sizeof *order), *expected = take(r, n * sizeof *expected);
         fml_random_order(&a, order, n);

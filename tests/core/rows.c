@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { ROWS = 11, MOST_SEARCHED = 150 };
+enum { ROWS = 11, MAX_SEARCHED = 150 };
 
 /* Some rows of ROWS, one of them twice. */
 static const uint32_t ORDER[] = {7, 0, 10, 3, 3, 9, 1};
@@ -74,7 +74,7 @@ static void check_bias_and_sums(run *r, size_t O) {
 
 static void check_search(run *r) {
     static const double SPOILED[] = {NAN, INFINITY, -INFINITY};
-    for (size_t n = 0; n <= MOST_SEARCHED; n++) {
+    for (size_t n = 0; n <= MAX_SEARCHED; n++) {
         void *x = equal_reals(r, n, -r->largest);
         check(r, r->kernels->first_not_finite(x, n) == n, "all of %zu are finite", n);
         for (size_t i = n; i-- > 0;) { /* from the last to the first, so that later ones are there, too */

@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { N_ROUNDS = 2000, MOST_TASKS = 9, N_CALLERS = 4, N_FORKS = 20, PATIENCE = 20 /* seconds */ };
+enum { N_ROUNDS = 2000, MAX_TASKS = 9, N_CALLERS = 4, N_FORKS = 20, PATIENCE = 20 /* seconds */ };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { IS_SANITIZED = 1 };
@@ -43,13 +43,13 @@ static int count_threads(void) {
 /* -- each task once ---------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    int runs[MOST_TASKS + 1]; /* plain: a task's writes are seen by the caller, or ThreadSanitizer objects */
+    int runs[MAX_TASKS + 1]; /* plain: a task's writes are seen by the caller, or ThreadSanitizer objects */
     int round;
 } board;
 
 static void mark(void *context, size_t i) {
     board *b = context;
-    b->runs[i < MOST_TASKS ? i : MOST_TASKS] += b->round;
+    b->runs[i < MAX_TASKS ? i : MAX_TASKS] += b->round;
 }
 
 /* Whether, in each of so many rounds, every task has run once and no other. */
@@ -58,7 +58,7 @@ static int runs_each_once(size_t n, int rounds) {
     for (b.round = 1; b.round <= rounds; b.round++) {
         memset(b.runs, 0, sizeof b.runs);
         fml_parallel(n, mark, &b);
-        for (size_t i = 0; i <= MOST_TASKS; i++)
+        for (size_t i = 0; i <= MAX_TASKS; i++)
             if (b.runs[i] != (i < n ? b.round : 0)) return 0;
     }
     return 1;
@@ -77,7 +77,7 @@ static void check_first_use(tally *t) {
 }
 
 static void check_each_once(tally *t) {
-    for (size_t n = 1; n <= MOST_TASKS; n++) check(t, runs_each_once(n, N_ROUNDS), "n = %zu: each task once", n);
+    for (size_t n = 1; n <= MAX_TASKS; n++) check(t, runs_each_once(n, N_ROUNDS), "n = %zu: each task once", n);
 }
 
 static void *call_often(void *n) { return runs_each_once(*(size_t *)n, N_ROUNDS) ? n : NULL; }
@@ -234,7 +234,7 @@ static void last(void *context, size_t i) {
     for (double start = fml_seconds(); !may_end && fml_seconds() - start < PATIENCE;) sched_yield();
 }
 static void *call_lasting(void *unused) {
-    fml_parallel(MOST_TASKS, last, NULL);
+    fml_parallel(MAX_TASKS, last, NULL);
     return unused;
 }
 
@@ -254,7 +254,7 @@ static void check_fork(tally *t) {
     check(t, holds_in_child(works_in_grandchild), "child and grandchild of a process whose pool is idle");
     check(t, pool_works(), "the parent's pool goes on");
     for (int i = 0; i < N_FORKS; i++)
-        check(t, holds_in_child_of_job(i % 2 ? MOST_TASKS : 1, pool_works), "child of a process whose pool is at work");
+        check(t, holds_in_child_of_job(i % 2 ? MAX_TASKS : 1, pool_works), "child of a process whose pool is at work");
     check(t, pool_works(), "the parent's pool goes on");
 }
 
@@ -278,7 +278,7 @@ static int caps_threads(void) {
     int before = count_threads(); /* a child's one */
     atomic_int n_run = 0;
     fml_parallel(1000, count, &n_run);
-    return n_run == 1000 && (before == 0 || count_threads() == before + 255) && runs_each_once(MOST_TASKS, 100);
+    return n_run == 1000 && (before == 0 || count_threads() == before + 255) && runs_each_once(MAX_TASKS, 100);
 }
 
 /* runs_each_once where the system has no memory for another stack. */

@@ -183,7 +183,7 @@ void check_training(run *r) {
         {{{16, 17, 7}, "sigmoid", "softmax", "cross_entropy"}, 31, 16},
         {{{33, 15, 6}, "gaussian", "identity", "mse"}, 5, 1},
         {{{17, 1, 3}, "tanh", "tanh", "squared_error"}, 12, 5},
-        {{{5, 47, 2}, "relu", "softmax", "cross_entropy"}, 2 * MOST_ROWS - 1, MOST_ROWS},
+        {{{5, 47, 2}, "relu", "softmax", "cross_entropy"}, 2 * MAX_ROWS - 1, MAX_ROWS},
     };
     static const struct {
         design wanted;

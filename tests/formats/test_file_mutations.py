@@ -23,7 +23,7 @@ from file_mutations import Kind, Parts, mutate, put_together, take_apart
 
 SEED = int(os.environ.get("FASTMLP_MUTATION_SEED", "0"))
 SECONDS = float(os.environ.get("FASTMLP_MUTATION_SECONDS", "60"))
-MOST_MEMORY, MOST_SECONDS = 64 * 2**20, 1.0
+MAX_MEMORY, MAX_SECONDS = 64 * 2**20, 1.0
 
 
 def state(net: fastmlp.Network) -> Any:
@@ -77,8 +77,8 @@ def outcome(use: Any, content: bytes, kind: Kind, path: pathlib.Path) -> bool:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     seconds = time.process_time() - start
-    assert peak < MOST_MEMORY, f"{peak} bytes"
-    assert seconds < MOST_SECONDS, f"{seconds} s"
+    assert peak < MAX_MEMORY, f"{peak} bytes"
+    assert seconds < MAX_SECONDS, f"{seconds} s"
     return refused
 
 

@@ -28,7 +28,7 @@ from ..losses import LOSSES, CustomLoss, Loss
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..regularization import Regularization
 from ..schedules import SCHEDULES, Schedule
-from .safetensors import DTYPES, FormatError, UnknownFieldError, as_dict, unexpected
+from .safetensors import DTYPES, FormatError, UnknownFieldError, as_dict, format_error
 
 T = TypeVar("T", Activation, Loss)
 
@@ -103,7 +103,7 @@ def _object_from(description: object, argument: str, table: Mapping[str, type[T]
     given = as_dict(argument, description)
     name = given.pop("name", None)
     if not isinstance(name, str) or name not in kinds:
-        raise unexpected(f"{argument}: name", f"one of {', '.join(map(repr, kinds))}", name)
+        raise format_error(f"{argument}: name", f"one of {', '.join(map(repr, kinds))}", name)
     by_default: dict[str, Any] = defaults(kinds[name])  # every field has one
     refuse_unknown(f"{argument} {name!r}", given, by_default)
     for field, value in given.items():
@@ -130,7 +130,7 @@ def _check_field(name: str, value: object, default: object) -> None:
     else:
         wanted, fits = "a number", type(value) in (int, float)
     if not fits:
-        raise unexpected(name, wanted, value)
+        raise format_error(name, wanted, value)
 
 
 # -------------------------------------------------------------------------------------------------------- architectures
@@ -169,7 +169,7 @@ def architecture_from(description: object, room: int | None = None) -> tuple[Arc
     fields = as_dict(_ARCHITECTURE, description)
     refuse_unknown(_ARCHITECTURE, fields, dict.fromkeys(sorted(_FIELDS | _COLUMNS)))
     if set(fields) - _COLUMNS != _FIELDS:
-        raise unexpected(_ARCHITECTURE, f"the fields {sorted(_FIELDS)}", sorted(fields))
+        raise format_error(_ARCHITECTURE, f"the fields {sorted(_FIELDS)}", sorted(fields))
     sizes = _check_sizes(fields["sizes"], room)
     _check_plain_fields(fields, len(sizes) - 2)
     loss = loss_from(fields["loss"])
@@ -199,20 +199,20 @@ def _check_plain_fields(fields: Mapping[str, Any], n_hidden: int) -> None:
     """Refuses entries of the wrong JSON type, where a constructor might take them for something else."""
     hidden, seed, state = fields["activation"], fields["seed"], fields["random_state"]
     if not isinstance(hidden, list) or len(hidden) != n_hidden:
-        raise unexpected("activation", f"a list of {n_hidden}, one per hidden layer", hidden)
+        raise format_error("activation", f"a list of {n_hidden}, one per hidden layer", hidden)
     if fields["dtype"] not in list(DTYPES):
-        raise unexpected("dtype", " or ".join(map(repr, DTYPES)), fields["dtype"])
+        raise format_error("dtype", " or ".join(map(repr, DTYPES)), fields["dtype"])
     if fields["init"] not in list(INITIALIZERS):
-        raise unexpected("init", f"one of {', '.join(map(repr, INITIALIZERS))}", fields["init"])
+        raise format_error("init", f"one of {', '.join(map(repr, INITIALIZERS))}", fields["init"])
     if seed is not None and (type(seed) is not int or not 0 <= seed < 2**64):
-        raise unexpected("seed", "null or an integer in [0, 2**64)", seed)
+        raise format_error("seed", "null or an integer in [0, 2**64)", seed)
     if not isinstance(state, str) or not re.fullmatch("[0-9a-f]{16}", state):
-        raise unexpected("random_state", "16 hexadecimal digits", state)
+        raise format_error("random_state", "16 hexadecimal digits", state)
 
 
 def _check_sizes(sizes: object, room: int | None) -> tuple[int, ...]:
     if not isinstance(sizes, list) or any(type(size) is not int for size in sizes):
-        raise unexpected("sizes", "a list of integers", sizes)
+        raise format_error("sizes", "a list of integers", sizes)
     try:
         checked = check_sizes(sizes)
     except ValueError as error:

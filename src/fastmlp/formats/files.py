@@ -32,8 +32,8 @@ class Format(NamedTuple):
     write: Callable[[Saveable], bytes] | None
 
 
-# The first entry whose `recognizes` is true reads the file. The last takes every file: of what `foreign` knows, the error
-# says what it is, else what is damaged.
+# The first entry whose `recognizes` is true reads the file. The last takes every file; its error then says what the
+# file is, if `foreign` knows that, and else what is damaged.
 FORMATS = (
     Format("fastmlp", lambda head: True, model_file.read, model_file.to_bytes),  # the last
 )

@@ -6,8 +6,13 @@ does not say (activations, loss, random state) is JSON inside the header's `__me
 checkpoint (training/checkpoint.py) is a model file with a training in it: more tensors, listed in JSON of its own.
 
 Nothing in a file is trusted: sizes are compared with the file's length before anything is allocated, no code is
-run, and what does not check out is a `FormatError`. The checksum of the parameters is over their little-endian
-bytes in the order of P, so a tool that stores the same tensors in another order leaves it valid.
+run, and every fault is a `FormatError`. The checksum of the parameters is over their little-endian bytes in the order
+of P, so that a tool which stores the tensors in another order leaves it valid.
+
+These modules can refuse a file: files.py and foreign.py (it was written by something else), safetensors.py (the
+container), strict_json.py (JSON that is ambiguous or too large), this module (the version, checksums, the list of
+tensors), upgrade.py (the fields of an older version), descriptions.py (the fields of a network and the objects in
+them), architecture.py (values that do not fit each other), and the modules of scaling and of encoders for theirs.
 """
 
 from __future__ import annotations
@@ -36,13 +41,13 @@ from .safetensors import (
     UnknownFieldError,
     as_dict,
     check_tensors,
+    format_error,
     header_text,
     is_integers,
     json_value,
     little,
     read_at,
     read_header,
-    unexpected,
 )
 from .safetensors import FormatError as FormatError
 
@@ -50,8 +55,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VERSION = 2  # of the format of models and checkpoints; upgrade.py reads those before it
-MOST_DIMENSIONS = 32  # of a tensor beside the parameters, as every version of NumPy has them
-MOST_NUMBERS = 2**48
+MAX_DIMENSIONS = 32  # of a tensor beside the parameters, as every version of NumPy has them
+MAX_NUMBERS = 2**48
 
 _ARCHITECTURE = "fastmlp.architecture"
 _EXTRA = "fastmlp.extra"
@@ -133,7 +138,7 @@ def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None, training
     layout = _layout(architecture.sizes, dtype)
     parameters = np.ascontiguousarray(network.parameters, dtype=dtype.newbyteorder("<"))
     if parameters.shape != (_count(layout),):
-        raise unexpected("parameters", f"the shape {(_count(layout),)}", parameters.shape)
+        raise format_error("parameters", f"the shape {(_count(layout),)}", parameters.shape)
     _refuse_non_finite(parameters, layout)
     body = parameters.view(np.uint8).data
     texts = {
@@ -208,10 +213,10 @@ class Writer(NamedTuple):
         """That of an architecture, from which it is taken; refuses a version that nobody knows here."""
         version, name = architecture.pop("version", None), architecture.pop("written_by", None)
         if type(version) is not int or version < 1:
-            raise unexpected(f"{_ARCHITECTURE}: version", f"a number from 1 to {VERSION}", version)
+            raise format_error(f"{_ARCHITECTURE}: version", f"a number from 1 to {VERSION}", version)
         name = "0.1.0" if version == 1 else name  # which did not say so
         if not isinstance(name, str) or not re.fullmatch(r"[0-9A-Za-z.+]{1,40}", name):
-            raise unexpected(f"{_ARCHITECTURE}: fields: written_by", "a version of fastmlp", name)
+            raise format_error(f"{_ARCHITECTURE}: fields: written_by", "a version of fastmlp", name)
         writer = cls(version, name)
         if version > VERSION:
             raise FormatError(f"version: expected at most {VERSION}, got {version}; {writer}")
@@ -271,25 +276,25 @@ def _training_from(metadata: Mapping[str, str], taken: list[str], version: int) 
     if _TRAINING not in metadata:
         return {}, []
     if not metadata.keys() >= _CHECKSUMS | _TRAINING_CHECKSUMS:
-        raise unexpected("__metadata__", "all checksums beside a training", sorted(metadata))
+        raise format_error("__metadata__", "all checksums beside a training", sorted(metadata))
     parts = as_dict(_TRAINING, json_value(_TRAINING, _verified(metadata, _TRAINING)))
     key = "words" if version == 1 else "fields"
     if set(parts) != {"tensors", key} or not isinstance(parts["tensors"], list):
-        raise unexpected(_TRAINING, f"a list 'tensors' and {key!r}", sorted(parts))
+        raise format_error(_TRAINING, f"a list 'tensors' and {key!r}", sorted(parts))
     layout: Layout = []
     for entry in parts["tensors"]:
         name, shape, dtype = entry if isinstance(entry, list) and len(entry) == 3 else ("", None, "")
         known = isinstance(name, str) and isinstance(dtype, str) and dtype in DTYPES
         if not (
-            known and is_integers(shape) and len(shape or ()) <= MOST_DIMENSIONS and min(shape or (), default=0) >= 0
+            known and is_integers(shape) and len(shape or ()) <= MAX_DIMENSIONS and min(shape or (), default=0) >= 0
         ):
-            raise unexpected(f"{_TRAINING}: tensors", "a name, a shape and a dtype", entry)
-        if math.prod(max(size, 1) for size in shape or ()) > MOST_NUMBERS:  # even of a tensor without numbers
-            raise unexpected(f"{_TRAINING}: tensors", f"a shape of at most {MOST_NUMBERS} numbers", entry)
+            raise format_error(f"{_TRAINING}: tensors", "a name, a shape and a dtype", entry)
+        if math.prod(max(size, 1) for size in shape or ()) > MAX_NUMBERS:  # even of a tensor without numbers
+            raise format_error(f"{_TRAINING}: tensors", f"a shape of at most {MAX_NUMBERS} numbers", entry)
         layout.append((name, tuple(shape or ()), np.dtype(dtype)))
     names = [*taken, *(name for name, _, _ in layout)]
     if len(set(names)) != len(names):
-        raise unexpected(f"{_TRAINING}: tensors", "each name once", names)
+        raise format_error(f"{_TRAINING}: tensors", "each name once", names)
     return as_dict("training", parts[key]), layout
 
 
@@ -304,7 +309,7 @@ def _read_tensors(stream: io.BufferedIOBase, offsets: list[int], layout: Layout)
 
 def _check_digest(what: str, digest: str | None, *data: memoryview) -> None:
     if digest is not None and digest != sha256(*data):
-        raise unexpected(what, f"the SHA-256 {digest[:64]}", "that of other numbers")
+        raise format_error(what, f"the SHA-256 {digest[:64]}", "that of other numbers")
 
 
 def _check_metadata(header: dict[str, Any]) -> dict[str, str]:
@@ -315,10 +320,10 @@ def _check_metadata(header: dict[str, Any]) -> dict[str, str]:
     del header["__metadata__"]
     for key, value in metadata.items():
         if not isinstance(value, str):
-            raise unexpected("__metadata__", f"a string for {reprlib.repr(key)}", value)
+            raise format_error("__metadata__", f"a string for {reprlib.repr(key)}", value)
     unknown = metadata.keys() - _METADATA - ({_TRAINING, *_TRAINING_CHECKSUMS} if _TRAINING in metadata else set())
     if unknown and not metadata.keys() >= _CHECKSUMS:  # a missing checksum may be there under a damaged name
-        raise unexpected("__metadata__", "no unknown keys where a checksum is missing", sorted(unknown))
+        raise format_error("__metadata__", "no unknown keys where a checksum is missing", sorted(unknown))
     return metadata
 
 
@@ -329,7 +334,7 @@ def _verified(metadata: Mapping[str, str], key: str, default: str | None = None)
         raise FormatError(f"__metadata__: expected the key {key!r}, got none")
     digest = metadata.get(f"{key}.sha256")
     if digest is not None and digest != _digest(text):
-        raise unexpected(key, f"the SHA-256 {digest[:64]}", text)
+        raise format_error(key, f"the SHA-256 {digest[:64]}", text)
     return text
 
 
@@ -412,7 +417,7 @@ def _check_extra(argument: str, entries: object) -> dict[str, str]:
             try:
                 text.encode("utf-8")
             except UnicodeEncodeError:
-                raise unexpected(argument, "Unicode text", text) from None
+                raise format_error(argument, "Unicode text", text) from None
     return dict(entries)
 
 

@@ -1,7 +1,7 @@
-"""The container: safetensors, a length, a header of JSON and the tensors' bytes, as any program may have written them.
+"""The safetensors container: the length of a header, the header in JSON, and the bytes of the tensors.
 
-What belongs to a network is `model_file`'s. Sizes are compared with the file's length before anything is allocated,
-and what does not check out is a `FormatError`.
+It reads files that any program may have written and knows nothing of networks; model_file.py does. Sizes are compared
+with the file's length before anything is allocated, and a `FormatError` says what is wrong with a file.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class UnknownFieldError(FormatError):
     """A field that this version does not know; a later one may have written it."""
 
 
-def unexpected(argument: str, expected: str, value: object) -> FormatError:
-    """What was expected, and what came, shortened."""
+def format_error(argument: str, expected: str, value: object) -> FormatError:
+    """The error that names a field, what was expected there and what was found, shortened."""
     return FormatError(f"{argument}: expected {expected}, got {reprlib.repr(value)}")
 
 
@@ -48,7 +48,7 @@ def json_value(argument: str, text: str) -> object:
 def as_dict(argument: str, value: object) -> dict[str, Any]:
     """A copy of the JSON object."""
     if not isinstance(value, dict):
-        raise unexpected(argument, "an object", value)
+        raise format_error(argument, "an object", value)
     return dict(value)
 
 
@@ -101,12 +101,12 @@ def check_tensors(header: dict[str, Any], layout: Layout, length: int) -> list[i
     """Where each tensor of the layout begins, once all of them fill the data section without gap or overlap."""
     names = [name for name, _, _ in layout]
     if set(header) != set(names):
-        raise unexpected("tensors", f"the {len(names)} names from {names[0]!r} to {names[-1]!r}", sorted(header))
+        raise format_error("tensors", f"the {len(names)} names from {names[0]!r} to {names[-1]!r}", sorted(header))
     pieces = [_check_entry(name, header[name], shape, dtype) for name, shape, dtype in layout]
     end = 0
     for piece in sorted(pieces):
         if piece[0] != end:
-            raise unexpected("data_offsets", f"a tensor that begins at {end}", piece)
+            raise format_error("data_offsets", f"a tensor that begins at {end}", piece)
         end = piece[1]
     if end != length:
         raise FormatError(f"data section: expected {end} bytes, got {length}")
@@ -117,17 +117,17 @@ def _check_entry(name: str, value: object, shape: tuple[int, ...], dtype: np.dty
     """Where the tensor begins and ends, once it has the dtype, the shape and the length that it should have."""
     entry = as_dict(name, value)
     if set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise unexpected(name, "the fields 'dtype', 'shape' and 'data_offsets'", sorted(entry))
+        raise format_error(name, "the fields 'dtype', 'shape' and 'data_offsets'", sorted(entry))
     if entry["dtype"] != DTYPES[dtype.name]:
-        raise unexpected(f"{name}: dtype", repr(DTYPES[dtype.name]), entry["dtype"])
+        raise format_error(f"{name}: dtype", repr(DTYPES[dtype.name]), entry["dtype"])
     if not is_integers(entry["shape"]) or entry["shape"] != list(shape):
-        raise unexpected(f"{name}: shape", str(list(shape)), entry["shape"])
+        raise format_error(f"{name}: shape", str(list(shape)), entry["shape"])
     offsets = entry["data_offsets"]
     if not is_integers(offsets) or len(offsets) != 2:
-        raise unexpected(f"{name}: data_offsets", "two integers", offsets)
+        raise format_error(f"{name}: data_offsets", "two integers", offsets)
     length = math.prod(shape) * dtype.itemsize
     if offsets[1] - offsets[0] != length:
-        raise unexpected(f"{name}: data_offsets", f"{length} bytes", offsets)
+        raise format_error(f"{name}: data_offsets", f"{length} bytes", offsets)
     return offsets[0], offsets[1]
 
 

@@ -12,15 +12,15 @@ import math
 import reprlib
 
 DEEPEST = 32
-MOST_CONTAINERS = MOST_KEYS = 2**19
+MAX_CONTAINERS = MAX_KEYS = 2**19
 
 
 def parse(text: str) -> object:
     """The JSON value; a ValueError says what was expected and what came."""
     import json
 
-    if text.count("[") + text.count("{") > MOST_CONTAINERS or text.count(":") > MOST_KEYS:
-        raise ValueError(f"expected JSON of at most {MOST_CONTAINERS:,} lists, objects and keys, got more")
+    if text.count("[") + text.count("{") > MAX_CONTAINERS or text.count(":") > MAX_KEYS:
+        raise ValueError(f"expected JSON of at most {MAX_CONTAINERS:,} lists, objects and keys, got more")
     try:
         value = json.loads(
             text, object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..callbacks import EarlyStopping
-from .parameters import MOST_EPOCHS
+from .parameters import MAX_EPOCHS
 
-LEAST_RATE = 1e-6  # "adaptive" stops where the rate is no more than this
+MIN_RATE = 1e-6  # "adaptive" stops where the rate is no more than this
 DIVISOR = 5.0  # and divides by this where it goes on
 
 
@@ -35,7 +35,7 @@ class Following(EarlyStopping):
         patience = estimator.n_iter_no_change
         super().__init__(
             score or "loss",
-            patience=MOST_EPOCHS if math.isinf(patience) else patience + 1,
+            patience=MAX_EPOCHS if math.isinf(patience) else patience + 1,
             min_delta=min(estimator.tol, 1e300),
             mode="max" if score else "min",
             cumulative=False,
@@ -92,7 +92,7 @@ class Following(EarlyStopping):
 
     def adapt(self) -> bool:
         """Lowers an adaptive rate; False where there is none, or it is too low."""
-        if not self.adapts or self._network.learning_rate <= LEAST_RATE:
+        if not self.adapts or self._network.learning_rate <= MIN_RATE:
             return False
         self._network.learning_rate /= DIVISOR
         self._wait = 0
@@ -105,7 +105,7 @@ class Following(EarlyStopping):
         if self.adapts:
             rate = self._network.learning_rate
             end = f"Setting learning rate to {rate / DIVISOR:f}"
-            if rate <= LEAST_RATE:
+            if rate <= MIN_RATE:
                 end = "Learning rate too small. Stopping."
         self.say(
             f"{what} did not improve more than tol={self.estimator.tol:f} for {self.estimator.n_iter_no_change} "

@@ -33,7 +33,7 @@ NETWORK_ACTIVATIONS = {
     "relu": "relu",
     "softmax": "softmax",
 }
-MOST_EPOCHS = 2**62  # no patience is as long
+MAX_EPOCHS = 2**62  # no patience is as long
 
 CONSTRAINTS: dict[str, Any] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],

@@ -21,7 +21,7 @@ from ..frozen import replace
 from ..inputs.labels import Label, are_indices, are_spelt_numbers
 from .columns import LIKE_NUMBER, MISSING, NUMBER, PEEK, PlainFrame, Texts, labels_of_polars, number_of, texts_of_array
 
-MOST_NUMERIC_CLASSES = 20
+MAX_NUMERIC_CLASSES = 20
 MISSING_TARGETS = frozenset(["", "NaN", "NAN", "nan", "-NaN", "-nan"])
 DOUBTFUL_LABELS = MISSING.union(
     ["-", "--", "---", ".", "..", "<na>", "<none>", "<null>", "missing", "n.a.", "n.d.", "na", "nat", "nil", "none"],
@@ -180,7 +180,7 @@ def are_surely_numbers(cells: Sequence[str]) -> bool:
     """
     present = {cell for cell in cells if cell not in MISSING}
     numbers = [number_of(cell) for cell in present]
-    return None not in numbers and len(set(numbers)) > MOST_NUMERIC_CLASSES + 1
+    return None not in numbers and len(set(numbers)) > MAX_NUMERIC_CLASSES + 1
 
 
 def _choose_task(target: Target) -> str:
@@ -204,11 +204,11 @@ def _choose_task(target: Target) -> str:
     if target.numbers.ndim != 1:
         return "regression"
     first = target.numbers[:PEEK].tolist()  # a set of them takes less time than np.unique, which imports np.ma
-    if len({number if number == number else None for number in first}) > MOST_NUMERIC_CLASSES + 1:
+    if len({number if number == number else None for number in first}) > MAX_NUMERIC_CLASSES + 1:
         return "regression"
     different = np.unique(target.numbers)
     different = different[np.isfinite(different)] if different.dtype.kind == "f" else different
-    few = len(different) <= MOST_NUMERIC_CLASSES and 2 * len(different) <= len(target.numbers)
+    few = len(different) <= MAX_NUMERIC_CLASSES and 2 * len(different) <= len(target.numbers)
     return "classification" if few and bool((different == np.rint(different)).all()) else "regression"
 
 

@@ -1,10 +1,16 @@
-"""The loop of `fit`: epochs, validation, callbacks, checkpoints, history. An epoch is a compiled call without the GIL.
+"""The loop of `fit`: epochs, with validation, callbacks, checkpoints and the history.
 
-`begin`, then `advance` by an epoch while `stopped` is None, then `finish`, or `fail` after an exception; `train` does
-all of it. So several trainings can be driven side by side. The rows come from a source (sources.py). An epoch publishes
-its parameters when it ends. Whatever is raised in between leaves the network usable and ends the fit: Ctrl-C keeps all
-complete steps, another error (of a callback, or a loss that is not finite) the last complete epoch. An epoch is split
-into several calls where batch hooks, checkpoints by steps or a progress bar need it; the result is the same to the bit.
+`Loop.train` runs a whole fit. It consists of `begin`, of `advance` for each epoch while `stopped` is None, and of
+`finish`, or `fail` after an exception; whoever calls these can drive several fits side by side. The rows come from a
+source (sources.py), which trains on them in compiled code without the GIL.
+
+The parameters become visible in the network at the end of each epoch. An exception within an epoch ends the fit and
+leaves the network usable: after Ctrl-C it has all steps that were complete, and EarlyStopping restores its best
+weights; after any other exception (raised by a callback, or because the loss is not finite) it has the last complete
+epoch.
+
+One compiled call trains a whole epoch, unless batch hooks, checkpoints by steps or a progress bar have to run within
+it: then the epoch is split into several calls, with the same result to the last bit.
 """
 
 from __future__ import annotations
@@ -31,16 +37,16 @@ if TYPE_CHECKING:
 
 
 class Loop:
-    """One fit on its way.
+    """A fit that is running: where it is, and what is called at which point.
 
     Parameters
     ----------
     network : Network
     source : Source
-        The rows to train on, and what is evaluated after each epoch.
+        The rows to train on, and the validation set.
     plan : FitPlan
     optimizer : Optimizer or None
-        None goes on with the last one.
+        None continues with the optimiser of the last fit, and its state.
     """
 
     def __init__(self, network: Network, source: Source, plan: FitPlan, optimizer: Optimizer | None) -> None:
@@ -59,17 +65,17 @@ class Loop:
             self.names += [f"val_{name}" for name in metrics.names(network, plan.metrics)]
         self.settings: dict[str, Any] = {}
         self.history = History()
-        self.logs: dict[str, float] = {}  # of the last epoch
+        self.logs: dict[str, float] = {}  # the figures of the last epoch
         self.stopped: str | None = None
         self.began = False
-        self.epoch = 0  # whole epochs
-        self.random_state = network._random_state  # before the order of the epoch at hand was drawn
+        self.epoch = 0  # the number of complete epochs
+        self.random_state = network._random_state  # at the beginning of the current epoch, before its order was drawn
         self.display, self.pace = Display(plan.epochs), Pace()
 
-    # -- from the beginning to the end --------------------------------------------------------------------------------
+    # -- the whole fit ------------------------------------------------------------------------------------------------
 
     def train(self) -> History:
-        """The training from its beginning, or from where it was, to its end."""
+        """Run the fit to its end, and return its history."""
         try:
             self.begin()
             while self.stopped is None:
@@ -80,7 +86,7 @@ class Loop:
             raise
 
     def begin(self) -> None:
-        """The optimiser, callbacks and place to begin with; what a checkpoint says if there is one to go on from."""
+        """Prepare optimiser, callbacks and display; restore all of them from the checkpoint to resume from, if any."""
         for callback in self.callbacks:
             if isinstance(callback, EarlyStopping):
                 callback.check_monitor(self.names)
@@ -109,14 +115,14 @@ class Loop:
         self.display.begin(self.epoch)
 
     def finish(self) -> History:
-        """The end of a training that nothing has broken off."""
+        """End a fit that stopped without an exception."""
         self.close_display()
         callbacks.call(self.callbacks, "on_train_end", self.logs)
         self.history._stopped = self.stopped
         return self.history
 
     def fail(self, error: BaseException) -> None:
-        """The end of a training by an exception, Ctrl-C too: it has the history of the epochs before."""
+        """End a fit after an exception, which takes the history of the complete epochs with it."""
         self.close_display()
         if self.began:
             for callback in self.callbacks:
@@ -125,14 +131,14 @@ class Loop:
         self.history._end_by(error)
 
     def close_display(self) -> None:
-        """Ends what is shown, once."""
+        """Close the display; a second call does nothing."""
         display, self.display = self.display, Display(self.plan.epochs)
         display.close()
 
     # -- an epoch -----------------------------------------------------------------------------------------------------
 
     def advance(self) -> None:
-        """One epoch, or what is left of it and of the time."""
+        """Run the next epoch, or the rest of an epoch that a checkpoint interrupted; stop where the time is over."""
         if self.epoch >= self.plan.epochs or time.perf_counter() >= self.deadline:
             self.stopped = "epochs" if self.epoch >= self.plan.epochs else "max_time"
             self.write_checkpoints(self.checkpoints)
@@ -143,7 +149,7 @@ class Loop:
         rows_per_second = (source.position - first) / max(time.perf_counter() - start, 1e-9)
         if not source.is_whole:
             self.write_checkpoints(self.checkpoints)
-            self.network._end_epoch()
+            self.network._publish_epoch_so_far()
         if source.position == 0:
             return
         self.logs = self.measured()
@@ -160,7 +166,7 @@ class Loop:
             self.end_epoch()
 
     def measured(self) -> dict[str, float]:
-        """The figures of the epoch at hand."""
+        """Evaluate the epoch that has just ended: its loss, and the metrics of the validation set."""
         logs = {"loss": self.source.mean_loss}
         if self.source.validation is not None:
             found = metrics.evaluate(self.network, self.source.validation, self.plan.metrics)
@@ -168,7 +174,7 @@ class Loop:
         return logs
 
     def train_rows(self) -> None:
-        """The epoch's rows from the source's place on, until they or the time are over or a callback says stop."""
+        """Train on the rest of the epoch's rows, until the time is over or a callback stops the fit."""
         network, source = self.network, self.source
         self.random_state = network._random_state
         try:
@@ -177,7 +183,7 @@ class Loop:
                 if self.every_batch:
                     callbacks.call(self.callbacks, "on_batch_begin", source.step, {})
                 first, start = source.step, time.perf_counter()
-                if not source.advance(self.steps_to_next_look(), self.deadline - start):
+                if not source.advance(self.steps_to_next_event(), self.deadline - start):
                     self.stopped = "max_time"
                 if self.display.moves:
                     self.move_display(source.step - first, time.perf_counter() - start)
@@ -191,11 +197,11 @@ class Loop:
         except FloatingPointError as error:
             raise FloatingPointError(f"epoch {self.epoch + 1} of {self.plan.epochs}: {error}") from None
         except KeyboardInterrupt:
-            network._end_epoch()
+            network._publish_epoch_so_far()
             raise
 
-    def steps_to_next_look(self) -> int | None:
-        """The steps after which somebody wants to look; None is the end of the epoch."""
+    def steps_to_next_event(self) -> int | None:
+        """The number of steps until a batch hook, a checkpoint or the display is due; None: not within the epoch."""
         if self.every_batch:
             return 1
         steps = [each.every - self.steps_done % each.every for each in self.by_steps]
@@ -203,7 +209,7 @@ class Loop:
         return min(steps, default=None)
 
     def move_display(self, n_steps: int, seconds: float) -> None:
-        """Shows how far the epoch is, where it is time for that, after so many steps in so many seconds."""
+        """Tell the pace of the last steps, and show the progress within the epoch if the display is due."""
         source = self.source
         self.pace.took(n_steps, seconds)
         if not source.is_whole and self.display.is_due():
@@ -211,7 +217,7 @@ class Loop:
             self.display.move(self.epoch, source.share, source.position, {} if loss is None else {"loss": loss})
 
     def end_epoch(self) -> None:
-        """On to the next one; the checkpoints that are due, all of them where it was the last."""
+        """Count the epoch and write the checkpoints that are due; all of them after the last epoch."""
         due = self.due("step") if self.by_steps else []
         self.epoch += 1
         self.source.next_epoch()
@@ -224,11 +230,14 @@ class Loop:
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
     def read_checkpoint(self) -> checkpoint.Resumable | None:
-        """What there is to go on from; of "auto" the file of the checkpoint, or None where it is not there yet."""
+        """Read the checkpoint that `resume` names; None if there is nothing to resume from.
+
+        `resume="auto"` names the file of the fit's own Checkpoint, which need not exist yet.
+        """
         path, auto, source = self.plan.resume, is_auto(self.plan.resume), self.source
         if not (self.checkpoints or path is not None):
             return None
-        assert isinstance(source, ArrayRows)  # batches are refused beside both
+        assert isinstance(source, ArrayRows)  # a plan refuses iterators of batches beside a Checkpoint and `resume`
         self.settings = checkpoint.settings(
             self.used,
             self.plan.regularization,
@@ -259,17 +268,17 @@ class Loop:
 
     @property
     def steps_done(self) -> int:
-        """Steps since the training began, the epoch at hand included."""
+        """The number of steps since the training began, with those of the current epoch."""
         assert isinstance(self.source, ArrayRows)
         return self.epoch * self.source.steps_per_epoch + self.source.step
 
     def due(self, unit: str) -> list[Checkpoint]:
-        """The checkpoints that are to be written now."""
+        """The checkpoints whose interval, counted in that unit, ends here."""
         done = self.steps_done if unit == "step" else self.epoch
         return [each for each in self.checkpoints if each.unit == unit and done % each.every == 0]
 
     def write_checkpoints(self, due: Sequence[Checkpoint]) -> None:
-        """The training as it is now, to the files of those checkpoints."""
+        """Write the current state of the training to the file of each of those checkpoints."""
         if not due:
             return
         stopped = self.stopped if self.stopped in checkpoint.BY_ITSELF else None

@@ -280,7 +280,7 @@ class BatchRows(Source):
         """Its parameters become the network's; an epoch without batches is an error."""
         if self._step == 0:
             raise ValueError(f"X: expected batches, got none in epoch {epoch + 1}")
-        self.network._end_epoch()
+        self.network._publish_epoch_so_far()
 
     def next_epoch(self) -> None:
         """On to the first batch."""
