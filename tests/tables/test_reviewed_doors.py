@@ -6,6 +6,7 @@ import csv
 import enum
 import gzip
 import io
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -262,3 +263,82 @@ def test_a_long_cell_is_a_cell(quoted: bool, extra: bool, tmp_path: Path, monkey
     assert list(map(len, table.first_cells("b")))[:1] == [1]
     read = table.read(["b"])["b"]
     assert [cell.strip() for cell in (read.to_list() if extra else read.tolist())] == cells
+
+
+@pytest.mark.parametrize("name", ["a ", " a", "# a", "#a", "", "Unnamed: 0", "1"])
+@pytest.mark.parametrize("column", [0, 1])
+def test_names_that_a_header_changes_are_those_of_the_model(
+    name: str, column: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [name, "b"] if column == 0 else ["b", name]
+    frame = pandas.DataFrame(np.random.default_rng(0).normal(size=(30, 2)), columns=names)
+    net = fastmlp.Network([2, 1], seed=0)
+    net.fit(frame, frame.sum(axis=1), epochs=1)
+    model, data = str(tmp_path / "m"), str(tmp_path / "d.csv")
+    net.save(model)
+    frame[frame.columns[::-1]].to_csv(data, index=False)
+    if name == "" or (name.startswith("#") and column == 0):  # by its index, or only as the first one
+        frame.to_csv(data, index=False)
+    assert cli.main(["predict", model, data]) == 0
+    got = np.array([float(line) for line in capsys.readouterr().out.splitlines()], dtype=np.float32)
+    assert np.array_equal(got, net.predict(frame)[:, 0])
+
+
+def test_two_names_that_a_header_makes_alike_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = pandas.DataFrame(np.random.default_rng(0).normal(size=(30, 2)), columns=["a ", " a"])
+    net = fastmlp.Network([2, 1], seed=0)
+    net.fit(frame, frame.sum(axis=1), epochs=1)
+    net.save(str(tmp_path / "m"))
+    (tmp_path / "d.csv").write_text("a,b\n1,2\n")
+    assert "expected the model's columns" in failure(capsys, "predict", str(tmp_path / "m"), str(tmp_path / "d.csv"))
+
+
+def test_dates_are_labels_in_python_as_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import datetime
+
+    days = [datetime.date(2020, 1, 1 + i % 2) for i in range(60)]
+    times = [datetime.datetime(2020, 1, 1 + i % 2, 12, 30) for i in range(60)]
+    for labels in (polars.Series("y", days), polars.Series("y", times)):
+        frame = polars.DataFrame({"a": np.arange(60) % 2.0, "y": labels})
+        data, model = str(tmp_path / "d.parquet"), str(tmp_path / "m")
+        frame.write_parquet(data)
+        train = ["train", data, "--target", "y", "--test-fraction", "0", "--epochs", "20", "-o", model, "--quiet"]
+        assert cli.main(train) == 0
+        net = fastmlp.load(model)
+        assert net.class_names == tuple(sorted(set(labels.cast(polars.String))))
+        capsys.readouterr()
+        assert cli.main(["evaluate", model, data, "--json"]) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert said["accuracy"] == net.evaluate(frame[["a"]], labels)["accuracy"] == 1
+        fresh = fastmlp.Network([1, 2], loss="cross_entropy")
+        fresh.fit(frame[["a"]], labels, epochs=1)
+        assert fresh.class_names == net.class_names
+
+
+@pytest.mark.parametrize("name", ["", "nan", "NaN", "None", "<NA>", "NaT"])
+def test_a_class_that_is_the_text_of_a_missing_label_is_announced(name: str) -> None:
+    x, labels = np.zeros((6, 1)), np.array(["u", name] * 3)
+    with pytest.warns(UserWarning, match=rf"y: {name!r} is taken for a class \(3 rows\)") as caught:
+        fastmlp.Network([1, 2], loss="cross_entropy").fit(x, labels, epochs=1)
+    assert caught[0].filename == __file__
+    fastmlp.Network([1, 2], loss="cross_entropy", class_names=["u", name]).fit(x, labels, epochs=1)  # no warning
+
+
+def test_a_kept_column_that_a_file_lacks_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, new, model = (str(tmp_path / name) for name in ("d.csv", "n.csv", "m"))
+    Path(data).write_text("id,a,y\n" + "".join(f"k{i},{i % 7},{i % 5}.5\n" for i in range(40)))
+    Path(new).write_text("a\n1\n2\n")
+    assert cli.main(["train", data, "--target", "y", "--keep", "id", "--epochs", "1", "-o", model, "--quiet"]) == 0
+    capsys.readouterr()
+    assert cli.main(["predict", model, new]) == 0
+    said = capsys.readouterr()
+    assert "no 'id', which the model keeps beside its predictions" in said.err
+    assert len(said.out.splitlines()) == 2
+
+
+def test_numbers_are_no_targets_of_a_loss_of_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = str(tmp_path / "d.csv")
+    Path(data).write_text("a,y\n" + "".join(f"{i},{i / 7}\n" for i in range(40)))
+    told = failure(capsys, "train", data, "--target", "y", "--loss", "hinge", "-o", str(tmp_path / "m"))
+    assert "--loss hinge: expected a target of classes, and 'y' is numbers to predict" in told
+    assert not (tmp_path / "m").exists()

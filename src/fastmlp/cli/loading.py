@@ -26,7 +26,7 @@ from ..losses import LOSSES
 from ..network import Network
 from ..tables import columns, csv_reader, table_reader, target_column
 from ..tables.columns import CellError, Numbers, PlainFrame, Texts
-from ..tables.dialect import Options
+from ..tables.dialect import Options, name_in_header
 from ..tables.parts import Part
 from ..tables.target_column import Learnt, Target
 from .preparation import choose_scaling, split
@@ -277,6 +277,12 @@ def _data(
         return Examples(x, target_column.given(values, learnt.classes), None if learnt.classes is None else values)
 
     loss = LOSSES[args.loss or ("mse" if learnt.classes is None else "cross_entropy")]()
+    if loss.targets == "one class" and learnt.classes is None:
+        name = "y" if target_name is None else repr(target_name)
+        raise ValueError(
+            f"--loss {loss.name}: expected a target of classes, and {name} is numbers to predict; --task "
+            "classification takes each different number for a class"
+        )
     takes_scaled = loss.targets == "real" and loss.n_heads == 1 and not loss.classifies
     plain = args.output_activation in (None, "identity")
     scaled = learnt.classes is None and args.scaling != "none" and takes_scaled and plain
@@ -314,7 +320,8 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
         return _input_of_arrays(args, network, target)
     table = table_reader.open_table(args.input, options_of(args)._replace(missing=tuple(_marks(args, network))))
     args.null = csv_reader.marks_with_points(args.null, table.decimal)
-    names = _names_by_position(table, network) if args.no_header and network.feature_names is not None else table.names
+    by_position = args.no_header and network.feature_names is not None
+    names = _names_by_position(table, network) if by_position else _names_of_model(table, network)
     said = dict(zip(names, table.names, strict=True))
     are_counted = all(map(columns.NUMBER.fullmatch, network.feature_names or ()))
     if table.doubt is not None and are_counted:  # else the names decide
@@ -385,11 +392,28 @@ def _names_by_position(table: table_reader.Table, network: Network) -> tuple[str
     )
 
 
+def _names_of_model(table: table_reader.Table, network: Network) -> tuple[str, ...]:
+    """The names of the columns, with the model's own for those that a header cannot hold (`name_in_header`)."""
+    if table_reader.suffix(table.path) not in table_reader.TEXT or network.feature_names is None:
+        return table.names
+    kept = () if network.encoder is None else network.encoder.kept
+    targets = () if network.target_name is None else (network.target_name,)
+    unread = [name for name in (*network.feature_names, *kept, *targets) if name not in table.names]
+    found: list[str] = []
+    for index, name in enumerate(table.names):
+        possible = [each for each in unread if name_in_header(each, index) == name]
+        found.append(possible[0] if len(possible) == 1 and possible[0] not in found else name)
+    return tuple(found)
+
+
 def _kept(args: argparse.Namespace, network: Network, table: table_reader.Table, names: Sequence[str]) -> list[str]:
     """The columns to pass through: those that are named, else those that were kept at training and are there."""
     if args.keep:
         return [_column(table, "--keep", each) for each in args.keep]
     kept = () if network.encoder is None else network.encoder.kept
+    missing = [name for name in kept if name not in names]
+    if missing:
+        note(f"{args.input}: no {encoder.few(missing)}, which the model keeps beside its predictions")
     return [name for name in kept if name in names]
 
 

@@ -9,6 +9,7 @@ goes through floating point.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Label = str | int | float
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1  # of int64 and of uint64
 SHOWN = 8  # labels in a message
+TEXT_OF_MISSING = ("", "nan", "NaN", "None", "<NA>", "NaT")  # what a missing label becomes in an array of text
 
 
 def check_class_names(names: object, n_classes: int) -> tuple[Label, ...] | None:
@@ -96,6 +98,7 @@ def text_labels(y: Any) -> list[Any] | None:
             return None
         y = y.to_series() if hasattr(y, "to_series") else y.iloc[:, 0]
     if arrays.is_series(y):
+        y = _dates_as_text(y)
         y = y.to_list()
     elif getattr(getattr(y, "dtype", None), "kind", "") == "O" and not isinstance(y, np.ndarray) and y.ndim == 1:
         y = list(y)  # an extension array of pandas
@@ -107,6 +110,15 @@ def text_labels(y: Any) -> list[Any] | None:
         if not isinstance(label, str) and not _is_missing(label):
             raise TypeError(f"y: expected labels that are all text or all numbers, got {label!r:.60} at row {row}")
     return [plain_text("y", label) if isinstance(label, str) else label for label in y]
+
+
+def _dates_as_text(series: Any) -> Any:
+    """A column of dates or of times as polars writes them, which is what the command line reads; others as they are."""
+    if str(series.dtype).startswith(("Date", "Datetime(")) and hasattr(series, "cast"):
+        import polars as pl
+
+        return series.cast(pl.String)
+    return series
 
 
 def _is_missing(label: Any) -> bool:
@@ -122,6 +134,13 @@ def learn(labels: Sequence[Any], n_classes: int) -> tuple[str, ...]:
             f"y: expected {n_classes} different labels, as the network has so many classes, got {len(names)}: "
             f"{few(names)}; class_names=[...] of Network names classes that these rows lack"
         )
+    for name in names:
+        if name in TEXT_OF_MISSING:
+            warnings.warn(
+                f"y: {name!r} is taken for a class ({labels.count(name)} rows); a missing label is None or NaN, which "
+                "an array of text spells out; class_names=[...] of Network says that it is a class",
+                stacklevel=7,
+            )
     return names
 
 

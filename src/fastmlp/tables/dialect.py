@@ -202,6 +202,15 @@ def _is_header_of(comment: str, row: str, separator: str) -> bool:
     return len(named) == len(below) > 1 and any(map(_is_number, below)) and not any(map(_is_number, named))
 
 
+def name_in_header(name: str, index: int) -> str:
+    """The name under which a column of that name and index is read back from a text file that another tool has written.
+
+    A header keeps no blanks around a name, its first name loses the # and blanks that mark a comment, and a column
+    without a name is called by its index.
+    """
+    return (name.strip().lstrip("# ") if index == 0 else name.strip()) or str(index)
+
+
 def _names(written: Sequence[str]) -> tuple[str, ...]:
     """The names of the columns; an empty name becomes the column's index."""
     names = tuple(name or str(index) for index, name in enumerate(written))
