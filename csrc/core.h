@@ -290,6 +290,12 @@ typedef struct {
     size_t work; /* multiply-adds since the last look at the clock; starts at 0 */
 } fml_poll;
 
+/* The outputs of n_networks networks that differ in their parameters alone: P (n_networks, n_parameters), output
+ * (n_networks, n_rows, O). All get the rows of data or, where they have rows of their own, network k gets the n_rows
+ * rows from row k n_rows on, of dense inputs. The bits are those of fml_forward. */
+size_t fml_population_workspace(const fml_network *net, size_t n_networks, size_t rows);
+fml_status fml_forward_population(const fml_network *net, const void *P, size_t n_networks, const fml_data *data,
+                                  int has_own_rows, void *output, fml_poll *poll, void *workspace);
 /* The sum of the rows' weights times their losses, and the sum of the weights of those that have the right class. */
 fml_status fml_evaluate(const fml_network *net, const void *block, const fml_data *data, double *loss, double *right,
                         fml_poll *poll, void *workspace);

@@ -130,6 +130,9 @@ cdef extern from "core.h" nogil:
                      void *output, void *workspace)
     void fml_classify(const fml_network *net, const void *block, const fml_data *data, int64_t *classes,
                       void *workspace)
+    size_t fml_population_workspace(const fml_network *net, size_t n_networks, size_t rows)
+    fml_status fml_forward_population(const fml_network *net, const void *P, size_t n_networks, const fml_data *data,
+                                      int has_own_rows, void *output, fml_poll *poll, void *workspace)
     void fml_forward_row(const fml_network *net, const void *block, const void *x, void *y, void *workspace)
     size_t fml_row_workspace(const fml_network *net)
     ctypedef struct fml_poll:

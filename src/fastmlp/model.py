@@ -454,6 +454,51 @@ class Model(_core.Core):
         """
         model_file.save(path, self._contents())
 
+    def predict_population(self, P: ArrayLike, X: Any) -> NDArray[Any]:
+        """The outputs of many networks that differ from this one in their parameters alone.
+
+        Evolution strategies and ensembles in flat form need it; a call takes the networks' parameters as they are and
+        leaves those of this network alone.
+
+        Parameters
+        ----------
+        P : array_like, shape (K, n_parameters)
+            The parameters of each network, in the order of `parameters`.
+        X : array_like, shape (B, I) or (K, B, I)
+            The rows of all networks, or B rows for each of them. Rows of all networks may also be a frame or a sparse
+            matrix, as for `predict`.
+
+        Returns
+        -------
+        ndarray, shape (K, B, O)
+            For each network what `predict` gives with its parameters, to the same bits.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If P or X does not fit, or a parameter is not finite.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([2, 1])
+        >>> net.predict_population([[1.0, 2.0, 0.5], [0.0, 0.0, -1.0]], [[10.0, 100.0]])
+        array([[[210.5]],
+        <BLANKLINE>
+               [[ -1. ]]], dtype=float32)
+        """
+        stacked = targets.population(P, self.n_parameters, self._dtype)
+        if arrays.is_frame(X) or arrays.is_sparse(X):
+            return self._predict_population(stacked, X, X.shape[0])
+        rows = arrays.as_array("X", X)
+        n_networks, n_inputs = len(stacked), self._sizes[0]
+        fits = rows.ndim == 2 or (rows.ndim == 3 and len(rows) == n_networks)
+        if not fits or rows.shape[-1] != n_inputs or rows.shape[-2] == 0:
+            raise ValueError(
+                f"X: expected shape (B, {n_inputs}) or ({n_networks}, B, {n_inputs}) with B >= 1, got shape "
+                f"{rows.shape}"
+            )
+        return self._predict_population(stacked, rows.reshape(-1, n_inputs), rows.shape[-2])
+
     def training_state(self) -> TrainingState:
         """All that the training of the network is made of beside its data, in arrays of its own.
 

@@ -167,6 +167,33 @@ static void check_threads(run *r, const design *wanted) {
     }
 }
 
+/* A population: each network, whether all rows are for it or its own, has the bits of its predictions alone. */
+static void check_populations(run *r, const design *wanted) {
+    enum { N_NETWORKS = 7, ROWS = 50 };
+    size_t size = r->kernels->real_size;
+    for (size_t i = 0; i < N_THREAD_COUNTS; i++) {
+        model *m = make_model(r, wanted, THREAD_COUNTS[i], 0);
+        size_t n = m->net.n_parameters, O = m->O, I = m->I;
+        uint64_t random = 8;
+        char *x = normal_reals(r, N_NETWORKS * ROWS * I, 1, &random), *P = take_reals(r, N_NETWORKS * n);
+        for (size_t k = 0; k < N_NETWORKS; k++)
+            fml_network_unpack(&m->net, make_model(r, wanted, 1, k)->block, P + k * n * size);
+        void *workspace = take_aligned(r, fml_population_workspace(&m->net, N_NETWORKS, ROWS));
+        for (int own = 0; own < 2; own++) {
+            fml_data data = {.x = x, .n_rows = ROWS};
+            char *y = take_reals(r, N_NETWORKS * ROWS * O);
+            fml_status status = fml_forward_population(&m->net, P, N_NETWORKS, &data, own, y, NULL, workspace);
+            check(r, status == FML_OK, "%s: status %d of a population", m->name, (int)status);
+            for (size_t k = 0; k < N_NETWORKS; k++) {
+                const void *alone = predict(r, make_model(r, wanted, 1, k), x + own * k * ROWS * I * size, ROWS);
+                check_same_reals(r, y + k * ROWS * O * size, alone, ROWS * O, "%s: network %zu of a population",
+                                 m->name, k);
+            }
+        }
+        release(r, 0);
+    }
+}
+
 /* The index of the largest, the first of equals; whether it is above 1/2 where there is one. */
 static size_t class_of(const double *y, size_t O) {
     size_t best = 0;
@@ -212,6 +239,7 @@ void check_networks(run *r) {
         check_evaluation(r, m, VALUES, alone);
         check_evaluation(r, m, LABELS, alone);
         check_threads(r, k < N_DESIGNS ? &DESIGNS[k] : &HARD);
+        check_populations(r, k < N_DESIGNS ? &DESIGNS[k] : &HARD);
         release(r, 0);
     }
 }

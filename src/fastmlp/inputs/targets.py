@@ -200,6 +200,20 @@ def layer_parameters(
     return parts[0], parts[1]
 
 
+def population(P: object, n_parameters: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """P as one finite parameter vector (n_parameters,) of each network, an array (K, n_parameters)."""
+    array = numbers("P", P)
+    if array.ndim != 2 or array.shape[1] != n_parameters or not len(array):
+        raise ValueError(f"P: expected shape (K, {n_parameters}) with K >= 1, got shape {array.shape}")
+    given, array = array, cast(array, dtype)
+    found = arrays.first_not_finite(array, dtype)
+    if found is not None:
+        network, index, _ = found
+        told = arrays.told(given[network, index], dtype)
+        raise ValueError(f"P: expected finite numbers, got {told} at index {index} of network {network}")
+    return array
+
+
 def parameter_vector(P: object, sizes: tuple[int, ...], n_parameters: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """P as a vector of n_parameters finite numbers; an error says in which layer."""
     array = numbers("parameters", P)
