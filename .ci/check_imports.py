@@ -21,7 +21,7 @@ LAYERS = (  # from the lowest on; a name with a dot at its end stands for a fold
     "inputs.moments activations schedules initializers optimizers losses metrics regularization scaling engines "
     "encoder",
     "architecture",
-    "formats. callbacks model training. network",
+    "formats. callbacks model training. network ensemble",
     "__init__",
     "reference. sklearn. cli. __main__",
 )

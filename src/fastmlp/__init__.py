@@ -69,14 +69,19 @@ from .training.state import TrainingState
 
 if TYPE_CHECKING:
     from .encoder import Encoder
+    from .ensemble import Ensemble
 
 
 def __getattr__(name: str) -> Any:
-    """Import `Encoder` when it is first used, so that `import fastmlp` stays fast."""
+    """Import `Encoder` and `Ensemble` when they are first used, so that `import fastmlp` stays fast."""
     if name == "Encoder":
         from .encoder import Encoder
 
         return Encoder
+    if name == "Ensemble":
+        from .ensemble import Ensemble
+
+        return Ensemble
     raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
 
 
@@ -106,6 +111,7 @@ __all__ = [
     "CustomLoss",
     "EarlyStopping",
     "Encoder",
+    "Ensemble",
     "ExponentialDecay",
     "Focal",
     "FormatError",

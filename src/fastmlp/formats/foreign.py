@@ -42,6 +42,7 @@ _MAGIC: list[tuple[int, bytes, str, str]] = [  # offset, bytes, what it is, what
     (0, b"version https://git-lfs", "a Git LFS pointer in place of the file", "`git lfs pull` fetches the file"),
 ]
 _MEMBERS = [  # what the name of a zip archive's first member ends with or begins with
+    ("fastmlp-ensemble.json", "the file of an ensemble", "fastmlp.Ensemble.load reads it"),
     (".npy", "a NumPy archive (.npz)", f"np.load reads it, `fastmlp train` too where it has X and y. {_COPY}"),
     ("data.pkl", "a PyTorch file, as torch.save writes (.pt)", _EXPORT),
     (".format_version", "a PyTorch file, as torch.save writes (.pt)", _EXPORT),
