@@ -251,7 +251,7 @@ class EarlyStopping:
     def on_train_end(self, logs: Mapping[str, float]) -> None:
         """Restore the best parameters, unless the network already has them."""
         if self._weights is not None and not np.array_equal(self._weights, self._network.parameters):
-            self._network._put_parameters(self._weights)
+            self._network._publish_parameters(self._weights)
         self._weights = None
 
     def state(self) -> State:

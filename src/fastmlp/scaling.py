@@ -232,7 +232,7 @@ def check(argument: str, value: object, n_columns: int) -> str | Scaling | None:
     return value
 
 
-def learn(argument: str, rows: Any, value: str | Scaling | None) -> Scaling | None:
+def fitted(argument: str, rows: Any, value: str | Scaling | None) -> Scaling | None:
     """Return the value, or the scaling learnt from the rows if the value is the name of a kind of scaling."""
     if isinstance(value, str):
         try:

@@ -373,7 +373,7 @@ def convert(
     n_inputs: int,
     dtype: np.dtype[Any],
     *,
-    often: bool = False,
+    reused: bool = False,
     scaled: bool = False,
 ) -> Any:
     """X as (B, I) or (I,) with B >= 1, finite or not: an array of a type that the core reads, or `SparseRows`. Where
@@ -383,11 +383,11 @@ def convert(
     memory: that is quicker than to convert them in each epoch. What will be scaled keeps its digits until then.
     """
     if scaled:
-        often, dtype = False, np.dtype(np.float64)
+        reused, dtype = False, np.dtype(np.float64)
     try:
         with np.errstate(over="raise"):
             rows = _checked(X, n_inputs, dtype, scaled)
-            return rows if isinstance(rows, SparseRows) else readable(rows, dtype, often=often)
+            return rows if isinstance(rows, SparseRows) else readable(rows, dtype, reused=reused)
     except FloatingPointError:  # some number is too large for the dtype: an error about it shows it as it came
         with np.errstate(over="ignore"):
             rows = _checked(X, n_inputs, np.dtype(np.float64), scaled)
@@ -419,15 +419,15 @@ def has_rows(array: NDArray[Any]) -> bool:
     return bool(array.strides[1] == size and row >= size * array.shape[1] and row % size == 0)
 
 
-def readable(array: NDArray[Any], dtype: np.dtype[Any], *, often: bool = False, apart: bool = True) -> NDArray[Any]:
+def readable(array: NDArray[Any], dtype: np.dtype[Any], *, reused: bool = False, apart: bool = True) -> NDArray[Any]:
     """The array of a type that the core reads, in C order, or with rows `apart` where that may be; too large numbers
     become infinite, as `np.errstate` has it.
     """
     native = array.dtype.newbyteorder("=")
     keep = native in READ_AS_THEY_ARE
     mapped = is_mapped(array)
-    if keep and native == array.dtype and array.flags.aligned and apart and has_rows(array) and (mapped or not often):
+    if keep and native == array.dtype and array.flags.aligned and apart and has_rows(array) and (mapped or not reused):
         return array
-    if often and native.itemsize > 2 and not mapped:
+    if reused and native.itemsize > 2 and not mapped:
         keep = False
     return np.require(array, dtype=native if keep else dtype, requirements=["C", "A"])

@@ -113,7 +113,7 @@ def _is_missing(label: Any) -> bool:
     return label is None or type(label).__name__ == "NAType" or (isinstance(label, float) and label != label)
 
 
-def learn(labels: Sequence[Any], n_classes: int) -> tuple[str, ...]:
+def infer_class_names(labels: Sequence[Any], n_classes: int) -> tuple[str, ...]:
     """The class names that text labels stand for: the different ones, in ascending order."""
     _refuse_missing(labels)
     names = tuple(sorted(set(labels)))

@@ -110,21 +110,21 @@ def from_description(fields: Mapping[str, Any], n_inputs: int, n_classes: int) -
 # ------------------------------------------------------------------------------------------------ learnt by a first fit
 
 
-def learn(schema: Schema, X: Any, y: Any, n_inputs: int, n_classes: int, *, n_rows: int, takes_text: bool) -> Schema:
+def infer(schema: Schema, X: Any, y: Any, n_inputs: int, n_classes: int, *, n_rows: int, takes_text: bool) -> Schema:
     """The schema with what it does not know yet, from the data of a fit, whose first n_rows rows are trained on."""
     names, target, classes, encoder = schema
     if names is None and arrays.is_frame(X):
-        names, encoder = _learn_columns(arrays.with_text_names(X), n_inputs, n_rows)
+        names, encoder = _infer_columns(arrays.with_text_names(X), n_inputs, n_rows)
     name = _name_of(y)
     if target is None and name is not None:
         target = name
     if classes is None and takes_text:
         text = labels.text_labels(y)
-        classes = None if text is None else labels.learn(text, n_classes)
+        classes = None if text is None else labels.infer_class_names(text, n_classes)
     return Schema(names, target, classes, encoder)
 
 
-def _learn_columns(X: Any, n_inputs: int, n_rows: int) -> tuple[tuple[str, ...] | None, Encoder | None]:
+def _infer_columns(X: Any, n_inputs: int, n_rows: int) -> tuple[tuple[str, ...] | None, Encoder | None]:
     """The names of a frame's columns, and how they become inputs where some are not numbers."""
     names = arrays.column_names(X)
     if names is not None:

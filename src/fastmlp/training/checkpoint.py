@@ -175,9 +175,9 @@ class Resumable:
                 f"{self.name}: states: expected those of the training's callbacks, got {error!r}"
             ) from None
         names = network._columns[2]
-        network._know_columns(*self.architecture.scalings, names, False)  # to the last bit, as the training had them
+        network._set_columns(*self.architecture.scalings, names, False)  # to the last bit, as the training had them
         try:
-            network._put_training_state(self.state)
+            network._set_training_state(self.state)
         except ValueError as error:
             raise FormatError(f"{self.name}: {error}") from None
 
@@ -198,7 +198,7 @@ def read(
     theirs, ours = (
         descriptions.describe_architecture(each, 0) for each in (model.architecture, network._architecture())
     )
-    learnt = {key for key in _SCALINGS if isinstance(getattr(network._given, key), str)}
+    learnt = {key for key in _SCALINGS if isinstance(getattr(network._given_architecture, key), str)}
     for key in (theirs.keys() | ours.keys()) - {"seed"}:
         wanted, got = theirs.get(key), ours.get(key)
         if wanted != got and not (key in learnt and _differ_by_rounding(wanted, got, n_rows)):

@@ -224,7 +224,7 @@ class BatchRows(Source):
     ) -> None:
         super().__init__(network, validation)
         self._open, self._validation_data, self._class_weight = open_batches, validation_data, plan.class_weight
-        self._known: Schema = network._columns[2]  # and what the first batch tells
+        self._schema: Schema = network._columns[2]  # and what the first batch tells
         self._is_first = True
         self._batches: Iterator[Any] = iter(())
         self._next: _core.Rows | None = None
@@ -298,17 +298,17 @@ class BatchRows(Source):
         try:
             weights = batch[2] if len(batch) == 3 else None
             if self._is_first:
-                self._known = network._learn_schema(batch[0], batch[1], None)
-            rows = network._rows(batch[0], batch[1], weights, self._class_weight, known=self._known)
+                self._schema = network._infer_schema(batch[0], batch[1], None)
+            rows = network._rows(batch[0], batch[1], weights, self._class_weight, schema=self._schema)
             check_rank(network, rows)
             row_weights.check_batch(weights, self._class_weight)
         except (ValueError, TypeError) as error:
             raise type(error)(f"batch {self._step}: {error}") from None
         if self._is_first:
             self._is_first = False
-            network._learn_columns(self._known, rows)
+            network._fit_columns(self._schema, rows)
             if self._validation_data is not None:  # its columns are those of the first batch, by their names
-                self.validation = check_validation(network, self._validation_data, self._known)
+                self.validation = check_validation(network, self._validation_data, self._schema)
         return rows
 
 
