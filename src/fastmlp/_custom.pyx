@@ -183,7 +183,7 @@ cdef double compute_loss(CustomCall call, const fml_loss_rows *rows) except *:
     if rows.weights != NULL:
         memcpy(cnp.PyArray_DATA(weights), rows.weights, rows.rows * sizeof(double))
     answer = call.loss(new_matrix(call.descr, rows.output, rows.rows, O), new_matrix(call.descr, rows.t, rows.rows, O))
-    loss, gradient = checks.own_loss(answer, n_rows, O)
+    loss, gradient = checks.check_loss_result(answer, n_rows, O)
     counted = weights > 0  # a row of weight 0 is ignored, even if its loss is NaN or infinite
     if rows.d != NULL:
         slopes = np.where(counted[:, np.newaxis], gradient, 0) * (rows.scale * weights)[:, np.newaxis]

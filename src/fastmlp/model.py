@@ -345,18 +345,18 @@ class Model(_core.Core):
         sample_weight: object = None,
         class_weight: object = None,
         *,
-        reused: bool = False,
+        often: bool = False,
         schema: Schema | None = None,
     ) -> _core.Rows:
         """Check inputs, targets and weights, and return them as the core takes them.
 
-        `reused` says that the rows will be read in several epochs, so that a conversion in advance pays (see
+        `often` says that the rows will be read in several epochs, so that a conversion in advance pays (see
         `inputs.arrays.convert`). `schema` is the schema of the columns; None is the network's.
         """
         schema = schema or self._columns[2]
         scaled = self._given_architecture.input_scaling is not None
         X = schemas.to_inputs(schema, X)
-        x = arrays.convert(X, self._sizes[0], self._dtype, reused=reused, scaled=scaled)
+        x = arrays.convert(X, self._sizes[0], self._dtype, often=often, scaled=scaled)
         n_rows = x.shape[0] if x.ndim == 2 else 1
         if n_rows >= 2**32:
             raise ValueError(f"X: expected fewer than 2**32 rows, got {n_rows}")

@@ -69,7 +69,7 @@ def check_validation(network: Network, validation_data: object, schema: Schema |
             f"validation_data: expected (X, y) or (X, y, sample_weight), got {type(validation_data).__name__}"
         )
     try:
-        rows = network._rows(*validation_data, reused=True, schema=schema)
+        rows = network._rows(*validation_data, often=True, schema=schema)
         check_rank(network, rows)
         refuse_not_finite(network, "X", rows)
     except (ValueError, TypeError) as error:

@@ -8,7 +8,7 @@ from .. import _core, callbacks
 from . import data
 from .loop import Loop
 from .plan import DEFAULT_BATCH_SIZE, FitPlan
-from .sources import ArrayRows, BatchRows, Source, opener
+from .sources import ArrayRows, BatchRows, Source, batch_opener
 
 if TYPE_CHECKING:
     from ..history import History
@@ -63,7 +63,7 @@ def _checked_rows(
 ) -> tuple[_core.Rows, _core.Rows | None]:
     """Return the rows to train on and to validate on; set the schema and the scalings that they determine."""
     schema = network._infer_schema(X, y, plan.validation_split)
-    rows = network._rows(X, y, plan.sample_weight, reused=True, schema=schema)
+    rows = network._rows(X, y, plan.sample_weight, often=True, schema=schema)
     data.check_rank(network, rows)
     rows, validation = data.divide(network, rows, data.check_validation(network, validation_data, schema), plan, schema)
     network._fit_columns(schema, rows)
@@ -72,7 +72,7 @@ def _checked_rows(
 
 def _batch_rows(network: Network, X: Any, validation_data: Any, plan: FitPlan, used: Optimizer) -> BatchRows:
     """Return the source of the batches that X provides; refuse arguments that need all rows in advance."""
-    open_batches = opener(X, plan.epochs)
+    open_batches = batch_opener(X, plan.epochs)
     _refuse_with_batches(plan, used)
     network._refuse_unscaled("batches")
     schema = network._columns[2]
