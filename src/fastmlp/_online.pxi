@@ -15,7 +15,7 @@ cdef class Core(Trainer):
         Parameters
         ----------
         x : array_like, shape (I,)
-            An array of the network's dtype is read where it stands.
+            An array of the network's dtype is read in place.
         y : array_like, shape (O,), or a number where O is 1, or a class label where O > 1
         optimizer : str, Optimizer or None, default None
             None continues the last one, with its state; before the first step it is Adam.

@@ -341,9 +341,9 @@ cdef class Predictor:
         Parameters
         ----------
         X : array_like, shape (B, I) or (I,)
-            Rows of numbers. A C-contiguous array of the network's dtype, or of uint8, is read where it stands;
-            anything else is converted once. If the network has `feature_names`, the columns of a frame are found by
-            their names.
+            Rows of numbers. A C-contiguous array of the network's dtype, or of uint8, is read in place;
+            other arrays are converted. If the network has `feature_names`, the columns of a frame are found by their
+            names.
         out : ndarray, shape (B, O) or (O,), optional
             The array to write the output to: C-contiguous, of the dtype that is returned, not overlapping X. With it
             nothing is allocated.

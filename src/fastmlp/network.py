@@ -174,7 +174,8 @@ class Network(Model):
         optimizer = self._optimizer
         if self._learning_rate is None or optimizer is None or optimizer.full_batch or optimizer.schedule is not None:
             raise ValueError(
-                f"learning_rate: expected an optimiser at work whose own is a number, got {checked!r} for {optimizer!r}"
+                "learning_rate: expected an optimiser at work whose learning rate is a number, "
+                f"got {checked!r} for {optimizer!r}"
             )
         self._set_learning_rate(checked)
 
@@ -236,11 +237,11 @@ class Network(Model):
         Parameters
         ----------
         X : array_like, frame, sparse matrix, shape (B, I), or batches
-            What lies in memory as float16 or uint8 (taken at face value), a SciPy sparse matrix (as CSR), or a
-            `numpy.memmap` of any float is converted batch by batch. The names of a frame's columns are kept in
-            `feature_names`; where some columns are not numbers, an `Encoder` is fitted and kept. Without y: an
-            iterable of batches ``(X, y)`` or ``(X, y, sample_weight)``, which each epoch iterates over again, or a
-            function that returns such an iterable; each batch is one step.
+            Arrays of float16 or uint8 (whose numbers are not rescaled), SciPy sparse matrices (as CSR) and a
+            `numpy.memmap` of any float dtype are converted batch by batch. The names of a frame's columns are kept in
+            `feature_names`; if some columns are not numeric, an `Encoder` is fitted and kept. Without y: an iterable
+            of batches ``(X, y)`` or ``(X, y, sample_weight)``, which each epoch iterates over again, or a function
+            that returns such an iterable; each batch is one step.
         y : array_like, shape (B, O), or (B,), optional
             Targets, which may be 1-D where O is 1, or integer class labels where O > 1. With a loss of classes, text
             labels are allowed, too; a network with `class_names` takes these names. A loss with several outputs for
@@ -326,7 +327,7 @@ class Network(Model):
         >>> net.predict([[2.0]]).round(3)
         array([[5.]], dtype=float32)
         """
-        arguments = locals()  # the fields of FitPlan among them, by the same names
+        arguments = locals()  # has all fields of FitPlan by name
         plan = FitPlan(**{name: arguments[name] for name in fields(FitPlan)})
         return fit(self, X, y, optimizer, validation_data, plan)
 

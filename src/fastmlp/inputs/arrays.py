@@ -108,7 +108,7 @@ def device_of(argument: str, value: Any) -> int | None:
 
 
 def unmasked(value: Any) -> Any:
-    """Return a masked array with NaN for masked elements, do so for the masked arrays in a list; else the same value.
+    """Return a masked array as one with NaN for masked elements, and convert the masked arrays in a list likewise.
 
     NumPy silently drops the masks of arrays in a list. (A masked element in a list of numbers becomes NaN in NumPy.)
     """

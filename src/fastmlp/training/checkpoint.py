@@ -290,13 +290,13 @@ def _compare(saved: Mapping[str, Any], current: Mapping[str, Any]) -> None:
     if saved.keys() != current.keys():
         raise FormatError(f"settings: expected {sorted(current)}, got {sorted(saved)}")
     for key, value in current.items():
-        wanted, got, said = saved[key], value, "{!r:.1000}"
+        wanted, got, template = saved[key], value, "{!r:.1000}"
         if key in _BY_FIELD:
-            wanted, got, said = *_first_difference(_BY_FIELD[key](wanted), _BY_FIELD[key](got)), "{}"
+            wanted, got, template = *_first_difference(_BY_FIELD[key](wanted), _BY_FIELD[key](got)), "{}"
         if wanted != got:
             argument = _ARGUMENT_NAMES.get(key, key)
             raise ValueError(
-                f"{argument}: expected that of the checkpoint, {said.format(wanted)}, got {said.format(got)}"
+                f"{argument}: expected that of the checkpoint, {template.format(wanted)}, got {template.format(got)}"
             )
 
 

@@ -33,18 +33,18 @@ def fit(network: Network, X: Any, y: Any, optimizer: object, validation_data: An
         network._refuse_untrainable("fit")
         if y is None:
             wanted = network._resolve_optimizer(optimizer)
-            source: Source = _batch_rows(network, X, validation_data, plan, _used(network, wanted))
+            source: Source = _batch_rows(network, X, validation_data, plan, _optimizer_of_fit(network, wanted))
         else:
             rows, validation = _checked_rows(network, X, y, validation_data, plan)
             wanted = network._resolve_optimizer(optimizer)
-            _check_use(network, _used(network, wanted), validation, plan)
-            source = ArrayRows(network, rows, validation, plan, _used(network, wanted))
+            _check_use(network, _optimizer_of_fit(network, wanted), validation, plan)
+            source = ArrayRows(network, rows, validation, plan, _optimizer_of_fit(network, wanted))
         return Loop(network, source, plan, wanted).train()
     finally:
         network._end_fit(token)
 
 
-def _used(network: Network, wanted: Optimizer | None) -> Optimizer:
+def _optimizer_of_fit(network: Network, wanted: Optimizer | None) -> Optimizer:
     """Return the optimiser of this fit: the wanted one, or where that is None, the network's current one."""
     used = wanted or network._optimizer
     assert used is not None

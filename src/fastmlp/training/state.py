@@ -76,12 +76,12 @@ class TrainingState:
 
     def essential_numbers(self) -> dict[str, float]:
         """Return the numbers without those that have their initial value."""
-        by_default = {"learning_rate": getattr(self.optimizer, "learning_rate", None)}
-        by_default.update(dict.fromkeys(self.optimizer.state_numbers, 0.0))
+        initial = {"learning_rate": getattr(self.optimizer, "learning_rate", None)}
+        initial.update(dict.fromkeys(self.optimizer.state_numbers, 0.0))
         schedule = self.optimizer.schedule
         if isinstance(schedule, ReduceOnPlateau):
-            by_default.update({f"plateau.{name}": value for name, value in Plateau(schedule).state.items()})
-        return {name: v for name, v in self.numbers.items() if name not in by_default or by_default[name] != v}
+            initial.update({f"plateau.{name}": value for name, value in Plateau(schedule).state.items()})
+        return {name: v for name, v in self.numbers.items() if name not in initial or initial[name] != v}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the fields by name, so that a later version with more fields can read the pickle."""
@@ -128,12 +128,12 @@ def check_state(state: object, dtype: np.dtype[Any], n_hidden: int) -> dict[str,
     if not isinstance(state, TrainingState):
         raise TypeError(f"state: expected a TrainingState, got {type(state).__name__}")
     optimizer = check_precision(optimizers.resolve("state.optimizer", state.optimizer), dtype)
-    terms = resolve_regularization(state.regularization)
-    if terms is not None:
-        terms._check_use(optimizer, n_hidden, dtype)
+    resolved = resolve_regularization(state.regularization)
+    if resolved is not None:
+        resolved._check_use(optimizer, n_hidden, dtype)
     return {
         "optimizer": optimizer,
-        "regularization": terms,
+        "regularization": resolved,
         "parameters": None if state.parameters is None else _vector("parameters", state.parameters, dtype),
         "vectors": {str(name): _vector(f"vectors[{name!r}]", v, dtype) for name, v in state.vectors.items()},
         "numbers": {str(name): _number(f"numbers[{name!r}]", number) for name, number in state.numbers.items()},
