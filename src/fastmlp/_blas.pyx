@@ -1,15 +1,16 @@
-# The engine `blas`: a layer's passes over SciPy's BLAS, for any processor.
+# The engine `blas`: the forward and backward pass of a layer with SciPy's BLAS, for any processor.
 #
-# Weights are kept as they are, row-major (O, I), so pack and unpack copy. `multiply` is the one door to BLAS and owns
-# the swap between row- and column-major; nobody else sees a 'T'. What is no product of matrices comes from the
-# network's kernel table.
-# The routines are bound at first use, because importing scipy.linalg costs ten times what fastmlp costs; so Cython's
-# cimport, which binds when this module is imported, cannot be used. Documented are: that scipy.linalg.cython_blas
-# exports these routines (its docstring), and that a Cython module keeps what it exports as capsules whose names are C
-# signatures (scipy.LowLevelCallable, from_cython). Not documented is how a signature spells SciPy's own names of float
-# and double. So that is not looked at: all parameters that are neither char * nor int * must be of one and the same
-# type, and the name of the routine says which it is.
-# BLAS rounds as it likes: a row alone and the same row in a batch may differ in the last bits.
+# Weights are stored row-major (O, I), so pack and unpack are copies. `multiply` is the only function that calls BLAS;
+# it swaps row-major and column-major order, so that no other code passes a 'T'. Operations other than matrix products
+# come from the network's kernel table. The rounding of BLAS depends on the shapes: the outputs of a row alone and of
+# the same row in a batch may differ in the last bits.
+#
+# The routines are bound at first use, because importing scipy.linalg takes ten times as long as importing fastmlp; so
+# Cython's cimport, which binds when this module is imported, cannot be used. It is documented that
+# scipy.linalg.cython_blas exports these routines (its docstring), and that a Cython module keeps its exports as
+# capsules whose names are C signatures (scipy.LowLevelCallable, from_cython). It is not documented how a signature
+# spells SciPy's own names of float and double. So the check does not depend on them: all parameters that are neither
+# char * nor int * must have one and the same type, and the name of the routine says whether that is float or double.
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from cython cimport floating
 from libc.string cimport memcpy
@@ -19,7 +20,8 @@ from ._csrc cimport FML_F32, fml_ahead, fml_engine, fml_layer, fml_network, fml_
 import os
 import threading
 
-# A fork waits until the import is over: in the child it would never be, and its modules would stay locked.
+# A fork waits until an import of SciPy in another thread is complete: in the child, that thread would not exist, and
+# the modules that it was importing would stay locked for ever.
 _binding = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_binding.acquire, after_in_parent=_binding.release, after_in_child=_binding.release)
@@ -38,13 +40,13 @@ cdef gemm_f64 dgemm = NULL
 cdef gemv_f32 sgemv = NULL
 cdef gemv_f64 dgemv = NULL
 
-# The parameters of a routine: c is char *, i is int *, r a pointer to its reals.
+# The types of the parameters of a routine: c is char *, i is int *, r is float * or double *.
 GEMM = "cciiirririrri"
 GEMV = "ciirririrri"
 
 
 cdef void *_bind(dict functions, str name, str expected) except NULL:
-    """The address of a BLAS routine, once its parameters are those that it is called with here."""
+    """Return the address of a BLAS routine, after checking that its parameters have the expected types."""
     capsule = functions[name]
     cdef const char *signature = PyCapsule_GetName(capsule)
     found = (<bytes>signature).decode()
@@ -59,7 +61,7 @@ cdef void *_bind(dict functions, str name, str expected) except NULL:
 
 
 cdef const fml_engine *blas_engine() except NULL:
-    """The engine's table; binds BLAS on the first call."""
+    """Return the table of the engine; bind the routines of BLAS on the first call."""
     global sgemm, dgemm, sgemv, dgemv
     if dgemv == NULL:
         with _binding:
@@ -102,7 +104,7 @@ cdef void multiply(bint transpose_a, bint transpose_b, int M, int N, int K, cons
 
 cdef void forward(const fml_network *net, size_t l, floating *block, floating *x, size_t rows, void *z,
                   void *y) noexcept nogil:
-    """z = x w^T + b and y = f(z); the pre-activations are formed in z, or in y where z is not wanted."""
+    """z = x w^T + b and y = f(z), each if it is not NULL; if z is NULL, y holds the pre-activations first."""
     cdef const fml_layer *layer = &net.layers[l]
     cdef size_t O = layer.n_outputs
     cdef void *pre = z if z != NULL else y
@@ -115,7 +117,7 @@ cdef void forward(const fml_network *net, size_t l, floating *block, floating *x
 
 cdef void gradient(const fml_pass *pass_, size_t l, floating *x, floating *dz, size_t rows,
                    int accumulate) noexcept nogil:
-    """dw = [dw +] dz^T x, db = [db +] the sum of dz's rows."""
+    """dw = [dw +] dz^T x and db = [db +] the sum of the rows of dz; with what is in brackets if `accumulate`."""
     cdef const fml_layer *layer = &pass_.net.layers[l]
     cdef int I = <int>layer.n_inputs, O = <int>layer.n_outputs
     cdef floating *gradient = <floating *>pass_.gradient
@@ -123,8 +125,9 @@ cdef void gradient(const fml_pass *pass_, size_t l, floating *x, floating *dz, s
     pass_.net.kernels.sum_rows(dz, gradient + layer.biases, rows, layer.n_outputs, accumulate)
 
 
-# The table's functions. Rows are dense (this engine does not ask for odd ones), there is one thread and, without
-# scratch memory, no update: the distances of rows, the inputs' range and what lies ahead are not looked at.
+# The functions of the engine's table. This engine has a single thread, and its table asks for neither padded rows nor
+# scratch memory, so rows are dense and no update is passed. The parameters for distances of rows, for ranges of inputs
+# and for prefetching are therefore not used.
 
 cdef void forward_layer(const fml_network *net, size_t l, const void *block, const void *x, size_t x_row, size_t rows,
                         void *z, void *y, size_t y_row, int ahead) noexcept nogil:
@@ -172,11 +175,11 @@ cdef void unpack(const fml_network *net, size_t l, const void *block, void *w, v
     memcpy(b, <const char *>block + layer.biases * size, layer.n_outputs * size)
 
 
-cdef void limit_norms(const fml_network *net, size_t l, void *block, double most) noexcept nogil:
-    """Each row of w is scaled to at most that length."""
+cdef void limit_norms(const fml_network *net, size_t l, void *block, double max_norm) noexcept nogil:
+    """Scale each row of w whose Euclidean norm is larger than max_norm to that norm."""
     cdef const fml_layer *layer = &net.layers[l]
     cdef char *w = <char *>block + layer.weights * net.kernels.real_size
-    net.kernels.limit_rows(w, layer.n_outputs, layer.n_inputs, most)
+    net.kernels.limit_rows(w, layer.n_outputs, layer.n_inputs, max_norm)
 
 
 cdef fml_engine ENGINE

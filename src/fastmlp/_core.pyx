@@ -1,24 +1,29 @@
 # cython: boundscheck=False, cdivision=True
-# The compiled half of a network: it owns the parameters, meets arrays, predicts, and runs epochs.
+# The compiled base class of a network: it owns the parameters, converts arrays, predicts, and trains steps and epochs.
 #
-# Core (its parts: Predictor, Trainer, and learning row by row in _online.pxi) is the base class of Network, so that
-# `predict` from the caller to the kernels is one compiled call. Decided:
-# what readers see (`published`) is a block that never changes once it is there, held by Python's reference count;
-# training works on a block of its own and publishes a copy. So predicting needs no lock; an error in `fit`
-# leaves whole epochs, Ctrl-C whole steps. Rejected: a read-write lock (a reader would wait for an epoch) and training
-# in place (a reader would see half a step).
-# What calls functions of the C core is one extension module, with which the core is linked: the core has state (its
-# threads, what it has read once of the system) that must exist once in a process. What calls none of them has a module
-# and a .pxd of its own: _rows, _custom, _blas. The parts of this module are included as text, because Cython makes a
-# module of one .pyx. Rejected: the core's functions in a table of pointers for several modules, as each of them adds
-# 0.25 ms to `import fastmlp` and 50 kB; and a _core.pxd, which no other module needs and in which each method of these
-# classes would be declared once more.
-# All arguments are checked before anything is written. Work of more than about 100 us releases the GIL; less keeps
-# it, because taking it back beside a busy thread costs a switch interval.
-# Other threads run wherever Python code runs: in a comparison of a user's objects, in a conversion, in a collection of
-# garbage (which on CPython 3.11 any allocation of an object may start) and where the GIL is released. So: what runs
-# Python comes first, into local variables; then state is looked at and changed without a call that could run any. Who
-# writes for longer sets `fitting`, which others refuse, and holds the training in a local variable.
+# The base class of Model is Core (_online.pxi: learn_one), which derives from Trainer (this file), which derives from
+# Predictor (_predictor.pxi). `predict` is thus one compiled call from the user to the kernels.
+#
+# Predictions read the published parameters, a Block that never changes while a reader holds a reference to it; training
+# changes a block of its own and publishes a copy. So predictions need no lock, and after an error in `fit` the network
+# has the last complete epoch, after Ctrl-C the last complete step. Rejected: a read-write lock (a reader would wait for
+# an epoch) and training in place (a reader would see half of a step).
+#
+# All code that calls functions of the C core is in this one extension module, which is linked with the core: the core
+# has state (its threads, values read once from the system) that must exist only once in a process. Code that calls none
+# of these functions has modules of its own with a .pxd: _rows, _custom, _blas. The other parts of this module are
+# included as text, because Cython makes a module of a single .pyx. Rejected: several modules that call the core through
+# a table of pointers, as each module adds 0.25 ms to `import fastmlp` and 50 kB; and a _core.pxd, which no other module
+# needs and which would repeat the declaration of each method.
+#
+# All arguments are checked before anything is written. Work of more than about 100 us releases the GIL; shorter work
+# keeps it, because taking it back while another thread is busy costs a switch interval.
+#
+# Other threads run wherever Python code runs: in a comparison of a user's objects, in a conversion, in a garbage
+# collection (which on CPython 3.11 any allocation of an object may start), and where the GIL is released. Methods
+# therefore first do all that may run Python code and keep the results in local variables; after that they read and
+# change the network's state without a call that could run Python code. A method that changes the state for longer sets
+# `fitting`, so that other threads that want to change it get an error, and holds the Training in a local variable.
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.float cimport PyFloat_AsDouble, PyFloat_CheckExact
@@ -47,33 +52,34 @@ from .inputs.labels import named
 from .inputs.schema import EMPTY, to_inputs
 
 cnp.import_array()
-globals()["Rows"] = Rows  # for Python, which has no attribute for what is cimported
+globals()["Rows"] = Rows  # a cimported name is no attribute of the module in Python
 cdef type ndarray_type = np.ndarray, integer_type = np.integer, floating_type = np.floating
 cdef int OUTPUT_FLAGS = (cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_F_CONTIGUOUS | cnp.NPY_ARRAY_OWNDATA
                          | cnp.NPY_ARRAY_ALIGNED | cnp.NPY_ARRAY_WRITEABLE)
 
-cdef enum target_kind:  # of a row that learn_one has been given
+cdef enum target_kind:  # the kinds of targets that learn_one can log; NOT_LOGGED is any other kind
     NOT_LOGGED, LABEL, NUMBER, VECTOR
 
 cdef enum:
-    MANY_MULTIPLY_ADDS = 1 << 20  # about 100 us of one core: from here on the GIL is released
-    SCRATCH_HEAD = 64  # bytes before a workspace, for its capacity
+    MANY_MULTIPLY_ADDS = 1 << 20  # about 100 us of one core: work of this size or more releases the GIL
+    WORKSPACE_HEADER = 64  # bytes before a workspace, where its capacity is stored
 
 
-# -- forks: what a child must know, which has of all threads only the one that forked --
+# -- forks: a child process has only one thread, the one that forked --
 
-cdef uint64_t n_forks = 0          # forks between the process that loaded this module and this one
-cdef unsigned long forking_thread = 0  # which thread made the last of them
+cdef uint64_t n_forks = 0          # the number of forks between the process that loaded this module and this one
+cdef unsigned long forking_thread = 0  # the thread that made the last of these forks
 
-# None of them may register a function to call at forks: it would be called after this one without its part before it.
-_LATE = ("fastmlp.encoder", "fastmlp.formats.upgrade", "hashlib", "json", "mmap", "numpy.ma")
+# Modules that this package imports only when it needs them. None of them may call os.register_at_fork: if _before_fork
+# imported such a module, its function for the child would be called without its function before the fork.
+_LATE_IMPORTS = ("fastmlp.encoder", "fastmlp.formats.upgrade", "hashlib", "json", "mmap", "numpy.ma")
 
 
 def _before_fork():
-    """Does the imports that this package does late, or waits for another thread that is doing them: a child of which
-    that thread is no part would wait forever. Without other threads there is nothing to wait for."""
+    """Import _LATE_IMPORTS, which waits for any thread that is importing one of them. In a child process that thread
+    would not exist, and an import would wait for it forever. With a single thread there is nothing to wait for."""
     if threading.active_count() > 1:
-        for name in _LATE:
+        for name in _LATE_IMPORTS:
             __import__(name)
 
 
@@ -93,25 +99,25 @@ include "_predictor.pxi"
 
 
 cdef class Trainer(Predictor):
-    """Parameters, predictions and epochs of one network."""
+    """Parameters, predictions, training steps and epochs of one network."""
 
-    cdef Training training   # the optimiser's state, or None before the first step
-    cdef object chosen       # what None stands for when there is no training: the last optimiser
-    cdef Training previous   # what `training` has replaced, until its first success
-    cdef bint tentative      # `training` has published nothing yet: an error goes back to `previous`
-    cdef bint unpublished    # train_on_batch or learn_one has moved the training's block on
-    cdef bint mid_epoch      # a fit has, by an epoch that is neither published nor taken back
-    cdef RowLog log          # the rows of learn_one since the last publication, or None before the first
-    cdef uint64_t random_before  # where `training` is tentative: that from before it
-    cdef object fitting      # what runs: a weak reference to a fit's token, the rows of a step, or None
-    cdef uint64_t fitting_forks  # n_forks when that began, and its thread
-    cdef unsigned long fitting_thread
+    cdef Training training   # the optimiser in use with its state; None before the first step
+    cdef object last_optimizer   # while `training` is None: the optimiser used last, which the argument None names
+    cdef Training previous   # the training that `training` has replaced, until the first success of `training`
+    cdef bint tentative      # `training` has published nothing yet: an error restores `previous`
+    cdef bint unpublished    # train_on_batch or learn_one has changed training's block since the last publication
+    cdef bint mid_epoch      # a fit has changed it, within an epoch that is neither published nor rolled back
+    cdef RowLog row_log      # the rows of learn_one since the last publication; None before the first one
+    cdef uint64_t random_before  # while `training` is tentative: the state of the generator before it
+    cdef object fitting      # what is changing the network: a weak reference to a fit's token, a step's rows, or None
+    cdef uint64_t fitting_forks  # the value of n_forks when `fitting` was set
+    cdef unsigned long fitting_thread  # the thread that set it
 
     # -- parameters --------------------------------------------------------------------------------------------------
 
     def _published(self):
-        """What readers see at this moment, also while a fit is running: P, the columns that go with it, the state of
-        the generator."""
+        """Return what was published last, also while a fit is running: the parameter vector P, the scalings and the
+        schema that belong to it, and the state of the generator."""
         cdef Block block = self._readable()
         cdef uint64_t random = self.random
         cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0])
@@ -119,17 +125,17 @@ cdef class Trainer(Predictor):
         return P, (block.columns.inputs, block.columns.targets, block.columns.schema), random
 
     def _replace_parameters(self, cnp.ndarray P not None):
-        """What assigning parameters does; refused while a fit is running."""
+        """Set the parameters to P, as an assignment to `parameters` does; an error while a fit is running."""
         cdef Block block = self._packed(P)
         self._refuse_while_fitting("parameters")
-        self._put_block(block)
+        self._replace_published(block)
 
-    def _put_parameters(self, cnp.ndarray P not None):
-        """Publishes P, checked and of the network's dtype, and forgets the optimiser's state."""
-        self._put_block(self._packed(P))
+    def _publish_parameters(self, cnp.ndarray P not None):
+        """Publish P, a checked vector of the network's dtype, and drop the optimiser's state."""
+        self._replace_published(self._packed(P))
 
     cdef Block _packed(self, cnp.ndarray P):
-        """P in the engine's layout."""
+        """Return a new block with the parameters P in the engine's layout."""
         self._check_built()
         self._check_vector("parameters", P)
         cdef Block block = new_block(self.net.n_packed * self.net.kernels.real_size)
@@ -137,18 +143,20 @@ cdef class Trainer(Predictor):
         return block
 
     cdef int _check_vector(self, str argument, cnp.ndarray P) except -1:
+        """Raise a ValueError unless P is a contiguous vector of n_parameters numbers of the network's dtype."""
         if (P.size != <cnp.npy_intp>self.net.n_parameters or cnp.PyArray_TYPE(P) != self.typenum
                 or not cnp.PyArray_ISCARRAY_RO(P)):
             raise ValueError(f"{argument}: expected {self.net.n_parameters} numbers, got {P.size} of dtype {P.dtype}")
         return 0
 
-    cdef int _put_block(self, Block block) except -1:
-        cdef Training before = self.training, _previous = self.previous  # which go when all is in place
-        cdef object _chosen = self.chosen
+    cdef int _replace_published(self, Block block) except -1:
+        """Publish that block and drop the optimiser's state, so that the next training starts it anew."""
+        cdef Training before = self.training, _previous = self.previous  # are released when the new state is complete
+        cdef object _last_optimizer = self.last_optimizer
         block.columns = self.columns
         self.published = block
         if before is not None:
-            self.chosen = before.optimizer
+            self.last_optimizer = before.optimizer
         self.training = None
         self._forget_steps()
         self._commit()
@@ -156,29 +164,30 @@ cdef class Trainer(Predictor):
 
     @property
     def _published_columns(self):
-        """Like `_columns`, of the parameters that readers see: without what a first fit has not published yet."""
+        """The scalings and the schema that belong to the published parameters, unlike `_columns`, which already has
+        what a running fit has determined but not published."""
         cdef Block block = self._readable()
         return block.columns.inputs, block.columns.targets, block.columns.schema
 
-    def _know_columns(self, input_scaling, target_scaling, schema, bint publish):
-        """Takes what has been checked: for the parameters that are there too, or for those alone that training will
-        publish."""
+    def _set_columns(self, input_scaling, target_scaling, schema, bint publish):
+        """Set the scalings and the schema, which the caller has checked, for the parameters that training will publish
+        and, if `publish`, for the published parameters, too."""
         self._check_built()
         self.columns = Columns(input_scaling, target_scaling, schema)
         if publish:
             self.published.columns = self.columns
 
     cdef Block _readable(self):
-        """The block that readers use; publishes the steps of train_on_batch if there are any."""
+        """Return the published block, after publishing steps of train_on_batch and learn_one that are not yet."""
         self._check_built()
         if self.unpublished:
             self._publish_steps()
         return self.published
 
     cdef int _publish_steps(self) except -1:
-        """Publishes what steps have learnt, unless somebody trains."""
+        """Publish the steps of train_on_batch and learn_one, unless a fit or a step is running."""
         cdef Block now = self.published, spare = None
-        if Py_REFCNT(now) > 2:  # somebody reads it
+        if Py_REFCNT(now) > 2:  # a reader holds it
             spare = new_block(self.net.n_packed * self.net.kernels.real_size)
         now = None
         if self.unpublished and not self._is_fitting():
@@ -186,13 +195,14 @@ cdef class Trainer(Predictor):
         return 0
 
     cdef int _publish(self, Block spare=None) except -1:
-        """Copies what training has learnt to where readers, and errors, find it; `spare`: memory for it, if readers
-        may hold what is published. Only who trains may go without."""
-        cdef Training training = self.training, _previous = self.previous  # which go when all is in place
+        """Copy parameters and state of the training to the published ones, which predictions read and an error
+        restores. `spare` is a new block for it, which is used if a reader holds the published block. Without one, it
+        is allocated here, which may run Python code: only the thread that is training may do that."""
+        cdef Training training = self.training, _previous = self.previous  # are released when all is in place
         cdef Block before = self.published
         if training is None:
             return 0
-        if Py_REFCNT(before) > 2:  # by a variable's name: Cython would hold an attribute once more to count
+        if Py_REFCNT(before) > 2:  # of the variable: for an attribute, Cython would add a reference to count
             if spare is None:
                 spare = new_block(training.size)
             self.published = spare
@@ -203,18 +213,18 @@ cdef class Trainer(Predictor):
         return 0
 
     cdef void _forget_steps(self) noexcept:
-        """What training has done since the last publication is published, or gone."""
+        """Record that no step is unpublished: all steps have been published or rolled back."""
         self.unpublished, self.mid_epoch = False, False
-        if self.log is not None:
-            self.log.n_rows = 0
+        if self.row_log is not None:
+            self.row_log.n_rows = 0
 
     cdef void _commit(self) noexcept:
-        """The training in use has succeeded; there is no way back to the one before."""
+        """Record that the training in use has succeeded, and release the one that it has replaced."""
         self.tentative, self.previous = False, None
 
     cdef void _roll_back(self) noexcept:
-        """Goes back to what was last published, and to the optimiser that published it."""
-        cdef Training training = self.training  # which goes when all is in place
+        """Restore the last published state, and the optimiser that published it."""
+        cdef Training training = self.training  # is released when all is in place, like _columns
         cdef Columns _columns = self.columns
         self.columns = self.published.columns
         if self.tentative:
@@ -227,33 +237,34 @@ cdef class Trainer(Predictor):
     # -- training ---------------------------------------------------------------------------------------------------
 
     def _refuse_while_fitting(self, str argument):
+        """Raise a RuntimeError, which names that argument or method, while a fit or a step is running."""
         if self._is_fitting():
             raise RuntimeError(f"{argument}: expected a network at rest, got one that a fit is running on")
 
     @property
     def _optimizer(self):
-        """The optimiser that was used last, or None; its state may be gone."""
-        return self.chosen if self.training is None else self.training.optimizer
+        """The optimiser that was used last, or None; its state may have been dropped."""
+        return self.last_optimizer if self.training is None else self.training.optimizer
 
     @property
     def _learning_rate(self):
-        """The learning rate of the next step, a schedule's included; None before the first optimiser."""
+        """The learning rate of the next step, also where a schedule determines it; None before the first step."""
         cdef Training training = self.training
         return None if training is None else training.next_rate()
 
-    def _set_rate(self, double rate):
-        """Has the optimiser, whose own learning rate is a number, go on with that one. The rows of the log were learnt
-        with the one before: what they have made is published, so that they need not be learnt again."""
+    def _set_learning_rate(self, double rate):
+        """Set the learning rate of the next steps, for an optimiser without a schedule. Steps on rows of the log used
+        the old rate: they are published first, as repeating them with the new rate would give other parameters."""
         self._check_built()
         if self._is_fitting() and not isinstance(self.fitting, weakref.ref):
             self._refuse_while_fitting("learning_rate")
-        while self.unpublished and not self._is_fitting():  # another thread may learn while memory is found
+        while self.unpublished and not self._is_fitting():  # another thread may train during an allocation
             self._publish_steps()
-        self._at_work().trainer.hyper_parameters[0] = rate
+        self._current_training().trainer.hyper_parameters[0] = rate
 
     @property
     def _n_evaluations(self):
-        """How many gradients a whole-batch method has evaluated since it began; None for any other optimiser."""
+        """The number of gradients that a whole-batch method has evaluated since it began; None for other optimisers."""
         cdef Training training = self.training
         if training is None or training.method == NULL:
             return None
@@ -267,16 +278,16 @@ cdef class Trainer(Predictor):
                 and training.method.converged(training.trainer.method_state) != 0)
 
     def _observe(self, logs):
-        """Tells a learning rate that follows from losses those of an epoch."""
+        """Pass the logs of an epoch to a schedule that derives the learning rate from losses, if there is one."""
         cdef Training training = self.training
         if training is not None and training.plateau is not None:
             training.plateau.observe(logs)
             training.trainer.hyper_parameters[0] = training.plateau.rate
 
     def _use_optimizer(self, optimizer, regularization):
-        """Continues the optimiser if it is equal to the last one, or None, and so is the regularisation; else starts it
-        anew, and an error before its first success brings back the one before. The caller has marked the network as
-        being fitted."""
+        """Continue the current optimiser if `optimizer` equals it, or is None, and the regularisation is unchanged.
+        Otherwise start the optimiser anew; an error before its first success restores the one before. The caller has
+        marked the network as being fitted."""
         self._check_built()
         cdef uint64_t random = self.random
         cdef Training now = self.training, training
@@ -295,15 +306,16 @@ cdef class Trainer(Predictor):
             self.previous, self.tentative, self.random_before = now, True, random
         self.training = training
 
-    cdef Training _at_work(self):
-        """The training in use."""
+    cdef Training _current_training(self):
+        """Return the training in use; a RuntimeError if there is none."""
         if self.training is None:
             raise RuntimeError("optimizer: expected _use_optimizer before an epoch")
         return self.training
 
     cdef bint _is_fitting(self):
-        """A fit whose token is gone is over, even where an exception has kept it from saying so; and one of a thread
-        that this process does not have, because it is a fork, has gone nowhere since what it published."""
+        """Return whether a fit or a step is running. A fit whose token no longer exists has ended, even if an exception
+        has kept it from calling `_end_fit`. After a fork, the fit of a thread that does not exist in this process
+        has ended, too, and the network has what that fit published last."""
         if self.fitting is None:
             return False
         if isinstance(self.fitting, weakref.ref) and self.fitting() is None:
@@ -315,7 +327,7 @@ cdef class Trainer(Predictor):
         return self.fitting is not None
 
     cdef void _abandon(self) noexcept:
-        """Ends what a thread was doing that has vanished in the middle of it."""
+        """Roll back and end a fit or a step whose thread does not exist in this process."""
         cdef Training training
         self._roll_back()
         training = self.training
@@ -324,17 +336,18 @@ cdef class Trainer(Predictor):
         self._stop_fitting()
 
     cdef void _start_fitting(self, what) noexcept:
-        """Marks the network: others' changes are refused until `_stop_fitting`."""
+        """Mark the network as being changed by `what`; other changes are an error until `_stop_fitting`."""
         self.fitting, self.fitting_forks, self.fitting_thread = what, n_forks, PyThread_get_thread_ident()
 
     cdef void _stop_fitting(self) noexcept:
+        """Remove the mark, and roll back what neither was published nor is complete."""
         self.fitting = None
         if self.tentative or self.mid_epoch:
             self._roll_back()
         self.columns = self.published.columns
 
     def _begin_fit(self, token):
-        """Marks the network as being fitted; whoever calls this calls `_end_fit` with the same token, come what may."""
+        """Mark the network as being fitted. The caller has to call `_end_fit` with the same token in any case."""
         self._check_built()
         reference = weakref.ref(token)
         self._refuse_while_fitting("fit")
@@ -343,17 +356,17 @@ cdef class Trainer(Predictor):
             self._publish()
 
     def _end_fit(self, token):
-        """Ends the fit of that token, if it is the one that is running."""
+        """End the fit of that token, if that fit is the one that is running."""
         if isinstance(self.fitting, weakref.ref) and self.fitting() is token:
             self._stop_fitting()
 
     def _begin_epoch(self, Rows rows not None, order):
-        """Draws the order of the rows into `order`, an array of uint32 or a BlockOrder, unless that is None. What the
-        epoch learns is taken back when the fit ends, unless `_publish_epoch_so_far` has been called."""
+        """Begin an epoch, and draw its order into `order`, an array of uint32 or a BlockOrder, unless that is None. The
+        steps of the epoch are rolled back when the fit ends, unless `_publish_epoch_so_far` has been called."""
         self._check_rows(rows)
         cdef size_t n = rows.data.n_rows
-        cdef uint32_t *drawn = order_of(order, n)
-        cdef Training training = self._at_work()
+        cdef uint32_t *drawn = order_pointer(order, n)
+        cdef Training training = self._current_training()
         training.trainer.random, self.mid_epoch = self.random, True
         if order is None:
             return
@@ -367,41 +380,42 @@ cdef class Trainer(Predictor):
 
     def _stretch(self, Rows rows not None, size_t batch_size, order, size_t first, size_t end, double loss,
                  double seconds, bint more=False):
-        """The batches of an epoch that begin at row `first` or later and before `end`, or those of them that begin
-        within so many seconds: (the row that is next, the loss and the new losses summed by weight). Publishes at the
-        end of the rows, unless the epoch has more than these."""
+        """Train on the batches of an epoch from row `first` until row `end`, or until that many seconds have passed.
+
+        Return the index of the next row, and `loss` plus the sum of the weighted losses of the batches. Publish after
+        the last one of the rows, unless the epoch has more rows than these."""
         self._check_rows(rows)
-        cdef Training training = self._at_work()
+        cdef Training training = self._current_training()
         rows.scale(self.columns)
         if not self.mid_epoch or batch_size < 1 or end > rows.data.n_rows or first > end:
             raise ValueError(f"end: expected a stretch of an epoch of {rows.data.n_rows} rows, got {first} to {end}")
-        cdef Watch watch = Watch()
-        watch.deadline = fml_seconds() + seconds
+        cdef PollState poll_state = PollState()
+        poll_state.deadline = fml_seconds() + seconds
         cdef BlockOrder blocks = order if type(order) is BlockOrder else None
-        cdef uint32_t *drawn = order_of(order, rows.data.n_rows)
+        cdef uint32_t *drawn = order_pointer(order, rows.data.n_rows)
         if blocks is not None and (not blocks.drawn or blocks.batch_size < batch_size):
             raise ValueError(f"order: expected one that _begin_epoch has drawn for batches of {batch_size}")
-        cdef CustomCall call = self._custom_call(watch.caught)
-        cdef fml_poll poll = self._poll(watch)
+        cdef CustomCall call = self._custom_call(poll_state.errors)
+        cdef fml_poll poll = self._poll(poll_state)
         cdef fml_trainer *trainer = &training.trainer
         cdef fml_status status
-        cdef size_t most_rows = min(batch_size, rows.data.n_rows)
-        if training.by_function:
-            training.plan((end - first + batch_size - 1) // batch_size)
-        cdef void *workspace = self._take_scratch(fml_training_workspace(trainer, most_rows))
+        cdef size_t max_rows = min(batch_size, rows.data.n_rows)
+        if training.rate_by_function:
+            training.compute_rates((end - first + batch_size - 1) // batch_size)
+        cdef void *workspace = self._take_workspace(fml_training_workspace(trainer, max_rows))
         trainer.net = self._network(call)
         if blocks is not None:
             with nogil:
                 status = fml_train_blocks(trainer, &rows.data, batch_size, &blocks.order, blocks.advise, &first, end,
                                           &loss, &poll, workspace)
-        elif (end - first) * self.n_weights < self.small // 4:
+        elif (end - first) * self.n_weights < self.gil_work_limit // 4:
             status = fml_train_rows(trainer, &rows.data, batch_size, drawn, &first, end, &loss, &poll, workspace)
         else:
             with nogil:
                 status = fml_train_rows(trainer, &rows.data, batch_size, drawn, &first, end, &loss, &poll, workspace)
         trainer.net = &self.net
-        self._give_scratch(workspace)
-        if status == FML_STOPPED and watch.late:
+        self._return_workspace(workspace)
+        if status == FML_STOPPED and poll_state.deadline_passed:
             status = FML_OK
         if status not in (FML_OK, FML_STOPPED) or (call is not None and call.failed()):
             self._roll_back()
@@ -410,20 +424,21 @@ cdef class Trainer(Predictor):
             self._roll_back()
         elif status == FML_STOPPED or (first >= rows.data.n_rows and not more):
             self._publish_epoch_so_far()
-        self._raise(status, rows, watch)
+        self._raise_status(status, rows, poll_state)
         return first, loss
 
     def _publish_epoch_so_far(self):
-        """Publishes what the epoch has learnt so far."""
+        """Publish the parameters after the steps that the epoch has taken so far."""
         cdef Training training = self.training
         if self.mid_epoch and training is not None:
             self.random = training.trainer.random
             self._publish()
 
     def _training_state(self):
-        """What `_resume_training` takes, as training has it: the optimiser, the regularisation, P, the optimiser's
-        vectors by name, in the order of P, its numbers by name, that of its steps, the state of the generator. Where an
-        average is kept, that is P, and a vector has what it is of."""
+        """Return the arguments with which `_resume_training` continues this training: the optimiser, the
+        regularisation, P, the optimiser's vectors by name (in the order of P), its numbers by name, the number of its
+        steps, and the state of the generator. If averaged parameters are kept, P is the average, and the parameters
+        that training continues with are one of the vectors."""
         self._check_built()
         cdef Training training = self.training
         if training is None:
@@ -443,25 +458,25 @@ cdef class Trainer(Predictor):
 
     def _resume_training(self, optimizer, regularization, cnp.ndarray P not None, dict vectors not None,
                          dict numbers not None, uint64_t n_steps, uint64_t random):
-        """Goes on from what `_training_state` gave and from that state of the generator; the caller has marked the
-        network as being fitted. Vectors that are not there are 0."""
+        """Continue from a state that `_training_state` has returned. Vectors that are missing in it are 0. The caller
+        has marked the network as being fitted."""
         cdef uint64_t before = self.random
         cdef Training training = Training(self, optimizer, regularization)
         cdef cnp.ndarray vector
-        self.random = before  # a new key is not needed
-        training.remember(vectors, numbers)
+        self.random = before  # the key that the new Training drew is replaced by that of the state
+        training.restore_state(vectors, numbers)
         for k, name in enumerate(training.vector_names()):
             if name in vectors:
                 vector = vectors[name]
                 self._check_vector(name, vector)
                 fml_network_pack(&self.net, cnp.PyArray_DATA(vector), fml_trainer_vector(&training.trainer, k))
-        self._put_parameters(P)
+        self._publish_parameters(P)
         memcpy(fml_trainer_visible(&training.trainer), self.published.data, training.size)
         training.trainer.n_steps, self.training, self.random = n_steps, training, random
         self._publish()
 
     def _restore_training(self, *state):
-        """`_resume_training` with these arguments, of a network that no fit is running on."""
+        """Call `_resume_training` with these arguments outside a fit; an error while a fit is running."""
         self._check_built()
         self._refuse_while_fitting("restore_training")
         self._start_fitting(state)
@@ -471,46 +486,48 @@ cdef class Trainer(Predictor):
             self._stop_fitting()
 
     def _step(self, Rows rows not None, optimizer, regularization):
-        """One optimiser step on all rows; returns their mean loss before it. What it learns is published when read."""
+        """Take one optimiser step on all rows; return their mean loss before it. The new parameters are published when
+        they are next read."""
         cdef fml_status status
         cdef double loss = 0
-        cdef Watch watch = Watch()
+        cdef PollState poll_state = PollState()
         self._check_rows(rows)
         self._refuse_while_fitting("train_on_batch")
         rows.scale(self.columns)
         self._start_fitting(rows)
         try:
             self._use_optimizer(optimizer, regularization)
-            status = self._try_step(rows, &loss, watch)
+            status = self._try_step(rows, &loss, poll_state)
         finally:
             self._stop_fitting()
-        self._raise(status, rows, watch)
+        self._raise_status(status, rows, poll_state)
         return loss / rows.total_weight
 
-    cdef fml_status _try_step(self, Rows rows, double *loss, Watch watch) except *:
+    cdef fml_status _try_step(self, Rows rows, double *loss, PollState poll_state) except *:
+        """Take one step with the training in use; roll it back if the loss or a parameter is not finite."""
         cdef fml_status status
-        cdef CustomCall call = self._custom_call(watch.caught)
+        cdef CustomCall call = self._custom_call(poll_state.errors)
         cdef fml_poll poll
-        cdef fml_poll *poll_at = NULL  # a step hears no signals
+        cdef fml_poll *poll_at = NULL  # without custom functions, a step is not interrupted by signals
         if call is not None:
-            poll = self._poll(watch)
+            poll = self._poll(poll_state)
             poll_at = &poll
-        cdef Training training = self._at_work()
+        cdef Training training = self._current_training()
         cdef fml_trainer *trainer = &training.trainer
         cdef size_t n_rows = rows.data.n_rows
-        if training.by_function:
-            training.plan(1)
-        cdef void *workspace = self._take_scratch(fml_training_workspace(trainer, n_rows))
-        if self.unpublished:  # for who reads beside this step, and to go back to if it overflows
+        if training.rate_by_function:
+            training.compute_rates(1)
+        cdef void *workspace = self._take_workspace(fml_training_workspace(trainer, n_rows))
+        if self.unpublished:  # for predictions during this step, and as the state to restore if the step overflows
             self._publish()
         trainer.net = self._network(call)
-        if n_rows * self.n_weights < self.small // 4:
+        if n_rows * self.n_weights < self.gil_work_limit // 4:
             status = fml_train_step(trainer, &rows.data, NULL, n_rows, 0, loss, poll_at, workspace)
         else:
             with nogil:
                 status = fml_train_step(trainer, &rows.data, NULL, n_rows, 0, loss, poll_at, workspace)
         trainer.net = &self.net
-        self._give_scratch(workspace)
+        self._return_workspace(workspace)
         if status == FML_OK and self._trained_not_finite(training):
             self._roll_back()
             return FML_LOSS_NOT_FINITE
@@ -520,8 +537,8 @@ cdef class Trainer(Predictor):
         return status
 
     cdef bint _trained_not_finite(self, Training training):
-        """Whether a number that training has made since the last call, a parameter or one of the optimiser's state, is
-        not finite: a state that overflows would have a parameter stand still without a word."""
+        """Return whether training has made a parameter or a number of the optimiser's state not finite since the last
+        call. The state matters, too: a parameter whose state overflows would silently never change again."""
         if not training.trainer.suspect:
             return False
         training.trainer.suspect = False
@@ -533,6 +550,7 @@ cdef class Trainer(Predictor):
         return False
 
     cdef bint _has_not_finite(self, const void *block):
+        """Return whether one of the n_packed numbers of a block is NaN or infinite."""
         cdef size_t i
         if self.net.n_packed < MANY_MULTIPLY_ADDS:
             return self.net.kernels.first_not_finite(block, self.net.n_packed) < self.net.n_packed
@@ -542,7 +560,7 @@ cdef class Trainer(Predictor):
 
     @property
     def _random_state(self):
-        """The state of the generator, 64 bits."""
+        """The state of the random number generator, 64 bits."""
         return self.random
 
 

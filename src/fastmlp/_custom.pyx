@@ -1,13 +1,16 @@
 # cython: boundscheck=False, cdivision=True
 # Activations and losses that are a user's own Python functions.
 #
-# The core calls them as it calls its kernels, through a row of fml_activation or the network's own_loss, from any of
-# its threads and with or without the GIL; the wrappers take the GIL. Where a kernel finds its hyper-parameters, those
-# of activations find the address of a CustomLayer, and the loss's context is a CustomCall. Both belong to one call of
-# the core, so that calls that overlap have their errors apart.
-# What a function raises is kept in the call's list `caught`; from then on nothing is computed but NaN, and the poll
-# of the pass says stop, so that no step is taken. Networks without such functions have no CustomCall.
-# A module of its own: it calls no function of the C core, so it need not be linked with it.
+# The core calls the wrappers in this file like its own kernels, through a row of its table fml_activation or through
+# the network's own_loss, on any of its threads, with or without the GIL; the wrappers take the GIL. In the place of its
+# hyper-parameters, a custom activation finds the address of a CustomLayer; the context of a custom loss is a
+# CustomCall. Both belong to a single call of the core, so that calls that run at the same time do not mix up their
+# errors.
+#
+# An exception that a function raises is appended to the list `errors` of the call. From then on the wrappers give NaN
+# without calling functions, and the poll of the pass stops it, so that no step is taken. Networks without custom
+# functions have no CustomCall. The file is a module of its own because it calls no function of the C core and so need
+# not be linked with it.
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.ref cimport Py_INCREF, PyObject
 from libc.math cimport NAN
@@ -30,28 +33,29 @@ cdef extern from "float_mode.h" nogil:
 
 
 cdef class CustomLayer:
-    """A layer's two functions, as one call of the core uses them."""
+    """The two functions (value and derivative) of a layer, for one call of the core."""
 
 
 cdef class CustomCall:
-    """The network for one call of the core: layers with functions, and a loss that is one, refer to this call."""
+    """A copy of the network for one call of the core, whose custom layers and custom loss refer to this call."""
 
     def __dealloc__(self):
         PyMem_Free(self.net.layers)
 
     cdef bint failed(self):
-        """Whether a function has raised an error; Ctrl-C and the like are none."""
-        return len(self.caught) > 0 and isinstance(self.caught[0], Exception)
+        """Return whether the first exception raised is an Exception, and not a KeyboardInterrupt or the like."""
+        return len(self.errors) > 0 and isinstance(self.errors[0], Exception)
 
     cdef int check(self) except -1:
-        """Raises what a function has raised."""
-        if self.caught:
-            raise self.caught[0]
+        """Raise the first exception that a function has raised, if any."""
+        if self.errors:
+            raise self.errors[0]
         return 0
 
 
-cdef CustomCall new_call(const fml_network *net, list functions, own_loss, cnp.dtype descr, list caught):
-    """A call of the core for a network; functions: of each layer the user's (value, derivative), or None."""
+cdef CustomCall new_call(const fml_network *net, list functions, own_loss, cnp.dtype descr, list errors):
+    """Return a new CustomCall. `functions` has for each layer the user's functions (value, derivative), or None;
+    `errors` is the list to which exceptions are appended."""
     cdef CustomCall call = CustomCall.__new__(CustomCall)
     cdef CustomLayer layer
     cdef PyObject *address
@@ -60,7 +64,7 @@ cdef CustomCall new_call(const fml_network *net, list functions, own_loss, cnp.d
     if layers == NULL:
         raise MemoryError("sizes: no memory for the layers")
     memcpy(layers, net.layers, net.n_layers * sizeof(fml_layer))
-    call.net, call.layers, call.caught, call.loss, call.descr = net[0], [], caught, own_loss, descr
+    call.net, call.layers, call.errors, call.loss, call.descr = net[0], [], errors, own_loss, descr
     call.net.layers = layers
     if own_loss is not None:
         call.net.own_loss, call.net.own_loss_context = custom_loss, <void *>call
@@ -68,7 +72,7 @@ cdef CustomCall new_call(const fml_network *net, list functions, own_loss, cnp.d
         if both is not None:
             layer = CustomLayer.__new__(CustomLayer)
             layer.value, layer.derivative = both
-            layer.caught, layer.descr, layer.n_outputs = caught, descr, net.layers[l].n_outputs
+            layer.errors, layer.descr, layer.n_outputs = errors, descr, net.layers[l].n_outputs
             call.layers.append(layer)
             address = <PyObject *>layer
             memcpy(layers[l].hyper_parameters, &address, sizeof(address))
@@ -76,18 +80,18 @@ cdef CustomCall new_call(const fml_network *net, list functions, own_loss, cnp.d
 
 
 cdef cnp.ndarray strided_view(CustomLayer layer, const void *data, size_t rows, size_t O):
-    """The layer's (rows, n_outputs) of memory whose rows are O reals apart."""
+    """Return an array (rows, n_outputs of the layer) that is a view of memory with O numbers from row to row."""
     cdef cnp.npy_intp[2] shape = [<cnp.npy_intp>rows, <cnp.npy_intp>layer.n_outputs]
     cdef cnp.npy_intp[2] strides
     strides[1] = layer.descr.itemsize
     strides[0] = <cnp.npy_intp>O * strides[1]
-    Py_INCREF(layer.descr)  # PyArray_NewFromDescr takes it
+    Py_INCREF(layer.descr)  # PyArray_NewFromDescr steals a reference
     return PyArray_NewFromDescr(ndarray_type, layer.descr, 2, shape, strides, <void *>data, cnp.NPY_ARRAY_WRITEABLE,
                                 NULL)
 
 
 cdef apply_custom(str argument, function, cnp.ndarray z):
-    """What the function makes of z, checked; z is given away."""
+    """Call the function with z, and check what it returns. The function may change and keep z."""
     shape = np.shape(z)
     result = np.asarray(unmasked(function(z)))
     if result.dtype.kind not in "fiub":
@@ -99,7 +103,8 @@ cdef apply_custom(str argument, function, cnp.ndarray z):
 
 
 def custom_values(str argument, function, z):
-    """The user's function of an array of numbers; float32 stays float32, all else is float64, as by the kernels."""
+    """Call a user's function with an array of numbers; like in the kernels, float32 stays float32, and all else is
+    converted to float64."""
     array = np.asarray(z)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"z: expected real numbers, got dtype {array.dtype}")
@@ -108,9 +113,9 @@ def custom_values(str argument, function, z):
 
 
 cdef int compute_rows(CustomLayer layer, const void *z, const void *dy, void *to, size_t rows, size_t O) except -1:
-    """to = f(z), or where dy is given to = dy f'(z)."""
+    """Compute to = f(z), or, if dy is given, to = dy f'(z). After an error of this call, fill `to` with NaN."""
     cdef cnp.ndarray target = strided_view(layer, to, rows, O), own
-    if layer.caught:
+    if layer.errors:
         target.fill(np.nan)
         return 0
     own = strided_view(layer, z, rows, O).copy()
@@ -126,14 +131,14 @@ cdef int compute_rows(CustomLayer layer, const void *z, const void *dy, void *to
 
 cdef void custom_rows(const void *z, const void *dy, void *to, size_t rows, size_t O,
                       const double *h) noexcept with gil:
-    """`compute_rows` with errors caught: the first of a call is kept, and its other tiles are NaN."""
+    """Call `compute_rows`; append an exception to the errors of the call, and fill the output with NaN."""
     cdef PyObject *address
     memcpy(&address, h, sizeof(address))
     cdef CustomLayer layer = <CustomLayer>address
     try:
         compute_rows(layer, z, dy, to, rows, O)
     except BaseException as error:
-        layer.caught.append(error)
+        layer.errors.append(error)
         compute_rows(layer, z, dy, to, rows, O)
 
 
@@ -159,43 +164,43 @@ CUSTOM.backward = custom_backward
 
 
 cdef const fml_activation *custom_activation() noexcept:
-    """The row of the activations that are a user's own."""
+    """Return the row of the table of activations that calls a user's own functions."""
     return &CUSTOM
 
 
 cdef cnp.ndarray new_matrix(cnp.dtype descr, const void *data, size_t rows, size_t columns):
-    """A new array (rows, columns) with these numbers, which the user may keep."""
+    """Return a new array (rows, columns) with a copy of these numbers, which the user may change and keep."""
     cdef cnp.ndarray matrix = np.empty((rows, columns), dtype=descr)
     memcpy(cnp.PyArray_DATA(matrix), data, cnp.PyArray_NBYTES(matrix))
     return matrix
 
 
 cdef double compute_loss(CustomCall call, const fml_loss_rows *rows) except *:
-    """The function's answer, checked, weighted and written to d."""
+    """Call the user's loss; return the sum of the weighted losses, and write the weighted gradient to rows.d."""
     cdef size_t O = rows.net.layers[rows.net.n_layers - 1].n_outputs
     cdef cnp.npy_intp n_rows = <cnp.npy_intp>rows.rows
     cdef cnp.ndarray d, weights = np.ones(n_rows)
     if rows.weights != NULL:
         memcpy(cnp.PyArray_DATA(weights), rows.weights, rows.rows * sizeof(double))
     answer = call.loss(new_matrix(call.descr, rows.output, rows.rows, O), new_matrix(call.descr, rows.t, rows.rows, O))
-    loss, gradient = checks.own_loss(answer, n_rows, O)
-    there = weights > 0  # a row of weight 0 is as if it were not there
+    loss, gradient = checks.check_loss_result(answer, n_rows, O)
+    counted = weights > 0  # a row of weight 0 is ignored, even if its loss is NaN or infinite
     if rows.d != NULL:
-        slopes = np.where(there[:, np.newaxis], gradient, 0) * (rows.scale * weights)[:, np.newaxis]
+        slopes = np.where(counted[:, np.newaxis], gradient, 0) * (rows.scale * weights)[:, np.newaxis]
         d = checks.cast(slopes, call.descr)
         memcpy(rows.d, cnp.PyArray_DATA(d), cnp.PyArray_NBYTES(d))
-    return np.dot(np.where(there, loss, 0), weights)
+    return np.dot(np.where(counted, loss, 0), weights)
 
 
 cdef double loss_of_rows(void *context, const fml_loss_rows *rows) noexcept with gil:
-    """`compute_loss` with errors caught: the first of a call is kept, and NaN ends the pass."""
+    """Call `compute_loss`; append an exception to the errors of the call, and return NaN, which ends the pass."""
     cdef CustomCall call = <CustomCall>context
     cdef size_t O = rows.net.layers[rows.net.n_layers - 1].n_outputs
     try:
-        if not call.caught:
+        if not call.errors:
             return compute_loss(call, rows)
     except BaseException as error:
-        call.caught.append(error)
+        call.errors.append(error)
     if rows.d != NULL:
         memset(rows.d, 0, rows.rows * O * rows.net.kernels.real_size)
     return NAN

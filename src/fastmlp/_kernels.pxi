@@ -1,13 +1,15 @@
-# Part of _core.pyx: what the core has (kernel tables, threads), and activations called on arrays.
+# Part of _core.pyx: the core's tables of kernels, the number of threads, and activations and schedules on arrays.
 #
-# The core finds rows of its tables by index. The names are read from the tables here, once, so that a new row is known
-# to Python as it stands; a row has the same index in every table, whatever its ISA and dtype.
+# A row of a table (an activation, loss, optimiser or schedule) is found by its index, which is the same in the tables
+# of all ISAs and dtypes. The names are read from the tables when the module is imported, so that a new row of a table
+# needs no change here.
 
 cdef list ISAS = []  # the instruction sets that this build has and this processor runs, best first
 cdef dict ACTIVATION_ROWS = {}, LOSS_ROWS = {}, OPTIMIZER_ROWS = {}, SCHEDULE_ROWS = {}  # the index of each name
 
 
 cdef int _read_names() except -1:
+    """Fill ISAS and the dictionaries of indices from the core's tables."""
     cdef const fml_kernels *kernels = fml_kernels_of(0, FML_F32)
     cdef size_t i = 0
     while fml_kernels_of(i, FML_F32) != NULL:
@@ -36,12 +38,12 @@ _read_names()
 
 
 def isas():
-    """The instruction sets that this build has and this processor runs, best first."""
+    """Return the instruction sets that this build has and this processor runs, best first."""
     return list(ISAS)
 
 
 cdef const fml_kernels *find_kernels(isa, fml_dtype dtype) except NULL:
-    """The kernel table of the named ISA (None: the best, or what FASTMLP_ISA says)."""
+    """Return the kernel table of the named ISA; None is the value of FASTMLP_ISA, or if that is not set, the best."""
     wanted = isa or os.environ.get("FASTMLP_ISA") or ISAS[0]
     if wanted not in ISAS:
         source = "isa" if isa else "FASTMLP_ISA"
@@ -51,22 +53,22 @@ cdef const fml_kernels *find_kernels(isa, fml_dtype dtype) except NULL:
 
 
 def kernel_isa(isa=None):
-    """The instruction set that a new network's kernels use."""
+    """Return the instruction set that the kernels of a new network with this argument use."""
     return find_kernels(isa, FML_F32).isa.decode()
 
 
 def usable_threads():
-    """As many threads as affinity and CPU quota let this process run; at least 1."""
+    """Return how many threads the CPU affinity and the CPU quota of this process allow, at least 1."""
     return fml_usable_threads()
 
 
 def _plant_error():
-    """Reads out of bounds in a sanitizer build, so that CI sees that such a build finds it; else does nothing."""
+    """Read out of bounds in a sanitizer build, so that CI can test that such a build finds errors; else do nothing."""
     fml_plant_error()
 
 
 def activation_values(str name, hyper_parameters, z, bint derivative, isa=None):
-    """f(z), or f'(z), of the named activation by the compiled kernels; an array of z's shape.
+    """Compute f(z), or f'(z), of the named activation with the compiled kernels; return an array of z's shape.
 
     float32 arrays stay float32; all else is computed in float64. Softmax works along the last axis.
     """
@@ -98,7 +100,7 @@ def activation_values(str name, hyper_parameters, z, bint derivative, isa=None):
 
 
 def schedule_rates(str name, hyper_parameters, t):
-    """The learning rates of the named schedule at the steps before which t were taken: float64, in the shape of t."""
+    """Compute the learning rates of the named schedule after t steps: an array of float64 in the shape of t."""
     steps = np.asarray(t)
     if steps.dtype.kind not in "iu" or (steps.size and steps.min() < 0):
         raise ValueError(f"t: expected numbers of steps, integers of at least 0, got {t!r}")

@@ -1,20 +1,21 @@
-# Part of _core.pyx: Core, the whole of a network's compiled half; what it adds is learning a row at a time.
+# Part of _core.pyx: Core, which adds learn_one, a training step on a single row, to Trainer.
 #
-# `learn_one` costs little more than its arithmetic: no copy of everything before each step, to which one that fails
-# would go back, but a log of the rows since what was last published (docs/design.md). What may run Python, and so other
-# threads, comes first; from the end of `_can_log` on nothing does until the step is marked as running.
+# `learn_one` costs little more than its arithmetic. To be able to undo a step that fails, it does not copy the
+# parameters before each step, but logs the rows since the last publication: an undone step restores the published
+# parameters and repeats the steps on the logged rows (docs/design.md). Code that may run Python, and so other threads,
+# comes first; from the end of `_can_log` until the step is marked as running, no Python code runs.
 
 
 cdef class Core(Trainer):
-    """Parameters, predictions and training of one network; `Network` adds names, checks and words."""
+    """Parameters, predictions and training of one network; the base class of Model and so of Network."""
 
     def learn_one(self, x, y, optimizer=None, *, regularization=None):
-        """One optimiser step on a single row; what `train_on_batch` does with it, at less cost around the arithmetic.
+        """Take one optimiser step on a single row, like `train_on_batch`, with less overhead.
 
         Parameters
         ----------
         x : array_like, shape (I,)
-            An array of the network's dtype is read where it stands.
+            An array of the network's dtype is read in place.
         y : array_like, shape (O,), or a number where O is 1, or a class label where O > 1
         optimizer : str, Optimizer or None, default None
             None continues the last one, with its state; before the first step it is Adam.
@@ -29,14 +30,14 @@ cdef class Core(Trainer):
         Raises
         ------
         ValueError, TypeError
-            If an argument does not fit, or a number in x or y is not finite; the network is as before.
+            If an argument is not valid, or a number in x or y is not finite; the network is then unchanged.
         FloatingPointError
-            If the loss or what the step makes of the parameters is not finite; the network is as before.
+            If the loss or a parameter after the step is not finite; the network is then unchanged.
 
         Notes
         -----
-        A prediction in another thread that begins while a large network takes a step sees what was published last: the
-        parameters as they were some rows before.
+        A prediction in another thread that begins while a large network takes a step uses the parameters that were
+        published last, which may lack the steps on some previous rows.
 
         Examples
         --------
@@ -58,10 +59,10 @@ cdef class Core(Trainer):
         if (kind != NOT_LOGGED and self._can_log(training) and self._log_row(x)
                 and self._log_target(kind, y, label, &number)):
             return self._learn_logged(training, x)
-        return self._learn_unusual(x, y, optimizer, regularization)
+        return self._learn_one_checked(x, y, optimizer, regularization)
 
     cdef target_kind _kind_of_target(self, y, int64_t *label, double *number) except *:
-        """What a target is, and its value where it is no array; conversions may run Python."""
+        """Return the kind of a target; set *label or *number if it is one. The conversions may run Python code."""
         cdef int overflow = 0
         if cnp.PyArray_CheckExact(y):
             return VECTOR
@@ -74,35 +75,36 @@ cdef class Core(Trainer):
         return NOT_LOGGED
 
     cdef bint _can_log(self, Training training) except -1:
-        """Whether that training may learn one more row of the log, for which there is then place and nothing else to
-        publish. Memory is taken first. From here on nothing runs Python until the step is done."""
+        """Return whether `training` can take a step on one more row of the log: the log has room, and no steps other
+        than those on logged rows are unpublished. Allocations come first, as they may run Python code; from the return
+        statement on, no Python code runs until the step is done."""
         cdef RowLog log
-        if self.log is None:
+        if self.row_log is None:
             log = RowLog(self)
-            if self.log is None:
-                self.log = log
-        if self.log.n_rows == self.log.capacity or (self.unpublished and self.log.n_rows == 0):
+            if self.row_log is None:
+                self.row_log = log
+        if self.row_log.n_rows == self.row_log.capacity or (self.unpublished and self.row_log.n_rows == 0):
             self._publish_steps()
         return (self.fitting is None and self.training is training and training.can_repeat()
-                and self.log.n_rows < self.log.capacity and not (self.unpublished and self.log.n_rows == 0))
+                and self.row_log.n_rows < self.row_log.capacity and not (self.unpublished and self.row_log.n_rows == 0))
 
     cdef bint _log_row(self, x) noexcept:
-        """Copies a row to the end of the log; False if it is of a kind that takes a conversion, or may be wrong."""
+        """Copy a row to the end of the log; return False for a row that needs a conversion or may be invalid."""
         if not (cnp.PyArray_CheckExact(x) and is_ready(<cnp.ndarray>x, self.typenum, self.n_inputs)
                 and cnp.PyArray_NDIM(<cnp.ndarray>x) == 1 and cnp.PyArray_TYPE(<cnp.ndarray>x) == self.typenum):
             return False
-        memcpy(self.log.x_of(self.log.n_rows), cnp.PyArray_DATA(<cnp.ndarray>x),
+        memcpy(self.row_log.x_of(self.row_log.n_rows), cnp.PyArray_DATA(<cnp.ndarray>x),
                self.n_inputs * self.net.kernels.real_size)
         return True
 
     cdef bint _log_target(self, target_kind kind, y, int64_t label, const double *number) noexcept:
-        """Copies the target of that row to the log; False where it takes a conversion, or may be wrong."""
-        cdef void *t = self.log.t_of(self.log.n_rows)
-        self.log.labels[self.log.n_rows] = label
-        if self.columns.renamed:
+        """Copy the row's target to the log; return False for a target that needs a conversion or may be invalid."""
+        cdef void *t = self.row_log.t_of(self.row_log.n_rows)
+        self.row_log.labels[self.row_log.n_rows] = label
+        if self.columns.labels_are_names:
             return False
         if kind == LABEL:
-            return self.least_target <= 0 and self.columns.scales.targets.offset == NULL
+            return self.min_target <= 0 and self.columns.scales.targets.offset == NULL
         if kind == NUMBER:
             return self._log_numbers(number, False, t)
         if not (cnp.PyArray_TYPE(<cnp.ndarray>y) == self.typenum and cnp.PyArray_NDIM(<cnp.ndarray>y) == 1
@@ -112,7 +114,9 @@ cdef class Core(Trainer):
         return self._log_numbers(cnp.PyArray_DATA(<cnp.ndarray>y), self.typenum == cnp.NPY_FLOAT32, t)
 
     cdef bint _log_numbers(self, const void *y, bint single, void *t) noexcept:
-        """Writes targets, floats or doubles, to t, scaled as the core scales them: in double, and rounded once."""
+        """Write targets, float if `single` else double, to t, scaled like in the core: in double, rounded once.
+
+        Return False if a target is not finite or outside the range of the loss."""
         cdef const fml_affine *scaling = &self.columns.scales.targets
         cdef double value
         cdef size_t i
@@ -124,17 +128,18 @@ cdef class Core(Trainer):
                 value = (<float *>t)[i] = <float>value
             else:
                 (<double *>t)[i] = value
-            if not (value - value == 0 and self.least_target <= value <= self.most_target):
+            if not (value - value == 0 and self.min_target <= value <= self.max_target):
                 return False
         return True
 
     cdef object _learn_logged(self, Training training, x):
-        """A step on the last row of the log. The log is how a step that fails takes back itself alone without a copy of
-        everything before each step: what is published is the state before the log's first row."""
+        """Take a step on the row after the last of the log, which `_log_row` has written. If the step makes a number
+        that is not finite, restore the published state, which is that before the first logged row, and repeat the steps
+        on all logged rows."""
         cdef double loss = 0
-        cdef RowLog log = self.log
-        cdef void *workspace = self._take_scratch(training.row_workspace)
-        self._start_fitting(log)  # for who is called from within
+        cdef RowLog log = self.row_log
+        cdef void *workspace = self._take_workspace(training.row_workspace)
+        self._start_fitting(log)  # so that other threads cannot change the network while the GIL is released
         cdef fml_status status = log.step(self, training, log.n_rows, &loss, workspace)
         if status == FML_OK and self._trained_not_finite(training):
             status = FML_LOSS_NOT_FINITE
@@ -142,7 +147,7 @@ cdef class Core(Trainer):
             for k in range(log.n_rows):
                 log.step(self, training, k, &loss, workspace)
         self.fitting = None
-        self._give_scratch(workspace)
+        self._return_workspace(workspace)
         if status == FML_INPUT_NOT_FINITE:
             checks.refuse_not_finite("X", x, self._type(), self.columns.inputs)
         if status == FML_LOSS_NOT_FINITE:

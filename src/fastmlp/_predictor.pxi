@@ -1,22 +1,22 @@
-# Part of _core.pyx: Predictor, what a network is before it trains. It owns what readers see, meets arrays, runs rows
-# forward, and finds losses and gradients.
+# Part of _core.pyx: Predictor, a network that does not train. It owns the published parameters, converts arrays, and
+# computes predictions, classes, losses and gradients.
 #
-# Core, its subclass, trains. What is here knows nothing of that: it overrides `_readable`. What readers see
-# (`published`) never changes while anybody else holds it. A call takes the spare workspace and gives it back, or
-# allocates one where calls overlap.
+# Its subclass Trainer adds training; it overrides `_readable`, the method through which all methods here get the
+# published parameters. A published Block never changes while a caller holds a reference to it. A call takes the spare
+# workspace and returns it at its end; a call that finds none, because another call has it, allocates its own.
 
 
-cdef inline void all_forward(const fml_network *net, const void *block, const fml_data *data, void **z, void **y,
-                             void *output, int64_t *classes, void *workspace) noexcept nogil:
-    """`fml_classify` where classes are wanted, else `fml_forward`."""
+cdef inline void forward_or_classify(const fml_network *net, const void *block, const fml_data *data, void **z,
+                                     void **y, void *output, int64_t *classes, void *workspace) noexcept nogil:
+    """Call `fml_classify` if `classes` is given, else `fml_forward`."""
     if classes != NULL:
         fml_classify(net, block, data, classes, workspace)
     else:
         fml_forward(net, block, data, z, y, output, workspace)
 
 
-cdef cnp.npy_intp replace_no_class(int64_t *classes, cnp.npy_intp n) noexcept:
-    """Makes -1, which rows have whose outputs are NaN, class 0; returns the first such row, or -1 if there is none."""
+cdef cnp.npy_intp replace_missing_classes(int64_t *classes, cnp.npy_intp n) noexcept:
+    """Replace -1, which stands for a row whose outputs are NaN, by 0; return the first such row, -1 if none is."""
     cdef cnp.npy_intp i, first = -1
     for i in range(n - 1, -1, -1):
         if classes[i] < 0:
@@ -29,30 +29,30 @@ cdef class Predictor:
 
     cdef fml_network net
     cdef Block published
-    cdef Columns columns     # those of training, which are published with what it learns
-    cdef double least_target, most_target  # between them, the loss takes all
-    cdef uint64_t random     # the state of the generator
-    cdef list functions      # of each layer: the user's (value, derivative), or None
+    cdef Columns columns     # scalings and schema that training uses, which it publishes with the parameters
+    cdef double min_target, max_target  # the range of targets that the loss takes
+    cdef uint64_t random     # the state of the random number generator
+    cdef list functions      # for each layer, the user's functions (value, derivative), or None
     cdef object own_loss     # the user's function of outputs and targets, or None
-    cdef bint custom         # whether any of these is there
-    cdef size_t small        # a call of fewer multiply-adds than this keeps the GIL
-    cdef void *scratch       # one spare workspace; taken and given back under the GIL
-    cdef int typenum
+    cdef bint custom         # whether a layer or the loss is a user's function
+    cdef size_t gil_work_limit   # a call of fewer multiply-adds than this keeps the GIL
+    cdef void *spare_workspace   # one workspace for the next call, or NULL; taken and returned while holding the GIL
+    cdef int typenum         # NumPy's number of the dtype
     cdef size_t n_inputs, n_outputs, n_weights
     cdef size_t row_workspace  # bytes of workspace for the prediction of one row
-    cdef cnp.dtype descr       # the dtype
+    cdef cnp.dtype descr       # the dtype of parameters and results
     cdef cnp.ndarray spare_1, spare_2  # the last two outputs of single rows, see _row_output
 
     def __dealloc__(self):
         fml_free(self.net.layers)
         fml_free(<void *>self.net.loss_hyper_parameters)
-        fml_free(self.scratch)
+        fml_free(self.spare_workspace)
 
     # -- construction ----------------------------------------------------------------------------------------------
 
     def _build(self, sizes, activations, loss, bint double, str engine, isa, size_t n_threads, targets):
-        """Shapes and tables; activations: per layer the name, the hyper-parameters, and a user's own functions or None;
-        loss: the object; targets: the least and the largest that it takes. All of it is checked already."""
+        """Build the network from arguments that the caller has checked. `activations` has for each layer the name, the
+        hyper-parameters, and a user's functions or None; `targets` the smallest and the largest that the loss takes."""
         self._check_unbuilt()
         self.net.kernels = find_kernels(isa, FML_F64 if double else FML_F32)
         self.net.engine = self.net.kernels.native if engine == "native" else blas_engine()
@@ -64,7 +64,8 @@ cdef class Predictor:
         cdef size_t l
         self.functions, self.own_loss = [functions for _, _, functions in activations], getattr(loss, "function", None)
         self.custom = any(self.functions) or self.own_loss is not None
-        self.small = 0 if self.custom else MANY_MULTIPLY_ADDS  # a thread that waits for the GIL must be able to get it
+        # Pool threads that run custom functions wait for the GIL, so the calling thread must always release it.
+        self.gil_work_limit = 0 if self.custom else MANY_MULTIPLY_ADDS
         for l, (name, hyper_parameters, functions) in enumerate(activations):
             self.net.layers[l].n_inputs = sizes[l]
             self.net.layers[l].n_outputs = sizes[l + 1]
@@ -80,13 +81,14 @@ cdef class Predictor:
         self.n_inputs, self.n_outputs = sizes[0], sizes[len(sizes) - 1]
         self.n_weights = sum([sizes[i] * sizes[i + 1] for i in range(len(sizes) - 1)])
         self.row_workspace = fml_row_workspace(&self.net)
-        self.least_target, self.most_target = targets
+        self.min_target, self.max_target = targets
         self.descr = self._type()
         self.columns = Columns(None, None, EMPTY)
         self.published = new_block(self.net.n_packed * self.net.kernels.real_size)
         self.published.columns = self.columns
 
     cdef int _build_loss(self, loss, size_t n_outputs) except -1:
+        """Set the loss of the core's network, its hyper-parameters, and the number of targets of a row."""
         cdef size_t n = len(loss.hyper_parameters)
         cdef double *values = <double *>fml_allocate((n + 1) * sizeof(double))
         if values == NULL:
@@ -98,8 +100,9 @@ cdef class Predictor:
         self.net.n_targets = n_outputs // <size_t>loss.n_heads
         return 0
 
-    def _draw(self, distributions, uint64_t random_state):
-        """Initial parameters; distributions: per layer ("uniform" limit | "normal" deviation, scale, biases too)."""
+    def _draw_parameters(self, distributions, uint64_t random_state):
+        """Draw the initial parameters. `distributions` has for each layer the kind ("uniform" or "normal"), the scale
+        (the limit or the standard deviation), and whether biases are drawn, too; else they are 0."""
         self._check_built()
         if len(distributions) != <Py_ssize_t>self.net.n_layers:
             raise ValueError(f"distributions: expected {self.net.n_layers}, got {len(distributions)}")
@@ -111,7 +114,7 @@ cdef class Predictor:
             self._pack(l, w, b)
 
     cdef cnp.ndarray _draw_array(self, str kind, double scale, size_t n):
-        """n numbers in the network's dtype, each drawn in double; all 0, and nothing drawn, where the scale is 0."""
+        """Return n numbers of the network's dtype, each drawn in double; for the scale 0, zeros without drawing."""
         cdef cnp.ndarray values = np.zeros(n, dtype=self._type())
         cdef void *at = cnp.PyArray_DATA(values)
         cdef bint uniform = kind == "uniform", single = self.typenum == cnp.NPY_FLOAT32
@@ -125,38 +128,40 @@ cdef class Predictor:
                 (<double *>at)[i] = scale * value
         return values
 
-    cdef CustomCall _custom_call(self, list caught):
-        """What a call of the core needs where functions of the user's own are to be called; else None."""
-        return new_call(&self.net, self.functions, self.own_loss, self.descr, caught) if self.custom else None
+    cdef CustomCall _custom_call(self, list errors):
+        """Return the CustomCall that a call of the core needs if the network has custom functions, else None."""
+        return new_call(&self.net, self.functions, self.own_loss, self.descr, errors) if self.custom else None
 
     cdef const fml_network *_network(self, CustomCall call) noexcept:
-        """The network as that call sees it."""
+        """Return the network that a call of the core uses: that of the CustomCall, or if that is None, `net`."""
         return &self.net if call is None else &call.net
 
     cdef object _type(self):
+        """Return the dtype of parameters and results."""
         return cnp.PyArray_DescrFromType(self.typenum)
 
     cdef int _pack(self, size_t l, w, b) except -1:
-        """Copies the weights and biases of layer l into the published block, which nobody else holds yet."""
+        """Copy the weights and biases of layer l into the published block, which no reader holds yet."""
         cdef cnp.ndarray w_ = np.ascontiguousarray(w), b_ = np.ascontiguousarray(b)
         self.net.engine.pack(&self.net, l, cnp.PyArray_DATA(w_), cnp.PyArray_DATA(b_), self.published.data)
         return 0
 
     def _check_unbuilt(self):
-        """Refuses a second `__init__`."""
+        """Raise a RuntimeError if __init__ is called a second time."""
         if self.net.layers != NULL:
             raise RuntimeError("Network: expected one call of __init__, got a second one")
 
     cdef int _check_built(self) except -1:
+        """Raise a RuntimeError if __init__ has not built the network."""
         if self.published is None:
             raise RuntimeError("Network: expected a network that __init__ has built, got one without it")
         return 0
 
-    # -- what runs --------------------------------------------------------------------------------------------------
+    # -- description ------------------------------------------------------------------------------------------------
 
     @property
     def engine(self):
-        """The name of the engine that runs, ``"native"`` or ``"blas"``."""
+        """The name of the engine that computes the layers, ``"native"`` or ``"blas"``."""
         self._check_built()
         return self.net.engine.name.decode()
 
@@ -180,18 +185,17 @@ cdef class Predictor:
     # -- parameters -------------------------------------------------------------------------------------------------
 
     def _unpack(self):
-        """The published parameters as a new vector P."""
+        """Return the published parameters as a new vector P."""
         return self._published()[0]
 
     @property
     def _columns(self):
-        """What training knows of the columns: the Scaling of the inputs and that of the targets, each None where there
-        is none, and the Schema."""
+        """The Scaling or None of inputs and of targets, and the Schema, as training uses and will publish them."""
         self._check_built()
         return self.columns.inputs, self.columns.targets, self.columns.schema
 
     def _first_not_finite(self, cnp.ndarray x not None):
-        """The flat index of the first element of x (C-contiguous, the network's dtype) that is not finite, or None."""
+        """Return the flat index of the first element of x (C-contiguous, the network's dtype) not finite, or None."""
         self._check_built()
         if cnp.PyArray_TYPE(x) != self.typenum or not cnp.PyArray_ISCARRAY_RO(x):
             raise TypeError(f"x: expected a C-contiguous array of {self._type()}, got one of {x.dtype}")
@@ -202,27 +206,29 @@ cdef class Predictor:
         return None if i == n else i
 
     cdef Block _readable(self):
-        """The block that readers use."""
+        """Return the published block."""
         self._check_built()
         return self.published
 
     # -- arrays -----------------------------------------------------------------------------------------------------
 
     cdef cnp.ndarray _empty(self, int ndim, size_t[2] shape):
+        """Return a new array of the network's dtype, with ndim (1 or 2) dimensions of that shape."""
         cdef cnp.npy_intp[2] dimensions
         dimensions[0], dimensions[1] = <cnp.npy_intp>shape[0], <cnp.npy_intp>shape[1]
         self._check_built()
-        Py_INCREF(self.descr)  # PyArray_NewFromDescr takes it
+        Py_INCREF(self.descr)  # PyArray_NewFromDescr steals a reference
         return PyArray_NewFromDescr(ndarray_type, self.descr, ndim, dimensions, NULL, NULL, 0, NULL)
 
     cdef int _check_rows(self, Rows rows) except -1:
+        """Raise a ValueError unless the rows have this network's dtype and numbers of inputs and targets."""
         self._check_built()
         if not rows.matches(self.typenum, self.n_inputs, self.net.n_targets):
             raise ValueError("X: expected rows that were made for this network, got others")
         return 0
 
     cdef object _input(self, X):
-        """X as an array that the kernels can read, or a Sparse: itself, or converted once."""
+        """Return X as an array that the kernels can read, or as Sparse rows; X is only converted if it has to be."""
         self._check_built()
         if cnp.PyArray_CheckExact(X) and is_ready(<cnp.ndarray>X, self.typenum, self.n_inputs):
             return <cnp.ndarray>X
@@ -235,29 +241,30 @@ cdef class Predictor:
         return Sparse(x)
 
     cdef cnp.ndarray _row_output(self):
-        """An array (O,) for the output of one row: one that was given out before and that nobody but the network holds
-        any more, if it is still as it was made, else a new one. Two take turns, as in `y = net.predict(x)` the last
-        one is held until the new one is there. Making an array costs as much as a small network's row."""
+        """Return an array (O,) for the output of one row: one that was returned before, if only the network still holds
+        it and it is unmodified, else a new one. Two arrays alternate, because `y = net.predict(x)` holds the last
+        output until the new one is there. To make an array takes as long as a row of a small network."""
         cdef cnp.ndarray y = self.spare_1
         cdef size_t[2] shape = [self.n_outputs, 0]
-        if y is None or Py_REFCNT(y) > 2 or not self._is_as_made(y):
+        if y is None or Py_REFCNT(y) > 2 or not self._is_unmodified(y):
             y = self._empty(1, shape)
         self.spare_1, self.spare_2 = self.spare_2, y
         return y
 
-    cdef bint _is_as_made(self, cnp.ndarray y) noexcept:
-        """Whether nobody has given this output another shape, type or flags."""
+    cdef bint _is_unmodified(self, cnp.ndarray y) noexcept:
+        """Return whether an output still has the shape, type and flags that it was made with."""
         return (cnp.PyArray_NDIM(y) == 1 and <size_t>cnp.PyArray_DIM(y, 0) == self.n_outputs
                 and cnp.PyArray_TYPE(y) == self.typenum and cnp.PyArray_STRIDE(y, 0) == cnp.PyArray_ITEMSIZE(y)
                 and cnp.PyArray_FLAGS(y) == OUTPUT_FLAGS)
 
     cdef cnp.ndarray _output(self, x, out):
-        """A new array for the predictions of x, or `out` once it is seen to fit."""
+        """Return an array for the predictions of x: `out`, after a check, or if that is None, a new one."""
         if type(x) is Sparse:
             return self._output_of(2, <size_t>((<Sparse>x).begins.size - 1), out)
         return self._output_of(cnp.PyArray_NDIM(<cnp.ndarray>x), <size_t>cnp.PyArray_DIM(<cnp.ndarray>x, 0), out)
 
     cdef inline cnp.ndarray _output_of(self, int ndim, size_t n, out):
+        """Like `_output`, for n rows (ndim 2) or a single row (ndim 1)."""
         cdef size_t[2] shape = [n, self.n_outputs]
         if ndim == 1:
             shape[0] = self.n_outputs
@@ -274,84 +281,84 @@ cdef class Predictor:
             checks.refuse_output(out, (shape[0], shape[1])[:ndim], self._type())
         return <cnp.ndarray>out
 
-    # -- scratch memory ---------------------------------------------------------------------------------------------
+    # -- workspace --------------------------------------------------------------------------------------------------
 
-    cdef void *_take_scratch(self, size_t size) except NULL:
-        """The spare workspace if it is there and large enough, else a new one. Its capacity stands before it."""
-        cdef void *memory = self.scratch
-        self.scratch = NULL
+    cdef void *_take_workspace(self, size_t size) except NULL:
+        """Return the spare workspace if it is large enough, else a new one. The capacity is stored before it."""
+        cdef void *memory = self.spare_workspace
+        self.spare_workspace = NULL
         if memory != NULL:
             if (<size_t *>memory)[0] >= size:
-                return <char *>memory + SCRATCH_HEAD
+                return <char *>memory + WORKSPACE_HEADER
             fml_free(memory)
-        memory = fml_allocate(size + SCRATCH_HEAD)
+        memory = fml_allocate(size + WORKSPACE_HEADER)
         if memory == NULL:
             raise MemoryError(f"no memory for {size} bytes of workspace")
         (<size_t *>memory)[0] = size
-        return <char *>memory + SCRATCH_HEAD
+        return <char *>memory + WORKSPACE_HEADER
 
-    cdef void _give_scratch(self, void *workspace) noexcept:
-        """Keeps the workspace as the spare one, or frees it if another call has given its own back already."""
-        cdef void *memory = <char *>workspace - SCRATCH_HEAD
-        if self.scratch == NULL:
-            self.scratch = memory
+    cdef void _return_workspace(self, void *workspace) noexcept:
+        """Keep a workspace as the spare one, or free it if another call has already returned its own."""
+        cdef void *memory = <char *>workspace - WORKSPACE_HEADER
+        if self.spare_workspace == NULL:
+            self.spare_workspace = memory
         else:
             fml_free(memory)
 
     # -- predictions ------------------------------------------------------------------------------------------------
 
     cdef int _forward(self, x, void **z, void **y, void *output, int64_t *classes=NULL, Block block=None) except -1:
-        """Runs all rows of x, for their classes alone where those are wanted. The GIL is released where it pays. Where
-        a block is given, it runs with the parameters of that one, and leaves the outputs as the targets are scaled."""
+        """Run all rows of x through the layers; write classes only, if `classes` is given. Release the GIL if the work
+        is long. If a block is given, use its parameters, and do not undo the scaling of the targets."""
         cdef fml_data data
-        cdef bint undone = block is None
-        if undone:
+        cdef bint unscale = block is None
+        if unscale:
             block = self._readable()
         cdef CustomCall call = self._custom_call([]) if self.custom else None
         cdef const fml_network *net = self._network(call)
         describe(x, self.typenum, &data)
-        data.scaling = block.columns.scaling if undone else block.columns.input_scaling
-        cdef void *workspace = self._take_scratch(fml_forward_workspace(&self.net, data.n_rows))
-        if data.n_rows * self.n_weights < self.small:
-            all_forward(net, block.data, &data, z, y, output, classes, workspace)
+        data.scaling = block.columns.scaling if unscale else block.columns.input_scaling
+        cdef void *workspace = self._take_workspace(fml_forward_workspace(&self.net, data.n_rows))
+        if data.n_rows * self.n_weights < self.gil_work_limit:
+            forward_or_classify(net, block.data, &data, z, y, output, classes, workspace)
         else:
             with nogil:
-                all_forward(net, block.data, &data, z, y, output, classes, workspace)
-        self._give_scratch(workspace)
+                forward_or_classify(net, block.data, &data, z, y, output, classes, workspace)
+        self._return_workspace(workspace)
         return 0 if call is None else call.check()
 
     cdef int _forward_row(self, const void *x, void *y) except -1:
-        """Runs one row of the network's dtype; what `_forward` does, with nothing to decide."""
+        """Run one row of the network's dtype, without scaling and custom functions: `_forward` without its choices."""
         cdef Block block = self._readable()
-        cdef void *workspace = self._take_scratch(self.row_workspace)
+        cdef void *workspace = self._take_workspace(self.row_workspace)
         fml_forward_row(&self.net, block.data, x, y, workspace)
-        self._give_scratch(workspace)
+        self._return_workspace(workspace)
         return 0
 
     def predict(self, X, *, out=None):
-        """The network's output for each row of X.
+        """Compute the network's output for each row of X.
 
         Parameters
         ----------
         X : array_like, shape (B, I) or (I,)
-            Rows of numbers. A C-contiguous array of the network's dtype, or of uint8, is read where it stands;
-            anything else is converted once. The columns of a frame are found by their names where the network has
-            `feature_names`.
+            Rows of numbers. A C-contiguous array of the network's dtype, or of uint8, is read in place;
+            other arrays are converted. If the network has `feature_names`, the columns of a frame are found by their
+            names.
         out : ndarray, shape (B, O) or (O,), optional
-            Where to write; C-contiguous, of the dtype that is returned, not overlapping X. With it nothing is
-            allocated.
+            The array to write the output to: C-contiguous, of the dtype that is returned, not overlapping X. With it
+            nothing is allocated.
 
         Returns
         -------
         ndarray, shape (B, O), or (O,) for a single row
-            `out` if that was given. NaN in a row gives NaN. Of the network's dtype, with one exception: a float32
-            network whose `target_scaling` has an offset of more than 1,024 times its scale, or leads beyond the range
-            of float32, returns float64, as float32 would lose what was learnt.
+            `out` if that was given. NaN in a row gives NaN. The dtype is the network's, with one exception: a float32
+            network whose `target_scaling` has an offset of more than 1,024 times its scale, or exceeds the range of
+            float32, returns float64, as float32 would lose the differences between predictions.
 
         Raises
         ------
         ValueError, TypeError
-            If X or `out` does not fit; the message has both shapes or dtypes.
+            If X or `out` has a wrong shape or dtype; the message has the expected one and the given one.
 
         Examples
         --------
@@ -365,13 +372,13 @@ cdef class Predictor:
             source = self._input(X)
             if type(source) is Sparse:
                 return self._predict_sparse(<Sparse>source, out)
-        if self.columns.scaling != NULL and self._is_wide():
-            return self._predict_wide(X, source, out)
+        if self.columns.scaling != NULL and self._predicts_float64():
+            return self._predict_float64(X, source, out)
         cdef cnp.ndarray x = <cnp.ndarray>source
         cdef cnp.ndarray y = self._output_of(cnp.PyArray_NDIM(x), <size_t>cnp.PyArray_DIM(x, 0), out)
         if out is not None and (overlap(x, y) or (x is not X and shares_memory(X, y))):
             raise ValueError("out: expected memory of its own, got an array that overlaps X")
-        if (cnp.PyArray_NDIM(x) == 1 and cnp.PyArray_TYPE(x) == self.typenum and self.n_weights < self.small
+        if (cnp.PyArray_NDIM(x) == 1 and cnp.PyArray_TYPE(x) == self.typenum and self.n_weights < self.gil_work_limit
                 and self.columns.scaling == NULL):
             self._forward_row(cnp.PyArray_DATA(x), cnp.PyArray_DATA(y))
         else:
@@ -379,20 +386,20 @@ cdef class Predictor:
         return y
 
     cdef object _predict_sparse(self, Sparse x, out):
-        if self._is_wide():
-            return self._predict_wide(x.elements, x, out)
+        if self._predicts_float64():
+            return self._predict_float64(x.elements, x, out)
         cdef cnp.ndarray y = self._output(x, out)
         if out is not None and overlap(x.elements, y):
             raise ValueError("out: expected memory of its own, got an array that overlaps X")
         self._forward(x, NULL, NULL, cnp.PyArray_DATA(y))
         return y
 
-    cdef bint _is_wide(self) except -1:
-        """Whether predictions are float64 although the network is float32, see `Scaling.needs_float64`."""
-        return self.typenum == cnp.NPY_FLOAT32 and self._readable().columns.wide
+    cdef bint _predicts_float64(self) except -1:
+        """Return whether predictions are float64 although the network is float32, see `Scaling.needs_float64`."""
+        return self.typenum == cnp.NPY_FLOAT32 and self._readable().columns.needs_float64
 
-    cdef object _predict_wide(self, X, source, out):
-        """What `predict` gives where float32 cannot hold targets that are no longer scaled: in float64."""
+    cdef object _predict_float64(self, X, source, out):
+        """Predict in float64, where float32 cannot hold targets whose scaling is undone."""
         cdef Block block = self._readable()
         cdef bint single = type(source) is not Sparse and cnp.PyArray_NDIM(<cnp.ndarray>source) == 1
         cdef size_t[2] shape = [1 if single else source.shape[0], self.n_outputs]
@@ -447,23 +454,23 @@ cdef class Predictor:
         return block.columns.targets.undo(y) if wide else y
 
     def classify(self, X, *, names=False):
-        """The class of each row of X: the index of its largest output, the lowest on a tie.
+        """Compute the class of each row of X: the index of its largest output, the lowest index on a tie.
 
-        Where the network has one output, the class is 1 where that is above 0.5 (with the hinge loss, whose classes
-        are told apart by their sign, above 0), else 0: a tie is for the lowest index there, too. A row whose outputs
-        are NaN tells none: its index is 0, and with `names` it is a ValueError.
+        With a single output, the class is 1 if the output is above 0.5 (with the hinge loss, whose classes differ in
+        the sign, above 0), else 0. A row whose outputs are NaN has no class: its index is 0, and with `names` it is a
+        ValueError.
 
         Parameters
         ----------
         X : array_like, shape (B, I) or (I,)
         names : bool, default False
-            Return the class names in place of their indices; the network must have `class_names`.
+            Return the class names instead of their indices; the network must have `class_names`.
 
         Returns
         -------
         ndarray of int64, shape (B,), or a single int64 for a single row
-            Indices into `class_names`, where the network has them. With `names`, the names: an array of str, int64,
-            uint64 or float64 as they are, or a single one.
+            Indices, into `class_names` if the network has them. With `names`, an array of names, whose dtype is str,
+            int64, uint64 or float64 by the kind of the names, or a single name.
 
         Examples
         --------
@@ -476,7 +483,7 @@ cdef class Predictor:
         """
         cdef bint single = False
         cdef cnp.ndarray classes = self._classes(X, &single)
-        cdef cnp.npy_intp no_class = replace_no_class(<int64_t *>cnp.PyArray_DATA(classes), classes.size)
+        cdef cnp.npy_intp no_class = replace_missing_classes(<int64_t *>cnp.PyArray_DATA(classes), classes.size)
         if names and no_class >= 0:
             raise ValueError(f"X: row {no_class} has no class, as its outputs are NaN; expected finite outputs")
         if names:
@@ -484,7 +491,7 @@ cdef class Predictor:
         return classes[0] if single else classes
 
     cdef cnp.ndarray _classes(self, X, bint *single):
-        """The class of each row, -1 where the outputs are NaN, and whether X is a single row."""
+        """Return the class of each row, -1 where the outputs are NaN; set *single to whether X is a single row."""
         cdef object x = self._input(X)
         cdef bint sparse = type(x) is Sparse
         single[0] = not sparse and cnp.PyArray_NDIM(<cnp.ndarray>x) == 1
@@ -494,14 +501,14 @@ cdef class Predictor:
         return classes
 
     def _classes_or_none(self, X):
-        """Like `classify` of rows (B, I), but -1 for a row whose outputs are NaN: an array (B,) of int64."""
+        """Return the classes of rows (B, I), an array (B,) of int64 with -1 for a row whose outputs are NaN."""
         cdef bint single = False
         return self._classes(X, &single)
 
     def activations(self, X):
-        """The outputs of all layers, a list of L arrays (B, O_l).
+        """Compute the outputs of all layers, a list of L arrays (B, O_l).
 
-        The last is what `predict` gives, but for `target_scaling`, which is not undone here.
+        The last one is the output that `predict` returns, except that `target_scaling` is not undone.
 
         Examples
         --------
@@ -514,7 +521,7 @@ cdef class Predictor:
         return self._all_layers(X, False)
 
     def pre_activations(self, X):
-        """The weighted sums z = x w^T + b of all layers, a list of L arrays (B, O_l).
+        """Compute the weighted sums z = x w^T + b of all layers, a list of L arrays (B, O_l).
 
         Examples
         --------
@@ -527,6 +534,7 @@ cdef class Predictor:
         return self._all_layers(X, True)
 
     cdef list _all_layers(self, X, bint pre):
+        """Return z of all layers if `pre`, else y = f(z) of all layers."""
         cdef object x = self._input(X)
         cdef size_t L = self.net.n_layers, l
         cdef cnp.ndarray pointers = np.empty(L, dtype=np.uintp)
@@ -540,30 +548,30 @@ cdef class Predictor:
         return results
 
     def _evaluate(self, Rows rows not None):
-        """The weighted mean loss over the rows, and the share of the weight of those whose class is right."""
+        """Return the weighted mean loss over the rows, and the weighted share of rows whose class is correct."""
         self._check_rows(rows)
         cdef Block block = self._readable()
         rows.scale(block.columns)
-        cdef Watch watch = Watch()
-        cdef CustomCall call = self._custom_call(watch.caught)
+        cdef PollState poll_state = PollState()
+        cdef CustomCall call = self._custom_call(poll_state.errors)
         cdef const fml_network *net = self._network(call)
-        cdef fml_poll poll = self._poll(watch)
-        cdef void *workspace = self._take_scratch(fml_forward_workspace(&self.net, rows.data.n_rows))
+        cdef fml_poll poll = self._poll(poll_state)
+        cdef void *workspace = self._take_workspace(fml_forward_workspace(&self.net, rows.data.n_rows))
         cdef double loss = 0, right = 0
         cdef fml_status status
-        if rows.data.n_rows * self.n_weights < self.small:
+        if rows.data.n_rows * self.n_weights < self.gil_work_limit:
             status = fml_evaluate(net, block.data, &rows.data, &loss, &right, &poll, workspace)
         else:
             with nogil:
                 status = fml_evaluate(net, block.data, &rows.data, &loss, &right, &poll, workspace)
-        self._give_scratch(workspace)
-        self._raise(status, rows, watch)
+        self._return_workspace(workspace)
+        self._raise_status(status, rows, poll_state)
         return loss / rows.total_weight, right / rows.total_weight
 
     # -- gradients --------------------------------------------------------------------------------------------------
 
     def _gradient(self, Rows rows not None, bint inputs):
-        """The mean loss, and its gradient with respect to the parameters or, if `inputs`, to X."""
+        """Return the mean loss, and its gradient with respect to the parameters or, if `inputs`, to X."""
         self._check_rows(rows)
         cdef Block block = self._readable(), gradient = new_block(self.net.n_packed * self.net.kernels.real_size)
         rows.scale(block.columns)
@@ -573,7 +581,7 @@ cdef class Predictor:
         cdef cnp.ndarray result = self._empty(2 if inputs else 1, shape)
         cdef void *dx = cnp.PyArray_DATA(result) if inputs else NULL
         cdef CustomCall call = self._custom_call([])
-        cdef void *workspace = self._take_scratch(fml_gradient_workspace(&self.net, rows.data.n_rows, inputs))
+        cdef void *workspace = self._take_workspace(fml_gradient_workspace(&self.net, rows.data.n_rows, inputs))
         cdef double loss
         cdef fml_status status
         cdef fml_pass pass_
@@ -585,37 +593,37 @@ cdef class Predictor:
             status = fml_gradient(&pass_, &loss)
             if dx == NULL:
                 fml_network_unpack(&self.net, gradient.data, cnp.PyArray_DATA(result))
-        self._give_scratch(workspace)
+        self._return_workspace(workspace)
         if call is not None:
             call.check()
         if status == FML_LOSS_NOT_FINITE:
             result.fill(np.nan)
         else:
-            self._raise(status, rows, None)
+            self._raise_status(status, rows, None)
         if inputs and rows.columns.inputs is not None:
             result = (result / rows.columns.inputs.scale).astype(self._type())
         return loss / rows.total_weight, result
 
     # -- long passes -------------------------------------------------------------------------------------------------
 
-    cdef fml_poll _poll(self, Watch watch):
-        """How a long pass hears signals, which only the main thread gets, of errors in users' functions, and of the end
-        of its time."""
+    cdef fml_poll _poll(self, PollState poll_state):
+        """Return how a long pass asks whether to stop: because of a signal (only the main thread receives signals), an
+        error in a custom function, or the deadline."""
         cdef fml_poll poll
         poll.stop = NULL
-        poll.context, poll.last, poll.work = <void *>watch, fml_seconds(), 0
+        poll.context, poll.last, poll.work = <void *>poll_state, fml_seconds(), 0
         poll.interval = 0 if self.custom else 0.05
-        if watch.deadline < INFINITY:
-            poll.interval = min(poll.interval, max(watch.deadline - poll.last, 0))
+        if poll_state.deadline < INFINITY:
+            poll.interval = min(poll.interval, max(poll_state.deadline - poll.last, 0))
         in_main_thread = threading.current_thread() is threading.main_thread()
-        if self.custom or watch.deadline < INFINITY or in_main_thread:
-            poll.stop = stop_when_told
+        if self.custom or poll_state.deadline < INFINITY or in_main_thread:
+            poll.stop = poll_python
         return poll
 
-    cdef int _raise(self, fml_status status, Rows rows, Watch watch) except -1:
-        """The error that a status stands for."""
+    cdef int _raise_status(self, fml_status status, Rows rows, PollState poll_state) except -1:
+        """Raise the error that a status stands for, if it does."""
         if status == FML_STOPPED:
-            raise watch.caught[0]
+            raise poll_state.errors[0]
         if status == FML_INPUT_NOT_FINITE:
             checks.refuse_not_finite("X", rows.x, self._type(), rows.columns.inputs)
         if status == FML_LOSS_NOT_FINITE:

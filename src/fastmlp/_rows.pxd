@@ -1,5 +1,6 @@
-# Declares rows of data and their columns for the modules that pass them to the core; see _rows.pyx. What a prediction
-# calls is inline here, because a call into another module goes through a pointer that the compiler cannot see behind.
+# Declarations of rows of data and of their columns, for the modules that pass them to the core; see _rows.pyx. The
+# functions that predictions call are defined here as inline, because a call into another extension module goes through
+# a pointer, which the compiler cannot inline.
 cimport numpy as cnp
 from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, int64_t
@@ -21,13 +22,13 @@ cdef class Sparse:
 
 
 cdef class Columns:
-    cdef fml_scaling scales, input_scales  # of both; of the inputs alone
-    cdef const fml_scaling *scaling  # `scales`, or NULL where nothing is scaled
-    cdef const fml_scaling *input_scaling  # `input_scales`, or NULL where inputs are not scaled
-    cdef readonly object inputs, targets, schema  # each a Scaling or None; a Schema
-    cdef list arrays   # what the scalings point into
-    cdef bint wide     # float32 cannot hold what the scaling of the targets is undone to: predictions are float64
-    cdef bint renamed  # a number that is given as a label is the name of a class, and not its index
+    cdef fml_scaling scales, input_scales  # the scaling of inputs and targets; that of the inputs only
+    cdef const fml_scaling *scaling  # `scales`, or NULL if nothing is scaled
+    cdef const fml_scaling *input_scaling  # `input_scales`, or NULL if the inputs are not scaled
+    cdef readonly object inputs, targets, schema  # Scaling or None; Scaling or None; Schema
+    cdef list arrays   # the arrays of the scalings, into which `scales` and `input_scales` point
+    cdef bint needs_float64  # predictions are float64, as float32 cannot hold targets whose scaling is undone
+    cdef bint labels_are_names  # a number that is given as a label is the name of a class, and not its index
 
 
 cdef class Rows:
@@ -36,8 +37,8 @@ cdef class Rows:
     cdef readonly cnp.ndarray values, labels, weights
     cdef readonly double total_weight
     cdef int64_t largest_label
-    cdef object source  # an array, or a Sparse
-    cdef Columns columns  # of the pass that is, or was last, at work on them
+    cdef object source  # `x` as an array or a Sparse
+    cdef Columns columns  # the scalings and schema that the last pass over the rows has used
 
     cdef bint matches(self, int typenum, size_t n_inputs, size_t n_targets)
     cdef void scale(self, Columns columns) noexcept
@@ -47,7 +48,8 @@ cdef bint shares_memory(X, cnp.ndarray y) except -1
 
 
 cdef inline fml_element element_of(cnp.ndarray x, int typenum) noexcept:
-    """What the elements of an array are to a network of that type; FML_REAL also where the core cannot read them."""
+    """Return the type of an array's elements for a network of type typenum. FML_REAL is the network's own type, and is
+    also returned for elements that the core cannot read."""
     cdef int kind = cnp.PyArray_TYPE(x)
     if kind == typenum:
         return FML_REAL
@@ -59,7 +61,7 @@ cdef inline fml_element element_of(cnp.ndarray x, int typenum) noexcept:
 
 
 cdef inline size_t row_distance(cnp.ndarray x) noexcept:
-    """Elements from row to row where rows are in C order, with others between them; else 0."""
+    """Return the number of elements from row to row if x is not contiguous but each of its rows is; else 0."""
     cdef cnp.npy_intp size = cnp.PyArray_ITEMSIZE(x), row
     if cnp.PyArray_NDIM(x) != 2 or cnp.PyArray_DIM(x, 0) < 2 or cnp.PyArray_IS_C_CONTIGUOUS(x):
         return 0
@@ -70,7 +72,8 @@ cdef inline size_t row_distance(cnp.ndarray x) noexcept:
 
 
 cdef inline bint is_ready(cnp.ndarray x, int typenum, size_t n_inputs) noexcept:
-    """Whether the kernels can read x where it stands: (., I) or (I,), aligned, rows in C order, of a type they know."""
+    """Return whether the kernels can read x in place: it is (B, I) or (I,) with B > 0, aligned, in native byte order,
+    has contiguous rows, and elements of a type that the kernels can convert."""
     cdef int ndim = cnp.PyArray_NDIM(x)
     return (
         (cnp.PyArray_TYPE(x) == typenum or element_of(x, typenum) != FML_REAL)
@@ -86,7 +89,7 @@ cdef inline size_t n_rows_of(cnp.ndarray x) noexcept:
 
 
 cdef inline int describe(x, int typenum, fml_data *data) except -1:
-    """The inputs and their number, from an array that is ready or a Sparse; nothing else."""
+    """Set the inputs of `data` and the number of rows from a Sparse or an array that is_ready; clear all else."""
     memset(data, 0, sizeof(fml_data))
     if type(x) is Sparse:
         data.x = cnp.PyArray_DATA((<Sparse>x).elements)
@@ -102,7 +105,7 @@ cdef inline int describe(x, int typenum, fml_data *data) except -1:
 
 
 cdef inline bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
-    """Whether the rows a, with what lies between them, and the C-contiguous array b share a byte."""
+    """Return whether the memory from the first to the last row of a overlaps that of the C-contiguous array b."""
     cdef char *first_a = <char *>cnp.PyArray_DATA(a)
     cdef char *first_b = <char *>cnp.PyArray_DATA(b)
     cdef cnp.npy_intp bytes_a = cnp.PyArray_NBYTES(a)

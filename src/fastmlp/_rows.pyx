@@ -1,9 +1,9 @@
 # cython: boundscheck=False, cdivision=True
-# Rows of data as the core takes them: dense or sparse inputs, targets and weights, and what is known of the columns.
+# Rows of data as the core takes them: dense or sparse inputs, targets and weights, and the scalings of their columns.
 #
-# A module of its own: it calls no function of the C core, so it need not be linked with it. Objects are made of arrays
-# that `inputs` and `targets` have checked, and keep them alive. `matches` says whether they suit a network; unless it
-# does, no kernel may read them.
+# The objects are made from arrays that the package `inputs` has checked, and hold references to them. A kernel may read
+# Rows only if `matches` has returned True for its network. The file is a module of its own because it calls no function
+# of the C core and so need not be linked with it.
 import numpy as np
 
 from .inputs.labels import are_indices
@@ -12,13 +12,14 @@ cnp.import_array()
 
 
 cdef class Sparse:
-    """Sparse rows, as the core takes them; made of an `inputs.arrays.SparseRows` that has been checked."""
+    """Sparse rows (CSR) as the core takes them, made from a checked `inputs.arrays.SparseRows`."""
 
     def __init__(self, rows):
         self.elements, self.columns, self.begins, self.shape = rows.elements, rows.columns, rows.begins, rows.shape
         self.n_columns = rows.shape[1]
 
     cdef bint is_ready(self, int typenum, size_t n_inputs) noexcept:
+        """Return whether the kernels of a network with that type and number of inputs can read the rows."""
         return (cnp.PyArray_TYPE(self.elements) == typenum or element_of(self.elements, typenum) != FML_REAL) and (
             cnp.PyArray_ISCARRAY_RO(self.elements) and cnp.PyArray_ISCARRAY_RO(self.columns)
             and cnp.PyArray_ISCARRAY_RO(self.begins) and cnp.PyArray_TYPE(self.columns) == cnp.NPY_INT32
@@ -27,27 +28,28 @@ cdef class Sparse:
 
 
 cdef bint shares_memory(X, cnp.ndarray y) except -1:
-    """Whether what was converted, if it is an array, may share memory with y."""
+    """Return whether X is an array that may share memory with y."""
     return isinstance(X, np.ndarray) and np.may_share_memory(X, y)
 
 
 cdef class Columns:
-    """What a network knows of the columns of its data: never changed, and kept by every block that goes with it."""
+    """The scalings and the schema of a network's columns. It never changes; each Block refers to those it was made
+    with."""
 
     def __init__(self, inputs, targets, schema):
         self.inputs, self.targets, self.schema = inputs, targets, schema
-        self.wide = targets is not None and targets.needs_float64
-        self.renamed = not are_indices(schema.class_names)
+        self.needs_float64 = targets is not None and targets.needs_float64
+        self.labels_are_names = not are_indices(schema.class_names)
         self.arrays = []
-        fill(&self.scales.inputs, inputs, self.arrays)
-        fill(&self.input_scales.inputs, inputs, self.arrays)
-        fill(&self.scales.targets, targets, self.arrays)
+        set_affine(&self.scales.inputs, inputs, self.arrays)
+        set_affine(&self.input_scales.inputs, inputs, self.arrays)
+        set_affine(&self.scales.targets, targets, self.arrays)
         self.scaling = NULL if inputs is None and targets is None else &self.scales
         self.input_scaling = NULL if inputs is None else &self.input_scales
 
 
-cdef int fill(fml_affine *affine, scaling, list arrays) except -1:
-    """Has the core read a Scaling's arrays, which are kept in `arrays`."""
+cdef int set_affine(fml_affine *affine, scaling, list arrays) except -1:
+    """Point `affine` to the arrays of a Scaling, and keep these alive in `arrays`; do nothing for None."""
     cdef cnp.ndarray offset, scale
     if scaling is not None:
         offset, scale = scaling.offset, scaling.scale
@@ -57,7 +59,7 @@ cdef int fill(fml_affine *affine, scaling, list arrays) except -1:
 
 
 cdef class Rows:
-    """Checked input rows and, where there are any, their targets, as the C core takes them; keeps the arrays alive."""
+    """Checked input rows with their targets (values or labels) and weights, as the C core takes them."""
 
     def __init__(self, x not None, cnp.ndarray values=None, cnp.ndarray labels=None, cnp.ndarray weights=None):
         self.x, self.values, self.labels, self.weights = x, values, labels, weights
@@ -70,7 +72,8 @@ cdef class Rows:
         self.total_weight = self.data.n_rows if weights is None else np.sum(weights)
 
     cdef bint matches(self, int typenum, size_t n_inputs, size_t n_targets):
-        """Whether they were made for a network of that type and shape; users cannot make others."""
+        """Return whether the rows have the types and shapes that a network of that type and size can read. It is False
+        only for rows of another network, or made by hand: all public methods convert their rows."""
         if self.source is None:
             return False
         cdef bint sparse = type(self.source) is Sparse
@@ -93,11 +96,11 @@ cdef class Rows:
                 and <size_t>self.values.size == self.data.n_rows * n_targets)
 
     cdef void scale(self, Columns columns) noexcept:
-        """Has the next pass scale them so."""
+        """Set the scalings of the next pass over the rows."""
         self.columns = columns
         self.data.scaling = columns.scaling
 
     @property
     def n_rows(self):
-        """How many rows there are."""
+        """The number of rows."""
         return self.data.n_rows

@@ -1,13 +1,13 @@
-# Part of _core.pyx: what a Core holds while it predicts and trains.
+# Part of _core.pyx: the objects that a Core holds while it predicts and trains.
 #
-# Block is memory for parameters, Rows is checked data, RowLog rows that were learnt one by one, Training an optimiser
-# at work, Watch what stops it. Their memory goes with the Python object; a Block that is published never changes while
-# anybody else holds it.
+# Block is memory for parameters; Training is an optimiser with its state, its parameters and its gradient; BlockOrder
+# is the order of rows that are shuffled by blocks; RowLog has the rows of learn_one; PollState decides when a long pass
+# stops. Each frees its memory when the Python object is deallocated.
 
 
 cdef class Block:
-    """Aligned memory for the parameters of one network in its engine's layout, and what belongs to them; never changed
-    once published."""
+    """Aligned memory for the parameters of one network in its engine's layout, with their scalings and schema. A
+    published block never changes while a reader holds a reference to it."""
 
     cdef void *data
     cdef Columns columns
@@ -20,8 +20,8 @@ cdef class Predictor
 cdef class Trainer(Predictor)
 
 
-cdef uint32_t *order_of(order, size_t n) except? NULL:
-    """The numbers of an order of n rows that is an array; NULL where it is a BlockOrder or there is none."""
+cdef uint32_t *order_pointer(order, size_t n) except? NULL:
+    """Return the data of an order of n rows that is an array; NULL if the order is a BlockOrder or None."""
     if order is None:
         return NULL
     if type(order) is BlockOrder:
@@ -36,6 +36,7 @@ cdef uint32_t *order_of(order, size_t n) except? NULL:
 
 
 cdef Block new_block(size_t size):
+    """Return a block of that many bytes, uninitialised."""
     cdef Block block = Block.__new__(Block)
     block.data = fml_allocate(size)
     if block.data == NULL:
@@ -44,7 +45,7 @@ cdef Block new_block(size_t size):
 
 
 cdef list names_of(void (*write_name)(size_t k, char *name) noexcept nogil, size_t n):
-    """The first n names that a whole-batch method gives to its vectors, or to its numbers."""
+    """Return the first n names of a whole-batch method's vectors, or of its numbers; write_name writes name k."""
     cdef char[FML_NAME_SIZE] name
     names = []
     for k in range(n):
@@ -54,21 +55,21 @@ cdef list names_of(void (*write_name)(size_t k, char *name) noexcept nogil, size
 
 
 cdef class Training:
-    """An optimiser at work on one network: its block of parameters, gradient and state, and that state as published."""
+    """An optimiser that trains one network: its parameters, gradient and state, and a copy of the published state."""
 
     cdef fml_trainer trainer
     cdef fml_published_state published
-    cdef const fml_method *method  # the whole-batch method that the optimiser is, or NULL
-    cdef object optimizer  # the Python object that says which
-    cdef object plateau    # where a learning rate stands that follows from losses, or None
-    cdef object rates      # the learning rates of a function of the step, while they are used
-    cdef bint by_function  # the learning rate is such a function
+    cdef const fml_method *method  # the table of a whole-batch method (L-BFGS); NULL for other optimisers
+    cdef object optimizer  # the Python object with the hyper-parameters
+    cdef object plateau    # the state of a schedule that derives the learning rate from losses, or None
+    cdef object computed_rates  # the learning rates of the last compute_rates; `trainer` points into them
+    cdef bint rate_by_function  # the learning rate is a Python function of the step
     cdef size_t size       # bytes of a block
     cdef size_t row_workspace  # bytes of workspace for a step on one row
-    cdef object regularization     # the Python object, or None
-    cdef bint draws                # masks or noise: it has a key
-    cdef fml_regularization terms  # the same, as the core takes it
-    cdef cnp.ndarray rates_of_dropout
+    cdef object regularization  # the Python object, or None
+    cdef bint needs_random_key  # the regularisation draws masks or noise, from random numbers with a key
+    cdef fml_regularization terms  # `regularization` in the form that the core takes
+    cdef cnp.ndarray dropout_rates  # of the layers; `terms` points to them
 
     def __cinit__(self, Trainer core not None, optimizer, regularization):
         core._check_built()
@@ -77,19 +78,19 @@ cdef class Training:
         self.trainer.net, self.trainer.optimizer, self.method = &core.net, kernel, kernel.method
         for i, value in enumerate(optimizer.hyper_parameters):
             self.trainer.hyper_parameters[i] = value
-        self._follow()
+        self._set_schedule()
         if not fml_trainer_allocate(&self.trainer, &self.published, core.published.data):
             raise MemoryError(f"optimizer: no memory to train {core.net.n_parameters} parameters with {optimizer}")
         self.regularization = regularization
         if regularization is not None:
-            self._regularize(core)
+            self._set_regularization(core)
         self.row_workspace = fml_training_workspace(&self.trainer, 1)
 
     def __dealloc__(self):
         fml_trainer_free(&self.trainer, &self.published)
 
-    cdef int _follow(self) except -1:
-        """Has the learning rate follow the optimiser's schedule."""
+    cdef int _set_schedule(self) except -1:
+        """Set how the learning rate of a step is found: a schedule of the core, a plateau, or a Python function."""
         scheduled = self.optimizer._scheduled()
         if scheduled is not None:
             self.trainer.schedule = &fml_schedules[<size_t>SCHEDULE_ROWS[scheduled[0]]]
@@ -98,11 +99,12 @@ cdef class Training:
         self.plateau = self.optimizer._new_plateau()
         if self.plateau is not None:
             self.trainer.hyper_parameters[0] = self.plateau.rate
-        self.by_function = scheduled is None and self.plateau is None and self.optimizer.schedule is not None
+        self.rate_by_function = scheduled is None and self.plateau is None and self.optimizer.schedule is not None
         return 0
 
-    cdef int _regularize(self, Trainer core) except -1:
-        """Tells the trainer of the regularisation; what that draws at random has a key from the network's stream."""
+    cdef int _set_regularization(self, Trainer core) except -1:
+        """Pass the regularisation to the trainer. If it draws random numbers, draw their key from the generator of the
+        network."""
         r, terms = self.regularization, &self.terms
         terms.l1, terms.l2, terms.per_row, terms.weight_decay = r.l1, r.l2, r.per_row, r.weight_decay
         terms.clip_value, terms.clip_norm = r._limit("clip_value"), r._limit("clip_norm")
@@ -110,38 +112,40 @@ cdef class Training:
         terms.input_noise, terms.input_dropout = r.input_noise, r.input_dropout
         rates = r._rates(core.net.n_layers - 1)
         if rates:
-            self.rates_of_dropout = np.array(rates, dtype=np.float64)
-            terms.dropout = <double *>cnp.PyArray_DATA(self.rates_of_dropout)
+            self.dropout_rates = np.array(rates, dtype=np.float64)
+            terms.dropout = <double *>cnp.PyArray_DATA(self.dropout_rates)
         if r.average is not None:
             terms.decay = r.average
             if not fml_trainer_allocate_average(&self.trainer, &self.published, terms):
                 raise MemoryError(f"average: no memory for twice {core.net.n_parameters} parameters")
-        self.draws = r.input_noise > 0 or r.input_dropout > 0 or len(rates) > 0
-        if self.draws:
+        self.needs_random_key = r.input_noise > 0 or r.input_dropout > 0 or len(rates) > 0
+        if self.needs_random_key:
             terms.key = fml_random_next(&core.random) >> 11  # a double holds all of its bits
         self.trainer.regularization = terms
         return 0
 
-    cdef int plan(self, size_t n_steps) except -1:
-        """Asks a function of the step for the learning rates of the next n_steps steps."""
+    cdef int compute_rates(self, size_t n_steps) except -1:
+        """Call the Python function of the step for the learning rates of the next n_steps steps."""
         cdef cnp.ndarray rates = self.optimizer._rates(self.trainer.n_steps, n_steps)
-        self.rates = rates
+        self.computed_rates = rates
         self.trainer.rates, self.trainer.first_rate = <double *>cnp.PyArray_DATA(rates), self.trainer.n_steps
         return 0
 
     cdef bint can_repeat(self) noexcept:
-        """Whether a step that is taken again from what is published has the same bits, and costs no call of Python."""
-        return self.method == NULL and not self.by_function
+        """Return whether steps can be repeated from the published state with the same bits, without calling Python."""
+        return self.method == NULL and not self.rate_by_function
 
-    # The optimiser's state beside the number of its steps, by name: vectors of n_packed reals, and numbers.
+    # -- the optimiser's state without the number of its steps, by name: vectors of n_packed reals, and numbers ------
 
     cdef list vector_names(self):
+        """Return the names of the state's vectors in the core's order."""
         if self.method != NULL:
             return names_of(self.method.name_vector, fml_trainer_n_vectors(&self.trainer))
         names = list(self.optimizer.state_vectors)
         return [*names, "unaveraged_parameters"] if self.terms.average != NULL else names
 
     cdef dict numbers(self):
+        """Return the state's numbers by name."""
         cdef cnp.ndarray exported = np.empty(fml_trainer_n_numbers(&self.trainer))
         fml_trainer_export_numbers(&self.trainer, <double *>cnp.PyArray_DATA(exported))
         values = exported.tolist()
@@ -149,32 +153,33 @@ cdef class Training:
             return dict(zip(names_of(self.method.name_number, len(values)), values))
         found = {name: values[place] for name, place in self.optimizer.state_numbers.items()}
         found.update(self.rate_state())
-        if self.draws:
+        if self.needs_random_key:
             found["random_key"] = float(self.terms.key)
         return found
 
     cdef dict rate_state(self):
-        """The learning rate, where the steps do not say it: a number, which may have been set, or a plateau."""
+        """Return the learning rate as part of the state, if the number of steps does not determine it: a rate that may
+        have been assigned, or the state of a plateau."""
         if self.plateau is not None:
             return {f"plateau.{name}": value for name, value in self.plateau.state.items()}
         if self.method != NULL or self.optimizer.schedule is not None:
             return {}
         return {"learning_rate": self.trainer.hyper_parameters[0]}
 
-    cdef int remember(self, dict vectors, dict numbers) except -1:
-        """Takes the numbers of a state, and makes room for its vectors, which the caller then fills. What a state does
-        not have is as it is when an optimiser begins, so that one of an earlier version need not have it."""
+    cdef int restore_state(self, dict vectors, dict numbers) except -1:
+        """Set the numbers of a state, and allocate its vectors, which the caller then fills. Entries that are missing
+        keep their initial values, so that states of earlier versions, which lack some entries, can be restored."""
         if self.method != NULL:
-            return self.remember_method(vectors, numbers)
+            return self.restore_method_state(vectors, numbers)
         required = {"unaveraged_parameters"} if self.terms.average != NULL else set()
-        needed = {"random_key"} if self.draws else set()
+        needed = {"random_key"} if self.needs_random_key else set()
         cdef bint fits = required <= vectors.keys() <= set(self.vector_names())
         fits = fits and needed <= numbers.keys() <= set(self.numbers())
         fits = fits and all([np.isfinite(value) for name, value in numbers.items() if name != "plateau.best"])
-        if fits and self.draws:
+        if fits and self.needs_random_key:
             fits = numbers["random_key"].is_integer() and 0 <= numbers["random_key"] < 2.0**53
         if not fits or not 0 < numbers.get("learning_rate", 1.0):
-            self.refuse(vectors, numbers)
+            self.refuse_state(vectors, numbers)
         if self.plateau is not None:
             before = len("plateau.")
             self.plateau.restore({name[before:]: x for name, x in numbers.items() if name.startswith("plateau.")})
@@ -185,31 +190,32 @@ cdef class Training:
         for name, place in self.optimizer.state_numbers.items():
             scalars[place] = numbers.get(name, 0.0)
         self.import_numbers(fml_trainer_n_vectors(&self.trainer), scalars)
-        if self.draws:
+        if self.needs_random_key:
             self.terms.key = int(numbers["random_key"])
         return 0
 
-    cdef int remember_method(self, dict vectors, dict numbers) except -1:
-        """Like `remember`, for a whole-batch method: its state comes whole, or it begins without one."""
+    cdef int restore_method_state(self, dict vectors, dict numbers) except -1:
+        """Like `restore_state`, for a whole-batch method, whose state must be complete or empty."""
         vector_names = names_of(self.method.name_vector, len(vectors))
         number_names = names_of(self.method.name_number, len(numbers))
         cdef bint fits = vectors.keys() == set(vector_names) and numbers.keys() == set(number_names)
         if not (fits and self.import_numbers(len(vectors), [numbers[name] for name in number_names])):
-            self.refuse(vectors, numbers)
+            self.refuse_state(vectors, numbers)
         return 0
 
     cdef bint import_numbers(self, size_t n_vectors, list numbers) except? True:
-        """Whether the core takes numbers, in its order, as those of a state with so many vectors."""
+        """Pass numbers, in the core's order, and the number of vectors to the core; return whether it accepts them."""
         cdef cnp.ndarray given = np.array(numbers, dtype=np.float64)
         return fml_trainer_import_numbers(&self.trainer, n_vectors, len(numbers), <double *>cnp.PyArray_DATA(given))
 
-    cdef int refuse(self, dict vectors, dict numbers) except -1:
+    cdef int refuse_state(self, dict vectors, dict numbers) except -1:
+        """Raise a ValueError with the expected and the given names."""
         raise ValueError(f"state: expected that of {self.optimizer}, with the vectors {self.vector_names()} and the "
                          f"numbers {list(self.numbers())}, got {list(vectors)} and {numbers}")
 
     cdef object next_rate(self):
-        """The learning rate of the next step."""
-        if self.by_function:
+        """Return the learning rate of the next step; None for an optimiser without one."""
+        if self.rate_by_function:
             return float(self.optimizer._rates(self.trainer.n_steps, 1)[0])
         if not hasattr(self.optimizer, "learning_rate"):
             return None
@@ -219,7 +225,8 @@ cdef class Training:
 
 
 cdef class BlockOrder:
-    """The order of epochs by blocks, see csrc/block_order.c; `advise`: whether the rows lie in a mapped file."""
+    """The order of rows that an epoch shuffles by blocks, see csrc/block_order.c. `advise` says whether the rows are in
+    a memory-mapped file, for which the operating system gets advice on what will be read."""
 
     cdef fml_block_order order
     cdef void *memory
@@ -244,7 +251,7 @@ cdef class BlockOrder:
         self.drawn = True
 
     def __getitem__(self, part):
-        """The rows of a part of the order, as of an array of them; quick where they are at hand."""
+        """Return the rows at a slice of the order. It is fast if the core has their part of the order in memory."""
         if not isinstance(part, slice):
             raise TypeError(f"order: expected a slice, got {type(part).__name__}")
         cdef size_t first = part.start or 0, stop = self.n_rows if part.stop is None else part.stop, end
@@ -262,20 +269,22 @@ cdef class BlockOrder:
 
 
 cdef class RowLog:
-    """The rows that a network has learnt one by one since it last published, as they were given, with their targets,
-    scaled: no more of them than fit into the size of its parameters."""
+    """The rows that learn_one has trained on since the last publication: inputs as given, targets scaled.
+
+    Its size is limited to that of the parameters, but at least 16 and at most 1024 rows. The memory has all labels,
+    then all inputs, then all targets."""
 
     cdef char *memory
-    cdef int64_t *labels  # -1 where the target is a vector
-    cdef size_t capacity, n_rows, x_bytes, t_bytes
+    cdef int64_t *labels  # -1 if the target is a vector
+    cdef size_t capacity, n_rows, x_bytes, t_bytes  # sizes of the input and of the target of one row
 
     def __cinit__(self, Trainer core not None):
         core._check_built()
         self.x_bytes = core.n_inputs * core.net.kernels.real_size
         self.t_bytes = core.net.n_targets * core.net.kernels.real_size
         cdef size_t row = self.x_bytes + self.t_bytes + sizeof(int64_t)
-        cdef size_t least = 16, most = 1024
-        self.capacity = max(least, min(most, core.net.n_packed * core.net.kernels.real_size // row))
+        cdef size_t min_rows = 16, max_rows = 1024
+        self.capacity = max(min_rows, min(max_rows, core.net.n_packed * core.net.kernels.real_size // row))
         self.memory = <char *>fml_allocate(self.capacity * row)
         if self.memory == NULL:
             raise MemoryError(f"no memory for a log of {self.capacity} rows")
@@ -285,13 +294,15 @@ cdef class RowLog:
         fml_free(self.memory)
 
     cdef void *x_of(self, size_t k) noexcept:
+        """Return the input of row k."""
         return self.memory + self.capacity * sizeof(int64_t) + k * self.x_bytes
 
     cdef void *t_of(self, size_t k) noexcept:
+        """Return the target of row k."""
         return self.memory + self.capacity * (sizeof(int64_t) + self.x_bytes) + k * self.t_bytes
 
     cdef fml_status step(self, Trainer core, Training training, size_t k, double *loss, void *workspace) noexcept:
-        """A step of the core's training on row k."""
+        """Take one step on row k."""
         cdef fml_data data
         memset(&data, 0, sizeof(fml_data))
         data.x, data.n_rows = self.x_of(k), 1
@@ -302,32 +313,33 @@ cdef class RowLog:
             data.labels = &self.labels[k]
         cdef fml_trainer *trainer = &training.trainer
         cdef fml_status status
-        if core.n_weights < core.small // 4:
+        if core.n_weights < core.gil_work_limit // 4:
             return fml_train_step(trainer, &data, NULL, 1, 0, loss, NULL, workspace)
         with nogil:
             status = fml_train_step(trainer, &data, NULL, 1, 0, loss, NULL, workspace)
         return status
 
 
-cdef class Watch:
-    """What may stop a long pass: a signal handler or a user's function that raises, or the time."""
+cdef class PollState:
+    """What decides whether a long pass stops: errors of signal handlers and custom functions, and a deadline."""
 
-    cdef list caught      # what was raised
-    cdef double deadline  # of fml_seconds
-    cdef bint late
+    cdef list errors      # the exceptions raised so far
+    cdef double deadline  # on the clock of fml_seconds
+    cdef bint deadline_passed
 
     def __cinit__(self):
-        self.caught, self.deadline = [], INFINITY
+        self.errors, self.deadline = [], INFINITY
 
 
-cdef int stop_when_told(void *watch) noexcept with gil:
-    """Runs Python's signal handlers and looks at the clock; the Watch keeps what it finds, and the pass stops."""
+cdef int poll_python(void *poll_state) noexcept with gil:
+    """Run Python's signal handlers and check the deadline; return whether the pass should stop. The PollState gets the
+    reason. `poll_state` is the context of the fml_poll, a PollState."""
     try:
-        if (<Watch>watch).caught:
+        if (<PollState>poll_state).errors:
             return 1
         PyErr_CheckSignals()
     except BaseException as error:
-        (<Watch>watch).caught.append(error)
+        (<PollState>poll_state).errors.append(error)
         return 1
-    (<Watch>watch).late = fml_seconds() >= (<Watch>watch).deadline
-    return (<Watch>watch).late
+    (<PollState>poll_state).deadline_passed = fml_seconds() >= (<PollState>poll_state).deadline
+    return (<PollState>poll_state).deadline_passed

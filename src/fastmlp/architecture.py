@@ -1,11 +1,11 @@
-"""Architecture: what a network is apart from its parameters: layers, loss, dtype, scalings, names of columns.
+"""The class Architecture: a network without its parameters, that is layers, loss, dtype, scalings and column names.
 
-The constructor of `Network`, model files, importers of other tools' models and pickles share it, so whoever has one has
-a network that can be built. It is checked when it is made, and never changes. `Network` has the documentation of each
-field, which is an argument of its constructor. The other arguments (engine, n_threads) belong to the machine: they are
-in engines.py, and in no file.
+The constructor of `Network`, model files, pickles and importers of other tools' models all make an Architecture. It is
+checked when it is made, and immutable, so a network can be built from any Architecture. Its fields are arguments of
+`Network`, which documents them. The arguments engine and n_threads are not fields, because they depend on the machine
+and are in no file; see engines.py.
 
-A new field gets its check in `__post_init__` and its JSON in formats/descriptions.py.
+To add a field, add its check to `__post_init__` and its JSON form to formats/descriptions.py.
 """
 
 from __future__ import annotations
@@ -32,19 +32,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=Activation | Loss | Optimizer)
 
-MAX_PARAMETERS = 2**31  # of a network, and weights of a layer
+MAX_PARAMETERS = 2**31  # of a network; also the maximum number of weights of a layer
 MAX_LAYERS = 10_000
 DTYPES = ("float32", "float64")
 
 
 @frozen(kw_only=True)
 class Architecture:
-    """A checked description of a network; arguments are those of `Network`, fields have them in one form each.
+    """A checked description of a network.
+
+    The constructor takes the arguments of `Network` in all their forms; each field has a single type.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument does not fit, with its name, or if two do not fit each other.
+        If an argument is not valid (the message names it), or if two of them contradict each other.
     """
 
     sizes: tuple[int, ...]
@@ -90,17 +92,17 @@ class Architecture:
 
     @property
     def layers(self) -> tuple[Activation, ...]:
-        """The activation of each layer, the last one's too."""
+        """The activation of each layer, including the last one."""
         return *self.activation, self.output_activation
 
     @property
     def schema(self) -> Schema:
-        """What it says of the columns of the data."""
+        """The names of columns, target and classes, and the encoder."""
         return Schema(self.feature_names, self.target_name, self.class_names, self.encoder)
 
     @property
     def scalings(self) -> tuple[Scaling | None, Scaling | None]:
-        """Of the inputs and of the targets; None where there is none, or none yet."""
+        """The scaling of the inputs and of the targets; None without scaling, or before a fit has computed it."""
         inputs, targets = (
             each if isinstance(each, Scaling) else None for each in (self.input_scaling, self.target_scaling)
         )
@@ -108,12 +110,14 @@ class Architecture:
 
 
 def n_classes(loss: Loss, n_outputs: int) -> int:
-    """How many classes so many outputs can tell apart; one output tells two."""
+    """Return the number of classes that this number of outputs can distinguish: two for one output."""
     return max(2, n_outputs // loss.n_heads)
 
 
 def check_sizes(sizes: object) -> tuple[int, ...]:
-    """The layer sizes as ints: at least two, each at least 1, no product and no total above 2**31."""
+    """Return the layer sizes as ints, after a check: at least two, each at least 1, and at most 2**31 weights in each
+    layer and 2**31 parameters in all.
+    """
     if isinstance(sizes, (str, bytes)) or not isinstance(sizes, (Sequence, np.ndarray)):
         raise TypeError(f"sizes: expected a sequence of integers, got {sizes!r}")
     listed = list(itertools.islice(iter(sizes), MAX_LAYERS + 2))
@@ -130,7 +134,7 @@ def check_sizes(sizes: object) -> tuple[int, ...]:
 
 
 def check_dtype(dtype: object) -> np.dtype[Any]:
-    """float32 or float64, given as a name or as anything that NumPy takes for it."""
+    """Return the dtype, float32 or float64, that a name or another object that NumPy understands stands for."""
     if isinstance(dtype, str):
         return np.dtype(arguments.name("dtype", dtype, DTYPES))
     try:
@@ -143,7 +147,7 @@ def check_dtype(dtype: object) -> np.dtype[Any]:
 
 
 def check_activations(activation: object, n_hidden: int) -> tuple[Activation, ...]:
-    """The activation of each hidden layer, from one for all or a list with one for each."""
+    """Return the activation of each hidden layer, from a single one for all layers or a sequence with one for each."""
     if isinstance(activation, (str, Activation)):
         return (activations.resolve("activation", activation, output=False),) * n_hidden
     if not isinstance(activation, Sequence):
@@ -155,12 +159,15 @@ def check_activations(activation: object, n_hidden: int) -> tuple[Activation, ..
 
 
 def check_precision(choice: T, dtype: np.dtype[Any]) -> T:
-    """The activation, loss or optimiser, once its hyper-parameters are seen to survive the network's dtype."""
+    """Return the activation, loss or optimiser, after a check that the dtype can hold its hyper-parameters.
+
+    Their magnitude must be 0 or lie between the dtype's smallest normal and largest number.
+    """
     smallest = float(np.finfo(dtype).tiny)
     for name in fields(choice):
         value = getattr(choice, name)
         for number in value if isinstance(value, tuple) else (value,):
-            if not isinstance(number, (int, float)):  # a name, a schedule or a function
+            if not isinstance(number, (int, float)):  # the value is a name, a schedule or a function
                 continue
             if not (number == 0 or smallest <= abs(number) <= float(np.finfo(dtype).max)):
                 raise ValueError(f"{name}: expected a number that {dtype.name} can hold, got {number!r} in {choice!r}")

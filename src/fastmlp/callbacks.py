@@ -1,4 +1,4 @@
-"""Callbacks, which `fit` calls while it trains, and the two that come with the package.
+"""Callbacks, which `fit` calls while it trains; the package has two of them, EarlyStopping and Checkpoint.
 
 A callback is a function `f(epoch, logs)`, which is called at the end of each epoch, or an object with any of the
 methods in `HOOKS`. A callback that returns True stops the training. Numbers that it adds to the `logs` at the end of an
@@ -48,7 +48,7 @@ def check(callbacks: object) -> list[Any]:
 
 
 def has_hooks(callback: object) -> bool:
-    """Whether the object has any of the hooks."""
+    """Return whether the object has any of the hooks."""
     return any(hasattr(callback, hook) for hook in HOOKS)
 
 
@@ -82,7 +82,7 @@ def end_epoch(
             stop = call([callback], "on_epoch_end", epoch, logs)
             if new := added(callback, before, logs):
                 record(new)
-        except BaseException:  # also Ctrl-C: the epoch is in the history, and may be the best one
+        except BaseException:  # including Ctrl-C: the epoch is in the history, so EarlyStopping has to see it, too
             for later in callbacks[i + 1 :]:
                 if isinstance(later, EarlyStopping):
                     later.on_epoch_end(epoch, before)
@@ -200,7 +200,7 @@ class EarlyStopping:
             raise ValueError(f"mode: expected 'min' or 'max' for a metric of your own, {monitor!r}, got 'auto'")
         self._sign = -1.0 if self.mode == "max" or (self.mode == "auto" and name in metrics.HIGHER_IS_BETTER) else 1.0
         self._network: Any = None
-        self._begin()
+        self._reset()
 
     def __repr__(self) -> str:
         return (
@@ -209,7 +209,8 @@ class EarlyStopping:
             f"start_from_epoch={self.start_from_epoch})"
         )
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
+        """Set the state that a training begins with."""
         self.best: float | None = None
         self.best_epoch: int | None = None
         self._wait = 0
@@ -226,7 +227,7 @@ class EarlyStopping:
 
     def on_train_begin(self, logs: Mapping[str, float]) -> None:
         """Reset the state, so that nothing of an earlier training counts."""
-        self._begin()
+        self._reset()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> bool:
         """Take the numbers of an epoch into account; return whether training should stop."""
@@ -251,7 +252,7 @@ class EarlyStopping:
     def on_train_end(self, logs: Mapping[str, float]) -> None:
         """Restore the best parameters, unless the network already has them."""
         if self._weights is not None and not np.array_equal(self._weights, self._network.parameters):
-            self._network._put_parameters(self._weights)
+            self._network._publish_parameters(self._weights)
         self._weights = None
 
     def state(self) -> State:

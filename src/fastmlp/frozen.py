@@ -49,17 +49,17 @@ def frozen(cls: type[T] | None = None, /, *, kw_only: bool = False, eq: bool = T
 
 
 def fields(value: object) -> tuple[str, ...]:
-    """The names of the fields of a frozen class, or of its object, in the order of the constructor's arguments."""
+    """Return the names of the fields of a frozen class, or of its object, in the order of the constructor."""
     return tuple(value._frozen_fields)  # type: ignore[attr-defined]
 
 
 def defaults(value: object) -> dict[str, Any]:
-    """The defaults, by name, of the fields that have one."""
+    """Return the defaults, by name, of the fields that have one."""
     return dict(value._frozen_defaults)  # type: ignore[attr-defined]
 
 
 def astuple(value: object) -> tuple[Any, ...]:
-    """The values of the object's fields, in the order of `fields`."""
+    """Return the values of the object's fields, in the order of `fields`."""
     return tuple([getattr(value, name) for name in value._frozen_fields])  # type: ignore[attr-defined]
 
 
@@ -93,6 +93,7 @@ def _freeze(cls: Any, *, kw_only: bool, eq: bool) -> Any:
 
 
 def _is_class_variable(annotation: object) -> bool:
+    """Return whether an annotation, a text or a type, is ClassVar, which makes no field."""
     return str(annotation).partition("[")[0].endswith("ClassVar")
 
 

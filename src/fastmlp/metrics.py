@@ -106,7 +106,7 @@ def _rescaled(t: Values, y: Values) -> tuple[Values, Values]:
 
 
 def classes(y: Values) -> NDArray[np.int64]:
-    """The class of each row; -1, which is no class, for a row with NaN."""
+    """Return the class of each row; -1, which is no class, for a row with NaN."""
     predicted = y[:, 0] > 0.5 if y.shape[1] == 1 else np.argmax(y, axis=1)
     return np.where(np.isnan(y).any(axis=1), -1, predicted.astype(np.int64))
 
@@ -219,7 +219,7 @@ def auc(t: Values, y: Values) -> float:
 
 
 def _area(positive: NDArray[np.bool_], scores: Values) -> float | None:
-    """The area for one class, from the ranks of its rows' scores; None if all rows or no rows are of the class."""
+    """Return the area for one class, from the ranks of its rows' scores; None if all or none of the rows are of it."""
     n = int(np.count_nonzero(positive))
     if n in (0, len(scores)) or np.isnan(scores).any():
         return None if n in (0, len(scores)) else math.nan
@@ -252,7 +252,7 @@ def resolve(metrics: object) -> list[Metric]:
 
 
 def names(network: Network, metrics: Sequence[Metric]) -> list[str]:
-    """The names of the numbers that `evaluate` returns, in its order."""
+    """Return the names of the numbers that `evaluate` returns, in its order."""
     return list(dict.fromkeys(["loss", *["accuracy"] * network.loss.classifies, *(metric.name for metric in metrics)]))
 
 
@@ -279,7 +279,7 @@ def evaluate(network: Network, rows: Rows, metrics: Sequence[Metric]) -> dict[st
 
 
 def _targets(rows: Rows, network: Network) -> Values:
-    """The targets as a float64 array (n, n_targets); class labels become rows with 1 for the class and 0 elsewhere."""
+    """Return the targets as a float64 array (n, n_targets); class labels become one-hot rows."""
     if rows.values is not None:
         values = rows.values.reshape(rows.n_rows, -1).astype(np.float64)
         return (values == 1).astype(np.float64) if network.loss.targets == "one class" else values
@@ -287,7 +287,7 @@ def _targets(rows: Rows, network: Network) -> Values:
 
 
 def _estimates(y: NDArray[Any], network: Network) -> Values:
-    """The estimates of the targets that the outputs give, a float64 array (n, n_targets).
+    """Return the estimates of the targets that the outputs give, a float64 array (n, n_targets).
 
     The single score of a hinge loss, which decides the class by its sign, is shifted so that its threshold is 0.5.
     """

@@ -1,9 +1,9 @@
-"""Model: what a network is, and what keeps it: arguments, rows on their way in, parameters, files, pickles.
+"""The class Model: construction, description, parameters, conversion of rows, files, pickles and copies of a network.
 
-Everything that reads or writes parameters is in `_core.Core`; the hot methods (`predict`, `__call__`, `classify`,
-`activations`) are inherited as they are, not wrapped. This file turns the arguments of the constructor, rows with their
-targets and parameters into what the core takes, and checks all of it before anything is written. `network.Network` adds
-the training to it.
+Model derives from the compiled `_core.Core`, which owns the parameters; the methods that have to be fast (`predict`,
+`__call__`, `classify`, `activations`) are inherited from there and not wrapped. Model checks the arguments of the
+constructor, rows with their targets, and parameters, and converts them to what the core takes, before anything is
+written. `network.Network` derives from Model and adds the training.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class Model(_core.Core):
-    """A network without its training; users make a `Network`, which has the documentation of the arguments."""
+    """A network without its training. Users construct a `Network`, which documents the arguments."""
 
     _history: History | None = None
 
@@ -80,16 +80,16 @@ class Model(_core.Core):
             class_names=class_names,  # type: ignore[arg-type]
             encoder=encoder,
         )
-        self._begin(given, engine, n_threads, _isa, None)
+        self._initialize(given, engine, n_threads, _isa, None)
 
-    def _begin(
+    def _initialize(
         self, given: Architecture, engine: str, n_threads: SupportsIndex | str, isa: str | None, state: int | None
     ) -> None:
-        """Builds the network; its parameters are 0 where the random state to begin with is given, else drawn."""
+        """Build the network. Draw its parameters, or, where its random state is given, set them to 0."""
         self._check_unbuilt()
         self._n_threads = engines.check_threads(n_threads)
-        chosen, self._why_engine = engines.choose(engine, _core.kernel_isa(isa))
-        self._given, self._wanted_engine = given, engine
+        chosen, self._engine_reason = engines.choose(engine, _core.kernel_isa(isa))
+        self._given_architecture, self._requested_engine = given, engine
         self._sizes, self._loss, self._dtype = given.sizes, given.loss, given.dtype
         self._activation, self._output_activation = given.activation, given.output_activation
         self._max_threads = self._n_threads if isinstance(self._n_threads, int) else _core.usable_threads()
@@ -103,14 +103,14 @@ class Model(_core.Core):
             rule, shapes = INITIALIZERS[given.init], itertools.pairwise(self._sizes)
             rules = [rule(*shape, f) for shape, f in zip(shapes, given.layers, strict=True)]
             state = int.from_bytes(os.urandom(8), "little") if given.seed is None else given.seed
-        self._draw(rules, state)
-        self._know_columns(*given.scalings, given.schema, True)
+        self._draw_parameters(rules, state)
+        self._set_columns(*given.scalings, given.schema, True)
 
-    # -- what it is ------------------------------------------------------------------------------------------------
+    # -- description -----------------------------------------------------------------------------------------------
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Inputs, outputs of each hidden layer, outputs."""
+        """The number of inputs, the number of outputs of each hidden layer, and the number of outputs."""
         return self._sizes
 
     @property
@@ -131,28 +131,28 @@ class Model(_core.Core):
     @property
     def init(self) -> str:
         """The rule of the initial parameters."""
-        return self._given.init
+        return self._given_architecture.init
 
     @property
     def seed(self) -> int | None:
-        """The seed as it was given."""
-        return self._given.seed
+        """The seed that the network was constructed with, or None."""
+        return self._given_architecture.seed
 
     @property
     def input_scaling(self) -> str | Scaling | None:
-        """How inputs are scaled: a `Scaling`; its name until a fit has learnt it; None for not at all."""
-        return self._published_columns[0] or self._given.input_scaling
+        """How inputs are scaled: a `Scaling`, or until the first fit computes it, its name; None without scaling."""
+        return self._published_columns[0] or self._given_architecture.input_scaling
 
     @property
     def target_scaling(self) -> str | Scaling | None:
-        """How targets are scaled, as `input_scaling`."""
-        return self._published_columns[1] or self._given.target_scaling
+        """How targets are scaled: a `Scaling`, or until the first fit computes it, its name; None without scaling."""
+        return self._published_columns[1] or self._given_architecture.target_scaling
 
     @property
     def feature_names(self) -> tuple[str, ...] | None:
-        """The names of the columns of X, by which those of a frame are found; None where there are none.
+        """The names of the columns of X, by which the columns of a frame are found, or None.
 
-        Of a network with an `encoder`, the names of the columns that it reads.
+        With an `encoder`, these are the names of the columns that the encoder reads.
         """
         return self._published_columns[2].feature_names
 
@@ -163,27 +163,28 @@ class Model(_core.Core):
 
     @property
     def class_names(self) -> tuple[Label, ...] | None:
-        """What each class is called: ``class_names[i]`` where `classify` gives i; None where they are just 0, 1, ..."""
+        """The names of the classes, by the index that `classify` returns; None if classes have indices only."""
         return self._published_columns[2].class_names
 
     @property
     def encoder(self) -> Encoder | None:
-        """What turns the columns of a frame into inputs, or None where they are the inputs."""
+        """The encoder that turns the columns of a frame into inputs; None if the columns are the inputs."""
         return self._published_columns[2].encoder
 
     def _n_classes(self, n_outputs: int) -> int:
-        """How many classes so many outputs can tell apart; one output tells two."""
+        """Return the number of classes that this number of outputs can distinguish: two for one output."""
         return architectures.n_classes(self._loss, n_outputs)
 
     @property
     def n_threads(self) -> int | str:
-        """The number of threads as it was given."""
+        """The argument `n_threads` of the constructor: a number, or "auto"."""
         return self._n_threads
 
     @property
     def history(self) -> History | None:
-        """The `History` of the last fit, of one too that an error or Ctrl-C has ended, and of one that is running; None
-        before the first. It is in no file and no pickle.
+        """The `History` of the fit that is running, or else of the last one; None before the first fit.
+
+        It is also set after a fit that an error or Ctrl-C has ended. Files and pickles do not contain it.
         """
         return self._history
 
@@ -200,13 +201,13 @@ class Model(_core.Core):
         return f"Network({', '.join(parts)})"
 
     def summary(self) -> str:
-        """A table of the layers, and what computes them, as text.
+        """Describe the layers and the engine in a table.
 
         Returns
         -------
         str
-            Layer, shape of its weights, activation and number of parameters; loss; engine and why; what is
-            promised about bits.
+            For each layer its index, the shape of its weights, its activation and its number of parameters; then the
+            loss, the engine with the reason for its choice, and in which cases results have the same bits.
 
         Examples
         --------
@@ -233,15 +234,15 @@ class Model(_core.Core):
             [
                 *lines,
                 f"{self.n_parameters:,} parameters, {self._dtype.name}, loss {losses.name_or_object(self._loss)}",
-                f"initial parameters {self._given.init}, seed {self._given.seed}",
-                *self._described_columns(),
-                f"engine {self.engine} ({self._why_engine}), kernels {self._isa}",
+                f"initial parameters {self._given_architecture.init}, seed {self._given_architecture.seed}",
+                *self._column_lines(),
+                f"engine {self.engine} ({self._engine_reason}), kernels {self._isa}",
                 bits[self.engine],
             ]
         )
 
-    def _described_columns(self) -> list[str]:
-        """What `summary` says of the columns of the data, where there is something to say."""
+    def _column_lines(self) -> list[str]:
+        """Return the line of `summary` about scaling and names of columns and classes, or no line without these."""
         scaled = [
             f"{what} scaled ({value}, to be learnt)" if isinstance(value, str) else f"{what} scaled"
             for what, value in (("inputs", self.input_scaling), ("targets", self.target_scaling))
@@ -259,9 +260,9 @@ class Model(_core.Core):
 
     @property
     def parameters(self) -> NDArray[Any]:
-        """All weights and biases as one new vector P: ``w1, b1, w2, b2, ...``, each weight row-major.
+        """All weights and biases in a new vector P: ``w1, b1, w2, b2, ...``, each weight matrix row-major.
 
-        Assigning a vector of n_parameters finite numbers copies it in and starts the optimiser anew.
+        Assigning a vector of n_parameters finite numbers copies it into the network; the optimiser starts anew.
         """
         return self._unpack()
 
@@ -271,16 +272,16 @@ class Model(_core.Core):
 
     @property
     def weights(self) -> list[NDArray[Any]]:
-        """The weights of each layer, read-only arrays (O, I)."""
+        """The weights of each layer, a list of read-only arrays (O, I)."""
         return [w for w, _ in self._layers(self.parameters)]
 
     @property
     def biases(self) -> list[NDArray[Any]]:
-        """The biases of each layer, read-only arrays (O,)."""
+        """The biases of each layer, a list of read-only arrays (O,)."""
         return [b for _, b in self._layers(self.parameters)]
 
     def _layers(self, P: NDArray[Any]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-        """The weights and biases of each layer in P, new read-only arrays."""
+        """Return the weights and biases of each layer in P, as new read-only arrays."""
         layers, begin = [], 0
         for n_inputs, n_outputs in itertools.pairwise(self._sizes):
             end = begin + n_inputs * n_outputs
@@ -297,7 +298,7 @@ class Model(_core.Core):
         Parameters
         ----------
         l : int
-            The layer, counted from 0; negative counts from the last.
+            The index of the layer, from 0; a negative one counts from the last layer.
         w : array_like, shape (O, I)
         b : array_like, shape (O,)
 
@@ -306,7 +307,7 @@ class Model(_core.Core):
         IndexError
             If there is no such layer.
         ValueError
-            If a shape does not fit or a number is not finite.
+            If a shape is wrong or a number is not finite.
 
         Examples
         --------
@@ -328,14 +329,14 @@ class Model(_core.Core):
         P[begin + w.size : begin + w.size + b.size] = b
         self._replace_parameters(P)
 
-    # -- what it can do --------------------------------------------------------------------------------------------
+    # -- rows and checks -------------------------------------------------------------------------------------------
 
-    def _learn_columns(self, known: Schema, rows: _core.Rows) -> None:
-        """The schema of a fit, and the scalings of the columns from its rows, where there are none yet."""
-        inputs_scaled = scaling.learn("input_scaling", rows.x, self.input_scaling)
-        targets_scaled = scaling.learn("target_scaling", rows.values, self.target_scaling)
-        if (inputs_scaled, targets_scaled, known) != self._columns:
-            self._know_columns(inputs_scaled, targets_scaled, known, False)
+    def _fit_columns(self, schema: Schema, rows: _core.Rows) -> None:
+        """Set the schema of a fit, and compute the scalings that are only named so far from the rows of the fit."""
+        inputs_scaled = scaling.fitted("input_scaling", rows.x, self.input_scaling)
+        targets_scaled = scaling.fitted("target_scaling", rows.values, self.target_scaling)
+        if (inputs_scaled, targets_scaled, schema) != self._columns:
+            self._set_columns(inputs_scaled, targets_scaled, schema, False)
 
     def _rows(
         self,
@@ -345,38 +346,42 @@ class Model(_core.Core):
         class_weight: object = None,
         *,
         often: bool = False,
-        known: Schema | None = None,
+        schema: Schema | None = None,
     ) -> _core.Rows:
-        """X, its targets and its weights, checked, as the core takes them; `often`: for several epochs; `known`: the
-        schema, if it is not yet the network's.
+        """Check inputs, targets and weights, and return them as the core takes them.
+
+        `often` says that the rows will be read in several epochs, so that a conversion in advance pays (see
+        `inputs.arrays.convert`). `schema` is the schema of the columns; None is the network's.
         """
-        known = known or self._columns[2]
-        scaled = self._given.input_scaling is not None
-        X = schemas.to_inputs(known, X)
+        schema = schema or self._columns[2]
+        scaled = self._given_architecture.input_scaling is not None
+        X = schemas.to_inputs(schema, X)
         x = arrays.convert(X, self._sizes[0], self._dtype, often=often, scaled=scaled)
         n_rows = x.shape[0] if x.ndim == 2 else 1
         if n_rows >= 2**32:
             raise ValueError(f"X: expected fewer than 2**32 rows, got {n_rows}")
-        single, scaled = x.ndim == 1, self._given.target_scaling is not None
+        single, scaled = x.ndim == 1, self._given_architecture.target_scaling is not None
         n_targets = self._sizes[-1] // self._loss.n_heads
-        y = labels.to_targets(y, known.class_names, n_targets, takes_text=self._loss.classifies)
+        y = labels.to_targets(y, schema.class_names, n_targets, takes_text=self._loss.classifies)
         args = (y, n_rows, self._sizes[-1], self._dtype, self._loss)
         values, classes = targets.targets(*args, single=single, scaled=scaled)
         if scaled and values is None:
             raise ValueError("y: expected numbers, which target_scaling can scale, got class labels")
-        return self._weighted(_core.Rows(x, values, classes), sample_weight, class_weight, known)
+        return self._with_weights(_core.Rows(x, values, classes), sample_weight, class_weight, schema)
 
-    def _weighted(self, rows: _core.Rows, sample_weight: object, class_weight: object, known: Schema) -> _core.Rows:
-        """The rows with these weights; as they are where there are none."""
+    def _with_weights(
+        self, rows: _core.Rows, sample_weight: object, class_weight: object, schema: Schema
+    ) -> _core.Rows:
+        """Return the rows with these weights, or the unchanged rows if both weights are None."""
         if sample_weight is None and class_weight is None:
             return rows
         n_targets = self._sizes[-1] // self._loss.n_heads
-        class_weight = labels.to_class_weight(class_weight, known.class_names)
+        class_weight = labels.to_class_weight(class_weight, schema.class_names)
         weights = row_weights.combine(sample_weight, class_weight, rows.values, rows.labels, n_targets, self._loss)
         return _core.Rows(rows.x, rows.values, rows.labels, weights)
 
     def _refuse_unscaled(self, what: str) -> None:
-        """Refuses to train before a scaling is known."""
+        """Raise a ValueError if a scaling is only named, and a fit has not computed it yet."""
         for argument, value in (("input_scaling", self.input_scaling), ("target_scaling", self.target_scaling)):
             if isinstance(value, str):
                 raise ValueError(
@@ -384,19 +389,20 @@ class Model(_core.Core):
                 )
 
     def _refuse_untrainable(self, what: str) -> None:
+        """Raise a ValueError, which names the caller `what`, if an activation has no derivative."""
         for layer, f in enumerate([*self._activation, self._output_activation]):
             if not f.trainable:
                 raise ValueError(f"{what}: expected activations with a derivative, got {f.name!r} in layer {layer}")
 
-    # -- keeping ---------------------------------------------------------------------------------------------------
+    # -- files, pickles and copies ---------------------------------------------------------------------------------
 
     def _architecture(self) -> Architecture:
-        """Everything but the parameters and the random state; of a fit that is running, as it is training."""
+        """Return everything but the parameters and the random state; while a fit is running, as that fit uses it."""
         return self._with_columns(self._columns)
 
     def _with_columns(self, columns: Columns) -> Architecture:
-        """The architecture with what was learnt of the columns since the construction."""
-        given, (inputs_scaled, targets_scaled, schema) = self._given, columns
+        """Return the architecture given at construction, completed by the scalings and the schema of these columns."""
+        given, (inputs_scaled, targets_scaled, schema) = self._given_architecture, columns
         return replace(
             given,
             input_scaling=inputs_scaled or given.input_scaling,
@@ -404,8 +410,8 @@ class Model(_core.Core):
             **schema._asdict(),
         )
 
-    def _contents(self) -> model_file.ModelFile:
-        """The network as readers see it, all of one moment, also while a fit is running."""
+    def _published_contents(self) -> model_file.ModelFile:
+        """Return architecture, parameters and random state as last published together, also while a fit is running."""
         P, columns, random_state = self._published()
         return model_file.ModelFile(self._with_columns(columns), P, random_state)
 
@@ -420,16 +426,17 @@ class Model(_core.Core):
         n_threads: SupportsIndex | str = "auto",
         isa: str | None = None,
     ) -> Self:
-        """The network of an architecture with these parameters; its optimiser starts anew."""
+        """Return a network of that architecture with these parameters; its optimiser starts anew."""
         net = cls.__new__(cls)
-        net._begin(architecture, engine, n_threads, isa, random_state)
+        net._initialize(architecture, engine, n_threads, isa, random_state)
         net.parameters = parameters
         return net
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to a safetensors file, so that a crash leaves the old file or the new one.
+        """Write the network to a safetensors file, atomically: after a crash, the old file or the new one is there.
 
-        The file has the parameters, the architecture and the state of the random stream; not the optimiser's.
+        The file contains the parameters, the architecture and the state of the random number generator, but not the
+        state of the optimiser.
 
         Parameters
         ----------
@@ -441,8 +448,8 @@ class Model(_core.Core):
         ValueError
             If a layer has a `CustomActivation` or the loss is a `CustomLoss`: a model file holds no code.
         OSError
-            If it cannot be written; an old file is kept. If only its folder cannot be synced to the disk, the new file
-            is in place, and the error says so.
+            If the file cannot be written; an old file is kept. If only its folder cannot be synced to the disk, the
+            new file is in place, and the error says so.
 
         Examples
         --------
@@ -452,7 +459,7 @@ class Model(_core.Core):
         >>> np.array_equal(again.parameters, net.parameters)
         True
         """
-        model_file.save(path, self._contents())
+        model_file.save(path, self._published_contents())
 
     def predict_population(self, P: ArrayLike, X: Any) -> NDArray[Any]:
         """The outputs of many networks that differ from this one in their parameters alone.
@@ -500,9 +507,9 @@ class Model(_core.Core):
         return self._predict_population(stacked, rows.reshape(-1, n_inputs), rows.shape[-2])
 
     def training_state(self) -> TrainingState:
-        """All that the training of the network is made of beside its data, in arrays of its own.
+        """Return all that is needed to continue the training of the network on the same data, in new arrays.
 
-        Called by a callback, it is that of the fit at that moment; before the first step it is a RuntimeError.
+        In a callback, it is the state of the fit at that moment. Before the first step, it is a RuntimeError.
 
         Examples
         --------
@@ -515,9 +522,10 @@ class Model(_core.Core):
         return TrainingState(**values)
 
     def restore_training(self, state: TrainingState) -> None:
-        """Go on from a state of a network with these sizes, activations, loss and dtype, to the same bits.
+        """Continue from a state of a network with the same sizes, activations, loss and dtype, with the same bits.
 
-        A state of another network is a ValueError, a fit that is running a RuntimeError; nothing has changed then.
+        A state of a network with different ones is a ValueError, and a fit that is running on this network a
+        RuntimeError; the network is then unchanged.
 
         Examples
         --------
@@ -527,20 +535,20 @@ class Model(_core.Core):
         >>> net.train_on_batch([[0.5]], [1.0]) == other.train_on_batch([[0.5]], [1.0])
         True
         """
-        self._restore_training(*self._check_state(state))
+        self._restore_training(*self._checked_state(state))
 
-    def _put_training_state(self, state: TrainingState) -> None:
-        """Go on from a state within a fit, where `restore_training` refuses to."""
-        self._resume_training(*self._check_state(state))
+    def _set_training_state(self, state: TrainingState) -> None:
+        """Continue from a state within a fit, where `restore_training` raises an error."""
+        self._resume_training(*self._checked_state(state))
 
-    def _check_state(self, state: TrainingState) -> tuple[Any, ...]:
-        """What the core takes of it."""
+    def _checked_state(self, state: TrainingState) -> tuple[Any, ...]:
+        """Check a state, and return its values in the order in which the core takes them."""
         values = check_state(state, self._dtype, len(self._activation))
         parameters = self.parameters if values["parameters"] is None else values["parameters"]
         return tuple({**values, "parameters": parameters}.values())
 
     def copy(self) -> Self:
-        """A network of its own with the same parameters and random stream; its optimiser starts anew.
+        """Return an independent network with the same parameters and random state; its optimiser starts anew.
 
         Examples
         --------
@@ -554,14 +562,14 @@ class Model(_core.Core):
         return rebuild(*state)  # type: ignore[no-any-return]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        contents = self._contents()
+        contents = self._published_contents()
         layers, loss = contents.architecture.layers, contents.architecture.loss
         custom = {layer: f for layer, f in enumerate(layers) if isinstance(f, CustomActivation)}
         own_loss = loss if isinstance(loss, CustomLoss) else None
         stand_ins = {layer: Identity() for layer in custom}
         plain = _with_functions(contents.architecture, stand_ins, MeanSquaredError() if own_loss else None)
         data = model_file.to_bytes(replace(contents, architecture=plain))
-        return _from_bytes, (type(self), data, self._wanted_engine, self._n_threads, self._isa, custom, own_loss)
+        return _from_bytes, (type(self), data, self._requested_engine, self._n_threads, self._isa, custom, own_loss)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self.copy()
@@ -570,7 +578,7 @@ class Model(_core.Core):
 
 
 def _short_sizes(sizes: Sequence[int]) -> str:
-    """The sizes in at most 40 characters: what stands between the first and the last may be counted."""
+    """Return the sizes as text of at most 40 characters; many hidden layers are replaced by their number."""
     text = f"[{', '.join(map(str, sizes[:20]))}]"
     if len(text) <= 32 and len(sizes) <= 20:
         return text
@@ -578,7 +586,7 @@ def _short_sizes(sizes: Sequence[int]) -> str:
 
 
 def _short_names(names: Sequence[str]) -> str:
-    """The names of the hidden layers' activations, each once; only their number where they are long."""
+    """Join the different names of the hidden layers' activations, or return their number if that is too long."""
     different = list(dict.fromkeys(names))
     text = "+".join(different)
     return text if len(text) <= 20 or len(different) == 1 else f"{len(different)} activations"
@@ -593,7 +601,7 @@ def _from_bytes(
     custom: Mapping[int, Activation] = MappingProxyType({}),
     own_loss: CustomLoss | None = None,
 ) -> Model:
-    """What pickle calls; the instruction set is kept where the processor has it."""
+    """Rebuild a network from a pickle; it keeps its instruction set if this processor has that."""
     contents = model_file.parse(data)
     return cls._from_architecture(
         _with_functions(contents.architecture, custom, own_loss),
@@ -606,7 +614,7 @@ def _from_bytes(
 
 
 def _with_functions(architecture: Architecture, layers: Mapping[int, Activation], loss: Loss | None) -> Architecture:
-    """The architecture with other activations in these layers, and another loss if one is given."""
+    """Return the architecture with other activations in these layers, and with another loss unless that is None."""
     changed = [layers.get(layer, f) for layer, f in enumerate(architecture.layers)]
     return replace(
         architecture,

@@ -1,7 +1,9 @@
-"""Network: the model and its training: steps, evaluations and gradients.
+"""The class Network, which users construct and train, and `load`, which reads one from a file.
 
-`model.Model` has what a network is and keeps, `_core.Core` the arithmetic. This file turns the arguments of a training
-into what the core takes, and checks all of it before anything is written. What `fit` does is in `training/`.
+Network adds training, single steps, evaluation and gradients to its base class `model.Model`, which holds the
+architecture, the parameters and the conversion of rows; Model in turn derives from the compiled `_core.Core`, which
+does the arithmetic. The methods here check and convert all of their arguments before the core changes anything. The
+loop of `fit` is in `training/`.
 """
 
 from __future__ import annotations
@@ -40,59 +42,62 @@ if TYPE_CHECKING:
 
 
 class Network(Model):
-    """A multilayer perceptron: it predicts, trains, saves and explains itself.
+    """A multilayer perceptron, with methods to train, predict, evaluate, save and summarise it.
 
     Parameters
     ----------
     sizes : sequence of int
-        Inputs, outputs of each hidden layer, outputs; ``[784, 30, 10]`` has two layers of weights.
+        The number of inputs, the number of outputs of each hidden layer, and the number of outputs; ``[784, 30, 10]``
+        has two layers of weights.
     activation : str, Activation, or a sequence of these, default "relu"
-        Of the hidden layers: one for all, or a list with one for each.
+        The activation of the hidden layers: one for all, or a list with one for each.
     output_activation : str or Activation, optional
-        Of the last layer; None is the loss's partner: sigmoid (binary_cross_entropy, binary_focal), softmax
-        (cross_entropy, focal) or else identity.
+        The activation of the last layer. None is the one that goes with the loss: sigmoid (binary_cross_entropy,
+        binary_focal), softmax (cross_entropy, focal) or else identity.
     loss : str or Loss, default "mse"
         One of mse, squared_error, half_squared_error, mae, huber, log_cosh, quantile, poisson, gamma, gaussian_nll,
         binary_cross_entropy, cross_entropy, binary_focal, focal, hinge; a `CustomLoss` is a user's own.
     dtype : {"float32", "float64"}, default "float32"
-        Of parameters and results.
+        The dtype of parameters and results.
     init : str, default "auto"
-        auto, glorot_uniform, he_uniform, lecun_normal or normal. "auto" takes, for each layer, what goes with its
-        activation: he_uniform before the ReLU family (ReLU, leaky ReLU, ELU, GELU, SiLU, mish; He et al. 2015, and
-        common practice for the smooth ones), lecun_normal before SELU (Klambauer et al. 2017), else glorot_uniform.
+        auto, glorot_uniform, he_uniform, lecun_normal or normal. "auto" chooses for each layer by its activation:
+        he_uniform before the ReLU family (ReLU, leaky ReLU, ELU, GELU, SiLU, mish; He et al. 2015, and common
+        practice for the smooth ones), lecun_normal before SELU (Klambauer et al. 2017), else glorot_uniform.
     seed : int, optional
-        0 <= seed < 2**64: the same initial parameters and the same batches on every engine. None draws one from
-        the operating system.
+        An integer from 0 to 2**64 - 1. A seed gives the same initial parameters and the same batches on every engine.
+        None draws one from the operating system.
     engine : {"auto", "blas", "native"}, default "auto"
-        What computes the layers: "native", the package's own kernels, or "blas", SciPy's BLAS; "auto" is native
-        where the processor has fused multiply-add, as `summary` explains. A forced engine never falls back.
+        What computes the layers: "native", the package's own kernels, or "blas", SciPy's BLAS. "auto" is "native"
+        where the processor has fused multiply-add, else "blas"; `summary` gives the reason. An engine that is named
+        but cannot run is an error.
     n_threads : int or "auto", default "auto"
-        The most threads that the native engine uses; work that is too small for more takes one. "auto" is as many as
-        this process may run: affinity and the CPU quota count. The bits of results do not depend on it. The `blas`
-        engine leaves threads to BLAS.
+        The maximum number of threads of the native engine; work that is too small for several runs on one. "auto" is
+        as many as the CPU affinity and the CPU quota of this process allow. The bits of results do not depend on it.
+        With the `blas` engine, BLAS chooses its own number of threads.
     input_scaling : {"standard", "minmax"} or Scaling, optional
-        The core gives the network (x - offset) / scale for each input x, wherever rows go in. A name is learnt by the
-        first `fit` from the rows that it trains on; until then nothing is scaled.
+        Each input x is scaled to (x - offset) / scale, in training and in prediction. For a name, the first `fit`
+        computes offset and scale from the rows that it trains on; until then nothing is scaled.
     target_scaling : {"standard", "minmax"} or Scaling, optional
-        The same for targets, of losses that take any real number: the network learns (t - offset) / scale, of which
-        losses and gradients speak, and `predict` gives y scale + offset, in the targets' own unit, as do metrics.
-        A float32 network predicts in float64 where the offset needs it, see `predict`.
+        Like `input_scaling`, for targets, with a loss that takes any real number: the network is trained on
+        (t - offset) / scale, and losses and gradients refer to these scaled targets. `predict` returns
+        y scale + offset, in the unit of the targets, and metrics use that unit, too. A float32 network predicts in
+        float64 where the offset needs it, see `predict`.
     feature_names : sequence of str, optional
-        The name of each column of X; else the first `fit` on a frame learns them. The columns of a frame, and the
-        entries of a row of one, are then found by name, in whatever order they come.
+        The name of each column of X; by default, the first `fit` on a frame sets them. The columns of a frame, and
+        the entries of a row of one, are then found by name, in any order.
     target_name : str, optional
-        The name of the target; else the first `fit` on a named column learns it.
+        The name of the target; by default, the first `fit` on a named column sets it.
     class_names : sequence of str, int or float, optional
-        What each class is called, one name for each (two where there is one output). Labels in y are then these names,
-        and `classify` gives indices into them. A loss of classes learns text labels in the first `fit`, in ascending
-        order; integers stay indices where no names are given.
+        The name of each class (two names where there is one output). Labels in y are then these names, and `classify`
+        returns indices into them. By default, with a loss of classes and text labels, the first `fit` sets them, in
+        ascending order; integer labels stay indices where no names are given.
     encoder : Encoder, optional
-        What turns the columns of a frame (text, categories, dates, missing numbers) into the network's inputs.
+        Turns the columns of a frame (text, categories, dates, missing numbers) into the network's inputs.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument does not fit, or a loss and an output activation do not belong together.
+        If an argument is not valid, or a loss and an output activation do not belong together.
 
     Examples
     --------
@@ -106,14 +111,14 @@ class Network(Model):
     """
 
     def fold_linear(self) -> Network:
-        """A network in which each hidden layer with the identity as activation is merged into the next.
+        """Return a network in which each hidden layer whose activation is the identity is merged into the next layer.
 
         Returns
         -------
         Network
-            With the same outputs up to rounding: w = w2 w1 and b = w2 b1 + b2, computed in float64
-            (Lopez Davila, "Neural Networks: The Backpropagation Algorithm", proves that affine layers one after another
-            are affine).
+            A network with the same outputs up to rounding. Two layers become one with w = w2 w1 and b = w2 b1 + b2,
+            computed in float64; Lopez Davila, "Neural Networks: The Backpropagation Algorithm", proves that a
+            composition of affine layers is affine.
 
         Examples
         --------
@@ -146,7 +151,7 @@ class Network(Model):
             architecture,
             np.concatenate([array.ravel() for pair in layers for array in pair]),
             random_state=random_state,
-            engine=self._wanted_engine,
+            engine=self._requested_engine,
             n_threads=self._n_threads,
             isa=self._isa,
         )
@@ -155,10 +160,11 @@ class Network(Model):
 
     @property
     def learning_rate(self) -> float | None:
-        """The learning rate of the next step, a schedule's included; None before the first optimiser.
+        """The learning rate of the next step, which a schedule may determine; None before the first training step.
 
-        Assigning a number above 0, from a callback, say, has the optimiser go on with that rate; another optimiser, and
-        what has it start anew, takes its own. One whose rate follows a schedule, or has none, refuses.
+        Assign a positive number, for example in a callback, to continue the current optimiser with that learning rate.
+        An optimiser that starts anew uses the learning rate that it was made with. If the optimiser has a schedule, or
+        no learning rate, assigning one is a ValueError.
         """
         return self._learning_rate
 
@@ -168,33 +174,38 @@ class Network(Model):
         optimizer = self._optimizer
         if self._learning_rate is None or optimizer is None or optimizer.full_batch or optimizer.schedule is not None:
             raise ValueError(
-                f"learning_rate: expected an optimiser at work whose own is a number, got {checked!r} for {optimizer!r}"
+                "learning_rate: expected an optimiser at work whose learning rate is a number, "
+                f"got {checked!r} for {optimizer!r}"
             )
-        self._set_rate(checked)
+        self._set_learning_rate(checked)
 
-    def _learn_schema(self, X: Any, y: Any, share: float | None, known: Schema | None = None) -> Schema:
-        """The schema with what the data of a fit tell, whose last share of rows is for validation."""
-        known = known or self._columns[2]
+    def _infer_schema(self, X: Any, y: Any, share: float | None, schema: Schema | None = None) -> Schema:
+        """Return the schema (None: the network's), completed by the names that the data of a fit give.
+
+        `share` is that of the rows at the end that `validation_split` sets apart: an encoder is not fitted to them.
+        """
+        schema = schema or self._columns[2]
         n_rows = len(X) if arrays.is_frame(X) else 0
         if share is not None:
             n_rows = data.rows_to_train_on(n_rows, share)
         n_classes = self._n_classes(self._sizes[-1])
-        return schemas.learn(known, X, y, self._sizes[0], n_classes, n_rows=n_rows, takes_text=self._loss.classifies)
+        return schemas.infer(schema, X, y, self._sizes[0], n_classes, n_rows=n_rows, takes_text=self._loss.classifies)
 
     def _resolve_optimizer(self, optimizer: object) -> Optimizer | None:
-        """The optimiser to go on with; None: the one that the network has."""
+        """Return the optimiser that an argument names; None if the network continues with the one that it has."""
         if optimizer is not None:
             return check_precision(optimizers.resolve("optimizer", optimizer), self._dtype)
         return None if self._optimizer is not None else Adam()
 
     def _check_regularization(self, regularization: Regularization | None, used: Optimizer) -> None:
+        """Raise an error if the regularisation cannot be used with that optimiser on this network."""
         if regularization is not None:
             regularization._check_use(used, len(self._activation), self._dtype)
 
-    def _resolve_step(
+    def _resolve_step_arguments(
         self, optimizer: object, regularization: object
     ) -> tuple[Optimizer | None, Regularization | None]:
-        """What a single step goes on with, see `_resolve_optimizer`."""
+        """Return the optimiser (see `_resolve_optimizer`) and the regularisation of a single step, both checked."""
         wanted, resolved = self._resolve_optimizer(optimizer), resolve_regularization(regularization)
         used = wanted or self._optimizer
         assert used is not None
@@ -226,83 +237,88 @@ class Network(Model):
         Parameters
         ----------
         X : array_like, frame, sparse matrix, shape (B, I), or batches
-            What lies in memory as float16 or uint8 (taken at face value), a SciPy sparse matrix (as CSR), or a
-            `numpy.memmap` of any float is converted batch by batch. The names of a frame's columns are kept in
-            `feature_names`; where some columns are not numbers, an `Encoder` is learnt and kept. Without y: an
-            iterable of batches ``(X, y)`` or ``(X, y, sample_weight)``, gone through anew in each epoch, or a function
-            that returns one; each batch is one step.
+            Arrays of float16 or uint8 (whose numbers are not rescaled), SciPy sparse matrices (as CSR) and a
+            `numpy.memmap` of any float dtype are converted batch by batch. The names of a frame's columns are kept in
+            `feature_names`; if some columns are not numeric, an `Encoder` is fitted and kept. Without y: an iterable
+            of batches ``(X, y)`` or ``(X, y, sample_weight)``, which each epoch iterates over again, or a function
+            that returns such an iterable; each batch is one step.
         y : array_like, shape (B, O), or (B,), optional
-            Targets; 1-D where O is 1, or whole numbers as class labels where O > 1; with a loss of classes also text
-            labels, and with `class_names` these. A loss with several heads
-            (`Quantile` of several levels, `GaussianNLL`) takes one number for its heads together.
+            Targets, which may be 1-D where O is 1, or integer class labels where O > 1. With a loss of classes, text
+            labels are allowed, too; a network with `class_names` takes these names. A loss with several outputs for
+            each target (`Quantile` of several levels, `GaussianNLL`) takes one number for these outputs together.
         epochs : int, default 10
-            Passes over the data.
+            The number of passes over the data.
         batch_size : int or None, default 32
-            Rows of one step; None is the full batch. A short last batch divides by its own size. Optimisers that need
-            all rows in each step (Rprop, LBFGS) take them unless another number is given, which they refuse.
+            The number of rows of one step; None is all rows. The loss of a short last batch is the mean over its own
+            rows. Optimisers that need all rows in each step (Rprop, LBFGS) use all of them by default; any other
+            number is an error.
         optimizer : str, Optimizer or None, default "adam"
             An optimiser equal to the last one, or None, continues it with its state; another starts anew.
         shuffle : bool, "blocks" or "rows", default True
-            Whether each epoch takes the rows in a new order; "blocks", and True of a `numpy.memmap`, by blocks: blocks
-            of about 65,536 numbers in random order, and the rows of each 64 of them in random order (docs/data.md).
-            "rows" is what True is of an array: any order, of a file too.
+            Whether each epoch takes the rows in a new order. "blocks", which is what True means for a `numpy.memmap`,
+            takes blocks of about 65,536 numbers in random order, and the rows of each group of 64 blocks in random
+            order (docs/data.md). "rows", which is what True means for other arrays, takes all rows in random order,
+            also for a `numpy.memmap`.
         validation_data : (X, y) or (X, y, sample_weight), optional
-            Evaluated after each epoch, as ``val_loss`` and, for losses of classes, ``val_accuracy``.
+            Rows that are evaluated after each epoch, as ``val_loss`` and, for losses of classes, ``val_accuracy``.
         validation_split : float, optional
-            In (0, 1): this last share of the rows, as they are given and before any shuffling, is not trained on but
-            validated on; rounded up to whole rows.
+            In (0, 1): this share of the rows at the end of X, as given and before any shuffling, is not trained on but
+            used for validation; rounded up to whole rows.
         metrics : sequence of str and functions, default ()
-            Evaluated on the validation's rows after each epoch, as ``val_<name>``; see `evaluate`.
+            Metrics that are computed on the validation rows after each epoch, as ``val_<name>``; see `evaluate`.
         callbacks : sequence, default ()
             Functions ``f(epoch, logs)``, and objects with any of ``on_train_begin(logs)``,
             ``on_epoch_begin(epoch, logs)``, ``on_batch_begin(batch, logs)``, ``on_batch_end(batch, logs)``,
-            ``on_epoch_end(epoch, logs)``, ``on_train_end(logs)``. Epochs count from 0, batches within their epoch. A
-            function, ``on_batch_end`` or ``on_epoch_end`` that returns True stops the training; a number that one
-            adds to the ``logs`` of an epoch's end is recorded. `EarlyStopping` and `Checkpoint` go here, too.
+            ``on_epoch_end(epoch, logs)``, ``on_train_end(logs)``. Epochs count from 0, batches from 0 within their
+            epoch. A function, ``on_batch_end`` or ``on_epoch_end`` that returns True stops the training; a number that
+            one of them adds to the ``logs`` at the end of an epoch is recorded. `EarlyStopping` and `Checkpoint` are
+            callbacks, too.
         max_time : float, optional
-            Seconds of this call after which the training stops, between two steps; looked at every 0.05 s. An epoch
-            that is cut short is validated and recorded as far as it went.
+            Seconds of this call after which the training stops, between two steps; checked every 0.05 s. An epoch
+            that is cut short is validated and recorded with the rows that it has trained on.
         resume : path-like or "auto", optional
-            A file of `Checkpoint` to go on from: with the data, the batches and the optimiser of that fit, on a network
-            of its architecture, the training ends with the bits that it would have had without an interruption. "auto"
-            is the file of the `Checkpoint` among the callbacks, and from the beginning where it is not there yet.
+            The file of a `Checkpoint` to continue from. With the data, the batches and the optimiser of that fit, on a
+            network of its architecture, the training ends with the bits that it would have had without an
+            interruption. "auto" is the file of the `Checkpoint` among the callbacks; if that does not exist yet, the
+            training begins from the start.
         verbose : int, default 0
-            1 shows a bar in a terminal and in a notebook where tqdm is installed, and else writes a line per epoch to
-            stderr; a larger number N writes one every N epochs, and the last.
+            1 shows a progress bar in a terminal, and in a notebook where tqdm is installed; elsewhere it writes a line
+            per epoch to stderr. A larger number N writes a line every N epochs, and one for the last epoch.
         sample_weight : array_like, shape (B,), optional
-            Of each row, at least 0: a batch's loss is sum(w_i l_i) / sum(w_i). A batch of weights 0 makes no step.
+            The weight of each row, at least 0: a batch's loss is sum(w_i l_i) / sum(w_i). A batch whose weights are
+            all 0 makes no step.
         class_weight : dict or "balanced", optional
-            A weight of each class label, 1 for those that are missing, times the row's own; "balanced" is
-            n_rows / (n_classes * rows of the class), as scikit-learn's.
+            The weight of each class label, 1 for labels that are missing; it multiplies the row's `sample_weight`.
+            "balanced" is n_rows / (n_classes * rows of the class), as in scikit-learn.
         regularization : Regularization, optional
-            Penalties, decay, dropout, noise, limits, an average; None is none. Another one than last time starts the
-            optimiser anew, as another optimiser does.
+            Penalties, weight decay, dropout, noise, limits and averaging of weights; None is none of them. If it
+            differs from that of the last training, the optimiser starts anew.
 
         Returns
         -------
         History
-            ``loss`` and the validation's figures, a list each with one value per epoch, and in ``stopped`` why the
-            training ended. An epoch's loss is the weighted mean over its rows, each as it was before the step of its
-            batch; the penalties of a regularisation are part of it.
+            Lists with one value per epoch: ``loss`` and the figures of the validation rows; its attribute ``stopped``
+            says why the training ended. The loss of an epoch is the weighted mean over its rows, each with the
+            parameters before the step of its batch, and includes the penalties of the regularisation.
 
         Raises
         ------
         ValueError, TypeError
-            If an argument does not fit, or a number in X or y is not finite; the network is as before. Also if the
-            checkpoint to resume is of another training: the message says in what.
+            If an argument is not valid, or a number in X or y is not finite; the network is then unchanged. Also if
+            the checkpoint to resume from belongs to a different training; the message names the difference.
         FormatError
-            If the file to resume is truncated, altered or no checkpoint.
+            If the file to resume from is truncated, altered or no checkpoint.
         OSError
-            If a checkpoint cannot be read or written; the network keeps the last whole epoch.
+            If a checkpoint cannot be read or written; the network keeps the last complete epoch.
         FloatingPointError
-            If the loss becomes NaN or infinite; the parameters of the last good epoch are kept, with `EarlyStopping`
-            those of the best one, as after any error and Ctrl-C.
+            If the loss becomes NaN or infinite. The parameters of the last complete epoch are kept; with
+            `EarlyStopping`, as after any error and Ctrl-C, those of the best epoch.
         RuntimeError
             If another fit of this network is running.
         KeyboardInterrupt
-            On Ctrl-C, within 0.1 s (about 0.2 s with tens of millions of weights); all complete steps are kept, with
-            `EarlyStopping` the parameters of the best epoch. The epochs before are in ``error.history`` and in
-            ``net.history``, as they are for other exceptions that end the training.
+            On Ctrl-C, within 0.1 s (about 0.2 s with tens of millions of weights). The parameters after the last
+            complete step are kept; with `EarlyStopping`, those of the best epoch. As after any other exception that
+            ends the training, the history of the complete epochs is in ``error.history`` and in ``net.history``.
 
         Examples
         --------
@@ -311,7 +327,7 @@ class Network(Model):
         >>> net.predict([[2.0]]).round(3)
         array([[5.]], dtype=float32)
         """
-        arguments = locals()  # the fields of FitPlan among them, by the same names
+        arguments = locals()  # has all fields of FitPlan by name
         plan = FitPlan(**{name: arguments[name] for name in fields(FitPlan)})
         return fit(self, X, y, optimizer, validation_data, plan)
 
@@ -326,23 +342,23 @@ class Network(Model):
         class_weight: Mapping[int, float] | str | None = None,
         regularization: Regularization | None = None,
     ) -> Network:
-        """One pass over the rows in their order, for data that come in pieces.
+        """Train for one epoch on the rows in the given order, for data that arrive in pieces.
 
         Parameters
         ----------
         X : array_like, shape (B, I)
         y : array_like, shape (B, O), or (B,)
         batch_size : int or None, default 32
-            Rows of one step; None is all.
+            The number of rows of one step; None is all rows.
         optimizer : str, Optimizer or None, default None
             None continues the last one, with its state; before the first step it is Adam.
         sample_weight, class_weight, regularization
-            As for `fit`; "balanced" is by the classes of these rows.
+            As for `fit`; "balanced" counts the classes of these rows.
 
         Returns
         -------
         Network
-            This one, as in scikit-learn.
+            The network itself, as in scikit-learn.
 
         Raises
         ------
@@ -366,12 +382,15 @@ class Network(Model):
         self.fit(X, y, epochs=1, batch_size=batch_size, optimizer=optimizer, shuffle=False, **more)
         return self
 
-    def _learn_unusual(self, x: object, y: object, optimizer: object, regularization: object) -> float:
-        """What `learn_one` does where its fast path does not: conversions, another optimiser, errors."""
+    def _learn_one_checked(self, x: object, y: object, optimizer: object, regularization: object) -> float:
+        """Do what `learn_one` does, for the arguments that its fast path does not handle.
+
+        These are arguments that have to be converted or refused, and a new optimiser or regularisation.
+        """
         self._refuse_while_fitting("learn_one")
         self._refuse_untrainable("learn_one")
         self._refuse_unscaled("learn_one")
-        wanted, resolved = self._resolve_step(optimizer, regularization)
+        wanted, resolved = self._resolve_step_arguments(optimizer, regularization)
         rows = self._rows(x, y)
         if rows.x.ndim != 1:
             raise ValueError(f"X: expected one row of shape ({self._sizes[0]},), got shape {rows.x.shape}")
@@ -387,7 +406,7 @@ class Network(Model):
         class_weight: Mapping[int, float] | str | None = None,
         regularization: Regularization | None = None,
     ) -> float:
-        """One optimiser step on the rows X; the optimiser is continued as by `fit`.
+        """Take one optimiser step on the rows X; the optimiser continues or starts anew as in `fit`.
 
         Parameters
         ----------
@@ -402,9 +421,9 @@ class Network(Model):
         Raises
         ------
         ValueError, TypeError
-            If an argument does not fit, or a number in X or y is not finite; the network is as before.
+            If an argument is not valid, or a number in X or y is not finite; the network is then unchanged.
         FloatingPointError
-            If the loss or what the step makes of the parameters is not finite; the network is as before.
+            If the loss or a parameter after the step is not finite; the network is then unchanged.
 
         Examples
         --------
@@ -418,7 +437,7 @@ class Network(Model):
         self._refuse_while_fitting("train_on_batch")
         self._refuse_untrainable("train_on_batch")
         self._refuse_unscaled("train_on_batch")
-        wanted, resolved = self._resolve_step(optimizer, regularization)
+        wanted, resolved = self._resolve_step_arguments(optimizer, regularization)
         return self._step(self._rows(X, y, sample_weight, class_weight), wanted, resolved)
 
     def evaluate(
@@ -430,7 +449,7 @@ class Network(Model):
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
     ) -> dict[str, float]:
-        """The mean loss over rows X with targets y, for losses of classes the accuracy, and metrics.
+        """Compute the mean loss over rows X with targets y, the accuracy for losses of classes, and metrics.
 
         Parameters
         ----------
@@ -438,22 +457,22 @@ class Network(Model):
         y : array_like
             As for `fit`.
         metrics : sequence of str and functions, default ()
-            Names: accuracy, balanced_accuracy, precision, recall, f1, auc, mae, mse, rmse, r2 (`fastmlp.metrics` has
-            the formulas), of what the loss's outputs say of the targets: the rate of `Poisson`, the mean of
-            `GaussianNLL`, the level of `Quantile` that is nearest the median. Functions ``metric(y_true, y_pred)`` that
-            return a number: y_pred is (B, O), y_true the labels (B,) or the targets, and both are (B,) where they have
-            one column.
+            Names are accuracy, balanced_accuracy, precision, recall, f1, auc, mae, mse, rmse, r2 (`fastmlp.metrics` has
+            the formulas). They compare the targets with the prediction that the outputs stand for: with `Poisson` the
+            rate, with `GaussianNLL` the mean, with `Quantile` the level that is nearest the median. Functions are
+            called as ``metric(y_true, y_pred)`` and return a number: y_pred is (B, O), y_true is the labels (B,) or
+            the targets, and both are (B,) where they have one column.
         sample_weight : array_like, shape (B,), optional
-            Of each row, at least 0 and not all 0; loss and accuracy are then weighted means. The other metrics count
-            each row once.
+            The weight of each row, at least 0 and not all 0; loss and accuracy are then weighted means. The other
+            metrics count each row once.
         class_weight : dict or "balanced", optional
-            As for `fit`, by the classes of these rows.
+            As for `fit`; "balanced" counts the classes of these rows.
 
         Returns
         -------
         dict
-            ``loss``; ``accuracy``, the share of rows whose class (see `classify`) is the label, or the class of
-            the target row, for the cross entropies, the focal losses and hinge; the metrics by their names.
+            ``loss``; for the cross entropies, the focal losses and hinge ``accuracy``, the share of rows whose class
+            (see `classify`) is the label or the class of the target row; and the metrics by their names.
 
         Examples
         --------
@@ -476,20 +495,20 @@ class Network(Model):
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
     ) -> tuple[float, NDArray[Any]]:
-        """The mean loss over rows X with targets y, and its gradient as one vector in the order of `parameters`.
+        """Compute the mean loss over rows X with targets y, and its gradient, a vector in the order of `parameters`.
 
         Parameters
         ----------
         X, y
             As for `fit`.
         sample_weight : array_like, shape (B,), optional
-            Of each row, at least 0 and not all 0: the loss is sum(w_i l_i) / sum(w_i).
+            The weight of each row, at least 0 and not all 0: the loss is sum(w_i l_i) / sum(w_i).
         class_weight : dict or "balanced", optional
-            As for `fit`, by the classes of these rows.
+            As for `fit`; "balanced" counts the classes of these rows.
 
         References
         ----------
-        The paper's section 5, averaged over the rows.
+        A. Lopez Davila, "Neural Networks: The Backpropagation Algorithm", section 5; here averaged over the rows.
 
         Examples
         --------
@@ -509,16 +528,16 @@ class Network(Model):
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
     ) -> NDArray[Any]:
-        """The gradient of the mean loss with respect to X; an array of X's shape.
+        """Compute the gradient of the mean loss with respect to X, an array of X's shape.
 
         Parameters
         ----------
         X, y
             As for `fit`.
         sample_weight : array_like, shape (B,), optional
-            Of each row, at least 0 and not all 0: the loss is sum(w_i l_i) / sum(w_i).
+            The weight of each row, at least 0 and not all 0: the loss is sum(w_i l_i) / sum(w_i).
         class_weight : dict or "balanced", optional
-            As for `fit`, by the classes of these rows.
+            As for `fit`; "balanced" counts the classes of these rows.
 
         Examples
         --------
@@ -540,14 +559,14 @@ def load(path: str | os.PathLike[str], *, engine: str = "auto", n_threads: Suppo
     ----------
     path : path-like
     engine, n_threads
-        As for `Network`; they belong to the machine, so the file does not have them.
+        As for `Network`; the file does not contain them, because they depend on the machine.
 
     Raises
     ------
     FormatError
         If the file is truncated, altered, or not a model; no code from it is run.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
 
     Examples
     --------

@@ -1,7 +1,8 @@
-"""The scaling of columns, x' = (x - offset) / scale: learnt from rows, applied by the core, saved with the model.
+"""The scaling of columns, x' = (x - offset) / scale: computed from rows, applied by the core, saved with the model.
 
-The class `Scaling` serves inputs and targets, networks and the command line. A scaling is computed in float64, from a
-few rows at a time. A scaling in a file is checked before it is used, because files are not trusted.
+The class `Scaling` is used for inputs and for targets, by networks and by the command line. `Scaling.fit` computes one
+in float64, from a few rows at a time. The functions below it check the arguments of `Network` and describe a scaling in
+JSON; a scaling from a file is checked before it is used, because files are not trusted.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ class Scaling:
     Parameters
     ----------
     offset : array_like, shape (n,)
-        Finite.
+        The number that is subtracted from each column; finite.
     scale : array_like, shape (n,)
-        Finite and above 0.
+        The number that each column is then divided by; finite and above 0.
 
     Raises
     ------
     ValueError, TypeError
-        If the numbers or shapes do not fit.
+        If a number or a shape is not valid.
 
     Examples
     --------
@@ -60,7 +61,7 @@ class Scaling:
             with np.errstate(over="ignore"):
                 given, array = array, array.astype(np.float64)  # a copy
             if not np.isfinite(array).all():
-                shown = arrays.told(given[~np.isfinite(array)][0], array.dtype)
+                shown = arrays.number_text(given[~np.isfinite(array)][0], array.dtype)
                 raise ValueError(f"{name}: expected finite numbers, got {shown}")
             array.flags.writeable = False
             object.__setattr__(self, f"_{name}", array)
@@ -113,12 +114,12 @@ class Scaling:
 
     @classmethod
     def fit(cls, X: Any, kind: str = "standard") -> Scaling:
-        """Learn the scaling of the columns of X, in float64, from a few rows at a time.
+        """Compute the scaling of the columns of X, in float64, from a few rows at a time.
 
         Parameters
         ----------
         X : array_like, frame or sparse matrix, shape (B, n), or (B,) for one column
-            The rows to learn from.
+            The rows to compute it from.
         kind : {"standard", "minmax"}
             Offset and scale are the mean and the standard deviation of the column (with divisor B), or its minimum and
             its range. The scale of a column that is constant except for rounding is 1, because a division by rounding
@@ -149,7 +150,7 @@ class Scaling:
         rows = _rows(X)
         with np.errstate(over="ignore", invalid="ignore"):
             if kind == "minmax":
-                minimum, maximum = moments.least_and_most(rows)
+                minimum, maximum = moments.min_and_max(rows)
                 offset, scale, magnitude = minimum, maximum - minimum, np.maximum(np.abs(minimum), np.abs(maximum))
             else:
                 offset, scale = moments.mean_and_deviation(rows)
@@ -172,7 +173,7 @@ class Scaling:
         return out
 
     def undo(self, x: ArrayLike) -> NDArray[np.float64]:
-        """The inverse of `apply`: x scale + offset, in float64.
+        """Return x scale + offset in float64, the inverse of `apply`.
 
         Examples
         --------
@@ -205,7 +206,7 @@ def _refuse_not_finite(rows: Any, offset: NDArray[Any], scale: NDArray[Any]) -> 
         return
     found = arrays.first_not_finite(rows, np.dtype(np.float64))
     if found is not None:
-        shown = arrays.told(found[2], np.dtype(np.float64))
+        shown = arrays.number_text(found[2], np.dtype(np.float64))
         raise ValueError(f"X: expected finite numbers, got {shown} at row {found[0]}, column {found[1]}")
     raise ValueError(f"X: expected columns whose range is finite, got a larger one in column {np.argmin(finite)}")
 
@@ -232,8 +233,8 @@ def check(argument: str, value: object, n_columns: int) -> str | Scaling | None:
     return value
 
 
-def learn(argument: str, rows: Any, value: str | Scaling | None) -> Scaling | None:
-    """Return the value, or the scaling learnt from the rows if the value is the name of a kind of scaling."""
+def fitted(argument: str, rows: Any, value: str | Scaling | None) -> Scaling | None:
+    """Return the value, or if it is the name of a kind of scaling, that scaling, computed from the rows."""
     if isinstance(value, str):
         try:
             found = Scaling.fit(rows, value)

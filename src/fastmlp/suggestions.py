@@ -17,7 +17,7 @@ Names = Mapping[str, str | tuple[str, ...]]
 
 
 class Tables(NamedTuple):
-    """The two tables of one kind of name: other names for what this package has, and advice for what it has not."""
+    """The two tables of one kind of name: other names for what this package has, and advice for what it lacks."""
 
     aliases: Names
     missing: Mapping[str, str]
@@ -220,7 +220,7 @@ TABLES = {
 
 
 def _normalized(name: str) -> str:
-    """The name in lower case, without characters other than letters and digits."""
+    """Return the name in lower case, without characters other than letters and digits."""
     return "".join(filter(str.isalnum, name.lower()))
 
 

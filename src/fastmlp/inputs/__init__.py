@@ -1,1 +1,1 @@
-"""From what users pass to what the core takes: rows, targets, labels, weights, and what is known of columns."""
+"""Conversion of what users pass into what the core takes: rows, targets, labels, weights, and names of columns."""

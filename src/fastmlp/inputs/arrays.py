@@ -1,8 +1,8 @@
-"""What users have, as rows that the core can read: arrays of any library, frames, sparse matrices, files in memory.
+"""Conversion of arrays of any library, frames, sparse matrices and memory-mapped files to rows that the core can read.
 
-Other libraries are recognised by what their objects can do and are never imported. What comes back has numbers alone:
-an array in C order of one of the types that the core converts batch by batch, or `SparseRows`. Nothing here writes into
-an argument, and a matrix is copied whole only where the core cannot read it as it stands.
+Objects of other libraries are recognised by their attributes; the libraries are never imported. A conversion returns
+an array with contiguous rows, of a dtype that the core converts batch by batch (READ_AS_THEY_ARE), or `SparseRows`. It
+never writes into an argument, and copies a whole matrix only if the core cannot read it in place.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from ..scaling import Scaling
 
 CPU = 1  # kDLCPU of DLPack
-PIECE_NUMBERS = 2**20  # numbers of a piece of rows that Python looks at
-NOT_IN_NUMPY = ("Int128", "UInt128")  # types of polars
+PIECE_NUMBERS = 2**20  # the number of elements of a piece of rows, see `pieces`
+NOT_IN_NUMPY = ("Int128", "UInt128")  # integer types of polars that NumPy lacks
 READ_AS_THEY_ARE = tuple(np.dtype(kind) for kind in (np.uint8, np.float16, np.float32, np.float64))
 
 
 class SparseRows:
-    """Rows of a compressed sparse row matrix: of each element its column, of each row where its elements begin."""
+    """Rows of a compressed sparse row (CSR) matrix.
+
+    Row i has the elements from `begins[i]` to `begins[i + 1]`; `columns` has the column of each element.
+    """
 
     ndim = 2
 
@@ -38,12 +41,12 @@ class SparseRows:
         self.dtype = elements.dtype
 
     def __getitem__(self, part: slice) -> SparseRows:
-        """Rows one after another."""
+        """Return the rows of a slice with the step 1."""
         begin, end, _ = part.indices(self.shape[0])
         return SparseRows(self.elements, self.columns, self.begins[begin : max(begin, end) + 1], self.shape[1])
 
     def toarray(self, dtype: Any = None) -> NDArray[Any]:
-        """The rows as an array of a float dtype; numbers of the same column are added up, in that dtype."""
+        """Return the rows as a dense array of a float dtype; elements of the same column are summed, in that dtype."""
         first, last = self.begins[0], self.begins[-1]
         dense = np.zeros(self.shape, dtype or (np.float64 if self.dtype == np.float64 else np.float32))
         rows = np.repeat(np.arange(self.shape[0]), np.diff(self.begins))
@@ -55,7 +58,7 @@ class SparseRows:
 
 
 def as_array(argument: str, value: Any) -> NDArray[Any]:
-    """The value as an array, without a copy where it gives its memory (buffer, `__array__`, DLPack)."""
+    """Return the value as an array, without a copy if it exposes its memory (buffer, `__array__`, DLPack)."""
     value = unmasked(value)
     if isinstance(value, np.ndarray):
         return np.asarray(value)
@@ -71,11 +74,11 @@ def as_array(argument: str, value: Any) -> NDArray[Any]:
     try:
         return np.from_dlpack(value) if device is not None and not hasattr(value, "__array__") else np.asarray(value)
     except (ValueError, RuntimeError, BufferError, TypeError) as error:
-        raise no_array(argument, value, error) from error
+        raise array_error(argument, value, error) from error
 
 
 def plain_tensor(argument: str, value: Any) -> Any:
-    """A PyTorch tensor without the record of its gradients, which its numbers alone do not need; others as they are."""
+    """Return a PyTorch tensor detached from its computation graph, and other objects unchanged."""
     if getattr(value, "requires_grad", False) is True and callable(getattr(value, "detach", None)):
         value = value.detach()
     if str(getattr(value, "dtype", "")) == "torch.bfloat16":
@@ -83,17 +86,17 @@ def plain_tensor(argument: str, value: Any) -> Any:
     return value
 
 
-def no_array(argument: str, value: Any, error: Exception) -> Exception:
-    """What is to be raised for that error of NumPy's or of the object's own."""
+def array_error(argument: str, value: Any, error: Exception) -> Exception:
+    """Return the exception to raise for an error in the conversion of a value to an array."""
     expected = f"{argument}: expected an array of numbers, got "
     if isinstance(error, ValueError):
-        told = "rows of unequal length" if isinstance(value, (list, tuple)) else f"{type(value).__name__}: {error}"
-        return ValueError(expected + told)
+        got = "rows of unequal length" if isinstance(value, (list, tuple)) else f"{type(value).__name__}: {error}"
+        return ValueError(expected + got)
     return TypeError(f"{expected}{type(value).__name__}: {error}") if hasattr(value, "__dlpack_device__") else error
 
 
 def device_of(argument: str, value: Any) -> int | None:
-    """The kind of device that an object of DLPack says that it is on; None where it is no such object."""
+    """Return the type of device of an object that supports DLPack; None for other objects."""
     ask = getattr(value, "__dlpack_device__", None)
     if ask is None:
         return None
@@ -105,13 +108,13 @@ def device_of(argument: str, value: Any) -> int | None:
 
 
 def unmasked(value: Any) -> Any:
-    """A masked array's elements, what is masked as NaN; a list of such arrays likewise; others as they are.
+    """Return a masked array as one with NaN for masked elements, and convert the masked arrays in a list likewise.
 
-    NumPy drops the masks of arrays in a list without a word. (Of a masked element in a list of numbers it makes NaN.)
+    NumPy silently drops the masks of arrays in a list. (A masked element in a list of numbers becomes NaN in NumPy.)
     """
     if not isinstance(value, (np.ndarray, list, tuple)):
         return value
-    masked = sys.modules.get("numpy.ma")  # NumPy imports it when it is asked for; who has such an array has done so
+    masked = sys.modules.get("numpy.ma")  # NumPy imports it on first use, so it is there if a masked array exists
     masked_array: Any = getattr(masked, "MaskedArray", ())
     if isinstance(value, masked_array):
         if not np.ma.is_masked(value):
@@ -125,16 +128,17 @@ def unmasked(value: Any) -> Any:
     return value
 
 
-def told(value: Any, dtype: np.dtype[Any]) -> str:
-    """A number that is not finite in that dtype, in words: a finite one is too large for it."""
-    number = float(value) if np.isfinite(np.float64(value)) else value  # a long double of fewer digits
+def number_text(value: Any, dtype: np.dtype[Any]) -> str:
+    """Return as text, for a message, a number that is not finite in that dtype: NaN, infinite, or too large for it."""
+    number = float(value) if np.isfinite(np.float64(value)) else value  # shows a long double with fewer digits
     return f"{number!s}, more than {dtype} can hold" if np.isfinite(value) else f"{number!s}"
 
 
 def plain_number(number: Any) -> Any:
-    """A number of NumPy as one of Python.
+    """Return a NumPy number as a Python number.
 
-    Of a narrow float that is not whole it is the one of the shortest spelling: 0.1 for float32(0.1), as it is printed.
+    For a float32 or float16 that is not an integer it is the number with the shortest decimal form: 0.1 for
+    float32(0.1), as NumPy prints it.
     """
     plain = number.item()
     narrow = isinstance(number, np.floating) and number.dtype.itemsize < np.dtype(np.float64).itemsize
@@ -142,7 +146,7 @@ def plain_number(number: Any) -> Any:
 
 
 def plain_numbers(array: NDArray[Any]) -> list[Any]:
-    """`plain_number` of each element of a vector."""
+    """Return a list with `plain_number` of each element of a vector."""
     if array.dtype.kind != "f" or array.dtype.itemsize == np.dtype(np.float64).itemsize:
         return list(array.tolist())
     different, codes = np.unique(array, return_inverse=True)
@@ -151,13 +155,13 @@ def plain_numbers(array: NDArray[Any]) -> list[Any]:
 
 
 def memory(x: Any) -> list[NDArray[Any]]:
-    """The arrays that rows are made of."""
+    """Return the arrays that rows consist of: three for `SparseRows`, else one."""
     return [x.elements, x.columns, x.begins] if isinstance(x, SparseRows) else [x]
 
 
 def is_mapped(array: Any) -> bool:
-    """Whether the array's memory is a file."""
-    import mmap  # only what comes in large arrays asks
+    """Return whether the array's memory is a memory-mapped file."""
+    import mmap  # imported here to keep `import fastmlp` fast
 
     while array is not None:
         if isinstance(array, (np.memmap, mmap.mmap)):
@@ -167,7 +171,7 @@ def is_mapped(array: Any) -> bool:
 
 
 def pieces(x: Any, dtype: Any = None) -> Iterator[tuple[int, NDArray[Any]]]:
-    """The rows a few at a time, each time with the number of the first, as arrays; sparse ones of that dtype."""
+    """Yield pieces of the rows with the index of the first row of each, as arrays; sparse rows get that dtype."""
     n_rows = max(1, PIECE_NUMBERS // max(1, x.shape[1]))
     for first in range(0, x.shape[0], n_rows):
         piece = x[first : first + n_rows]
@@ -175,7 +179,10 @@ def pieces(x: Any, dtype: Any = None) -> Iterator[tuple[int, NDArray[Any]]]:
 
 
 def first_not_finite(x: Any, dtype: np.dtype[Any], scaling: Scaling | None = None) -> tuple[int, int, float] | None:
-    """Row, column and value of the first number of the rows that is NaN or infinite in that dtype, scaled or not."""
+    """Return row, column and value of the first number that is NaN or infinite in that dtype, or None.
+
+    If a scaling is given, the test is of the scaled numbers.
+    """
     if x.dtype.kind != "f" and scaling is None:
         return None
     with np.errstate(over="ignore", invalid="ignore"):
@@ -184,7 +191,7 @@ def first_not_finite(x: Any, dtype: np.dtype[Any], scaling: Scaling | None = Non
             if not finite.all():
                 row, column = divmod(int(np.argmin(finite)), finite.shape[1])
                 value = piece[row, column]
-                if isinstance(x, SparseRows) and np.isinf(value):  # its own, or of numbers that cancel
+                if isinstance(x, SparseRows) and np.isinf(value):  # may be a sum of several elements that overflowed
                     wide = x[first + row : first + row + 1].toarray(np.float64)[0, column]
                     value = wide if abs(wide) > np.finfo(dtype).max else value
                 return first + row, column, value
@@ -195,40 +202,42 @@ def first_not_finite(x: Any, dtype: np.dtype[Any], scaling: Scaling | None = Non
 
 
 def is_frame(value: Any) -> bool:
-    """Whether it is a table with columns, as those of pandas and polars."""
+    """Return whether the value is a frame: a table with columns, like those of pandas and polars."""
     return hasattr(value, "columns") and hasattr(value, "dtypes") and callable(getattr(value, "to_numpy", None))
 
 
 def is_series(value: Any) -> bool:
-    """Whether it is one column of such a table."""
+    """Return whether the value is a series: one column of a frame."""
     return hasattr(value, "name") and hasattr(value, "dtype") and callable(getattr(value, "to_numpy", None))
 
 
 def column_names(value: Any) -> tuple[str, ...] | None:
-    """The names of a frame's columns; None where they are not all text, or it is no frame."""
+    """Return the names of a frame's columns; None if they are not all text, or for another object."""
     names = tuple(value.columns) if is_frame(value) else ()
     return names if names and all(isinstance(name, str) for name in names) else None
 
 
 def with_text_names(frame: Any) -> Any:
-    """The frame with the spelling of each label that is not text (a number, a tuple) as the name of its column.
+    """Return the frame with each label that is not text (a number, a tuple) converted to text.
 
-    Itself where all are text, and where the labels only count the columns: 0, 1, 2, ...
+    The frame is returned unchanged if all labels are text, and if they are just the indices 0, 1, 2, ...
     """
     labels = list(frame.columns)
-    if all(isinstance(label, str) for label in labels) or not hasattr(frame, "set_axis") or _count(labels):
+    if all(isinstance(label, str) for label in labels) or not hasattr(frame, "set_axis") or _are_indices(labels):
         return frame
     return frame.set_axis([str(label) for label in labels], axis=1)
 
 
-def _count(labels: list[Any]) -> bool:
+def _are_indices(labels: list[Any]) -> bool:
+    """Return whether the labels are the integers 0, 1, 2, ... in this order."""
     return all(isinstance(label, Integral) for label in labels) and labels == list(range(len(labels)))
 
 
 def _refuse_other_order(frame: Any) -> None:
-    """Refuse a frame without names whose columns are numbered 0, 1, 2, ... but stand in another order."""
+    """Raise a ValueError for a frame without names whose labels are 0, 1, 2, ... in another order."""
     labels = list(frame.columns)
-    if all(isinstance(label, Integral) for label in labels) and not _count(labels) and _count(sorted(labels)):
+    are_integers = all(isinstance(label, Integral) for label in labels)
+    if are_integers and not _are_indices(labels) and _are_indices(sorted(labels)):
         raise ValueError(
             f"X: expected the columns 0, 1, 2, ... in this order, as the network has no feature_names to find them by, "
             f"got {labels!r:.60}; X.sort_index(axis=1) sorts them, X.to_numpy() takes them as they stand"
@@ -236,7 +245,7 @@ def _refuse_other_order(frame: Any) -> None:
 
 
 def field_names(value: Any) -> tuple[str, ...] | None:
-    """The names of the fields where the value is a named tuple or a list of them, as itertuples of pandas gives."""
+    """Return the names of the fields of a named tuple or of a list of them (like pandas' `itertuples`), else None."""
     if not isinstance(value, (list, tuple)) or not value:
         return None
     fields: tuple[str, ...] | None = getattr(type(value), "_fields", None) or getattr(type(value[0]), "_fields", None)
@@ -251,19 +260,19 @@ def field_names(value: Any) -> tuple[str, ...] | None:
 
 
 def columns(frame: Any) -> Iterator[tuple[Any, Any]]:
-    """Name and column of each column of a frame."""
+    """Yield the name and the series of each column of a frame."""
     pick: Callable[[int], Any] = frame.to_series if hasattr(frame, "to_series") else lambda i: frame.iloc[:, i]
     for i, name in enumerate(frame.columns):
         yield name, pick(i)
 
 
 def is_numeric_frame(frame: Any) -> bool:
-    """Whether every column of the frame is numbers or truths, which the core takes as they are."""
+    """Return whether all columns of the frame are numeric or Boolean, so that no encoder is needed."""
     return all(is_numeric_column(column) for _, column in columns(frame))
 
 
 def is_numeric_column(column: Any) -> bool:
-    """Whether a column is numbers or truths, by its type or, where that says nothing, by its elements."""
+    """Return whether a column is numeric or Boolean, by its dtype or, for the dtype object, by its elements."""
     dtype = column.dtype
     if hasattr(dtype, "is_numeric"):  # polars
         return bool(dtype.is_numeric()) or str(dtype) == "Boolean"
@@ -272,7 +281,7 @@ def is_numeric_column(column: Any) -> bool:
 
 
 def _numbers_or_none(column: Any) -> NDArray[np.float64] | None:
-    """The numbers and truths in a column of Python objects, what is missing as NaN; None where there are others."""
+    """Return a column of Python numbers and Booleans as floats, with NaN for None; None if it has other objects."""
     elements = column.to_numpy()
     if not all(isinstance(each, (Real, np.bool_)) or each is None for each in elements):
         return None
@@ -280,7 +289,11 @@ def _numbers_or_none(column: Any) -> NDArray[np.float64] | None:
 
 
 def frame_array(argument: str, frame: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The frame's numbers: as they stand where that is one block that can be read, else column by column."""
+    """Return the numbers of a frame as an array.
+
+    If all columns have one dtype that the core reads, the frame makes the array itself; else it is filled column by
+    column.
+    """
     dtypes = list(frame.dtypes)
     if dtypes and all(each == dtypes[0] for each in dtypes) and dtypes[0] in READ_AS_THEY_ARE:
         array: NDArray[Any] = frame.to_numpy()
@@ -292,8 +305,8 @@ def frame_array(argument: str, frame: Any, dtype: np.dtype[Any]) -> NDArray[Any]
 
 
 def series_array(argument: str, series: Any, where: str = "") -> NDArray[Any]:
-    """The numbers of a column; what is missing is NaN."""
-    kind = getattr(series.dtype, "kind", None)  # pandas; polars has none
+    """Return the numbers of a column as an array, with NaN for missing values; `where` is for messages of errors."""
+    kind = getattr(series.dtype, "kind", None)  # of pandas; None for polars
     if kind is None and (series.dtype.is_decimal() or str(series.dtype) in NOT_IN_NUMPY):
         series = series.cast(float)
     if kind is not None and kind in "fiub" and not isinstance(series.dtype, np.dtype):
@@ -317,14 +330,15 @@ def series_array(argument: str, series: Any, where: str = "") -> NDArray[Any]:
 
 
 def is_sparse(value: Any) -> bool:
-    """Whether it is a sparse matrix or array as those of SciPy."""
+    """Return whether the value is a sparse matrix or array like those of SciPy."""
     return hasattr(value, "tocsr") and hasattr(value, "nnz")
 
 
 def sparse_rows(matrix: Any, dtype: np.dtype[Any], *, distinct: bool = False) -> SparseRows:
-    """A sparse matrix as compressed rows; what is in that form is not copied, but for places of 8 bytes a row.
+    """Return a sparse matrix as `SparseRows`. A CSR matrix is not copied, apart from its indptr (8 bytes a row).
 
-    `distinct`: as scaling needs them, no two elements of a row in the same column.
+    If `distinct`, elements of a row in the same column are summed, so that there is one for each column, as scaling
+    requires.
     """
     rows = matrix.tocsr()
     if getattr(rows, "ndim", 2) != 2:
@@ -338,9 +352,9 @@ def sparse_rows(matrix: Any, dtype: np.dtype[Any], *, distinct: bool = False) ->
     n = len(rows.indices)
     if len(rows.data) < n or begins[0] != 0 or begins[-1] > n or (np.diff(begins) < 0).any():
         raise ValueError("X: expected a sparse matrix whose indptr grows from 0 to the number of elements, got another")
-    least, most = (rows.indices.min(), rows.indices.max()) if n else (0, -1)
-    if least < 0 or most >= rows.shape[1]:
-        wrong = least if least < 0 else most
+    min_column, max_column = (rows.indices.min(), rows.indices.max()) if n else (0, -1)
+    if min_column < 0 or max_column >= rows.shape[1]:
+        wrong = min_column if min_column < 0 else max_column
         raise ValueError(f"X: expected column indices from 0 to {rows.shape[1] - 1}, got {wrong}")
     elements = rows.data if rows.data.dtype in READ_AS_THEY_ARE else rows.data.astype(dtype)
     columns = np.require(rows.indices, np.int32, ["C", "A"])
@@ -349,11 +363,11 @@ def sparse_rows(matrix: Any, dtype: np.dtype[Any], *, distinct: bool = False) ->
 
 
 def distinct_columns(x: SparseRows) -> SparseRows:
-    """The rows with numbers of the same column added up, in float64; themselves where each row's columns ascend."""
+    """Return the rows with elements of the same column summed, in float64; the same rows if all columns ascend."""
     first, last = int(x.begins[0]), int(x.begins[-1])
     columns, begins = x.columns[first:last], x.begins - first
     ascends = columns[1:] > columns[:-1]
-    ascends[begins[(begins > 0) & (begins < last - first)] - 1] = True  # from row to row
+    ascends[begins[(begins > 0) & (begins < last - first)] - 1] = True  # from the last column of a row to the next row
     if ascends.all():
         return x
     rows = np.repeat(np.arange(x.shape[0]), np.diff(begins))
@@ -365,7 +379,7 @@ def distinct_columns(x: SparseRows) -> SparseRows:
     return SparseRows(sums, columns[new], np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), x.shape[1])
 
 
-# ------------------------------------------------------------------------------------------------------- all of them
+# ------------------------------------------------------------------------------------------------- rows of any kind
 
 
 def convert(
@@ -376,11 +390,12 @@ def convert(
     often: bool = False,
     scaled: bool = False,
 ) -> Any:
-    """X as (B, I) or (I,) with B >= 1, finite or not: an array of a type that the core reads, or `SparseRows`. Where
-    a number is too large for the network's own type, all stay in float64.
+    """Return X, of shape (B, I) or (I,) with B >= 1, as an array that the core reads, or as `SparseRows`.
 
-    Rows that are read often become the network's own type at once, if they are of the other float type and lie in
-    memory: that is quicker than to convert them in each epoch. What will be scaled keeps its digits until then.
+    Numbers that are not finite are allowed. If a number is too large for the network's dtype, all stay in float64, so
+    that an error can show them. `often` says that the rows are read in several epochs: if they are in memory and have
+    the other float dtype, they are converted to the network's dtype now, which is faster than in each epoch. `scaled`
+    says that the core will scale the rows: then they keep their precision until it does.
     """
     if scaled:
         often, dtype = False, np.dtype(np.float64)
@@ -388,14 +403,14 @@ def convert(
         with np.errstate(over="raise"):
             rows = _checked(X, n_inputs, dtype, scaled)
             return rows if isinstance(rows, SparseRows) else readable(rows, dtype, often=often)
-    except FloatingPointError:  # some number is too large for the dtype: an error about it shows it as it came
+    except FloatingPointError:  # a number is too large for the dtype; keep it, so that an error can show it
         with np.errstate(over="ignore"):
             rows = _checked(X, n_inputs, np.dtype(np.float64), scaled)
             return rows if isinstance(rows, SparseRows) else readable(rows, np.dtype(np.float64))
 
 
 def _checked(X: Any, n_inputs: int, dtype: np.dtype[Any], scaled: bool) -> Any:
-    """X as rows of n_inputs numbers: an array, or `SparseRows`; of that dtype where it has to be converted at all."""
+    """Return X as an array or `SparseRows` with n_inputs columns, after a check; a conversion makes that dtype."""
     if isinstance(X, SparseRows) or is_sparse(X):
         rows: Any = X if isinstance(X, SparseRows) else sparse_rows(X, dtype, distinct=scaled)
     else:
@@ -411,22 +426,30 @@ def _checked(X: Any, n_inputs: int, dtype: np.dtype[Any], scaled: bool) -> Any:
     return rows
 
 
-def has_rows(array: NDArray[Any]) -> bool:
-    """Whether the numbers of each row lie side by side, and rows behind one another with anything between them."""
+def has_contiguous_rows(array: NDArray[Any]) -> bool:
+    """Return whether each row of a matrix is contiguous, and rows follow one another, possibly with gaps between."""
     if array.ndim != 2:
         return False
     row, size = array.strides[0], array.itemsize
     return bool(array.strides[1] == size and row >= size * array.shape[1] and row % size == 0)
 
 
-def readable(array: NDArray[Any], dtype: np.dtype[Any], *, often: bool = False, apart: bool = True) -> NDArray[Any]:
-    """The array of a type that the core reads, in C order, or with rows `apart` where that may be; too large numbers
-    become infinite, as `np.errstate` has it.
+def readable(array: NDArray[Any], dtype: np.dtype[Any], *, often: bool = False, row_gaps: bool = True) -> NDArray[Any]:
+    """Return the array with a dtype that the core reads, in C order; `row_gaps` allows gaps between contiguous rows.
+
+    Numbers that are too large for `dtype` become infinite, or raise, as `np.errstate` says.
     """
     native = array.dtype.newbyteorder("=")
     keep = native in READ_AS_THEY_ARE
     mapped = is_mapped(array)
-    if keep and native == array.dtype and array.flags.aligned and apart and has_rows(array) and (mapped or not often):
+    if (
+        keep
+        and native == array.dtype
+        and array.flags.aligned
+        and row_gaps
+        and has_contiguous_rows(array)
+        and (mapped or not often)
+    ):
         return array
     if often and native.itemsize > 2 and not mapped:
         keep = False

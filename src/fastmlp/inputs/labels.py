@@ -1,9 +1,8 @@
-"""Class labels as users have them, and the indices 0, 1, ... that a loss of classes works with.
+"""Class names, and the conversion of class labels to the indices 0, 1, ... that a loss of classes uses.
 
-A network may have class names: text, whole numbers or floats, one for each class. Labels are then looked up among
-them, and an unknown one is refused with its row. Text labels of a network without class names are learnt by `fit`: the
-names are the different labels in ascending order. Integers stay exact and text stays as it is written; nothing here
-goes through floating point.
+A network may have class names: text, integers or floats, one for each class. Labels are then looked up among them; an
+unknown label is an error that names its row. If a network has no class names and a fit gets text labels, the names are
+the different labels in ascending order. Text and integers are never converted to floats, so they stay exact.
 """
 
 from __future__ import annotations
@@ -22,17 +21,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Label = str | int | float
-MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1  # of int64 and of uint64
-SHOWN = 8  # labels in a message
-TEXT_OF_MISSING = ("", "nan", "NaN", "None", "<NA>", "NaT")  # what a missing label becomes in an array of text
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1  # the smallest int64 and the largest uint64
+SHOWN = 8  # the number of labels that a message shows
+TEXT_OF_MISSING = ("", "nan", "NaN", "None", "<NA>", "NaT")  # what missing labels become in an array of text
 
 
 def check_class_names(names: object, n_classes: int) -> tuple[Label, ...] | None:
-    """The class names as a tuple of different text, integers and floats, one for each class; None for None."""
+    """Return the class names as a tuple, after a check that they are different, and one for each class; or None."""
     if names is None:
         return None
     listed = names
-    for method in ("tolist", "to_list"):  # of arrays of NumPy and pandas, of columns of polars
+    for method in ("tolist", "to_list"):  # the methods of NumPy and pandas, and of polars
         listed = getattr(names, method)() if hasattr(names, method) else listed
     if isinstance(names, np.ndarray) and names.ndim == 1 and names.dtype.kind == "f":
         listed = arrays.plain_numbers(names)
@@ -50,6 +49,7 @@ def check_class_names(names: object, n_classes: int) -> tuple[Label, ...] | None
 
 
 def _check_name(i: int, name: Any) -> Label:
+    """Return class name i as a str, an int or a float, after a check."""
     plain = arrays.plain_number(name) if isinstance(name, np.number) else name
     if isinstance(plain, str):
         return plain_text(f"class_names[{i}]", plain)
@@ -61,7 +61,7 @@ def _check_name(i: int, name: Any) -> Label:
 
 
 def plain_text(argument: str, text: str) -> str:
-    """The text as a str and no subclass (NumPy's, an enumeration's); refused where a file in UTF-8 cannot hold it."""
+    """Return the text as a str, not a subclass (of NumPy or an enumeration); a ValueError if UTF-8 cannot encode it."""
     plain = str.__str__(text)
     try:
         plain.encode()
@@ -71,26 +71,26 @@ def plain_text(argument: str, text: str) -> str:
 
 
 def few(labels: Sequence[object]) -> str:
-    """The first labels, for a message."""
+    """Return the first labels as text for a message, and the number of the others."""
     return ", ".join(map(repr, labels[:SHOWN])) + (f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else "")
 
 
 def are_indices(names: Sequence[Label] | None) -> bool:
-    """Whether a number given as a label is the index of its class: no numbers are names, or the names are 0, 1, ..."""
+    """Return whether a number as a label is the index of its class: the names are text, or 0, 1, ..., or None."""
     return names is None or isinstance(names[0], str) or tuple(names) == tuple(range(len(names)))
 
 
 def are_spelt_numbers(names: Sequence[Label] | None) -> bool:
-    """Whether class names are text that is numbers throughout, so that a number as a label may be either."""
+    """Return whether all class names are text that spells a number, so that a number as a label is ambiguous."""
     if names is None or not all(isinstance(name, str) for name in names):
         return False
-    from ..tables.columns import number_of  # reading tables is imported where there is text to look at
+    from ..tables.columns import number_of  # imported here, as only text needs it
 
     return all(number_of(str(name)) is not None for name in names)
 
 
 def text_labels(y: Any) -> list[Any] | None:
-    """The labels, one a row, where they are text (a missing one is None or NaN); None where y is something else."""
+    """Return the text labels of the rows as a list, with None or NaN for missing ones; None if y has no text labels."""
     if isinstance(y, str):
         return [y]
     if arrays.is_frame(y):
@@ -113,7 +113,7 @@ def text_labels(y: Any) -> list[Any] | None:
 
 
 def _dates_as_text(series: Any) -> Any:
-    """A column of dates or of times as polars writes them, which is what the command line reads; others as they are."""
+    """Return a column of dates or times of polars as text, as the command line reads it; any other column as it is."""
     if str(series.dtype).startswith(("Date", "Datetime(")) and hasattr(series, "cast"):
         import polars as pl
 
@@ -122,11 +122,12 @@ def _dates_as_text(series: Any) -> Any:
 
 
 def _is_missing(label: Any) -> bool:
+    """Return whether a label is None, NaN or NA of pandas."""
     return label is None or type(label).__name__ == "NAType" or (isinstance(label, float) and label != label)
 
 
-def learn(labels: Sequence[Any], n_classes: int) -> tuple[str, ...]:
-    """The class names that text labels stand for: the different ones, in ascending order."""
+def infer_class_names(labels: Sequence[Any], n_classes: int) -> tuple[str, ...]:
+    """Return the different text labels in ascending order, after a check that there is one for each class."""
     _refuse_missing(labels)
     names = tuple(sorted(set(labels)))
     if len(names) != n_classes:
@@ -145,13 +146,14 @@ def learn(labels: Sequence[Any], n_classes: int) -> tuple[str, ...]:
 
 
 def _refuse_missing(labels: Sequence[Any]) -> None:
+    """Raise a ValueError if a label is missing."""
     for row, label in enumerate(labels):
         if _is_missing(label):
             raise ValueError(f"y: expected a label in each row, got a missing one ({label!r}) at row {row}")
 
 
 def indices(labels: Sequence[Any], names: Sequence[Label]) -> NDArray[np.int64]:
-    """The index of each label among the class names."""
+    """Return the index of each label among the class names; a ValueError for an unknown or missing label."""
     _refuse_missing(labels)
     table = {name: i for i, name in enumerate(names)}
     found = [table.get(label, -1) for label in labels]
@@ -162,7 +164,7 @@ def indices(labels: Sequence[Any], names: Sequence[Label]) -> NDArray[np.int64]:
 
 
 def to_targets(y: Any, names: Sequence[Label] | None, n_outputs: int, *, takes_text: bool) -> Any:
-    """y as the core takes it: labels that name classes become indices, anything else stays as it is."""
+    """Return y with labels that are names of classes converted to indices; other targets are returned unchanged."""
     text = text_labels(y)
     if text is not None:
         if names is None:
@@ -192,18 +194,18 @@ def to_targets(y: Any, names: Sequence[Label] | None, n_outputs: int, *, takes_t
 
 
 def named(names: Sequence[Label] | None, classes: NDArray[np.int64], single: bool) -> Any:
-    """The names of classes given by index: an array of text, integers or floats, or one of them."""
+    """Return the names of the classes with these indices: an array, or if `single`, the name of the first."""
     if names is None:
         raise ValueError("names: expected a network with class_names, got one that has none")
     table = np.array(names)
     kept = [(type(name), name) for name in names] == [(type(name), name) for name in table.tolist()]
-    if not kept:  # integers beside floats, integers of 64 bits of both signs, text that ends in NUL
+    if not kept:  # NumPy has changed names: mixed integers and floats, int64 and uint64, or text that ends in NUL
         table = np.array(names, dtype=object)
     return table[classes[0]] if single else table[classes]
 
 
 def to_class_weight(class_weight: Any, names: Sequence[Label] | None) -> Any:
-    """A dict of weights with the index of each class in place of its name; anything else as it is."""
+    """Return a dict of class weights with indices instead of names as keys; other arguments are returned unchanged."""
     if names is None or not isinstance(class_weight, Mapping):
         return class_weight
     if are_indices(names) and not are_spelt_numbers(names) and not any(isinstance(each, str) for each in class_weight):

@@ -1,8 +1,9 @@
-"""What weighs rows: `sample_weight` and `class_weight`, made into one vector of weights, and the errors about them.
+"""Weights of rows: checks `sample_weight` and `class_weight`, and combines them into one vector.
 
-The loss of a batch is sum(w_i l_i) / sum(w_i), so that in a full batch a weight of 2 is the row given twice and a
-weight of 0 the row left out. What comes back is float64, C-contiguous, and a copy: who changes theirs during a fit
-changes nothing. Weights below the smallest normal number are 0, once the largest is of a size that the core can sum up.
+The loss of a batch is sum(w_i l_i) / sum(w_i), so that in a full batch a weight of 2 is like the row given twice, and a
+weight of 0 like the row left out. The vector is a new C-contiguous float64 array, so that a change of the arguments
+during a fit has no effect. Very large or very small weights are scaled by a power of two (see `in_range`); after that,
+weights below the smallest normal number become 0.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ def combine(
     n_outputs: int,
     loss: Loss,
 ) -> NDArray[np.float64]:
-    """The weight of each row: its own, where there are any, times its class's, where there are any."""
+    """Return the weight of each row: its `sample_weight` times the weight of its class, where these are given."""
     n_rows = len(labels) if values is None else len(values)  # type: ignore[arg-type]
-    weights = np.ones(n_rows) if sample_weight is None else of_samples(sample_weight, n_rows)
+    weights = np.ones(n_rows) if sample_weight is None else check_sample_weight(sample_weight, n_rows)
     if class_weight is not None:
         n_classes = 2 if n_outputs == 1 else n_outputs
-        weights = in_range(weights) * in_range(of_classes(class_weight, classes(values, labels, loss), n_classes))
+        weights = in_range(weights) * in_range(class_weights(class_weight, classes(values, labels, loss), n_classes))
     weights = in_range(weights)
     weights[weights < np.finfo(np.float64).tiny] = 0
     name = "sample_weight" if class_weight is None else "class_weight"
@@ -47,8 +48,9 @@ def combine(
 
 
 def in_range(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The weights; where the largest is so large or small that sums of weighted losses could leave float64's range, all
-    of them by the power of two that makes it about 1. A factor that all weights share changes no weighted mean.
+    """Return the weights, scaled by a power of two if sums of weighted losses could leave the range of float64.
+
+    The factor makes the largest weight about 1; a factor common to all weights does not change a weighted mean.
     """
     largest = float(weights.max())
     if largest == 0 or 2.0**-511 <= largest <= 2.0**511:
@@ -57,8 +59,10 @@ def in_range(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def check_batch(sample_weight: object, class_weight: object) -> None:
-    """Refuses weights of a batch, checked already, that `in_range` would have to scale: batches are weighed against one
-    another.
+    """Raise a ValueError for checked weights of a batch of an iterable that are extremely large or small.
+
+    `in_range` would scale them, but with a different factor for each batch, and the mean loss of an epoch needs a
+    common one.
     """
     parts = [sample_weight, list(class_weight.values()) if isinstance(class_weight, Mapping) else None]
     for part in parts:
@@ -70,8 +74,8 @@ def check_batch(sample_weight: object, class_weight: object) -> None:
             )
 
 
-def of_samples(sample_weight: object, n_rows: int) -> NDArray[np.float64]:
-    """The caller's weights (B,), or a number for a single row."""
+def check_sample_weight(sample_weight: object, n_rows: int) -> NDArray[np.float64]:
+    """Return the argument `sample_weight` as a new array (B,), after a check; a single row can have a number."""
     array = targets.numbers("sample_weight", sample_weight)
     if array.ndim == 0 and n_rows == 1:
         array = array[np.newaxis]
@@ -86,7 +90,7 @@ def of_samples(sample_weight: object, n_rows: int) -> NDArray[np.float64]:
 
 
 def classes(values: NDArray[Any] | None, labels: NDArray[np.int64] | None, loss: Loss) -> NDArray[np.int64]:
-    """The class of each row: its label, the place of the 1 in a row, or whether a single number is 1."""
+    """Return the class of each row: its label, the index of the 1 in its targets, or whether its only target is 1."""
     if labels is not None:
         return labels
     assert values is not None
@@ -100,8 +104,8 @@ def classes(values: NDArray[Any] | None, labels: NDArray[np.int64] | None, loss:
     return found
 
 
-def of_classes(class_weight: object, classes: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
-    """The weight of each row's class; "balanced" is n_rows / (number of classes in y * rows of the class)."""
+def class_weights(class_weight: object, classes: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
+    """Return the weight of each row's class; "balanced" is n_rows / (number of classes in y * rows of the class)."""
     table = np.ones(n_classes)
     if isinstance(class_weight, str):
         arguments.name("class_weight", class_weight, ["balanced"])

@@ -1,8 +1,8 @@
-"""Schema: what a network knows of the table that it learns from: names of columns, of the target and of the classes.
+"""The class Schema: the names of columns, target and classes of a network's data, and its encoder.
 
-It is part of the architecture, in memory and in the file, and never changes: `fit` makes another one, which is
-published together with the parameters that go with it. Here it is checked, described as JSON and read again, learnt
-from the data of a first fit, and used to find the columns of a frame by their names.
+A schema is part of the architecture, in memory and in model files. It is immutable: a fit that finds names makes a new
+one, which is published together with the parameters. The functions here check a schema, convert it to JSON and back,
+infer it from the data of the first fit, and use it to find the columns of a frame by name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FIELDS = ("feature_names", "target_name", "class_names", "encoder")
 
 
 class Schema(NamedTuple):
-    """Names of the columns of a frame, of the target and of the classes, and what turns columns into inputs."""
+    """The names of columns, target and classes, and the encoder that turns columns into inputs; each may be None."""
 
     feature_names: tuple[str, ...] | None = None
     target_name: str | None = None
@@ -37,7 +37,7 @@ EMPTY = Schema()
 def check(
     feature_names: object, target_name: object, class_names: object, encoder: Any, n_inputs: int, n_classes: int
 ) -> Schema:
-    """The schema that the arguments of `Network` ask for."""
+    """Return the schema that these arguments of `Network` describe, after a check."""
     if encoder is not None:
         _check_encoder(encoder, n_inputs)
         if feature_names is None:
@@ -51,6 +51,7 @@ def check(
 
 
 def _check_encoder(encoder: Any, n_inputs: int) -> None:
+    """Raise an error unless the encoder is one, with n_inputs outputs."""
     from ..encoder import Encoder
 
     if not isinstance(encoder, Encoder):
@@ -63,6 +64,7 @@ def _check_encoder(encoder: Any, n_inputs: int) -> None:
 
 
 def _check_feature_names(names: Any, encoder: Encoder | None, n_inputs: int) -> tuple[str, ...]:
+    """Return the names as a tuple of different texts, one for each column of the network's or the encoder's input."""
     if isinstance(names, (str, bytes)) or not hasattr(names, "__len__") or not hasattr(names, "__iter__"):
         raise TypeError(f"feature_names: expected a sequence of text, got {names!r:.60}")
     wanted = n_inputs if encoder is None else len(encoder.columns)
@@ -85,7 +87,7 @@ def _check_feature_names(names: Any, encoder: Encoder | None, n_inputs: int) -> 
 
 
 def describe(schema: Schema) -> dict[str, Any]:
-    """The fields that are not None, as JSON can hold them."""
+    """Return the fields that are not None, as objects that JSON can hold."""
     return {
         name: value.describe() if name == "encoder" else list(value) if isinstance(value, tuple) else value
         for name, value in schema._asdict().items()
@@ -94,7 +96,7 @@ def describe(schema: Schema) -> dict[str, Any]:
 
 
 def from_description(fields: Mapping[str, Any], n_inputs: int, n_classes: int) -> Schema:
-    """What `describe` has described; a ValueError or TypeError says what it is otherwise."""
+    """Return the schema that `describe` has described; raise a ValueError or TypeError for other fields."""
     given = {name: fields.get(name) for name in FIELDS}
     for name in ("feature_names", "class_names"):
         if given[name] is not None and not isinstance(given[name], list):
@@ -107,25 +109,29 @@ def from_description(fields: Mapping[str, Any], n_inputs: int, n_classes: int) -
     return check(given["feature_names"], given["target_name"], given["class_names"], encoder, n_inputs, n_classes)
 
 
-# ------------------------------------------------------------------------------------------------ learnt by a first fit
+# ---------------------------------------------------------------------------------------- inferred from the first fit
 
 
-def learn(schema: Schema, X: Any, y: Any, n_inputs: int, n_classes: int, *, n_rows: int, takes_text: bool) -> Schema:
-    """The schema with what it does not know yet, from the data of a fit, whose first n_rows rows are trained on."""
+def infer(schema: Schema, X: Any, y: Any, n_inputs: int, n_classes: int, *, n_rows: int, takes_text: bool) -> Schema:
+    """Return the schema, with fields that are None completed from the data of a fit.
+
+    The fit trains on the first n_rows rows; an encoder is fitted to these only. `takes_text` says whether the loss is
+    one of classes, so that y may be text labels.
+    """
     names, target, classes, encoder = schema
     if names is None and arrays.is_frame(X):
-        names, encoder = _learn_columns(arrays.with_text_names(X), n_inputs, n_rows)
+        names, encoder = _infer_columns(arrays.with_text_names(X), n_inputs, n_rows)
     name = _name_of(y)
     if target is None and name is not None:
         target = name
     if classes is None and takes_text:
         text = labels.text_labels(y)
-        classes = None if text is None else labels.learn(text, n_classes)
+        classes = None if text is None else labels.infer_class_names(text, n_classes)
     return Schema(names, target, classes, encoder)
 
 
-def _learn_columns(X: Any, n_inputs: int, n_rows: int) -> tuple[tuple[str, ...] | None, Encoder | None]:
-    """The names of a frame's columns, and how they become inputs where some are not numbers."""
+def _infer_columns(X: Any, n_inputs: int, n_rows: int) -> tuple[tuple[str, ...] | None, Encoder | None]:
+    """Return the names of a frame's columns, or None, and an encoder if some columns are not numeric, else None."""
     names = arrays.column_names(X)
     if names is not None:
         names = tuple(labels.plain_text("X", name) for name in names)
@@ -145,13 +151,14 @@ def _learn_columns(X: Any, n_inputs: int, n_rows: int) -> tuple[tuple[str, ...] 
 
 
 def _check_distinct(names: Sequence[str]) -> None:
+    """Raise a ValueError if a name occurs twice."""
     if len(set(names)) != len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])
         raise ValueError(f"X: expected columns of different names, got {twice!r} twice")
 
 
 def _name_of(y: Any) -> str | None:
-    """The name of a column that is given as the target, if it has one that is text."""
+    """Return the name of a series, or of the single column of a frame, that is the target; None if it has no text."""
     if arrays.is_frame(y):
         name = y.columns[0] if len(y.columns) == 1 else None
     else:
@@ -163,7 +170,7 @@ def _name_of(y: Any) -> str | None:
 
 
 def select(schema: Schema, X: Any, names: Sequence[str]) -> Any:
-    """The frame, or the row of a frame, with just the columns that the network knows, in their order."""
+    """Return the frame, or the row of a frame, with the columns of the schema only, in the order of the schema."""
     wanted = schema.feature_names
     assert wanted is not None
     if tuple(names) == wanted:
@@ -173,10 +180,9 @@ def select(schema: Schema, X: Any, names: Sequence[str]) -> Any:
 
 
 def check_names(schema: Schema, names: Sequence[str]) -> None:
-    """Refuse columns that lack one of the network's, or have one twice.
+    """Raise a ValueError if the names lack one of the schema's, or have a name twice.
 
-    Columns are found by name. The target's is left out, as are those that an encoder passes over; any other column
-    that the network was not trained on is left out with a warning.
+    Warn about columns that will be left out, unless they are the target or columns that the encoder passes over.
     """
     wanted = schema.feature_names
     assert wanted is not None
@@ -197,10 +203,10 @@ def check_names(schema: Schema, names: Sequence[str]) -> None:
 
 
 def _named_row(schema: Schema, X: Any) -> tuple[Any, tuple[str, ...] | None]:
-    """A row of a frame, and its names if it has any.
+    """Return X and the names of its elements if X is a row of a frame; else X and None.
 
-    Labels that are not text are names by their spelling where the network knows these, as `arrays.with_text_names`
-    has it; else, unless some are text, they are the numbers of a plain vector's elements.
+    Labels that are not text are converted to text, like in `arrays.with_text_names`, if some labels are text or the
+    schema has these names. Otherwise they are just the indices of a vector's elements.
     """
     index = getattr(X, "index", None) if arrays.is_series(X) else None
     entries = () if index is None or callable(index) else tuple(index)
@@ -213,9 +219,10 @@ def _named_row(schema: Schema, X: Any) -> tuple[Any, tuple[str, ...] | None]:
 
 
 def _from_named_tuples(schema: Schema, X: Any, fields: Sequence[str]) -> Any:
-    """The rows that named tuples are, with the network's columns in the network's order.
+    """Return the rows of a named tuple or of a list of them, with the columns of the schema in its order.
 
-    pandas gives "Index" as the first field, and a column whose name cannot be a field's the name of its position.
+    `itertuples` of pandas adds a first field "Index", and replaces a column's name that is no identifier by its
+    position, like "_1".
     """
     wanted = schema.feature_names
     assert wanted is not None
@@ -241,7 +248,11 @@ def _from_named_tuples(schema: Schema, X: Any, fields: Sequence[str]) -> Any:
 
 
 def to_inputs(schema: Schema, X: Any) -> Any:
-    """X with the network's columns in the network's order: a frame or a row of one; what has no names is as it was."""
+    """Return X with the columns of the schema in its order, encoded if there is an encoder.
+
+    X is a frame, a row of a frame, named tuples or a list of rows of a frame; other objects, which have no names, are
+    returned unchanged.
+    """
     if schema.feature_names is None:
         return X
     fields = arrays.field_names(X)

@@ -1,7 +1,7 @@
-"""Work on many rows that threads share: NumPy and polars let go of the interpreter while they go over numbers.
+"""A map over items that runs in several threads, for NumPy and polars code that releases the GIL.
 
-What comes out does not depend on the number of threads: each item is worked on as it would be alone, and results stand
-in the order of the items. Little work stays in the thread that asks for it.
+Results do not depend on the number of threads: each item is processed by itself, and the results are in the order of
+the items. Small work runs in the calling thread only.
 """
 
 from __future__ import annotations
@@ -12,24 +12,27 @@ from typing import TypeVar
 
 from .. import _core
 
-THREAD_NUMBERS = 1 << 20  # fewer numbers for each thread are sooner done than shared out
+THREAD_NUMBERS = 1 << 20  # with fewer numbers for each thread, starting threads takes longer than it saves
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def threads_for(n_numbers: int) -> int:
-    """How many threads so many numbers are worth, at least 1."""
+    """Return how many threads should process that many numbers, at least 1."""
     return max(1, min(_core.usable_threads(), n_numbers // THREAD_NUMBERS))
 
 
 def shared(n_threads: int, items: Iterable[Item], action: Callable[[Item], Result]) -> list[Result]:
-    """The action's results, in order; of several errors, that of the first item. The calling thread works, too."""
+    """Return the results of `action` for all items, in order, using n_threads threads including the calling one.
+
+    If several calls raise, the error of the first of these items is raised.
+    """
     if n_threads < 2:
         return list(map(action, items))
     results: dict[int, Result] = {}
     errors: dict[int, BaseException] = {}
-    remaining = iter(list(enumerate(items)))  # each item goes to one thread, in order
+    remaining = iter(list(enumerate(items)))  # its `next` is atomic, so each item goes to one thread
 
     def work() -> None:
         while not errors:
@@ -47,7 +50,7 @@ def shared(n_threads: int, items: Iterable[Item], action: Callable[[Item], Resul
             thread.start()
         work()
         wait_for(threads)
-    except BaseException as error:  # Ctrl-C, or a thread that could not begin: the others stop after their item
+    except BaseException as error:  # Ctrl-C, or a thread could not be started: the others stop after their item
         errors[-1] = error
         wait_for(threads)
     if errors:
@@ -56,7 +59,7 @@ def shared(n_threads: int, items: Iterable[Item], action: Callable[[Item], Resul
 
 
 def wait_for(threads: list[threading.Thread]) -> None:
-    """Returns when those that have begun are done."""
+    """Wait until those of the threads that were started have ended."""
     for thread in threads:
         if thread.ident is not None:
             thread.join()

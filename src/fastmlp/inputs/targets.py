@@ -1,8 +1,8 @@
-"""From what users pass to what kernels read: targets, parameters; and the errors about them and about `out`.
+"""Checks and conversion of targets and parameters, and the errors about them, about numbers of X and about `out`.
 
-Nothing here writes into an argument. What comes back is C-contiguous and of the dtype asked for (targets in a file, or
-to be scaled, keep a type that the core reads), and is the argument itself where that fits already. Input rows are
-what `arrays.py` is for.
+The functions return C-contiguous arrays of the requested dtype; targets that are in a memory-mapped file, or that will
+be scaled, keep a dtype that the core reads. An argument that is already in that form is returned itself. No function
+writes into an argument. The conversion of input rows is in arrays.py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def numbers(argument: str, value: object) -> NDArray[Any]:
-    """The value as an array of real numbers of whatever dtype."""
+    """Return the value as an array of real numbers of any dtype."""
     array = arrays.as_array(argument, value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{argument}: expected real numbers, got dtype {array.dtype}")
@@ -31,13 +31,13 @@ def numbers(argument: str, value: object) -> NDArray[Any]:
 
 
 def cast(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The array in C order, aligned and of that dtype; too large values become infinite, quietly."""
+    """Return the array in C order, aligned and with that dtype; too large values become infinite without a warning."""
     with np.errstate(over="ignore"):
         return np.require(array, dtype=dtype, requirements=["C", "A"])
 
 
 def refuse_output(out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NoReturn:
-    """Says why `out` cannot take predictions of that shape."""
+    """Raise an error that says why predictions of that shape and dtype cannot be written to `out`."""
     expected = f"out: expected a writeable C-contiguous array of shape {shape} and dtype {dtype}, got "
     if not isinstance(out, np.ndarray):
         raise TypeError(expected + repr(type(out).__name__))
@@ -51,13 +51,15 @@ def refuse_output(out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
 
 
 def is_output(out: object, shape: tuple[int, ...], dtype: Any) -> bool:
-    """Whether predictions of that shape and dtype can be written to `out`."""
+    """Return whether predictions of that shape and dtype can be written to `out`."""
     return type(out) is np.ndarray and out.shape == shape and out.dtype == dtype and out.flags.carray
 
 
 def refuse_not_finite(argument: str, x: Any, dtype: np.dtype[Any], scaling: Scaling | None = None) -> NoReturn:
-    """Names the first row and column (of a single row: the column) that is NaN or infinite in that dtype, or becomes so
-    when it is scaled; x: an array, a row or `arrays.SparseRows`.
+    """Raise a ValueError with the row, column and value of the first number that is NaN or infinite in that dtype.
+
+    x is an array of rows, a single row or `arrays.SparseRows`. If all its numbers are finite, the message is about the
+    first one that is not finite after scaling.
     """
     expected, found = "finite numbers", arrays.first_not_finite(x, dtype)
     if found is None and scaling is not None:
@@ -68,12 +70,12 @@ def refuse_not_finite(argument: str, x: Any, dtype: np.dtype[Any], scaling: Scal
         )
     row, column, value = found
     where = f"row {row}, column {column}" if x.ndim == 2 else f"column {column}"
-    got = arrays.told(value, dtype) if scaling is None else f"{value}"
+    got = arrays.number_text(value, dtype) if scaling is None else f"{value}"
     raise ValueError(f"{argument}: expected {expected}, got {got} at {where}")
 
 
 def refuse_loss() -> NoReturn:
-    """The loss, or what the step made of the parameters or of the optimiser's state, is not finite."""
+    """Raise the error for a loss, or a parameter or optimiser's state after a step, that is not finite."""
     raise FloatingPointError(
         "loss: expected a finite number, got one that is not, in the loss, the parameters or the optimizer's state "
         "(its squared gradients, say); the parameters of the last good epoch or step are kept "
@@ -82,12 +84,16 @@ def refuse_loss() -> NoReturn:
 
 
 def _is_one_class(t: NDArray[Any]) -> Any:
-    """By element, whether it is -1, 0 or 1 and, in rows of several, there is one 1."""
+    """Return for each element whether it is -1, 0 or 1 and, if rows have several elements, its row has a single 1."""
     return np.isin(t, (-1, 0, 1)) & ((t.shape[1] == 1) | ((t == 1).sum(axis=1, keepdims=True) == 1))
 
 
 class Targets(NamedTuple):
-    """What targets a loss takes: in words; which elements of (B, n_targets) fit; numbers between which all do."""
+    """The targets that a loss takes.
+
+    `description` is for messages; `fit` returns which elements of an array (B, n_targets) the loss takes; all numbers
+    within `bounds` are taken.
+    """
 
     description: str
     fit: Callable[[NDArray[Any]], Any]
@@ -106,10 +112,10 @@ TARGETS = {
 def targets(
     y: object, n_rows: int, n_outputs: int, dtype: np.dtype[Any], loss: Loss, *, single: bool, scaled: bool = False
 ) -> tuple[NDArray[Any] | None, NDArray[np.int64] | None]:
-    """y as target values (B, n_targets) or as class labels (B,), whichever it is; the other one is None.
+    """Check y, and return (values, None) with target values (B, n_targets), or (None, labels) with class labels (B,).
 
-    A single row's target comes without the first axis. What will be scaled, or lies in a file, is left of the type that
-    it has, if the core can read that.
+    If `single`, y is the target of one row, without the axis of rows. Targets that will be scaled (`scaled`), or that
+    are in a memory-mapped file, keep their dtype if the core can read it.
     """
     array = numbers("y", y)
     n_outputs //= loss.n_heads
@@ -132,9 +138,9 @@ def targets(
             f"got shape {array.shape[1:] if single else array.shape}"
         )
     kept = scaled or arrays.is_mapped(array)
-    wide = np.dtype(np.float64) if scaled else dtype  # what will be scaled keeps its digits until then
+    wide = np.dtype(np.float64) if scaled else dtype  # targets keep their precision until they are scaled
     with np.errstate(over="ignore"):
-        values = arrays.readable(array, wide, apart=False) if kept else cast(array, dtype)
+        values = arrays.readable(array, wide, row_gaps=False) if kept else cast(array, dtype)
     if arrays.first_not_finite(values, values.dtype if scaled else dtype) is not None:
         refuse_not_finite("y", array, values.dtype if scaled else dtype)
     if loss.targets != "real":
@@ -143,7 +149,7 @@ def targets(
 
 
 def check_values(values: NDArray[Any], loss: Loss) -> None:
-    """Names the first target (B, n_targets) that the loss does not take."""
+    """Raise a ValueError for the first of the targets (B, n_targets) that the loss does not take."""
     expected, fit, _ = TARGETS[loss.targets]
     for first, piece in arrays.pieces(values):
         right = fit(piece)
@@ -154,7 +160,10 @@ def check_values(values: NDArray[Any], loss: Loss) -> None:
 
 
 def labels(array: NDArray[Any], n_classes: int) -> NDArray[np.int64]:
-    """Class labels as int64, each a whole number in 0 ... n_classes - 1; a file's are left where they are."""
+    """Return class labels as int64, after a check that each is an integer from 0 to n_classes - 1.
+
+    int64 labels in a memory-mapped file are not copied.
+    """
     for first, piece in arrays.pieces(array[:, np.newaxis]):
         wrong = ~((piece >= 0) & (piece < n_classes))
         if array.dtype.kind == "f":
@@ -167,12 +176,12 @@ def labels(array: NDArray[Any], n_classes: int) -> NDArray[np.int64]:
             )
     in_place = array.dtype == np.int64 and array.flags.c_contiguous and array.flags.aligned
     if in_place and arrays.is_mapped(array):
-        return array  # the core looks at each again
-    return np.array(array, dtype=np.int64)  # a copy: who changes theirs during a fit must not lead it out of bounds
+        return array  # the core checks each label again
+    return np.array(array, dtype=np.int64)  # a copy, as a change during a fit could make the core read out of bounds
 
 
-def own_loss(answer: object, n_rows: int, n_outputs: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """What a user's loss has returned: the losses (B,) and gradients (B, O), real numbers."""
+def check_loss_result(answer: object, n_rows: int, n_outputs: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the losses (B,) and gradients (B, O) that a user's loss has returned, after a check."""
     wanted = f"(losses of shape ({n_rows},), gradients of shape ({n_rows}, {n_outputs}))"
     if not isinstance(answer, (tuple, list)) or len(answer) != 2:
         raise TypeError(f"loss: expected the function to return {wanted}, got {type(answer).__name__}")
@@ -185,7 +194,7 @@ def own_loss(answer: object, n_rows: int, n_outputs: int) -> tuple[NDArray[Any],
 def layer_parameters(
     w: object, b: object, layer: int, n_inputs: int, n_outputs: int, dtype: np.dtype[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The weights (O, I) and biases (O,) of one layer, finite."""
+    """Return the weights (O, I) and biases (O,) of one layer, after a check that they are finite."""
     parts = []
     for argument, value, shape in (("w", w, (n_outputs, n_inputs)), ("b", b, (n_outputs,))):
         array = numbers(argument, value)
@@ -194,8 +203,8 @@ def layer_parameters(
         given, array = array, cast(array, dtype)
         if not np.isfinite(array).all():
             index = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
-            told = arrays.told(given[index], dtype)
-            raise ValueError(f"{argument}: expected finite numbers, got {told} in layer {layer} at {index}")
+            shown = arrays.number_text(given[index], dtype)
+            raise ValueError(f"{argument}: expected finite numbers, got {shown} in layer {layer} at {index}")
         parts.append(array)
     return parts[0], parts[1]
 
@@ -215,7 +224,7 @@ def population(P: object, n_parameters: int, dtype: np.dtype[Any]) -> NDArray[An
 
 
 def parameter_vector(P: object, sizes: tuple[int, ...], n_parameters: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """P as a vector of n_parameters finite numbers; an error says in which layer."""
+    """Return P as a vector of n_parameters finite numbers, after a check; an error names the layer."""
     array = numbers("parameters", P)
     if array.shape != (n_parameters,):
         raise ValueError(f"parameters: expected shape ({n_parameters},), got shape {array.shape}")
@@ -224,6 +233,6 @@ def parameter_vector(P: object, sizes: tuple[int, ...], n_parameters: int, dtype
         index = int(np.argmin(np.isfinite(array)))
         ends = np.cumsum([(i + 1) * o for i, o in itertools.pairwise(sizes)])
         layer = int(np.searchsorted(ends, index, side="right"))
-        told = arrays.told(given[index], dtype)
-        raise ValueError(f"parameters: expected finite numbers, got {told} at index {index} (layer {layer})")
+        shown = arrays.number_text(given[index], dtype)
+        raise ValueError(f"parameters: expected finite numbers, got {shown} at index {index} (layer {layer})")
     return array

@@ -262,7 +262,7 @@ class Model:
             checks.require_finite("parameters", row, row_name)
         self._write(rows)
 
-    def _put_parameters(self, P: Any) -> None:
+    def _publish_parameters(self, P: Any) -> None:
         """Set P; `fastmlp.EarlyStopping` calls this method of any network."""
         self.parameters = P
 

@@ -391,7 +391,7 @@ class BaseMLP(BaseEstimator):
         n_classes = network._n_classes(network.sizes[-1])
         features = parameters.feature_names(getattr(self, "feature_names_in_", None))
         schema = schemas.check(features, None, self._class_names(n_classes), None, network.sizes[0], n_classes)
-        network._know_columns(*network._columns[:2], schema, True)
+        network._set_columns(*network._columns[:2], schema, True)
         return network
 
     def _class_names(self, n_classes: int) -> list[Any] | None:

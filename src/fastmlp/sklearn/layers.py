@@ -72,7 +72,7 @@ def _array(name: str, value: Any, ndim: int) -> Any:
         converted = array.astype(dtype, copy=False)
     if not np.isfinite(converted).all():
         place = tuple(np.argwhere(~np.isfinite(converted))[0].tolist())
-        raise ValueError(f"{name}: expected finite numbers, got {arrays.told(array[place], dtype)} at {place}")
+        raise ValueError(f"{name}: expected finite numbers, got {arrays.number_text(array[place], dtype)} at {place}")
     return converted
 
 

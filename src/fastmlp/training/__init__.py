@@ -1,1 +1,1 @@
-"""The training that `fit` does: its plan, its loop, checkpoints, and what is shown on the way."""
+"""The implementation of `Network.fit`: its arguments, sources of rows, loop, checkpoints and progress display."""

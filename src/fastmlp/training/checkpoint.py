@@ -1,11 +1,13 @@
-"""Checkpoints: a training as a file, from which it continues as if it had never stopped.
+"""Checkpoints: files from which a training continues with the same results as without an interruption.
 
-A checkpoint is a model file (formats/model_file.py) with a training in it: fields that JSON can hold, and tensors
-`optimizer.<name>`, `history.<name>` and `callbacks.<i>.<name>`. The optimiser's state is a `TrainingState` without
-what has its default: vectors of 0, numbers that an optimiser begins with. The random state of the model is that from
-before the order of the epoch at hand was drawn. Data are known by the SHA-256 of what core takes. Nothing in a file is
-trusted; what does not check out is a `FormatError`; a file of another training is a `ValueError` that names the field
-in which they differ and the value of each.
+A checkpoint is a model file (formats/model_file.py) that also has a training: fields in JSON, and tensors
+`optimizer.<name>`, `history.<name>` and `callbacks.<i>.<name>`. The optimiser's state is a `TrainingState` without the
+entries that have their initial value. The random state in the file is that before the order of the current epoch was
+drawn, so that a resumed training draws the same order again. The data are identified by the SHA-256 of the arrays that
+the core takes.
+
+Files are not trusted: anything invalid in one is a `FormatError`. A valid checkpoint of a different training is a
+`ValueError` whose message has the first difference and both values.
 """
 
 from __future__ import annotations
@@ -36,18 +38,18 @@ if TYPE_CHECKING:
     from ..regularization import Regularization
 
 _FIELDS = {"epoch", "position", "loss", "n_steps", "numbers", "stopped", "settings", "callbacks", "history"}
-_OPTIMIZER = "optimizer."  # of the names of tensors
+_OPTIMIZER = "optimizer."  # how the names of the tensors of the optimiser's state begin
 _SCALINGS = ("input_scaling", "target_scaling")
-BY_ITSELF = ("early_stopping", "converged")  # a training that has stopped so does not go on when it is resumed
-_SETTINGS = {"data": "X", "validation": "validation_data"}  # arguments by another name
+FINAL_REASONS = ("early_stopping", "converged")  # if a training stopped for one of these, resuming does not continue it
+_ARGUMENT_NAMES = {"data": "X", "validation": "validation_data"}  # of settings whose name is not that of the argument
 
 
 @frozen(eq=False)
 class Position:
-    """Where a training is, and what it has told so far.
+    """The position of a training, its history, and the states of its callbacks.
 
-    epoch and position count whole epochs and, in the epoch at hand, rows; loss is the sum over those rows; stopped is
-    the reason if the training has come to its end by itself.
+    `epoch` is the number of complete epochs, `position` the number of rows of the current epoch that are done, and
+    `loss` the sum of their losses. `stopped` is the reason if the training has stopped for one of FINAL_REASONS.
     """
 
     epoch: int
@@ -60,7 +62,7 @@ class Position:
 
 @frozen(eq=False)
 class Snapshot:
-    """A network's architecture and P as training has them now: what `model_file` writes."""
+    """The current architecture and parameters of a training, in the form in which `model_file` writes them."""
 
     network: Network
     parameters: NDArray[Any]
@@ -78,7 +80,7 @@ def settings(
     callbacks: Sequence[object],
     **arguments: Any,
 ) -> dict[str, Any]:
-    """What must be the same for a training to continue: data, optimiser, callbacks with a state, other arguments."""
+    """Return what must be equal for a training to be resumed: data, optimiser, names of callbacks, other arguments."""
     return {
         **arguments,
         "optimizer": descriptions.describe_optimizer(optimizer),
@@ -90,7 +92,7 @@ def settings(
 
 
 def fingerprint(rows: Rows) -> str:
-    """Shapes and dtypes of rows and targets, and the SHA-256 of their bytes and those of the weights."""
+    """Return as text the shapes and dtypes of X and y, and the SHA-256 of their bytes and those of the weights."""
     targets = rows.labels if rows.values is None else rows.values
     assert targets is not None
     parts = [*arrays.memory(rows.x), targets, *([] if rows.weights is None else [rows.weights])]
@@ -104,7 +106,10 @@ def fingerprint(rows: Rows) -> str:
 
 
 def to_bytes(network: Network, random_state: int, at: Position, settings: Mapping[str, Any]) -> bytes:
-    """The training of the network, whose order of rows began at that random state, under those settings."""
+    """Return the content of a checkpoint file with the training of the network.
+
+    `random_state` is that before the order of the current epoch was drawn; `settings` is what `settings` returned.
+    """
     state = network.training_state()
     vectors, numbers, P = state.essential_vectors(), state.essential_numbers(), state.parameters
     assert P is not None
@@ -129,7 +134,7 @@ def to_bytes(network: Network, random_state: int, at: Position, settings: Mappin
 
 
 def _refuse_unreadable(arrays: Sequence[NDArray[Any]]) -> None:
-    """Refuses a state that `read` would not take, so that no such file replaces a good one."""
+    """Raise an error for a state that `read` would refuse, so that such a file never replaces a valid one."""
     if not all(np.isfinite(array).all() for array in arrays):
         raise FloatingPointError(
             "checkpoint: expected finite numbers, got NaN or infinity in the state of the optimizer: no training can "
@@ -139,7 +144,7 @@ def _refuse_unreadable(arrays: Sequence[NDArray[Any]]) -> None:
 
 
 def _tensor(owner: str, name: object, value: object, P: NDArray[Any]) -> NDArray[Any]:
-    """What a callback keeps, as `_value` reads it."""
+    """Return an entry of a callback's state as the tensor that `_value` reads; `owner` is the callback's class name."""
     array = np.asarray(value)
     is_number = array.ndim == 0 and array.dtype.kind in "fiub"
     is_vector = array.shape == P.shape and array.dtype == P.dtype
@@ -158,7 +163,7 @@ def _tensor(owner: str, name: object, value: object, P: NDArray[Any]) -> NDArray
 
 @frozen(eq=False)
 class Resumable:
-    """A checkpoint that was read and checked: where the training was, and what `restart` puts into the network."""
+    """A checkpoint that was read and checked: the position of the training, and the state that `restart` restores."""
 
     name: str
     at: Position
@@ -166,7 +171,10 @@ class Resumable:
     state: TrainingState
 
     def restart(self, network: Network, callbacks: Sequence[Any]) -> None:
-        """The callbacks first, as they may refuse their states; the network is as before if something is refused."""
+        """Restore the states of the callbacks and of the network; after an error the network is unchanged.
+
+        The callbacks come first, because they may refuse their states.
+        """
         try:
             for callback, state in zip(callbacks, self.at.states, strict=True):
                 callback.restore(state)
@@ -175,9 +183,9 @@ class Resumable:
                 f"{self.name}: states: expected those of the training's callbacks, got {error!r}"
             ) from None
         names = network._columns[2]
-        network._know_columns(*self.architecture.scalings, names, False)  # to the last bit, as the training had them
+        network._set_columns(*self.architecture.scalings, names, False)  # the scalings of the file, bit for bit
         try:
-            network._put_training_state(self.state)
+            network._set_training_state(self.state)
         except ValueError as error:
             raise FormatError(f"{self.name}: {error}") from None
 
@@ -190,18 +198,18 @@ def read(
     optimizer: Optimizer,
     regularization: Regularization | None,
 ) -> Resumable:
-    """The file, checked against the network, the settings and the number of rows."""
+    """Read a checkpoint, and check it against the network, the settings and the number of rows."""
     name = atomic.name_of(path)
     model = files.read(name)
     if model.training is None:
         raise FormatError(f"{name}: expected a checkpoint, got a model without a training")
-    theirs, ours = (
+    saved, current = (
         descriptions.describe_architecture(each, 0) for each in (model.architecture, network._architecture())
     )
-    learnt = {key for key in _SCALINGS if isinstance(getattr(network._given, key), str)}
-    for key in (theirs.keys() | ours.keys()) - {"seed"}:
-        wanted, got = theirs.get(key), ours.get(key)
-        if wanted != got and not (key in learnt and _differ_by_rounding(wanted, got, n_rows)):
+    computed = {key for key in _SCALINGS if isinstance(getattr(network._given_architecture, key), str)}
+    for key in (saved.keys() | current.keys()) - {"seed"}:
+        wanted, got = saved.get(key), current.get(key)
+        if wanted != got and not (key in computed and _differ_by_rounding(wanted, got, n_rows)):
             raise ValueError(f"resume: expected a network with {key} {wanted!r:.200}, got one with {got!r:.200}")
     try:
         fields = _check(model.training.fields)
@@ -210,7 +218,7 @@ def read(
         whole = at.position % settings["batch_size"] == 0 and at.position < n_rows
         if len(at.states) != len(settings["callbacks"]) or not whole:
             raise FormatError("training: expected a state for each callback and whole batches, got others")
-        curves = settings["metrics"] if at.epoch else []  # callbacks may have added more
+        curves = settings["metrics"] if at.epoch else []  # the history may have more, which callbacks have added
         if not set(curves) <= set(at.history) or (at.history and not at.epoch):
             raise FormatError(f"history: expected the curves {curves}, got {reprlib.repr(list(at.history))}")
         state = _state(fields, model, optimizer, regularization)
@@ -222,7 +230,7 @@ def read(
 
 
 def _differ_by_rounding(one: Any, other: Any, n_rows: int) -> bool:
-    """Whether two described scalings are the same but for the order in which so many rows were added up.
+    """Return whether two described scalings can come from the same n_rows rows, summed in different orders.
 
     A mean has an error of at most n eps times the largest number, which is at most |offset| + sqrt(n) scale.
     """
@@ -236,7 +244,7 @@ def _differ_by_rounding(one: Any, other: Any, n_rows: int) -> bool:
 def _state(
     fields: Mapping[str, Any], model: model_file.ModelFile, optimizer: Optimizer, regularization: Regularization | None
 ) -> TrainingState:
-    """The optimiser's state; what it should have is known to who takes it."""
+    """Return the state of the training; the network that restores it checks its names and lengths."""
     assert model.training is not None
     names = [key for key in model.training.tensors if key.startswith(_OPTIMIZER)]
     return TrainingState(
@@ -251,15 +259,17 @@ def _state(
 
 
 def _check(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a training, each of its kind."""
+    """Return the fields of a training, after a check of their names and types."""
     descriptions.refuse_unknown("training", fields, dict.fromkeys(sorted(_FIELDS)))
     if set(fields) != _FIELDS:
         raise FormatError(f"training: expected the fields {sorted(_FIELDS)}, got {sorted(fields)}")
     for key in ("epoch", "position", "n_steps"):
         if type(fields[key]) is not int or not 0 <= fields[key] < 2**53:
             raise FormatError(f"{key}: expected a whole number below 2**53, got {fields[key]!r:.80}")
-    if fields["stopped"] not in [*BY_ITSELF, None] or not isinstance(fields["settings"], dict):
-        raise FormatError(f"training: expected settings, and to have stopped by one of {BY_ITSELF} or not, got others")
+    if fields["stopped"] not in [*FINAL_REASONS, None] or not isinstance(fields["settings"], dict):
+        raise FormatError(
+            f"training: expected settings, and to have stopped by one of {FINAL_REASONS} or not, got others"
+        )
     if not isinstance(fields["numbers"], dict):
         raise FormatError(f"numbers: expected an object, got {type(fields['numbers']).__name__}")
     for names in [fields["history"], *_list(fields["callbacks"])]:
@@ -269,40 +279,41 @@ def _check(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _list(value: object) -> list[Any]:
+    """Return the value if it is a list, else raise a FormatError."""
     if not isinstance(value, list):
         raise FormatError(f"training: expected a list, got {type(value).__name__}")
     return value
 
 
-def _compare(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    """Refuses a training under other settings, with the first that differs."""
-    if theirs.keys() != ours.keys():
-        raise FormatError(f"settings: expected {sorted(ours)}, got {sorted(theirs)}")
-    for key, value in ours.items():
-        wanted, got, said = theirs[key], value, "{!r:.1000}"
+def _compare(saved: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+    """Raise a ValueError for the first setting that differs between a checkpoint and the current training."""
+    if saved.keys() != current.keys():
+        raise FormatError(f"settings: expected {sorted(current)}, got {sorted(saved)}")
+    for key, value in current.items():
+        wanted, got, template = saved[key], value, "{!r:.1000}"
         if key in _BY_FIELD:
-            wanted, got, said = *_first_difference(_BY_FIELD[key](wanted), _BY_FIELD[key](got)), "{}"
+            wanted, got, template = *_first_difference(_BY_FIELD[key](wanted), _BY_FIELD[key](got)), "{}"
         if wanted != got:
-            argument = _SETTINGS.get(key, key)
+            argument = _ARGUMENT_NAMES.get(key, key)
             raise ValueError(
-                f"{argument}: expected that of the checkpoint, {said.format(wanted)}, got {said.format(got)}"
+                f"{argument}: expected that of the checkpoint, {template.format(wanted)}, got {template.format(got)}"
             )
 
 
 _BY_FIELD = {"optimizer": descriptions.optimizer_fields, "regularization": descriptions.regularization_fields}
 
 
-def _first_difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> tuple[str, str]:
-    """The first field that differs, with the value of each; nothing where none does."""
-    for key in {**theirs, **ours}:
-        wanted, got = theirs.get(key), ours.get(key)
+def _first_difference(saved: Mapping[str, Any], current: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the first field that differs, as text with either value; two empty texts if none differs."""
+    for key in {**saved, **current}:
+        wanted, got = saved.get(key), current.get(key)
         if wanted != got:
             return f"{key}={wanted!r:.200}", f"{key}={got!r:.200}"
     return "", ""
 
 
 def _number(name: str, text: Any) -> float:
-    """What `float.hex` has written."""
+    """Return the number that `float.hex` has written as text."""
     try:
         return float.fromhex(text)
     except (TypeError, ValueError, OverflowError):
@@ -310,7 +321,7 @@ def _number(name: str, text: Any) -> float:
 
 
 def _vector(training: model_file.SavedTraining, name: str, like: NDArray[Any]) -> NDArray[Any]:
-    """The tensor of that name, of the shape and dtype of P, and finite."""
+    """Return the tensor of that name, after a check that it is finite and has the shape and dtype of P."""
     tensor = training.tensors.get(name)
     if tensor is None or tensor.shape != like.shape or tensor.dtype != like.dtype or not np.isfinite(tensor).all():
         raise FormatError(f"{name}: expected {len(like)} finite numbers of {like.dtype}, got others")
@@ -318,6 +329,7 @@ def _vector(training: model_file.SavedTraining, name: str, like: NDArray[Any]) -
 
 
 def _position(fields: Mapping[str, Any], model: model_file.ModelFile) -> Position:
+    """Return the position, the history and the callbacks' states in a checkpoint, after a check."""
     assert model.training is not None
     tensors = model.training.tensors
     n_names = len(fields["history"]) + sum(map(len, fields["callbacks"]))
@@ -336,7 +348,7 @@ def _position(fields: Mapping[str, Any], model: model_file.ModelFile) -> Positio
 
 
 def _value(model: model_file.ModelFile, name: str) -> float | NDArray[Any]:
-    """What a callback keeps: a number, or finite numbers as many as P has."""
+    """Return an entry of a callback's state: a number, or a finite vector like P."""
     assert model.training is not None
     tensor = model.training.tensors.get(name)
     if tensor is not None and tensor.ndim == 0:

@@ -1,4 +1,4 @@
-"""The data of a fit: which rows are trained on and which are validated on, all checked before anything is written."""
+"""Checks the rows of a fit, and divides them into rows to train on and rows to validate on."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 def divide(
-    network: Network, rows: _core.Rows, validation: _core.Rows | None, plan: FitPlan, known: Schema
+    network: Network, rows: _core.Rows, validation: _core.Rows | None, plan: FitPlan, schema: Schema
 ) -> tuple[_core.Rows, _core.Rows | None]:
-    """The rows to train on, and those to validate on if there are any."""
+    """Return the rows to train on, with their class weights, and the rows to validate on or None."""
     if plan.validation_split is not None and validation is not None:
         raise ValueError("validation_split: expected None beside validation_data, got both")
     if plan.validation_split is not None:
         whole, (rows, validation) = rows, split(rows, plan.validation_split)
         if arrays.first_not_finite(validation.x, network.dtype) is not None:
-            refuse_not_finite(network, "X", whole)  # with the row that it is in
+            refuse_not_finite(network, "X", whole)  # so that the message has the index of the row in X
     if plan.metrics and validation is None:
         raise ValueError("metrics: expected validation_data or validation_split to go with them, got neither")
-    if plan.class_weight is not None:  # of the rows that are trained on
-        rows = network._weighted(rows, rows.weights, plan.class_weight, known)
+    if plan.class_weight is not None:  # "balanced" counts the rows that are trained on
+        rows = network._with_weights(rows, rows.weights, plan.class_weight, schema)
     return rows, validation
 
 
 def split(rows: _core.Rows, share: float) -> tuple[_core.Rows, _core.Rows]:
-    """All rows but the last share of them, rounded up to whole rows, and those."""
+    """Split off the share of rows at the end, rounded up to whole rows: return (the rows before it, that share)."""
     n = rows_to_train_on(rows.n_rows, share)
     if not 0 < n < rows.n_rows:
         raise ValueError(
@@ -53,13 +53,14 @@ def split(rows: _core.Rows, share: float) -> tuple[_core.Rows, _core.Rows]:
 
 
 def rows_to_train_on(n_rows: int, share: float) -> int:
-    """How many rows are left before the last share of them."""
+    """Return how many of n_rows are left if this share of them, rounded up to whole rows, is set apart."""
     return math.floor(n_rows * (1 - share) + 1e-9)  # 10 * (1 - 0.9) is 0.9999999999999998
 
 
-def check_validation(network: Network, validation_data: object, known: Schema | None) -> _core.Rows | None:
-    """The validation rows, finite, of that schema (None: the network's); an error says that they are the
-    validation's.
+def check_validation(network: Network, validation_data: object, schema: Schema | None) -> _core.Rows | None:
+    """Check and convert the rows of `validation_data`; messages of errors begin with its name.
+
+    `schema` is the schema of their columns; None is the network's.
     """
     if validation_data is None:
         return None
@@ -68,7 +69,7 @@ def check_validation(network: Network, validation_data: object, known: Schema | 
             f"validation_data: expected (X, y) or (X, y, sample_weight), got {type(validation_data).__name__}"
         )
     try:
-        rows = network._rows(*validation_data, often=True, known=known)
+        rows = network._rows(*validation_data, often=True, schema=schema)
         check_rank(network, rows)
         refuse_not_finite(network, "X", rows)
     except (ValueError, TypeError) as error:
@@ -77,12 +78,15 @@ def check_validation(network: Network, validation_data: object, known: Schema | 
 
 
 def check_rank(network: Network, rows: _core.Rows) -> None:
-    """Refuses a single row where many are expected."""
+    """Raise a ValueError if X is a single row, a vector, where a matrix of rows is expected."""
     if rows.x.ndim != 2:
         raise ValueError(f"X: expected shape (B, {network.sizes[0]}), got shape {rows.x.shape}")
 
 
 def refuse_not_finite(network: Network, argument: str, rows: _core.Rows) -> None:
-    """An error if a number in the inputs is NaN or infinite; training looks while it gathers, validation does not."""
+    """Raise an error if a number in the inputs is NaN or infinite.
+
+    Rows to train on need no such check in advance: the core checks them while it gathers a batch.
+    """
     if arrays.first_not_finite(rows.x, network.dtype) is not None:
         targets.refuse_not_finite(argument, rows.x, network.dtype)

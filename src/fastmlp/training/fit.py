@@ -1,4 +1,4 @@
-"""What `Network.fit` does: checks the data, makes the source of the rows that X and y are, and runs the loop."""
+"""The body of `Network.fit`: it checks the data, makes a source of rows from X and y, and runs the loop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .. import _core, callbacks
 from . import data
 from .loop import Loop
 from .plan import DEFAULT_BATCH_SIZE, FitPlan
-from .sources import ArrayRows, BatchRows, Source, opener
+from .sources import ArrayRows, BatchRows, Source, batch_opener
 
 if TYPE_CHECKING:
     from ..history import History
@@ -17,39 +17,42 @@ if TYPE_CHECKING:
 
 
 class Token:
-    """Stands for one fit: Ctrl-C at any point ends this one and no other, at the latest when its token is gone."""
+    """Identifies one fit. The network holds a weak reference to it, and takes the fit for ended once the token is gone.
+
+    So even a Ctrl-C that keeps the `finally` clause of `fit` from running does not leave the network marked as fitting.
+    """
 
     __slots__ = ("__weakref__",)
 
 
 def fit(network: Network, X: Any, y: Any, optimizer: object, validation_data: Any, plan: FitPlan) -> History:
-    """Trains for the plan's epochs or until something says stop; without targets, X is an iterable of batches."""
+    """Train the network as the plan says, and return the history; if y is None, X is an iterable of batches."""
     token = Token()
     try:
         network._begin_fit(token)
         network._refuse_untrainable("fit")
         if y is None:
             wanted = network._resolve_optimizer(optimizer)
-            source: Source = _batch_rows(network, X, validation_data, plan, _used(network, wanted))
+            source: Source = _batch_rows(network, X, validation_data, plan, _optimizer_of_fit(network, wanted))
         else:
             rows, validation = _checked_rows(network, X, y, validation_data, plan)
             wanted = network._resolve_optimizer(optimizer)
-            _check_use(network, _used(network, wanted), validation, plan)
-            source = ArrayRows(network, rows, validation, plan, _used(network, wanted))
+            _check_use(network, _optimizer_of_fit(network, wanted), validation, plan)
+            source = ArrayRows(network, rows, validation, plan, _optimizer_of_fit(network, wanted))
         return Loop(network, source, plan, wanted).train()
     finally:
         network._end_fit(token)
 
 
-def _used(network: Network, wanted: Optimizer | None) -> Optimizer:
-    """The optimiser of this fit: the one asked for, else the network's own."""
+def _optimizer_of_fit(network: Network, wanted: Optimizer | None) -> Optimizer:
+    """Return the optimiser of this fit: the wanted one, or where that is None, the network's current one."""
     used = wanted or network._optimizer
     assert used is not None
     return used
 
 
 def _check_use(network: Network, used: Optimizer, validation: _core.Rows | None, plan: FitPlan) -> None:
-    """Refuses a regularisation that the optimiser cannot have, and a learning rate that follows what is not there."""
+    """Raise an error if the optimiser cannot use the regularisation, or its schedule needs validation rows."""
     network._check_regularization(plan.regularization, used)
     if validation is None and getattr(used.schedule, "monitor", None) == "val_loss":
         raise ValueError("validation_data: expected a pair (X, y), as the learning rate follows val_loss, got None")
@@ -58,24 +61,24 @@ def _check_use(network: Network, used: Optimizer, validation: _core.Rows | None,
 def _checked_rows(
     network: Network, X: Any, y: Any, validation_data: Any, plan: FitPlan
 ) -> tuple[_core.Rows, _core.Rows | None]:
-    """The rows to train on and to validate on; what the network learns of its columns is the network's from here on."""
-    known = network._learn_schema(X, y, plan.validation_split)
-    rows = network._rows(X, y, plan.sample_weight, often=True, known=known)
+    """Return the rows to train on and to validate on; set the schema and the scalings that they determine."""
+    schema = network._infer_schema(X, y, plan.validation_split)
+    rows = network._rows(X, y, plan.sample_weight, often=True, schema=schema)
     data.check_rank(network, rows)
-    rows, validation = data.divide(network, rows, data.check_validation(network, validation_data, known), plan, known)
-    network._learn_columns(known, rows)
+    rows, validation = data.divide(network, rows, data.check_validation(network, validation_data, schema), plan, schema)
+    network._fit_columns(schema, rows)
     return rows, validation
 
 
 def _batch_rows(network: Network, X: Any, validation_data: Any, plan: FitPlan, used: Optimizer) -> BatchRows:
-    """The batches that X gives, once what cannot hold without knowing all rows has been refused."""
-    open_batches = opener(X, plan.epochs)
+    """Return the source of the batches that X provides; refuse arguments that need all rows in advance."""
+    open_batches = batch_opener(X, plan.epochs)
     _refuse_with_batches(plan, used)
     network._refuse_unscaled("batches")
-    known = network._columns[2]
+    schema = network._columns[2]
     if isinstance(validation_data, (tuple, list)) and len(validation_data) > 1:
-        known = network._learn_schema(validation_data[0], validation_data[1], None)
-    validation = data.check_validation(network, validation_data, known)
+        schema = network._infer_schema(validation_data[0], validation_data[1], None)
+    validation = data.check_validation(network, validation_data, schema)
     if plan.metrics and validation is None:
         raise ValueError("metrics: expected validation_data to go with them, got none")
     _check_use(network, used, validation, plan)
@@ -83,7 +86,7 @@ def _batch_rows(network: Network, X: Any, validation_data: Any, plan: FitPlan, u
 
 
 def _refuse_with_batches(plan: FitPlan, used: Optimizer) -> None:
-    """Refuses what goes with an array of rows alone."""
+    """Raise an error for arguments that can be used with arrays of rows only."""
     refused = {
         "batch_size": plan.batch_size is not DEFAULT_BATCH_SIZE,
         "shuffle": isinstance(plan.shuffle, str),

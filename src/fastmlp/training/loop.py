@@ -281,7 +281,7 @@ class Loop:
         """Write the current state of the training to the file of each of those checkpoints."""
         if not due:
             return
-        stopped = self.stopped if self.stopped in checkpoint.BY_ITSELF else None
+        stopped = self.stopped if self.stopped in checkpoint.FINAL_REASONS else None
         states = [callback.state() for callback in self.stateful]
         place = self.epoch, self.source.position, self.source.loss
         at = checkpoint.Position(*place, stopped, self.history, states)

@@ -1,8 +1,8 @@
-"""FitPlan: the arguments of `Network.fit` that say how to train, beside the data and the optimiser.
+"""The class FitPlan: the checked arguments of `Network.fit` apart from the data and the optimiser.
 
-They stand in two lists: the signature of `Network.fit`, which has the defaults, and the fields below, which are checked
-when a plan is made (tests/test_signatures.py ties the two). Whoever adds an argument adds it to both, and its check to
-`__post_init__`. Weights of rows are checked beside the rows.
+The arguments are listed twice: in the signature of `Network.fit`, with their defaults, and as the fields of FitPlan,
+which are checked when a plan is made; tests/test_signatures.py compares the two lists. To add an argument, add it to
+both, and its check to `__post_init__`. Weights of rows are checked together with the rows, in inputs/row_weights.py.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ..callbacks import check as check_callbacks
 from ..formats import atomic
 from ..frozen import frozen
 
-AUTO = "auto"  # to resume from the file of the Checkpoint, if it is there
+AUTO = "auto"  # the value of `resume` that stands for the file of the Checkpoint among the callbacks, if it exists
 
 
 class Default(int):
-    """A default that can be told from the same number given by the caller."""
+    """A default value that can be distinguished from an equal number passed by the caller."""
 
 
 DEFAULT_BATCH_SIZE = Default(32)
@@ -50,12 +50,12 @@ class FitPlan:
         checked = {
             "callbacks": check_callbacks(self.callbacks),
             "resume": check_resume(self.resume, check_callbacks(self.callbacks)),
-            "validation_split": _or_none(self.validation_split, "validation_split", above=0.0, below=1.0),
+            "validation_split": _real_or_none(self.validation_split, "validation_split", above=0.0, below=1.0),
             "epochs": integer("epochs", self.epochs, minimum=1),
             "batch_size": check_batch_size(self.batch_size),
             "shuffle": self.shuffle if is_order else flag("shuffle", self.shuffle),
             "metrics": metrics.resolve(self.metrics),
-            "max_time": _or_none(self.max_time, "max_time", above=0.0),
+            "max_time": _real_or_none(self.max_time, "max_time", above=0.0),
             "verbose": integer(
                 "verbose", int(self.verbose) if isinstance(self.verbose, bool) else self.verbose, minimum=0
             ),
@@ -65,19 +65,20 @@ class FitPlan:
             object.__setattr__(self, name, value)
 
 
-def _or_none(value: object, argument: str, above: float, below: float | None = None) -> float | None:
+def _real_or_none(value: object, argument: str, above: float, below: float | None = None) -> float | None:
+    """Return None for None, else the value as a float within the bounds."""
     return None if value is None else real(argument, value, above=above, below=below)
 
 
 def check_batch_size(batch_size: object) -> int | None:
-    """None, or an integer of at least 1."""
+    """Return the batch size: None, or an integer of at least 1."""
     if batch_size is None or batch_size is DEFAULT_BATCH_SIZE:
         return batch_size
     return integer("batch_size", batch_size, minimum=1)
 
 
 def check_resume(resume: Any, callbacks: Sequence[Any]) -> Any:
-    """None, a path, or "auto" beside a file of checkpoints."""
+    """Return `resume`: None, a path, or "auto", which needs Checkpoint callbacks that all write to the same file."""
     if resume is not None:
         atomic.name_of(resume, "resume")
     files = {os.path.realpath(each.path) for each in callbacks if isinstance(each, Checkpoint)}
@@ -91,5 +92,5 @@ def check_resume(resume: Any, callbacks: Sequence[Any]) -> Any:
 
 
 def is_auto(resume: object) -> bool:
-    """Whether it is the word; a file of that name is './auto' or a path object."""
+    """Return whether `resume` is the text "auto"; './auto' or a path object names a file called auto."""
     return isinstance(resume, str) and resume == AUTO

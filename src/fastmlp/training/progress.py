@@ -1,10 +1,12 @@
-"""The progress of a training: one display, which `fit(verbose=...)` and the command line share.
+"""The progress display of a training, for `fit(verbose=...)` and for the command line.
 
-A bar of `tqdm.auto` over the epochs on a terminal and in a notebook, where tqdm is installed (extra `progress`); it
-moves within long epochs. Else plain lines on stderr, each with the time that has gone and the time that is left. A
-display never ends a training: where stderr is missing or closed, or cannot be written to, it falls silent.
-`Progress` is the callback of the command line, which scores every epoch and has the fit use its display. Lines are
-ASCII, so that any terminal shows them.
+On a terminal and in a notebook, where tqdm is installed (extra `progress`), the display is a bar of `tqdm.auto` over
+the epochs, which moves within long epochs, too. Elsewhere it consists of lines on stderr, each with the elapsed and the
+remaining time; they are ASCII, so that any terminal shows them. An error of a display never ends a training: if stderr
+is missing, closed or cannot be written to, nothing is shown any more.
+
+`Progress` is the callback of the command line: it evaluates the test rows after every epoch, and its display replaces
+that of the fit.
 """
 
 from __future__ import annotations
@@ -19,39 +21,41 @@ from typing import Any, TextIO
 
 from ..console import silence
 
-MOVE_SECONDS = 0.25  # from one move of a bar to the next, within an epoch
-SILENT_SECONDS = 5.0
+MOVE_SECONDS = 0.25  # the time from one move of a bar to the next, within an epoch
+SILENT_SECONDS = 5.0  # the time without a line after which the command line shows the next epoch
 BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 
 Describe = Callable[[Mapping[str, float]], str]
 
 
 def figures(logs: Mapping[str, float]) -> str:
-    """The figures of an epoch as text."""
+    """Return the figures of an epoch as text."""
     return "  ".join(f"{name} {value:.6g}" for name, value in logs.items())
 
 
 def clock(seconds: float) -> str:
-    """Seconds as m:ss or h:mm:ss."""
+    """Return a time in seconds as m:ss or h:mm:ss."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-class Quiet:
-    """A stream whose failures nobody hears of: after a write that raises, tqdm (4.70) keeps its lock, and the bars of
-    other threads wait for it.
+class FailSafeStream:
+    """A stream that ignores errors of `write` and `flush`.
+
+    tqdm (4.70) does not release its lock after a write that raises, so that the bars of other threads would wait for
+    ever.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> None:
-        """Write the text, if that is possible."""
+        """Write the text; ignore an error."""
         self._try(self._stream.write, text)
 
     def flush(self) -> None:
-        """Pass on what has been written."""
+        """Flush the stream; ignore an error."""
         self._try(self._stream.flush)
 
     def _try(self, call: Callable[..., object], *args: str) -> None:
@@ -59,24 +63,26 @@ class Quiet:
             try:
                 call(*args)
             except BrokenPipeError:
-                silence(self._stream)  # or the interpreter would fail on what is left in its buffer
+                silence(self._stream)  # else the interpreter would fail at exit when it flushes the buffer
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
 class Display:
-    """What shows the epochs of one fit; this one shows nothing.
+    """The base class of displays of one fit, which itself shows nothing.
+
+    Subclasses override `_begin`, `_show`, `_move` and `_end`. A display whose method raises shows nothing any more.
 
     Parameters
     ----------
     epochs : int
-        Length of the training.
+        The number of epochs of the training.
     describe : function
-        Makes text of an epoch's figures.
+        Returns the figures of an epoch as text.
     """
 
-    moves = False  # whether it wants to hear of an epoch that is on its way
+    moves = False  # whether the display uses `move`, the progress within an epoch
 
     def __init__(self, epochs: int, describe: Describe = figures) -> None:
         self.epochs, self.describe = epochs, describe
@@ -84,7 +90,7 @@ class Display:
         self.broken = False
 
     def begin(self, epoch: int) -> None:
-        """Start the clock; so many epochs were done before."""
+        """Start the clock; `epoch` is the number of epochs that a resumed training has done before."""
         self.first, self.begun = epoch, time.perf_counter()
         self._try(self._begin)
 
@@ -93,20 +99,21 @@ class Display:
         self._try(self._show, epoch, logs, rows_per_second)
 
     def move(self, epoch: int, share: float | None, rows: int, logs: Mapping[str, float]) -> None:
-        """Show that so many rows of an epoch are done, this share of them if it is known."""
+        """Show that `rows` rows of an epoch are done, which is `share` of all its rows, or None if that is unknown."""
         self._try(self._move, epoch, share, rows, logs)
 
     def is_due(self) -> bool:
-        """Whether it is time for `move`."""
+        """Return whether it is time for a call of `move`."""
         return self.moves and not self.broken and time.perf_counter() - self.shown >= MOVE_SECONDS
 
     def close(self) -> None:
-        """End what is shown."""
+        """End the display."""
         self._try(self._end)
 
     def _try(self, call: Callable[..., None], *args: Any) -> None:
-        """A display that fails is silent from then on. One that shows nothing calls nothing: what a handler of a signal
-        raises at that moment is none of its failures.
+        """Call a method of a subclass, unless one has failed before.
+
+        The base class calls nothing, so that an exception of a signal handler is not taken for an error of a display.
         """
         if self.broken or type(self) is Display:
             return
@@ -130,16 +137,17 @@ class Display:
 
 
 class Lines(Display):
-    """Plain lines: of each epoch whose number is a multiple of `every`, and of the last that there is.
+    """A display that writes a line for each epoch whose number is a multiple of `every`, and for the last epoch.
 
-    With every None, those of the first epoch, of every tenth part of the training, and after five silent seconds.
+    If `every` is None, it writes a line for the first epoch, at each tenth of the training, and for an epoch that ends
+    five seconds or more after the last line.
     """
 
-    def __init__(self, epochs: int, describe: Describe, stream: Quiet, every: int | None) -> None:
+    def __init__(self, epochs: int, describe: Describe, stream: FailSafeStream, every: int | None) -> None:
         super().__init__(epochs, describe)
         self.stream, self.every = stream, every
-        self.waiting: str | None = None  # the line of an epoch that was left out
-        self.written = 0.0
+        self.waiting: str | None = None  # the line of the last epoch, if it is not written yet
+        self.written = 0.0  # the time of the last line
 
     def _show(self, epoch: int, logs: Mapping[str, float], rows_per_second: float) -> None:
         done, now = epoch + 1, time.perf_counter()
@@ -155,7 +163,7 @@ class Lines(Display):
             self._end()
 
     def _end(self) -> None:
-        """Write the line that waits; it is the last if none comes after it."""
+        """Write the line of the last epoch, unless it is written already."""
         if self.waiting is None:
             return
         line, self.waiting, self.written = self.waiting, None, time.perf_counter()
@@ -164,7 +172,7 @@ class Lines(Display):
 
 
 class Bar(Display):
-    """A bar of tqdm's over the epochs."""
+    """A display that is a bar of tqdm over the epochs."""
 
     moves = True
 
@@ -194,35 +202,39 @@ class Bar(Display):
         self.bar.update(0)
 
     def _end(self) -> None:
-        """Leave the bar as it is, and go to the next line."""
+        """Leave the bar on the screen, and go to the next line."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
 
 
 def width(stream: Any) -> dict[str, Any]:
-    """How wide tqdm is to draw: as the terminal is at each moment, but for one that says it has 0 columns, where tqdm
-    (4.70) would draw nothing.
+    """Return the arguments of tqdm for the width of a bar.
+
+    The bar follows the width of the terminal. A terminal that reports 0 columns gets a fixed width, because tqdm (4.70)
+    would draw nothing there.
     """
     try:
         if os.get_terminal_size(stream.fileno()).columns == 0:
-            import shutil  # only such a terminal needs it, and it brings all kinds of archives with it
+            import shutil  # imported here, as it imports many modules and only such a terminal needs it
 
             return {"ncols": shutil.get_terminal_size().columns - 1}
-    except (OSError, ValueError, AttributeError):  # a stream without a descriptor, or no terminal
+    except (OSError, ValueError, AttributeError):  # the stream has no descriptor, or is no terminal
         pass
     return {"dynamic_ncols": True}
 
 
 def in_notebook() -> bool:
-    """Whether the process is the kernel of a notebook, as tqdm.auto asks."""
+    """Return whether the process is the kernel of a notebook, by the test that tqdm.auto uses."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return "IPKernelApp" in getattr(shell, "config", ())
 
 
 def open_display(verbose: int | None, epochs: int, describe: Describe = figures) -> Display:
-    """What `verbose` asks for: 0 nothing, 1 a bar where that is useful and else a line per epoch, a larger number a
-    line every so many epochs; None, of the command line, is 1 with fewer lines.
+    """Return the display for an argument `verbose`.
+
+    0 shows nothing; 1 shows a bar on a terminal or in a notebook, elsewhere a line per epoch; a larger number N shows a
+    line every N epochs. None, which the command line uses, is like 1 with fewer lines.
     """
     stream = sys.stderr
     if verbose == 0 or stream is None or getattr(stream, "closed", False):
@@ -231,38 +243,36 @@ def open_display(verbose: int | None, epochs: int, describe: Describe = figures)
     if verbose in (None, 1) and (notebook or getattr(stream, "isatty", bool)()):
         try:
             tqdm = importlib.import_module("tqdm.auto").tqdm
-            return Bar(epochs, describe, stream if notebook else Quiet(stream), tqdm)
+            return Bar(epochs, describe, stream if notebook else FailSafeStream(stream), tqdm)
         except ImportError:
             pass
-    return Lines(epochs, describe, Quiet(stream), verbose)
+    return Lines(epochs, describe, FailSafeStream(stream), verbose)
 
 
 class Pace:
-    """How many steps an epoch takes at a stretch so that a bar moves: as many as fill `MOVE_SECONDS`, by what the last
-    ones took. An epoch that is shorter becomes one stretch.
-    """
+    """The number of steps between two moves of a bar: as many as take `MOVE_SECONDS`, at the speed of the last ones."""
 
     def __init__(self) -> None:
         self.n_steps = 1
 
     def took(self, n_steps: int, seconds: float) -> None:
-        """So many steps took so long."""
+        """Update the number after that many steps in that time."""
         wanted = int(n_steps * MOVE_SECONDS / max(seconds, 1e-9))
-        self.n_steps = max(1, min(wanted, 8 * max(n_steps, self.n_steps)))  # what one step took says little
+        self.n_steps = max(1, min(wanted, 8 * max(n_steps, self.n_steps)))  # the time of a few steps is not reliable
 
 
 class Progress:
-    """Scores the epochs of one `fit`, and has it shown by a display with the scores in it.
+    """A callback that evaluates the test rows after each epoch of a `fit`, and a display that shows the results.
 
     Parameters
     ----------
     epochs, n_rows : int
-        Length of the training, and rows of one epoch.
+        The number of epochs, and of rows of one epoch.
     score : callable, optional
-        Gives the test's "loss" and, for a classification, "accuracy" after an epoch, counted from 0; None where nothing
-        is set apart.
+        Called with the number of an epoch, from 0; returns the "loss" of the test rows and, for a classification, their
+        "accuracy". None if there are no test rows.
     stream : TextIO or None
-        None shows nothing; else it is stderr.
+        None shows nothing; any other value shows the progress on stderr.
     verbose : int, optional
         As for `open_display`.
     """
@@ -284,7 +294,7 @@ class Progress:
 
     @property
     def rows_per_second(self) -> float:
-        """Rows that a second of training took so far, the scoring not counted."""
+        """The number of rows per second of training so far, without the time of the evaluations."""
         return self._epochs_here * self.n_rows / self.seconds if self.seconds > 0 else 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float]) -> None:
@@ -292,7 +302,7 @@ class Progress:
         self._begun = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Stop the clock, score."""
+        """Stop the clock, and evaluate the test rows."""
         self.seconds += time.perf_counter() - self._begun
         self.epochs_done, self._epochs_here = epoch + 1, self._epochs_here + 1
         if self.score is not None:
@@ -301,7 +311,7 @@ class Progress:
             self.history.setdefault(name, []).append(value)
 
     def close(self) -> None:
-        """End what is shown."""
+        """End the display."""
         self.display.close()
 
     @staticmethod

@@ -1,15 +1,16 @@
-"""Row sources: where the rows of an epoch come from, and the steps that they make.
+"""Row sources: they provide the rows of an epoch, and train on them step by step.
 
-The loop works on a source and does not know what kind it is:
+The loop of `fit` uses every source in the same way:
 
     source.begin_epoch()
-    while source.has_more():            # fetches and checks what the next step needs
+    while source.has_more():            # gets and checks the rows of the next step
         source.advance(n_steps, seconds)
     source.end_epoch(epoch)
+    source.next_epoch()
 
-`ArrayRows` are rows in memory or in a mapped file, in the order that `shuffle` asks for; any number of their steps is
-one compiled call. `BatchRows` are batches that come one after another. The place within an epoch (rows and steps done,
-the sum of their losses) is the source's; a checkpoint takes it from there and puts it back.
+`ArrayRows` has rows in memory or in a memory-mapped file, in the order that `shuffle` determines; one compiled call
+takes any number of its steps. `BatchRows` has batches of an iterable, one for each step. A source keeps the position
+within the epoch (rows and steps done, sum of their losses); a checkpoint saves and restores this position.
 """
 
 from __future__ import annotations
@@ -32,22 +33,22 @@ if TYPE_CHECKING:
 
 
 class Source(ABC):
-    """Rows to train on, an epoch at a time.
+    """The rows of each epoch, and the position within the current epoch.
 
     Parameters
     ----------
     network : Network
     validation : Rows or None
-        What is evaluated after each epoch.
+        The rows that the loop evaluates after each epoch.
 
     Attributes
     ----------
     position, step : int
-        Rows and steps of the epoch at hand that are done.
+        The number of rows and of steps of the current epoch that are done.
     loss : float
-        The sum over those rows of their weighted losses.
+        The sum of the weighted losses of these rows.
     is_whole : bool
-        Whether the epoch's rows are all done.
+        Whether all rows of the epoch are done.
     """
 
     def __init__(self, network: Network, validation: _core.Rows | None) -> None:
@@ -57,51 +58,51 @@ class Source(ABC):
     @property
     @abstractmethod
     def step(self) -> int:
-        """Steps of the epoch that are done."""
+        """The number of steps of the epoch that are done."""
 
     @property
     @abstractmethod
     def is_whole(self) -> bool:
-        """Whether the epoch's rows are all done."""
+        """Whether all rows of the epoch are done."""
 
     @property
     @abstractmethod
     def mean_loss(self) -> float:
-        """The weighted mean of the losses of the epoch's rows so far; 0 where they all weigh nothing."""
+        """The weighted mean loss of the rows of the epoch so far; 0 if their weights are all 0."""
 
     @property
     @abstractmethod
     def share(self) -> float | None:
-        """How much of the epoch is done, in [0, 1]; None where nobody knows."""
+        """The share of the epoch that is done, in [0, 1]; None if the number of its rows is unknown."""
 
     @property
     def running_loss(self) -> float | None:
-        """`mean_loss` for a display, or None where finding it takes time."""
+        """`mean_loss` for a display, or None if computing it would take long."""
         return self.mean_loss
 
     @abstractmethod
     def begin_epoch(self) -> None:
-        """Draws the order of the rows, or goes on in the epoch that a checkpoint was written in."""
+        """Prepare the rows of an epoch, or of the rest of an epoch within which a checkpoint was written."""
 
     @abstractmethod
     def has_more(self) -> bool:
-        """Whether there are rows for a further step."""
+        """Return whether the epoch has rows for another step."""
 
     @abstractmethod
     def advance(self, n_steps: int | None, seconds: float) -> bool:
-        """Takes so many steps, or all that are left; False where the time was over before."""
+        """Take that many steps, or all that are left if n_steps is None; return False if the time ended before."""
 
     @abstractmethod
     def end_epoch(self, epoch: int) -> None:
-        """After the last step of that epoch: its parameters become the network's, if they are not yet."""
+        """Publish the parameters after the last step of that epoch, unless they are published already."""
 
     def next_epoch(self) -> None:
-        """On to the first row."""
+        """Set the position to the first row of the next epoch."""
         self.position, self.loss = 0, 0.0
 
 
 class ArrayRows(Source):
-    """Rows of an array, a frame, a sparse matrix or a mapped file."""
+    """Rows of an array, a frame, a sparse matrix or a memory-mapped file."""
 
     def __init__(
         self, network: Network, rows: _core.Rows, validation: _core.Rows | None, plan: FitPlan, optimizer: Optimizer
@@ -110,7 +111,7 @@ class ArrayRows(Source):
         self.rows, self.n_rows = rows, rows.n_rows
         self.batch_size = rows_of_a_step(optimizer, plan.batch_size, self.n_rows)
         self.order: Any = None
-        self._weighed = 0, 0.0  # so many rows of the epoch, and their weight
+        self._weighed = 0, 0.0  # a number of rows from the epoch's first one on, and the sum of their weights
         self._shuffle = plan.shuffle
         if plan.shuffle and optimizer.shuffles:
             mapped = arrays.is_mapped(rows.x)
@@ -123,7 +124,7 @@ class ArrayRows(Source):
 
     @property
     def shuffles(self) -> bool | str:
-        """The shuffle that is used where True may stand for two."""
+        """The kind of shuffling that is used: "blocks", True or False; the argument True can stand for "blocks"."""
         return "blocks" if isinstance(self.order, _core.BlockOrder) else bool(self._shuffle)
 
     @property
@@ -133,27 +134,27 @@ class ArrayRows(Source):
 
     @property
     def step(self) -> int:
-        """Steps of the epoch that are done."""
+        """The number of steps of the epoch that are done."""
         return -(-self.position // self.batch_size)
 
     @property
     def is_whole(self) -> bool:
-        """Whether the epoch's rows are all done."""
+        """Whether all rows of the epoch are done."""
         return self.position == self.n_rows
 
     @property
     def share(self) -> float:
-        """How much of the epoch is done."""
+        """The share of the epoch that is done."""
         return self.position / self.n_rows
 
     @property
     def running_loss(self) -> float | None:
-        """The mean loss so far; with weights it would need a pass over them."""
+        """The mean loss so far; None for weighted rows, as their weights would have to be summed."""
         return self.loss / max(self.position, 1) if self.rows.weights is None else None
 
     @property
     def mean_loss(self) -> float:
-        """The weighted mean of the losses of the epoch's rows so far; 0 where they all weigh nothing."""
+        """The weighted mean loss of the rows of the epoch so far; 0 if their weights are all 0."""
         weights = self.rows.weights
         if weights is None or self.is_whole:
             return self.loss / (self.position if weights is None else self.rows.total_weight)
@@ -165,15 +166,15 @@ class ArrayRows(Source):
         return self.loss / (self._weighed[1] or 1.0)
 
     def begin_epoch(self) -> None:
-        """Draws the order of the rows; of an epoch that a checkpoint was written in, once more."""
+        """Draw the order of the rows; for the rest of an epoch from a checkpoint, this draws the same order again."""
         self.network._begin_epoch(self.rows, self.order)
 
     def has_more(self) -> bool:
-        """Whether there are rows for a further step."""
+        """Return whether the epoch has rows for another step."""
         return self.position < self.n_rows
 
     def advance(self, n_steps: int | None, seconds: float) -> bool:
-        """Takes so many steps, or all that are left; False where the time was over before."""
+        """Take that many steps, or all that are left if n_steps is None; return False if the time ended before."""
         end = self.n_rows if n_steps is None else min(self.n_rows, self.position + n_steps * self.batch_size)
         self.position, self.loss = self.network._stretch(
             self.rows, self.batch_size, self.order, self.position, end, self.loss, seconds
@@ -181,16 +182,16 @@ class ArrayRows(Source):
         return self.position == end
 
     def end_epoch(self, epoch: int) -> None:
-        """Nothing: the last row's step has published the parameters."""
+        """Do nothing: the step on the last row has published the parameters."""
 
     def next_epoch(self) -> None:
-        """On to the first row."""
+        """Set the position to the first row of the next epoch."""
         super().next_epoch()
         self._weighed = 0, 0.0
 
 
 def rows_of_a_step(optimizer: Optimizer, batch_size: int | None, n_rows: int) -> int:
-    """How many rows a step takes; all, where the optimiser needs them and nobody has asked for fewer."""
+    """Return the number of rows of a step: all for None, and by default for an optimiser that needs all rows."""
     if batch_size is None or (optimizer.full_batch and batch_size is DEFAULT_BATCH_SIZE):
         return n_rows
     if optimizer.full_batch and batch_size < n_rows:
@@ -201,17 +202,19 @@ def rows_of_a_step(optimizer: Optimizer, batch_size: int | None, n_rows: int) ->
 
 
 class BatchRows(Source):
-    """Batches of an iterable, each a step of the size that it has; the next is asked for when the last step is done.
+    """Batches of an iterable. Each batch is one step; the next batch is requested after the step is done.
 
     Parameters
     ----------
     network : Network
     open_batches : function
-        Begins the batches of an epoch.
+        Returns an iterator of the batches of an epoch.
     validation : Rows or None
+        The rows to validate on.
     plan : FitPlan
     validation_data : object
-        What `validation` was made of: it is read again when the first batch has told the names of the columns.
+        The argument of `fit` from which `validation` was made. It is converted again after the first batch, which
+        determines the names of the columns.
     """
 
     def __init__(
@@ -224,39 +227,39 @@ class BatchRows(Source):
     ) -> None:
         super().__init__(network, validation)
         self._open, self._validation_data, self._class_weight = open_batches, validation_data, plan.class_weight
-        self._known: Schema = network._columns[2]  # and what the first batch tells
+        self._schema: Schema = network._columns[2]  # completed by the first batch
         self._is_first = True
         self._batches: Iterator[Any] = iter(())
         self._next: _core.Rows | None = None
         self._step, self._weight, self._ended = 0, 0.0, False
-        self._last_n_rows: int | None = None  # of the epoch before
+        self._last_n_rows: int | None = None  # the number of rows of the previous epoch
 
     @property
     def step(self) -> int:
-        """Batches of the epoch that are done."""
+        """The number of batches of the epoch that are done."""
         return self._step
 
     @property
     def is_whole(self) -> bool:
-        """Whether the batches of the epoch have come to their end."""
+        """Whether the iterator of the epoch's batches has ended."""
         return self._ended
 
     @property
     def share(self) -> float | None:
-        """How much of the epoch is done, by the number of rows of the one before."""
+        """The share of the epoch that is done, if it has as many rows as the previous epoch; None in the first one."""
         return None if self._last_n_rows is None else min(self.position / self._last_n_rows, 1.0)
 
     @property
     def mean_loss(self) -> float:
-        """The weighted mean of the losses of the epoch's rows so far."""
+        """The weighted mean loss of the rows of the epoch so far."""
         return self.loss / (self._weight or 1.0)
 
     def begin_epoch(self) -> None:
-        """Asks for the batches anew."""
+        """Get a new iterator of batches."""
         self._batches = self._open()
 
     def has_more(self) -> bool:
-        """Whether another batch has come; it is checked before it is used."""
+        """Get and check the next batch; return whether there is one."""
         for batch in self._batches:
             self._next = self._rows_of(batch)
             if self._step == 0:
@@ -266,7 +269,7 @@ class BatchRows(Source):
         return False
 
     def advance(self, n_steps: int | None, seconds: float) -> bool:
-        """A step on the batch that has come; False where the time is over."""
+        """Take one step on the batch that `has_more` got; return False if the time has ended."""
         rows = self._next
         assert rows is not None
         n = rows.n_rows
@@ -277,19 +280,19 @@ class BatchRows(Source):
         return True
 
     def end_epoch(self, epoch: int) -> None:
-        """Its parameters become the network's; an epoch without batches is an error."""
+        """Publish the parameters after the epoch; raise a ValueError if the epoch had no batches."""
         if self._step == 0:
             raise ValueError(f"X: expected batches, got none in epoch {epoch + 1}")
         self.network._publish_epoch_so_far()
 
     def next_epoch(self) -> None:
-        """On to the first batch."""
+        """Set the position to the first batch of the next epoch."""
         self._last_n_rows = self.position
         self._step, self._weight, self._ended = 0, 0.0, False
         super().next_epoch()
 
     def _rows_of(self, batch: Any) -> _core.Rows:
-        """A batch, checked; an error says which."""
+        """Check a batch, and return its rows; messages of errors have its index. The first one completes the schema."""
         network = self.network
         if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
             raise TypeError(
@@ -298,22 +301,22 @@ class BatchRows(Source):
         try:
             weights = batch[2] if len(batch) == 3 else None
             if self._is_first:
-                self._known = network._learn_schema(batch[0], batch[1], None)
-            rows = network._rows(batch[0], batch[1], weights, self._class_weight, known=self._known)
+                self._schema = network._infer_schema(batch[0], batch[1], None)
+            rows = network._rows(batch[0], batch[1], weights, self._class_weight, schema=self._schema)
             check_rank(network, rows)
             row_weights.check_batch(weights, self._class_weight)
         except (ValueError, TypeError) as error:
             raise type(error)(f"batch {self._step}: {error}") from None
         if self._is_first:
             self._is_first = False
-            network._learn_columns(self._known, rows)
-            if self._validation_data is not None:  # its columns are those of the first batch, by their names
-                self.validation = check_validation(network, self._validation_data, self._known)
+            network._fit_columns(self._schema, rows)
+            if self._validation_data is not None:  # its columns are found by the names of those of the first batch
+                self.validation = check_validation(network, self._validation_data, self._schema)
         return rows
 
 
-def opener(source: Any, epochs: int) -> Callable[[], Iterator[Any]]:
-    """What begins an epoch's batches."""
+def batch_opener(source: Any, epochs: int) -> Callable[[], Iterator[Any]]:
+    """Return a function that gives an iterator of an epoch's batches; the source is an iterable, or makes one."""
     if callable(source):
         return lambda: iterator(source())
     if hasattr(source, "__array__") or arrays.is_sparse(source) or isinstance(source, (str, bytes)):
@@ -328,7 +331,7 @@ def opener(source: Any, epochs: int) -> Callable[[], Iterator[Any]]:
 
 
 def iterator(source: object) -> Iterator[Any]:
-    """The iterator of an iterable."""
+    """Return the iterator of an iterable; raise a TypeError for any other object."""
     if not isinstance(source, Iterable):
         raise TypeError(f"X: expected an iterable of batches (X, y) where y is None, got {type(source).__name__}")
     return iter(source)

@@ -1,8 +1,8 @@
-"""`TrainingState`: all that a training is made of beside its data, as named vectors and numbers.
+"""The class TrainingState: all that is needed to continue a training on the same data, as named vectors and numbers.
 
-A checkpoint, the pickle of an estimator and whoever moves a training from one network to another hold this one object.
-Names come from the optimiser (`Optimizer.state_vectors`), PyTorch's where it has the optimiser. What a state does not
-have is as it is when an optimiser begins, so a file need not hold it, and an older file does not.
+Checkpoints and pickles of estimators store it, and users can move a training from one network to another with it. The
+optimiser determines the names (`Optimizer.state_vectors`); they are PyTorch's where PyTorch has the optimiser. An entry
+that is missing has its initial value, so files leave out initial values, and files of older versions can be read.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True, eq=False)
 class TrainingState:
-    """Where a training of a network stands; from `Network.training_state`, for `Network.restore_training`.
+    """The state of a training: `Network.training_state` returns it, and `Network.restore_training` continues from it.
 
     Parameters
     ----------
     optimizer : Optimizer
     regularization : Regularization or None
     parameters : ndarray of shape (n_parameters,) or None
-        As `Network.parameters`: the moving average where the regularisation keeps one. None stands for those that the
-        network has.
+        Like `Network.parameters`: the moving average if the regularisation keeps one. None stands for the current
+        parameters of the network.
     vectors : mapping of str to ndarray
-        What the optimiser keeps for each parameter, in the order of `Network.parameters`: its moments, velocity or
-        steps, and with an average `unaveraged_parameters`. A vector that is not there is 0.
+        The optimiser's state for each parameter, in the order of `Network.parameters`: its moments, velocity or
+        steps; with a moving average also `unaveraged_parameters`. A vector that is missing is 0.
     numbers : mapping of str to float
-        `learning_rate`, where it is a number; `plateau.<name>`, where it follows from losses; what the optimiser itself
-        keeps; `random_key` of dropout and noise.
+        `learning_rate`, if no schedule determines it; `plateau.<name>`, the state of a ReduceOnPlateau schedule; the
+        optimiser's own numbers; `random_key`, the key of the random numbers of dropout and noise.
     n_steps : int
-        How many the optimiser has taken.
+        The number of steps that the optimiser has taken.
     random_state : int
-        64 bits, of the network's generator.
+        The state of the network's random number generator, 64 bits.
 
     Examples
     --------
@@ -71,20 +71,20 @@ class TrainingState:
     random_state: int
 
     def essential_vectors(self) -> dict[str, NDArray[Any]]:
-        """The vectors but for those that are 0, in every bit."""
+        """Return the vectors without those whose bits are all 0."""
         return {name: v for name, v in self.vectors.items() if v.view(np.uint8).any()}
 
     def essential_numbers(self) -> dict[str, float]:
-        """The numbers but for those that an optimiser begins with."""
-        by_default = {"learning_rate": getattr(self.optimizer, "learning_rate", None)}
-        by_default.update(dict.fromkeys(self.optimizer.state_numbers, 0.0))
+        """Return the numbers without those that have their initial value."""
+        initial = {"learning_rate": getattr(self.optimizer, "learning_rate", None)}
+        initial.update(dict.fromkeys(self.optimizer.state_numbers, 0.0))
         schedule = self.optimizer.schedule
         if isinstance(schedule, ReduceOnPlateau):
-            by_default.update({f"plateau.{name}": value for name, value in Plateau(schedule).state.items()})
-        return {name: v for name, v in self.numbers.items() if name not in by_default or by_default[name] != v}
+            initial.update({f"plateau.{name}": value for name, value in Plateau(schedule).state.items()})
+        return {name: v for name, v in self.numbers.items() if name not in initial or initial[name] != v}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Its fields by name; a field that comes later has its default in an older pickle."""
+        """Pickle the fields by name, so that a later version with more fields can read the pickle."""
         return _from_fields, ({name: getattr(self, name) for name in fields(self)},)
 
 
@@ -92,7 +92,7 @@ STATE_FIELDS = fields(TrainingState)
 
 
 def _from_fields(values: dict[str, Any]) -> TrainingState:
-    """What pickle calls."""
+    """Rebuild a state from a pickle."""
     return TrainingState(**values)
 
 
@@ -102,10 +102,12 @@ def state_by_position(
     kept: tuple[Sequence[NDArray[Any]], Sequence[float], int],
     random_state: int,
 ) -> TrainingState:
-    """The state of which an older pickle has kept vectors and numbers, by position, and the number of steps; its
-    parameters are the network's.
+    """Return the state that a pickle of an older version holds.
+
+    `kept` has the vectors and the numbers of the optimiser by position instead of by name, and the number of steps. The
+    parameters of the state are None, as the pickle of the network has them.
     """
-    from ..formats import upgrade  # which most programs do without
+    from ..formats import upgrade  # imported here, as only pickles of older versions need it
 
     vectors, numbers, n_steps = kept
     described = descriptions.describe_optimizer(optimizer), descriptions.describe_regularization(regularization)
@@ -122,16 +124,16 @@ def state_by_position(
 
 
 def check_state(state: object, dtype: np.dtype[Any], n_hidden: int) -> dict[str, Any]:
-    """The fields of a state as the core of a network takes them, which itself knows names and lengths."""
+    """Check a state, and return its fields as the core takes them; the core checks the names and the lengths."""
     if not isinstance(state, TrainingState):
         raise TypeError(f"state: expected a TrainingState, got {type(state).__name__}")
     optimizer = check_precision(optimizers.resolve("state.optimizer", state.optimizer), dtype)
-    terms = resolve_regularization(state.regularization)
-    if terms is not None:
-        terms._check_use(optimizer, n_hidden, dtype)
+    resolved = resolve_regularization(state.regularization)
+    if resolved is not None:
+        resolved._check_use(optimizer, n_hidden, dtype)
     return {
         "optimizer": optimizer,
-        "regularization": terms,
+        "regularization": resolved,
         "parameters": None if state.parameters is None else _vector("parameters", state.parameters, dtype),
         "vectors": {str(name): _vector(f"vectors[{name!r}]", v, dtype) for name, v in state.vectors.items()},
         "numbers": {str(name): _number(f"numbers[{name!r}]", number) for name, number in state.numbers.items()},
@@ -141,7 +143,7 @@ def check_state(state: object, dtype: np.dtype[Any], n_hidden: int) -> dict[str,
 
 
 def _vector(name: str, value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """A vector of finite numbers of that dtype."""
+    """Return the value as a contiguous vector of finite numbers of that dtype."""
     vector = np.asarray(value)
     if vector.dtype != dtype or vector.ndim != 1 or not np.isfinite(vector).all():
         raise ValueError(
@@ -151,7 +153,7 @@ def _vector(name: str, value: object, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _number(name: str, value: object) -> float:
-    """A number that is not NaN; the best loss of a plateau may be infinite."""
+    """Return the value as a float that is not NaN; it may be infinite, like the best loss of a plateau."""
     if not isinstance(value, (int, float, np.number)) or value != value:
         raise ValueError(f"state.{name}: expected a number, got {value!r:.60}")
     return float(value)
