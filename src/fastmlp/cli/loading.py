@@ -242,7 +242,7 @@ def _column(table: table_reader.Table, option: str, given: str) -> str:
 def _in_file(path: str, error: CellError, rows: NDArray[Any] | None = None) -> ValueError:
     """The error with the row of the file, counted from 1, for that of some of its rows."""
     row = error.row if rows is None else int(rows[error.row])
-    return ValueError(f"{path}: row {row + 1}, column {error.column!r}: {error.told}")
+    return ValueError(f"{path}: row {row + 1}, column {error.column!r}: {error.problem}")
 
 
 def _encoded(path: str, known: Encoder, frame: Any, rows: NDArray[Any] | None = None) -> NDArray[Any]:
@@ -255,7 +255,7 @@ def _encoded(path: str, known: Encoder, frame: Any, rows: NDArray[Any] | None = 
 
 
 def _set_apart(args: argparse.Namespace, learnt: Learnt) -> tuple[NDArray[Any], NDArray[Any], str]:
-    """The rows to train on, the rows to test on, and in words how they were told apart."""
+    """The rows to train on, the rows to test on, and in words how they were problem apart."""
     fraction = 0.2 if args.test_fraction is None else args.test_fraction
     train, test = split(learnt.values, fraction, args.seed, learnt.classes is not None)
     if not len(test):
@@ -324,8 +324,8 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
         keep = [next((name for name in names if said[name] == each), each) for each in keep]
     if target is not None and target not in said:
         if args.target is None:
-            told = f"expected the column {target!r}, the target, got none; --target names another"
-            raise ValueError(f"{args.input}: {told}")
+            problem = f"expected the column {target!r}, the target, got none; --target names another"
+            raise ValueError(f"{args.input}: {problem}")
         target = names[table.names.index(_column(table, "--target", args.target))]
     wanted = [name for name in [*keep, *_text_columns(network), *([] if target is None else [target])] if name in said]
     known = network.feature_names
