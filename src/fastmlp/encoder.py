@@ -89,17 +89,17 @@ class Encoder:
         raise AttributeError(f"{name}: expected to be left as it is, as an Encoder does not change")
 
     @property
-    def _fields(self) -> tuple[Any, ...]:
+    def _state(self) -> tuple[Any, ...]:
         return self._known, self._dropped, self._kept, self._target, self._marks
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (self.describe(),)
 
     def __eq__(self, other: object) -> bool:
-        return self._fields == other._fields if isinstance(other, Encoder) else NotImplemented
+        return self._state == other._state if isinstance(other, Encoder) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._fields)
+        return hash(self._state)
 
     def __repr__(self) -> str:
         return f"<Encoder of {len(self._known)} columns to {self.n_outputs} inputs>"

@@ -1,10 +1,11 @@
 """The command line: `fastmlp train | predict | evaluate | info | bench`, also as `python -m fastmlp`.
 
-Here are the arguments and the exit codes; the commands are in `train` and `predict`, which are imported, with
-all that they need, when their command is run. Exit codes: 0 done, 1 an error (one line on stderr, never a traceback),
-2 wrong usage (argparse's), 130 interrupted. Progress and messages go to stderr, results to stdout; with --json stdout
-holds one JSON object and nothing else. Names that an option may take come from the tables that `Network` uses, so the
-two cannot differ.
+This module parses the arguments and determines the exit code. The commands themselves are in `train`, `predict` and
+`benchmark`, which are imported, with their dependencies, only when their command runs.
+
+Exit codes: 0 success, 1 an error (one line on stderr, never a traceback), 2 wrong usage (from argparse), 130
+interrupted. Progress and messages go to stderr, results to stdout; with --json stdout holds exactly one JSON object.
+The names that an option accepts come from the tables that `Network` uses, so that the two cannot differ.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from .preparation import SCALINGS, TASKS
 
 TRAIN = """\
 Train a network on DATA and save it with everything that it has learnt
-of the table: columns, scaling, names of classes. Columns of text,
-categories, booleans and dates and missing values are taken, too.
+of the table: columns, scaling, names of classes. Columns may be numbers,
+text, categories, booleans or dates, and may have missing values.
 Ctrl-C ends the training early and saves what was learnt."""
 ERRORS = (OSError, ValueError, TypeError, ArithmeticError, MemoryError, RuntimeError, ImportError)
 
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         parser = _parser()
-        args = parser.parse_args(_joined(parser, sys.argv[1:] if argv is None else argv))
+        args = parser.parse_args(_join_values(parser, sys.argv[1:] if argv is None else argv))
         code: int = args.run(args)
         finish()
     except SystemExit:
@@ -77,23 +78,23 @@ def _one_line(error: BaseException) -> str:
 # ------------------------------------------------------------------------------------------- arguments
 
 
-OF_ANY_TEXT = ("--null", "--target", "--drop", "--keep")
-NO_OPTION = re.compile(r"--|-[^-oh].*", re.DOTALL)  # what begins with - and is none of our options
-DASHES = "\0--"  # stands for a value of --, which argparse would drop; no argument of a process has a zero byte
+TAKES_ANY_TEXT = ("--null", "--target", "--drop", "--keep")
+NO_OPTION = re.compile(r"--|-[^-oh].*", re.DOTALL)  # begins with - and cannot be one of the options
+DASHES = "\0--"  # replaces a value of "--", which argparse would drop; no argument of a process has a zero byte
 
 
-def _joined(parser: argparse.ArgumentParser, argv: Sequence[str]) -> list[str]:
-    """The arguments with --null=-9e9 for --null -9e9, as argparse takes what begins with - for an option."""
+def _join_values(parser: argparse.ArgumentParser, argv: Sequence[str]) -> list[str]:
+    """Replace --null -9e9 by --null=-9e9, because argparse takes an argument that begins with - for an option."""
     joined: list[str] = []
     for text in argv:
         if "--" in joined:
             joined.append(text)
             continue
-        if joined and joined[-1] in OF_ANY_TEXT and NO_OPTION.fullmatch(text):
+        if joined and joined[-1] in TAKES_ANY_TEXT and NO_OPTION.fullmatch(text):
             text = f"{joined.pop()}={text}"
         name, _, value = text.partition("=")
         if value == "--" and name.startswith("-"):
-            if name not in OF_ANY_TEXT:
+            if name not in TAKES_ANY_TEXT:
                 parser.error(f"argument {name}: expected another value, got '--'")
             text = f"{name}={DASHES}"
         joined.append(text)
@@ -105,7 +106,7 @@ def _any_text(text: str) -> str:
 
 
 class _OneLineParser(argparse.ArgumentParser):
-    """Says in one line what is wrong with the arguments."""
+    """An argument parser that prints a usage error as one line."""
 
     def error(self, message: str) -> NoReturn:
         option = re.fullmatch(r"argument (?:-\w/)?(--[\w-]+): expected one argument", message)
@@ -190,19 +191,19 @@ def _add_network(add: Callable[..., object]) -> None:
 
 
 def _add_columns(add: Callable[..., object]) -> None:
-    """Which columns and rows of a table are not learnt from."""
+    """Add the options for columns and rows of a table that are not trained on."""
     columns: dict[str, Any] = {"action": "append", "default": [], "type": _any_text, "metavar": "COLUMN"}
-    add("--drop", **columns, help="a column that is no input; more than once")
+    add("--drop", **columns, help="a column that is not an input; may be repeated")
     add(
         "--keep",
         **columns,
-        help="a column that is no input and that predict passes through, an id, say; more than once",
+        help="a column that is not an input but is copied by predict, such as an id; may be repeated",
     )
     add("--drop-missing-target", action="store_true", help="leave out rows without a target")
 
 
 def _add_text(add: Callable[..., object]) -> None:
-    """How a table is written, where what is guessed is wrong; and what stands for a missing value."""
+    """Add the options for how a table is written, where the guess is wrong, and for marks of missing values."""
     add("--separator", type=_separator, metavar="CHAR", help="between cells: a character, or tab (default: guessed)")
     add("--no-header", action="store_true", help="the first row is data; columns are called 0, 1, 2, ...")
     add("--decimal", choices=[".", ","], help="the decimal mark (default: guessed)")
@@ -212,7 +213,7 @@ def _add_text(add: Callable[..., object]) -> None:
         default=[],
         type=_any_text,
         metavar="TEXT",
-        help="stands for a missing value, beside an empty cell, NA, ? and the like; more than once",
+        help="a mark of missing values, in addition to an empty cell, NA, ? and the like; may be repeated",
     )
 
 
@@ -297,7 +298,7 @@ def _layers(text: str) -> tuple[int, ...]:
 
 
 def _number(text: str) -> float:
-    from ..tables import columns  # which reads tables, so few commands need it
+    from ..tables import columns  # here, because few commands need it
 
     if not columns.NUMBER.fullmatch(text.strip()):
         raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
@@ -353,19 +354,19 @@ def _info(args: argparse.Namespace) -> int:
     width = max(map(len, record))
     for key, value in record.items():
         lines = (
-            [f"{column}: {kind}" for column, kind in value.items()] if key == "encoded" and value else [_words(value)]
+            [f"{column}: {kind}" for column, kind in value.items()] if key == "encoded" and value else [_as_text(value)]
         )
-        for i, line in enumerate(lines):  # what each column becomes, one below the other
+        for i, line in enumerate(lines):  # one line for each column that is encoded
             say(f"{key.replace('_', ' ') if i == 0 else '':<{width}}  {line}")
     return 0
 
 
-def _words(value: object) -> str:
+def _as_text(value: object) -> str:
     if value is None:
         return "none"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_words(each)}" for key, each in value.items())
+        return ", ".join(f"{key} {_as_text(each)}" for key, each in value.items())
     if isinstance(value, (list, tuple)):
-        shown = ", ".join(map(_words, value[:12]))
+        shown = ", ".join(map(_as_text, value[:12]))
         return shown if len(value) <= 12 else f"{shown} and {len(value) - 12} more"
     return str(value)
