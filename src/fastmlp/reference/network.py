@@ -515,7 +515,7 @@ class Network(Model):
         rate = checks.positive("learning_rate", rate)
         own = getattr(self._optimizer, "learning_rate", None)
         if not self._states or not isinstance(own, float) or self._optimizer.name in FULL_BATCH:
-            raise ValueError(f"learning_rate: expected an optimiser at work whose own is a number, got {rate!r}")
+            raise ValueError(f"learning_rate: expected an optimiser in use whose own rate is a number, got {rate!r}")
         self._rate = rate
 
     def _next_optimizer(self, optimizer: Any) -> Choice:
@@ -545,7 +545,7 @@ class Network(Model):
     def fold_linear(self) -> Network:
         """Return a network with each identity hidden layer merged into the next: W = w2 w1, B = w2 b1 + b2.
 
-        The outputs are the same up to rounding: A. Lopez Davila, "Neural Networks: The Backpropagation Algorithm",
+        The outputs are equal up to rounding: A. Lopez Davila, "Neural Networks: The Backpropagation Algorithm",
         section 3, proves it.
         """
         sizes, activations, layers = [self.sizes[0]], [], []
