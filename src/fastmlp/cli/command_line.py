@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_predict(commands)
     _add_evaluate(commands)
-    info = commands.add_parser("info", help="what runs here, or what a model file holds")
+    info = commands.add_parser("info", help="describe this installation, or a model file")
     info.add_argument("model", nargs="?", metavar="MODEL", help="a model file; without one, this installation")
     info.add_argument("--json", action="store_true", help="print one JSON object")
     info.set_defaults(run=_info)
@@ -151,7 +151,7 @@ def _add_train(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
         ".npz with X, y or x_train, y_train, x_test, y_test",
     )
     add("-o", "--output", metavar="FILE", help="the model file (default: DATA's name with .safetensors, here)")
-    of_table = "of a table: the column to learn, its name or its index from 0"
+    of_table = "the column of a table to predict: its name, or its index from 0"
     add("--target", type=_any_text, metavar="COLUMN", help=of_table)
     add(
         "--task",
@@ -161,14 +161,14 @@ def _add_train(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     )
     _add_columns(add)
     _add_text(parser.add_argument_group("text (.csv, .tsv, .txt)").add_argument)
-    add("--test-fraction", type=_fraction, metavar="F", help="of a table or .npz: rows set apart (default: 0.2)")
+    add("--test-fraction", type=_fraction, metavar="F", help="fraction of the rows to test on (default: 0.2)")
     add(
         "--scaling",
         choices=SCALINGS,
         default="auto",
-        help="of the inputs; auto: standard, minmax for bytes, none for the built-in data",
+        help="scaling of the inputs; auto: standard, minmax for bytes, none for the built-in data",
     )
-    add("--folder", metavar="DIR", help="where the files of fashion-mnist are")
+    add("--folder", metavar="DIR", help="folder with the files of fashion-mnist")
     _add_network(parser.add_argument_group("network").add_argument)
     options.add_training(parser.add_argument_group("training").add_argument)
     parser.set_defaults(run=_train, usage_error=parser.error)
@@ -183,11 +183,11 @@ def _add_network(add: Callable[..., object]) -> None:
     )
     hidden = [name for name, kind in ACTIVATIONS.items() if kind.trainable and not kind.output_only]
     outputs = [name for name, kind in ACTIVATIONS.items() if kind.trainable]
-    add("--activation", choices=hidden, default="relu", help="of the hidden layers (default: relu)")
-    add("--output-activation", choices=outputs, help="default: the loss's partner")
+    add("--activation", choices=hidden, default="relu", help="activation of the hidden layers (default: relu)")
+    add("--output-activation", choices=outputs, help="default: the one that belongs to the loss")
     add("--loss", choices=list(LOSSES), help="default: cross_entropy for classes, mse for numbers")
     add("--dtype", choices=architecture.DTYPES, default="float32")
-    add("--seed", type=_seed, default=0, metavar="N", help="of weights, batches and split (default: 0)")
+    add("--seed", type=_seed, default=0, metavar="N", help="seed for weights, batches and split (default: 0)")
 
 
 def _add_columns(add: Callable[..., object]) -> None:
@@ -204,7 +204,7 @@ def _add_columns(add: Callable[..., object]) -> None:
 
 def _add_text(add: Callable[..., object]) -> None:
     """Add the options for how a table is written, where the guess is wrong, and for marks of missing values."""
-    add("--separator", type=_separator, metavar="CHAR", help="between cells: a character, or tab (default: guessed)")
+    add("--separator", type=_separator, metavar="CHAR", help="separates cells: a character, or tab (default: guessed)")
     add("--no-header", action="store_true", help="the first row is data; columns are called 0, 1, 2, ...")
     add("--decimal", choices=[".", ","], help="the decimal mark (default: guessed)")
     add(
@@ -221,12 +221,12 @@ def _add_predict(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     parser = commands.add_parser(
         "predict",
         help="apply a model file to rows",
-        description="Print the class, or the numbers, that MODEL gives to each row of INPUT, one row per line. Columns "
-        "of a table are found by the names that the model was trained with; others are ignored.",
+        description="Print the class, or the numbers, that MODEL predicts for each row of INPUT, one row per line. "
+        "Columns of a table are found by the names that the model was trained with; others are ignored.",
     )
     add = parser.add_argument
     _add_model_and_input(add)
-    add("-o", "--output", metavar="FILE", help="write the lines to FILE in place of stdout")
+    add("-o", "--output", metavar="FILE", help="write the lines to FILE instead of stdout")
     add(
         "--proba",
         action="store_true",
@@ -238,7 +238,7 @@ def _add_predict(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
         default=[],
         type=_any_text,
         metavar="COLUMN",
-        help="pass a column through; the output is a .csv with a header (default: what was kept at training)",
+        help="copy a column to the output, a .csv with a header; may be repeated (default: those of the training)",
     )
     _add_text(parser.add_argument_group("text (.csv, .tsv, .txt)").add_argument)
     parser.set_defaults(run=_predict)
@@ -256,9 +256,9 @@ def _add_evaluate(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
         "--target",
         type=_any_text,
         metavar="COLUMN",
-        help="the column with the right answers (default: the one of the training)",
+        help="the column with the targets (default: the one of the training)",
     )
-    add("--metrics", type=_metrics, metavar="NAME,NAME", help=f"others: {', '.join(metrics.METRICS)}")
+    add("--metrics", type=_metrics, metavar="NAME,NAME", help=f"metrics to print, among {', '.join(metrics.METRICS)}")
     add("--drop-missing-target", action="store_true", help="leave out rows without a target")
     _add_text(parser.add_argument_group("text (.csv, .tsv, .txt)").add_argument)
     parser.set_defaults(run=_evaluate, keep=[])
@@ -268,7 +268,7 @@ def _add_model_and_input(add: Callable[..., object]) -> None:
     add("model", metavar="MODEL", help="a model file")
     add("input", metavar="INPUT", help="a table (.csv, .tsv, .parquet, .arrow, .jsonl), or an .npz with X")
     options.add_threads(add)
-    add("--quiet", action="store_true", help="no notes on stderr")
+    add("--quiet", action="store_true", help="print no notes on stderr")
     add("--json", action="store_true", help="print one JSON object")
 
 

@@ -59,7 +59,7 @@ def add_training(add: Callable[..., object]) -> None:
         help="show every N-th epoch (default: a bar on a terminal, else few lines)",
     )
     add("--quiet", action="store_true", help="no progress and no introduction")
-    add("--json", action="store_true", help="print one JSON object in place of the report")
+    add("--json", action="store_true", help="print one JSON object instead of the report")
 
 
 def add_threads(add: Callable[..., object]) -> None:
@@ -69,14 +69,15 @@ def add_threads(add: Callable[..., object]) -> None:
 
 
 def _add_steps(add: Callable[..., object]) -> None:
-    add("--optimizer", choices=list(OPTIMIZERS), default="adam", help="default: adam; rprop and lbfgs take all rows")
-    rate = "default: the optimiser's own; of adam, 0.002 for digits and 0.003 for tables"
+    add("--optimizer", choices=list(OPTIMIZERS), default="adam", help="default: adam; rprop and lbfgs use all rows")
+    rate = "default: that of the optimiser; for adam, 0.002 for digits and 0.003 for tables"
     add("--learning-rate", type=number, metavar="R", help=rate)
-    add("--momentum", type=number, metavar="M", help="of sgd, classical_momentum and rmsprop")
+    add("--momentum", type=number, metavar="M", help="momentum of sgd, classical_momentum and rmsprop")
     option: dict[str, Any] = {"action": "append", "default": [], "metavar": "NAME=VALUE", "type": pair}
-    add("--optimizer-option", **option, help="another hyper-parameter, nesterov=true, say; more than once")
-    add("--schedule", choices=list(SCHEDULES), help="what the learning rate follows (default: it stays)")
-    add("--schedule-option", **option, help="of the schedule, warmup_steps=100, say; n_steps is that of all epochs")
+    add("--optimizer-option", **option, help="another hyper-parameter, such as nesterov=true; may be repeated")
+    add("--schedule", choices=list(SCHEDULES), help="schedule of the learning rate (default: constant)")
+    schedule_help = "a hyper-parameter of the schedule, such as warmup_steps=100; n_steps is that of all epochs"
+    add("--schedule-option", **option, help=schedule_help)
     epochs = "default: 40 for digits, 10 for fashion-mnist; for tables 10 to 300, for about 1000 updates"
     add("--epochs", type=count, metavar="N", help=epochs)
     size = "default: 16 for digits, 64 for fashion-mnist, 32 for tables; all rows for rprop and lbfgs"
@@ -84,23 +85,23 @@ def _add_steps(add: Callable[..., object]) -> None:
 
 
 def _add_regularization(add: Callable[..., object]) -> None:
-    add("--l1", type=number, metavar="C", help="penalty C sum |w|")
-    add("--l2", type=number, metavar="C", help="penalty C / 2 sum w^2")
-    add("--weight-decay", type=number, metavar="C", help="w is less by the learning rate times C w in each step")
-    add("--dropout", type=numbers, metavar="P", help="of hidden outputs; P for all layers, or P,P with one for each")
-    add("--clip-norm", type=number, metavar="C", help="the longest gradient")
-    add("--max-norm", type=number, metavar="C", help="the longest weights into a unit")
-    add("--average", type=number, metavar="D", help="use a moving average of the parameters, of decay D (0.999, say)")
+    add("--l1", type=number, metavar="C", help="add the penalty C sum |w|")
+    add("--l2", type=number, metavar="C", help="add the penalty C / 2 sum w^2")
+    add("--weight-decay", type=number, metavar="C", help="reduce w by the learning rate times C w in each step")
+    add("--dropout", type=numbers, metavar="P", help="dropout rate of all hidden layers, or P,P: one for each")
+    add("--clip-norm", type=number, metavar="C", help="maximum norm of the gradient")
+    add("--max-norm", type=number, metavar="C", help="maximum norm of the weights into a unit")
+    add("--average", type=number, metavar="D", help="use a moving average of the parameters, with decay D")
 
 
 def _add_loop(add: Callable[..., object]) -> None:
     stop = "stop after N epochs without a better validation loss (10 if N is left out), and keep the best weights"
     add("--early-stopping", type=count, nargs="?", const=10, metavar="N", help=stop)
-    share = f"validate on this share F of the rows to train on (default: {VALIDATION} with --early-stopping, else none)"
+    share = f"validate on this fraction of the training rows (default: {VALIDATION} with --early-stopping, else none)"
     add("--validation", type=number, metavar="F", help=share)
-    add("--checkpoint", metavar="FILE", help="write the training to FILE, from which --resume goes on")
-    add("--checkpoint-every", type=count, default=1, metavar="N", help="epochs from one to the next (default: 1)")
-    add("--resume", action="store_true", help="go on from the file of --checkpoint; begin where there is none yet")
+    add("--checkpoint", metavar="FILE", help="write the state of the training to FILE, for --resume")
+    add("--checkpoint-every", type=count, default=1, metavar="N", help="epochs between checkpoints (default: 1)")
+    add("--resume", action="store_true", help="resume from the file of --checkpoint if it exists")
 
 
 # ------------------------------------------------------------------------------------------- arguments of fit
