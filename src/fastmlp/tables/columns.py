@@ -7,8 +7,8 @@ same whether pandas, polars or NumPy has read it: text of nothing but numbers is
 booleans, ISO dates are times, and the marks in `MISSING` are missing values. A dtype that declares categories
 (Categorical, Enum) is text whatever its values are.
 
-pandas and polars are imported only by a caller who has such a frame, never before. Python loops go over the distinct
-values of a column and not over its rows, except for columns of Python objects.
+This module never imports pandas, and imports polars only when it is given a frame of polars. Python loops go over the
+distinct values of a column and not over its rows, except for columns of Python objects.
 """
 
 from __future__ import annotations

@@ -73,12 +73,12 @@ class Dialect(NamedTuple):
 
 def look(text: str, complete: bool, options: Options = Options()) -> Dialect:  # noqa: B008 - immutable
     """Return the dialect of a file that begins with this text; `complete` if the text is the whole file."""
-    start, comments, said = _skip_preamble(text)
+    start, comments, declared = _skip_preamble(text)
     if not text[start:].strip() and comments and not options.header:
         start, comments = comments[0], []  # all rows begin with #
     if not text[start:].strip():
         raise ValueError("expected a table, got an empty file")
-    separator = options.separator or said or guess_separator(text[start:], complete)
+    separator = options.separator or declared or guess_separator(text[start:], complete)
     start = _table_offset(text, start, comments, separator, options.header)
     rest = text[start:]
     header, length, n_lines = _first_row(rest, separator)
@@ -103,7 +103,7 @@ def _skip_preamble(text: str) -> tuple[int, list[int], str | None]:
     """Return the offsets of the table and of each comment line (#) directly above it, and the separator that a line
     `sep=;`, as Excel writes it, declares.
     """
-    start, said = 0, None
+    start, separator = 0, None
     comments: list[int] = []
     while start < len(text):
         end = LINE_END.search(text, start)
@@ -112,11 +112,11 @@ def _skip_preamble(text: str) -> tuple[int, list[int], str | None]:
         if line.startswith("#"):
             comments.append(start)
         elif declared is not None:
-            said, comments = declared[1], []
+            separator, comments = declared[1], []
         elif line.strip(" "):
             break
         start = after
-    return start, comments, said
+    return start, comments, separator
 
 
 def _table_offset(text: str, start: int, comments: Sequence[int], separator: str, has_header: bool) -> int:
@@ -221,7 +221,7 @@ def _names(written: Sequence[str]) -> tuple[str, ...]:
 
 
 def guess_separator(text: str, complete: bool = True) -> str:
-    """Infer the separator: the character that occurs equally often in the most lines, outside quotation marks."""
+    """Infer the separator: the character whose usual number per line, outside quotation marks, most lines have."""
     bare = QUOTED.sub("Q", text) if '"' in text else text
     lines = [line for line in LINE_END.split(bare) if line.strip()]
     if not complete and len(lines) > 1:
