@@ -198,7 +198,7 @@ def _load_table(args: argparse.Namespace) -> Data:
     train, test, how = _split(args, learnt)
     part = _select_rows(frame, rows[train])
     try:
-        known, notes, x = encoder.learn_and_transform(
+        fitted, notes, x = encoder.learn_and_transform(
             part, target=name, drop=apart["drop"], keep=apart["keep"], missing=args.null
         )
         for each in notes:
@@ -207,8 +207,8 @@ def _load_table(args: argparse.Namespace) -> Data:
         raise _error_in_file(args.data, error, rows[train]) from None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{args.data}: {error}") from None
-    x_test = _encode(args.data, known, _select_rows(frame, rows[test]), rows[test]) if len(test) else x[:0]
-    return _make_data(args, how, learnt, (train, test), (x, x_test), name, known)
+    x_test = _encode(args.data, fitted, _select_rows(frame, rows[test]), rows[test]) if len(test) else x[:0]
+    return _make_data(args, how, learnt, (train, test), (x, x_test), name, fitted)
 
 
 def with_validation(data: Data, share: float | None, seed: int) -> Data:
@@ -249,9 +249,9 @@ def _error_in_file(path: str, error: CellError, rows: NDArray[Any] | None = None
     return ValueError(f"{path}: row {row + 1}, column {error.column!r}: {error.problem}")
 
 
-def _encode(path: str, known: Encoder, frame: Any, rows: NDArray[Any] | None = None) -> NDArray[Any]:
+def _encode(path: str, fitted: Encoder, frame: Any, rows: NDArray[Any] | None = None) -> NDArray[Any]:
     try:
-        return known.transform(frame)
+        return fitted.transform(frame)
     except CellError as error:
         raise _error_in_file(path, error, rows) from None
     except (ValueError, TypeError) as error:
@@ -274,7 +274,7 @@ def _make_data(
     indices: tuple[NDArray[Any], NDArray[Any]],
     inputs: tuple[NDArray[Any], NDArray[Any]],
     target_name: str | None,
-    known: Encoder | None,
+    fitted: Encoder | None,
 ) -> Data:
     """Assemble the data of a file; `indices` and `inputs` are pairs, for the rows to train on and those to test on."""
 
@@ -297,7 +297,7 @@ def _make_data(
         Settings((64, 32), epochs, batch_size, 0.003),
         learnt.classes,
         target_name,
-        known,
+        fitted,
         input_scaling=choose_scaling(args.scaling, inputs[0]),
         target_scaling="standard" if scaled else None,
     )
@@ -335,8 +335,9 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
         target = names[table.names.index(_column(table, "--target", args.target))]
     as_text = [*keep, *_text_columns(network), *([] if target is None else [target])]
     wanted = [name for name in as_text if name in in_file]
-    known = network.feature_names
-    unused = [] if known is None else [name for name in names if name not in known]  # as text, which is never refused
+    features = network.feature_names
+    # Columns that the model does not use are read as text, which is never refused.
+    unused = [] if features is None else [name for name in names if name not in features]
     frame = table.read([in_file[name] for name in {*wanted, *unused}])
     frame = _rename_columns(frame, names)
     table_reader.refuse_columns_without_text(args.input, frame, keep)
@@ -350,16 +351,16 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
 
 def _read_input_arrays(args: argparse.Namespace, network: Network, target: str | None) -> Input:
     arrays = table_reader.read_inputs(args.input)
-    known = network.encoder
-    width = network.sizes[0] if known is None else len(known.columns)
+    fitted = network.encoder
+    width = network.sizes[0] if fitted is None else len(fitted.columns)
     if arrays.x.shape[1] != width:
         raise ValueError(f"{args.input}: expected X of shape (rows, {width}), got {arrays.x.shape}")
     x = arrays.x
-    if known is None:
+    if fitted is None:
         _refuse_marks(args, x)
     else:
-        frame = PlainFrame({name: x[:, i] for i, name in enumerate(known.columns)})
-        x = _encode(args.input, known.with_missing(args.null), frame)
+        frame = PlainFrame({name: x[:, i] for i, name in enumerate(fitted.columns)})
+        x = _encode(args.input, fitted.with_missing(args.null), frame)
     if target is not None and arrays.y is None:
         raise ValueError(f"{args.input}: expected an array y of targets, got none")
     if target is None or arrays.y is None:
@@ -434,8 +435,8 @@ def _inputs(
     if wanted is None:
         return _numbers(args.input, _columns_by_position(args, network, frame, passed_over), args.null)
     missing = [name for name in wanted if name not in frame.columns]
-    known = network.encoder
-    passed_over = {*passed_over, *([] if known is None else known.passed_over), network.target_name or ""}
+    fitted = network.encoder
+    passed_over = {*passed_over, *([] if fitted is None else fitted.passed_over), network.target_name or ""}
     unknown = [name for name in frame.columns if name not in wanted and name not in passed_over]
     if missing:
         beside = f" but the unknown {encoder.few(unknown)}" if unknown else ""
@@ -450,9 +451,9 @@ def _inputs(
             quiet=args.quiet,
         )
     chosen = frame[list(wanted)]
-    if known is None:
+    if fitted is None:
         return _numbers(args.input, chosen, args.null)
-    return _encode(args.input, known.with_missing(args.null), chosen)
+    return _encode(args.input, fitted.with_missing(args.null), chosen)
 
 
 def _columns_by_position(args: argparse.Namespace, network: Network, frame: Any, passed_over: set[str]) -> Any:

@@ -22,7 +22,7 @@ SEPARATOR_LINE = re.compile(r'"?sep=([\t -~])"?\s*', re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
 DECIMAL_POINT = re.compile(r"[+-]?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?")
 NAMES = {"\t": "a tab", " ": "blanks"}
-LONGEST_CELL = 2**31 - 1  # characters; the default limit of Python's csv is 131,072
+MAX_CELL_LENGTH = 2**31 - 1  # characters; the default limit of Python's csv is 131,072
 
 
 class Options(NamedTuple):
@@ -179,7 +179,7 @@ def records(lines: Iterable[str], separator: str, *, strict: bool = False) -> It
     `strict` raises csv.Error for a quotation without end. The limit that Python's csv has for the length of a cell is
     global; it is restored when the generator ends or is closed.
     """
-    limit = csv.field_size_limit(LONGEST_CELL)
+    limit = csv.field_size_limit(MAX_CELL_LENGTH)
     try:
         reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != " ", strict=strict)
         for cells in reader:
