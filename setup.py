@@ -1,8 +1,8 @@
 """Builds the extension modules: Cython over the C core, whose kernels are compiled once per ISA and dtype.
 
-The core is compiled here, file by file, because its kernel files need flags of their own (csrc/build.toml); the objects
-are linked into `_core`. Environment: FASTMLP_SANITIZE=address,undefined builds with sanitizers; CC and CFLAGS as usual
-(CFLAGS=-DFML_NO_VECTOR_EXTENSIONS builds the kernels as plain C).
+The files of the core are compiled one by one, because the kernel files need different flags (csrc/build.toml); the
+object files are linked into `_core`. Environment variables: FASTMLP_SANITIZE=address,undefined builds with sanitizers;
+CC and CFLAGS have their usual meaning (CFLAGS=-DFML_NO_VECTOR_EXTENSIONS builds the kernels as plain C).
 """
 
 import os
@@ -20,7 +20,7 @@ CORE = tomllib.loads(Path("csrc/build.toml").read_text(encoding="utf-8"))
 
 
 def built_here(group):
-    """Whether a group of the core's files belongs to this machine and its compiler."""
+    """Whether this group of the core's files is compiled on this machine and with its compiler."""
     return "machines" not in group or (GNU_LIKE and platform.machine().lower() in group["machines"])
 
 
@@ -41,7 +41,7 @@ if SANITIZE:
 
 
 class BuildExt(build_ext):
-    """Compiles the C core before the module that it is linked into."""
+    """Compiles the C core before the module `_core`, which is linked with it."""
 
     def build_extension(self, ext):
         if ext.name == "fastmlp._core":

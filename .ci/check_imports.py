@@ -1,8 +1,8 @@
-"""Checks of what the package's modules import from one another: no circle, and each layer only from those below it.
+"""Checks the imports between the package's modules: no cycles, and from the same or a lower layer only.
 
-A module's imports are those that its own code does, at import and later; what only type checkers read is left out, and
-the compiled core's are those of its Cython source. ALLOWED are the imports that lead upwards all the same, each done
-late, with the reason.
+The imports of a module include those within functions, but not those for type checkers only; the imports of a compiled
+module are those of its Cython source. ALLOWED lists the exceptions, which import from a higher layer within a function,
+with the reason.
 """
 
 import ast
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SOURCE = Path("src/fastmlp")
-LAYERS = (  # from the lowest on; a name with a dot at its end stands for a folder
+LAYERS = (  # from the lowest to the highest; a name with a dot at its end is a folder
     "_version arguments console frozen history suggestions formats.atomic formats.foreign formats.strict_json",
     "inputs.arrays formats.safetensors formats.upgrade training.progress cli.preparation",
     "inputs. tables.",
@@ -25,7 +25,7 @@ LAYERS = (  # from the lowest on; a name with a dot at its end stands for a fold
     "__init__",
     "reference. sklearn. cli. __main__",
 )
-COMPILED = {  # an extension module's Cython sources
+COMPILED = {  # extension module: its Cython sources
     "_blas": ("_blas.pyx", "_blas.pxd"),
     "_core": ("_core.pyx", "_*.pxi"),
     "_custom": ("_custom.pyx", "_custom.pxd"),
@@ -37,7 +37,7 @@ ALLOWED = {
 
 
 def imports_of(tree: ast.AST, package: list[str], known: set[str]) -> Iterator[str]:
-    """The modules of the package that the code imports."""
+    """Yield the modules of the package that the code imports."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             continue
@@ -50,7 +50,7 @@ def imports_of(tree: ast.AST, package: list[str], known: set[str]) -> Iterator[s
 
 
 def graph() -> dict[str, set[str]]:
-    """What each module imports, by name within the package."""
+    """Return the names of the modules that each module imports, relative to the package."""
     paths = {".".join(path.relative_to(SOURCE).with_suffix("").parts): path for path in SOURCE.rglob("*.py")}
     names = {name: name.removesuffix(".__init__") for name in paths}
     known = {*names.values(), *COMPILED}
@@ -68,21 +68,21 @@ def graph() -> dict[str, set[str]]:
 
 
 def layer(name: str) -> int:
-    """The number of a module's layer; -1 if it has none."""
+    """Return the index of a module's layer; -1 if it has none."""
     folder = name.partition(".")[0] + "."
     own = next((i for i, names in enumerate(LAYERS) if name in names.split()), -1)
     return own if own >= 0 else next((i for i, names in enumerate(LAYERS) if folder in names.split()), -1)
 
 
-def circle(edges: dict[str, set[str]], name: str, path: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """A circle that begins and ends with the last name of the path, or nothing."""
+def cycle(edges: dict[str, set[str]], name: str, path: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return the first cycle that is found from the end of the path on, or an empty tuple."""
     if name in path:
         return (*path[path.index(name) :], name)
-    return next(filter(None, (circle(edges, other, (*path, name)) for other in sorted(edges.get(name, ())))), ())
+    return next(filter(None, (cycle(edges, other, (*path, name)) for other in sorted(edges.get(name, ())))), ())
 
 
 def main() -> int:
-    """Prints what is wrong."""
+    """Print the violations; return whether there are any."""
     edges = graph()
     problems = [f"{name} is in no layer of {__file__}" for name in sorted(edges) if layer(name) < 0]
     problems += [
@@ -93,8 +93,8 @@ def main() -> int:
     ]
     problems += [f"{name} no longer imports {other}" for name, other in ALLOWED if other not in edges[name]]
     down = {name: {other for other in others if (name, other) not in ALLOWED} for name, others in edges.items()}
-    found = next(filter(None, (circle(down, name) for name in sorted(down))), ())
-    problems += [f"a circle of imports: {' -> '.join(found)}"] if found else []
+    found = next(filter(None, (cycle(down, name) for name in sorted(down))), ())
+    problems += [f"a cycle of imports: {' -> '.join(found)}"] if found else []
     for problem in problems:
         print(problem)
     return bool(problems)

@@ -1,6 +1,6 @@
-"""Checks of a built wheel: small, with its data and type stubs, without sources or generated C.
+"""Checks that a built wheel is small, has the data and type stubs, and has no sources or generated C.
 
-Headers of the public C API and Cython declarations are no sources: a wheel may have them, in their places.
+Headers of the public C API and Cython declarations are allowed in the folders that ALLOWED names.
 """
 
 import fnmatch
@@ -15,7 +15,7 @@ ALLOWED = ("fastmlp/include/*.h", "fastmlp/*.pxd")
 
 
 def is_unwanted(name: str) -> bool:
-    """Whether a file of that name in the wheel is a source; `*` stands for no folder."""
+    """Whether a file of that name must not be in the wheel; in ALLOWED, `*` does not match a folder."""
     folders = name.count("/")
     allowed = any(folders == each.count("/") and fnmatch.fnmatchcase(name, each) for each in ALLOWED)
     return name.endswith(UNWANTED) and not allowed

@@ -1,13 +1,14 @@
-"""Two builds of fastmlp beside each other: what a change costs the workloads.
+"""Times the workloads on two builds of fastmlp, to measure the cost of a change.
 
     python bench/builds.py OLD NEW [--cpu N] [--rounds N] [--pairs N] [--clock cpu] [--workloads C T4 ...] [--quick]
 
-OLD and NEW are folders to import fastmlp from, such as `src` of two checkouts that are built in place. Each gets as
-many processes as there are pairs, two unless said, begun in the order old, new, new, old: where a process has its
-memory makes one up to 3 % faster than its twin, and so that falls on both. A round asks all processes in turn; every
-build is verified before it is timed. The table has medians, and of the ratios within a round the median between its
-quartiles; a ratio is judged by its median, and is unsettled where a bound lies between the quartiles: then more rounds
-or pairs decide.
+OLD and NEW are folders to import fastmlp from, such as `src` of two checkouts that are built in place. Each build runs
+in one process per pair (two pairs by default), started in the order old, new, new, old: the placement of its memory
+makes one process up to 3 % faster than another of the same build, and this affects both builds alike. In a round, every
+process takes one measurement, one after another; every build is verified before it is timed.
+
+The table has the median times, and the median and quartiles of the ratios within a round. A ratio is judged by its
+median. It is unsettled if a bound lies between its quartiles; more rounds or pairs are then needed.
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ from workloads import RANDOM, WORKLOADS
 import fastmlp
 
 OLD_FIRST, NEW_FIRST = (0, 1), (1, 0)
-MAX_CHANGE = 0.015  # of a time, either way
+MAX_CHANGE = 0.015  # relative change of a time, up or down
 
 
 def order(n_pairs: int) -> list[int]:
-    """Which build each process has: old, new, new, old, ..."""
+    """Return the build of each process, 0 for old and 1 for new: old, new, new, old, ..."""
     return [which for pair in range(n_pairs) for which in (NEW_FIRST if pair % 2 else OLD_FIRST)]
 
 
 def verdict(low: float, ratio: float, high: float) -> str:
-    """Whether the median of the ratios is within the bounds, and whether a bound lies between its quartiles."""
+    """Judge a ratio by its median; it is unsettled if a bound lies between its quartiles `low` and `high`."""
     bounds = 1 - MAX_CHANGE, 1 + MAX_CHANGE
     is_within = bounds[0] <= ratio <= bounds[1]
     is_settled = not any(low < bound < high for bound in bounds)
@@ -52,12 +53,12 @@ def verdict(low: float, ratio: float, high: float) -> str:
 
 
 def work(dtype: str, quick: bool) -> None:
-    """A worker: reads workloads and kinds, a line each, and answers with seconds per row."""
-    engine, cases, at = fastmlp.Network([1, 1]).engine, dict[str, Case](), ""
+    """Run as a worker: read a workload and a kind from each line of stdin, and print the seconds per row."""
+    engine, cases, current = fastmlp.Network([1, 1]).engine, dict[str, Case](), ""
     for line in sys.stdin:
         name, kind = line.rstrip().split(",")
-        if name != at:  # the data of one workload at a time are kept
-            cases, at = {}, name
+        if name != current:  # only the data of one workload are kept in memory
+            cases, current = {}, name
         if line not in cases:
             cases[line] = verified_cases([f"fastmlp {engine}"], WORKLOADS[name], RANDOM, dtype, quick)[kind][0]
             if not quick:
@@ -66,14 +67,14 @@ def work(dtype: str, quick: bool) -> None:
 
 
 class Worker:
-    """A process with a build."""
+    """A process that measures one build."""
 
     def __init__(self, folder: str, options: list[str]) -> None:
         command = [sys.executable, __file__, "--worker", folder, *options]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, name: str, kind: str) -> float:
-        """A measurement, in seconds per row."""
+        """Take a measurement, in seconds per row."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(f"{name},{kind}", file=self._process.stdin, flush=True)
@@ -83,23 +84,23 @@ class Worker:
         return float(answer)
 
     def close(self) -> None:
-        """Ends the process."""
+        """End the process."""
         self._process.communicate()
 
 
 def ratios(times: Array, builds: list[int]) -> Array:
-    """New over old in each round, the geometric mean of all pairs, from times (processes, rounds)."""
+    """Return new over old time in each round, the geometric mean over all pairs; `times` is (processes, rounds)."""
     old, new = (np.log(times[np.array(builds) == which]) for which in (0, 1))
     return np.exp(new.mean(axis=0) - old.mean(axis=0))
 
 
 def lines(workers: list[Worker], builds: list[int], names: list[str], n_rounds: int) -> Iterator[tuple[str, ...]]:
-    """A line of the table for each workload and kind: medians, the ratio within a round, and the verdict."""
+    """Yield a row of the table for each workload and kind: medians, the ratio within a round, and the verdict."""
     for name in names:
         for kind in kinds(WORKLOADS[name]):
-            asked = [functools.partial(worker.ask, name, kind) for worker in workers]
+            measures = [functools.partial(worker.ask, name, kind) for worker in workers]
             n_rows = 1 if kind == ROW else WORKLOADS[name].n_rows
-            times = np.array(rounds.interleaved(asked, n_rounds))
+            times = np.array(rounds.interleaved(measures, n_rounds))
             old, new = (times[np.array(builds) == which] for which in (0, 1))
             low, ratio, high = np.percentile(ratios(times, builds), (25, 50, 75))
             yield (
@@ -111,19 +112,19 @@ def lines(workers: list[Worker], builds: list[int], names: list[str], n_rounds: 
 
 
 def main() -> int:
-    """Begin the workers, ask them in turn, print."""
+    """Start the workers, measure in interleaved rounds, print the table."""
     parser = report.parser(__doc__)
-    parser.add_argument("folders", nargs=2, metavar="FOLDER", help="the old build's and the new one's")
+    parser.add_argument("folders", nargs=2, metavar="FOLDER", help="folder of the old build, and of the new one")
     parser.add_argument("--pairs", type=int, default=2, help="processes of each build")
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), metavar="NAME")
     parser.add_argument("--clock", choices=rounds.CLOCKS, default="wall", help="cpu: where other work shares the core")
     options = parser.parse_args()
     report.pin(options.cpu)
-    words = ["--dtype", options.dtype, "--clock", options.clock, *["--quick"] * options.quick]
+    worker_options = ["--dtype", options.dtype, "--clock", options.clock, *["--quick"] * options.quick]
     folders = [str(Path(folder).resolve()) for folder in options.folders]
     print(report.provenance(options.cpu, f"{options.dtype}, {options.clock} time"))
     builds = order(options.pairs)
-    workers = [Worker(folders[which], words) for which in builds]
+    workers = [Worker(folders[which], worker_options) for which in builds]
     rows = list(lines(workers, builds, options.workloads, 1 if options.quick else options.rounds))
     for worker in workers:
         worker.close()

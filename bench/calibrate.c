@@ -1,9 +1,9 @@
-/* What the processor can do at most: loops of fused multiply-adds, and passes over a buffer.
+/* Loops that measure the limits of the processor: fused multiply-adds, and passes over a buffer.
  *
- * Compiled by calibrate.py with the system's compiler, without flags for a processor: each function has its own
- * target, and `supported` says which of them this processor can run. The 16-byte functions are for every processor
- * (on x86-64 a multiplication and an addition, since its baseline cannot fuse). All vectors are GCC's extension;
- * nothing here is part of fastmlp. Only calibrate.py calls these functions. */
+ * calibrate.py compiles this file with the system's compiler, without flags for a processor: each function has its own
+ * target attribute, and `supported` returns which vector widths this processor can run. The functions with 16-byte
+ * vectors run on every processor (on x86-64 as a multiplication and an addition, because its baseline has no fused
+ * multiply-add). Vectors are those of GCC's extension. Only calibrate.py calls these functions. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,7 +18,7 @@ enum { CHAINS = 12, STREAMS = 8 }; /* enough to hide the latency of two fused un
 #endif
 #define TARGET_16
 
-/* n times CHAINS independent multiply-adds of a vector; the result keeps them alive. */
+/* n times CHAINS independent multiply-adds of a vector; the result depends on all of them, so that none is removed. */
 #define FMA_LOOP(TYPE, REAL, BYTES)                                                                \
     TARGET_##BYTES double fma_##TYPE##_##BYTES(size_t n) {                                         \
         typedef REAL vector __attribute__((vector_size(BYTES)));                                   \
@@ -31,9 +31,10 @@ enum { CHAINS = 12, STREAMS = 8 }; /* enough to hide the latency of two fused un
         return total;                                                                              \
     }
 
-/* `repeats` passes over a buffer, whose bytes are a multiple of STREAMS vectors and aligned: sum reads it, update adds
- * to every element in place. Integers, because their addition never is the bottleneck. The pointer is made opaque, or a
- * compiler could see that a pass repeats the one before. */
+/* `repeats` passes over a buffer: sum reads it, update adds 1 to every element in place. The buffer is aligned to a
+ * vector, and its size is a multiple of STREAMS vectors. The elements are integers, because their addition is never the
+ * bottleneck. The empty assembler statement hides the pointer, so that the compiler cannot see that all passes are
+ * equal. */
 #define PASSES(BYTES)                                                                               \
     typedef int64_t integers_##BYTES __attribute__((vector_size(BYTES)));                           \
     TARGET_##BYTES int64_t sum_##BYTES(const void *buffer, size_t bytes, size_t repeats) {          \
@@ -69,7 +70,7 @@ FMA_LOOP(float64, double, 64)
 PASSES(64)
 #endif
 
-/* Whether this processor has vectors of so many bytes, and a function for them is here. */
+/* Whether this processor can run the functions with vectors of this many bytes. */
 int supported(int bytes) {
 #if defined(__x86_64__)
     if (bytes == 32) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");

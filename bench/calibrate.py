@@ -1,15 +1,17 @@
-"""What this machine can do at most, measured: the denominators of every share that `bench/` prints.
+"""Measures the limits of this machine, relative to which `bench/` reports shares of the peak and of the floor.
 
     python bench/calibrate.py [--cpu N]
 
-- peak: fused multiply-adds in registers (`calibrate.c`), float32 and float64, for each width of vector that the
-  processor has; the best of its runs. 1 multiply-add counts as 2 operations.
-- bandwidth: of a level of the cache or of memory, reading a buffer that the level holds and the one above does not,
-  and adding to every element in place (update: bytes read and bytes written); widest vectors, the best of its runs.
-- the empty call: a C function of Python's with one argument, called from the loop that times one row.
-- two cores: the same peak, one loop on each of two cores at once, over one loop alone; median of alternating rounds.
+- peak: fused multiply-adds in registers (`calibrate.c`), in float32 and float64, for each vector width of the
+  processor; the best of several runs. One multiply-add counts as 2 operations.
+- bandwidth of each cache level and of memory: reading a buffer that fits into the level but not into the next smaller
+  one, and adding to every element in place (update: bytes read plus bytes written); with the widest vectors, the best
+  of several runs.
+- the empty call: a function of Python in C with one argument, called from the loop that times one row.
+- two cores: the rate of the loop of multiply-adds on two cores at once over that on one core; the median of alternating
+  rounds.
 
-The C file is compiled at run time by the system's compiler. `measure` is called by the programs here, in their own run.
+The C file is compiled at run time by the system's compiler. Other programs in `bench/` call `measure` in each run.
 """
 
 from __future__ import annotations
@@ -40,15 +42,15 @@ from rounds import interleaved, repeats, seconds
 
 DTYPES = ("float32", "float64")
 WIDTHS = (16, 32, 64)  # bytes of a vector
-CHAINS = 12  # calibrate.c's
+CHAINS = 12  # independent chains of multiply-adds in calibrate.c
 KIBI, MEBI = 1 << 10, 1 << 20
 ALIGNMENT = 4096
 AVAILABLE = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]  # before any pinning
-_RUN_SECONDS, _ROUNDS = 1e-3, 60  # short and many: what else runs on the machine misses some of them
+_RUN_SECONDS, _ROUNDS = 1e-3, 60  # many short runs, so that other processes do not disturb all of them
 
 
 class Bandwidth(NamedTuple):
-    """Bytes per second of a level: reading, and updating in place (bytes read and bytes written)."""
+    """Bytes per second of a level: for reading, and for updating in place (bytes read plus bytes written)."""
 
     read: float
     update: float
@@ -56,29 +58,29 @@ class Bandwidth(NamedTuple):
 
 @dataclass(frozen=True)
 class Machine:
-    """One calibration."""
+    """The result of a calibration."""
 
     peaks: dict[tuple[str, int], float]  # (dtype, bytes of a vector) -> multiply-adds per second on one core
-    sizes: dict[str, float]  # level -> bytes that it holds, smallest first
-    buffers: dict[str, int]  # level -> bytes of the buffer that was measured
+    sizes: dict[str, float]  # level -> its size in bytes, smallest first
+    buffers: dict[str, int]  # level -> size in bytes of the buffer that was measured
     bandwidths: dict[str, Bandwidth]
     call_seconds: float
-    two_cores: dict[str, float]  # dtype -> rate of two loops at once over one alone; empty on one core
+    two_cores: dict[str, float]  # dtype -> rate on two cores over rate on one; empty if there is one core
 
     def peak(self, dtype: str) -> float:
-        """Multiply-adds per second of one core, by the width that does most of them."""
+        """Return the multiply-adds per second of one core, with the fastest vector width."""
         return max(peak for (name, _), peak in self.peaks.items() if name == dtype)
 
     def level(self, n_bytes: float) -> str:
-        """The smallest level that holds so many bytes."""
+        """Return the smallest level that holds n_bytes."""
         return next(level for level, size in self.sizes.items() if n_bytes <= size)
 
     def bandwidth(self, n_bytes: float) -> Bandwidth:
-        """The bandwidth of the level that holds so many bytes."""
+        """Return the bandwidth of the smallest level that holds n_bytes."""
         return self.bandwidths[self.level(n_bytes)]
 
     def markdown(self) -> str:
-        """The calibration as two tables and two lines."""
+        """Format the calibration as Markdown: two tables and two lines."""
         widths = sorted({width for _, width in self.peaks})
         lines = [
             f"| FMA peak of one core, GFLOP/s | {' | '.join(f'{width}-byte vectors' for width in widths)} |",
@@ -99,7 +101,7 @@ class Machine:
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """calibrate.c, compiled."""
+    """Compile and load calibrate.c."""
     compiler = shlex.split(os.environ.get("CC", "cc"))
     source = Path(__file__).with_suffix(".c")
     with tempfile.TemporaryDirectory() as folder:
@@ -110,7 +112,7 @@ def library() -> ctypes.CDLL:
 
 
 def widths() -> list[int]:
-    """Bytes of the vectors that this processor has."""
+    """Return the vector widths of this processor, in bytes."""
     return [width for width in WIDTHS if library().supported(width)]
 
 
@@ -121,18 +123,18 @@ def _function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
 
 
 def fma_loop(dtype: str, width: int) -> Callable[[int], Any]:
-    """The loop of multiply-adds; n of its rounds are n * multiply_adds(dtype, width)."""
+    """Return the loop of multiply-adds; n iterations do n * multiply_adds(dtype, width)."""
     return _function(f"fma_{dtype}_{width}", ctypes.c_double, ctypes.c_size_t)
 
 
 def multiply_adds(dtype: str, width: int) -> int:
-    """Multiply-adds in one round of the loop."""
+    """Return the number of multiply-adds in one iteration of the loop."""
     return CHAINS * width // np.dtype(dtype).itemsize
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A loop whose rate is wanted: a function of the number of its rounds, and the work of a round."""
+    """A loop to measure the rate of: a function of the number of iterations, the work of one, and their number."""
 
     run: Callable[[int], Any]
     work: float
@@ -140,46 +142,46 @@ class Probe:
 
     @classmethod
     def make(cls, run: Callable[[int], Any], work: float) -> Probe:
-        """A probe that takes about _RUN_SECONDS."""
+        """Make a probe that takes about _RUN_SECONDS."""
         return cls(run, work, repeats(run, _RUN_SECONDS))
 
     def rate(self) -> float:
-        """Work per second of one run."""
+        """Run the loop once and return its work per second."""
         return self.work * self.n / seconds(lambda: self.run(self.n))
 
 
 def best_rates(probes: dict[Any, Probe], n_rounds: int) -> dict[Any, float]:
-    """The best rate of each; they take turns, so that what disturbs one for a while does not have all of its runs."""
+    """Return the best rate of each probe; rounds are interleaved, so that a disturbance affects all probes alike."""
     return dict(zip(probes, map(max, interleaved([probe.rate for probe in probes.values()], n_rounds)), strict=True))
 
 
 def peak_probes() -> dict[tuple[str, int], Probe]:
-    """(dtype, bytes of a vector) -> multiply-adds in registers."""
+    """Return a probe of the multiply-adds in registers for each dtype and vector width."""
     pairs = [(dtype, width) for dtype in DTYPES for width in widths()]
     return {pair: Probe.make(fma_loop(*pair), multiply_adds(*pair)) for pair in pairs}
 
 
 def passes(name: str, width: int) -> Callable[[int, int, int], Any]:
-    """The loop `sum` or `update` over an address and its bytes, so many times."""
+    """Return the loop `sum` or `update`, a function of an address, a number of bytes, and a number of passes."""
     result = {"sum": ctypes.c_int64, "update": None}[name]
     return _function(f"{name}_{width}", result, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t)
 
 
 def bandwidth_probes(n_bytes: int) -> dict[str, Probe]:
-    """Passes over a buffer of so many bytes: "read", and "update", which moves them twice."""
+    """Return the probes "read" and "update" of a buffer of n_bytes; an update moves each byte twice."""
     n_bytes -= n_bytes % ALIGNMENT
     memory = np.ones(n_bytes + ALIGNMENT, "uint8")
     address = memory.ctypes.data + -memory.ctypes.data % ALIGNMENT
 
     def run(name: str) -> Callable[[int], Any]:
         loop = passes(name, widths()[-1])
-        return lambda n: (loop(address, n_bytes, n), memory)  # the buffer lives as long as the probe
+        return lambda n: (loop(address, n_bytes, n), memory)  # `memory` must live as long as the probe
 
     return {"read": Probe.make(run("sum"), n_bytes), "update": Probe.make(run("update"), 2 * n_bytes)}
 
 
 def empty_call_probe() -> Probe:
-    """A call that does nothing, from the loop that calls `predict` (timing.py), the loop included."""
+    """Return a probe of a call without effect, including the loop around it, which is that of timing.py."""
     rows, function = list(np.zeros((256, 4), "float32")), callable
 
     def run(calls: int) -> None:
@@ -191,18 +193,18 @@ def empty_call_probe() -> Probe:
 
 
 class TwoLoops:
-    """The FMA loop alone and on two cores at once; `gain` is one round of the comparison."""
+    """Compares the loop of multiply-adds on one core and on two at once; `gain` runs one round."""
 
     def __init__(self, dtype: str = "float32", wanted: float = 0.05) -> None:
         self._loop = fma_loop(dtype, widths()[-1])
         self._n = repeats(self._loop, wanted)
 
     def _at_once(self, cpus: list[int]) -> float:
-        """Seconds from the first loop's start to the last one's end, a loop on each of the cores."""
+        """Run a loop on each of the cores; return the seconds from the first start to the last end."""
         barrier, times = threading.Barrier(len(cpus)), []
 
         def work(cpu: int) -> None:
-            os.sched_setaffinity(0, {cpu})  # of this thread
+            os.sched_setaffinity(0, {cpu})  # of this thread only
             barrier.wait()
             start = time.perf_counter()
             self._loop(self._n)
@@ -216,13 +218,13 @@ class TwoLoops:
         return max(end for _, end in times) - min(start for start, _ in times)
 
     def gain(self) -> float:
-        """The rate of two loops at once over the mean of one alone on either core."""
+        """Return the rate of two loops at once over the mean rate of one loop on either core."""
         one, other = AVAILABLE[:2]
         return (self._at_once([one]) + self._at_once([other])) / self._at_once([one, other])
 
 
 def cache_sizes() -> dict[str, int]:
-    """Bytes of the data caches of a core, by level; what Linux does not tell is taken for 32 KiB, 1 MiB and 16 MiB."""
+    """Return the sizes of the data caches of a core, in bytes by level; 32 KiB, 1 MiB and 16 MiB if unknown."""
     sizes = {"L1": 32 * KIBI, "L2": MEBI, "L3": 16 * MEBI}
     for index in Path(f"/sys/devices/system/cpu/cpu{AVAILABLE[0]}/cache").glob("index*"):
         kind, size = (index / "type").read_text().strip(), (index / "size").read_text().strip()
@@ -233,14 +235,17 @@ def cache_sizes() -> dict[str, int]:
 
 
 def buffer_sizes(sizes: dict[str, int]) -> dict[str, int]:
-    """Bytes of the buffer that is measured for each level: half of L1 and L2, four times L2 for L3, and memory."""
-    third = max(2 * sizes["L2"], min(4 * sizes["L2"], sizes["L3"] // 4))
+    """Return the size of the buffer to measure for each level, in bytes.
+
+    It is half of L1 and of L2, about four times L2 for L3, and four times L3, within bounds, for memory.
+    """
+    l3 = max(2 * sizes["L2"], min(4 * sizes["L2"], sizes["L3"] // 4))
     memory = min(max(4 * sizes["L3"], 64 * MEBI), 256 * MEBI)
-    return {"L1": sizes["L1"] // 2, "L2": sizes["L2"] // 2, "L3": third, "memory": memory}
+    return {"L1": sizes["L1"] // 2, "L2": sizes["L2"] // 2, "L3": l3, "memory": memory}
 
 
 def measure(quick: bool = False) -> Machine:
-    """Calibrate: a few seconds; quick: only that it works."""
+    """Calibrate, which takes a few seconds; `quick` only checks that it works."""
     n_rounds = 1 if quick else _ROUNDS
     sizes = cache_sizes()
     buffers = dict.fromkeys((*sizes, "memory"), sizes["L1"] // 2) if quick else buffer_sizes(sizes)
@@ -264,7 +269,7 @@ def measure(quick: bool = False) -> Machine:
 
 
 def main() -> int:
-    """Print one calibration."""
+    """Calibrate and print the result."""
     options = report.parser(__doc__).parse_args()
     report.pin(options.cpu)
     print(report.provenance(options.cpu), measure(options.quick).markdown(), sep="\n\n")

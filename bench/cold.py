@@ -1,10 +1,10 @@
-"""The first call of `predict`: in a fresh process, and after the caches have been emptied.
+"""Times the first call of `predict`, in a fresh process and after the caches have been emptied.
 
     python bench/cold.py [--cpu N] [--rounds N] [--workloads A ...] [--quick]
 
-Each round starts one interpreter for each workload. It imports fastmlp, makes the network and a row, and times its
-first call and its second; then some calls, before each of which a buffer larger than the caches is written; then calls
-in a row, for comparison. Medians over the rounds, each of one process.
+Each round starts one interpreter per workload. It imports fastmlp, makes the network and a row, and times the first and
+the second call; then some calls, before each of which a buffer larger than the caches is written; then, for comparison,
+consecutive calls. The table has the medians over the rounds.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ import fastmlp
 from implementations import Engine
 
 KINDS = ("first call", "second call", "caches emptied", "warm")
-_EMPTIED, _WARM = 9, 1000
+_EMPTIED, _WARM = 9, 1000  # numbers of calls with emptied caches, and of consecutive calls
 
 
 def child(name: str, dtype: str) -> None:
-    """Time the calls of one process and print them."""
+    """Run as the child process: time the calls and print the times."""
     workload, clock = WORKLOADS[name], time.perf_counter
     predict = Engine(workload, fastmlp.Network([1, 1]).engine, dtype).predict
     row = data(workload, RANDOM, 1, dtype)[0][0]
@@ -54,18 +54,18 @@ def child(name: str, dtype: str) -> None:
 
 
 def run(name: str, dtype: str) -> dict[str, float]:
-    """The times of a fresh process, which has this one's core and environment."""
+    """Measure in a fresh process, which inherits this one's core and environment."""
     command = [sys.executable, str(Path(__file__)), "--child", name, "--dtype", dtype]
     result: dict[str, float] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     return result
 
 
 def main() -> int:
-    """Start the processes, print."""
+    """Start the processes and print the table."""
     parser = report.parser(__doc__)
     forward = [name for name, workload in WORKLOADS.items() if not workload.trains]
     parser.add_argument("--workloads", nargs="+", choices=forward, default=forward, metavar="NAME")
-    parser.add_argument("--child", choices=forward, help="be one of the processes")
+    parser.add_argument("--child", choices=forward, help="run as a child process")
     options = parser.parse_args()
     if options.child:
         child(options.child, options.dtype)

@@ -1,10 +1,11 @@
-"""Measure all implementations side by side and print the tables of `RESULTS.md`.
+"""Measures all implementations side by side and prints the tables of `RESULTS.md`.
 
     python bench/compare.py [--workloads A T1 ...] [--data random fashion-mnist] [--rounds N] [--cpu N] [--quick]
     python bench/compare.py --table       # only what the targets need: one engine against its peers, dense data
 
-The machine is calibrated first (`calibrate.py`), for the floors (`floors.py`). Nothing is timed before `verify` has
-checked it. `measurement.py` says how rounds are interleaved, `targets.py` what is judged. One thread.
+First the machine is calibrated (`calibrate.py`) for the floors (`floors.py`). Every implementation is verified
+(`verification.py`) before it is timed, in interleaved rounds (`measurement.py`) on one thread. `targets.py` judges the
+results.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ from implementations import names
 
 
 def arguments() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line, and fill in the options that depend on one another."""
     parser = report.parser(__doc__)
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), metavar="NAME")
     parser.add_argument("--data", nargs="+", choices=(RANDOM, FASHION_MNIST))
     parser.add_argument("--implementations", nargs="+", choices=names(), metavar="NAME")
     parser.add_argument("--epoch-rounds", type=int, default=7, help="measurements of each training epoch")
-    parser.add_argument("--table", action="store_true", help="the short tables alone, without what they do not need")
+    parser.add_argument("--table", action="store_true", help="only the short tables, and what they need")
     parser.add_argument("--clock", choices=rounds.CLOCKS, default="wall", help="cpu: where other work shares the core")
     options = parser.parse_args()
     rounds.use(options.clock)
@@ -55,12 +56,12 @@ def arguments() -> argparse.Namespace:
 
 
 def own_engine() -> str:
-    """The engine that fastmlp chooses here."""
+    """Return the name of the engine that fastmlp chooses on this machine."""
     return f"fastmlp {fastmlp.Network([1, 1]).engine}"
 
 
 def measured(options: argparse.Namespace) -> Iterator[Measurement | str]:
-    """A measurement of each workload, data and kind, or why there is none."""
+    """Yield a measurement of each workload, data and kind, or a message that says why there is none."""
     for workload, source in itertools.product((WORKLOADS[name] for name in options.workloads), options.data):
         if source not in workload.sources:
             continue
@@ -80,7 +81,7 @@ def measured(options: argparse.Namespace) -> Iterator[Measurement | str]:
 
 
 def lines(one: Measurement, machine: calibrate.Machine, own: str) -> Iterator[Sequence[str]]:
-    """A line of the long table for each case."""
+    """Yield a row of the long table for each case."""
     for label, case in one.cases.items():
         few = f" (from {case.n_rows})" if one.n_rows > case.n_rows else ""
         share = one.floor(label, machine).seconds / one.seconds(label)
@@ -96,7 +97,7 @@ LONG = ("workload", "what", "data", "implementation", "lower quartile", "median"
 
 
 def floors_table(measurements: Sequence[Measurement], machine: calibrate.Machine, own: str) -> str:
-    """What the floors consist of, once for every workload, kind and number of rows."""
+    """Format the parts of the floors, once for each workload, kind and number of rows."""
     columns = ("workload", "what", "multiply-adds", "bytes", "optimiser", "call", "floor")
     rows = []
     for one in measurements:
@@ -106,14 +107,14 @@ def floors_table(measurements: Sequence[Measurement], machine: calibrate.Machine
 
 
 def gain_over_python(one: Measurement) -> str:
-    """Pure Python's own time per row, and beside it what the others gain over it."""
+    """Format the time per row of pure Python, and how much faster the others are."""
     own = one.seconds("reference") / one.n_rows
     gains = ", ".join(f"{name} {one.ratio('reference', name):,.0f}×" for name in one.times if name != "reference")
     return f"- {one.workload}, {one.source}: {report.duration(own)} a row in pure Python; {gains}"
 
 
 def main() -> int:
-    """Calibrate, verify, time, print."""
+    """Calibrate, verify, measure and print the tables."""
     options = arguments()
     report.pin(options.cpu)
     print(report.provenance(options.cpu, options.dtype, "one thread", f"{options.clock} time"), flush=True)

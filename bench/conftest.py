@@ -1,4 +1,4 @@
-"""One thread before NumPy is imported, and the option --quick: every check, no measurement."""
+"""Limits BLAS to one thread before NumPy is imported, and adds the option --quick: every check, no measurement."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""How long `fit` of a large network takes to stop after Ctrl-C, beside the step that it is in the middle of.
+"""Measures how long `fit` of a large network takes to stop after Ctrl-C, compared with the time of a step.
 
     python bench/ctrl_c.py [--threads 1 2] [--rounds 8] [--sizes 4096 4096 4096] [--quick]
 
-A process for each case fits the network to random rows. In each round a timer raises SIGINT at a random moment of the
-second step or later; what is measured is the time from the signal to the KeyboardInterrupt that comes out of `fit`.
-Prints, for each batch size, optimiser and number of threads, the time of one step, and the median and the most of those
-times; above the table, how long one copy of the parameters takes, of which keeping what was learnt needs several.
+Each case has a process that fits the network to random rows. In each round a timer raises KeyboardInterrupt at a random
+moment of the second step or later, and the time from its signal until `fit` raises the exception is measured. The
+table has for each batch size, optimiser and number of threads the time of one step, and the median and maximum of the
+times to stop. The line above it says how long a copy of the parameters takes; stopping needs several such copies.
 """
 
 from __future__ import annotations
@@ -38,31 +38,31 @@ OPTIMIZERS = {
 
 
 class Stopwatch:
-    """Raises KeyboardInterrupt at the signal, and knows when it came."""
+    """Raises KeyboardInterrupt after a given time; `due` is the moment."""
 
     def __init__(self) -> None:
         signal.signal(signal.SIGALRM, self.handle)
         self.due = 0.0
 
     def set(self, seconds: float) -> None:
-        """The signal comes so many seconds from now."""
+        """Send the signal after so many seconds."""
         self.due = time.perf_counter() + seconds
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """As Python's own handler of SIGINT."""
+        """Raise KeyboardInterrupt, like Python's handler of SIGINT."""
         raise KeyboardInterrupt
 
 
 def child(case: dict[str, Any]) -> dict[str, Any]:
-    """The times of one case, in seconds."""
+    """Run as the child process: measure the times of one case, in seconds."""
     sizes, batch, rounds = case["sizes"], case["batch"], case["rounds"]
-    whole = case["optimizer"] == "LBFGS"
+    full_batch = case["optimizer"] == "LBFGS"
     rng = np.random.default_rng(0)
-    n_rows = batch if whole else max(64, 4 * batch)
+    n_rows = batch if full_batch else max(64, 4 * batch)
     X, y = rng.normal(size=(n_rows, sizes[0])).astype(case["dtype"]), rng.normal(size=(n_rows, sizes[-1]))
     net = fastmlp.Network(sizes, dtype=case["dtype"], seed=0, n_threads=case["threads"], engine=case["engine"])
-    options = {"batch_size": None if whole else batch, "verbose": 0, **OPTIMIZERS[case["optimizer"]]}
+    options = {"batch_size": None if full_batch else batch, "verbose": 0, **OPTIMIZERS[case["optimizer"]]}
     n_steps = max(1, n_rows // batch)
     net.fit(X, y, epochs=1, **options)
     start = time.perf_counter()
@@ -72,7 +72,7 @@ def child(case: dict[str, Any]) -> dict[str, Any]:
     for _ in range(rounds):
         stopwatch.set(moments.uniform(0.2, 0.2 + 2 * step + 0.3))
         try:
-            while True:  # L-BFGS may come to an end
+            while True:  # L-BFGS may converge before the signal
                 net.fit(X, y, epochs=10**6, **options)
         except KeyboardInterrupt:
             times.append(time.perf_counter() - stopwatch.due)
@@ -80,18 +80,18 @@ def child(case: dict[str, Any]) -> dict[str, Any]:
 
 
 def line(case: dict[str, Any]) -> tuple[str, ...]:
-    """A row of the table, from a process of its own."""
-    told = subprocess.run(
+    """Measure a case in a child process; return its row of the table."""
+    done = subprocess.run(
         [sys.executable, __file__, "--child", json.dumps(case)], capture_output=True, text=True, check=True
     )
-    result = json.loads(told.stdout)
+    result = json.loads(done.stdout)
     name = f"{case['engine']} {case['dtype']}, {case['threads']} threads, batch {case['batch']}, {case['optimizer']}"
     times = result["times"]
     return name, *map(report.duration, (result["step"], np.median(times), max(times)))
 
 
 def main() -> int:
-    """Measure, print."""
+    """Measure all cases and print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=8)
@@ -101,7 +101,7 @@ def main() -> int:
     parser.add_argument("--optimizers", nargs="+", default=list(OPTIMIZERS))
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--child")
-    parser.add_argument("--quick", action="store_true", help="a small network, one round: that it runs")
+    parser.add_argument("--quick", action="store_true", help="a small network and one round, to check that it runs")
     arguments = parser.parse_args()
     if arguments.child is not None:
         print(json.dumps(child(json.loads(arguments.child))))
@@ -132,7 +132,7 @@ def main() -> int:
         for optimizer in arguments.optimizers
         if optimizer != "LBFGS" or batch == max(arguments.batches)
     ]
-    print("\n" + report.table(("case", "one step", "Ctrl-C, median", "most"), rows))
+    print("\n" + report.table(("case", "one step", "Ctrl-C, median", "maximum"), rows))
     return 0
 
 

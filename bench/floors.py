@@ -1,19 +1,21 @@
-"""The least time that a workload can take on a machine: the model behind every "share of its floor".
+"""The floor of a workload: a lower bound, from a simple model, of the time that it takes on a machine.
 
     floor = max(multiply-adds / FMA peak of the dtype, bytes / their bandwidth) + the optimiser's pass + the empty call
 
-Every array is moved once, at the bandwidth of the smallest level that holds it whole (`calibrate.Machine`):
+In the model every array is moved once, at the bandwidth of the smallest level of the memory hierarchy that holds all of
+it (`calibrate.Machine`):
 
-- one row: the parameters are read; then the empty call is added. The row is not counted.
-- many rows: the input and the parameters are read and the output written. Hidden activations stay in the cache.
-- an epoch: every row's forward pass, weight gradient and, in all layers but the first, input gradient, I * O
-  multiply-adds each; the rows of X are read. The optimiser's pass, once a batch, cannot begin before the gradient is
-  there and is added: SGD updates p; Adam reads g and updates p, m and v, from the level that holds the four together.
+- one row: the parameters are read, and the empty call is added. The row itself is not counted.
+- many rows: the input and the parameters are read and the output is written. Hidden activations stay in the cache.
+- an epoch: each row has a forward pass, a weight gradient and, in all layers but the first, an input gradient, of I * O
+  multiply-adds each; the rows of X are read. The optimiser's pass is added once per batch, because it cannot begin
+  before the gradient is complete: SGD updates p; Adam reads g and updates p, m and v, at the bandwidth of the level
+  that holds all four.
 
-What is left out makes the floor lower: activations and losses, Adam's square roots and divisions, partial tiles,
-re-reading the weights for every tile of rows, shuffling, the Python around a call of many rows. Two things can make it
-too high: of an array that is a little larger than a level, that level holds a part; and Adam's reading of g counts,
-though on the engine `native` the gradient of a batch of one piece stays in the cache.
+The model leaves out, which makes the floor lower: activations and losses, Adam's square roots and divisions, partial
+tiles, reading the weights again for every tile of rows, shuffling, and the Python code around a call of many rows. Two
+simplifications can make it too high: a level holds a part of an array that is a little larger than the level; and
+Adam's reading of g is counted, although the engine `native` keeps the gradient of a batch of one piece in the cache.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from workloads import Workload
 
 
 class Floor(NamedTuple):
-    """Seconds of one row, of all the rows, or of an epoch."""
+    """The parts of a floor in seconds, for one row, all rows, or an epoch."""
 
     multiply_adds: float
     bytes: float
@@ -37,18 +39,18 @@ class Floor(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """The floor."""
+        """The floor: the larger of arithmetic and memory, plus the optimiser's pass and the call."""
         return max(self.multiply_adds, self.bytes) + self.optimizer + self.call
 
 
 def multiply_adds(workload: Workload, kind: str) -> int:
-    """Multiply-adds of one row: forward, or forward and backward."""
+    """Return the multiply-adds of one row: of the forward pass or, for an epoch, of both passes."""
     layers = [n_inputs * n_outputs for n_inputs, n_outputs in workload.layers]
     return 3 * sum(layers) - layers[0] if kind == EPOCH else sum(layers)
 
 
 def floor(workload: Workload, kind: str, n_rows: int, dtype: str, machine: Machine) -> Floor:
-    """The floor of a measurement of so many rows (1 for one row)."""
+    """Return the floor of a measurement of n_rows, which is 1 for the kind `ROW`."""
     size = np.dtype(dtype).itemsize
     parameters, rows = size * workload.n_parameters, size * n_rows * workload.sizes[0]
     outputs = size * n_rows * workload.sizes[-1]
@@ -62,7 +64,7 @@ def floor(workload: Workload, kind: str, n_rows: int, dtype: str, machine: Machi
 
 
 def _optimizer_pass(workload: Workload, size: int, machine: Machine) -> float:
-    """Seconds of one step over the parameters."""
+    """Return the seconds of the optimiser's pass over the parameters in one step."""
     vector = size * workload.n_parameters
     if workload.optimizer and workload.optimizer[0] == "adam":
         read, update = machine.bandwidth(4 * vector)

@@ -1,8 +1,8 @@
-"""What is measured of this project and of NumPy, and the list of everything that can be measured here.
+"""The implementations of this project and the NumPy network, and the list of all implementations.
 
-The pure-Python reference, each engine of this build on one thread, called as its users call it, and the NumPy network
-that is written for the comparison. `names` adds the other libraries that are installed (`peers/`); `make` finds any of
-them by its name. Nothing made here may be timed before `verification.py` has checked it.
+They are the pure-Python reference, each engine of this build on one thread, called as its users call it, and the NumPy
+network that is written for the comparison. `names` lists them and the other libraries that are installed (`peers/`);
+`make` makes any of them by its name. An implementation is timed only after `verification.py` has checked it.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def _arguments(workload: Workload) -> dict[str, Any]:
 
 
 class Own(Implementation):
-    """What this project implements: the calls that the reference and the engines have in common."""
+    """The base class of the reference and the engines, which have the same methods."""
 
     _network: Any
 
     def _start(self) -> None:
-        """The workload's parameters; the hot methods are the network's own, not wrapped."""
+        """Set the workload's parameters; `predict` and `predict_row` are the network's own methods, not wrapped."""
         self._optimizer = optimizer_of(self.workload)
         self._network.parameters = initial_parameters(self.workload)
         self.predict_row = self.predict = self._network.predict
@@ -63,7 +63,7 @@ class Reference(Own):
 
 
 class Engine(Own):
-    """`fastmlp.Network` on one of its engines, on one thread unless said, called as its users call it."""
+    """`fastmlp.Network` on one of its engines, by default on one thread, called as its users call it."""
 
     def __init__(self, workload: Workload, engine: str, dtype: str = "float32", n_threads: Any = 1) -> None:
         super().__init__(workload, dtype)
@@ -77,10 +77,10 @@ class Engine(Own):
 
 
 class Numpy(Implementation):
-    """The fast NumPy network, in the memory order that trains faster on this machine, tried beforehand."""
+    """The fast NumPy network, with the layout of the weights that was found to train faster on this machine."""
 
     name = "NumPy"
-    _orders: ClassVar[dict[tuple[str, str], str]] = {}
+    _faster_layouts: ClassVar[dict[tuple[str, str], str]] = {}
 
     def __init__(self, workload: Workload, dtype: str = "float32", layout: str | None = None) -> None:
         super().__init__(workload, dtype)
@@ -100,8 +100,9 @@ class Numpy(Implementation):
 
     @classmethod
     def _faster_layout(cls, workload: Workload, dtype: str) -> str:
+        """Train a little with each layout; return the faster one, which is remembered for workload and dtype."""
         key = (workload.name, dtype)
-        if key not in cls._orders:
+        if key not in cls._faster_layouts:
             n_rows = workload.batch_size * (5 if workload.n_parameters > 10**5 else 50)
             x = np.random.default_rng(0).random((n_rows, workload.sizes[0])).astype(dtype)
             y = np.zeros((n_rows, workload.sizes[-1]), dtype)
@@ -111,19 +112,19 @@ class Numpy(Implementation):
                 start = time.perf_counter()
                 network.fit(x, y, shuffle=True, batch_size=workload.batch_size)
                 trials.append((time.perf_counter() - start, layout))
-            cls._orders[key] = min(trials)[1]
-        return cls._orders[key]
+            cls._faster_layouts[key] = min(trials)[1]
+        return cls._faster_layouts[key]
 
 
 def names(workload: Workload | None = None) -> list[str]:
-    """What can be measured here (of the workload): the reference, each engine of this build, NumPy, other libraries."""
+    """Return the names of the implementations that can be measured here, or that can run the workload."""
     found = ["reference", *(f"fastmlp {engine}" for engine in fastmlp.info()["engines"]), "NumPy", *peers.installed()]
     trains = workload is not None and workload.trains
     return [name for name in found if not trains or name not in peers.PEERS or peers.PEERS[name].trains]
 
 
 def make(name: str, workload: Workload, dtype: str = "float32") -> Implementation:
-    """The implementation of that name, with the workload's initial parameters."""
+    """Make the implementation of that name, with the workload's initial parameters."""
     if name == "reference":
         return Reference(workload)
     if name == "NumPy":

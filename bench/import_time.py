@@ -1,11 +1,12 @@
-"""What `import fastmlp`, and the command line's own imports, cost beside `import numpy`: whole processes.
+"""Times `import fastmlp` and the imports of the command line, relative to `import numpy`, as whole processes.
 
     python bench/import_time.py [--cpu N] [--rounds N] [--quick] [SOURCE ...]
 
-Each round starts one interpreter for each program, one after another: a bare one, one that imports NumPy, one that
-imports NumPy and fastmlp, and so on. A share is what a program takes beyond NumPy's, over what NumPy's takes beyond the
-bare one's, of one round; medians, and the quartiles of the share. Compiled files of Python are written before the first
-round, to a folder that is deleted. With SOURCE, folders that hold a built `fastmlp`, the same is measured of each.
+Each round starts one interpreter for each program, one after another: one that imports nothing, one that imports NumPy,
+one that imports NumPy and fastmlp, and so on. In each round, a program's share is its time beyond that of NumPy, over
+NumPy's time beyond that of the interpreter alone. The table has the medians, and the quartiles of the share. Python's
+compiled files are written before the first round, to a temporary folder. Each SOURCE is a folder with a built
+`fastmlp`, and is measured in the same way.
 """
 
 from __future__ import annotations
@@ -31,18 +32,18 @@ PROGRAMS = {
     "NumPy and the command line": "import numpy, fastmlp.cli",
     "NumPy and SciPy's BLAS": "import numpy, scipy.linalg.cython_blas",
 }
-TARGET = 0.2  # the share of fastmlp
+TARGET = 0.2  # the maximum of the share of `import fastmlp`
 
 
 def seconds(code: str, environment: dict[str, str]) -> float:
-    """How long a process takes that runs the code."""
+    """Return the time of a process that runs the code."""
     start = time.perf_counter()
     subprocess.run((sys.executable, "-c", code), env=environment, check=True)
     return time.perf_counter() - start
 
 
 def measure(sources: Sequence[str], n_rounds: int, cache: str) -> dict[tuple[str, str], list[float]]:
-    """The times of each program with each source."""
+    """Measure each program with each source, in interleaved rounds."""
     plain = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environments = {source: plain | {"PYTHONPATH": source, "PYTHONPYCACHEPREFIX": cache} for source in sources}
     times: dict[tuple[str, str], list[float]] = {}
@@ -56,7 +57,7 @@ def measure(sources: Sequence[str], n_rounds: int, cache: str) -> dict[tuple[str
 
 
 def rows(source: str, times: dict[tuple[str, str], list[float]]) -> list[tuple[str, ...]]:
-    """The lines of one source."""
+    """Return the rows of the table of one source."""
     bare, numpy = times[source, BARE], times[source, NUMPY]
     listed = []
     for name in PROGRAMS:
@@ -71,7 +72,7 @@ def rows(source: str, times: dict[tuple[str, str], list[float]]) -> list[tuple[s
 
 
 def main() -> int:
-    """Start the processes, print."""
+    """Start the processes and print the tables."""
     parser = report.parser(__doc__, rounds=21)
     own = str(Path(fastmlp.__file__).parents[1])
     parser.add_argument("sources", nargs="*", default=[own], metavar="SOURCE", help="folders that hold a fastmlp")

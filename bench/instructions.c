@@ -1,10 +1,10 @@
-/* One pass of one network, for instructions.py to count the instructions of: everything is the same in every run.
+/* Runs one network on random data that is equal in every run; instructions.py counts the instructions.
  *
  *     instructions ISA DTYPE SIZES ACTIVATION OUTPUT LOSS ROWS [BATCH OPTIMIZER HYPER-PARAMETER ...]
  *
- * predicts ROWS rows (a single one by the pass that is for one) or, with an optimiser, trains one shuffled epoch of
- * them, on one thread. SIZES is 784,30,10. The rows are dense, uniform in [0, 1); a network of several outputs has
- * labels. What is to be counted is the function `counted` and what it calls. Exit status 2: this processor lacks the
+ * predicts ROWS rows (a single row by fml_forward_row) or, with an optimiser, trains one shuffled epoch on them, on one
+ * thread. SIZES has the form 784,30,10. The rows are dense, uniform in [0, 1); a network with several outputs is given
+ * class labels. The function `counted` and what it calls are counted. The exit status is 2 if this processor lacks the
  * ISA. */
 #include "../tests/core/find.h"
 
@@ -43,7 +43,7 @@ static void *uniform(const fml_kernels *kernels, size_t n, double low, double hi
     return reals;
 }
 
-/* The layers of "784,30,10" with their activations. */
+/* Sets the layers from sizes such as "784,30,10", with their activations. */
 static void set_layers(job *j, const char *sizes, const char *hidden, const char *output) {
     char *rest;
     size_t I = strtoul(sizes, &rest, 10);

@@ -1,15 +1,17 @@
-"""How many instructions the core runs for each workload, beside what is stored; more than 3 % more is a failure.
+"""Counts the instructions that the core runs for each workload, and compares them with stored counts.
 
-    python bench/instructions.py            # compares with instructions.json
-    python bench/instructions.py --update   # stores
-    python bench/instructions.py --against OLD   # compares with another checkout: more than 1 % either way is a failure
+    python bench/instructions.py            # compares with instructions.json: growth by more than 3 % is a failure
+    python bench/instructions.py --update   # stores the counts
+    python bench/instructions.py --against OLD   # compares with another checkout: a change by over 1 % is a failure
 
-Counted by valgrind's callgrind in a program without Python (instructions.c), on one thread and the kernels for AVX2,
-which is the most that callgrind knows: one row and 100 rows of A-D, and two batches of T1-T4, in both dtypes. Where in
-memory, how fast and on which processor does not matter to a count; the compiler does, so the counts are stored with its
-version. Another compiler's are printed and noted, not judged: store them together with a change of the compiler. A
-count may go up only in a commit that gives the measured reason. Another checkout counts by its own program, as the C
-interface that it is written for may differ. Needs valgrind and a processor with AVX2.
+The counts are of one row and of 100 rows of A-D, and of two batches of T1-T4, in both dtypes. Valgrind's callgrind
+counts in a program without Python (instructions.c), on one thread with the kernels for AVX2, the widest vectors that
+callgrind supports. A count does not depend on memory placement, clock rate or processor, but on the compiler; it is
+therefore stored with the compiler's version. Counts with another compiler are printed but not judged; when the compiler
+is changed, store them anew. A count may grow only in a commit that gives the measured reason.
+
+Another checkout is counted by its own instructions.py and instructions.c, because its C interface may differ. Needs
+valgrind and a processor with AVX2.
 """
 
 from __future__ import annotations
@@ -37,76 +39,82 @@ STORED = TOP / "bench" / "instructions.json"
 ISA = "avx2"
 BATCH_ROWS, BATCHES = 100, 2
 MAX_GROWTH = 0.03
-MAX_CHANGE = 0.01  # between two checkouts, either way
+MAX_CHANGE = 0.01  # between two checkouts, up or down
+# Runs in another checkout, so that `cases`, `count`, `build` and TOP must keep their names and meanings.
 COUNT_ELSEWHERE = """
 import json, pathlib, sys
 import instructions as own
 folder = pathlib.Path(sys.argv[1])
 own.build.build(own.build.TARGETS["native"], folder, {"instructions": [own.TOP / "bench" / "instructions.c"]})
-wanted = {name: words for name, words in own.cases().items() if name in sys.argv[2:]}
-print(json.dumps({name: own.count(folder / "instructions", words) for name, words in wanted.items()}))
+wanted = {name: arguments for name, arguments in own.cases().items() if name in sys.argv[2:]}
+print(json.dumps({name: own.count(folder / "instructions", arguments) for name, arguments in wanted.items()}))
 """
 OPTIMIZERS = {"sgd": fastmlp.SGD, "adam": fastmlp.Adam}
 
 
 def compiler() -> str:
-    """The compiler's kind and version: gcc 12.2.0."""
-    words = [os.environ.get("CC", build.Target.compiler), "--version"]
-    line = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    """Return the compiler's name and version, such as "gcc 12.2.0"."""
+    command = [os.environ.get("CC", build.Target.compiler), "--version"]
+    line = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
     return f"{'clang' if 'clang' in line else 'gcc'} {re.findall(r'[0-9]+[.][0-9]+[.][0-9]+', line)[-1]}"
 
 
-def words_of(workload: Workload, dtype: str, n_rows: int) -> list[str]:
-    """The arguments of instructions.c."""
+def program_arguments(workload: Workload, dtype: str, n_rows: int) -> list[str]:
+    """Return the command-line arguments of instructions.c for a workload."""
     network = [",".join(map(str, workload.sizes)), workload.activation, workload.output_activation, workload.loss]
-    words = [ISA, dtype, *network, str(n_rows)]
+    arguments = [ISA, dtype, *network, str(n_rows)]
     if workload.optimizer is not None:
         name, rate = workload.optimizer
         values = dataclasses.astuple(OPTIMIZERS[name](rate))
-        words += [str(workload.batch_size), name, *(repr(float(value)) for value in values)]
-    return words
+        arguments += [str(workload.batch_size), name, *(repr(float(value)) for value in values)]
+    return arguments
 
 
 def cases(names: Iterable[str] = WORKLOADS) -> dict[str, list[str]]:
-    """What is counted of these workloads, by the name that it is stored under."""
+    """Return the program's arguments for each case of these workloads, by the name under which it is stored."""
     found = {}
     for workload in (WORKLOADS[name] for name in names):
         batch = BATCHES * workload.batch_size
         for n_rows in (batch,) if workload.trains else (1, BATCH_ROWS):
             for dtype in ("float32", "float64"):
-                found[f"{workload.name}, {n_rows} row{'s' * (n_rows > 1)}, {dtype}"] = words_of(workload, dtype, n_rows)
+                name = f"{workload.name}, {n_rows} row{'s' * (n_rows > 1)}, {dtype}"
+                found[name] = program_arguments(workload, dtype, n_rows)
     return found
 
 
-def count(program: Path, words: list[str]) -> int:
-    """The instructions of `counted` and of all that it calls."""
+def count(program: Path, arguments: list[str]) -> int:
+    """Count the instructions of the program's function `counted` and of all that it calls."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "callgrind.out"
         options = ["--tool=callgrind", "--toggle-collect=counted", f"--callgrind-out-file={out}"]
-        environment = {**os.environ, "LD_BIND_NOW": "1"}  # the linker's work is not the core's
+        environment = {**os.environ, "LD_BIND_NOW": "1"}  # so that the dynamic linker's work is not counted
         done = subprocess.run(
-            ["valgrind", *options, str(program), *words], env=environment, capture_output=True, text=True, check=False
+            ["valgrind", *options, str(program), *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode == 2:
             print(f"note: instructions: {ISA} cannot run here, so nothing was counted")
             raise SystemExit(0)
         if done.returncode != 0:
-            raise SystemExit(f"{' '.join(words)}: exit status {done.returncode}\n{done.stderr}")
+            raise SystemExit(f"{' '.join(arguments)}: exit status {done.returncode}\n{done.stderr}")
         found = re.search(r"^(?:summary|totals): (\d+)", out.read_text(), re.MULTILINE)
         if found is None or int(found[1]) == 0:
-            raise SystemExit(f"{' '.join(words)}: nothing was counted")
+            raise SystemExit(f"{' '.join(arguments)}: nothing was counted")
         return int(found[1])
 
 
 def counts(wanted: dict[str, list[str]]) -> dict[str, int]:
-    """The instructions of this checkout's core."""
+    """Build this checkout's core, and count the instructions of each case."""
     folder = TOP / "build" / "core" / "instructions"
     build.build(build.TARGETS["native"], folder, {"instructions": [TOP / "bench" / "instructions.c"]})
-    return {name: count(folder / "instructions", words) for name, words in wanted.items()}
+    return {name: count(folder / "instructions", arguments) for name, arguments in wanted.items()}
 
 
 def counts_of(top: Path, names: Iterable[str]) -> dict[str, int]:
-    """The instructions of another checkout's core, counted by its own program; nothing is left in its folders."""
+    """Count the instructions of another checkout's core by its own program, without writing into its folders."""
     if not (top / "bench" / "instructions.py").is_file():
         raise SystemExit(f"--against: expected a checkout of fastmlp, with bench/instructions.py, got {top}")
     environment = {**os.environ, "PYTHONPATH": str(top / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -121,8 +129,8 @@ def counts_of(top: Path, names: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def compare(stored: dict[str, int], counted: dict[str, int], least: float = -1.0, most: float = MAX_GROWTH) -> bool:
-    """Prints the counts beside the stored ones; whether all are known and their growth is in [least, most]."""
+def compare(stored: dict[str, int], counted: dict[str, int], low: float = -1.0, high: float = MAX_GROWTH) -> bool:
+    """Print the counts beside the stored ones; return whether all are known and their growth is in [low, high]."""
     right = True
     for name in sorted(stored.keys() | counted.keys()):
         if name not in stored or name not in counted:
@@ -130,15 +138,15 @@ def compare(stored: dict[str, int], counted: dict[str, int], least: float = -1.0
             print(f"{name:24} {'only counted here' if name not in stored else 'not counted here'}")
             continue
         growth = counted[name] / stored[name] - 1
-        is_right = least <= growth <= most
+        is_right = low <= growth <= high
         right &= is_right
-        verdict = "" if is_right else "  TOO MANY" if growth > most else "  TOO FEW"
+        verdict = "" if is_right else "  TOO MANY" if growth > high else "  TOO FEW"
         print(f"{name:24} {counted[name]:>12,} instructions, {growth:+7.2%} of {stored[name]:,}{verdict}")
     return right
 
 
 def main() -> int:
-    """Counts, and compares or stores."""
+    """Count, and compare or store the counts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--update", action="store_true", help="store the counts of this compiler")
     parser.add_argument("--against", metavar="OLD", type=Path, help="another checkout to compare with")

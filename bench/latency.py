@@ -1,9 +1,9 @@
-"""The tail of one row: p50, p99 and p99.9 of a call of `predict`, alone and with a busy Python thread beside it.
+"""Measures the latency of `predict` for one row: p50, p99 and p99.9, with and without another busy thread.
 
     python bench/latency.py [--cpu N] [--workloads A ...] [--implementations NAME ...] [--calls N] [--quick]
 
-Each call is timed by itself, between two readings of the clock, whose own time is in the first line of the table (an
-empty call, timed alike). The busy thread runs pure Python, so that the two compete for the interpreter's lock.
+Each call is timed by itself, between two readings of the clock. The first row of the table is an empty call, timed in
+the same way. The busy thread runs pure Python, so that the two threads compete for the GIL.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PERCENTILES = (50, 99, 99.9)
 
 @contextlib.contextmanager
 def busy_thread() -> Iterator[None]:
-    """Pure Python in another thread, for as long as the block runs."""
+    """Run pure Python in another thread until the `with` block ends."""
     stop = threading.Event()
 
     def work() -> None:
@@ -55,7 +55,7 @@ def busy_thread() -> Iterator[None]:
 
 
 def latencies(predict: Callable[[Any], Any], rows: Sequence[Any], n_calls: int) -> np.ndarray[Any, Any]:
-    """Seconds of each call, the rows taken in turn."""
+    """Return the seconds of each call; the calls take the rows in turn."""
     times, clock, n_rows = np.zeros(n_calls), time.perf_counter_ns, len(rows)
     for i in range(n_calls):
         row = rows[i % n_rows]
@@ -66,8 +66,8 @@ def latencies(predict: Callable[[Any], Any], rows: Sequence[Any], n_calls: int) 
 
 
 def line(what: str, predict: Callable[[Any], Any], rows: Sequence[Any], n_calls: int) -> tuple[str, ...]:
-    """The percentiles without and with the busy thread, and the ratio that is judged."""
-    latencies(predict, rows, min(n_calls, 1000))
+    """Return a row of the table: the percentiles without and with the busy thread, and the ratio that is judged."""
+    latencies(predict, rows, min(n_calls, 1000))  # warm-up
     quiet = np.percentile(latencies(predict, rows, n_calls), PERCENTILES)
     with busy_thread():
         busy = np.percentile(latencies(predict, rows, n_calls), PERCENTILES)
@@ -77,13 +77,13 @@ def line(what: str, predict: Callable[[Any], Any], rows: Sequence[Any], n_calls:
 
 
 def main() -> int:
-    """Verify, time, print."""
+    """Verify, measure and print the table."""
     parser = report.parser(__doc__)
     forward = [name for name, workload in WORKLOADS.items() if not workload.trains]
     own = f"fastmlp {fastmlp.Network([1, 1]).engine}"
     parser.add_argument("--workloads", nargs="+", choices=forward, default=forward, metavar="NAME")
     parser.add_argument("--implementations", nargs="+", choices=names(), default=[own], metavar="NAME")
-    parser.add_argument("--calls", type=int, default=100_000, help="of each, without and again with the busy thread")
+    parser.add_argument("--calls", type=int, default=100_000, help="number of calls, without and with the busy thread")
     options = parser.parse_args()
     report.pin(options.cpu)
     n_calls = 100 if options.quick else options.calls

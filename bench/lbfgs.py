@@ -1,10 +1,10 @@
-"""L-BFGS against SciPy's L-BFGS-B on the same function: the loss of a network over all rows, and its gradient.
+"""Compares L-BFGS with SciPy's L-BFGS-B on the same function: the loss of a network over all rows, in float64.
 
     python bench/lbfgs.py [--cpu N] [--rounds N] [--clock cpu] [--quick]
 
-First the ten problems of the tests, each to its minimum, then larger ones, for as many iterations on both sides. Both
-start at the same place; that they come to the same loss is checked before anything is timed. SciPy is called in the
-cheapest way: its gradient comes from the compiled core too, and nothing is recorded. float64.
+First the ten problems of the tests are solved to their minima, then larger problems run for a fixed number of
+iterations. Both methods start at the same point; before anything is timed, they must reach the same loss. SciPy is
+called in the cheapest way: loss and gradient come from the compiled core, and nothing is recorded.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import fastmlp
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 from minimization_problems import problems
 
-TOLERANCE = 1e-9  # of the largest element of the gradient, at the minimum
+TOLERANCE = 1e-9  # for the largest element of the gradient, at the minimum
 MAX_ITERATIONS = 2000
 LARGER = [
     # sizes, rows, activation, loss, iterations
@@ -40,10 +40,10 @@ LARGER = [
 
 
 def cases() -> list[tuple[str, Any, Any, Any, int, float]]:
-    """A name, a network, rows, targets, the most iterations and the tolerance."""
-    words = {"dtype": "float64", "seed": 5, "n_threads": 1}
+    """Return for each case a name, a network, rows, targets, the maximum number of iterations and the tolerance."""
+    shared = {"dtype": "float64", "seed": 5, "n_threads": 1}
     found: list[Any] = [
-        (name, fastmlp.Network(sizes, **own, **words), X, y, MAX_ITERATIONS, TOLERANCE)
+        (name, fastmlp.Network(sizes, **own, **shared), X, y, MAX_ITERATIONS, TOLERANCE)
         for name, sizes, own, X, y in problems()
     ]
     rng = np.random.default_rng(0)
@@ -52,18 +52,18 @@ def cases() -> list[tuple[str, Any, Any, Any, int, float]]:
         labels = loss == "cross_entropy"
         y = rng.integers(sizes[-1], size=n_rows) if labels else np.tanh(X @ rng.normal(size=(sizes[0], 1)))
         name = f"{'-'.join(map(str, sizes))}, {n_rows:,} rows, {iterations} iterations"
-        found.append((name, fastmlp.Network(sizes, activation=activation, loss=loss, **words), X, y, iterations, 0.0))
+        found.append((name, fastmlp.Network(sizes, activation=activation, loss=loss, **shared), X, y, iterations, 0.0))
     return found
 
 
 def ours(net: fastmlp.Network, X: Any, y: Any, iterations: int, tolerance: float) -> float:
-    """The loss that fastmlp comes to."""
+    """Minimise with fastmlp, and return the loss."""
     net.fit(X, y, epochs=iterations, optimizer=fastmlp.LBFGS(gradient_tolerance=tolerance, loss_tolerance=0.0))
     return net.evaluate(X, y)["loss"]
 
 
 def scipys(net: fastmlp.Network, X: Any, y: Any, iterations: int, tolerance: float) -> float:
-    """The loss that SciPy comes to."""
+    """Minimise with SciPy, and return the loss."""
 
     def f(P: Any) -> tuple[float, Any]:
         net.parameters = P
@@ -74,7 +74,7 @@ def scipys(net: fastmlp.Network, X: Any, y: Any, iterations: int, tolerance: flo
 
 
 def line(case: tuple[Any, ...], n_rounds: int) -> tuple[str, ...]:
-    """Both methods on the case: verified, then timed in turn."""
+    """Verify that both methods reach the same loss, measure them, and return a row of the table."""
     name, net, *arguments = case
     found = {method: method(net.copy(), *arguments) for method in (ours, scipys)}
     if not np.isclose(found[ours], found[scipys], rtol=1e-3, atol=1e-9):
@@ -91,7 +91,7 @@ def line(case: tuple[Any, ...], n_rounds: int) -> tuple[str, ...]:
 
 
 def main() -> int:
-    """Verify, time, print."""
+    """Verify, measure and print the table."""
     parser = report.parser(__doc__)
     parser.add_argument("--clock", choices=rounds.CLOCKS, default="wall", help="cpu: where other work shares the core")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
-"""Measurements side by side: interleaved rounds, and what is read from them.
+"""Measurement: the times of several implementations in interleaved rounds, and statistics of them.
 
-A time is the median of its rounds, between the quartiles; a ratio is the median of the ratios within each round.
+A reported time is the median over the rounds, with its quartiles; a ratio is the median of the ratios within a round.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from rounds import interleaved
 from timing import EPOCH, ROW, ROWS, Case
 from workloads import Workload
 
-REFERENCE_SECONDS = 20.0  # pure Python stops taking part in the rounds of a case after so long
+REFERENCE_SECONDS = 20.0  # after this time, pure Python takes no part in further rounds of a case
 
 
 def _bounded(case: Case) -> Callable[[], float]:
-    """What a round measures; pure Python stops taking part in time, which is a NaN in its place."""
+    """Return what a round calls to measure a case; for pure Python it returns NaN after REFERENCE_SECONDS."""
     if case.verified.implementation.name != "reference":
         return case.once
     spent = 0.0
@@ -37,7 +37,7 @@ def _bounded(case: Case) -> Callable[[], float]:
 
 @dataclass
 class Measurement:
-    """One workload and kind on one kind of data, and the times per row of all cases."""
+    """The times per row of all cases of one workload and kind, on data from one source."""
 
     workload: Workload
     kind: str
@@ -47,7 +47,7 @@ class Measurement:
 
     @classmethod
     def take(cls, cases: Sequence[Case], source: str, n_rounds: int) -> Measurement:
-        """Time the cases, which are of the same workload and kind."""
+        """Measure the cases, which must be of the same workload and kind."""
         for case in cases:
             case.settle()
         first = cases[0]
@@ -57,7 +57,7 @@ class Measurement:
 
     @property
     def n_rows(self) -> int:
-        """Rows of what is reported: one, all, or those of an epoch."""
+        """The number of rows for which times are reported: 1 for the kind `ROW`, otherwise all."""
         return 1 if self.kind == ROW else max(case.n_rows for case in self.cases.values())
 
     @property
@@ -67,30 +67,30 @@ class Measurement:
 
     @property
     def peers(self) -> list[str]:
-        """What fastmlp is measured against: not itself, and not its reference."""
+        """The labels of implementations that are not of fastmlp."""
         return [label for label in self.times if not label.startswith(("fastmlp", "reference"))]
 
     def quartiles(self, label: str) -> list[float]:
-        """Lower quartile, median and upper quartile in seconds."""
+        """Return the lower quartile, median and upper quartile in seconds."""
         return [float(value) * self.n_rows for value in np.nanpercentile(self.times[label], (25, 50, 75))]
 
     def seconds(self, label: str) -> float:
-        """The median."""
+        """Return the median in seconds."""
         return self.quartiles(label)[1]
 
     def ratio(self, label: str, base: str) -> float:
-        """By how much the base is faster."""
+        """Return the median of the time over that of `base` in the same round."""
         return float(np.nanmedian(np.array(self.times[label]) / np.array(self.times[base])))
 
     def fastest_peer(self) -> str | None:
-        """The peer with the least median."""
+        """Return the label of the peer with the lowest median; None if there are no peers."""
         return min(self.peers, key=self.seconds, default=None)
 
     def rate(self, label: str) -> float:
-        """Multiply-adds per second."""
+        """Return the multiply-adds per second."""
         return self.n_rows * multiply_adds(self.workload, self.kind) / self.seconds(label)
 
     def floor(self, label: str, machine: Machine) -> Floor:
-        """The floor in the dtype of that case."""
+        """Return the floor (`floors.py`) in the dtype of the case."""
         dtype = self.cases[label].verified.implementation.dtype
         return floor(self.workload, self.kind, self.n_rows, dtype, machine)

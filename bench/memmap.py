@@ -1,12 +1,14 @@
-"""An epoch on rows in a file beside one on the same rows in memory; and the anonymous memory of a process that does it.
+"""Compares an epoch on rows in a memory-mapped file with one on the same rows in memory; and measures the memory used.
 
     python bench/memmap.py [--cpu N] [--rounds N] [--gigabytes N] [--folder PATH] [--quick]
 
-Of each workload a file of random rows is made, in a folder that should be on a disk, and read once, so that the system
-has it in its cache. A process of its own then fits the file alone and tells its anonymous memory (RssAnon, seen after
-every few hundred batches). Then rounds: the file, the array, the array by blocks. Before it is timed, a fit on the
-first rows of the file is compared with one on the array by blocks: the parameters must be the same to the bit, and the
-engine itself is verified as everywhere. Criterion: at least 0.8 of the array's rows per second, and less than 300 MB.
+For each workload, a file of random rows is written, into a folder that should be on a disk. A child process fits the
+file and reports the maximum of its anonymous memory (RssAnon, read every few hundred batches). The file is then read
+once, so that it is in the system's cache, and three fits are timed in interleaved rounds: on the file, on the array,
+and on the array with shuffle="blocks". Before that, the engine is verified as in every benchmark, and a fit on the
+first rows of the file must give the same parameters, bit for bit, as one on an array with shuffle="blocks".
+
+Criterion: at least 0.8 of the array's rows per second, and less than 300 MB.
 """
 
 from __future__ import annotations
@@ -35,12 +37,12 @@ from implementations import Engine, optimizer_of
 
 NAMES = ("T1", "T2", "T4")
 MIN_SHARE, MAX_MEGABYTES = 0.8, 300
-MAX_ROWS = 20_000_000  # so that narrow rows take no longer than wide ones
-LOOK = 300  # batches from one look at the memory to the next
+MAX_ROWS = 20_000_000  # bounds the time for workloads with narrow rows
+INTERVAL = 300  # batches between two readings of the memory
 
 
 def write(workload: Workload, dtype: str, gigabytes: float, folder: Path) -> tuple[Path, Any]:
-    """A file of so many rows, the same ones again and again, and their targets."""
+    """Write a file of this size, which repeats some random rows; return its path and the targets."""
     n_rows = int(gigabytes * 2**30 / workload.sizes[0] / np.dtype(dtype).itemsize)
     n_rows = max(workload.check_rows, min(n_rows, MAX_ROWS))
     x, y = data(workload, RANDOM, min(n_rows, 50_000), dtype)
@@ -52,18 +54,18 @@ def write(workload: Workload, dtype: str, gigabytes: float, folder: Path) -> tup
 
 
 def read(path: Path, workload: Workload, dtype: str) -> Any:
-    """The rows of the file, where they are."""
+    """Map the rows of the file into memory."""
     return np.memmap(path, dtype, "r").reshape(-1, workload.sizes[0])
 
 
 def epoch(engine: Engine, x: Any, y: Any, shuffle: bool | str, callbacks: Any = ()) -> None:
-    """An epoch of the workload."""
-    words = {"batch_size": engine.workload.batch_size, "optimizer": optimizer_of(engine.workload)}
-    engine._network.fit(x, y, epochs=1, shuffle=shuffle, callbacks=callbacks, **words)
+    """Train an epoch of the workload."""
+    options = {"batch_size": engine.workload.batch_size, "optimizer": optimizer_of(engine.workload)}
+    engine._network.fit(x, y, epochs=1, shuffle=shuffle, callbacks=callbacks, **options)
 
 
 def verified(workload: Workload, dtype: str, x: Any, y: Any) -> Engine:
-    """The engine that fastmlp chooses, once it has learnt the same from the file and from an array."""
+    """Return the engine that fastmlp chooses, after checking that a file and an array give equal parameters."""
     name, n_rows = fastmlp.Network([1, 1]).engine, workload.check_rows
     new = functools.partial(Engine, workload, name, dtype)
     few = np.array(x[:n_rows]), y[:n_rows]
@@ -77,35 +79,35 @@ def verified(workload: Workload, dtype: str, x: Any, y: Any) -> Engine:
     return one
 
 
-class Look:
-    """A callback that keeps the largest anonymous memory it has seen, in megabytes."""
+class MemoryWatch:
+    """A callback that records the maximum of the process's anonymous memory, in megabytes."""
 
-    most = 0.0
+    maximum = 0.0
 
     def on_batch_end(self, batch: int, logs: Any) -> None:
-        """Looks at the process every few hundred batches."""
-        if batch % LOOK == 0:
+        """Read the memory every INTERVAL batches."""
+        if batch % INTERVAL == 0:
             lines = Path("/proc/self/status").read_text().splitlines()
             found = [int(line.split()[1]) for line in lines if line.startswith("RssAnon")]
-            self.most = max(self.most, found[0] / 1024 if found else float("inf"))
+            self.maximum = max(self.maximum, found[0] / 1024 if found else float("inf"))
 
 
 def megabytes(workload: Workload, dtype: str, path: Path, targets: Path) -> float:
-    """The anonymous memory of a process that fits the file; its targets lie in a file, too."""
-    command = [sys.executable, __file__, "--look", workload.name, dtype, str(path), str(targets)]
+    """Measure the anonymous memory of a child process that fits the file, with targets that are in a file, too."""
+    command = [sys.executable, __file__, "--child", workload.name, dtype, str(path), str(targets)]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def look(name: str, dtype: str, path: str, targets: str) -> float:
-    """What that process does."""
-    workload, watch = WORKLOADS[name], Look()
+def child(name: str, dtype: str, path: str, targets: str) -> float:
+    """Run as the child process: fit the file, and return the maximum of the anonymous memory."""
+    workload, watch = WORKLOADS[name], MemoryWatch()
     x, y = read(Path(path), workload, dtype), np.load(targets, mmap_mode="r")
     epoch(Engine(workload, fastmlp.Network([1, 1]).engine, dtype), x, y, True, [watch])
-    return watch.most
+    return watch.maximum
 
 
 def line(workload: Workload, options: argparse.Namespace, folder: Path) -> tuple[str, ...]:
-    """A workload's row of the table."""
+    """Verify and measure a workload; return its row of the table."""
     path, y = write(workload, options.dtype, options.gigabytes, folder)
     x = read(path, workload, options.dtype)
     engine = verified(workload, options.dtype, x, y)
@@ -128,13 +130,13 @@ def line(workload: Workload, options: argparse.Namespace, folder: Path) -> tuple
 
 
 def main() -> int:
-    """Verify, time, print."""
-    if sys.argv[1:2] == ["--look"]:
-        print(look(*sys.argv[2:]))
+    """Verify, measure and print the table."""
+    if sys.argv[1:2] == ["--child"]:
+        print(child(*sys.argv[2:]))
         return 0
     parser = report.parser(__doc__, rounds=5)
-    parser.add_argument("--gigabytes", type=float, default=4.0, help="of each file")
-    parser.add_argument("--folder", help="where the files go; by default that of temporary files")
+    parser.add_argument("--gigabytes", type=float, default=4.0, help="size of each file")
+    parser.add_argument("--folder", help="folder for the files (default: that of temporary files)")
     options = parser.parse_args()
     if options.quick:
         options.gigabytes = 0.001

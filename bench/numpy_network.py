@@ -1,12 +1,16 @@
-"""A multilayer perceptron in NumPy alone, as fast as NumPy lets it be: the peer of every comparison in `bench/`.
+"""A multilayer perceptron in NumPy alone, as fast as NumPy permits: a peer in every comparison in `bench/`.
 
-What makes it fast, each point measured (`RESULTS.md`, "Tried and rejected", has what did not):
-every array is allocated before the loop and every operation writes with `out`; products are bound
-`ndarray.dot` (the cheapest call into BLAS); constants are 0-d arrays of the dtype; one gather a batch
-(`take` with mode="clip", the only mode that does not buffer); parameters, gradients and moments are flat
-vectors with views per layer, so that an optimiser step is a handful of calls; one row goes through
-matrices that hold the bias as a row; many rows go through all layers in tiles that stay in the cache.
-The weights' memory order is chosen by the caller (`layout`), because the faster one depends on the shape.
+Each of these optimisations was measured (`RESULTS.md`, "Tried and rejected", lists those that did not help):
+
+- every array is allocated before the loop, and every operation writes into `out`;
+- products are bound methods `ndarray.dot`, the cheapest call into BLAS; constants are 0-d arrays of the dtype;
+- each batch needs one gather (`take` with mode="clip", the only mode that does not buffer);
+- parameters, gradients and moments are flat vectors with views per layer, so that a step of the optimiser is a handful
+  of calls;
+- one row is multiplied by matrices that contain the bias as a row; many rows go through all layers in tiles that stay
+  in the cache.
+
+The caller chooses the memory order of the weights (`layout`), because the faster one depends on the shape.
 """
 
 from __future__ import annotations
@@ -28,7 +32,10 @@ _TILE = 65536  # elements of the widest hidden layer in a tile of rows
 
 
 def _elementwise(dtype: np.dtype[Any]) -> dict[str, tuple[Callable[[Array], None] | None, Callable[..., None] | None]]:
-    """Name -> (z becomes f(z) in place, dz becomes dz * f' in place from y = f(z) and a scratch array)."""
+    """Return for each activation two functions, or None where there is nothing to do.
+
+    The first replaces z by f(z); the second replaces dz by dz * f', from y = f(z) and a scratch array.
+    """
     one, zero = np.ones((), dtype), np.zeros((), dtype)
     add, subtract, multiply, maximum = np.add, np.subtract, np.multiply, np.maximum
     negative, exp, reciprocal, tanh, greater = np.negative, np.exp, np.reciprocal, np.tanh, np.greater
@@ -73,10 +80,10 @@ class NumpyNetwork:
     Parameters
     ----------
     sizes, activation, output_activation, loss, dtype
-        As in `fastmlp.Network`, names only. `predict` of a softmax network gives its pre-activations'
-        softmax. Losses: squared_error, half_squared_error, mse, cross_entropy.
+        As in `fastmlp.Network`, but names only. The losses are squared_error, half_squared_error, mse and
+        cross_entropy, the last together with softmax.
     layout : {"outputs_first", "inputs_first"}
-        Memory order of the weights while training and for many rows; results differ by rounding alone.
+        Memory order of the weights in training and for many rows; it changes results only by rounding.
     """
 
     def __init__(
@@ -105,14 +112,14 @@ class NumpyNetwork:
         self._w, self._b = self._views(self._vector)
         self._dw, self._db = self._views(self._gradient)
         self._wt = [np.empty((i, o), self.dtype) for i, o in shapes]
-        self._rows = [np.ones(i + 1, self.dtype) for i in self.sizes]  # a row of activations and the bias's 1
+        self._rows = [np.ones(i + 1, self.dtype) for i in self.sizes]  # one row's activations, then a 1 for the bias
         self._row_weights = [np.empty((i + 1, o), self.dtype) for i, o in shapes]
         self._adam: _Adam | None = None
-        self._published()
+        self._update_copies()
         self.predict_row = self._row_function()
 
     def _views(self, vector: Array) -> tuple[list[Array], list[Array]]:
-        """The vector's parts as weights (I, O), strided where the layout is outputs_first, and biases (O,)."""
+        """Return views of the vector: weights (I, O), transposed for the layout outputs_first, and biases (O,)."""
         weights, biases, at = [], [], 0
         for n_inputs, n_outputs in itertools.pairwise(self.sizes):
             part = vector[at : at + n_inputs * n_outputs]
@@ -140,10 +147,10 @@ class NumpyNetwork:
             b[:] = vector[at : at + n_outputs]
             at += n_outputs
         self._adam = None
-        self._published()
+        self._update_copies()
 
-    def _published(self) -> None:
-        """Bring what `predict` and `predict_row` read up to date with the parameters."""
+    def _update_copies(self) -> None:
+        """Copy the parameters into the arrays that `predict` and `predict_row` read."""
         for w, b, wt, row in zip(self._w, self._b, self._wt, self._row_weights, strict=True):
             wt[:] = w
             row[:-1] = w
@@ -152,7 +159,7 @@ class NumpyNetwork:
     # --- prediction ---------------------------------------------------------------------------------------------
 
     def _row_function(self) -> Callable[[Array], Array]:
-        """The forward pass of one row, with all that it needs in local variables; its result is overwritten."""
+        """Return the forward pass of one row, with everything in local variables; it reuses the array of its result."""
         outputs = [row[:-1] for row in self._rows]
         first, copy, softmax = outputs[0], np.copyto, self._softmax
         steps = list(
@@ -177,7 +184,7 @@ class NumpyNetwork:
         return predict_row
 
     def predict(self, x: Array, out: Array | None = None, tile: int | None = None) -> Array:
-        """The outputs (B, O) of rows x (B, I), tile after tile of rows through all layers."""
+        """Return the outputs (B, O) of rows x (B, I); each tile of rows goes through all layers."""
         n_rows = len(x)
         result = np.empty((n_rows, self.sizes[-1]), self.dtype) if out is None else out
         widest = max(self.sizes[1:-1], default=self.sizes[-1])
@@ -211,10 +218,10 @@ class NumpyNetwork:
         shuffle: bool = True,
         seed: int = 0,
     ) -> list[float]:
-        """Train as `fastmlp.Network.fit` does and return the loss of each epoch.
+        """Train like `fastmlp.Network.fit`, and return the loss of each epoch.
 
-        x is (N, I) of the network's dtype, y is (N, O) or integer labels (N,); `optimizer` is anything with
-        the fields of `fastmlp.SGD` (without momentum) or `fastmlp.Adam`.
+        x is (N, I) in the network's dtype, y is (N, O) or integer labels (N,); `optimizer` is any object with the
+        fields of `fastmlp.SGD` (without momentum) or `fastmlp.Adam`.
         """
         if getattr(optimizer, "momentum", 0.0):
             raise ValueError(f"optimizer: expected SGD without momentum or Adam, got {optimizer!r}")
@@ -224,7 +231,7 @@ class NumpyNetwork:
         step = self._step(x, targets, batch_size, optimizer)
         last = self._step(x, targets, rest, optimizer) if rest else None
         losses = []
-        with np.errstate(over="ignore"):  # exp(-z) of a saturated sigmoid: infinity, whose reciprocal is the right 0
+        with np.errstate(over="ignore"):  # exp(-z) may be infinite in a sigmoid, which is then 0
             for _ in range(epochs):
                 order = generator.permutation(n_rows) if shuffle else np.arange(n_rows)
                 total = 0.0
@@ -233,17 +240,17 @@ class NumpyNetwork:
                 if last:
                     total += last(order[full * batch_size :])
                 losses.append(total / n_rows)
-        self._published()
+        self._update_copies()
         return losses
 
     def _targets(self, y: Array) -> Array:
-        """The targets as rows (N, O): labels one-hot."""
+        """Return the targets as rows (N, O), class labels one-hot."""
         if y.ndim == 1 and self.sizes[-1] > 1:
             return np.eye(self.sizes[-1], dtype=self.dtype)[y]
         return np.ascontiguousarray(y, self.dtype).reshape(len(y), -1)
 
     def _step(self, x: Array, targets: Array, n_rows: int, optimizer: Any) -> Callable[[Array], float]:
-        """One training step on the rows of given indices, all buffers allocated; returns the sum of their losses."""
+        """Return a function that takes a step on rows given by their indices and returns the sum of their losses."""
         xb, tb = np.empty((n_rows, self.sizes[0]), self.dtype), np.empty((n_rows, self.sizes[-1]), self.dtype)
         ys = [np.empty((n_rows, width), self.dtype) for width in self.sizes[1:]]
         deltas = [np.empty_like(y) for y in ys]
@@ -254,7 +261,7 @@ class NumpyNetwork:
         ]
         loss = (_cross_entropy if self._softmax else _squares)(self.loss, ys[-1], tb, deltas[-1], self._backward[-1])
         backward = self._backward_calls(inputs, ys, deltas)
-        if optimizer.name == "sgd":  # the mean over the batch is part of the rate
+        if optimizer.name == "sgd":  # the division by the number of rows is part of the learning rate
             backward.append(_sgd(self._vector, self._gradient, optimizer.learning_rate / n_rows))
         else:
             self._adam = self._adam or _Adam(self._vector, self._gradient)
@@ -279,7 +286,7 @@ class NumpyNetwork:
         return step
 
     def _backward_calls(self, inputs: list[Array], ys: list[Array], deltas: list[Array]) -> list[Callable[[], Any]]:
-        """From the last layer to the first: weight and bias gradient, then the dz of the layer before."""
+        """Return the calls of the backward pass: for each layer dw and db, then dz of the layer before it."""
         calls: list[Callable[[], Any]] = []
         ones = np.ones(len(inputs[0]), self.dtype)
         for layer in reversed(range(len(ys))):
@@ -301,7 +308,10 @@ class NumpyNetwork:
 def _squares(
     name: str, y: Array, target: Array, delta: Array, activation: Callable[..., None] | None
 ) -> Callable[[], float]:
-    """Sum of a batch's squared errors, times the loss's factor; `delta` becomes the sum's gradient by z."""
+    """Return a function that computes the sum of a batch's losses, and sets `delta` to its gradient by z.
+
+    The loss is the squared error times a factor.
+    """
     factor = {"squared_error": 1.0, "half_squared_error": 0.5, "mse": 1.0 / y.shape[1]}[name]
     twice, flat, scratch = np.array(2 * factor, y.dtype), delta.reshape(-1), np.empty_like(y)
     subtract, multiply, dot = np.subtract, np.multiply, flat.dot
@@ -321,7 +331,10 @@ def _squares(
 def _cross_entropy(
     name: str, z: Array, target: Array, delta: Array, activation: Callable[..., None] | None
 ) -> Callable[[], float]:
-    """Sum of a batch's -ln softmax(z)_label for one-hot targets; `delta` becomes softmax(z) - target."""
+    """Return a function that computes the sum of -ln softmax(z)_label, and sets `delta` to softmax(z) - target.
+
+    The targets are one-hot.
+    """
     highest, total, ones = np.empty((len(z), 1), z.dtype), np.empty(len(z), z.dtype), np.ones(z.shape[1], z.dtype)
     column, flat_z, flat_target = total.reshape(-1, 1), z.reshape(-1), target.reshape(-1)
     ones_rows = np.ones_like(total)
@@ -341,7 +354,7 @@ def _cross_entropy(
 
 
 def _sgd(p: Array, gradient: Array, rate: float) -> Callable[[], None]:
-    """P <- P - rate g."""
+    """Return a function that takes the step P <- P - rate g."""
     factor = np.array(rate, p.dtype)
     multiply, subtract = np.multiply, np.subtract
 
@@ -353,12 +366,12 @@ def _sgd(p: Array, gradient: Array, rate: float) -> Callable[[], None]:
 
 
 class _Adam:
-    """Adam over blocks that stay in the cache, in ten operations.
+    """Adam in ten operations, on blocks that stay in the cache.
 
-    The moments are kept without their factors: with m = (1 - beta_1) M and v = (1 - beta_2) V,
+    The moments are stored without their factors: with m = (1 - beta_1) M and v = (1 - beta_2) V,
     M <- beta_1 M + g and V <- beta_2 V + g^2, and the step is
     r m' / (sqrt(v') + epsilon) = (r (1 - beta_1) / ((1 - beta_1^t) c)) M / (sqrt(V) + epsilon / c),
-    c = sqrt((1 - beta_2) / (1 - beta_2^t)). Moments that decay (of units that are off, of pixels that are nearly
+    c = sqrt((1 - beta_2) / (1 - beta_2^t)). Moments that decay (those of inactive units, and of pixels that are nearly
     always 0) are set to 0 before they become denormal numbers, which would make a step three times slower.
     """
 
@@ -368,7 +381,7 @@ class _Adam:
         self._dtype, self._n_steps = p.dtype, 0
 
     def step(self, optimizer: Any) -> None:
-        """One step; overwrites the gradient."""
+        """Take one step; it overwrites the gradient."""
         self._n_steps += 1
         dtype, one, two = self._dtype, optimizer.beta_1, optimizer.beta_2
         root = math.sqrt((1 - two) / (1 - two**self._n_steps))

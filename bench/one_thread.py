@@ -1,7 +1,7 @@
-"""One thread for every BLAS, and a processor that BLAS detects by itself: the conditions of all figures here.
+"""The environment of all benchmarks: BLAS libraries use one thread, and detect the processor by themselves.
 
-BLAS libraries read their variables when they are loaded, so the environment must be right before NumPy is
-imported. This module imports neither NumPy nor fastmlp; import it first.
+BLAS libraries read environment variables when they are loaded, so these must be set before NumPy is imported. Import
+this module first; it imports neither NumPy nor fastmlp.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import os
 import sys
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "BLIS_NUM_THREADS")
-OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # would make OpenBLAS take this processor for another
+OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # would make OpenBLAS assume another processor
 
 
 def environment() -> dict[str, str]:
-    """This process's environment with one thread and no overrides."""
+    """Return this process's environment with one thread and without overrides."""
     kept = {name: value for name, value in os.environ.items() if name not in OVERRIDES}
     return kept | dict.fromkeys(THREADS, "1") | {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
 
 
 def ensure() -> None:
-    """Start this program anew in the right environment, unless it runs in it already."""
+    """Restart this program in the right environment, unless it already runs in it."""
     wanted = environment()
     if wanted != dict(os.environ):
         sys.stdout.flush()
@@ -28,7 +28,7 @@ def ensure() -> None:
 
 
 def enter() -> None:
-    """Make the environment right without a new process; an error where NumPy has been imported in another one."""
+    """Set the environment without a new process; raise RuntimeError if NumPy was imported in another environment."""
     wanted = environment()
     if wanted != dict(os.environ) and "numpy" in sys.modules:
         raise RuntimeError(f"NumPy is imported already; set {'=1 '.join(THREADS)}=1 and unset {' '.join(OVERRIDES)}")

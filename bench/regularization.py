@@ -1,9 +1,10 @@
-"""What each part of regularisation costs: an epoch with it, over an epoch without any, side by side.
+"""Measures the cost of each kind of regularisation: the time of an epoch with it over that of one without any.
 
     python bench/regularization.py [--rounds N]
 
-Interleaved rounds of one fit of an epoch each, one thread, float32, dense random data; prints the median of the ratios
-within a round as Markdown. That nothing is paid where nothing is used is what `instructions.py` counts.
+The fits of one epoch run in interleaved rounds, on one thread, in float32, on dense random data. The Markdown table has
+the medians of the ratios within a round. `instructions.py` counts that a training without regularisation costs nothing
+extra.
 """
 
 import one_thread
@@ -32,7 +33,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "input_dropout": {"input_dropout": 0.2},
     "input_noise": {"input_noise": 0.1},
 }
-CASES = [  # sizes, rows of a step, rows, optimiser
+CASES = [  # sizes, batch size, rows, optimiser
     ([784, 128, 10], 64, 6000, fastmlp.Adam()),
     ([64, 100, 10], 200, 6000, fastmlp.Adam()),
     ([784, 30, 10], 10, 3000, fastmlp.SGD(0.1)),
@@ -40,26 +41,26 @@ CASES = [  # sizes, rows of a step, rows, optimiser
 
 
 def ratios(sizes: list[int], batch_size: int, n_rows: int, optimizer: Any, n_rounds: int) -> list[float]:
-    """Of each part, the median of its times over those of none."""
+    """Return for each kind of regularisation the median of its time over that without any."""
     rng = np.random.default_rng(0)
     X, y = rng.random((n_rows, sizes[0]), dtype=np.float32), rng.integers(sizes[-1], size=n_rows)
-    words = {"epochs": 1, "batch_size": batch_size, "optimizer": optimizer}
+    options = {"epochs": 1, "batch_size": batch_size, "optimizer": optimizer}
     calls = []
     for fields in PARTS.values():
         net = fastmlp.Network(sizes, loss="cross_entropy", seed=0, n_threads=1)
         r = fastmlp.Regularization(**fields)
-        calls.append(functools.partial(net.fit, X, y, regularization=r, **words))
+        calls.append(functools.partial(net.fit, X, y, regularization=r, **options))
         calls[-1]()
     times = np.array(rounds.interleaved([functools.partial(rounds.seconds, call) for call in calls], n_rounds))
     return np.median(times / times[0], axis=1).tolist()
 
 
 def main() -> None:
-    """The table."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     n_rounds = parser.parse_args().rounds
-    print("| network, rows of a step, optimiser | " + " | ".join(PARTS) + " |")
+    print("| network, batch size, optimiser | " + " | ".join(PARTS) + " |")
     print("|---" * (len(PARTS) + 1) + "|")
     for sizes, batch_size, n_rows, optimizer in CASES:
         found = ratios(sizes, batch_size, n_rows, optimizer, n_rounds)

@@ -1,7 +1,7 @@
-"""What the programs here have in common beside the measuring: the command line, and Markdown for `RESULTS.md`.
+"""Output of the benchmarks: durations and tables in Markdown for `RESULTS.md`, and common command-line options.
 
-Durations and tables, and where figures come from: machine, commit, versions and command. No measurement is made here,
-and nothing here knows a workload.
+`provenance` describes where figures come from: machine, commit, versions and command. This module measures nothing and
+does not depend on workloads.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "onnxruntime", "jax")
 
 
 def duration(seconds: float) -> str:
-    """Three digits, in the unit that fits."""
+    """Format seconds with three digits in s, ms or µs."""
     factor, unit = (1.0, "s") if seconds >= 1 else (1e3, "ms") if seconds >= 1e-3 else (1e6, "µs")
     value = seconds * factor
     return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
-    """A Markdown table; all columns but the first `left` are numbers."""
+    """Format a Markdown table; all columns but the first `left` are aligned right, as numbers."""
     rule = "|---" * left + "|---:" * (len(columns) - left) + "|"
     return "\n".join(("| " + " | ".join(columns) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)))
 
 
 def verdict(met: bool) -> str:
-    """How a target is judged."""
+    """Format whether a target is met."""
     return "yes" if met else "**no**"
 
 
 def provenance(cpu: int | None, *notes: str) -> str:
-    """Machine, commit, versions and command."""
+    """Describe machine, commit, versions and command as a Markdown list."""
     info = fastmlp.info()
     where = f", pinned to core {cpu}" if cpu is not None else ", not pinned"
     return "\n".join(
@@ -56,7 +56,7 @@ def provenance(cpu: int | None, *notes: str) -> str:
 
 
 def processor() -> str:
-    """The processor's name."""
+    """Return the name of the processor."""
     cpuinfo = Path("/proc/cpuinfo")
     for line in cpuinfo.read_text().splitlines() if cpuinfo.exists() else ():
         if line.startswith("model name"):
@@ -70,10 +70,11 @@ def _versions() -> Iterable[str]:
 
 
 def commit() -> str:
-    """The commit of the working tree, marked where files differ from it."""
+    """Return the commit of the working tree, with a mark if files differ from it."""
 
-    def git(*words: str) -> str:
-        done = subprocess.run(("git", *words), cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    def git(*arguments: str) -> str:
+        command = ("git", *arguments)
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
         return done.stdout.strip() if done.returncode == 0 else ""
 
     changed = " with changes" if git("status", "--porcelain") else ""
@@ -81,18 +82,18 @@ def commit() -> str:
 
 
 def pin(cpu: int | None) -> None:
-    """Keep this process on a core."""
+    """Pin this process to a core, unless it is None."""
     if cpu is not None:
         os.sched_setaffinity(0, {cpu})
 
 
 def parser(doc: str | None, **defaults: Any) -> argparse.ArgumentParser:
-    """A command line with what all programs here have: --cpu, --dtype, --rounds, --quick."""
+    """Return a parser with the common options: --cpu, --dtype, --rounds, --quick."""
     result = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
     result.add_argument("--cpu", type=int, help="pin the process to this core")
     result.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     result.add_argument(
         "--rounds", type=int, default=defaults.get("rounds", 15), help="interleaved measurements of each"
     )
-    result.add_argument("--quick", action="store_true", help="run everything once on little: no figures")
+    result.add_argument("--quick", action="store_true", help="run everything once on little data, as a check")
     return result

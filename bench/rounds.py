@@ -1,8 +1,8 @@
-"""How anything is timed here: one run, enough runs for the clock, and interleaved rounds.
+"""Timing: of one call, of as many calls as the clock needs, and of several measurements in interleaved rounds.
 
-Interleaved, because a machine's speed changes: every round runs each of what is compared once, in an order that
-rotates, and ratios are taken within a round. The clock is the wall's; where other work shares the core, `use("cpu")`
-takes the processor time of this process instead, which is for one thread only. Knows nothing of networks.
+Rounds are interleaved because the speed of a machine changes: every round runs each measurement once, in an order that
+rotates, and ratios are taken within a round. The default clock is wall-clock time. If other processes share the core,
+`use("cpu")` selects the CPU time of this process, which is right for one thread only.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ _clock = CLOCKS["wall"]
 
 
 def use(name: str) -> None:
-    """Choose the clock of all that follows."""
+    """Select the clock for all measurements that follow."""
     global _clock
     _clock = CLOCKS[name]
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """The time of one call."""
+    """Return the time of one call."""
     start = _clock()
     call()
     return _clock() - start
 
 
 class Share:
-    """How much of a core this process has had since it was made: less than 1 where others had it too."""
+    """The share of a core that this process has had since the object was made; below 1 if others shared the core."""
 
     def __init__(self) -> None:
         self._start = time.process_time(), time.perf_counter()
@@ -41,7 +41,7 @@ class Share:
 
 
 def repeats(run: Callable[[int], Any], wanted: float) -> int:
-    """The n for which `run(n)` takes about so many seconds."""
+    """Return the n for which `run(n)` takes about `wanted` seconds."""
     n, taken = 1, seconds(functools.partial(run, 1))
     while taken < wanted / 4:
         n *= 4
@@ -50,10 +50,10 @@ def repeats(run: Callable[[int], Any], wanted: float) -> int:
 
 
 def interleaved(measures: Sequence[Callable[[], float]], n_rounds: int) -> list[list[float]]:
-    """The results of each in all rounds, one after another within a round, the first one rotating."""
+    """Call every measure once in each round, beginning with another one in each; return the results by measure."""
     results: list[list[float]] = [[] for _ in measures]
     for first in range(n_rounds):
         for i in range(len(measures)):
-            at = (first + i) % len(measures)
-            results[at].append(measures[at]())
+            which = (first + i) % len(measures)
+            results[which].append(measures[which]())
     return results

@@ -1,14 +1,16 @@
-"""Whether two builds of fastmlp give the same results, to the bit: hashes of 200 seeded trainings on each ISA.
+"""Checks that two builds of fastmlp give the same results, bit for bit, by hashes of 200 seeded trainings on each ISA.
 
     python bench/same_bits.py --build OLD/src --write /tmp/old.json
     python bench/same_bits.py --build NEW/src --compare /tmp/old.json
 
-What is trained stands in `seeded_cases.py`: each case hashes its history, parameters, predictions of many rows and of
-one, and gradients. `seeded_estimators.py` adds scikit-learn's classes, where scikit-learn is installed. `--build` is a
-folder to import fastmlp from, such as `src` of a checkout that is built in place; without it, it is the installed
-package. Every instruction set of the processor runs in a process of its own, on one thread of BLAS. `--compare` names
-the cases that differ and in what, and exits with 1. Hashes hold for one machine and one set of libraries alone (BLAS,
-NumPy's functions in a custom loss), so a file of them is no part of the repository.
+`seeded_cases.py` defines the cases; the hash of a case is of its history, its parameters, its predictions of many rows
+and of one, and its gradients. `seeded_estimators.py` adds the classes of `fastmlp.sklearn`, if scikit-learn is
+installed. `--build` is a folder to import fastmlp from, such as `src` of a checkout that is built in place; by default
+the installed package is used. Each instruction set of the processor runs in a child process, with one thread of BLAS.
+`--compare` lists the cases that differ, with the parts in which they do, and exits with 1 if there are any.
+
+Hashes are valid for one machine and one set of libraries only (BLAS, and NumPy in a custom loss); therefore the
+repository contains no file of them.
 """
 
 from __future__ import annotations
@@ -38,19 +40,19 @@ import seeded_estimators
 
 import fastmlp
 
-QUICK = 12  # with --quick one case in so many
-Hashes = dict[str, str]  # by the names of the cases
+QUICK = 12  # --quick runs every twelfth case
+Hashes = dict[str, str]  # name of a case -> hash
 
 
 def work(quick: bool) -> None:
-    """A worker: prints the hash of each case by its name, as JSON."""
+    """Run as a worker: print the hash of each case by its name, as JSON."""
     step = QUICK if quick else 1
     found = {name: seeded_cases.hash_of(case) for name, case in list(seeded_cases.cases())[::step]}
     print(json.dumps(found | dict(seeded_estimators.hashes(step))))
 
 
 def hashes_on(isa: str, options: argparse.Namespace) -> Hashes:
-    """The hashes of a new process on this ISA."""
+    """Return the hashes of a child process on this ISA."""
     command = [sys.executable, __file__, "--worker", *["--quick"] * options.quick]
     command += ["--build", options.build] if options.build else []
     environment = os.environ | {"FASTMLP_ISA": isa}
@@ -62,13 +64,13 @@ def hashes_on(isa: str, options: argparse.Namespace) -> Hashes:
 
 
 def together(hashes: Hashes, group: str = "") -> str:
-    """One hash for all cases whose names begin with the group's."""
+    """Return one hash of all cases whose names begin with that of the group."""
     lines = [f"{name} {value}\n" for name, value in hashes.items() if name.startswith(group)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
 
 def table(found: dict[str, Hashes]) -> str:
-    """A hash for each group and ISA, and for all groups."""
+    """Format a table with one hash for each group and ISA, and one for all groups."""
     names = [name for hashes in found.values() for name in hashes]
     groups = list(dict.fromkeys(name.partition(" ")[0] for name in names))
     rows = [(group, *(together(hashes, group) for hashes in found.values())) for group in groups]
@@ -76,7 +78,7 @@ def table(found: dict[str, Hashes]) -> str:
 
 
 def libraries() -> dict[str, Any]:
-    """What hashes depend on beside fastmlp."""
+    """Return the processor and the versions of the libraries on which the hashes depend."""
     return {
         "processor": report.processor(), "python": sys.version.split()[0], "numpy": np.__version__,
         "scipy": scipy.__version__, "blas": fastmlp.info()["blas"],
@@ -84,7 +86,7 @@ def libraries() -> dict[str, Any]:
 
 
 def differences(stored: Hashes, found: Hashes) -> list[str]:
-    """A line for each case that is on one side alone, or differs, with the parts that do."""
+    """Return a line for each case that differs, with the parts in which it does, or that only one side has."""
     lines = []
     cases = dict(seeded_cases.cases())
     for name in dict.fromkeys([*stored, *found]):
@@ -94,15 +96,15 @@ def differences(stored: Hashes, found: Hashes) -> list[str]:
             lines.append(name)
         elif stored[name] != found[name]:
             size = len(found[name]) // len(seeded_cases.PARTS)
-            at = [slice(i * size, (i + 1) * size) for i in range(len(seeded_cases.PARTS))]
-            parts = zip(seeded_cases.PARTS, at, strict=True)
+            slices = [slice(i * size, (i + 1) * size) for i in range(len(seeded_cases.PARTS))]
+            parts = zip(seeded_cases.PARTS, slices, strict=True)
             differing = [part for part, digits in parts if stored[name][digits] != found[name][digits]]
             lines.append(f"{name}: {', '.join(differing) or 'length'} of {cases[name]}")
     return lines
 
 
 def compare(stored: dict[str, Any], found: dict[str, Hashes]) -> bool:
-    """Prints what differs between a stored file and this build; whether nothing does."""
+    """Print the differences between a stored file and this build; return whether there are none."""
     for name, value in libraries().items():
         if stored["libraries"].get(name) != value:
             print(f"note: {name} was {stored['libraries'].get(name)} when the file was written and is {value} now")
@@ -119,12 +121,12 @@ def compare(stored: dict[str, Any], found: dict[str, Hashes]) -> bool:
 
 
 def main() -> int:
-    """Hashes the cases on each ISA, prints, stores, compares."""
+    """Hash the cases on each ISA; print the table; store or compare the hashes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", metavar="FOLDER", help="where to import fastmlp from")
-    parser.add_argument("--isa", nargs="+", metavar="ISA", help="these instruction sets in place of all")
+    parser.add_argument("--build", metavar="FOLDER", help="folder to import fastmlp from")
+    parser.add_argument("--isa", nargs="+", metavar="ISA", help="only these instruction sets")
     parser.add_argument("--write", metavar="FILE", type=Path, help="store the hashes")
-    parser.add_argument("--compare", metavar="FILE", type=Path, help="compare with what --write has stored")
+    parser.add_argument("--compare", metavar="FILE", type=Path, help="compare with a file of --write")
     parser.add_argument("--quick", action="store_true", help=f"one case in {QUICK}")
     options = parser.parse_args()
     place = Path(fastmlp.__file__).parents[1]

@@ -1,10 +1,10 @@
-"""200 seeded trainings, whose results `same_bits.py` hashes: what is trained, how, and what is hashed of it.
+"""200 seeded trainings, of which `same_bits.py` hashes the results.
 
-`cases()` gives them by name. A group has a subject (activations, losses, optimisers ...) and a case for each of its
-options, so that every option is there for certain; everything else of a case is drawn from a generator that is seeded
-by the group and the number, so a case added to one group changes no other. A draw keeps to what the package accepts:
-each case trains, and one that raises is a fault of this file. Only the public interface of fastmlp is used, as what is
-behind it differs between the builds that are compared.
+`cases()` yields the cases with their names. They are in groups, each with a subject (activations, losses, optimisers
+...) and a case for every option of it. All other options of a case are drawn from a generator that is seeded by the
+name of the group and the number of the case, so that a new case in one group changes no case in another. `suitable`
+removes combinations that the package refuses: every case must train, and one that raises is an error in this file. Only
+the public interface of fastmlp is used, because the internals of the builds that are compared may differ.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ from fastmlp import Regularization, Scaling
 
 Array = np.ndarray[Any, Any]
 PARTS = ("history", "parameters", "predictions", "one row", "gradients")
-N_CASES = 200  # those that the other groups leave are mixed
+N_CASES = 200  # the group "mixed" has those that the other groups do not
 
 
 class Objective(NamedTuple):
-    """A loss, the kind of its targets, its output activation, its outputs for a target and the fewest targets."""
+    """A loss, the kind of its targets, the output activation, the outputs per target and the minimum of targets."""
 
     loss: Any
     kind: str = "real"
     output: Any = None
     n_heads: int = 1
-    least: int = 1
+    min_targets: int = 1
 
 
 def quartic(y: Any, t: Any) -> Any:
-    """A loss of the user's own, (y - t)^4 / 16 summed over the outputs, with its gradient."""
+    """A custom loss: (y - t)^4 / 16 summed over the outputs, with its gradient."""
     return ((y - t) ** 4).sum(axis=1) / 16, (y - t) ** 3 / 4
 
 
 def cube(z: Any) -> Any:
-    """An activation of the user's own, z / 4 + z^3 / 64."""
+    """A custom activation: z / 4 + z^3 / 64."""
     return z / 4 + z * z * z / 64
 
 
-def slope_of_cube(z: Any) -> Any:
+def cube_derivative(z: Any) -> Any:
     return 0.25 + z * z * 3 / 64
 
 
@@ -59,11 +59,11 @@ def rate_of_step(t: int) -> float:
 
 
 WIDTHS = (1, 2, 5, 6, 7, 15, 16, 17, 33, 97)  # around the edges of the kernels' tiles
-WIDE = (  # where a sum over inputs is cut into parts, from 24 and from 128 inputs on, and where it is not
+WIDE = (  # the kernels split a sum over inputs into parts from 24 and from 128 inputs on
     (23, 16, 1), (24, 16, 3), (127, 16, 2), (128, 16, 10), (784, 16, 10), (784, 30, 10), (130, 48, 1), (200, 100, 33),
     (784, 128, 10), (300, 512, 1),
 )  # fmt: skip
-BLOCKS = ((700, "fit"), (6000, "fit"), (6000, "resume a step"))  # of 83 rows; a window has 64
+BLOCKS = ((700, "fit"), (6000, "fit"), (6000, "resume a step"))  # rows; a block has 83 rows, a window 64 blocks
 ACTIVATIONS = (
     fastmlp.Identity(), fastmlp.Sigmoid(), fastmlp.Sigmoid(-0.5), fastmlp.Tanh(), fastmlp.ReLU(),
     fastmlp.PiecewiseLinear(-0.5, 2.0), fastmlp.Gaussian(0.25, 0.75), fastmlp.LeakyReLU(0.2), fastmlp.ELU(0.5),
@@ -86,10 +86,10 @@ OBJECTIVES = (
     Objective(fastmlp.BinaryCrossEntropy(), "class"),
     Objective(fastmlp.BinaryCrossEntropy(0.125), "soft"),
     Objective(fastmlp.BinaryCrossEntropy(), "class", fastmlp.Sigmoid(-0.5)),
-    Objective(fastmlp.CrossEntropy(), "class", least=2),
-    Objective(fastmlp.CrossEntropy(0.25), "soft", least=2),
+    Objective(fastmlp.CrossEntropy(), "class", min_targets=2),
+    Objective(fastmlp.CrossEntropy(0.25), "soft", min_targets=2),
     Objective(fastmlp.BinaryFocal(0.5), "class"),
-    Objective(fastmlp.Focal(), "class", least=2),
+    Objective(fastmlp.Focal(), "class", min_targets=2),
     Objective(fastmlp.Hinge(0.5), "class"),
 )
 MSE, CROSS_ENTROPY = OBJECTIVES[0], OBJECTIVES[15]
@@ -137,7 +137,7 @@ SOURCES = (
     "csr", "csc", "memmap", "pandas", "polars",
 )  # fmt: skip
 WAYS = ("fit", "partial_fit", "train_on_batch", "learn_one", "batches", "resume", "resume a step")
-BY_FIT = ("fit", "resume", "resume a step")  # what takes validation_data, callbacks and scalings that are to be learnt
+BY_FIT = ("fit", "resume", "resume a step")  # use validation_data, callbacks and scalings that are not learnt yet
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Case:
     widths: tuple[int, ...] = (5, 16)  # of the inputs and the hidden layers
     n_targets: int = 3
     objective: Objective = MSE
-    activation: tuple[Any, ...] = ()  # taken in turn by the hidden layers
+    activation: tuple[Any, ...] = ()  # the hidden layers use them in turn
     init: str = "auto"
     dtype: str = "float32"
     engine: str = "native"
@@ -157,7 +157,7 @@ class Case:
     target_scaling: Any = None
     n_rows: int = 40
     source: str = "float64"
-    labels: str = "numbers"  # of classes; or rows, text
+    labels: str = "numbers"  # how classes are given: numbers, rows or text
     optimizer: Any = fastmlp.Adam(0.005)  # noqa: RUF009 (an optimiser is frozen)
     regularization: Any = None
     sample_weight: bool = False
@@ -165,17 +165,17 @@ class Case:
     batch_size: int | None = 8
     shuffle: Any = True
     epochs: int = 2
-    validation: Any = None  # data, split or stopping
+    validation: Any = None  # "data", "split" or "stopping"
     way: str = "fit"
 
     def __str__(self) -> str:
-        """A call of what differs from the defaults."""
+        """The call that makes the case, with the fields that differ from their defaults."""
         given = [(field.name, getattr(self, field.name), field.default) for field in dataclasses.fields(self)]
         return f"Case({', '.join(f'{name}={value!r}' for name, value, default in given if value != default)})"
 
     @property
     def n_outputs(self) -> int:
-        return max(self.n_targets, self.objective.least) * self.objective.n_heads
+        return max(self.n_targets, self.objective.min_targets) * self.objective.n_heads
 
     @property
     def class_names(self) -> list[str] | None:
@@ -193,7 +193,7 @@ class Case:
         )  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------------------- groups, and drawing
+# --------------------------------------------------------------------------------------------------- groups of cases
 
 
 def with_rate(optimizer: type[Any], rate: Any) -> Any:
@@ -201,19 +201,19 @@ def with_rate(optimizer: type[Any], rate: Any) -> Any:
 
 
 def groups() -> dict[str, list[dict[str, Any]]]:
-    """What each case of a group is certain to have."""
+    """Return for each group the options of its cases that are not drawn."""
     found = {**groups_of_networks(), **groups_of_trainings(), **groups_of_engines()}
     found["mixed"] = [{}] * (N_CASES - sum(map(len, found.values())))
     return found
 
 
 def groups_of_networks() -> dict[str, list[dict[str, Any]]]:
-    """What a network is, and what it reads."""
-    own = fastmlp.CustomActivation(cube, slope_of_cube), Objective(fastmlp.CustomLoss(quartic))
+    """Return the groups of networks and of input data."""
+    custom = fastmlp.CustomActivation(cube, cube_derivative), Objective(fastmlp.CustomLoss(quartic))
     named = [(a, b) for a in (None, "standard", "minmax") for b in (None, "standard", "minmax") if a or b]
     return {
-        "activations": [{"activation": (f,)} for f in ACTIVATIONS] + [{"activation": (own[0],), "way": "fit"}],
-        "losses": [{"objective": each} for each in OBJECTIVES] + [{"objective": own[1], "way": "fit"}],
+        "activations": [{"activation": (f,)} for f in ACTIVATIONS] + [{"activation": (custom[0],), "way": "fit"}],
+        "losses": [{"objective": each} for each in OBJECTIVES] + [{"objective": custom[1], "way": "fit"}],
         "scalings": [
             *({"input_scaling": a, "target_scaling": b, "objective": MSE, "way": "fit"} for a, b in named),
             *({"input_scaling": Scaling([0.5, 1.0], [2.0, 0.25]), "widths": (2, 16), "way": way} for way in WAYS[2:5]),
@@ -231,7 +231,7 @@ def groups_of_networks() -> dict[str, list[dict[str, Any]]]:
 
 
 def groups_of_trainings() -> dict[str, list[dict[str, Any]]]:
-    """How a network is trained."""
+    """Return the groups of ways to train a network."""
     full = {"batch_size": None, "way": "fit", "epochs": 3}
     lbfgs = [fastmlp.LBFGS(), fastmlp.LBFGS(memory=2)]
     return {
@@ -262,8 +262,8 @@ def groups_of_trainings() -> dict[str, list[dict[str, Any]]]:
 
 
 def groups_of_engines() -> dict[str, list[dict[str, Any]]]:
-    """How rows are cut and ordered, and who computes."""
-    whole = {"validation": None, "batch_size": 33}  # no rows are held out, so that there is a second window
+    """Return the groups of batches, orders of rows, threads and engines."""
+    whole = {"validation": None, "batch_size": 33}  # without validation, enough rows remain for a second window
     n_threads = {"n_threads": 2, "engine": "native", "n_rows": 700, "way": "fit"}
     return {
         "batches": [{"batch_size": n, "way": "fit", "n_rows": 700} for n in (1, 5, 6, 7, 144, 145, 240, 241, None)],
@@ -280,7 +280,7 @@ def groups_of_engines() -> dict[str, list[dict[str, Any]]]:
 
 
 def draw(seed: int, certain: dict[str, Any]) -> Case:
-    """A case with everything that is not certain drawn, and no two options that exclude each other."""
+    """Draw a case with the options `certain`, without options that exclude each other."""
     rng = np.random.default_rng(seed)
 
     def pick(*options: Any) -> Any:
@@ -314,9 +314,9 @@ def draw(seed: int, certain: dict[str, Any]) -> Case:
 
 
 def suitable(options: dict[str, Any]) -> dict[str, Any]:
-    """The options, with the default in place of each that another one excludes."""
+    """Replace by its default every option that another one excludes."""
     way, objective = options["way"], options["objective"]
-    n_outputs = max(options["n_targets"], objective.least)
+    n_outputs = max(options["n_targets"], objective.min_targets)
     excluded = {
         "input_scaling": isinstance(options["input_scaling"], str) and way not in ("partial_fit", *BY_FIT),
         "target_scaling": objective.kind != "real" or objective.n_heads > 1 or way not in ("partial_fit", *BY_FIT),
@@ -330,7 +330,7 @@ def suitable(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def cases() -> Iterator[tuple[str, Case]]:
-    """All cases by name."""
+    """Yield all cases with their names."""
     for group, listed in groups().items():
         for number, certain in enumerate(listed):
             yield f"{group} {number:02}", draw(zlib.crc32(f"{group} {number}".encode()), certain)
@@ -341,7 +341,7 @@ def cases() -> Iterator[tuple[str, Case]]:
 
 @dataclass
 class Data:
-    """Rows as numbers and as the case's source has them, targets, and arguments for weights."""
+    """Rows as numbers and in the kind of the case's source, targets, and arguments for weights."""
 
     numbers: Array
     X: Any
@@ -349,7 +349,7 @@ class Data:
     weights: dict[str, Any]
 
     def some(self, rows: slice, folder: pathlib.Path, source: str) -> tuple[Any, ...]:
-        """The batch of these rows."""
+        """Return the batch of these rows."""
         weights = [self.weights["sample_weight"][rows]] if "sample_weight" in self.weights else []
         return (as_source(self.numbers[rows], source, folder), self.y[rows], *weights)
 
@@ -387,7 +387,7 @@ def targets_of(case: Case, rng: np.random.Generator) -> Any:
 
 
 def as_source(X: Array, source: str, folder: pathlib.Path) -> Any:
-    """The rows as another kind of input."""
+    """Convert the rows to the kind of input that `source` names."""
     if source in ("float64", "float32", "float16", "uint8", "int64"):
         return X.astype(source)
     if source in ("csr", "csc"):
@@ -414,7 +414,7 @@ def as_source(X: Array, source: str, folder: pathlib.Path) -> Any:
 
 
 def train(case: Case, data: Data, folder: pathlib.Path) -> tuple[fastmlp.Network, list[Any]]:
-    """The network after its training, and what the calls returned."""
+    """Train the network of the case; return it, and what the calls returned."""
     net = case.network()
     step = {"optimizer": case.optimizer, "regularization": case.regularization}
     if case.way in BY_FIT:
@@ -438,28 +438,32 @@ def train(case: Case, data: Data, folder: pathlib.Path) -> tuple[fastmlp.Network
 def train_by_fit(
     case: Case, net: fastmlp.Network, data: Data, folder: pathlib.Path
 ) -> tuple[fastmlp.Network, list[Any]]:
-    """Two fits, of which the second goes on with the optimiser; or one that a checkpoint interrupts."""
+    """Train by `fit`: twice, the second time with the optimiser's state of the first; or once, and resumed by another
+    network from a checkpoint.
+    """
     stops = case.validation == "stopping"
-    words: dict[str, Any] = {
+    options: dict[str, Any] = {
         "batch_size": case.batch_size, "optimizer": case.optimizer, "shuffle": case.shuffle,
         "regularization": case.regularization, **data.weights,
         "callbacks": [fastmlp.EarlyStopping(patience=1, min_delta=0.02)] if stops else [],
     }  # fmt: skip
     if case.validation == "split":
-        words["validation_split"] = 0.25
+        options["validation_split"] = 0.25
     elif case.validation is not None:
-        words["validation_data"] = data.X, data.y
+        options["validation_data"] = data.X, data.y
     if case.way == "fit":
-        return net, [net.fit(data.X, data.y, epochs=case.epochs, **words), net.fit(data.X, data.y, epochs=1, **words)]
+        histories = [net.fit(data.X, data.y, epochs=n, **options) for n in (case.epochs, 1)]
+        return net, histories
     path, unit = folder / "run.safetensors", "step" if "step" in case.way else "epoch"
-    keeper = fastmlp.Checkpoint(path, every=2 if unit == "step" else 1, unit=unit)
-    first = net.fit(data.X, data.y, epochs=case.epochs, **{**words, "callbacks": [*words["callbacks"], keeper]})
-    again = case.network()
-    return again, [first, again.fit(data.X, data.y, epochs=case.epochs + 1, resume=path, **words)]
+    checkpoint = fastmlp.Checkpoint(path, every=2 if unit == "step" else 1, unit=unit)
+    with_checkpoint = {**options, "callbacks": [*options["callbacks"], checkpoint]}
+    first = net.fit(data.X, data.y, epochs=case.epochs, **with_checkpoint)
+    resumed = case.network()
+    return resumed, [first, resumed.fit(data.X, data.y, epochs=case.epochs + 1, resume=path, **options)]
 
 
 def results(case: Case, folder: pathlib.Path) -> dict[str, list[Any]]:
-    """What a case gives, by PARTS."""
+    """Run a case, and return its results by PARTS."""
     data = data_of(case, folder)
     net, returned = train(case, data, folder)
     weights = data.weights
@@ -473,8 +477,8 @@ def results(case: Case, folder: pathlib.Path) -> dict[str, list[Any]]:
     }
 
 
-def texts(value: Any) -> Iterable[bytes]:
-    """The value to the bit: an array, a number, or a dict of numbers or lists of them."""
+def bytes_of(value: Any) -> Iterable[bytes]:
+    """Yield the exact bytes of a value: of an array, a number, or a dict of numbers or of lists of them."""
     if isinstance(value, dict):
         for name, numbers in value.items():
             yield name.encode()
@@ -489,13 +493,13 @@ def texts(value: Any) -> Iterable[bytes]:
 def hashed(values: list[Any]) -> str:
     digest = hashlib.sha256()
     for value in values:
-        for text in texts(value):
-            digest.update(text)
+        for part in bytes_of(value):
+            digest.update(part)
     return digest.hexdigest()[:8]
 
 
 def hash_of(case: Case) -> str:
-    """Eight hexadecimal digits for each of PARTS."""
+    """Run a case, and return eight hexadecimal digits for each of PARTS."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         found = results(case, pathlib.Path(folder))
     return "".join(hashed(found[part]) for part in PARTS)

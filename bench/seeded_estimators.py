@@ -1,7 +1,8 @@
-"""Seeded trainings of the classes of `fastmlp.sklearn`, whose results `same_bits.py` hashes beside those of networks.
+"""Seeded trainings of the classes of `fastmlp.sklearn`, of which `same_bits.py` hashes the results.
 
-Each solver, each kind of learning rate, early stopping, warm starts and pieces, of both classes; hashed are curves,
-parameters, predictions and probabilities. Only the public interface is used.
+The cases cover each solver, each kind of learning rate, early stopping, warm starts and `partial_fit`, for both
+classes. A hash is of the curves, parameters, predictions or probabilities, and score. Only the public interface is
+used, because the internals of the builds that are compared may differ.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def results(kind: Any, options: dict[str, Any], way: str) -> list[Any]:
-    """What an estimator of the class gives after its training."""
+    """Train an estimator of the class, and return its attributes, outputs and score."""
     rng = np.random.default_rng(0)
     X, regresses = rng.normal(size=(120, 6)), kind.__name__.endswith("Regressor")
     y = X @ rng.normal(size=6) if regresses else np.array(["a", "b", "c"])[rng.permutation(120) % 3]
@@ -46,12 +47,12 @@ def results(kind: Any, options: dict[str, Any], way: str) -> list[Any]:
 
 
 def hashes(step: int = 1) -> Iterator[tuple[str, str]]:
-    """The hash of each training, or of one in `step`, by its name; none where scikit-learn is not installed."""
+    """Yield the name and the hash of every `step`-th training; none if scikit-learn is not installed."""
     if importlib.util.find_spec("sklearn") is None:
         return
     estimators = importlib.import_module("fastmlp.sklearn")
     kinds = (estimators.MLPClassifier, estimators.MLPRegressor)
     for kind, (name, options) in list(itertools.product(kinds, OPTIONS.items()))[::step]:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it has not converged
+            warnings.simplefilter("ignore")  # the training may not have converged
             yield f"estimators {kind.__name__}, {name}", seeded_cases.hashed(results(kind, options, name))

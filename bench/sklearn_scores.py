@@ -1,14 +1,14 @@
-"""Scores of fastmlp.sklearn beside scikit-learn's own classes, over seeds: the table of the docs.
+"""Compares the scores of fastmlp.sklearn with those of scikit-learn's own classes, over several seeds.
 
     python bench/sklearn_scores.py [--cpu N] [--seeds 10] [--datasets NAME ...] [--fann FOLDER] [--quick]
 
-Each seed is the split (a quarter of the rows is for the test, stratified by class, unless the set has its own), and
-the random_state of both classes, which then begin with the same weights; the order of the rows is another. Inputs are
-scaled to mean 0 and deviation 1 on the training rows, targets of regressions too; images are left as they are, in
-[0, 1]. All parameters are defaults but those in the table `DATASETS`. The score is that of `score`: accuracy or R^2 on
-the test rows.
+The table is in docs/coming_from_scikit_learn.md. A seed determines the split (a quarter of the rows for the test,
+stratified by class, unless the data set has its own test rows) and is the random_state of both estimators, which
+therefore begin with the same weights; their orders of the rows differ. Inputs, and the targets of regressions, are
+scaled to mean 0 and standard deviation 1 of the training rows; images stay in [0, 1]. All parameters but those in
+`DATASETS` have their defaults. The score is that of the method `score`: accuracy or R^2 of the test rows.
 
-FANN's sets are those of Debian's libfann-doc; sets whose files are missing are left out, and named.
+FANN's data sets are in Debian's package libfann-doc; the program reports data sets of which the files are missing.
 """
 
 from __future__ import annotations
@@ -36,14 +36,15 @@ import fastmlp
 import fastmlp.sklearn
 
 FANN = Path("/usr/share/doc/libfann-dev/examples/datasets")
-MAX_IMAGES = 6000  # of Fashion-MNIST, the first of the training images; all test images
-T_95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}  # Student's, by seeds
+MAX_IMAGES = 6000  # training images of Fashion-MNIST; all test images are used
+# The 0.975 quantile of Student's t distribution, by the number of seeds.
+T_95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
 
-Split = tuple[Any, Any, Any, Any]  # X, y to train on; X, y of the test
+Split = tuple[Any, Any, Any, Any]  # X, y to train on; X, y to test on
 
 
 def of_scikit_learn(load: Callable[..., Any]) -> Callable[[int, Path], Split]:
-    """A set of scikit-learn's, split by the seed."""
+    """Return a function that splits a data set of scikit-learn by the seed."""
 
     def split(seed: int, fann: Path) -> Split:
         X, y = load(return_X_y=True)
@@ -55,19 +56,19 @@ def of_scikit_learn(load: Callable[..., Any]) -> Callable[[int, Path], Split]:
 
 
 def digits(seed: int, fann: Path) -> Split:
-    """The embedded digits with their own test rows."""
+    """Return the digits of `fastmlp.datasets`, with their own test rows."""
     (X, y), (X_test, y_test) = fastmlp.datasets.load_digits()
     return X, y, X_test, y_test
 
 
 def fashion(seed: int, fann: Path) -> Split:
-    """The first training images, and all test images."""
+    """Return the first training images of Fashion-MNIST, and all test images."""
     (X, y), (X_test, y_test) = fastmlp.datasets.load_fashion_mnist()
     return X[:MAX_IMAGES], y[:MAX_IMAGES], X_test, y_test
 
 
 def of_fann(name: str, classes: bool) -> Callable[[int, Path], Split]:
-    """A set of FANN's with its own test rows; one-hot rows of targets become classes."""
+    """Return a function that reads a data set of FANN, with its own test rows; `classes` converts one-hot targets."""
 
     def read(path: Path) -> tuple[Any, Any]:
         numbers = np.array(path.read_text().split(), dtype=np.float64)
@@ -84,28 +85,28 @@ def of_fann(name: str, classes: bool) -> Callable[[int, Path], Split]:
 
 @dataclass(frozen=True)
 class Dataset:
-    """How a set is split, whether it is one of classes, and what is not a default."""
+    """How a data set is split, whether it has classes, whether it is scaled, and parameters that are not defaults."""
 
     split: Callable[[int, Path], Split]
     classes: bool = True
     scaled: bool = True
-    words: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
 
 
 DATASETS = {
     "digits": Dataset(digits, scaled=False),
-    "Fashion-MNIST": Dataset(fashion, scaled=False, words={"max_iter": 20}),
+    "Fashion-MNIST": Dataset(fashion, scaled=False, parameters={"max_iter": 20}),
     "breast cancer": Dataset(of_scikit_learn(datasets.load_breast_cancer)),
     "wine": Dataset(of_scikit_learn(datasets.load_wine)),
     "diabetes": Dataset(of_scikit_learn(datasets.load_diabetes), classes=False),
-    "mushroom": Dataset(of_fann("mushroom", classes=True), words={"max_iter": 30}),
+    "mushroom": Dataset(of_fann("mushroom", classes=True), parameters={"max_iter": 30}),
     "thyroid": Dataset(of_fann("thyroid", classes=True)),
     "building": Dataset(of_fann("building", classes=False), classes=False),
 }
 
 
 def prepare(dataset: Dataset, seed: int, fann: Path) -> Split:
-    """The split, scaled."""
+    """Split the data set, and scale it."""
     X, y, X_test, y_test = dataset.split(seed, fann)
     if dataset.scaled:
         scaler = StandardScaler().fit(X)
@@ -117,15 +118,15 @@ def prepare(dataset: Dataset, seed: int, fann: Path) -> Split:
 
 
 def score(module: Any, dataset: Dataset, split: Split, seed: int, quick: bool) -> float:
-    """The score on the test of one class of that module."""
+    """Fit the estimator of a module, and return its score on the test rows."""
     kind = module.MLPClassifier if dataset.classes else module.MLPRegressor
-    model = kind(random_state=seed, **{**dataset.words, **({"max_iter": 2} if quick else {})})
+    model = kind(random_state=seed, **{**dataset.parameters, **({"max_iter": 2} if quick else {})})
     X, y, X_test, y_test = split
     return float(model.fit(X, y).score(X_test, y_test))
 
 
 def line(name: str, theirs: Any, ours: Any) -> tuple[str, ...]:
-    """Means and deviations over the seeds; their difference, and what it would be within by chance in 95 of 100."""
+    """Return a row of the table: means and deviations over the seeds, their difference, and its 95 % bound."""
     difference = ours - theirs
     n = len(difference)
     bound = T_95[n] * difference.std(ddof=1) / np.sqrt(n) if n > 1 else np.inf
@@ -135,7 +136,7 @@ def line(name: str, theirs: Any, ours: Any) -> tuple[str, ...]:
 
 
 def main() -> int:
-    """Fit, score, print."""
+    """Fit, score and print the table."""
     parser = report.parser(__doc__)
     parser.add_argument("--seeds", type=int, default=10, choices=range(1, 11), metavar="N")
     parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=list(DATASETS), metavar="NAME")

@@ -1,11 +1,11 @@
-"""The time of fastmlp.sklearn beside scikit-learn's own classes, one thread each, with the same parameters.
+"""Compares the speed of fastmlp.sklearn with that of scikit-learn's own classes, on one thread, with equal parameters.
 
     python bench/sklearn_speed.py [--cpu N] [--rounds 15] [--clock cpu] [--quick]
 
-Nothing is timed before it is verified: two epochs of every fit over 2,000 rows without shuffling, from the same
-weights, must give the same losses, and both the same probabilities for the same weights: to 1e-8 in float64, and where
-float32 is timed also there, to 1e-3. Measurements are interleaved; a time is the median of its rounds, a ratio that of
-the ratios within a round. Fits include everything that `fit` does, and end after a fixed number of epochs.
+Every case is verified before it is timed: two epochs over 2,000 rows without shuffling, from the same weights, must
+give the same losses, and both estimators the same probabilities with the same weights. The tolerance is 1e-8 in float64
+and, if the case is timed in float32, 1e-3 there. Rounds are interleaved; a time is the median over the rounds, and a
+ratio the median of the ratios within a round. A fit is timed as a whole, and ends after a fixed number of epochs.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ import fastmlp.sklearn
 
 MODULES = {"scikit-learn": (neural_network, {}), "fastmlp": (fastmlp.sklearn, {"n_threads": 1})}
 TOLERANCE = {"float64": 1e-8, "float32": 1e-3}
-MAX_ROWS = 2000  # to verify with
+MAX_ROWS = 2000  # used for the verification
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is fitted or predicted: rows of a set in a dtype, and parameters."""
+    """A fit or a prediction: rows of a data set in a dtype, and the parameters of the estimators."""
 
     name: str
     source: str  # "digits" or "Fashion-MNIST"
     dtype: str
     n_rows: int
     target: float
-    predicts: str = ""  # a method, on n_rows rows; "": a fit
-    words: dict[str, Any] = field(default_factory=dict)
+    predicts: str = ""  # the method that is timed on n_rows rows; "" times a fit
+    parameters: dict[str, Any] = field(default_factory=dict)
 
     def data(self, quick: bool) -> tuple[Any, Any]:
-        """Rows and labels; of few images, the same again and again."""
+        """Return rows and labels; rows are repeated if the data set has too few."""
         load = {"digits": fastmlp.datasets.load_digits, "Fashion-MNIST": fastmlp.datasets.load_fashion_mnist}
         (X, y), _ = load[self.source]()
         rows = np.resize(np.arange(len(X)), min(self.n_rows, 500) if quick else self.n_rows)
@@ -58,17 +58,17 @@ class Case:
 
 SMALL = {"hidden_layer_sizes": 30, "activation": "logistic", "solver": "sgd", "batch_size": 10, "max_iter": 3}
 CASES = [
-    Case("fit, default network, 2 epochs", "Fashion-MNIST", "float32", 20_000, 2.3, words={"max_iter": 2}),
-    Case("fit, default network, 20 epochs", "digits", "float64", 1438, 4.0, words={"max_iter": 20}),
-    Case("fit, default network, 20 epochs", "digits", "float32", 1438, 4.0, words={"max_iter": 20}),
-    Case("fit, 784-30-10, batches of 10, 3 epochs", "Fashion-MNIST", "float32", 10_000, 15.0, words=SMALL),
+    Case("fit, default network, 2 epochs", "Fashion-MNIST", "float32", 20_000, 2.3, parameters={"max_iter": 2}),
+    Case("fit, default network, 20 epochs", "digits", "float64", 1438, 4.0, parameters={"max_iter": 20}),
+    Case("fit, default network, 20 epochs", "digits", "float32", 1438, 4.0, parameters={"max_iter": 20}),
+    Case("fit, 784-30-10, batches of 10, 3 epochs", "Fashion-MNIST", "float32", 10_000, 15.0, parameters=SMALL),
     Case(
         "fit, the same, alpha=0, momentum=0",
         "Fashion-MNIST",
         "float32",
         10_000,
         15.0,
-        words={**SMALL, "alpha": 0.0, "momentum": 0.0},
+        parameters={**SMALL, "alpha": 0.0, "momentum": 0.0},
     ),
     Case("predict, one row", "digits", "float64", 1, 20.0, "predict"),
     Case("predict_proba, one row", "digits", "float64", 1, 20.0, "predict_proba"),
@@ -77,34 +77,34 @@ CASES = [
 ]
 
 
-def make(name: str, **words: Any) -> Any:
-    """A classifier of that module."""
+def make(name: str, **parameters: Any) -> Any:
+    """Make a classifier of that module."""
     module, own = MODULES[name]
-    return module.MLPClassifier(**{"random_state": 0, **words, **own})
+    return module.MLPClassifier(**{"random_state": 0, **parameters, **own})
 
 
 def verify(case: Case, X: Any, y: Any) -> None:
-    """Raises unless both come to the same from the same weights."""
-    words = {**case.words, "max_iter": 2, "shuffle": False}
+    """Raise AssertionError unless both estimators give the same losses and probabilities from the same weights."""
+    parameters = {**case.parameters, "max_iter": 2, "shuffle": False}
     for dtype in {"float64", case.dtype}:
         x, tolerance = X[:MAX_ROWS].astype(dtype), TOLERANCE[dtype]
-        theirs, ours = (make(name, **words).fit(x, y[:MAX_ROWS]) for name in MODULES)
+        theirs, ours = (make(name, **parameters).fit(x, y[:MAX_ROWS]) for name in MODULES)
         np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=tolerance)
         ours.coefs_, ours.intercepts_ = list(theirs.coefs_), list(theirs.intercepts_)
         np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), rtol=0, atol=tolerance)
 
 
 def work(case: Case, name: str, X: Any, y: Any) -> Callable[[], Any]:
-    """What is timed."""
+    """Return the call that is timed."""
     if case.predicts:
         (X_fit, y_fit), _ = fastmlp.datasets.load_digits()
         model = make(name, max_iter=3).fit(X_fit.astype(case.dtype), y_fit)
         return functools.partial(getattr(model, case.predicts), X)
-    return lambda: make(name, **case.words).fit(X, y)
+    return lambda: make(name, **case.parameters).fit(X, y)
 
 
 def measured(run: Callable[[], Any], n: int) -> Callable[[], float]:
-    """Seconds of one of n runs."""
+    """Return a function that measures the seconds of one run, as the mean of n."""
 
     def many() -> None:
         for _ in range(n):
@@ -114,9 +114,9 @@ def measured(run: Callable[[], Any], n: int) -> Callable[[], float]:
 
 
 def line(case: Case, n_rounds: int, quick: bool) -> tuple[str, ...]:
-    """Verifies, times, judges."""
+    """Verify and measure a case; return its row of the table, with the verdict."""
     X, y = case.data(quick)
-    verify(case, *case_data_of_a_fit(case, X, y))
+    verify(case, *rows_to_verify(case, X, y))
     runs = [work(case, name, X, y) for name in MODULES]
     for run in runs:
         run()
@@ -128,8 +128,8 @@ def line(case: Case, n_rounds: int, quick: bool) -> tuple[str, ...]:
     return case.name, what, *seconds, f"{ratio:.2f}×", f"{case.target:g}×", report.verdict(ratio >= case.target)
 
 
-def case_data_of_a_fit(case: Case, X: Any, y: Any) -> tuple[Any, Any]:
-    """The rows to verify with: those of the fit, or where it predicts, the digits."""
+def rows_to_verify(case: Case, X: Any, y: Any) -> tuple[Any, Any]:
+    """Return the rows to verify with: those of the fit, or the digits if the case predicts."""
     if not case.predicts:
         return X, y
     (X, y), _ = fastmlp.datasets.load_digits()
@@ -137,7 +137,7 @@ def case_data_of_a_fit(case: Case, X: Any, y: Any) -> tuple[Any, Any]:
 
 
 def main() -> int:
-    """Verify, time, print."""
+    """Verify, measure and print the table."""
     parser = report.parser(__doc__)
     parser.add_argument("--clock", choices=rounds.CLOCKS, default="wall", help="cpu: where other work shares the core")
     options = parser.parse_args()

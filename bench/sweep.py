@@ -1,13 +1,13 @@
-"""Sweeps that would show a cliff: rows at once, widths around the tiles' edges, batch sizes in training.
+"""Sweeps over numbers of rows, layer widths and batch sizes, to find sizes that are much slower than their neighbours.
 
     python bench/sweep.py [--what batch hidden inputs training] [--implementation NAME] [--cpu N] [--dtype float64]
 
-- batch: the networks A-D on B rows at once, the blocks of rows taken in turn from the same data.
-- hidden, inputs: 128-w-w-10 and w-128-10 relu, on one row and on 1,000 rows.
+- batch: the networks A-D on B rows at once; consecutive calls use different rows of the same data.
+- hidden, inputs: 128-w-w-10 and w-128-10 relu, on one row and on 1,000 rows; w is around the edges of the tiles.
 - training: T1-T4 in batches of B rows, an epoch of few rows.
 
-All points of a sweep are timed in interleaved rounds, and verified before. A point is flagged where a multiply-add of
-it takes more than CLIFF times as long as on either side.
+All points of a sweep are verified, and then timed in interleaved rounds. A point is flagged as a cliff if a
+multiply-add takes more than CLIFF times as long as at both neighbouring points.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _POOL_ROWS, _SECONDS = 1024, 5e-3
 
 @dataclasses.dataclass
 class Point:
-    """One network at one number of rows: a call of `run(n)` goes n times through `n_rows` rows."""
+    """One network with one number of rows; `run(n)` goes n times through `n_rows` rows."""
 
     run: Callable[[int], Any]
     n_rows: int
@@ -53,12 +53,12 @@ class Point:
     calls: int = 1
 
     def once(self) -> float:
-        """Seconds per row of one run."""
+        """Run once, and return the seconds per row."""
         return seconds(lambda: self.run(self.calls)) / (self.calls * self.n_rows)
 
 
 def forward(name: str, workload: Workload, n_rows: int, dtype: str) -> Point:
-    """Predictions of so many rows at once."""
+    """Verify and return the point for predictions of n_rows rows at once."""
     x, y = data(workload, RANDOM, max(_POOL_ROWS, n_rows), dtype)
     checked = verify(name, workload, x, y, dtype).implementation
     starts = range(0, len(x) - n_rows + 1, n_rows)
@@ -75,7 +75,7 @@ def forward(name: str, workload: Workload, n_rows: int, dtype: str) -> Point:
 
 
 def training(name: str, workload: Workload, n_rows: int, dtype: str) -> Point:
-    """Epochs in the workload's batches."""
+    """Verify and return the point for epochs in the workload's batches."""
     x, y = data(workload, RANDOM, n_rows, dtype)
     checked = verify(name, workload, x, y, dtype).implementation
     rows, wanted = checked.convert(x), checked.convert(y)
@@ -88,7 +88,7 @@ def training(name: str, workload: Workload, n_rows: int, dtype: str) -> Point:
 
 
 def points(what: str, name: str, dtype: str, quick: bool) -> dict[str, dict[int, Point]]:
-    """Series -> abscissa -> point."""
+    """Return the points of a sweep: series -> abscissa -> point."""
     if what == "batch":
         wanted = [workload for workload in WORKLOADS.values() if not workload.trains]
         sizes = FEW[what] if quick else BATCHES
@@ -113,38 +113,39 @@ def points(what: str, name: str, dtype: str, quick: bool) -> dict[str, dict[int,
 
 
 def cliffs(costs: Sequence[float]) -> list[int]:
-    """The positions whose cost is more than CLIFF times that of both neighbours."""
+    """Return the positions with more than CLIFF times the cost of both neighbours."""
     return [i for i in range(1, len(costs) - 1) if costs[i] > CLIFF * max(costs[i - 1], costs[i + 1])]
 
 
 def measure(series: dict[str, dict[int, Point]], n_rounds: int) -> dict[str, dict[int, float]]:
-    """Series -> abscissa -> median seconds per row."""
+    """Measure all points: series -> abscissa -> median seconds per row."""
     every = [point for each in series.values() for point in each.values()]
     for point in every:
         point.calls = repeats(point.run, _SECONDS) if n_rounds > 1 else 1
     times = interleaved([point.once for point in every], n_rounds)
     medians = iter([float(np.median(values)) for values in times])
-    return {name: {at: next(medians) for at in each} for name, each in series.items()}
+    return {name: {value: next(medians) for value in each} for name, each in series.items()}
 
 
 def tables(abscissa: str, series: dict[str, dict[int, Point]], times: dict[str, dict[int, float]]) -> str:
-    """Time per row and GFLOP/s of every point, a line for each abscissa; flagged points bold, and named below."""
-    cells: dict[int, list[str]] = {at: [] for each in series.values() for at in each}
+    """Format time per row and GFLOP/s of every point, a row for each abscissa; cliffs are bold, and listed below."""
+    cells: dict[int, list[str]] = {value: [] for each in series.values() for value in each}
     flagged = []
     for name, each in times.items():
-        costs = [time / series[name][at].multiply_adds for at, time in each.items()]
+        costs = [time / series[name][value].multiply_adds for value, time in each.items()]
         rates = [f"{2e-9 / cost:.3g}" for cost in costs]
         bad = cliffs(costs)
-        for i, (at, time) in enumerate(each.items()):
+        for i, (value, time) in enumerate(each.items()):
             text = f"{report.duration(time)}, {rates[i]}"
-            cells[at].append(f"**{text}**" if i in bad else text)
-        at = list(each)
+            cells[value].append(f"**{text}**" if i in bad else text)
+        values = list(each)
         flagged += [
-            f"- {name}, {abscissa} = {at[i]:,}: {rates[i]} GFLOP/s beside {rates[i - 1]}, {rates[i + 1]}" for i in bad
+            f"- {name}, {abscissa} = {values[i]:,}: {rates[i]} GFLOP/s between {rates[i - 1]} and {rates[i + 1]}"
+            for i in bad
         ]
     columns = (abscissa, *(f"{name}: time per row, GFLOP/s" for name in times))
-    body = report.table(columns, [(f"{at:,}", *texts) for at, texts in cells.items()])
-    title = f"Cliffs (a multiply-add takes more than {CLIFF}× as long as on either side):"
+    body = report.table(columns, [(f"{value:,}", *texts) for value, texts in cells.items()])
+    title = f"Cliffs (a multiply-add takes more than {CLIFF}× as long as at both neighbours):"
     return "\n".join((body, "", title, "", *(flagged or ["- none"])))
 
 
@@ -152,7 +153,7 @@ ABSCISSAS = {"batch": "B", "hidden": "w", "inputs": "w", "training": "batch size
 
 
 def main() -> int:
-    """Verify, time, print."""
+    """Verify, measure and print the tables."""
     parser = report.parser(__doc__, rounds=7)
     own = f"fastmlp {fastmlp.Network([1, 1]).engine}"
     parser.add_argument("--what", nargs="+", choices=ABSCISSAS, default=list(ABSCISSAS))

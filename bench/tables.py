@@ -1,20 +1,20 @@
-"""What `fastmlp train` needs for a table of 110 MB beside what Polars alone needs to read it.
+"""Compares the time of `fastmlp train` on a table of 110 MB with the time that polars alone takes to read the table.
 
     python bench/tables.py [--cpu 1] [--rounds 7] [--text] [--quick]
 
-A table of floats (with `--text`, two of its twenty columns are text and one in a hundred numbers is missing) is written
-to a temporary folder. A round starts three processes: one that reads the file with `polars.read_csv` alone; one that
-reads it so, makes a float32 matrix of it (text one-hot) with NumPy and takes it apart into rows to train and to test
-on, which is the least that a training on rows set apart asks for; and `fastmlp train` of one epoch, of whose time the
-training itself is subtracted: what the calls of `Network.fit` and `Network.evaluate` take, as they would on arrays from
-anywhere. Polars takes all cores unless `--cpu` pins all to one.
+A table of floats (with `--text`, two of its twenty columns are text and some numbers are missing) is written to a
+temporary folder. A round starts three processes. The first reads the file with `polars.read_csv`. The second also makes
+a float32 matrix (text one-hot) and splits it into rows to train and to test on, which is the minimum that a training
+needs. The third is `fastmlp train` of one epoch, from which the training itself is subtracted: the time of the calls of
+`Network.fit` and `Network.evaluate`, which is the same for arrays from anywhere. Polars uses all cores unless `--cpu`
+pins the processes to one.
 
-The processes import compiled files, as an installed package has them, even where PYTHONDONTWRITEBYTECODE is set: a
-first round writes the files, and its times are left out.
+The processes import compiled files of Python, like an installed package, even if PYTHONDONTWRITEBYTECODE is set: a
+first round writes the files, and its times are dropped.
 
-Two lines for each table: "whole" are whole processes, with the start of the interpreter and all imports, "inside" is
-what a process takes once everything is imported. Prints the medians, and median and quartiles of the ratio of what
-fastmlp needs without the training to what Polars alone needs.
+Each table has two rows: "whole" are the times of whole processes, including the start of the interpreter and imports;
+"inside" are those after all imports. The columns are medians, and the median and quartiles of the ratio of fastmlp's
+time without the training to that of polars alone.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ import report
 from numpy.typing import NDArray
 
 N_COLUMNS = 20
-TOLD = "seconds inside: "
+INSIDE = "seconds inside: "
 AROUND = """
 import sys, time, {imports}
 start = time.perf_counter()
@@ -81,7 +81,7 @@ print(training)
 
 
 def write(path: Path, megabytes: float, text: bool) -> int:
-    """Writes the table; its number of rows."""
+    """Write the table, and return its number of rows."""
     import polars
 
     generator = np.random.default_rng(0)
@@ -91,25 +91,25 @@ def write(path: Path, megabytes: float, text: bool) -> int:
     if text:
         gaps = polars.Series(generator.random(n_rows) < 0.01)
         frame = frame.with_columns(polars.when(~gaps).then(polars.col("x0")).alias("x0"))
-        for i, words in ((1, ["red", "green", "blue"]), (2, [f"place {k}" for k in range(60)])):
-            frame = frame.with_columns(polars.Series(f"x{i}", generator.choice(words, n_rows)))
+        for i, categories in ((1, ["red", "green", "blue"]), (2, [f"place {k}" for k in range(60)])):
+            frame = frame.with_columns(polars.Series(f"x{i}", generator.choice(categories, n_rows)))
     frame = frame.with_columns(polars.Series("y", (numbers[:, 3:6].sum(axis=1)).round(7)))
     frame.write_csv(path)
     return n_rows
 
 
 def seconds(program: str, *arguments: str, environment: dict[str, str]) -> tuple[NDArray[np.float64], str]:
-    """How long the program took, as a whole process and inside, and what it printed before it said so."""
+    """Run the program; return its time as a whole process and inside, and what else it printed."""
     command = [sys.executable, "-c", program, *arguments]
     start = time.perf_counter()
     run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     whole = time.perf_counter() - start
-    printed, _, inside = run.stdout.rpartition(TOLD)
+    printed, _, inside = run.stdout.rpartition(INSIDE)
     return np.array([whole, float(inside)]), printed
 
 
 def measure(text: bool, rounds: int, megabytes: float) -> list[list[str]]:
-    """Two lines of the table for a file with or without text: whole processes, and what they take inside."""
+    """Return two rows of the table, "whole" and "inside", for a file with or without text."""
     with tempfile.TemporaryDirectory() as folder:
         data, model = str(Path(folder) / "table.csv"), str(Path(folder) / "model")
         n_rows = write(Path(data), megabytes, text)
@@ -120,8 +120,8 @@ def measure(text: bool, rounds: int, megabytes: float) -> list[list[str]]:
         for _ in range(1 + rounds):
             alone, _ = timed(READ, data)
             matrix, _ = timed(MATRIX, data)
-            ours, told = timed(TRAIN, *train, "--quiet", "--threads", "1")
-            record, training = map(json.loads, told.splitlines())
+            ours, printed = timed(TRAIN, *train, "--quiet", "--threads", "1")
+            record, training = map(json.loads, printed.splitlines())
             assert record["training_rows"] + record["test_rows"] == n_rows
             times.append((alone, matrix, ours, np.full(2, training)))
         name = f"{Path(data).stat().st_size / 1e6:.0f} MB, {n_rows:,} rows" + ", with text and gaps" * text
@@ -135,14 +135,14 @@ def measure(text: bool, rounds: int, megabytes: float) -> list[list[str]]:
 
 
 def main() -> int:
-    """Write, time, print."""
+    """Write the tables, measure and print."""
     parser = report.parser(__doc__, rounds=7)
-    parser.add_argument("--text", action="store_true", help="a table with columns of text and missing numbers, too")
+    parser.add_argument("--text", action="store_true", help="also a table with columns of text and missing numbers")
     options = parser.parse_args()
     report.pin(options.cpu)
     print(report.provenance(options.cpu, f"polars {metadata.version('polars')}, processes"), flush=True)
-    words = (1, 1.0) if options.quick else (options.rounds, 110.0)
-    found = [line for text in ((False, True) if options.text else (False,)) for line in measure(text, *words)]
+    arguments = (1, 1.0) if options.quick else (options.rounds, 110.0)
+    found = [line for text in ((False, True) if options.text else (False,)) for line in measure(text, *arguments)]
     columns = (
         "table",
         "processes",

@@ -1,7 +1,8 @@
-"""What the project sets out to reach, and whether a run reaches it.
+"""The performance targets of the project, and tables that compare measurements with them.
 
-RATIOS: the least ratio to the fastest peer, one thread, float32; AIM: the time over the floor that is aimed at. The
-other constants are shares. Everything here reads measurements (`measurement.py`, `threads.py`) and prints verdicts.
+RATIOS are the minimum speeds relative to the fastest peer, on one thread in float32. AIM is the desired ratio of the
+time to the floor; it is reported, but not judged. This module reads measurements (`measurement.py`, `threads.py`) and
+measures nothing itself.
 """
 
 from __future__ import annotations
@@ -28,15 +29,17 @@ RATIOS = {
     ("T4", EPOCH): 5.0,
 }
 AIM = 1.25
-PEAK_SHARES = {"B": 0.85, "D": 0.90}  # of the FMA peak, many rows
-FLOAT64_RATE = 0.45  # of the float32 rate
-GAIN_OVER_PYTHON = {"T1": 1000.0}  # per row
-THREADS_SHARE, JUDGED_FROM = 0.85, 1.8  # of the gain of a pure FMA loop, judged where that is at least so much
-TAIL = 2.0  # p99 over p50 of one row beside a busy thread
+PEAK_SHARES = {"B": 0.85, "D": 0.90}  # minimum of the rate over the FMA peak, for many rows
+FLOAT64_RATE = 0.45  # minimum of the rate in float64 over that in float32
+GAIN_OVER_PYTHON = {"T1": 1000.0}  # minimum of the speed per row over that of pure Python
+# The minimum of the gain by two threads over the gain of the loop of multiply-adds by two cores; it is judged only if
+# the loop gains at least JUDGED_FROM.
+THREADS_SHARE, JUDGED_FROM = 0.85, 1.8
+TAIL = 2.0  # maximum of p99 over p50 of one row, with another busy thread
 
 
 def cells(measurements: Iterable[Measurement], machine: Machine, own: str) -> str:
-    """The twelve cells: time, floor and distance to it; the fastest peer, the ratio, its target and the verdict."""
+    """Format the twelve cells, which are the keys of RATIOS: times, floor, ratio to the fastest peer and verdict."""
     columns = ("workload", "what", "data", "fastest peer", "its time", own, "floor", f"over floor (aim {AIM})")
     rows = []
     for measured in measurements:
@@ -55,7 +58,7 @@ def cells(measurements: Iterable[Measurement], machine: Machine, own: str) -> st
 
 
 def further(measurements: Sequence[Measurement], machine: Machine, own: str) -> str:
-    """The criteria beside the twelve cells that the same run can judge."""
+    """Format the other criteria that the measurements can judge; "" if there are none."""
     rows = [*_peak_shares(measurements, machine, own), *_rates(measurements, own), *_gains(measurements, own)]
     return table(("criterion", "measured", "target", "met"), rows) if rows else ""
 
@@ -73,7 +76,7 @@ def _peak_shares(measurements: Sequence[Measurement], machine: Machine, own: str
 
 
 def float64_label(own: str) -> str:
-    """The label of the same engine in float64."""
+    """Return the label for the float64 case of an engine."""
     return f"{own}, float64"
 
 

@@ -1,7 +1,7 @@
-"""Every workload on every implementation, checked and then timed: `pytest bench`, or `pytest bench --quick`.
+"""Verifies and times every workload on every implementation: `pytest bench`, or `pytest bench --quick`.
 
-A test times one call of `Case.run`; seconds per row are in its extra information (`--benchmark-json`). To
-compare implementations use `compare.py`, which interleaves them.
+A test times one call of `Case.run`; `--benchmark-json` also stores the seconds per row. To compare implementations, use
+`compare.py`, which measures them in interleaved rounds.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def test_speed(benchmark: Any, quick: bool, workload: Workload, source: str, nam
 
 
 class Wrong(Numpy):
-    """The NumPy network with one bias moved, or with a learning rate that is 1 % too high."""
+    """The NumPy network with a wrong first parameter, or with a wrong learning rate."""
 
     def __init__(self, workload: Workload, move: float = 0.0, rate: float = 1.0) -> None:
         super().__init__(workload, "float64", LAYOUTS[0])

@@ -1,7 +1,8 @@
-"""The calibration measures what it says, and floors are what a hand computes.
+"""Tests of the calibration and of the floors.
 
-The C loops are checked by their results: a loop that did fewer multiply-adds or passed over less memory would give
-others. Floors are computed for a made-up machine of round figures. No test asserts a speed.
+The C loops are checked by their results, which would differ if a loop did fewer multiply-adds or passed over less
+memory. Floors are compared with values computed by hand, for an invented machine with round figures. No test asserts a
+speed.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def test_the_machine_is_measured() -> None:
 
 @pytest.mark.parametrize("dtype", calibrate.DTYPES)
 def test_the_loop_does_the_multiply_adds(dtype: str) -> None:
-    """s <- s / 2 + 1/4 comes to (s - 1/2) / 2^n + 1/2 in each chain c = 0, 1, ... that starts at c."""
+    """n times s <- s / 2 + 1/4, from s = c in the chains c = 0, 1, ..., gives (c - 1/2) / 2^n + 1/2."""
     for width in calibrate.widths():
         for n in (0, 1, 5):
             expected = sum((c - 0.5) / 2**n + 0.5 for c in range(calibrate.CHAINS))

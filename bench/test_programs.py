@@ -1,7 +1,7 @@
-"""The programs run and print their tables, and the tables judge rightly.
+"""Tests that the programs run and print their tables, and that verdicts are right.
 
-Each program runs once with --quick, in a process of its own; its figures are not looked at. What is read from figures
-(ratios, the fastest peer, verdicts, cliffs) is tested on made-up ones, on both sides of each bound.
+Each program runs once with --quick in a child process, without a check of its figures. What is computed from figures
+(ratios, the fastest peer, verdicts, cliffs) is tested with invented figures, on both sides of each bound.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def test_a_program_runs(name: str) -> None:
 
 
 def same_bits(*options: str) -> subprocess.CompletedProcess[str]:
-    """A quick run of same_bits.py on one instruction set."""
+    """Run same_bits.py with --quick on one instruction set."""
     command = [sys.executable, str(Path(__file__).with_name("same_bits.py")), "--quick", "--isa", "base", *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -106,11 +106,11 @@ def test_there_are_200_seeded_cases_and_each_covers_its_options() -> None:
     assert {kind for kind in public if issubclass(kind, fastmlp.losses.Loss)} <= losses
     functions = {type(f) for case in cases.values() for f in case.activation}
     missing = {kind for kind in public if issubclass(kind, fastmlp.activations.Activation)} - functions
-    assert missing == {fastmlp.Softmax, fastmlp.Threshold}  # for the output alone; cannot be trained
+    assert missing == {fastmlp.Softmax, fastmlp.Threshold}  # only for outputs; cannot be trained
 
 
 class Made(Implementation):
-    """A name with a dtype, for cases that are not run."""
+    """An implementation with only a name and a dtype, for cases that are not run."""
 
     def __init__(self, name: str, workload: Workload, dtype: str = "float32") -> None:
         super().__init__(workload, dtype)
@@ -118,7 +118,7 @@ class Made(Implementation):
 
 
 def made_up(name: str, kind: str, times: dict[str, list[float]], n_rows: int = 1) -> Measurement:
-    """A measurement with given times per row."""
+    """Return a measurement with the given times per row."""
     workload = WORKLOADS[name]
     cases = {
         label: Case(Verified(Made(label, workload), workload), kind, None, None, n_rows, label=label) for label in times
@@ -227,5 +227,5 @@ def test_durations() -> None:
 
 
 def test_every_peer_is_installed() -> None:
-    """The extra `bench` installs them; a comparison without one says less than it seems to."""
+    """The extra `bench` installs them; without one, a comparison would silently lack it."""
     assert peers.installed() == list(peers.PEERS)

@@ -1,10 +1,11 @@
-"""What two threads gain, beside what a pure FMA loop gains from two cores in the same run; and what `auto` gains.
+"""Measures the gain by two threads, compared with that of a loop of multiply-adds; and the gain by n_threads="auto".
 
     python bench/threads.py [--rounds N] [--dtype float64] [--quick]
 
-Not pinned: two cores must be free. Each round times the FMA loop (`calibrate.TwoLoops`), and every workload on one
-thread and on the other number of threads; a gain is the median of the ratios within the rounds. The criterion is
-judged where the loop itself gains enough (`targets.py`): two cores are sometimes one physical core.
+The process is not pinned, and needs two free cores. Each round times the loop of multiply-adds (`calibrate.TwoLoops`)
+and every workload, on one thread and on the other number of threads; a gain is the median of the ratios within a round.
+The gain by two threads is judged only if the loop gains enough (`targets.py`), because two logical cores may be one
+physical core.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ import fastmlp
 from implementations import Engine
 
 JUDGED = (("T3", EPOCH), ("D", ROWS))  # on two threads
-SLOWED = 1.05  # times over one thread's that are taken for a loss: smaller differences are not established
+SLOWED = 1.05  # "auto" may take up to this multiple of one thread's time; smaller losses are within the noise
 
 
 def case(workload: Workload, kind: str, dtype: str, n_threads: Any, quick: bool) -> Case:
-    """The engine that fastmlp chooses, on so many threads, verified."""
+    """Verify the engine that fastmlp chooses with n_threads, and return its case."""
     x, y = data(workload, RANDOM, workload.check_rows if quick else workload.n_rows, dtype)
     engine = fastmlp.Network([1, 1]).engine
     result = Case.make(
@@ -45,7 +46,7 @@ def case(workload: Workload, kind: str, dtype: str, n_threads: Any, quick: bool)
 
 
 def pairs(dtype: str, quick: bool) -> dict[tuple[str, str, Any], tuple[Case, Case]]:
-    """(workload, kind, threads) -> the case on one thread and on those."""
+    """Return (workload, kind, threads) -> (the case on one thread, the case on these threads)."""
     wanted = [(name, kind, 2) for name, kind in JUDGED]
     wanted += [(name, kind, "auto") for name, workload in WORKLOADS.items() for kind in kinds(workload)]
     return {
@@ -55,7 +56,7 @@ def pairs(dtype: str, quick: bool) -> dict[tuple[str, str, Any], tuple[Case, Cas
 
 
 def gains(compared: dict[Any, tuple[Case, Case]], loop: TwoLoops, n_rounds: int) -> dict[Any, list[float]]:
-    """Key -> the gain of each round, one thread's time over the other's; and "FMA loop"."""
+    """Measure the gain in each round, one thread's time over the other's, for each key and for "FMA loop"."""
     measures = [loop.gain, *(case.once for pair in compared.values() for case in pair)]
     loops, *times = rounds.interleaved(measures, n_rounds)
     pairs = zip(times[::2], times[1::2], strict=True)
@@ -64,12 +65,12 @@ def gains(compared: dict[Any, tuple[Case, Case]], loop: TwoLoops, n_rounds: int)
 
 
 def judged(share: float, loop: float) -> str:
-    """The verdict on two threads' share of the loop's gain."""
+    """Return the verdict on the gain by two threads as a share of the loop's gain."""
     return report.verdict(share >= targets.THREADS_SHARE) if loop >= targets.JUDGED_FROM else "not judged"
 
 
 def lines(result: dict[Any, list[float]]) -> list[tuple[str, ...]]:
-    """A line for the loop and for each workload."""
+    """Return the rows of the table: one for the loop, and one for each workload."""
     loop = float(np.median(result["FMA loop"]))
     rows = []
     for key, values in result.items():
@@ -86,7 +87,7 @@ def lines(result: dict[Any, list[float]]) -> list[tuple[str, ...]]:
 
 
 def main() -> int:
-    """Verify, time, print."""
+    """Verify, measure and print the table."""
     options = report.parser(__doc__, rounds=7).parse_args()
     if len(AVAILABLE) < 2 or options.cpu is not None:
         print("threads.py needs two cores, and is not pinned", file=sys.stderr)

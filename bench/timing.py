@@ -1,7 +1,7 @@
-"""How the three kinds of benchmark are timed, and what one measurement is.
+"""Case: a verified implementation with one kind of benchmark, which `Case.once` times.
 
-A measurement is a `Verified` implementation and one of KINDS; `Case.once` runs it and returns seconds per
-unit. Inputs are converted, and everything is run once, before the first measurement.
+There are three kinds, KINDS: predictions of single rows, a prediction of many rows, and an epoch of training. A time is
+in seconds per row. Inputs are converted, and everything runs once, before the first measurement.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ Array = np.ndarray[Any, Any]
 
 ROW, ROWS, EPOCH = "one row", "rows", "epoch"
 KINDS = (ROW, ROWS, EPOCH)
-_DISTINCT_ROWS = 256  # single rows are taken in turn from so many
+_DISTINCT_ROWS = 256  # number of different rows that calls with a single row use in turn
 
 
 def kinds(workload: Workload) -> tuple[str, ...]:
-    """What is measured of the workload."""
+    """Return the kinds of benchmark for the workload."""
     return (EPOCH,) if workload.trains else (ROW, ROWS)
 
 
@@ -44,7 +44,7 @@ class Case:
 
     @classmethod
     def make(cls, verified: Verified, kind: str, x: Array, y: Array, quick: bool = False) -> Case:
-        """A case on the rows x with targets y; pure Python takes as few of them as give a stable time per row."""
+        """Make a case on the rows x with targets y; pure Python uses only as many as give a stable time per row."""
         if not isinstance(verified, Verified):
             raise TypeError(f"verified: expected a Verified, got {verified!r}; nothing is timed that is not verified")
         implementation, workload = verified.implementation, verified.workload
@@ -61,7 +61,7 @@ class Case:
         return case
 
     def run(self) -> None:
-        """The work that is timed."""
+        """Do the work that is timed."""
         implementation = self.verified.implementation
         if self.kind == ROW:
             predict = implementation.predict_row
@@ -76,18 +76,18 @@ class Case:
                 implementation.fit(self.x, self.y, shuffle=True, batch_size=self.verified.workload.batch_size)
 
     def settle(self, wanted: float = 0.02) -> None:
-        """Let a measurement take at least about so long; pure Python's takes longer."""
+        """Set `calls` so that a measurement takes about `wanted` seconds; one of pure Python takes longer anyway."""
         if self.verified.implementation.name != "reference":
             self.calls = 1
             self.calls = max(1, round(wanted / (self.once() * self.n_rows)))
 
     @property
     def n_units(self) -> int:
-        """How many rows `run` goes through."""
+        """The number of rows that `run` processes."""
         return self.n_rows * self.calls
 
     def once(self) -> float:
-        """Seconds per row of one run; for single rows the loop over them, about 0.02 microseconds, is included."""
+        """Run once, and return the seconds per row; single rows include the loop over them, about 0.02 µs per row."""
         with contextlib.nullcontext() if self.kind == EPOCH else self.verified.implementation.context():
             return seconds(self.run) / self.n_units
 
@@ -95,7 +95,7 @@ class Case:
 def verified_cases(
     names: list[str], workload: Workload, source: str, dtype: str, quick: bool = False
 ) -> dict[str, list[Case]]:
-    """Kind -> a case for each implementation, all of them verified on that data; quick: on a few rows of it."""
+    """Verify the implementations on the data; return a case for each of them by kind. `quick` uses only a few rows."""
     n_rows = workload.check_rows if quick else workload.n_rows
     x, y = data(workload, source, n_rows, dtype)
     verified = [verify(name, workload, x, y, dtype) for name in names]

@@ -1,13 +1,13 @@
-"""The check that must come before a measurement.
+"""Verification of results, which precedes every measurement.
 
-`verify` compares an implementation with the float64 NumPy network, which is itself compared with the pure-Python
-reference, and returns a `Verified`; only a `Verified` can be timed (`timing.py`). Bounds:
+`verify` compares an implementation with the NumPy network in float64, which is itself compared with the pure-Python
+reference, and returns a `Verified`; only a `Verified` can be timed (`timing.py`). The tolerances are:
 
-- outputs: FACTOR * eps * sum over layers of sqrt(I), relative to the largest output, eps the dtype's spacing
-  at 1: the error of a dot product of I terms of either sign grows like sqrt(I);
-- training (two full batches and a short one, in fixed order): the change of all parameters, relative in the
-  Euclidean norm, within STEP. Adam's first steps have the size of the learning rate whatever the gradient, so
-  that where a gradient is nothing but rounding their signs differ: hence a norm, and 1e-3 for float32.
+- outputs: FACTOR * eps * (sum over layers of sqrt(I)), relative to the largest output, where eps is the dtype's spacing
+  at 1: the error of a dot product of I terms of either sign grows like sqrt(I).
+- training (two full batches and a short one, in fixed order): STEP, for the change of all parameters relative to the
+  expected change, in the Euclidean norm. It is a norm, and 1e-3 in float32, because Adam's first steps have the size of
+  the learning rate whatever the gradient is, so that their signs differ where a gradient is only rounding error.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ STEP = {"float32": 1e-3, "float64": 1e-9}
 
 
 class UnverifiedError(AssertionError):
-    """An implementation computes something else than the reference: there is nothing to time."""
+    """An implementation computes other results than the reference and must not be timed."""
 
 
 @dataclass(frozen=True)
 class Verified:
-    """An implementation whose numbers have been checked on this workload and this kind of data."""
+    """An implementation whose results have been checked on this workload and this kind of data."""
 
     implementation: Implementation
     workload: Workload
 
 
 def output_tolerance(workload: Workload, dtype: str) -> float:
-    """Bound on the difference of outputs, relative to the largest."""
+    """Return the tolerance for outputs, relative to the largest one."""
     return FACTOR * float(np.finfo(dtype).eps) * sum(n_inputs**0.5 for n_inputs, _ in workload.layers)
 
 
@@ -48,7 +48,7 @@ def _close(what: str, got: Any, expected: Any, tolerance: float, norm: Callable[
     wanted = np.asarray(expected, "float64")
     difference = np.asarray(got, "float64").reshape(wanted.shape) - wanted
     size = float(norm(wanted))
-    if not size > 0 or not float(norm(difference)) <= tolerance * size:  # a NaN fails, and so does all zeros
+    if not size > 0 or not float(norm(difference)) <= tolerance * size:  # NaN and all zeros fail, too
         raise UnverifiedError(f"{what}: off by {norm(difference):.3g} of {size:.3g}, allowed {tolerance:.1e} of it")
 
 
@@ -57,7 +57,7 @@ def _largest(values: Array) -> float:
 
 
 def check(one: Implementation, other: Implementation, workload: Workload, x: Array, y: Array, batch_size: int) -> None:
-    """Compare the outputs and, where the workload trains, one epoch in fixed order; both must be new."""
+    """Compare the outputs and, if the workload trains, one epoch in fixed order; both must be untrained."""
     dtype = max(one.dtype, other.dtype, key=lambda name: float(np.finfo(name).eps))
     who, tolerance = f"{workload.name}, {one.name}", output_tolerance(workload, dtype)
     rows, expected = one.convert(x), np.asarray(other.predict(other.convert(x)))
@@ -75,7 +75,7 @@ def check(one: Implementation, other: Implementation, workload: Workload, x: Arr
     _close(f"{who}, change of parameters", np.asarray(one.parameters) - start, change, STEP[dtype], np.linalg.norm)
 
 
-_checked_oracles: set[tuple[str, str, bytes, bytes]] = set()  # pure Python is slow: once for all that it stands behind
+_checked_oracles: set[tuple[str, str, bytes, bytes]] = set()  # compared with pure Python, which is slow, only once
 
 
 def _oracle(workload: Workload) -> Implementation:
@@ -83,18 +83,18 @@ def _oracle(workload: Workload) -> Implementation:
 
 
 def verify(name: str, workload: Workload, x: Array, y: Array, dtype: str = "float32") -> Verified:
-    """Check the implementation against the oracles and return it, fresh, ready to be timed."""
+    """Check the implementation of that name, and return a new one, ready to be timed."""
     return verify_new(lambda: make(name, workload, dtype), workload, x, y)
 
 
 def verify_new(new: Callable[[], Implementation], workload: Workload, x: Array, y: Array) -> Verified:
-    """The same for an implementation that has no name: `new` makes it, once for the check and once for the timing."""
+    """Check an implementation that `new` makes, and return another one that it makes, ready to be timed."""
     implementation = new()
-    computed = implementation.workload  # what a library lacks (an activation, say) is part of it
-    few = (str(computed), computed.output_activation, x[:3].tobytes(), y[:3].tobytes())
-    if few not in _checked_oracles:
+    computed = implementation.workload  # may differ from the workload where a library lacks an activation
+    key = (str(computed), computed.output_activation, x[:3].tobytes(), y[:3].tobytes())
+    if key not in _checked_oracles:
         check(_oracle(computed), Reference(computed), computed, x[:3], y[:3], 2)
-        _checked_oracles.add(few)
+        _checked_oracles.add(key)
     if not isinstance(implementation, Reference):
         n_rows = workload.check_rows
         check(implementation, _oracle(computed), computed, x[:n_rows], y[:n_rows], workload.batch_size)

@@ -1,7 +1,7 @@
-"""The workloads of every benchmark as one table, and the data they run on.
+"""WORKLOADS: the table of the workloads of all benchmarks, and the data they run on.
 
-A-D are forward passes (one row, and many rows at once), T1-T4 training epochs. Sizes, activations, losses,
-optimisers, batch sizes and numbers of rows stand here and nowhere else in `bench/`.
+A-D are forward passes (of one row, and of many rows at once), T1-T4 are training epochs. Sizes, activations, losses,
+optimisers, batch sizes and numbers of rows are defined only here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RANDOM, FASHION_MNIST = "random", "fashion-mnist"
 
 @dataclass(frozen=True)
 class Workload:
-    """One line of the table. `optimizer` is a name with a learning rate; other hyper-parameters are the defaults."""
+    """A workload. `optimizer` is a name and a learning rate; its other hyper-parameters have their defaults."""
 
     name: str
     sizes: tuple[int, ...]
@@ -32,22 +32,22 @@ class Workload:
     optimizer: tuple[str, float] | None = None  # None: the workload is a forward pass
     batch_size: int = 0
     n_rows: int = 10_000
-    reference_batches: int = 1  # so many batches of an epoch are enough to time pure Python
-    epsilon: float = 1e-8  # of Adam
+    reference_batches: int = 1  # number of batches on which pure Python is timed
+    epsilon: float = 1e-8  # Adam's
 
     @property
     def trains(self) -> bool:
-        """Whether it is an epoch of training, not a forward pass."""
+        """Whether the workload is an epoch of training, not a forward pass."""
         return self.optimizer is not None
 
     @property
     def images(self) -> bool:
-        """Whether its input is an image of 28 x 28 pixels with one of ten labels."""
+        """Whether a row is an image of 28 x 28 pixels with one of ten labels."""
         return self.sizes[0] == 784
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """What it can run on: dense random input, and real images where it takes images."""
+        """The kinds of data that it can run on: dense random data, and for images also real ones."""
         return (RANDOM, FASHION_MNIST) if self.images else (RANDOM,)
 
     @property
@@ -57,16 +57,16 @@ class Workload:
 
     @property
     def n_parameters(self) -> int:
-        """Weights and biases."""
+        """The number of weights and biases."""
         return sum((n_inputs + 1) * n_outputs for n_inputs, n_outputs in self.layers)
 
     @property
     def check_rows(self) -> int:
-        """Rows that the implementations are compared on: two batches and a half, or some tiles of a forward pass."""
+        """The number of rows for verification: two and a half batches, or some tiles of a forward pass."""
         return self.batch_size * 5 // 2 if self.trains else 1000
 
     def __str__(self) -> str:
-        """Short enough for a table: T1 784-30-10 sigmoid b10."""
+        """A short description for tables, such as "T1 784-30-10 sigmoid b10"."""
         batch = f" b{self.batch_size}" if self.trains else ""
         return f"{self.name} {'-'.join(map(str, self.sizes))} {self.activation}{batch}"
 
@@ -95,7 +95,7 @@ WORKLOADS = {
 
 
 def initial_parameters(workload: Workload, seed: int = 0) -> Array:
-    """Glorot-uniform weights and small biases as one float64 vector; every implementation starts from it."""
+    """Return Glorot-uniform weights and small biases as one float64 vector, from which every implementation starts."""
     generator = np.random.default_rng(seed)
     parts = []
     for n_inputs, n_outputs in workload.layers:
@@ -110,9 +110,9 @@ def _fashion_mnist() -> tuple[Array, Array]:
 
 
 def data(workload: Workload, source: str, n_rows: int, dtype: str = "float32", seed: int = 0) -> tuple[Array, Array]:
-    """n_rows inputs of the dtype with their targets: labels of images, or a column of values.
+    """Return n_rows inputs of the dtype, and their targets: labels of images, or a column of values.
 
-    Random images are dense, uniform in [0, 1), and their labels follow from them, so that they can be learnt.
+    Random images are dense, uniform in [0, 1), and their labels are a function of them, so that they can be learnt.
     """
     if source == FASHION_MNIST:
         x, labels = _fashion_mnist()

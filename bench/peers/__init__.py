@@ -1,8 +1,8 @@
-"""The libraries that fastmlp is measured against, each optional: a table of what is found here.
+"""PEERS: the table of the other libraries with which fastmlp is compared; each of them is optional.
 
-A peer is a subclass of `face.Implementation` in a module of its own, imported when it is first used, and computes
-the workload with its library's fastest means for one thread that a user of the library has. The extra `bench`
-installs them all. NumPy's network is not here: it is written for this comparison (`numpy_network.py`).
+A peer is a subclass of `face.Implementation` in its own module, which is imported when it is first used. It computes
+the workload on one thread, in the fastest way that its library offers to users. The extra `bench` installs all of
+these libraries. The NumPy network, which is written for the comparison, is in `numpy_network.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from workloads import Workload
 
 
 class Peer(NamedTuple):
-    """Where a peer's class is, and the package that it needs."""
+    """The package that a peer needs, its module and class, and whether it trains."""
 
     package: str
     module: str
@@ -34,12 +34,12 @@ PEERS = {
 
 
 def installed() -> list[str]:
-    """The names of the peers whose package is installed."""
+    """Return the names of the peers of which the package is installed."""
     return [name for name, peer in PEERS.items() if importlib.util.find_spec(peer.package)]
 
 
 def make(name: str, workload: Workload, dtype: str) -> Implementation:
-    """The peer of that name, with the workload's initial parameters."""
+    """Make the peer of that name, with the workload's initial parameters."""
     module = importlib.import_module(f"peers.{PEERS[name].module}")
     result: Implementation = getattr(module, PEERS[name].name)(workload, dtype)
     return result

@@ -1,9 +1,9 @@
 """JAX on one core: a compiled forward pass, and a compiled epoch that scans over its shuffled batches.
 
-What makes it fast, measured: no asynchronous dispatch (9 in place of 20 microseconds for one row), the rows of a batch
-gathered inside the scan, weights (I, O), parameters and moments donated, four steps unrolled where a step is small
-(T4: 3.3 in place of 3.8 ms). The order of the rows and Adam's rate for each step come from NumPy. A shorter last batch
-is a scan of one step.
+These settings were measured to be faster than others: no asynchronous dispatch (9 instead of 20 µs for one row), the
+rows of a batch gathered inside the scan, weights of shape (I, O), donated parameters and moments, and four unrolled
+steps for small networks (T4: 3.3 instead of 3.8 ms). NumPy computes the order of the rows and Adam's learning rate for
+each step. A shorter last batch is a scan of one step.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 from face import Array, Implementation, flat, layer_arrays, optimizer_of, targets
 from workloads import Workload, initial_parameters
 
-jax.config.update("jax_enable_x64", True)  # for float64; arrays of float32 stay what they are
+jax.config.update("jax_enable_x64", True)  # allows float64; arrays of float32 stay float32
 jax.config.update("jax_cpu_enable_async_dispatch", False)
 jax.config.update("jax_platforms", "cpu")
 
-_SMALL = 10_000  # parameters
+_SMALL = 10_000  # networks with fewer parameters have unrolled steps
 _ACTIVATIONS: dict[str, Any] = {
     "sigmoid": jax.nn.sigmoid,
     "tanh": jnp.tanh,
@@ -32,7 +32,7 @@ _ACTIVATIONS: dict[str, Any] = {
 
 
 class _Compiled:
-    """The workload's functions, compiled for each shape and dtype that they meet; `compiled` makes them once."""
+    """The functions of a workload, which JAX compiles for each shape and dtype; `compiled` caches the object."""
 
     def __init__(self, workload: Workload) -> None:
         self._workload, self._optimizer = workload, optimizer_of(workload)
@@ -54,7 +54,7 @@ class _Compiled:
         return 0.5 * jnp.sum((self._output(parameters, x) - t) ** 2) / len(t)
 
     def _step(self, parameters: Any, moments: Any, gradient: Any, rate: Any) -> Any:
-        """The parameters and the moments after a step."""
+        """Return the parameters and the moments after a step."""
         if not moments:
             return jax.tree.map(lambda p, g: p - rate[0] * g, parameters, gradient), moments
         one, two = self._optimizer.beta_1, self._optimizer.beta_2
@@ -64,7 +64,7 @@ class _Compiled:
         return update(parameters, m, v), [m, v]
 
     def _scan(self, parameters: Any, moments: Any, x: Any, t: Any, order: Any, rates: Any) -> Any:
-        """All steps of an epoch: batch after batch of the rows in `order` (steps, B)."""
+        """Take all steps of an epoch; `order` (steps, B) has the indices of the rows of each batch."""
 
         def body(carried: Any, step: Any) -> Any:
             parameters, moments, total = carried
@@ -80,7 +80,7 @@ compiled = cache(_Compiled)
 
 
 class Jax(Implementation):
-    """Functions compiled by XLA, and what they work on."""
+    """A network of functions compiled by XLA, with its parameters and moments."""
 
     name = "JAX"
 
@@ -119,7 +119,7 @@ class Jax(Implementation):
         return total / n_rows
 
     def _rates(self, n_steps: int) -> Array:
-        """The rate and the epsilon of each of the steps to come (Adam's, its bias corrections folded in)."""
+        """Return the learning rate and epsilon of each of the next steps, with Adam's bias corrections included."""
         t = np.arange(self._n_steps + 1, self._n_steps + n_steps + 1, dtype="float64")
         self._n_steps += n_steps
         if self._optimizer.name == "sgd":

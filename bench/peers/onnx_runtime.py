@@ -1,7 +1,8 @@
 """ONNX Runtime on one thread, for the forward pass.
 
-A graph of Gemm and activation nodes, optimised as far as the runtime goes, run through a binding: the outputs are
-bound once per shape, the input of each call is a value made beforehand. That is faster than `run` with arrays.
+The graph has Gemm and activation nodes, and all optimisations of the runtime are on. It runs with an I/O binding: the
+output is bound once per number of rows, and the input of a call is an OrtValue that `convert` has made, which is faster
+than `run` with arrays.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class OnnxRuntime(Implementation):
         return [self.convert(row[None]) for row in rows]
 
     def _binding(self, n_rows: int) -> tuple[Any, Array]:
-        """A binding whose output is an array of that many rows, and the array."""
+        """Return a binding with an output of n_rows rows, and the array of this output."""
         binding, output = self._session.io_binding(), np.zeros((n_rows, self.workload.sizes[-1]), self.dtype)
         value = onnxruntime.OrtValue.ortvalue_from_numpy(output)
         binding.bind_ortvalue_output("y", value)
@@ -69,7 +70,7 @@ class OnnxRuntime(Implementation):
 
 
 def _model(workload: Workload, dtype: str) -> Any:
-    """The network as an ONNX model with the input x and the output y."""
+    """Return the network as an ONNX model with the input x and the output y."""
     element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     nodes, constants, last = [], [], "x"
     layers = layer_arrays(initial_parameters(workload), workload, dtype)

@@ -1,7 +1,8 @@
 """PyTorch on one thread: eager functions, and TorchScript for the forward pass.
 
-Measured to be the faster of what was tried: functions in place of modules, one row as a matrix of one row, the fused
-optimisers, rows gathered by `index_select`. Predictions run in inference mode, which is entered once around many.
+These choices were measured to be faster than the alternatives: functions instead of modules, one row as a matrix of one
+row, fused optimisers, and rows gathered by `index_select`. Predictions run in inference mode, which is entered once
+around many calls.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class PyTorch(Implementation):
         self.predict = self.predict_row = self._forward()
 
     def _forward(self) -> Any:
-        """The function (B, I) -> (B, O)."""
+        """Return the forward pass, a function (B, I) -> (B, O)."""
         *hidden, (last_w, last_b) = self._layers
         linear, activation = functional.linear, _IN_PLACE[self.workload.activation]
         output = _IN_PLACE[self.workload.output_activation]
@@ -99,7 +100,7 @@ class PyTorch(Implementation):
 
 
 class TorchScript(PyTorch):
-    """The same forward pass, traced, frozen and optimised for inference."""
+    """The forward pass of `PyTorch`, traced, frozen and optimised for inference."""
 
     name, trains = "TorchScript", False
 
@@ -112,7 +113,7 @@ class TorchScript(PyTorch):
                 return result
 
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # TorchScript is deprecated, and still a peer
+            warnings.simplefilter("ignore")  # TorchScript is deprecated
             for layer in self._layers:
                 for part in layer:
                     part.requires_grad_(False)

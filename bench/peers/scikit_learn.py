@@ -1,9 +1,11 @@
-"""scikit-learn's MLPRegressor and MLPClassifier, their fitted attributes set to the workload's parameters.
+"""scikit-learn's MLPRegressor and MLPClassifier, with the workload's parameters as their fitted attributes.
 
-An epoch is one call of `partial_fit`. What differs from the workload is made part of what is checked. MLPRegressor has
-linear outputs only, so a workload with another output under squared errors is computed with linear ones (the same
-products, a cheaper last step) and a rate that they bear; its loss is also a mean over the outputs, which `fit` undoes.
-Adam adds its epsilon before the bias correction, so it gets one that is too small to matter.
+An epoch is one call of `partial_fit`. Where the estimators cannot compute the workload exactly,
+`Implementation.workload` is changed accordingly, and results are compared with those of the changed workload.
+MLPRegressor has linear outputs only, so that a workload with squared errors and another output activation is computed
+with linear outputs (the same products, a cheaper last step) and a smaller learning rate; its loss is also a mean over
+the outputs, which `fit` corrects. Adam adds its epsilon before the bias correction, so that it gets an epsilon too
+small to matter.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ _EPSILON, _SMALL_RATE = 1e-20, 0.01
 
 
 class ScikitLearn(Implementation):
-    """The estimator that fits the workload's loss."""
+    """The estimator for the workload's loss."""
 
     name = "scikit-learn"
 
@@ -50,7 +52,7 @@ class ScikitLearn(Implementation):
             self.predict_row = self.predict = self._estimator.predict_proba
 
     def _set_parameters(self, vector: Array) -> None:
-        """Fit on a row or two, for the attributes to exist; then put the parameters in, and no optimiser's state."""
+        """Fit on a few rows, so that the attributes exist; then set the parameters and delete the optimiser's state."""
         n_outputs = self.workload.sizes[-1]
         x = np.zeros((n_outputs, self.workload.sizes[0]), self.dtype)
         if self._classifies:

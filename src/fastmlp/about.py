@@ -12,7 +12,7 @@ from ._version import __version__
 
 
 def blas_name() -> str:
-    """The name and version of the BLAS that SciPy was built with."""
+    """Return the name and version of the BLAS that SciPy was built with."""
     import scipy
 
     try:

@@ -1,9 +1,10 @@
-"""Encoder: what was learnt about the columns of a table, and the inputs of a network that it makes of them.
+"""Encoder: converts the columns of a table to the inputs of a network, as determined from the training rows.
 
-A number stays a number; where it is missing it is the median of the training rows, with one more input that says so if
-any was missing there. Text, categories and booleans become an input for each category and one for all others. Dates
-become their day number and the parts of the calendar. `columns` decides what a column is, from its values, and
-`known_columns` has the kinds. An encoder never changes; it is described as JSON in the model file.
+A number stays a number; a missing one becomes the median of the training rows, and the column has a second input that
+says whether it is missing if any was missing there. Text, categories and booleans become one input per category and one
+for all other values. Dates become their day number and calendar parts. `tables/columns.py` decides from the values what
+a column holds; `tables/known_columns.py` has a class for each kind. An encoder is immutable; the model file stores it
+as JSON.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ VERSION = 1
 MIN_COUNT = 2
 MAX_CATEGORIES = 100
 LIKE_DATE = re.compile(r"(?:\d{4}([-/.])\d\d?\1\d\d?|\d\d?([-/.])\d\d?\2\d{4})(?:[T ]\d\d?:\d\d.*)?", re.ASCII)
-BLOCK_ROWS = 4096  # rows that are put together at a time, so that they stay in the cache
+BLOCK_ROWS = 4096  # rows that `_assemble` fills at a time, so that they stay in the cache
 
 
 class Encoder:
-    """What was learnt about the columns of a table: how each of them becomes inputs of a network.
+    """Converts the columns of a table to the inputs of a network, as determined from the training rows.
 
-    `Encoder.fit` makes one; it never changes. A network that has one (`Network(..., encoder=encoder)`) takes frames as
-    they are, in `fit`, `predict` and everywhere else.
+    `Encoder.fit` makes an encoder, which is immutable. A network that has one (`Network(..., encoder=encoder)`) accepts
+    frames instead of arrays in `fit`, `predict` and every other method.
 
     Examples
     --------
@@ -88,22 +89,22 @@ class Encoder:
         raise AttributeError(f"{name}: expected to be left as it is, as an Encoder does not change")
 
     @property
-    def _parts(self) -> tuple[Any, ...]:
+    def _state(self) -> tuple[Any, ...]:
         return self._known, self._dropped, self._kept, self._target, self._marks
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (self.describe(),)
 
     def __eq__(self, other: object) -> bool:
-        return self._parts == other._parts if isinstance(other, Encoder) else NotImplemented
+        return self._state == other._state if isinstance(other, Encoder) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._parts)
+        return hash(self._state)
 
     def __repr__(self) -> str:
         return f"<Encoder of {len(self._known)} columns to {self.n_outputs} inputs>"
 
-    # ------------------------------------------------------------------------------------------------ learning
+    # ---------------------------------------------------------------------------------- from the training rows
 
     @classmethod
     def fit(
@@ -117,34 +118,34 @@ class Encoder:
         min_count: int = MIN_COUNT,
         max_categories: int = MAX_CATEGORIES,
     ) -> Encoder:
-        """The encoder that the columns of these rows ask for.
+        """Make the encoder for tables with the columns of this frame.
 
         Parameters
         ----------
         frame : frame of pandas or polars, or PlainFrame
-            The rows to train on. What a column holds is decided from its values: text that is all numbers is numbers,
-            text that is all true and false is booleans, text that is all ISO dates is dates.
+            The rows to train on. What a column holds is decided from its values: a column of text is numbers, booleans
+            or dates if all its values are numbers, true and false, or dates in ISO 8601 notation.
         target : str, optional
-            The column to learn, if the frame has it; it is no input.
+            The column to predict, if the frame has it; it does not become an input.
         drop, keep : sequence of str
-            Columns that are no inputs; the command line passes those of `keep` through to its predictions.
+            Columns that do not become inputs; the command line copies those in `keep` to its predictions.
         missing : sequence of str
-            Texts, and numbers as text, that stand for a missing value, beside an empty cell, "NA", "?" and the like.
+            Texts, and numbers as text, that mark a missing value, in addition to an empty cell, "NA", "?" and the like.
         min_count : int
-            A category occurs so often in the frame; rarer values are "other".
+            The number of times that a value must occur in the frame to be a category; rarer values are "other".
         max_categories : int
-            So many categories of a column at most: the most frequent, of equally frequent ones the first in order.
+            The maximum number of categories of a column: the most frequent values, ties in alphabetical order.
 
         Warns
         -----
         UserWarning
-            If most values of a column of text look like numbers or dates or are booleans, but not all, or if they are
-            dates in another notation than ISO's.
+            If most, but not all, values of a column of text look like numbers or dates or are booleans, or if they are
+            dates in a notation other than ISO 8601.
 
         Raises
         ------
         ValueError, TypeError
-            If a number is infinite, a column is of a type that is not known, or no column is left.
+            If a number is infinite, the dtype of a column is not supported, or no column is left.
         """
         encoder, notes = learn(
             frame,
@@ -160,37 +161,37 @@ class Encoder:
                 warnings.warn(note.text, stacklevel=2)
         return encoder
 
-    # ------------------------------------------------------------------------------------------------ what it is
+    # ---------------------------------------------------------------------------------------------- properties
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of a frame that it reads."""
+        """The columns of a frame that become inputs."""
         return tuple(known.name for known in self._known)
 
     @property
     def passed_over(self) -> frozenset[str]:
-        """The columns that a frame may have beside: dropped and kept ones, the target, those without any value."""
+        """The columns that a frame may have in addition: dropped and kept ones, the target, those without any value."""
         return frozenset([*self._dropped, *self._kept, *([] if self._target is None else [self._target])])
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """The columns that the command line passes through to its predictions."""
+        """The columns that the command line copies to its predictions."""
         return self._kept
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The marks of missing values beside the usual ones."""
+        """The marks of missing values in addition to the usual ones."""
         return self._marks
 
     @property
     def text_columns(self) -> tuple[str, ...]:
-        """The columns whose spelling matters, so that a file is best read as text there: all but numbers."""
+        """The columns that a file reader should read as text, because spelling matters there: all but numbers."""
         return tuple(known.name for known in self._known if not isinstance(known, NumberColumn))
 
     @property
     def feature_names_out(self) -> tuple[str, ...]:
-        """A name for each input that it makes; where two would be the same, as with columns "a" and "a is missing", the
-        later ones have a number.
+        """A unique name for each input; where two would be equal, as for columns "a" and "a is missing", a number is
+        appended to the later one.
         """
         counts: dict[str, int] = {}
         names: dict[str, None] = {}
@@ -204,48 +205,51 @@ class Encoder:
 
     @property
     def n_outputs(self) -> int:
-        """The number of inputs of a network that it makes."""
+        """The number of inputs that the columns become."""
         return sum(len(known.names_out) for known in self._known)
 
     def summary(self) -> list[tuple[str, str]]:
-        """Of each column, in words, what it becomes."""
+        """Return the name of each column and a description of what it becomes."""
         return [(known.name, known_columns.in_words(known)) for known in self._known]
 
-    # ---------------------------------------------------------------------------------------------------- using
+    # ---------------------------------------------------------------------------------------------- conversion
 
     def transform(self, frame: Any | PlainFrame) -> NDArray[np.float64]:
-        """The rows of a frame as inputs of a network, float64 (B, n_outputs) in C order.
+        """Convert the rows of a frame to inputs of a network, float64 (B, n_outputs) in C order.
 
         Columns are found by their names, in any order; others are ignored.
 
         Raises
         ------
         ValueError
-            If a column is missing, or a value cannot be taken for what the column was at `fit`.
+            If a column is missing, or a value is not of the kind that its column had in `Encoder.fit`.
         """
         have = set(names_of(frame))
         absent = [known.name for known in self._known if known.name not in have]
         if absent:
             raise ValueError(f"X: expected the columns of the training, got a frame without {few(absent)}")
-        inputs = _of_each(frame, self._known, lambda known: _inputs(known, self._read(frame, known)))
-        return _assembled(frame, self._known, inputs)
+        inputs = _for_each_column(frame, self._known, lambda known: _inputs(known, self._read(frame, known)))
+        return _assemble(frame, self._known, inputs)
 
     def _read(self, frame: Any, known: Known) -> Column:
-        """A column as it was read at `fit`; marks that are booleans count in capitals or not, as a type loses that."""
+        """Read a column in the way that `Encoder.fit` has read it.
+
+        Marks of missing values that are booleans also count in other case, which a boolean dtype does not keep.
+        """
         marks = MISSING.union(self._marks)
         if isinstance(known, CategoryColumn) and known.boolean:
             marks |= {change(mark) for mark in self._marks for change in (str.lower, str.upper, str.capitalize)}
         return read(frame, known.name, marks, as_text=isinstance(known, CategoryColumn))
 
     def with_missing(self, marks: Sequence[str]) -> Encoder:
-        """The encoder with more marks of missing values."""
-        more = dict.fromkeys([*self._marks, *_given("marks", marks)])
+        """Return an encoder with further marks of missing values."""
+        more = dict.fromkeys([*self._marks, *_distinct_texts("marks", marks)])
         return Encoder._make(self._known, self._dropped, self._kept, self._target, more)
 
     # ------------------------------------------------------------------------------------------------ in a file
 
     def describe(self) -> dict[str, Any]:
-        """The encoder as JSON can hold it."""
+        """Return the encoder as an object that JSON can hold."""
         return {
             "version": VERSION,
             "columns": [known_columns.describe(known) for known in self._known],
@@ -257,7 +261,7 @@ class Encoder:
 
     @classmethod
     def from_description(cls, argument: str, value: Any) -> Encoder:
-        """What `describe` has described; a ValueError that names the argument says what it is otherwise."""
+        """Return the encoder that `describe` has described; a ValueError that names `argument` if it is not valid."""
         try:
             return cls._from_fields(argument, value)
         except RecursionError:
@@ -291,35 +295,35 @@ def _unpickled(description: Any) -> Encoder:
 
 
 def few(names: Sequence[str], count: int = 8) -> str:
-    """The first names, for a message."""
+    """Return the first names and the number of the others, for a message."""
     shown = ", ".join(map(repr, names[:count]))
     return shown if len(names) <= count else f"{shown} and {len(names) - count} more"
 
 
-# ---------------------------------------------------------------------------------------------------------- learning
+# --------------------------------------------------------------------------------------------- from the training rows
 
 
 @frozen
 class Note:
-    """What a user should know of a column; `warning` where it is likely to be a mistake."""
+    """What a user should know about a column; `warning` if the column is likely to be a mistake."""
 
     text: str
     warning: bool = False
 
 
 def learn(frame: Any, **options: Any) -> tuple[Encoder, list[Note]]:
-    """`Encoder.fit`, with what there is to say about the columns."""
-    encoder, notes, _ = _learnt(frame, **options, transform=False)
+    """Make an encoder like `Encoder.fit`, and return it with the notes about the columns."""
+    encoder, notes, _ = _learn(frame, **options, transform=False)
     return encoder, notes
 
 
 def learn_and_transform(frame: Any, **options: Any) -> tuple[Encoder, list[Note], NDArray[np.float64]]:
-    """`learn`, and the rows of the frame as `transform` gives them, from one reading of the columns."""
-    encoder, notes, inputs = _learnt(frame, **options, transform=True)
-    return encoder, notes, _assembled(frame, encoder._known, inputs)
+    """Make an encoder, notes, and the rows as `transform` returns them, reading each column only once."""
+    encoder, notes, inputs = _learn(frame, **options, transform=True)
+    return encoder, notes, _assemble(frame, encoder._known, inputs)
 
 
-def _learnt(
+def _learn(
     frame: Any,
     *,
     target: str | None = None,
@@ -330,18 +334,19 @@ def _learnt(
     max_categories: int = MAX_CATEGORIES,
     transform: bool,
 ) -> tuple[Encoder, list[Note], list[Inputs]]:
-    """The encoder, what there is to say, and the inputs that each column becomes, if they are to be made."""
+    """Return the encoder, the notes about the columns and, if `transform`, the inputs that each column becomes."""
     min_count = arguments.integer("min_count", min_count, minimum=1)
     max_categories = arguments.integer("max_categories", max_categories, minimum=1)
     names = names_of(frame)
-    lists = {"drop": _given("drop", drop), "keep": _given("keep", keep), "missing": _given("missing", missing)}
-    _check_apart(names, lists["drop"], lists["keep"], target)
+    lists = {"drop": _distinct_texts("drop", drop), "keep": _distinct_texts("keep", keep)}
+    lists["missing"] = _distinct_texts("missing", missing)
+    _check_left_out(names, lists["drop"], lists["keep"], target)
     apart = {*lists["drop"], *lists["keep"], target}
     if not len(frame):
         raise ValueError("X: expected at least one row, got none")
     marks = MISSING.union(lists["missing"])
 
-    def look(name: str) -> tuple[Known | None, list[Note], Inputs]:
+    def learn_column(name: str) -> tuple[Known | None, list[Note], Inputs]:
         column = read(frame, name, marks)
         known = known_columns.learn(column, name, min_count, max_categories)
         if known is None:
@@ -349,8 +354,8 @@ def _learnt(
         return known, _notes(column, known), _inputs(known, column) if transform else []
 
     wanted = [name for name in names if name not in apart]
-    found = _of_each(frame, wanted, look)
-    notes = [note for _, told, _ in found for note in told]
+    found = _for_each_column(frame, wanted, learn_column)
+    notes = [note for _, own_notes, _ in found for note in own_notes]
     known = [one for one, _, _ in found if one is not None]
     if not known:
         raise ValueError("X: expected at least one column with values beside the target, got none")
@@ -359,8 +364,8 @@ def _learnt(
     return encoder, notes, [inputs for one, _, inputs in found if one is not None]
 
 
-def _check_apart(names: Sequence[str], drop: list[str], keep: list[str], target: object) -> None:
-    """Refuse columns to leave out that are not there, or that are asked for twice."""
+def _check_left_out(names: Sequence[str], drop: list[str], keep: list[str], target: object) -> None:
+    """Refuse columns in drop, keep and target that do not exist or that occur twice."""
     if target is not None and not isinstance(target, str):
         raise TypeError(f"target: expected text or None, got {target!r:.60}")
     for argument, given in (("drop", drop), ("keep", keep)):
@@ -371,8 +376,8 @@ def _check_apart(names: Sequence[str], drop: list[str], keep: list[str], target:
         raise ValueError("drop, keep, target: expected different columns, got one twice")
 
 
-def _given(argument: str, value: Any) -> list[str]:
-    """A sequence of different texts, as given."""
+def _distinct_texts(argument: str, value: Any) -> list[str]:
+    """Check that the value is a sequence of text; return the distinct ones in order."""
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise TypeError(f"{argument}: expected a sequence of text, got {value!r:.60}")
     for each in value:
@@ -382,7 +387,7 @@ def _given(argument: str, value: Any) -> list[str]:
 
 
 def _notes(column: Column, known: Known) -> list[Note]:
-    """What there is to say about a column."""
+    """Return what a user should know about a column."""
     notes = []
     if isinstance(known, (NumberColumn, TimeColumn)) and column.marks:
         marks = ", ".join(f"{count} of {mark!r}" for mark, count in sorted(column.marks.items()))
@@ -394,7 +399,7 @@ def _notes(column: Column, known: Known) -> list[Note]:
 
 
 def _doubts(column: Texts) -> Iterator[str]:
-    """What speaks against text: most of the different values, or most rows, look like something else."""
+    """Yield reasons why a column of text may not be meant as text: most of its values look like something else."""
     mark = "name what stands for a missing one (missing, --null)"
     dates = [name for name in column.names if _is_date(name)]
     booleans = [name for name in column.names if name.lower() in BOOLEANS]
@@ -414,7 +419,7 @@ def _doubts(column: Texts) -> Iterator[str]:
 
 
 def _are_most(names: Sequence[str], column: Texts) -> bool:
-    """Whether these are most of the different values of the column, or of its rows that have one."""
+    """Whether these are most of the column's distinct values, or the values of most of its rows."""
     if 2 * len(names) > len(column.names):
         return True
     counts = np.bincount(column.codes + 1, minlength=len(column.names) + 1)[1:]
@@ -424,57 +429,57 @@ def _are_most(names: Sequence[str], column: Texts) -> bool:
 
 
 def _is_date(text: str) -> bool:
-    """Whether the text is a date as ISO writes it, and one that there is."""
+    """Whether the text is a date in ISO 8601 notation that exists in the calendar."""
     try:
         return TIME.fullmatch(text) is not None and bool(datetime.datetime.fromisoformat(text))
     except ValueError:
         return False
 
 
-# ------------------------------------------------------------------------------------------------------------ the work
+# --------------------------------------------------------------------------------------------------- inputs of columns
 
-Inputs = list[known_columns.Input] | NDArray[np.int64]  # each of the inputs, or which of a category's inputs is 1
+Inputs = list[known_columns.Input] | NDArray[np.int64]  # the inputs, or the index of a category's input that is 1
 
 
 def _inputs(known: Known, column: Column) -> Inputs:
-    """What the column becomes."""
-    return known.chosen(column) if isinstance(known, CategoryColumn) else known.parts(column)
+    """Return the inputs that the column becomes."""
+    return known.active_inputs(column) if isinstance(known, CategoryColumn) else known.inputs(column)
 
 
-def _of_each(frame: Any, items: Sequence[Item], action: Callable[[Item], Result]) -> list[Result]:
-    """The action's result for each of the items, which stand for columns; threads share them where rows are many.
+def _for_each_column(frame: Any, items: Sequence[Item], action: Callable[[Item], Result]) -> list[Result]:
+    """Return the action's result for each item, one item per column; with many rows, threads share the items.
 
-    Not those of a frame of pandas, which does not promise that several threads may read it.
+    A pandas frame is read by one thread, because pandas does not promise that several threads may read it.
     """
     n_threads = 1 if hasattr(frame, "iloc") else threads_for(len(frame) * len(items))
     return shared(n_threads, items, action)
 
 
-def _assembled(frame: Any, known: Sequence[Known], inputs: Sequence[Inputs]) -> NDArray[np.float64]:
-    """The columns' inputs beside one another, a block of rows at a time.
+def _assemble(frame: Any, known: Sequence[Known], inputs: Sequence[Inputs]) -> NDArray[np.float64]:
+    """Write the inputs of all columns into one array (rows, inputs), a block of rows at a time.
 
-    What takes time is new memory, which threads share: each makes a part of the rows.
+    Most of the time goes into the first access to new memory; threads share it, each with its part of the rows.
     """
     ends = np.cumsum([len(one.names_out) for one in known])
     n_rows, width = len(frame), int(ends[-1])
     out = np.empty((n_rows, width))
     plain: list[tuple[int, known_columns.Input]] = []
-    chosen: list[NDArray[np.int64]] = []
+    active: list[NDArray[np.int64]] = []  # for each column of categories, the position of the input that is 1
     for one, part, end in zip(known, inputs, ends.tolist(), strict=True):
         position = end - len(one.names_out)
         if isinstance(part, list):
             plain += [(position + i, each) for i, each in enumerate(part)]
         else:
-            chosen.append(part + position)
+            active.append(part + position)
 
     def fill(begin: int) -> None:
         for index, rows in _blocks(frame, begin, min(begin + share, n_rows)):
             block = out[rows]
-            if chosen:
+            if active:
                 block[...] = 0.0
             for position, each in plain:
-                block[:, position] = frame.taken(each, index, rows) if isinstance(each, Chunks) else each[rows]
-            for positions in chosen:
+                block[:, position] = frame.gather(each, index, rows) if isinstance(each, Chunks) else each[rows]
+            for positions in active:
                 block[np.arange(len(block)), positions[rows]] = 1.0
 
     n_threads = threads_for(n_rows * width)
@@ -484,7 +489,7 @@ def _assembled(frame: Any, known: Sequence[Known], inputs: Sequence[Inputs]) -> 
 
 
 def _blocks(frame: Any, begin: int, end: int) -> Iterator[tuple[int, slice]]:
-    """The rows from begin up to end, a few at a time, each with the index of their chunk where a `Part` has them."""
+    """Split the rows [begin, end) into blocks; yield the index of a `Part`'s chunk (else 0) and the slice of rows."""
     if isinstance(frame, Part):
         return frame.blocks(begin, end, BLOCK_ROWS)
     return ((0, slice(first, min(first + BLOCK_ROWS, end))) for first in range(begin, end, BLOCK_ROWS))

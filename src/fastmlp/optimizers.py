@@ -469,7 +469,7 @@ class LBFGS(Optimizer):
     """P <- P + s d with d = -H g: a quasi-Newton method over all rows; an epoch is one iteration.
 
     H approximates the inverse Hessian from the last steps and the changes of the gradient along them. A line search
-    finds a step length s that meets the strong Wolfe conditions. `fit` ends when an iteration has converged. An
+    finds a step length s that satisfies the strong Wolfe conditions. `fit` ends when an iteration has converged. An
     iteration that finds no better point within rounding errors has converged too. Rows are not shuffled, so the random
     state does not advance.
 

@@ -1,10 +1,11 @@
-"""What `fastmlp bench` prints: this installation against pure Python and against NumPy, in a few seconds.
+"""`fastmlp bench`: times this installation against pure Python and against NumPy, in a few seconds.
 
-`run` measures in a process of its own, because BLAS reads the number of its threads when it is loaded, and
-everything here runs on one. The data are dense random numbers. Nothing is timed before its numbers have been
-compared with those of what it is set against; rounds alternate between the two, and medians count. The NumPy
-network is the one that a NumPy user writes; the project's published figures come from `bench/` in the source
-tree, whose NumPy network allocates nothing.
+`run` measures in a child process, because everything here uses one thread and BLAS reads the number of its threads
+when it is loaded. The data are dense random numbers. Results are compared before anything is timed; rounds alternate
+between the implementations, and the median of the rounds is reported.
+
+The NumPy network is written as a NumPy user would write it. The project's published figures come from `bench/` in the
+source tree, whose NumPy network allocates nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ Array = NDArray[Any]
 ONE_THREAD = dict.fromkeys(
     ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "BLIS_NUM_THREADS"), "1"
 )
-STEP_TOLERANCE = 1e-3  # of the change of all parameters, in the Euclidean norm
+STEP_TOLERANCE = 1e-3  # relative to the change of the parameters, in the Euclidean norm
 
 
 class Forward(NamedTuple):
@@ -54,19 +55,19 @@ T1_SIZES, T1_BATCH, T1_RATE = (784, 30, 10), 10, 3.0
 
 
 def run(*, quick: bool = False, json: bool = False) -> int:
-    """Measure and print: a short table, or one JSON object with all times in seconds.
+    """Measure, and print a short table, or one JSON object with all times in seconds.
 
     Parameters
     ----------
     quick : bool, default False
-        Fewer repetitions: under 5 seconds in place of 20.
+        Use fewer repetitions: under 5 seconds instead of 20.
     json : bool, default False
-        Print the record and not the table.
+        Print the JSON object instead of the table.
 
     Returns
     -------
     int
-        The exit code: 0, or 1 where a result was wrong and nothing was timed.
+        The exit code: 0, or 1 if a result was wrong, in which case nothing was timed.
     """
     environment = os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-P", "-m", "fastmlp.cli.benchmark", *(["--quick"] if quick else [])]
@@ -78,7 +79,7 @@ def run(*, quick: bool = False, json: bool = False) -> int:
 
 
 def measure(quick: bool = False) -> dict[str, Any]:
-    """The record that `run` prints; the process must be limited to one BLAS thread from its start."""
+    """Return the record that `run` prints; the process must have been started with BLAS limited to one thread."""
     network = fastmlp.Network([1, 1], n_threads=1)
     return {
         "fastmlp": fastmlp.__version__,
@@ -93,7 +94,7 @@ def measure(quick: bool = False) -> dict[str, Any]:
 
 
 class PlainNumpy:
-    """A sigmoid, tanh or ReLU network in NumPy: contiguous weights (I, O), operations in place, nothing repeated."""
+    """A network in NumPy for sigmoid, tanh and ReLU: contiguous weights (I, O), operations in place, no work twice."""
 
     def __init__(self, network: fastmlp.Network) -> None:
         self.weights = [np.ascontiguousarray(w.T) for w in network.weights]
@@ -102,7 +103,7 @@ class PlainNumpy:
         self.activations = [IN_PLACE[activation.name] for activation in activations]
 
     def predict(self, y: Array) -> Array:
-        """The outputs of one row or of many."""
+        """Return the outputs for one row or a matrix of rows."""
         for w, b, activation in zip(self.weights, self.biases, self.activations, strict=True):
             y = y.dot(w)
             y += b
@@ -110,7 +111,7 @@ class PlainNumpy:
         return y
 
     def train(self, x: Array, targets: Array, order: Array) -> None:
-        """An epoch of gradient descent on half the squared error, for a network of sigmoids."""
+        """Train an epoch of gradient descent on half the squared error; all activations must be sigmoid."""
         for start in range(0, len(order), T1_BATCH):
             rows = order[start : start + T1_BATCH]
             ys = [x[rows]]
@@ -129,7 +130,7 @@ class PlainNumpy:
 
     @property
     def parameters(self) -> Array:
-        """The vector P."""
+        """The parameters in the order of `Network.parameters`."""
         pairs = zip(self.weights, self.biases, strict=True)
         return np.concatenate([part for w, b in pairs for part in (w.T.ravel(), b)])
 
@@ -150,14 +151,14 @@ IN_PLACE: dict[str, Callable[[Array], object]] = {
 
 
 def _training(quick: bool) -> dict[str, Any]:
-    """T1, per row: the reference on few rows, the others on an epoch."""
+    """Time the training of T1 per row: of the pure-Python reference on few rows, of the others on an epoch."""
     n_rows, n_reference, n_rounds = (2_000, 20, 5) if quick else (20_000, 200, 9)
     rng = np.random.default_rng(0)
     x = rng.random((n_rows, T1_SIZES[0]), dtype="float32")
     scores = x @ rng.standard_normal((T1_SIZES[0], T1_SIZES[-1]), dtype="float32")
     labels = np.argmax(scores - scores.mean(axis=0), axis=1)
     targets = np.eye(T1_SIZES[-1], dtype="float32")[labels]
-    network, plain, reference = _verified_t1(x[:25], labels[:25], targets[:25])
+    network, plain, reference = _verify_t1(x[:25], labels[:25], targets[:25])
     optimizer = fastmlp.SGD(T1_RATE)
     few = x[:n_reference].tolist(), labels[:n_reference].tolist()
     options: dict[str, Any] = {"epochs": 1, "batch_size": T1_BATCH, "optimizer": optimizer}
@@ -178,12 +179,12 @@ def _training(quick: bool) -> dict[str, Any]:
     }
 
 
-def _verified_t1(x: Array, labels: Array, targets: Array) -> tuple[fastmlp.Network, PlainNumpy, Any]:
-    """The three networks of T1, after three batches in fixed order that changed them alike."""
+def _verify_t1(x: Array, labels: Array, targets: Array) -> tuple[fastmlp.Network, PlainNumpy, Any]:
+    """Return the three networks of T1 after comparing them: three batches must change their parameters equally."""
     arguments: dict[str, Any] = {"activation": "sigmoid", "output_activation": "sigmoid", "loss": "half_squared_error"}
     network = fastmlp.Network(T1_SIZES, **arguments, seed=0, n_threads=1)
     start, plain = network.parameters, PlainNumpy(network)
-    # The name is looked up at run time: the reference is typed as nested lists, not as Network is.
+    # Imported by name, so that it is not type-checked: the reference takes nested lists where Network takes arrays.
     reference: Any = importlib.import_module("fastmlp.reference").Network(T1_SIZES, **arguments)
     reference.parameters = start.tolist()
     options: dict[str, Any] = {"epochs": 1, "batch_size": T1_BATCH, "shuffle": False}
@@ -200,7 +201,7 @@ def _verified_t1(x: Array, labels: Array, targets: Array) -> tuple[fastmlp.Netwo
 
 
 def _forward(workload: Forward, quick: bool) -> dict[str, Any]:
-    """One row and many rows of a forward pass, after their outputs have been compared."""
+    """Time the forward pass of one row and of many rows, after comparing the outputs."""
     n_rows, n_rounds = (2_000, 5) if quick else (10_000, 15)
     rng = np.random.default_rng(0)
     x = rng.random((n_rows, workload.sizes[0]), dtype="float32")
@@ -215,10 +216,10 @@ def _forward(workload: Forward, quick: bool) -> dict[str, Any]:
                 f"{workload.name}, {what}: fastmlp and NumPy differ by {off:.1e}, allowed {bound:.1e}"
             )
     rows = list(x[:200])
-    n_calls = max(1, round(5e-3 / _seconds(lambda: _each(plain.predict, rows))))
+    n_calls = max(1, round(5e-3 / _seconds(lambda: _predict_each(plain.predict, rows))))
     one = {
-        "numpy": lambda: _each(plain.predict, rows, n_calls),
-        "fastmlp": lambda: _each(network.predict, rows, n_calls),
+        "numpy": lambda: _predict_each(plain.predict, rows, n_calls),
+        "fastmlp": lambda: _predict_each(network.predict, rows, n_calls),
     }
     many = {"numpy": lambda: plain.predict(x), "fastmlp": lambda: network.predict(x)}
     per_row = {name: each / (n_calls * len(rows)) for name, each in _alternate(n_rounds, one).items()}
@@ -231,11 +232,11 @@ def _forward(workload: Forward, quick: bool) -> dict[str, Any]:
 
 
 def _tolerance(workload: Forward) -> float:
-    """Bound relative to the largest output: the error of a sum of I terms of either sign grows like sqrt(I)."""
+    """Return the error allowed relative to the largest output: that of a sum of I terms grows like sqrt(I)."""
     return 16 * float(np.finfo("float32").eps) * sum(math.sqrt(n_inputs) for n_inputs, _ in pairwise(workload.sizes))
 
 
-def _each(predict: Callable[[Array], object], rows: list[Array], n_calls: int = 1) -> None:
+def _predict_each(predict: Callable[[Array], object], rows: list[Array], n_calls: int = 1) -> None:
     for _ in range(n_calls):
         for row in rows:
             predict(row)
@@ -248,13 +249,13 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 def _alternate(n_rounds: int, calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
-    """The median seconds of each call, the calls taking turns."""
+    """Return the median time of each call in seconds; the calls alternate."""
     times = [{name: _seconds(call) for name, call in calls.items()} for _ in range(n_rounds)]
     return {name: median(each[name] for each in times) for name in calls}
 
 
 def _table(record: dict[str, Any]) -> Iterator[str]:
-    """The record in lines for a reader, the gain over pure Python first."""
+    """Format the record as the lines of a table."""
     training = record["training"]
     per_row = {name: 1e6 * seconds for name, seconds in training["seconds_per_row"].items()}
     gain, over_numpy = training["gain_over_reference"], training["gain_over_numpy"]

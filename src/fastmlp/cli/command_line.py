@@ -1,10 +1,11 @@
 """The command line: `fastmlp train | predict | evaluate | info | bench`, also as `python -m fastmlp`.
 
-Here are the arguments and the exit codes; the commands are in `train` and `predict`, which are imported, with
-all that they need, when their command is run. Exit codes: 0 done, 1 an error (one line on stderr, never a traceback),
-2 wrong usage (argparse's), 130 interrupted. Progress and messages go to stderr, results to stdout; with --json stdout
-holds one JSON object and nothing else. Names that an option may take come from the tables that `Network` uses, so the
-two cannot differ.
+This module parses the arguments and determines the exit code. The commands themselves are in `train`, `predict` and
+`benchmark`, which are imported, with their dependencies, only when their command runs.
+
+Exit codes: 0 success, 1 an error (one line on stderr, never a traceback), 2 wrong usage (from argparse), 130
+interrupted. Progress and messages go to stderr, results to stdout; with --json stdout holds exactly one JSON object.
+The names that an option accepts come from the tables that `Network` uses, so that the two cannot differ.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from .preparation import SCALINGS, TASKS
 
 TRAIN = """\
 Train a network on DATA and save it with everything that it has learnt
-of the table: columns, scaling, names of classes. Columns of text,
-categories, booleans and dates and missing values are taken, too.
+of the table: columns, scaling, names of classes. Columns may be numbers,
+text, categories, booleans or dates, and may have missing values.
 Ctrl-C ends the training early and saves what was learnt."""
 ERRORS = (OSError, ValueError, TypeError, ArithmeticError, MemoryError, RuntimeError, ImportError)
 
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         parser = _parser()
-        args = parser.parse_args(_joined(parser, sys.argv[1:] if argv is None else argv))
+        args = parser.parse_args(_join_values(parser, sys.argv[1:] if argv is None else argv))
         code: int = args.run(args)
         finish()
     except SystemExit:
@@ -77,23 +78,23 @@ def _one_line(error: BaseException) -> str:
 # ------------------------------------------------------------------------------------------- arguments
 
 
-OF_ANY_TEXT = ("--null", "--target", "--drop", "--keep")
-NO_OPTION = re.compile(r"--|-[^-oh].*", re.DOTALL)  # what begins with - and is none of our options
-DASHES = "\0--"  # stands for a value of --, which argparse would drop; no argument of a process has a zero byte
+TAKES_ANY_TEXT = ("--null", "--target", "--drop", "--keep")
+NO_OPTION = re.compile(r"--|-[^-oh].*", re.DOTALL)  # begins with - and cannot be one of the options
+DASHES = "\0--"  # replaces a value of "--", which argparse would drop; no argument of a process has a zero byte
 
 
-def _joined(parser: argparse.ArgumentParser, argv: Sequence[str]) -> list[str]:
-    """The arguments with --null=-9e9 for --null -9e9, as argparse takes what begins with - for an option."""
+def _join_values(parser: argparse.ArgumentParser, argv: Sequence[str]) -> list[str]:
+    """Replace --null -9e9 by --null=-9e9, because argparse takes an argument that begins with - for an option."""
     joined: list[str] = []
     for text in argv:
         if "--" in joined:
             joined.append(text)
             continue
-        if joined and joined[-1] in OF_ANY_TEXT and NO_OPTION.fullmatch(text):
+        if joined and joined[-1] in TAKES_ANY_TEXT and NO_OPTION.fullmatch(text):
             text = f"{joined.pop()}={text}"
         name, _, value = text.partition("=")
         if value == "--" and name.startswith("-"):
-            if name not in OF_ANY_TEXT:
+            if name not in TAKES_ANY_TEXT:
                 parser.error(f"argument {name}: expected another value, got '--'")
             text = f"{name}={DASHES}"
         joined.append(text)
@@ -105,7 +106,7 @@ def _any_text(text: str) -> str:
 
 
 class _OneLineParser(argparse.ArgumentParser):
-    """Says in one line what is wrong with the arguments."""
+    """An argument parser that prints a usage error as one line."""
 
     def error(self, message: str) -> NoReturn:
         option = re.fullmatch(r"argument (?:-\w/)?(--[\w-]+): expected one argument", message)
@@ -121,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_predict(commands)
     _add_evaluate(commands)
-    info = commands.add_parser("info", help="what runs here, or what a model file holds")
+    info = commands.add_parser("info", help="describe this installation, or a model file")
     info.add_argument("model", nargs="?", metavar="MODEL", help="a model file; without one, this installation")
     info.add_argument("--json", action="store_true", help="print one JSON object")
     info.set_defaults(run=_info)
@@ -150,7 +151,7 @@ def _add_train(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
         ".npz with X, y or x_train, y_train, x_test, y_test",
     )
     add("-o", "--output", metavar="FILE", help="the model file (default: DATA's name with .safetensors, here)")
-    of_table = "of a table: the column to learn, its name or its index from 0"
+    of_table = "the column of a table to predict: its name, or its index from 0"
     add("--target", type=_any_text, metavar="COLUMN", help=of_table)
     add(
         "--task",
@@ -160,14 +161,14 @@ def _add_train(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     )
     _add_columns(add)
     _add_text(parser.add_argument_group("text (.csv, .tsv, .txt)").add_argument)
-    add("--test-fraction", type=_fraction, metavar="F", help="of a table or .npz: rows set apart (default: 0.2)")
+    add("--test-fraction", type=_fraction, metavar="F", help="fraction of the rows to test on (default: 0.2)")
     add(
         "--scaling",
         choices=SCALINGS,
         default="auto",
-        help="of the inputs; auto: standard, minmax for bytes, none for the built-in data",
+        help="scaling of the inputs; auto: standard, minmax for bytes, none for the built-in data",
     )
-    add("--folder", metavar="DIR", help="where the files of fashion-mnist are")
+    add("--folder", metavar="DIR", help="folder with the files of fashion-mnist")
     _add_network(parser.add_argument_group("network").add_argument)
     options.add_training(parser.add_argument_group("training").add_argument)
     parser.set_defaults(run=_train, usage_error=parser.error)
@@ -182,28 +183,28 @@ def _add_network(add: Callable[..., object]) -> None:
     )
     hidden = [name for name, kind in ACTIVATIONS.items() if kind.trainable and not kind.output_only]
     outputs = [name for name, kind in ACTIVATIONS.items() if kind.trainable]
-    add("--activation", choices=hidden, default="relu", help="of the hidden layers (default: relu)")
-    add("--output-activation", choices=outputs, help="default: the loss's partner")
+    add("--activation", choices=hidden, default="relu", help="activation of the hidden layers (default: relu)")
+    add("--output-activation", choices=outputs, help="default: the one that belongs to the loss")
     add("--loss", choices=list(LOSSES), help="default: cross_entropy for classes, mse for numbers")
     add("--dtype", choices=architecture.DTYPES, default="float32")
-    add("--seed", type=_seed, default=0, metavar="N", help="of weights, batches and split (default: 0)")
+    add("--seed", type=_seed, default=0, metavar="N", help="seed for weights, batches and split (default: 0)")
 
 
 def _add_columns(add: Callable[..., object]) -> None:
-    """Which columns and rows of a table are not learnt from."""
+    """Add the options for columns and rows of a table that are not trained on."""
     columns: dict[str, Any] = {"action": "append", "default": [], "type": _any_text, "metavar": "COLUMN"}
-    add("--drop", **columns, help="a column that is no input; more than once")
+    add("--drop", **columns, help="a column that is not an input; may be repeated")
     add(
         "--keep",
         **columns,
-        help="a column that is no input and that predict passes through, an id, say; more than once",
+        help="a column that is not an input but is copied by predict, such as an id; may be repeated",
     )
     add("--drop-missing-target", action="store_true", help="leave out rows without a target")
 
 
 def _add_text(add: Callable[..., object]) -> None:
-    """How a table is written, where what is guessed is wrong; and what stands for a missing value."""
-    add("--separator", type=_separator, metavar="CHAR", help="between cells: a character, or tab (default: guessed)")
+    """Add the options for how a table is written, where the guess is wrong, and for marks of missing values."""
+    add("--separator", type=_separator, metavar="CHAR", help="separates cells: a character, or tab (default: guessed)")
     add("--no-header", action="store_true", help="the first row is data; columns are called 0, 1, 2, ...")
     add("--decimal", choices=[".", ","], help="the decimal mark (default: guessed)")
     add(
@@ -212,7 +213,7 @@ def _add_text(add: Callable[..., object]) -> None:
         default=[],
         type=_any_text,
         metavar="TEXT",
-        help="stands for a missing value, beside an empty cell, NA, ? and the like; more than once",
+        help="a mark of missing values, in addition to an empty cell, NA, ? and the like; may be repeated",
     )
 
 
@@ -220,12 +221,12 @@ def _add_predict(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     parser = commands.add_parser(
         "predict",
         help="apply a model file to rows",
-        description="Print the class, or the numbers, that MODEL gives to each row of INPUT, one row per line. Columns "
-        "of a table are found by the names that the model was trained with; others are ignored.",
+        description="Print the class, or the numbers, that MODEL predicts for each row of INPUT, one row per line. "
+        "Columns of a table are found by the names that the model was trained with; others are ignored.",
     )
     add = parser.add_argument
     _add_model_and_input(add)
-    add("-o", "--output", metavar="FILE", help="write the lines to FILE in place of stdout")
+    add("-o", "--output", metavar="FILE", help="write the lines to FILE instead of stdout")
     add(
         "--proba",
         action="store_true",
@@ -237,7 +238,7 @@ def _add_predict(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
         default=[],
         type=_any_text,
         metavar="COLUMN",
-        help="pass a column through; the output is a .csv with a header (default: what was kept at training)",
+        help="copy a column to the output, a .csv with a header; may be repeated (default: those of the training)",
     )
     _add_text(parser.add_argument_group("text (.csv, .tsv, .txt)").add_argument)
     parser.set_defaults(run=_predict)
@@ -255,9 +256,9 @@ def _add_evaluate(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
         "--target",
         type=_any_text,
         metavar="COLUMN",
-        help="the column with the right answers (default: the one of the training)",
+        help="the column with the targets (default: the one of the training)",
     )
-    add("--metrics", type=_metrics, metavar="NAME,NAME", help=f"others: {', '.join(metrics.METRICS)}")
+    add("--metrics", type=_metrics, metavar="NAME,NAME", help=f"metrics to print, among {', '.join(metrics.METRICS)}")
     add("--drop-missing-target", action="store_true", help="leave out rows without a target")
     _add_text(parser.add_argument_group("text (.csv, .tsv, .txt)").add_argument)
     parser.set_defaults(run=_evaluate, keep=[])
@@ -267,7 +268,7 @@ def _add_model_and_input(add: Callable[..., object]) -> None:
     add("model", metavar="MODEL", help="a model file")
     add("input", metavar="INPUT", help="a table (.csv, .tsv, .parquet, .arrow, .jsonl), or an .npz with X")
     options.add_threads(add)
-    add("--quiet", action="store_true", help="no notes on stderr")
+    add("--quiet", action="store_true", help="print no notes on stderr")
     add("--json", action="store_true", help="print one JSON object")
 
 
@@ -297,7 +298,7 @@ def _layers(text: str) -> tuple[int, ...]:
 
 
 def _number(text: str) -> float:
-    from ..tables import columns  # which reads tables, so few commands need it
+    from ..tables import columns  # here, because few commands need it
 
     if not columns.NUMBER.fullmatch(text.strip()):
         raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
@@ -353,19 +354,19 @@ def _info(args: argparse.Namespace) -> int:
     width = max(map(len, record))
     for key, value in record.items():
         lines = (
-            [f"{column}: {kind}" for column, kind in value.items()] if key == "encoded" and value else [_words(value)]
+            [f"{column}: {kind}" for column, kind in value.items()] if key == "encoded" and value else [_as_text(value)]
         )
-        for i, line in enumerate(lines):  # what each column becomes, one below the other
+        for i, line in enumerate(lines):  # one line for each column that is encoded
             say(f"{key.replace('_', ' ') if i == 0 else '':<{width}}  {line}")
     return 0
 
 
-def _words(value: object) -> str:
+def _as_text(value: object) -> str:
     if value is None:
         return "none"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_words(each)}" for key, each in value.items())
+        return ", ".join(f"{key} {_as_text(each)}" for key, each in value.items())
     if isinstance(value, (list, tuple)):
-        shown = ", ".join(map(_words, value[:12]))
+        shown = ", ".join(map(_as_text, value[:12]))
         return shown if len(value) <= 12 else f"{shown} and {len(value) - 12} more"
     return str(value)

@@ -1,8 +1,8 @@
-"""The data of the command line: a file as rows to train on, or as rows for a network that is there.
+"""The data of the command line: `load` reads rows to train on, `read_input` reads rows for a saved network.
 
-Everything that is learnt about a table is the network's own afterwards: its `Encoder`, `target_name`, `class_names` and
-scalings. So `fastmlp predict` does what `fastmlp.load(path).predict(frame)` does. What was guessed or is doubtful goes
-to stderr.
+Everything determined from the table of the training is stored in the network: its `Encoder`, `target_name`,
+`class_names` and scalings. Therefore `fastmlp predict` gives the results of `fastmlp.load(path).predict(frame)`.
+Guesses and doubts about a file are written to stderr.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from ..tables.target_column import Learnt, Target
 from .preparation import choose_scaling, split
 
 DATASETS = ("digits", "fashion-mnist")
-TABLE_UPDATES = 1000
-TABLE_EPOCHS = (10, 300)
+TABLE_UPDATES = 1000  # the number of optimiser steps from which the number of epochs for a table is computed
+TABLE_EPOCHS = (10, 300)  # the bounds of that number of epochs
 
 
 @frozen
 class Settings:
-    """What is used where the command line says nothing."""
+    """The values of options that the command line does not give."""
 
     layers: tuple[int, ...]
     epochs: int
     batch_size: int
-    learning_rate: float | None = None  # of Adam; None is its own
+    learning_rate: float | None = None  # for Adam; None is Adam's default
 
 
 DEFAULTS = {
@@ -53,7 +53,7 @@ DEFAULTS = {
 
 
 class Examples(NamedTuple):
-    """Inputs (n, I) before scaling, targets as the network takes them, and the index of each row's class, if any."""
+    """Inputs (n, I) before scaling, targets in the form that `Network.fit` takes, and class indices, if any."""
 
     x: NDArray[Any]
     y: NDArray[Any]
@@ -62,7 +62,7 @@ class Examples(NamedTuple):
 
 @frozen
 class Data:
-    """Rows to train on and rows to test on, and what the network is to know about them."""
+    """Rows to train on and to test on, and what the network stores about them. `how` describes the split in words."""
 
     name: str
     how: str
@@ -83,41 +83,42 @@ class Data:
 
     @property
     def n_targets(self) -> int:
-        """As many as there are classes, or numbers to learn."""
+        """The number of classes, or of numbers per row to predict."""
         return int(self.train.y.shape[1]) if self.classes is None else len(self.classes)
 
 
 def note(text: str, *, quiet: bool = False) -> None:
-    """A line on stderr that something is as the user may not expect; `quiet` leaves it out."""
+    """Print a line on stderr about something that the user may not expect, unless `quiet`."""
     if not quiet:
         say(f"fastmlp: {text}", sys.stderr)
 
 
 def options_of(args: argparse.Namespace) -> Options:
-    """How the text is written, as far as the command line says."""
+    """Return what the command line specifies about how the text is written."""
     return Options(args.separator, not args.no_header, args.decimal, tuple(args.null))
 
 
-# ----------------------------------------------------------------------------------------------------- to train on
+# ------------------------------------------------------------------------------------------------ rows to train on
 
 
 def load(args: argparse.Namespace) -> Data:
-    """What `fastmlp train` is to learn from."""
+    """Read the data that `fastmlp train` trains on."""
     if args.data == "digits":
-        return _built_in(args, datasets.load_digits(), "fixed stratified split, 80/20")
+        return _load_built_in(args, datasets.load_digits(), "fixed stratified split, 80/20")
     if args.data == "fashion-mnist":
-        return _built_in(args, datasets.load_fashion_mnist(args.folder), "the data set's own split")
-    return _of_arrays(args) if table_reader.suffix(args.data) == ".npz" else _of_table(args)
+        return _load_built_in(args, datasets.load_fashion_mnist(args.folder), "the data set's own split")
+    return _load_arrays(args) if table_reader.suffix(args.data) == ".npz" else _load_table(args)
 
 
-def _built_in(args: argparse.Namespace, pairs: Any, how: str) -> Data:
+def _load_built_in(args: argparse.Namespace, pairs: Any, how: str) -> Data:
     train, test = (Examples(x, y, y) for x, y in pairs)
     scaling = None if args.scaling == "auto" else choose_scaling(args.scaling, train.x)
     classes = tuple(range(int(train.y.max()) + 1))
     return Data(args.data, how, train, test, DEFAULTS[args.data], classes, input_scaling=scaling)
 
 
-def _learnt(args: argparse.Namespace, target: Target) -> Learnt:
+def _read_target(args: argparse.Namespace, target: Target) -> Learnt:
+    """Determine task, classes and values of the target column, and print notes about it."""
     try:
         learnt = target_column.read(target, args.task, drop_missing=args.drop_missing_target)
     except ValueError as error:
@@ -129,7 +130,7 @@ def _learnt(args: argparse.Namespace, target: Target) -> Learnt:
     return learnt
 
 
-def _of_arrays(args: argparse.Namespace) -> Data:
+def _load_arrays(args: argparse.Namespace) -> Data:
     arrays = table_reader.read_arrays(args.data)
     assert arrays.y is not None
     x, y, how = arrays.x, arrays.y, "the file's own split"
@@ -140,17 +141,17 @@ def _of_arrays(args: argparse.Namespace) -> Data:
         if args.test_fraction is not None:
             raise ValueError(f"--test-fraction: expected an .npz of X and y, and {args.data} has its own test rows")
         x, y = (np.concatenate(pair) for pair in zip((x, y), arrays.test, strict=True))
-    learnt = _learnt(args, target_column.of_array(y, "y", args.null))
+    learnt = _read_target(args, target_column.of_array(y, "y", args.null))
     rows = np.arange(len(x)) if learnt.present is None else np.flatnonzero(learnt.present)
     if arrays.test is None:
-        train, test, how = _set_apart(args, learnt)
+        train, test, how = _split(args, learnt)
     else:
         train, test = np.flatnonzero(rows < len(arrays.x)), np.flatnonzero(rows >= len(arrays.x))
-    return _data(args, how, learnt, (train, test), (x[rows[train]], x[rows[test]]), None, None)
+    return _make_data(args, how, learnt, (train, test), (x[rows[train]], x[rows[test]]), None, None)
 
 
 def _refuse_marks(args: argparse.Namespace, x: NDArray[Any]) -> None:
-    """Refuse an array of inputs with a number that stands for a missing one: nothing learns what to put there."""
+    """Refuse an array of inputs that contains a mark of missing values: without an encoder, nothing replaces it."""
     numbers = [number for number in map(columns.number_of, args.null) if number is not None]
     rows, places = np.nonzero(np.isin(x, numbers))
     if len(rows):
@@ -161,17 +162,17 @@ def _refuse_marks(args: argparse.Namespace, x: NDArray[Any]) -> None:
         )
 
 
-def _read(args: argparse.Namespace, table: table_reader.Table, target: str, spelled: list[str]) -> Any:
-    """The frame of the table, with the spelling of some columns and, unless it is surely numbers, of the target."""
+def _read_frame(args: argparse.Namespace, table: table_reader.Table, target: str, spelled: list[str]) -> Any:
+    """Read the frame of the table; the target, unless it is surely numbers, and the columns in `spelled` as text."""
     as_text = args.task == "classification" or table.decimal != "."
     if not as_text and target_column.are_surely_numbers(table.first_cells(target)):
         frame = table.read(spelled)
-        if str(frame[target].dtype) != "String":  # as which Polars takes a number with a blank beside it
+        if str(frame[target].dtype) != "String":  # polars reads numbers with blanks around them as strings
             return frame
     return table.read([target, *spelled])
 
 
-def _of_table(args: argparse.Namespace) -> Data:
+def _load_table(args: argparse.Namespace) -> Data:
     table = table_reader.open_table(args.data, options_of(args))
     args.null = csv_reader.marks_with_points(args.null, table.decimal)
     name = _column(table, "--target", args.target)
@@ -185,33 +186,33 @@ def _of_table(args: argparse.Namespace) -> Data:
         note(f"{args.data}: {table.guess}", quiet=args.quiet)
     if table.doubt is not None:
         note(f"{args.data}: {table.doubt}")
-    frame = _read(args, table, name, [*apart["drop"], *apart["keep"]])
+    frame = _read_frame(args, table, name, [*apart["drop"], *apart["keep"]])
     table_reader.refuse_columns_without_text(args.data, frame, apart["keep"])
     if table_reader.counts_rows(table, frame) and table.names[0] not in (*apart["drop"], *apart["keep"], name):
         first = table.names[0]
         note(f"{args.data}: the column without a name is 0, 1, 2, ... and is an input; --drop {first} leaves it out")
     if table.decimal == "," and args.task != "classification":
         frame = csv_reader.numbers_with_points(frame, name, args.null)
-    learnt = _learnt(args, target_column.of_frame(frame, name, args.null))
+    learnt = _read_target(args, target_column.of_frame(frame, name, args.null))
     rows = np.arange(len(frame)) if learnt.present is None else np.flatnonzero(learnt.present)
-    train, test, how = _set_apart(args, learnt)
-    part = _rows(frame, rows[train])
+    train, test, how = _split(args, learnt)
+    part = _select_rows(frame, rows[train])
     try:
-        known, notes, x = encoder.learn_and_transform(
+        fitted, notes, x = encoder.learn_and_transform(
             part, target=name, drop=apart["drop"], keep=apart["keep"], missing=args.null
         )
         for each in notes:
             note(f"{args.data}: {each.text}", quiet=args.quiet and not each.warning)
     except CellError as error:
-        raise _in_file(args.data, error, rows[train]) from None
+        raise _error_in_file(args.data, error, rows[train]) from None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{args.data}: {error}") from None
-    x_test = _encoded(args.data, known, _rows(frame, rows[test]), rows[test]) if len(test) else x[:0]
-    return _data(args, how, learnt, (train, test), (x, x_test), name, known)
+    x_test = _encode(args.data, fitted, _select_rows(frame, rows[test]), rows[test]) if len(test) else x[:0]
+    return _make_data(args, how, learnt, (train, test), (x, x_test), name, fitted)
 
 
 def with_validation(data: Data, share: float | None, seed: int) -> Data:
-    """The data with this share of the rows to train on set apart to validate on, by class where there are classes."""
+    """Move this share of the training rows to a validation set, stratified by class for a classification."""
     if share is None:
         return data
     by = data.train.y if data.train.labels is None else data.train.labels
@@ -225,8 +226,8 @@ def with_validation(data: Data, share: float | None, seed: int) -> Data:
     return replace(data, train=train, validation=validation)
 
 
-def _rows(frame: Any, indices: NDArray[Any]) -> Any:
-    """The rows of these ascending indices."""
+def _select_rows(frame: Any, indices: NDArray[Any]) -> Any:
+    """Select the rows with these ascending indices."""
     if len(indices) == len(frame):
         return frame
     return frame[indices] if isinstance(frame, PlainFrame) else Part(frame, indices)
@@ -239,23 +240,26 @@ def _column(table: table_reader.Table, option: str, given: str) -> str:
         raise ValueError(f"{option}: {error}") from None
 
 
-def _in_file(path: str, error: CellError, rows: NDArray[Any] | None = None) -> ValueError:
-    """The error with the row of the file, counted from 1, for that of some of its rows."""
+def _error_in_file(path: str, error: CellError, rows: NDArray[Any] | None = None) -> ValueError:
+    """Return the error with the path and the row in the file, counted from 1.
+
+    `rows` are the file's rows, counted from 0, that the frame with the error consists of; None for all.
+    """
     row = error.row if rows is None else int(rows[error.row])
-    return ValueError(f"{path}: row {row + 1}, column {error.column!r}: {error.told}")
+    return ValueError(f"{path}: row {row + 1}, column {error.column!r}: {error.problem}")
 
 
-def _encoded(path: str, known: Encoder, frame: Any, rows: NDArray[Any] | None = None) -> NDArray[Any]:
+def _encode(path: str, fitted: Encoder, frame: Any, rows: NDArray[Any] | None = None) -> NDArray[Any]:
     try:
-        return known.transform(frame)
+        return fitted.transform(frame)
     except CellError as error:
-        raise _in_file(path, error, rows) from None
+        raise _error_in_file(path, error, rows) from None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _set_apart(args: argparse.Namespace, learnt: Learnt) -> tuple[NDArray[Any], NDArray[Any], str]:
-    """The rows to train on, the rows to test on, and in words how they were told apart."""
+def _split(args: argparse.Namespace, learnt: Learnt) -> tuple[NDArray[Any], NDArray[Any], str]:
+    """Return the rows to train on, the rows to test on, and a description of the split."""
     fraction = 0.2 if args.test_fraction is None else args.test_fraction
     train, test = split(learnt.values, fraction, args.seed, learnt.classes is not None)
     if not len(test):
@@ -263,16 +267,18 @@ def _set_apart(args: argparse.Namespace, learnt: Learnt) -> tuple[NDArray[Any], 
     return train, test, f"{'random' if learnt.classes is None else 'stratified'} split of seed {args.seed}"
 
 
-def _data(
+def _make_data(
     args: argparse.Namespace,
     how: str,
     learnt: Learnt,
     indices: tuple[NDArray[Any], NDArray[Any]],
     inputs: tuple[NDArray[Any], NDArray[Any]],
     target_name: str | None,
-    known: Encoder | None,
+    fitted: Encoder | None,
 ) -> Data:
-    def rows(x: NDArray[Any], which: NDArray[Any]) -> Examples:
+    """Assemble the data of a file; `indices` and `inputs` are pairs, for the rows to train on and those to test on."""
+
+    def examples(x: NDArray[Any], which: NDArray[Any]) -> Examples:
         values = learnt.values[which]
         return Examples(x, target_column.given(values, learnt.classes), None if learnt.classes is None else values)
 
@@ -292,22 +298,22 @@ def _data(
     return Data(
         os.path.basename(args.data),
         how,
-        rows(inputs[0], indices[0]),
-        rows(inputs[1], indices[1]) if len(indices[1]) else None,
+        examples(inputs[0], indices[0]),
+        examples(inputs[1], indices[1]) if len(indices[1]) else None,
         Settings((64, 32), epochs, batch_size, 0.003),
         learnt.classes,
         target_name,
-        known,
+        fitted,
         input_scaling=choose_scaling(args.scaling, inputs[0]),
         target_scaling="standard" if scaled else None,
     )
 
 
-# ------------------------------------------------------------------------------------------ for a network that is there
+# --------------------------------------------------------------------------------------------- rows for a saved network
 
 
 class Input(NamedTuple):
-    """Rows of a file as a network takes them, columns to pass through as text, and the target if it was asked for."""
+    """Rows of a file in the form that `predict` takes, columns to copy as text, and the target if it was requested."""
 
     x: NDArray[Any]
     kept: dict[str, list[str]]
@@ -315,30 +321,32 @@ class Input(NamedTuple):
 
 
 def read_input(args: argparse.Namespace, network: Network, target: str | None = None) -> Input:
-    """The rows of INPUT for the network; `target` is the column that is wanted beside them."""
+    """Read the rows of INPUT for the network, and the column `target` if it is not None."""
     if table_reader.suffix(args.input) == ".npz":
-        return _input_of_arrays(args, network, target)
+        return _read_input_arrays(args, network, target)
     table = table_reader.open_table(args.input, options_of(args)._replace(missing=tuple(_marks(args, network))))
     args.null = csv_reader.marks_with_points(args.null, table.decimal)
     by_position = args.no_header and network.feature_names is not None
     names = _names_by_position(table, network) if by_position else _names_of_model(table, network)
-    said = dict(zip(names, table.names, strict=True))
+    in_file = dict(zip(names, table.names, strict=True))
     are_counted = all(map(columns.NUMBER.fullmatch, network.feature_names or ()))
-    if table.doubt is not None and are_counted:  # else the names decide
+    if table.doubt is not None and are_counted:  # otherwise a wrong header is found by its names
         note(f"{args.input}: {table.doubt}")
-    keep = _kept(args, network, table, names)
-    if args.keep:  # names of the file, which without a header may be others than the model's
-        keep = [next((name for name in names if said[name] == each), each) for each in keep]
-    if target is not None and target not in said:
+    keep = _to_keep(args, network, table, names)
+    if args.keep:  # names in the file, which without a header may differ from those in the model
+        keep = [next((name for name in names if in_file[name] == each), each) for each in keep]
+    if target is not None and target not in in_file:
         if args.target is None:
-            told = f"expected the column {target!r}, the target, got none; --target names another"
-            raise ValueError(f"{args.input}: {told}")
+            problem = f"expected the column {target!r}, the target, got none; --target names another"
+            raise ValueError(f"{args.input}: {problem}")
         target = names[table.names.index(_column(table, "--target", args.target))]
-    wanted = [name for name in [*keep, *_text_columns(network), *([] if target is None else [target])] if name in said]
-    known = network.feature_names
-    unread = [] if known is None else [name for name in names if name not in known]  # text, so that nothing is refused
-    frame = table.read([said[name] for name in {*wanted, *unread}])
-    frame = _renamed(frame, names)
+    as_text = [*keep, *_text_columns(network), *([] if target is None else [target])]
+    wanted = [name for name in as_text if name in in_file]
+    features = network.feature_names
+    # Columns that the model does not use are read as text, which is never refused.
+    unused = [] if features is None else [name for name in names if name not in features]
+    frame = table.read([in_file[name] for name in {*wanted, *unused}])
+    frame = _rename_columns(frame, names)
     table_reader.refuse_columns_without_text(args.input, frame, keep)
     marks = _marks(args, network)
     if target is not None and table.decimal == "," and network.class_names is None:
@@ -348,18 +356,18 @@ def read_input(args: argparse.Namespace, network: Network, target: str | None = 
     return Input(x, kept, None if target is None else target_column.of_frame(frame, target, marks))
 
 
-def _input_of_arrays(args: argparse.Namespace, network: Network, target: str | None) -> Input:
+def _read_input_arrays(args: argparse.Namespace, network: Network, target: str | None) -> Input:
     arrays = table_reader.read_inputs(args.input)
-    known = network.encoder
-    width = network.sizes[0] if known is None else len(known.columns)
+    fitted = network.encoder
+    width = network.sizes[0] if fitted is None else len(fitted.columns)
     if arrays.x.shape[1] != width:
         raise ValueError(f"{args.input}: expected X of shape (rows, {width}), got {arrays.x.shape}")
     x = arrays.x
-    if known is None:
+    if fitted is None:
         _refuse_marks(args, x)
     else:
-        frame = PlainFrame({name: x[:, i] for i, name in enumerate(known.columns)})
-        x = _encoded(args.input, known.with_missing(args.null), frame)
+        frame = PlainFrame({name: x[:, i] for i, name in enumerate(fitted.columns)})
+        x = _encode(args.input, fitted.with_missing(args.null), frame)
     if target is not None and arrays.y is None:
         raise ValueError(f"{args.input}: expected an array y of targets, got none")
     if target is None or arrays.y is None:
@@ -368,20 +376,24 @@ def _input_of_arrays(args: argparse.Namespace, network: Network, target: str | N
 
 
 def _marks(args: argparse.Namespace, network: Network) -> list[str]:
-    """What stands for a missing value, by the command line or since the training."""
+    """Return the marks of missing values, from the command line and from the training."""
     return [*args.null, *(() if network.encoder is None else network.encoder.missing)]
 
 
 def _names_by_position(table: table_reader.Table, network: Network) -> tuple[str, ...]:
-    """The names of the columns of a file without header: the model's own, which were counted, too."""
+    """Return the names of the columns of a file without a header: those in the model, in order.
+
+    If the model was trained without a header, too, its columns are called "0", "1", ..., with the target among them;
+    the file may have all of these columns, or lack the target, or have the inputs alone.
+    """
     width = len(table.names)
     assert network.feature_names is not None
     passed = frozenset() if network.encoder is None else network.encoder.passed_over
     everything = {*network.feature_names, *passed, *([] if network.target_name is None else [network.target_name])}
-    counted = [str(i) for i in range(len(everything))]
-    if everything == set(counted):
-        without_target = [name for name in counted if name != network.target_name]
-        for names in (counted, without_target, [name for name in counted if name in network.feature_names]):
+    indices = [str(i) for i in range(len(everything))]
+    if everything == set(indices):
+        without_target = [name for name in indices if name != network.target_name]
+        for names in (indices, without_target, [name for name in indices if name in network.feature_names]):
             if len(names) == width:
                 return tuple(names)
     elif width == len(network.feature_names):
@@ -393,21 +405,21 @@ def _names_by_position(table: table_reader.Table, network: Network) -> tuple[str
 
 
 def _names_of_model(table: table_reader.Table, network: Network) -> tuple[str, ...]:
-    """The names of the columns, with the model's own for those that a header cannot hold (`name_in_header`)."""
+    """Return the names of the columns, with the model's own for those that a header cannot hold (`name_in_header`)."""
     if table_reader.suffix(table.path) not in table_reader.TEXT or network.feature_names is None:
         return table.names
     kept = () if network.encoder is None else network.encoder.kept
     targets = () if network.target_name is None else (network.target_name,)
-    unread = [name for name in (*network.feature_names, *kept, *targets) if name not in table.names]
+    missing = [name for name in (*network.feature_names, *kept, *targets) if name not in table.names]
     found: list[str] = []
     for index, name in enumerate(table.names):
-        possible = [each for each in unread if name_in_header(each, index) == name]
+        possible = [each for each in missing if name_in_header(each, index) == name]
         found.append(possible[0] if len(possible) == 1 and possible[0] not in found else name)
     return tuple(found)
 
 
-def _kept(args: argparse.Namespace, network: Network, table: table_reader.Table, names: Sequence[str]) -> list[str]:
-    """The columns to pass through: those that are named, else those that were kept at training and are there."""
+def _to_keep(args: argparse.Namespace, network: Network, table: table_reader.Table, names: Sequence[str]) -> list[str]:
+    """Return the columns to copy to the output: those of --keep, else those kept in training that the file has."""
     if args.keep:
         return [_column(table, "--keep", each) for each in args.keep]
     kept = () if network.encoder is None else network.encoder.kept
@@ -418,11 +430,11 @@ def _kept(args: argparse.Namespace, network: Network, table: table_reader.Table,
 
 
 def _text_columns(network: Network) -> list[str]:
-    """The columns whose spelling matters: all of an encoder's but numbers."""
+    """Return the columns to read as text, because their spelling matters: the encoder's, except for numbers."""
     return [] if network.encoder is None else list(network.encoder.text_columns)
 
 
-def _renamed(frame: Any, names: Sequence[str]) -> Any:
+def _rename_columns(frame: Any, names: Sequence[str]) -> Any:
     if list(frame.columns) == list(names):
         return frame
     if isinstance(frame, PlainFrame):
@@ -442,13 +454,13 @@ def _as_text(column: Any) -> list[str]:
 def _inputs(
     args: argparse.Namespace, network: Network, frame: Any, table: table_reader.Table, passed_over: set[str]
 ) -> NDArray[Any]:
-    """The frame's rows as the network takes them."""
+    """Convert the frame's rows to the inputs of the network."""
     wanted = network.feature_names
     if wanted is None:
-        return _numbers(args.input, _by_position(args, network, frame, passed_over), args.null)
+        return _numbers(args.input, _columns_by_position(args, network, frame, passed_over), args.null)
     missing = [name for name in wanted if name not in frame.columns]
-    known = network.encoder
-    passed_over = {*passed_over, *([] if known is None else known.passed_over), network.target_name or ""}
+    fitted = network.encoder
+    passed_over = {*passed_over, *([] if fitted is None else fitted.passed_over), network.target_name or ""}
     unknown = [name for name in frame.columns if name not in wanted and name not in passed_over]
     if missing:
         beside = f" but the unknown {encoder.few(unknown)}" if unknown else ""
@@ -463,13 +475,16 @@ def _inputs(
             quiet=args.quiet,
         )
     chosen = frame[list(wanted)]
-    if known is None:
+    if fitted is None:
         return _numbers(args.input, chosen, args.null)
-    return _encoded(args.input, known.with_missing(args.null), chosen)
+    return _encode(args.input, fitted.with_missing(args.null), chosen)
 
 
-def _by_position(args: argparse.Namespace, network: Network, frame: Any, passed_over: set[str]) -> Any:
-    """The columns of a model without names: as many as it has inputs, beside its target and what is passed through."""
+def _columns_by_position(args: argparse.Namespace, network: Network, frame: Any, passed_over: set[str]) -> Any:
+    """Select the inputs of a model without column names: as many columns as it has inputs, in the file's order.
+
+    Columns in `passed_over` and the target of the training are left out.
+    """
     names = [name for name in frame.columns if name not in passed_over]
     target = network.target_name
     if len(names) == network.sizes[0] + 1 and target is not None:
@@ -483,7 +498,7 @@ def _by_position(args: argparse.Namespace, network: Network, frame: Any, passed_
 
 
 def _numbers(path: str, frame: Any, null: Sequence[str]) -> NDArray[Any]:
-    """The columns as numbers, for a network that knows nothing else; a missing one is refused."""
+    """Convert the columns to numbers, for a network without an encoder; refuse missing values."""
     parts = []
     for name in frame.columns:
         column = columns.read(frame, name, columns.MISSING.union(null))

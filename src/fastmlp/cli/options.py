@@ -1,9 +1,9 @@
-"""The options of `fastmlp train` that are about training, and what `Network.fit` gets for them.
+"""The options of `fastmlp train` for the training itself, and their conversion to arguments of `Network.fit`.
 
 `add_training` adds the options to a parser; the other functions turn the parsed arguments into an optimiser, a
-regularisation, callbacks and the arguments of a fit. Names come from the tables that `Network` uses, and the bounds of
-numbers are checked by the classes that have them, so that the two cannot differ. What does not go together is a
-`ValueError` that names the option.
+regularisation, callbacks and the arguments of `fit`. The names that an option accepts come from the tables that
+`Network` uses, and the bounds of numbers are checked by the classes that have them, so that the two cannot differ.
+Options that cannot be combined raise a `ValueError` that names the option.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..optimizers import OPTIMIZERS, Optimizer
 from ..regularization import Regularization
 from ..schedules import SCHEDULES, Schedule
 
-VALIDATION = 0.1  # the share of the rows that --early-stopping sets apart where --validation does not say
+VALIDATION = 0.1  # the share of the rows that --early-stopping validates on where --validation is not given
 EXAMPLES = """\
 examples:
   fastmlp train digits --epochs 10 --verbose 5
@@ -30,7 +30,7 @@ examples:
 
 
 class Settings(Protocol):
-    """What is used where the command line says nothing."""
+    """The values of options that the command line does not give."""
 
     @property
     def epochs(self) -> int:
@@ -38,15 +38,15 @@ class Settings(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Rows of a step."""
+        """Rows of a mini-batch."""
 
     @property
     def learning_rate(self) -> float | None:
-        """Of Adam; None is its own."""
+        """The learning rate of Adam; None is Adam's default."""
 
 
 def add_training(add: Callable[..., object]) -> None:
-    """Adds the options; `add` is a parser's or a group's `add_argument`."""
+    """Add the options; `add` is the method `add_argument` of a parser or a group."""
     _add_steps(add)
     _add_regularization(add)
     _add_loop(add)
@@ -59,24 +59,25 @@ def add_training(add: Callable[..., object]) -> None:
         help="show every N-th epoch (default: a bar on a terminal, else few lines)",
     )
     add("--quiet", action="store_true", help="no progress and no introduction")
-    add("--json", action="store_true", help="print one JSON object in place of the report")
+    add("--json", action="store_true", help="print one JSON object instead of the report")
 
 
 def add_threads(add: Callable[..., object]) -> None:
-    """Adds the option of the number of threads."""
+    """Add the option for the number of threads."""
     help_text = "native engine: at most N threads (default: as many as this process may run)"
     add("--threads", type=threads, default="auto", metavar="N", help=help_text)
 
 
 def _add_steps(add: Callable[..., object]) -> None:
-    add("--optimizer", choices=list(OPTIMIZERS), default="adam", help="default: adam; rprop and lbfgs take all rows")
-    rate = "default: the optimiser's own; of adam, 0.002 for digits and 0.003 for tables"
+    add("--optimizer", choices=list(OPTIMIZERS), default="adam", help="default: adam; rprop and lbfgs use all rows")
+    rate = "default: that of the optimiser; for adam, 0.002 for digits and 0.003 for tables"
     add("--learning-rate", type=number, metavar="R", help=rate)
-    add("--momentum", type=number, metavar="M", help="of sgd, classical_momentum and rmsprop")
+    add("--momentum", type=number, metavar="M", help="momentum of sgd, classical_momentum and rmsprop")
     option: dict[str, Any] = {"action": "append", "default": [], "metavar": "NAME=VALUE", "type": pair}
-    add("--optimizer-option", **option, help="another hyper-parameter, nesterov=true, say; more than once")
-    add("--schedule", choices=list(SCHEDULES), help="what the learning rate follows (default: it stays)")
-    add("--schedule-option", **option, help="of the schedule, warmup_steps=100, say; n_steps is that of all epochs")
+    add("--optimizer-option", **option, help="another hyper-parameter, such as nesterov=true; may be repeated")
+    add("--schedule", choices=list(SCHEDULES), help="schedule of the learning rate (default: constant)")
+    schedule_help = "a hyper-parameter of the schedule, such as warmup_steps=100; n_steps is that of all epochs"
+    add("--schedule-option", **option, help=schedule_help)
     epochs = "default: 40 for digits, 10 for fashion-mnist; for tables 10 to 300, for about 1000 updates"
     add("--epochs", type=count, metavar="N", help=epochs)
     size = "default: 16 for digits, 64 for fashion-mnist, 32 for tables; all rows for rprop and lbfgs"
@@ -84,30 +85,30 @@ def _add_steps(add: Callable[..., object]) -> None:
 
 
 def _add_regularization(add: Callable[..., object]) -> None:
-    add("--l1", type=number, metavar="C", help="penalty C sum |w|")
-    add("--l2", type=number, metavar="C", help="penalty C / 2 sum w^2")
-    add("--weight-decay", type=number, metavar="C", help="w is less by the learning rate times C w in each step")
-    add("--dropout", type=numbers, metavar="P", help="of hidden outputs; P for all layers, or P,P with one for each")
-    add("--clip-norm", type=number, metavar="C", help="the longest gradient")
-    add("--max-norm", type=number, metavar="C", help="the longest weights into a unit")
-    add("--average", type=number, metavar="D", help="use a moving average of the parameters, of decay D (0.999, say)")
+    add("--l1", type=number, metavar="C", help="add the penalty C sum |w|")
+    add("--l2", type=number, metavar="C", help="add the penalty C / 2 sum w^2")
+    add("--weight-decay", type=number, metavar="C", help="reduce w by the learning rate times C w in each step")
+    add("--dropout", type=numbers, metavar="P", help="dropout rate of all hidden layers, or P,P: one for each")
+    add("--clip-norm", type=number, metavar="C", help="maximum norm of the gradient")
+    add("--max-norm", type=number, metavar="C", help="maximum norm of the weights into a unit")
+    add("--average", type=number, metavar="D", help="use a moving average of the parameters, with decay D")
 
 
 def _add_loop(add: Callable[..., object]) -> None:
     stop = "stop after N epochs without a better validation loss (10 if N is left out), and keep the best weights"
     add("--early-stopping", type=count, nargs="?", const=10, metavar="N", help=stop)
-    share = f"validate on this share F of the rows to train on (default: {VALIDATION} with --early-stopping, else none)"
+    share = f"validate on this fraction of the training rows (default: {VALIDATION} with --early-stopping, else none)"
     add("--validation", type=number, metavar="F", help=share)
-    add("--checkpoint", metavar="FILE", help="write the training to FILE, from which --resume goes on")
-    add("--checkpoint-every", type=count, default=1, metavar="N", help="epochs from one to the next (default: 1)")
-    add("--resume", action="store_true", help="go on from the file of --checkpoint; begin where there is none yet")
+    add("--checkpoint", metavar="FILE", help="write the state of the training to FILE, for --resume")
+    add("--checkpoint-every", type=count, default=1, metavar="N", help="epochs between checkpoints (default: 1)")
+    add("--resume", action="store_true", help="resume from the file of --checkpoint if it exists")
 
 
-# ------------------------------------------------------------------------------------------- what fit gets
+# ------------------------------------------------------------------------------------------- arguments of fit
 
 
 def optimizer(args: argparse.Namespace, settings: Settings, n_steps: int | None = None) -> Optimizer:
-    """The optimiser with its schedule; n_steps is how many steps the training has, if that is known."""
+    """Make the optimiser with its schedule; `n_steps` is the number of steps of the whole training, if known."""
     kind = OPTIMIZERS[args.optimizer]
     names = set(fields(kind))
     given = _options("--optimizer-option", args.optimizer_option, names - {"learning_rate", "momentum"})
@@ -127,7 +128,7 @@ def optimizer(args: argparse.Namespace, settings: Settings, n_steps: int | None 
 
 
 def schedule(args: argparse.Namespace, rate: float, n_steps: int | None) -> Schedule:
-    """The schedule that begins with that rate."""
+    """Make the schedule that begins with this learning rate."""
     kind = SCHEDULES[args.schedule]
     names = fields(kind)
     given = _options("--schedule-option", args.schedule_option, set(names) - {"learning_rate"})
@@ -140,14 +141,14 @@ def schedule(args: argparse.Namespace, rate: float, n_steps: int | None) -> Sche
 
 
 def regularization(args: argparse.Namespace) -> Regularization | None:
-    """What was asked for, or None."""
+    """Make the regularisation of the given options; None if there are none."""
     names = ("l1", "l2", "weight_decay", "dropout", "clip_norm", "max_norm", "average")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     return Regularization(**given) if given else None
 
 
 def callbacks(args: argparse.Namespace) -> list[Any]:
-    """Early stopping and the checkpoint, as far as they were asked for."""
+    """Make the callbacks for early stopping and for checkpoints, if the options ask for them."""
     found: list[Any] = []
     if args.early_stopping is not None:
         found.append(EarlyStopping("val_loss", patience=args.early_stopping))
@@ -157,7 +158,7 @@ def callbacks(args: argparse.Namespace) -> list[Any]:
 
 
 def fit_arguments(args: argparse.Namespace, settings: Settings, n_rows: int) -> dict[str, Any]:
-    """The keyword arguments of `Network.fit` for that many rows: all of those above."""
+    """Return the keyword arguments of `Network.fit` for a training on `n_rows` rows."""
     if args.resume and args.checkpoint is None:
         raise ValueError("--resume: expected --checkpoint FILE to go with it, got none")
     share = args.validation
@@ -184,16 +185,16 @@ def _options(option: str, pairs: list[tuple[str, Any]], names: set[str]) -> dict
 
 # -------------------------------------------------------------------------------------------- types of options
 
-WORDS: Mapping[str, bool] = {"true": True, "false": False}
+BOOLEANS: Mapping[str, bool] = {"true": True, "false": False}
 
 
 def pair(text: str) -> tuple[str, Any]:
-    """NAME=VALUE: a truth, an integer, a number or a word."""
+    """Parse NAME=VALUE, where VALUE is true, false, an integer, a number or any other text."""
     name, equals, value = text.partition("=")
     if not (name and equals and value):
         raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
-    if value in WORDS:
-        return name, WORDS[value]
+    if value in BOOLEANS:
+        return name, BOOLEANS[value]
     for kind in (int, float):
         try:
             return name, kind(value)
@@ -203,19 +204,19 @@ def pair(text: str) -> tuple[str, Any]:
 
 
 def count(text: str) -> int:
-    """An integer of at least 1."""
+    """Parse an integer of at least 1."""
     if not (text.isascii() and text.isdecimal() and int(text) >= 1):
         raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text!r}")
     return int(text)
 
 
 def threads(text: str) -> int | str:
-    """The word auto, or an integer of at least 1."""
+    """Parse "auto", or an integer of at least 1."""
     return text if text == "auto" else count(text)
 
 
 def number(text: str) -> float:
-    """A finite number of at least 0."""
+    """Parse a finite number of at least 0."""
     try:
         value = float(text)
     except ValueError:
@@ -226,6 +227,6 @@ def number(text: str) -> float:
 
 
 def numbers(text: str) -> float | tuple[float, ...]:
-    """A number, or several with commas between them."""
+    """Parse one number, or several separated by commas."""
     found = tuple(number(part) for part in text.split(","))
     return found[0] if len(found) == 1 else found

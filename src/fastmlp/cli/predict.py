@@ -1,7 +1,7 @@
-"""`fastmlp predict`, `fastmlp evaluate` and `fastmlp info MODEL`: what is done with a model file.
+"""The commands that use a model file: `fastmlp predict`, `fastmlp evaluate` and `fastmlp info MODEL`.
 
-Numbers are printed by their shortest spelling that reads back to the same number of the dtype that they have. A
-prediction that is not finite is nan, inf or -inf in text, null in JSON, and said on stderr.
+Numbers are printed in the shortest decimal form that converts back to the same number of their dtype. A prediction that
+is not finite is printed as nan, inf or -inf in text and as null in JSON, and reported on stderr.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _is_classifier(model: Network) -> bool:
 
 
 def predict(args: argparse.Namespace) -> int:
-    """Print what the model says of each row of a file."""
+    """Print the model's prediction for each row of a file."""
     model = network.load(args.model, n_threads=args.threads)
     if args.proba and not _is_classifier(model):
         raise ValueError(f"--proba: expected a model of classes, got {args.model}, a regression")
@@ -49,21 +49,21 @@ def predict(args: argparse.Namespace) -> int:
     if _is_classifier(model):
         classes = model.class_names or tuple(range(max(2, model.sizes[-1])))
         indices = model._classes_or_none(rows.x)
-        _tell_of_overflow(args, model, indices >= 0)
+        _note_non_finite(args, model, indices >= 0)
         labels: list[Label | None] = [None if index < 0 else classes[index] for index in indices.tolist()]
         record["predictions"] = labels
         header: Sequence[Label] = [_prediction_name(model, rows)]
         cells: list[list[str]] = [["nan" if label is None else str(label)] for label in labels]
         if args.proba:
             outputs = _per_class(model.predict(rows.x))
-            cells, header = _spelled(outputs), classes
-            record.update(classes=list(classes), probabilities=_values(outputs))
+            cells, header = _as_texts(outputs), classes
+            record.update(classes=list(classes), probabilities=_json_numbers(outputs))
     else:
         numbers = np.asarray(model.loss.estimate(model.predict(rows.x)))
-        _tell_of_overflow(args, model, np.isfinite(numbers).reshape(len(numbers), -1).all(axis=1))
-        cells, name = _spelled(numbers), _prediction_name(model, rows)
+        _note_non_finite(args, model, np.isfinite(numbers).reshape(len(numbers), -1).all(axis=1))
+        cells, name = _as_texts(numbers), _prediction_name(model, rows)
         header = [name] if len(cells[0]) == 1 else [f"{name}_{i}" for i in range(len(cells[0]))]
-        values = _values(numbers)
+        values = _json_numbers(numbers)
         record["predictions"] = [row[0] for row in values] if len(cells[0]) == 1 else values
     if rows.kept:
         record["kept"] = rows.kept
@@ -75,8 +75,8 @@ def predict(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tell_of_overflow(args: argparse.Namespace, model: Network, finite: NDArray[np.bool_]) -> None:
-    """A line on stderr if some rows have no finite prediction."""
+def _note_non_finite(args: argparse.Namespace, model: Network, finite: NDArray[np.bool_]) -> None:
+    """Print a note on stderr if the predictions of some rows are not finite."""
     if not finite.all():
         count, row = int(np.count_nonzero(~finite)), int(np.argmin(finite)) + 1
         loading.note(
@@ -86,31 +86,31 @@ def _tell_of_overflow(args: argparse.Namespace, model: Network, finite: NDArray[
 
 
 def _prediction_name(model: Network, rows: Input) -> str:
-    """The name of the column of predictions, beside columns that are passed through."""
+    """Return the name of the column of predictions: the target's, unless a column that is copied has it."""
     name = model.target_name or "prediction"
     return "prediction" if name in rows.kept else name
 
 
 def _per_class(outputs: NDArray[Any]) -> NDArray[Any]:
-    """One column per class, where a single output stands for the second of two."""
+    """Return one column per class; a single output is the probability of the second of two classes."""
     return np.hstack((1 - outputs, outputs)) if outputs.shape[1] == 1 else outputs
 
 
-def _spelled(rows: NDArray[Any]) -> list[list[str]]:
-    """The shortest text of each number that reads back to it in its own dtype."""
+def _as_texts(rows: NDArray[Any]) -> list[list[str]]:
+    """Convert each number to the shortest text that converts back to it in its dtype."""
     return [list(map(str, row)) for row in rows]
 
 
-def _values(rows: NDArray[Any]) -> list[list[float | None]]:
-    """The numbers as JSON writes them: those of float32 by their own shortest text, None where they are not finite."""
+def _json_numbers(rows: NDArray[Any]) -> list[list[float | None]]:
+    """Return the numbers for JSON: None where not finite; float32 is rounded to its own shortest decimal form."""
     plain = rows.tolist() if rows.dtype == np.float64 else [[float(str(value)) for value in row] for row in rows]
     return [[value if math.isfinite(value) else None for value in row] for row in plain]
 
 
 def _lines(header: Sequence[Label] | None, cells: Iterable[Sequence[str]], as_csv: bool) -> list[str]:
-    """The rows as lines: of a .csv with a header, or with nothing but what was predicted.
+    """Format the rows as lines of text, as CSV with a header if `as_csv`, else as the bare predictions.
 
-    A label with an end of line in it is quoted there, too, so that each row has one line or one quotation.
+    Bare predictions are quoted as in CSV, too, if a label contains a line end, so that the rows can be told apart.
     """
     cells = list(cells)
     if not as_csv and not any(end in cell for row in cells for cell in row for end in "\r\n"):
@@ -124,7 +124,7 @@ def _lines(header: Sequence[Label] | None, cells: Iterable[Sequence[str]], as_cs
 
 
 def write(args: argparse.Namespace, record: dict[str, Any], lines: list[str]) -> None:
-    """Print the lines or the record, or write the lines to --output."""
+    """Write the lines to --output, or print them; with --json, print the record."""
     if args.output is not None:
         exists = os.path.exists(args.output)
         if exists and any(os.path.samefile(args.output, path) for path in (args.model, args.input)):
@@ -171,7 +171,7 @@ def evaluate(args: argparse.Namespace) -> int:
 
 
 def _known_targets(model: Network, target: Target, *, drop: bool) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-    """The targets as the network takes them, of the rows that have one."""
+    """Return the targets of the rows that have one, as the network takes them, and the mask of these rows."""
     present = target_column.present(target, drop)
     kept = slice(None) if present is None else present
     if _is_classifier(model):
@@ -185,7 +185,7 @@ def _known_targets(model: Network, target: Target, *, drop: bool) -> tuple[NDArr
 
 
 def model_record(path: str) -> dict[str, Any]:
-    """What `fastmlp info` says of a model file, whoever has written it."""
+    """Return what `fastmlp info MODEL` prints, for a file of any version and writer."""
     model = network.load(path)
     scalings = {"input_scaling": model.input_scaling, "target_scaling": model.target_scaling}
     return {
@@ -211,14 +211,14 @@ def model_record(path: str) -> dict[str, Any]:
 
 
 def _scaling(value: str | Scaling | None) -> object:
-    """The numbers of a scaling, or the name of one that is not learnt yet."""
+    """Return the numbers of a scaling, or the name of one that has not been computed yet."""
     if isinstance(value, Scaling):
         return {"offset": value.offset.tolist(), "scale": value.scale.tolist()}
     return value
 
 
 def _checksums(path: str) -> dict[str, str]:
-    """Which checksums a file that was just read, so whose checksums all agree, carries."""
+    """Return which checksums a file has; they have been verified, because the file was loaded just before."""
     with open(path, "rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         metadata = json.loads(file.read(length))["__metadata__"]

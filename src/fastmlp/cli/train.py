@@ -1,8 +1,8 @@
-"""`fastmlp train`: from a data set to a model file.
+"""`fastmlp train`: trains a network on a data set and writes a model file.
 
-In order: look whether the model file can be written, read the data, train under a progress bar on stderr, save,
-report on stdout. An interruption ends the training and nothing else: what was learnt is saved and reported all
-the same. What is measured at the end is measured on rows that the network has not seen, where there are any.
+The steps are: check that the model file can be written, read the data, train with a progress bar on stderr, save, and
+report on stdout. Ctrl-C only ends the training: the network is still saved and reported. The final scores are those of
+the test rows, or of the training rows if there are no test rows.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from . import loading, options
 from .loading import DATASETS, DEFAULTS, Data
 from .preparation import refuse_wide
 
-OF_TEXT = ("separator", "no_header", "decimal")
-OF_NUMBERS = ("rmse", "r2")  # scores of a regression at the end
+TEXT_OPTIONS = ("separator", "no_header", "decimal")  # which only a table written as text can have
+REGRESSION_METRICS = ("rmse", "r2")  # reported at the end of a regression
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train as the arguments say; the exit code."""
+    """Run the command and return its exit code."""
     _check_usage(args)
     output = args.output or f"{_stem(args.data)}.safetensors"
     _check_writable("--output", output, args.data, "the data")
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     data = loading.with_validation(data, fit_arguments.pop("validation_split"), args.seed)
     network = _network(args, data)
     if not (args.quiet or args.json):
-        _introduce(data, network)
+        _print_summary(data, network)
     scores = Scores(network, data, fit_arguments["epochs"])
     progress = Progress(
         fit_arguments["epochs"],
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_usage(args: argparse.Namespace) -> None:
-    """Refuse options that do not go together; argparse's own way, exit code 2."""
+    """Refuse options that cannot be combined, as a usage error of argparse (exit code 2)."""
     error: Callable[[str], None] = args.usage_error
     kind = args.data if args.data in DATASETS else table_reader.suffix(args.data)
     is_table = kind in table_reader.KINDS
@@ -79,7 +79,7 @@ def _check_usage(args: argparse.Namespace) -> None:
         error("--target: expected the name or index of the column to learn from a table, got none")
     if not is_table and (args.target is not None or args.drop or args.keep):
         error(f"--target, --drop, --keep: expected a table to go with them, got {args.data!r}")
-    if kind not in table_reader.TEXT and any(getattr(args, name) for name in OF_TEXT):
+    if kind not in table_reader.TEXT and any(getattr(args, name) for name in TEXT_OPTIONS):
         error(f"--separator, --no-header, --decimal: expected a .csv, .tsv or .txt to go with them, got {args.data!r}")
     if kind in DATASETS and (args.null or args.drop_missing_target):
         error(f"--null, --drop-missing-target: expected a file to go with them, got {kind}")
@@ -101,7 +101,10 @@ def _stem(data: str) -> str:
 
 
 def _check_writable(option: str, path: str, other: str, what: str) -> None:
-    """Refuse before the training what could not be saved after it, or would take the place of another file."""
+    """Refuse, before the training, a path that could not be written after it or that would overwrite `other`.
+
+    `what` says in the message what the other file holds.
+    """
     target = os.path.realpath(path)
     try:
         if os.path.isdir(target):
@@ -147,7 +150,7 @@ def _network(args: argparse.Namespace, data: Data) -> Network:
 
 
 def _fit(network: Network, data: Data, progress: Progress, fit_arguments: dict[str, Any]) -> bool:
-    """Train; whether it was interrupted."""
+    """Train, and return whether Ctrl-C interrupted the training."""
     if data.validation is not None:
         fit_arguments["validation_data"] = data.validation[:2]
     fit_arguments["callbacks"] = [progress, *fit_arguments["callbacks"]]
@@ -161,53 +164,54 @@ def _fit(network: Network, data: Data, progress: Progress, fit_arguments: dict[s
 
 
 def _refuse_wide(path: str, data: Data) -> None:
-    """Name the column whose numbers are too far apart to be scaled, if there is one."""
-    known = [f"X, column {i}" for i in range(data.train.x.shape[1])]
+    """Raise an error that names the column with numbers too far apart to be scaled, if there is one."""
+    names = [f"X, column {i}" for i in range(data.train.x.shape[1])]
     if data.encoder is not None:
-        known = [f"column {name!r}" for name in data.encoder.feature_names_out]
-    refuse_wide(path, data.train.x, known)
+        names = [f"column {name!r}" for name in data.encoder.feature_names_out]
+    refuse_wide(path, data.train.x, names)
     if data.classes is None:
         name = "y" if data.target_name is None else f"column {data.target_name!r}"
         refuse_wide(path, data.train.y, [name] * data.n_targets)
 
 
 class Scores:
-    """The scores of the test rows after each epoch, and of these or the training rows at the end.
+    """The scores of the test rows (of the training rows if there are none) after each epoch and at the end.
 
-    The last epoch's are those at the end, unless the weights are then others: of the best epoch, say.
+    The scores at the end are those of the last epoch, unless the weights have changed since then: EarlyStopping, for
+    example, restores those of the best epoch.
     """
 
     def __init__(self, network: Network, data: Data, epochs: int) -> None:
         self.network, self.data, self.rows, self.epochs = network, data, data.test or data.train, epochs
-        self.last: tuple[NDArray[Any], dict[str, float]] | None = None  # weights, and the scores at the end with them
+        self.last: tuple[NDArray[Any], dict[str, float]] | None = None  # parameters after the last epoch and scores
 
     def of_epoch(self, epoch: int) -> dict[str, float]:
-        """Loss, and for classes accuracy."""
+        """Return the scores to show after an epoch: the loss, and the accuracy of a classification."""
         if epoch < self.epochs - 1:
-            return self._of_training()
-        scores = self._full()
+            return self._loss_and_accuracy()
+        scores = self._final_scores()
         self.last = self.network.parameters, scores
-        return {name: value for name, value in scores.items() if name not in OF_NUMBERS}
+        return {name: value for name, value in scores.items() if name not in REGRESSION_METRICS}
 
     def at_end(self) -> dict[str, float]:
-        """The scores of an epoch, and for numbers those of `OF_NUMBERS`."""
+        """Return the final scores: the loss, and the accuracy or the metrics in `REGRESSION_METRICS`."""
         if self.last is not None and np.array_equal(self.last[0], self.network.parameters):
             return self.last[1]
-        return self._full()
+        return self._final_scores()
 
-    def _of_training(self) -> dict[str, float]:
-        """Loss, and for classes accuracy, which `evaluate` leaves out for losses that are not made for classes."""
+    def _loss_and_accuracy(self) -> dict[str, float]:
+        """Return the loss, and for classes the accuracy, which `evaluate` omits for a loss not made for classes."""
         rows = self.rows
         scores = {name: float(value) for name, value in self.network.evaluate(rows.x, rows.y).items()}
         if self.data.classes is not None and "accuracy" not in scores:
             scores["accuracy"] = float(np.mean(self.network.classify(rows.x) == rows.labels))
         return scores
 
-    def _full(self) -> dict[str, float]:
-        """Those, and for numbers the root mean square error in the target's unit and the mean R2 of the columns."""
+    def _final_scores(self) -> dict[str, float]:
+        """Return the final scores: RMSE is in the unit of the target, R2 is the mean over the columns."""
         if self.data.classes is not None:
-            return self._of_training()
-        scores = self.network.evaluate(self.rows.x, self.rows.y, metrics=OF_NUMBERS)
+            return self._loss_and_accuracy()
+        scores = self.network.evaluate(self.rows.x, self.rows.y, metrics=REGRESSION_METRICS)
         if not np.var(self.rows.y, axis=0).all():
             scores["r2"] = math.nan
         return scores
@@ -216,7 +220,7 @@ class Scores:
 # ---------------------------------------------------------------------------------------------- report
 
 
-def _introduce(data: Data, network: Network) -> None:
+def _print_summary(data: Data, network: Network) -> None:
     tested = f"{len(data.test.x)} to test on" if data.test is not None else "none to test on"
     if data.validation is not None:
         tested = f"{len(data.validation.x)} to validate on, {tested}"
@@ -257,7 +261,7 @@ def _record(
     interrupted: bool,
     scores: dict[str, float],
 ) -> dict[str, Any]:
-    """What --json prints; a number that is not finite becomes null."""
+    """Return the object that --json prints; a number that is not finite becomes null."""
     part = "training" if data.test is None else "test"
     return {
         "data": args.data,

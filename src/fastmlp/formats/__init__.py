@@ -1,1 +1,1 @@
-"""Files: how models and checkpoints are written and read, and how a file is replaced at once or not at all."""
+"""Files: reading and writing models and checkpoints, and replacing a file atomically."""

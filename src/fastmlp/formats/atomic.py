@@ -1,12 +1,14 @@
-"""Files that are replaced in one step: a crash, a full disk or a failing sync leaves the old file or the new one.
+"""Atomic replacement of files: a crash, a full disk or a failing sync leaves either the old file or the new one.
 
-`write` puts bytes where a path says, by way of a temporary file in the same folder. It knows nothing of what the bytes
-mean; model files and checkpoints are written with it.
+`write` writes bytes to a temporary file in the folder of the target, and then renames it. Model files and checkpoints
+are written with it.
 
-The temporary file has no name (Linux's O_TMPFILE) until it is complete, so that a writer that is killed leaves nothing
-behind; where the system or the file system has no such files, it has a name from the start. A signal handler may raise
-(Ctrl-C) after any call, before its result is assigned. So a descriptor goes into a list, and is closed out of it, by
-one call of functions in C (`extend` of a map, `next` of one), inside of which no handler runs.
+Until it is complete, the temporary file has no name (Linux's O_TMPFILE), so that a process that is killed leaves
+nothing behind; where the system or the file system has no such files, it has a name from the start.
+
+A signal handler may raise an exception (Ctrl-C) after any call, before the result of the call is assigned, so that a
+descriptor would be lost. Therefore a descriptor is opened and appended to a list by one call of functions implemented
+in C (`extend` of a map), within which no handler runs, and likewise removed from the list and closed (`next` of a map).
 """
 
 from __future__ import annotations
@@ -22,17 +24,17 @@ _NOT_SUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EISDIR, e
 
 
 def write(path: Path, data: bytes) -> None:
-    """Put the bytes into a file; at any moment the path holds the previous file or the whole new one.
+    """Replace the content of a file; at any moment, the path has either the previous file or the complete new one.
 
-    The bytes go to a temporary file in the same folder, which is synced to the disk and then renamed over
-    the path. A failure (a full disk, say) is raised after the temporary file is removed, and the previous
-    file stays; only where the folder cannot be synced afterwards does the new file stand, and the error says so.
-    A symbolic link is followed; a device or a pipe is written to directly.
+    The bytes are written to a temporary file in the same folder, which is synced to the disk and then renamed to the
+    path. After a failure, such as a full disk, the temporary file is removed, the previous file remains, and the error
+    is raised. Only if syncing the folder fails at the end is the new file in place, and the error says so. A symbolic
+    link is followed; a device or a pipe is written to directly.
 
     Raises
     ------
     TypeError, OSError
-        If it is not a path; what the operating system says.
+        If `path` is not a path; errors of the operating system.
     """
     target = os.path.realpath(name_of(path))
     try:
@@ -51,12 +53,12 @@ def write(path: Path, data: bytes) -> None:
 
 
 def check_place(path: Path) -> None:
-    """Raises what `write` would at once, where no file can be: before hours of work that would end in it.
+    """Check that `write` can create a file at the path, so that an error appears before hours of training.
 
     Raises
     ------
     FileNotFoundError, IsADirectoryError, PermissionError
-        If there is no such folder, the path is one, or nobody may write into it.
+        If the folder does not exist, the path is a folder, or the folder is not writable.
     """
     target = os.path.realpath(name_of(path))
     folder = os.path.dirname(target)
@@ -71,9 +73,9 @@ def check_place(path: Path) -> None:
 
 
 def _replace(target: str, data: bytes, mode: int | None, *, named: bool) -> bool:
-    """Put a new file in the target's place in one step, with the previous file's mode if there was one.
+    """Replace the target by a new file in one step, with the previous file's mode if there was one.
 
-    False where `named` is false and the system has no files without a name; nothing has happened then.
+    Returns False, and has no effect, if `named` is false and the system does not support files without a name.
     """
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, f".fastmlp-{os.urandom(8).hex()}.tmp")
@@ -112,9 +114,9 @@ def _replace(target: str, data: bytes, mode: int | None, *, named: bool) -> bool
 
 
 def _open(opened: list[int], path: str, flags: int, mode: int, target: str) -> bool:
-    """Opens the path and adds its descriptor to the list, both in one call; an error names the target.
+    """Open the path and append its descriptor to the list, both in one call; an error names the target.
 
-    False if it is to be a file without a name, and the system or the file system has none.
+    Returns False if `flags` ask for a file without a name, and the system or the file system does not support it.
     """
     try:
         opened.extend(map(os.open, (path,), (flags,), (mode,)))
@@ -128,8 +130,8 @@ def _open(opened: list[int], path: str, flags: int, mode: int, target: str) -> b
 
 
 def _link(descriptor: int, name: str) -> bool:
-    """Gives a file without a name one; False where the system does not let us."""
-    try:  # with src_dir_fd, which an absolute path leaves unused, as os.link else follows no symbolic link on Linux
+    """Give a file without a name this name; return False if the system does not permit it."""
+    try:  # src_dir_fd has no effect on an absolute path, but without it os.link follows no symbolic link on Linux
         os.link(f"/proc/self/fd/{descriptor}", name, src_dir_fd=descriptor, follow_symlinks=True)
     except (OSError, NotImplementedError) as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
@@ -145,7 +147,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def _sync_folder(target: str) -> None:
-    """Make the renaming of the target durable, where the system can open and sync a folder."""
+    """Sync the target's folder, so that its new name survives a loss of power, where the system supports this."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     opened: list[int] = []
@@ -153,7 +155,7 @@ def _sync_folder(target: str) -> None:
     try:
         _open(opened, os.path.dirname(target), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, 0, target)
         os.fsync(opened[0])
-    except PermissionError:  # a folder that may be written to but not listed
+    except PermissionError:  # the folder is writable but not readable
         return
     except OSError as error:
         if error.errno in (errno.EINVAL, errno.ENOTSUP):
@@ -170,7 +172,7 @@ def _sync_folder(target: str) -> None:
 
 
 def name_of(path: Path, argument: str = "path") -> str:
-    """The path as text."""
+    """Return the path as text."""
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"{argument}: expected a str or a path object, got {path!r}")
     return os.fsdecode(path)

@@ -1,10 +1,10 @@
-"""Descriptions: an architecture and the package's small objects as JSON; objects by name, with those fields alone that
-differ from their defaults.
+"""Descriptions: architectures, activations, losses, optimisers and regularisations as JSON.
 
-So a field that a class gets later changes no file that does not use it, and a file without it stands for its default.
-For that a default never changes by itself: whoever changes one gives the format a new version, whose reader writes the
-old default into older files (`upgrade.py`). Activations and losses are made again from their descriptions; optimisers
-and regularisations are compared by them, field by field.
+The description of an object has its name and only those fields that differ from their defaults. Therefore a field that
+is added to a class later does not change files that do not use it, and is read from older files as its default. A
+default must not change without a new version of the format: `upgrade.py` then writes the old default into older files.
+Architectures, activations and losses are made again from their descriptions. Optimisers and regularisations are only
+compared, field by field, when a training is resumed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ARCHITECTURE = "fastmlp.architecture"
 
 
 def describe(value: Activation | Loss) -> dict[str, Any]:
-    """The object as a dict: its name, then its fields; `activation_from` and `loss_from` turn it back.
+    """Describe an activation or a loss: its name, then its fields; `activation_from` and `loss_from` reverse it.
 
     Raises
     ------
@@ -53,17 +53,17 @@ def describe(value: Activation | Loss) -> dict[str, Any]:
 
 
 def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
-    """The optimiser as a dict, with its learning rate as a number, a schedule's dict or the name of a function."""
+    """Describe an optimiser; its learning rate is a number, a description of a schedule, or the name of a function."""
     return {"name": optimizer.name, **_changed_fields(optimizer)}
 
 
 def describe_regularization(regularization: Regularization | None) -> dict[str, Any] | None:
-    """The regularisation as a dict; None where there is none."""
+    """Describe a regularisation; None if there is none."""
     return None if regularization is None else _changed_fields(regularization)
 
 
 def name_of_function(function: object) -> str:
-    """What is known of a function: its `repr` without the address."""
+    """Return the `repr` of a function without the address in memory."""
     return re.sub(" at 0x[0-9a-fA-F]+", "", repr(function))
 
 
@@ -85,7 +85,7 @@ def _as_json(value: Any) -> Any:
 
 
 def activation_from(description: object, argument: str = "activation", *, output: bool = True) -> Activation:
-    """The activation that `describe` has described; softmax only where `output` is true."""
+    """Return the activation that `describe` has described; softmax is accepted only if `output` is true."""
     activation = _object_from(description, argument, ACTIVATIONS)
     try:
         return activations.resolve(argument, activation, output=output)
@@ -94,7 +94,7 @@ def activation_from(description: object, argument: str = "activation", *, output
 
 
 def loss_from(description: object, argument: str = "loss") -> Loss:
-    """The loss that `describe` has described."""
+    """Return the loss that `describe` has described."""
     return _object_from(description, argument, LOSSES)
 
 
@@ -115,14 +115,14 @@ def _object_from(description: object, argument: str, table: Mapping[str, type[T]
 
 
 def refuse_unknown(argument: str, given: Mapping[str, object], known: Mapping[str, object]) -> None:
-    """Refuses a field that this version does not know."""
+    """Refuse a field that this version of fastmlp does not know."""
     for field in given:
         if field not in known:
             raise UnknownFieldError(f"{argument}: expected the fields {[*known]}, got {field!r:.60}")
 
 
 def _check_field(name: str, value: object, default: object) -> None:
-    """Refuses what is not of the kind of the default: a word, a list of numbers, a number."""
+    """Refuse a value that is not of the type of the default: text, a list of numbers, or a number."""
     if isinstance(default, str):
         wanted, fits = "a word", type(value) is str
     elif isinstance(default, tuple):
@@ -136,11 +136,11 @@ def _check_field(name: str, value: object, default: object) -> None:
 # -------------------------------------------------------------------------------------------------------- architectures
 
 _FIELDS = {"sizes", "activation", "output_activation", "loss", "dtype", "init", "seed", "random_state"}
-_COLUMNS = {"input_scaling", "target_scaling", *schema.FIELDS}  # which a file need not have
+_OPTIONAL_FIELDS = {"input_scaling", "target_scaling", *schema.FIELDS}
 
 
 def describe_architecture(architecture: Architecture, random_state: int) -> dict[str, Any]:
-    """The architecture and the random state as a dict; `architecture_from` turns it back."""
+    """Describe an architecture and the random state; `architecture_from` reverses it."""
     hidden = [describe(f) for f in architecture.activation]
     fields = {
         "sizes": list(architecture.sizes),
@@ -152,23 +152,23 @@ def describe_architecture(architecture: Architecture, random_state: int) -> dict
         "seed": architecture.seed,
         "random_state": f"{random_state:016x}",
     }
-    of_columns = {
+    optional = {
         "input_scaling": scaling.describe(architecture.input_scaling),
         "target_scaling": scaling.describe(architecture.target_scaling),
         **schema.describe(architecture.schema),
     }
-    return {**fields, **{key: value for key, value in of_columns.items() if value is not None}}
+    return {**fields, **{key: value for key, value in optional.items() if value is not None}}
 
 
 def architecture_from(description: object, room: int | None = None) -> tuple[Architecture, int]:
-    """The architecture and the random state that `describe_architecture` has described.
+    """Return the architecture and the random state that `describe_architecture` has described.
 
-    `room` is the length of the data that belong to it: no more may come of its numbers than of the file's length, so
-    sizes are compared with it before anything as long as a layer is made.
+    `room` is the number of bytes of the tensors in the file. The sizes of the layers are compared with it before
+    anything of their length is allocated, because the sizes in a damaged file may be arbitrarily large.
     """
     fields = as_dict(_ARCHITECTURE, description)
-    refuse_unknown(_ARCHITECTURE, fields, dict.fromkeys(sorted(_FIELDS | _COLUMNS)))
-    if set(fields) - _COLUMNS != _FIELDS:
+    refuse_unknown(_ARCHITECTURE, fields, dict.fromkeys(sorted(_FIELDS | _OPTIONAL_FIELDS)))
+    if set(fields) - _OPTIONAL_FIELDS != _FIELDS:
         raise format_error(_ARCHITECTURE, f"the fields {sorted(_FIELDS)}", sorted(fields))
     sizes = _check_sizes(fields["sizes"], room)
     _check_plain_fields(fields, len(sizes) - 2)
@@ -196,7 +196,7 @@ def architecture_from(description: object, room: int | None = None) -> tuple[Arc
 
 
 def _check_plain_fields(fields: Mapping[str, Any], n_hidden: int) -> None:
-    """Refuses entries of the wrong JSON type, where a constructor might take them for something else."""
+    """Refuse fields of the wrong JSON type, which a constructor might misinterpret."""
     hidden, seed, state = fields["activation"], fields["seed"], fields["random_state"]
     if not isinstance(hidden, list) or len(hidden) != n_hidden:
         raise format_error("activation", f"a list of {n_hidden}, one per hidden layer", hidden)
@@ -218,7 +218,7 @@ def _check_sizes(sizes: object, room: int | None) -> tuple[int, ...]:
     except ValueError as error:
         raise FormatError(str(error)) from None
     n_bytes = 4 * sum((n_inputs + 1) * n_outputs for n_inputs, n_outputs in itertools.pairwise(checked))
-    if room is not None and n_bytes > room:  # in float64 twice as many, which the tensors' shapes say
+    if room is not None and n_bytes > room:  # for float64 twice as many, checked with the tensors
         raise FormatError(
             f"data section: expected {n_bytes} bytes or more for the sizes {reprlib.repr(sizes)}, got {room}"
         )
@@ -229,12 +229,15 @@ def _check_sizes(sizes: object, room: int | None) -> tuple[int, ...]:
 
 
 def optimizer_fields(description: Any) -> dict[str, Any]:
-    """The name and all fields of a described optimiser, defaults too; its schedule's are `learning_rate.<field>`."""
+    """Return the name and all fields, including defaults, of a described optimiser.
+
+    The fields of its schedule have the keys `learning_rate.<field>`.
+    """
     return dict(_all_fields("optimizer", description, OPTIMIZERS))
 
 
 def regularization_fields(description: Any) -> dict[str, Any]:
-    """All fields of a described regularisation; those of one that does nothing where it is None."""
+    """Return all fields, including defaults, of a described regularisation; None stands for one without effect."""
     by_default: dict[str, Any] = defaults(Regularization)
     given = {} if description is None else as_dict("regularization", description)
     refuse_unknown("regularization", given, by_default)
@@ -246,7 +249,7 @@ def _all_fields(argument: str, description: Any, table: Mapping[str, Any]) -> It
     name = given.pop("name", None)
     yield "name", name
     kind = table.get(name) if isinstance(name, str) else None
-    if kind is None:  # another one, or none of this version's: the name says that they differ
+    if kind is None:  # unknown to this version; the name shows the difference
         return
     by_default = defaults(kind)
     refuse_unknown(f"{argument} {name!r}", given, dict.fromkeys(names_of_fields(kind)))

@@ -1,11 +1,12 @@
-"""FORMATS: the file formats of models, one entry for each, and `read`, which finds the entry that a file belongs to.
+"""FORMATS: the table of file formats of models, and `read`, which finds the entry that a file belongs to.
 
-A format is an entry with a name and three functions. `recognizes(head)` says from the first bytes of a file whether it
-is of this format. `read(stream, size)` gives a `ModelFile`: a checked `Architecture`, its parameters P, and the random
-state, text and training that a file of fastmlp may have. `write(network)` gives the bytes of a file; None where the
-format is only read. A reader trusts nothing in the file: it compares what the file announces with `size` before it
-allocates, runs no code, and raises a `FormatError` that names the part of the file, what was expected and what was
-found. A new format is a module with these functions, and an entry.
+An entry has a name and three functions. `recognizes(head)` decides from the first bytes of a file whether it is of this
+format. `read(stream, size)` returns a `ModelFile`: a checked `Architecture`, its parameters P, and the random state,
+text and training that a file of fastmlp may have. `write(network)` returns the bytes of a file; it is None if the
+format can only be read. To add a format, write a module with these functions, and its entry here.
+
+A reader must not trust the file: it compares sizes in the file with `size` before it allocates memory, runs no code,
+and raises a `FormatError` that names the part of the file, what was expected and what was found.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class Format(NamedTuple):
     write: Callable[[Saveable], bytes] | None
 
 
-# The first entry whose `recognizes` is true reads the file. The last takes every file; its error then says what the
-# file is, if `foreign` knows that, and else what is damaged.
+# The first entry whose `recognizes` returns True reads the file. The last entry accepts every file; if its `read`
+# fails, the error says which other kind of file it is, if `foreign` knows, and otherwise what is damaged.
 FORMATS = (
     Format("fastmlp", lambda head: True, model_file.read, model_file.to_bytes),  # the last
 )

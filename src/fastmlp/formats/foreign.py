@@ -1,6 +1,7 @@
-"""What a file is that is no model file of ours, in words: by its first bytes, and by what a safetensors header lists.
+"""Describes, for an error message, what a file is that is not a model file, and what the user can do with it.
 
-Only errors come here. Nothing is unpacked, unpickled or run; a zip archive is known by the name of its first member.
+Files are recognised by their first bytes, safetensors files of other programs by their header, and zip archives by the
+name of their first member. Nothing is unpacked, unpickled or run.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Mapping
 
-N_BYTES = 512  # of the beginning of a file, for `describe`
+N_BYTES = 512  # the number of bytes from the beginning of a file that `describe` looks at
 
 _SAVED = "fastmlp.load reads what Network.save has written"
 _COPY = (
@@ -18,7 +19,7 @@ _COPY = (
 _EXPORT = f"Load it with the program that has written it, and export the weights as arrays. {_COPY}"
 _TABLE = "`fastmlp train` and `fastmlp predict` read tables"
 
-_MAGIC: list[tuple[int, bytes, str, str]] = [  # offset, bytes, what it is, what to do
+_MAGIC: list[tuple[int, bytes, str, str]] = [  # offset, bytes, kind of file, advice
     (0, b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "a PyTorch file of before version 1.6", _EXPORT),
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file, as older versions of Keras write (.h5)", _EXPORT),
     (4, b"TFL3", "a TensorFlow Lite model", _EXPORT),
@@ -41,7 +42,7 @@ _MAGIC: list[tuple[int, bytes, str, str]] = [  # offset, bytes, what it is, what
     (0, b"MZ", "a program or library", _SAVED),
     (0, b"version https://git-lfs", "a Git LFS pointer in place of the file", "`git lfs pull` fetches the file"),
 ]
-_MEMBERS = [  # what the name of a zip archive's first member ends with or begins with
+_MEMBERS = [  # the end of the name of a zip archive's first member, kind of file, advice
     ("fastmlp-ensemble.json", "the file of an ensemble", "fastmlp.Ensemble.load reads it"),
     (".npy", "a NumPy archive (.npz)", f"np.load reads it, `fastmlp train` too where it has X and y. {_COPY}"),
     ("data.pkl", "a PyTorch file, as torch.save writes (.pt)", _EXPORT),
@@ -57,7 +58,7 @@ _PICKLE = (
 
 
 def describe(head: bytes, size: int) -> str | None:
-    """What the file is that begins so and has so many bytes, and what to do with it; None where nothing is known."""
+    """Describe a file from its first bytes and its size, with advice; None if it is a safetensors file or unknown."""
     if size == 0:
         return f"an empty file. {_SAVED}"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**40:  # safetensors, which has no magic number
@@ -67,7 +68,7 @@ def describe(head: bytes, size: int) -> str | None:
 
 
 def safetensors(header: Mapping[str, object]) -> str:
-    """What a safetensors file of another program holds, and what to do with it."""
+    """Describe a safetensors file that another program has written, with advice."""
     entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
     shapes = [entry.get("shape") if isinstance(entry, dict) else None for entry in entries.values()]
     listed = [
@@ -93,7 +94,7 @@ def _by_magic(head: bytes) -> tuple[str, str] | None:
 
 
 def _zip(head: bytes) -> tuple[str, str] | None:
-    """A zip archive, known by its first member, whose name the first header has."""
+    """Describe a zip archive by the name of its first member, which is in the first header."""
     if head[:4] not in (b"PK\x03\x04", b"PK\x05\x06"):
         return None
     name = head[30 : 30 + int.from_bytes(head[26:28], "little")].decode("utf-8", "replace")
@@ -104,7 +105,7 @@ def _zip(head: bytes) -> tuple[str, str] | None:
 
 
 def _protobuf(head: bytes) -> tuple[str, str] | None:
-    """An ONNX model or TensorFlow's graph: protocol buffers that begin with a small number, the version."""
+    """Recognise an ONNX model or a TensorFlow graph: protocol buffers that begin with a small version number."""
     if len(head) < 4 or head[0] != 0x08 or head[2] not in (0x12, 0x1A, 0x3A, 0x42):
         return None
     if head[1] == 1:
@@ -113,11 +114,11 @@ def _protobuf(head: bytes) -> tuple[str, str] | None:
 
 
 def _text(head: bytes) -> tuple[str, str] | None:
-    """JSON, HTML, XML, a table, or other text; None if it is no text."""
+    """Describe JSON, HTML, XML, a table, or other text; None if the bytes are not text."""
     try:
         text = head.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 4:  # not a character that is cut at the end
+        if error.start < len(head) - 4:  # not merely a character cut off at the end
             return None
         text = head[: error.start].decode("utf-8-sig")
     if not all(character.isprintable() or character in "\r\n\t\f" for character in text):

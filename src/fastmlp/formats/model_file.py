@@ -1,9 +1,9 @@
-"""The model file: a network as safetensors bytes, saved so that a crash leaves the old file or the new one.
+"""The model file: a network in the safetensors format.
 
-Layout: 8 bytes with the length n of the header (little-endian), n bytes of JSON, the tensors' bytes. The tensors
-are `layers.<l>.weight` (O, I) and `layers.<l>.bias` (O,), in the order of the parameter vector P; what a tensor
-does not say (activations, loss, random state) is JSON inside the header's `__metadata__`, with its SHA-256. A
-checkpoint (training/checkpoint.py) is a model file with a training in it: more tensors, listed in JSON of its own.
+Layout: 8 bytes with the length n of the header (little-endian), n bytes of JSON, the bytes of the tensors. The tensors
+are `layers.<l>.weight` (O, I) and `layers.<l>.bias` (O,), in the order of the parameter vector P. Everything else
+(activations, loss, random state) is JSON in the header's `__metadata__`, with its SHA-256. A checkpoint
+(training/checkpoint.py) is a model file that also holds a training: further tensors, and JSON that lists them.
 
 Nothing in a file is trusted: sizes are compared with the file's length before anything is allocated, no code is
 run, and every fault is a `FormatError`. The checksum of the parameters is over their little-endian bytes in the order
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VERSION = 2  # of the format of models and checkpoints; upgrade.py reads those before it
-MAX_DIMENSIONS = 32  # of a tensor beside the parameters, as every version of NumPy has them
-MAX_NUMBERS = 2**48
+MAX_DIMENSIONS = 32  # of a tensor of a training; every version of NumPy supports as many
+MAX_NUMBERS = 2**48  # in a tensor of a training
 
 _ARCHITECTURE = "fastmlp.architecture"
 _EXTRA = "fastmlp.extra"
@@ -69,7 +69,7 @@ _TRAINING_CHECKSUMS = {f"{key}.sha256" for key in (_TRAINING, _TENSORS)}
 
 
 class Saveable(Protocol):
-    """What is read of a network: its architecture, its random state, and its parameters in one piece."""
+    """The attributes of a network that a model file stores: its architecture, random state and parameters."""
 
     @property
     def parameters(self) -> NDArray[Any]:
@@ -83,7 +83,7 @@ class Saveable(Protocol):
 
 @frozen(eq=False)
 class SavedTraining:
-    """What a checkpoint has beside the model: fields that JSON can hold, and tensors float32 or float64 by name."""
+    """The training in a checkpoint: fields that JSON can hold, and tensors of float32 or float64 by name."""
 
     fields: dict[str, Any]
     tensors: dict[str, NDArray[Any]]
@@ -91,9 +91,9 @@ class SavedTraining:
 
 @frozen(eq=False)
 class ModelFile:
-    """What the file of a model holds: an architecture and P, in native byte order.
+    """The content of a file of a model: an architecture and P, in native byte order.
 
-    The other fields are what only files of fastmlp have.
+    Only files of fastmlp have the other fields.
     """
 
     architecture: Architecture
@@ -101,7 +101,7 @@ class ModelFile:
     random_state: int = 0
     extra: Mapping[str, str] = MappingProxyType({})
     training: SavedTraining | None = None
-    writer: Writer | None = None  # of the file that it was read from
+    writer: Writer | None = None  # the writer of the file, if it was read from one
 
     @property
     def _random_state(self) -> int:
@@ -115,21 +115,21 @@ class ModelFile:
 
 
 def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None, training: SavedTraining | None = None) -> bytes:
-    """The network as the bytes of a model file.
+    """Return the bytes of a model file.
 
     Parameters
     ----------
     network : Network
-        What to write.
+        The network to write.
     extra : mapping of str to str, optional
-        Text of the caller's own, handed back in `ModelFile.extra`.
+        The caller's own text, which `read` returns as `ModelFile.extra`.
     training : SavedTraining, optional
-        What makes it a checkpoint, handed back in `ModelFile.training`.
+        The training, which makes the file a checkpoint; `read` returns it as `ModelFile.training`.
 
     Raises
     ------
     TypeError, ValueError
-        For an `extra` that is not a mapping of str to str or exceeds a header, and for parameters that are not finite.
+        If `extra` is not a mapping of str to str or is too long for a header, or if a parameter is not finite.
     """
     entries = _check_extra("extra", {} if extra is None else extra)
     architecture = network._architecture()
@@ -159,12 +159,12 @@ def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None, training
 
 
 def save(path: Path, network: Saveable, extra: Mapping[str, str] | None = None) -> None:
-    """Write the network to a file; at any moment the path holds the previous file or the whole new one.
+    """Write the network to a file; at any moment, the path has either the previous file or the complete new one.
 
     Raises
     ------
     OSError
-        What the operating system says.
+        An error of the operating system.
     """
     atomic.write(path, to_bytes(network, extra))
 
@@ -173,7 +173,7 @@ def save(path: Path, network: Saveable, extra: Mapping[str, str] | None = None) 
 
 
 def parse(data: bytes | bytearray | memoryview) -> ModelFile:
-    """The content of a model file in memory, checked like `read`."""
+    """Read and check a model file in memory."""
     stream = io.BytesIO(data)
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
@@ -181,7 +181,7 @@ def parse(data: bytes | bytearray | memoryview) -> ModelFile:
 
 
 def read(stream: io.BufferedIOBase, size: int) -> ModelFile:
-    """The content of a model file of that size, checked.
+    """Read and check a model file of `size` bytes.
 
     Raises
     ------
@@ -203,18 +203,18 @@ def read(stream: io.BufferedIOBase, size: int) -> ModelFile:
 
 
 class Writer(NamedTuple):
-    """What has written a file: a version of the format, and of fastmlp."""
+    """The versions of the format and of fastmlp that a file was written with."""
 
     version: int
     name: str
 
     @classmethod
     def take(cls, architecture: dict[str, Any]) -> Writer:
-        """That of an architecture, from which it is taken; refuses a version that nobody knows here."""
+        """Remove the versions from the description of an architecture; refuse an unknown version of the format."""
         version, name = architecture.pop("version", None), architecture.pop("written_by", None)
         if type(version) is not int or version < 1:
             raise format_error(f"{_ARCHITECTURE}: version", f"a number from 1 to {VERSION}", version)
-        name = "0.1.0" if version == 1 else name  # which did not say so
+        name = "0.1.0" if version == 1 else name  # 0.1.0 did not store its own version
         if not isinstance(name, str) or not re.fullmatch(r"[0-9A-Za-z.+]{1,40}", name):
             raise format_error(f"{_ARCHITECTURE}: fields: written_by", "a version of fastmlp", name)
         writer = cls(version, name)
@@ -237,7 +237,7 @@ def _load_parts(
     model: ModelFile,
     writer: Writer,
 ) -> ModelFile:
-    """The model of that architecture with its parameters and, where there is one, its training."""
+    """Return the model with its parameters and, if the file is a checkpoint, its training."""
     dtype = model.architecture.dtype
     layout = _layout(model.architecture.sizes, dtype)
     fields, more = _training_from(metadata, [name for name, _, _ in layout], writer.version)
@@ -260,9 +260,12 @@ def _load_parts(
 
 
 def _upgraded(version: int, part: str, *values: Any) -> Any:
-    """A part of a file of that version as the last version has it."""
+    """Convert a part of a file from that version of the format to the current one.
+
+    `part` is the name of the function of an `upgrade.Reader`; `values` are its arguments.
+    """
     if version < VERSION:
-        from . import upgrade  # most files are of this version
+        from . import upgrade  # here, because most files are of the current version
     for each in range(version, VERSION):
         try:
             values = getattr(upgrade.READERS[each], part)(*values)
@@ -272,7 +275,10 @@ def _upgraded(version: int, part: str, *values: Any) -> Any:
 
 
 def _training_from(metadata: Mapping[str, str], taken: list[str], version: int) -> tuple[dict[str, Any], Layout]:
-    """The fields of a checkpoint and the layout of its tensors; nothing of a model."""
+    """Return the fields of a checkpoint and the layout of its own tensors; both are empty for a model file.
+
+    `taken` are the names of the model's tensors.
+    """
     if _TRAINING not in metadata:
         return {}, []
     if not metadata.keys() >= _CHECKSUMS | _TRAINING_CHECKSUMS:
@@ -289,7 +295,7 @@ def _training_from(metadata: Mapping[str, str], taken: list[str], version: int) 
             known and is_integers(shape) and len(shape or ()) <= MAX_DIMENSIONS and min(shape or (), default=0) >= 0
         ):
             raise format_error(f"{_TRAINING}: tensors", "a name, a shape and a dtype", entry)
-        if math.prod(max(size, 1) for size in shape or ()) > MAX_NUMBERS:  # even of a tensor without numbers
+        if math.prod(max(size, 1) for size in shape or ()) > MAX_NUMBERS:  # also if another dimension is 0
             raise format_error(f"{_TRAINING}: tensors", f"a shape of at most {MAX_NUMBERS} numbers", entry)
         layout.append((name, tuple(shape or ()), np.dtype(dtype)))
     names = [*taken, *(name for name, _, _ in layout)]
@@ -313,7 +319,7 @@ def _check_digest(what: str, digest: str | None, *data: memoryview) -> None:
 
 
 def _check_metadata(header: dict[str, Any]) -> dict[str, str]:
-    """Takes the metadata out of a header of ours."""
+    """Remove the metadata from the header; refuse the header if fastmlp has not written it."""
     metadata = header.get("__metadata__")
     if not isinstance(metadata, dict) or metadata.get("format") != "fastmlp":
         raise FormatError(f"expected a fastmlp model file, got {foreign.safetensors(header)}")
@@ -322,13 +328,13 @@ def _check_metadata(header: dict[str, Any]) -> dict[str, str]:
         if not isinstance(value, str):
             raise format_error("__metadata__", f"a string for {reprlib.repr(key)}", value)
     unknown = metadata.keys() - _METADATA - ({_TRAINING, *_TRAINING_CHECKSUMS} if _TRAINING in metadata else set())
-    if unknown and not metadata.keys() >= _CHECKSUMS:  # a missing checksum may be there under a damaged name
+    if unknown and not metadata.keys() >= _CHECKSUMS:  # the key of a missing checksum may be damaged
         raise format_error("__metadata__", "no unknown keys where a checksum is missing", sorted(unknown))
     return metadata
 
 
 def _verified(metadata: Mapping[str, str], key: str, default: str | None = None) -> str:
-    """The text of the key, or the default; its checksum must agree if there is one."""
+    """Return the text of the key, or the default; refuse text that does not match its checksum, if there is one."""
     text = metadata.get(key, default)
     if text is None:
         raise FormatError(f"__metadata__: expected the key {key!r}, got none")
@@ -341,17 +347,20 @@ def _verified(metadata: Mapping[str, str], key: str, default: str | None = None)
 def _architecture_of(
     fields: dict[str, Any], extra: dict[str, str], version: int, room: int
 ) -> tuple[Architecture, int, dict[str, str]]:
-    """The architecture, the random state, and what is left of `extra`; the parameters must fit into `room` bytes."""
-    checked = architecture_from(fields, room)  # before anything is made of its sizes
+    """Return the architecture, the random state, and `extra` without entries that were moved to the architecture.
+
+    The parameters must fit into `room` bytes.
+    """
+    checked = architecture_from(fields, room)  # before the reader of an older version uses the sizes
     upgraded, extra = _upgraded(version, "architecture", fields, extra)
     return (*(architecture_from(upgraded, room) if upgraded != fields else checked), extra)
 
 
-# ---------------------------------------------------------------------------------------------------------------- small
+# -------------------------------------------------------------------------------------------------------------- helpers
 
 
 def _layout(sizes: Sequence[int], dtype: np.dtype[Any]) -> Layout:
-    """The names and shapes of the tensors, in the order of P."""
+    """Return the name, shape and dtype of each tensor of a network, in the order of P."""
     return [
         (f"layers.{layer}.{kind}", shape, dtype)
         for layer, (inputs, outputs) in enumerate(itertools.pairwise(sizes))
@@ -378,7 +387,7 @@ def _refuse_non_finite(parameters: NDArray[Any], layout: Layout) -> None:
 
 
 def _canonical(argument: str, value: object) -> str:
-    """The value as JSON that `json_value` reads."""
+    """Return the value as JSON with sorted keys, after checking that `json_value` can read it."""
     text = strict_json.compact(value, sort_keys=True)
     try:
         strict_json.check_unicode(text, value)
@@ -392,13 +401,13 @@ def _digest(text: str) -> str:
 
 
 def sha256(*data: Any) -> str:
-    """The checksum of the bytes of all of them, one after another."""
+    """Return the SHA-256 of the concatenation of the data, in hexadecimal."""
     return sha256_of(data)
 
 
 def sha256_of(pieces: Iterable[Any]) -> str:
-    """The checksum of bytes that come piece by piece."""
-    import hashlib  # its import costs more than the rest of this file's
+    """Return the SHA-256 of the concatenation of the pieces, in hexadecimal."""
+    import hashlib  # here, because its import takes longer than all others of this module
 
     digest = hashlib.sha256()
     for piece in pieces:
@@ -407,7 +416,7 @@ def sha256_of(pieces: Iterable[Any]) -> str:
 
 
 def _check_extra(argument: str, entries: object) -> dict[str, str]:
-    """A copy of a mapping of str to str that UTF-8 can write."""
+    """Return a copy of a mapping of str to str, after checking its types and that UTF-8 can encode the text."""
     if not isinstance(entries, Mapping):
         raise _kind_error(argument, entries)
     for pair in entries.items():

@@ -1,7 +1,7 @@
 """The safetensors container: the length of a header, the header in JSON, and the bytes of the tensors.
 
-It reads files that any program may have written and knows nothing of networks; model_file.py does. Sizes are compared
-with the file's length before anything is allocated, and a `FormatError` says what is wrong with a file.
+This module reads and writes tensors by name; model_file.py makes networks of them. A file may come from any program:
+sizes are compared with the file's length before anything is allocated, and every fault raises a `FormatError`.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from . import strict_json
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LARGEST_HEADER = 2**24
+MAX_HEADER_BYTES = 2**24
 DTYPES = {"float32": "F32", "float64": "F64"}
 
 Layout = list[tuple[str, tuple[int, ...], np.dtype[Any]]]
 
 
 class FormatError(ValueError):
-    """A file that is not what it should be: truncated, altered, of another kind or of a later version."""
+    """A file is truncated, altered, of another kind or of a later version."""
 
 
 class UnknownFieldError(FormatError):
-    """A field that this version does not know; a later one may have written it."""
+    """A file has a field that this version of fastmlp does not know; a later version may have written it."""
 
 
 def format_error(argument: str, expected: str, value: object) -> FormatError:
-    """The error that names a field, what was expected there and what was found, shortened."""
+    """Make the error that names a field, what was expected there and, shortened, what was found."""
     return FormatError(f"{argument}: expected {expected}, got {reprlib.repr(value)}")
 
 
 def json_value(argument: str, text: str) -> object:
-    """The JSON value, as `strict_json` reads it."""
+    """Parse JSON with `strict_json`; an error names `argument`."""
     try:
         return strict_json.parse(text)
     except ValueError as error:
@@ -46,14 +46,14 @@ def json_value(argument: str, text: str) -> object:
 
 
 def as_dict(argument: str, value: object) -> dict[str, Any]:
-    """A copy of the JSON object."""
+    """Return a copy of a JSON object; refuse any other value."""
     if not isinstance(value, dict):
         raise format_error(argument, "an object", value)
     return dict(value)
 
 
 def is_integers(value: object) -> bool:
-    """Whether it is a list of integers."""
+    """Whether the value is a list of integers."""
     return isinstance(value, list) and all(type(each) is int for each in value)
 
 
@@ -61,12 +61,12 @@ def is_integers(value: object) -> bool:
 
 
 def little(tensor: NDArray[Any]) -> memoryview:
-    """The tensor's bytes, in C order and little-endian."""
+    """Return the tensor's bytes in C order and little-endian."""
     return np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data
 
 
 def header_text(metadata: dict[str, str], layout: Layout) -> bytes:
-    """The header's JSON, padded with spaces so that the tensors begin at a multiple of 8."""
+    """Return the header's JSON, padded with spaces so that the tensors begin at an offset that is a multiple of 8."""
     header: dict[str, Any] = {"__metadata__": metadata}
     offset = 0
     for name, shape, dtype in layout:
@@ -75,8 +75,8 @@ def header_text(metadata: dict[str, str], layout: Layout) -> bytes:
         offset = end
     text = strict_json.compact(header).encode("ascii")
     text += b" " * (-len(text) % 8)
-    if len(text) > LARGEST_HEADER:
-        raise ValueError(f"extra: expected a header of at most {LARGEST_HEADER} bytes, got one of {len(text)}")
+    if len(text) > MAX_HEADER_BYTES:
+        raise ValueError(f"extra: expected a header of at most {MAX_HEADER_BYTES} bytes, got one of {len(text)}")
     return text
 
 
@@ -84,12 +84,12 @@ def header_text(metadata: dict[str, str], layout: Layout) -> bytes:
 
 
 def read_header(stream: io.BufferedIOBase, size: int) -> dict[str, Any]:
-    """The header, an object of JSON; the stream then stands at the tensors' bytes."""
+    """Read the header, a JSON object; the stream is then at the beginning of the tensors' bytes."""
     if size < 8:
         raise FormatError(f"model file: expected at least 8 bytes, got {size}")
     length = int.from_bytes(stream.read(8), "little")
-    if length > min(size - 8, LARGEST_HEADER):
-        raise FormatError(f"header: expected at most {min(size - 8, LARGEST_HEADER)} bytes, got a length of {length}")
+    if length > min(size - 8, MAX_HEADER_BYTES):
+        raise FormatError(f"header: expected at most {min(size - 8, MAX_HEADER_BYTES)} bytes, got a length of {length}")
     try:
         text = stream.read(length).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -98,7 +98,10 @@ def read_header(stream: io.BufferedIOBase, size: int) -> dict[str, Any]:
 
 
 def check_tensors(header: dict[str, Any], layout: Layout, length: int) -> list[int]:
-    """Where each tensor of the layout begins, once all of them fill the data section without gap or overlap."""
+    """Return the offset of each tensor of the layout in the data section.
+
+    The header must list exactly these tensors, and they must fill the section without gap or overlap.
+    """
     names = [name for name, _, _ in layout]
     if set(header) != set(names):
         raise format_error("tensors", f"the {len(names)} names from {names[0]!r} to {names[-1]!r}", sorted(header))
@@ -114,7 +117,7 @@ def check_tensors(header: dict[str, Any], layout: Layout, length: int) -> list[i
 
 
 def _check_entry(name: str, value: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, int]:
-    """Where the tensor begins and ends, once it has the dtype, the shape and the length that it should have."""
+    """Return the offsets of the tensor's beginning and end, after checking its dtype, shape and length."""
     entry = as_dict(name, value)
     if set(entry) != {"dtype", "shape", "data_offsets"}:
         raise format_error(name, "the fields 'dtype', 'shape' and 'data_offsets'", sorted(entry))
@@ -132,7 +135,7 @@ def _check_entry(name: str, value: object, shape: tuple[int, ...], dtype: np.dty
 
 
 def read_at(stream: io.BufferedIOBase, offset: int, rest: NDArray[np.uint8], name: str) -> None:
-    """Fills `rest` with the bytes of the tensor of that name."""
+    """Fill `rest` with the bytes from that offset, part of the tensor of that name."""
     stream.seek(offset)
     if stream.readinto(rest.data) != len(rest):
         raise FormatError(f"{name}: expected {len(rest)} bytes, got the end of the file")

@@ -1,9 +1,10 @@
-"""JSON of files that nobody vouches for: what `json` takes beyond JSON, and what would cost far more than its text.
+"""JSON from files that are not trusted: `parse` refuses what `json` accepts beyond the standard, and excessive values.
 
 A value that `parse` returns has no NaN or infinity, no key twice, no integer of more than 20 digits, no lone surrogate,
-and at most `DEEPEST` levels, so whoever looks at it cannot run out of stack. Its memory is bounded by the length of the
-text: lists, objects and keys, which take many times their characters, are counted first. `json` itself is imported by
-the functions, as a network that is neither read nor written does without.
+and at most `MAX_DEPTH` levels, so that recursion over it cannot overflow the stack. Its memory is bounded by the length
+of the text, because lists, objects and keys, which take many times the memory of their characters, are counted first.
+
+The functions import `json` when they are called, because a program that reads and writes no files does not need it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from __future__ import annotations
 import math
 import reprlib
 
-DEEPEST = 32
+MAX_DEPTH = 32
 MAX_CONTAINERS = MAX_KEYS = 2**19
 
 
 def parse(text: str) -> object:
-    """The JSON value; a ValueError says what was expected and what came."""
+    """Parse the text; a ValueError says what was expected and what was found."""
     import json
 
     if text.count("[") + text.count("{") > MAX_CONTAINERS or text.count(":") > MAX_KEYS:
@@ -26,7 +27,7 @@ def parse(text: str) -> object:
             text, object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
         )
     except RecursionError:
-        raise ValueError(f"expected JSON of at most {DEEPEST} levels, got a very deep one") from None
+        raise ValueError(f"expected JSON of at most {MAX_DEPTH} levels, got a very deep one") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"expected JSON, got {error}") from None
     _check_depth(value)
@@ -35,14 +36,14 @@ def parse(text: str) -> object:
 
 
 def compact(value: object, *, sort_keys: bool = False) -> str:
-    """The value as JSON without blanks, in ASCII."""
+    """Return the value as JSON without blanks, in ASCII."""
     import json
 
     return json.dumps(value, sort_keys=sort_keys, separators=(",", ":"), allow_nan=False)
 
 
 def check_unicode(text: str, value: object) -> None:
-    """Refuses lone surrogates, which JSON's escapes can spell and UTF-8 cannot write, in a value and its text."""
+    """Refuse lone surrogates in a value and its text: JSON's escapes can represent them, UTF-8 cannot."""
     if "\\u" not in text and text.isascii():
         return
     import json
@@ -54,9 +55,9 @@ def check_unicode(text: str, value: object) -> None:
 
 
 def _check_depth(value: object) -> None:
-    """Refuses a value of more than `DEEPEST` levels."""
+    """Refuse a value of more than `MAX_DEPTH` levels."""
     level = [value]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         below: list[object] = []
         for each in level:
             children = list(each.values()) if isinstance(each, dict) else each if isinstance(each, list) else ()
@@ -65,7 +66,7 @@ def _check_depth(value: object) -> None:
         level = below
         if not level:
             return
-    raise ValueError(f"expected JSON of at most {DEEPEST} levels, got a very deep one")
+    raise ValueError(f"expected JSON of at most {MAX_DEPTH} levels, got a very deep one")
 
 
 def _object(items: list[tuple[str, object]]) -> dict[str, object]:

@@ -1,12 +1,12 @@
-"""What files of earlier versions say, in today's terms: for each version of the format a reader that makes the next.
+"""Conversion of files of earlier versions: for each version of the format, a reader that converts it to the next one.
 
-`READERS` has the readers by version. Each takes the JSON of a file as that version wrote it, parsed and nothing more,
-and gives what the next version would have written; what comes out is checked like any file. A new version is a new
-number in `model_file.VERSION` and a reader of the one before; nothing that stands here changes again.
+`READERS` has the readers by version. A reader takes the parsed but unchecked JSON of a file, and returns what the next
+version would have written, which is then checked like any file. A new version needs a new number in
+`model_file.VERSION` and a reader of the version before; readers of older versions must not change.
 
-Version 1 is that of fastmlp 0.1.0. Its command line kept scaling, column names and classes beside the network, as JSON
-in the file's `extra`, where Python did not look. Its checkpoints had an optimiser and a regularisation as the text that
-`repr` gives, and an optimiser's state by position.
+Version 1 was written by fastmlp 0.1.0. Its command line stored scaling, column names and classes as JSON in the file's
+`extra`, which `fastmlp.load` did not use. Its checkpoints had the `repr` of the optimiser and of the regularisation,
+and the optimiser's state by position instead of by name.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 
 from . import strict_json
 
-Described = tuple[dict[str, Any], dict[str, str]]  # an architecture, and `extra`, the caller's own entries
-TrainingParts = tuple[dict[str, Any], dict[str, Any]]  # fields, and tensors by name
+Described = tuple[dict[str, Any], dict[str, str]]  # the description of an architecture, and the file's `extra`
+TrainingParts = tuple[dict[str, Any], dict[str, Any]]  # the fields and the tensors of a training, by name
 
 
 class Reader(NamedTuple):
-    """What makes the next version of the two parts of a file; each raises a ValueError for what it cannot read."""
+    """Functions that convert the two parts of a file to the next version, or raise ValueError."""
 
     architecture: Callable[[dict[str, Any], dict[str, str]], Described]
     training: Callable[[dict[str, Any], dict[str, Any]], TrainingParts]
@@ -30,7 +30,7 @@ class Reader(NamedTuple):
 
 # ------------------------------------------------------------------------------------------ version 1: the command line
 
-_FIELDS = {  # of `extra`, with the field of the architecture that each has become
+_FIELDS = {  # key in `extra`: field of the architecture since version 2
     "columns": "feature_names",
     "target": "target_name",
     "classes": "class_names",
@@ -41,12 +41,12 @@ _TASKS = ("classification", "regression")
 
 
 def from_command_line(architecture: dict[str, Any], extra: dict[str, str]) -> Described:
-    """The architecture with what the command line of 0.1.0 kept in `extra`, and the rest of `extra`.
+    """Move what the command line of 0.1.0 stored in `extra` into the architecture; return both.
 
     Raises
     ------
     ValueError
-        If an entry is not the JSON that it should be, or the architecture has that field, too.
+        If an entry is not valid JSON, or the architecture already has the field.
     """
     if _parsed(extra, "task") not in _TASKS:
         return architecture, extra
@@ -67,7 +67,7 @@ def _parsed(extra: Mapping[str, str], key: str) -> Any:
     try:
         return strict_json.parse(extra[key])
     except ValueError:
-        if key == "task":  # an entry of somebody else's
+        if key == "task":  # not written by the command line
             return None
         raise ValueError(
             f"{key}: expected JSON, as the command line of 0.1.0 wrote it, got {extra[key]!r:.60}"
@@ -77,7 +77,7 @@ def _parsed(extra: Mapping[str, str], key: str) -> Any:
 # --------------------------------------------------------------------------------------------- version 1: an optimiser
 
 _ADAM = {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
-_OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {  # by class, the name and the defaults in the order of the fields
+_OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {  # class: name, and defaults in the order of the fields
     "SGD": ("sgd", {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}),
     "ClassicalMomentum": ("classical_momentum", {"learning_rate": 0.01, "momentum": 0.9, "nesterov": False}),
     "Adam": ("adam", _ADAM),
@@ -102,7 +102,7 @@ _OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {  # by class, the name and
         {"memory": 10, "gradient_tolerance": 1e-5, "loss_tolerance": 2.22e-9, "max_evaluations": 20},
     ),
 }
-_SCHEDULES: dict[str, tuple[str, dict[str, Any]]] = {  # None where a field had no default
+_SCHEDULES: dict[str, tuple[str, dict[str, Any]]] = {  # like _OPTIMIZERS; None for a field without a default
     "ConstantRate": ("constant", {"learning_rate": None}),
     "StepDecay": ("step", {"learning_rate": None, "step_size": None, "gamma": 0.1}),
     "ExponentialDecay": ("exponential", {"learning_rate": None, "gamma": None}),
@@ -137,8 +137,8 @@ _SCHEDULES: dict[str, tuple[str, dict[str, Any]]] = {  # None where a field had 
     ),
 }
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
-_LONGEST_NUMBER = 40
-_N_SCALARS = 8  # what a C constant then was
+_MAX_NUMBER_LENGTH = 40
+_N_SCALARS = 8  # the number of scalars in the state of every optimiser of 0.1.0
 _STATE_VECTORS = {
     "sgd": ("momentum_buffer",),
     "classical_momentum": ("momentum_buffer",),
@@ -148,18 +148,18 @@ _STATE_VECTORS = {
     "lion": ("exp_avg",),
     "rprop": ("prev", "step_size"),
 }
-_MU_PRODUCT = 5  # the place of what NAdam carries on among the scalars; all others are found anew at each step
+_MU_PRODUCT = 5  # index of NAdam's product among the scalars; all others are computed in each step
 _PLATEAU = ("plateau.rate", "plateau.best", "plateau.n_bad", "plateau.n_cooling")
 
 
 def from_repr(text: object, table: Mapping[str, tuple[str, dict[str, Any]]] = _OPTIMIZERS) -> dict[str, Any]:
-    """An optimiser or a schedule as version 2 describes it, from the text that `repr` gave in 0.1.0."""
+    """Parse the `repr` of an optimiser or a schedule of 0.1.0; return its description in version 2."""
     kind, _, rest = text.partition("(") if isinstance(text, str) else ("", "", "")
     if kind not in table or not rest.endswith(")"):
         raise ValueError(f"optimizer: expected one of fastmlp 0.1.0, got {text!r:.100}")
     name, by_default = table[kind]
     (first, *others), rest, values = by_default, rest[:-1], {}
-    for field in reversed(others):  # the first may be any text, the others have no comma
+    for field in reversed(others):  # the text of the first field may contain commas, the others do not
         rest, _, values[field] = rest.rpartition(f", {field}=")
     values[first] = rest.removeprefix(f"{first}=")
     read = {field: _value(field, values[field], table is _OPTIMIZERS) for field in by_default}
@@ -169,21 +169,24 @@ def from_repr(text: object, table: Mapping[str, tuple[str, dict[str, Any]]] = _O
     }
 
 
-def _value(field: str, text: str, may_follow: bool = False) -> Any:
-    """A number, a truth or a word; where a learning rate may follow one, a schedule or the name of a function."""
+def _value(field: str, text: str, may_be_schedule: bool = False) -> Any:
+    """Parse a number, a boolean, None or a quoted name.
+
+    With `may_be_schedule`, a learning rate may also be a schedule, or the name of a function.
+    """
     if text in ("True", "False", "None"):
         return {"True": True, "False": False, "None": None}[text]
-    if len(text) <= _LONGEST_NUMBER and _NUMBER.fullmatch(text):
+    if len(text) <= _MAX_NUMBER_LENGTH and _NUMBER.fullmatch(text):
         return float(text) if any(sign in text for sign in ".e") else int(text)
     if field == "monitor" and text in ("'loss'", "'val_loss'"):
         return text.strip("'")
-    if field != "learning_rate" or not (text and may_follow):
+    if field != "learning_rate" or not (text and may_be_schedule):
         raise ValueError(f"optimizer: expected a number for {field}, got {text!r:.60}")
     return from_repr(text, _SCHEDULES) if text.partition("(")[0] in _SCHEDULES else {"function": text}
 
 
 def regularization_from_repr(text: object) -> dict[str, Any] | None:
-    """A regularisation as version 2 describes it, from the text that `repr` gave in 0.1.0."""
+    """Parse the `repr` of a regularisation of 0.1.0; return its description in version 2."""
     if text == "None":
         return None
     inner = text[len("Regularization(") : -1] if isinstance(text, str) else ""
@@ -203,9 +206,9 @@ def state_by_name(
     vectors: Sequence[Any],
     numbers: Sequence[float],
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    """The vectors and numbers of an optimiser's state, which version 1 had by position.
+    """Name the vectors and numbers of an optimiser's state, which version 1 and pickles of 0.1.0 had by position.
 
-    `optimizer` and `regularization` are descriptions of version 2. A pickle of 0.1.0 has its state so, too.
+    `optimizer` and `regularization` are descriptions of version 2.
     """
     terms = regularization or {}
     dropout = terms.get("dropout", 0.0)
@@ -235,7 +238,7 @@ def state_by_name(
 
 
 def _training_of_version_1(fields: dict[str, Any], tensors: dict[str, Any]) -> TrainingParts:
-    """Names for what stood by position or as text."""
+    """Convert a training of version 1: descriptions replace the text of `repr`, and names replace positions."""
     fields = dict(fields)
     version, numbers, settings = fields.pop("version", None), fields.get("numbers"), fields.get("settings")
     if type(version) is not int or version != 1:

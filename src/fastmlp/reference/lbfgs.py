@@ -88,7 +88,7 @@ class Minimizer:
 
 
 class LineSearch:
-    """The line search of More and Thuente: an interval that shrinks around a step that meets the Wolfe conditions.
+    """The line search of More and Thuente: an interval that shrinks around a step that satisfies the Wolfe conditions.
 
     `step` is the length of the step to try next, and 0 if the search has failed. `best` and `other` are the ends of the
     interval, `best` the one with the lower value. [low, high] bounds the next step, and `max_step` is the least step
@@ -123,7 +123,7 @@ class LineSearch:
         return False
 
     def decreases(self, step: float, value: float) -> bool:
-        """Whether the value at the step meets the condition of sufficient decrease."""
+        """Whether the value at the step satisfies the condition of sufficient decrease."""
         return value <= self.value + step * self.decrease
 
     def is_next_to_max_step(self) -> bool:

@@ -547,7 +547,7 @@ class Network(Model):
     def fold_linear(self) -> Network:
         """Return a network with each identity hidden layer merged into the next: W = w2 w1, B = w2 b1 + b2.
 
-        The outputs are the same up to rounding: A. Lopez Davila, "Neural Networks: The Backpropagation Algorithm",
+        The outputs are equal up to rounding: A. Lopez Davila, "Neural Networks: The Backpropagation Algorithm",
         section 3, proves it.
         """
         sizes, activations, layers = [self.sizes[0]], [], []

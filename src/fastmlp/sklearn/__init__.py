@@ -1,9 +1,10 @@
-"""scikit-learn's multilayer perceptrons over `fastmlp.Network`; needs scikit-learn, which the extra `sklearn` installs.
+"""scikit-learn's multilayer perceptrons, trained and run by `fastmlp.Network`.
 
     from fastmlp.sklearn import MLPClassifier, MLPRegressor
 
-in place of the same from `sklearn.neural_network`. What is the same, what is more and what differs:
-docs/coming_from_scikit_learn.md. Nothing else of the package imports this one.
+replaces the import of these classes from `sklearn.neural_network`; docs/coming_from_scikit_learn.md lists the
+additions and differences. scikit-learn must be installed (the extra `sklearn` does that). No other module of fastmlp
+imports this package.
 """
 
 try:

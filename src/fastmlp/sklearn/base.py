@@ -1,9 +1,9 @@
-"""What the classifier and the regressor share: from an estimator's parameters and data to a `Network` and back.
+"""BaseMLP: what the classifier and the regressor share, from the parameters of an estimator to a `Network` and back.
 
-`coefs_` and `intercepts_` are the truth, as in scikit-learn; the network is made of them, and made again when they are
-assigned. Its arrays there are read-only, so that whoever wants to change a weight assigns an array and is seen to.
-Predicting reads the network alone; rows that need no conversion go past scikit-learn's validation, whose checks the
-short path makes itself. Private to `estimators.py`.
+As in scikit-learn, `coefs_` and `intercepts_` define the model. The network is built from them, and built again after a
+user has assigned to them. A fit publishes them as read-only views of the network's parameters, so that a weight can
+only be changed by assigning an array, which `_is_current` detects. Predictions use the network alone. Rows that need no
+conversion skip scikit-learn's validation; `_validate_rows` makes its checks. Only `estimators.py` uses this module.
 """
 
 from __future__ import annotations
@@ -37,42 +37,42 @@ NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
 FLOATS = (np.float64, np.float32)
-Data = tuple[Any, Any, Any]  # rows, targets as the network takes them, weights or None
+Data = tuple[Any, Any, Any]  # rows, targets in the form that the network takes, weights of the rows or None
 
 
 class BaseMLP(BaseEstimator):
-    """A network behind scikit-learn's methods; see `MLPClassifier` and `MLPRegressor`."""
+    """The base class of `MLPClassifier` and `MLPRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = parameters.CONSTRAINTS
 
-    def _keep(self, given: dict[str, Any]) -> None:
-        """The parameters, which are the names in `__init__`, as attributes of those names, as they came."""
+    def _set_parameters(self, given: dict[str, Any]) -> None:
+        """Store the arguments of `__init__` unchanged as attributes, as scikit-learn requires; `given` is locals()."""
         self.__dict__.update({name: value for name, value in given.items() if name != "self"})
 
-    # -- what the two differ in --------------------------------------------------------------------------------------
+    # -- defined by the subclasses -----------------------------------------------------------------------------------
 
     def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        """X, and y as the network takes it."""
+        """Validate X and y; return X, and y in the form that the network takes."""
         raise NotImplementedError
 
     def _check_held_out(self, X: Any, y: Any) -> tuple[Any, Any]:
-        """X and y to validate on, as the network takes them, once the data to train on have been checked."""
+        """Check the rows to validate on, after those to train on; return them like `_check_data`."""
         raise NotImplementedError
 
     def _resolve_loss(self) -> Loss:
-        """The loss of the targets at hand."""
+        """Return the loss object for the `loss` parameter and the kind of targets."""
         raise NotImplementedError
 
     def _output_name(self, network: Network) -> str:
-        """`out_activation_`."""
+        """Return the value of `out_activation_`, scikit-learn's name of the network's output activation."""
         return parameters.OUT_ACTIVATIONS.get(network.output_activation.name, network.output_activation.name)
 
     def _loss_unit(self, y: Any, weights: Any) -> tuple[float, float]:
-        """Factor and summand between the network's loss of targets y and scikit-learn's."""
+        """Return the factor and summand that turn the network's loss for targets y into scikit-learn's."""
         return 1.0, 0.0
 
     def _scoring(self, weights: Any) -> tuple[str, tuple[Any, ...]]:
-        """The name in the logs of the score of rows with these weights, and the metrics that `fit` needs for it."""
+        """Return the key in the logs of the validation score for these weights, and the metrics `fit` needs for it."""
         raise NotImplementedError
 
     # -- fitting -----------------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ class BaseMLP(BaseEstimator):
         by_epochs = not optimizer.whole_batch_method
         if first_pass:
             self._begin(sizes, self._dtype(X), rng)
-            if self.dtype is None and not by_epochs:  # as scikit-learn, whose parameters are float64 after L-BFGS
+            if self.dtype is None and not by_epochs:  # like scikit-learn, whose parameters are float64 after L-BFGS
                 for parts in (self.coefs_, self.intercepts_):
                     parts[:] = [part.astype(np.float64) for part in parts]
         elif sizes != self._sizes:
@@ -117,7 +117,7 @@ class BaseMLP(BaseEstimator):
         return np.dtype(self.dtype) if self.dtype is not None else X.dtype
 
     def _weights(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Any:
-        """The weight of each row, `class_weight` included; None where all are alike."""
+        """Return the weight of each row, including `class_weight`; None if all are equal."""
         weights = None if sample_weight is None else check_sample_weight(sample_weight, X)
         class_weight = getattr(self, "class_weight", None)
         if class_weight is None:
@@ -134,13 +134,13 @@ class BaseMLP(BaseEstimator):
         return of_classes if weights is None else weights * of_classes
 
     def _begin(self, sizes: list[int], dtype: Any, rng: Any) -> None:
-        """The attributes of a fit that begins from nothing."""
+        """Set the attributes of a fit that begins with new parameters."""
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(sizes)
         self.coefs_, self.intercepts_ = parameters.first_parameters(sizes, self.activation, dtype, rng)
 
     def _begin_curves(self) -> None:
-        """What solvers that go by epochs keep of them."""
+        """Set the attributes in which solvers that train by epochs record them."""
         self.loss_curve_: list[float] = []
         self._no_improvement_count = 0
         self.validation_scores_: list[float] | None = [] if self.early_stopping else None
@@ -148,9 +148,11 @@ class BaseMLP(BaseEstimator):
         self.best_loss_ = None if self.early_stopping else math.inf
 
     def _fit_by_iterations(self, network: Network, optimizer: Any, data: Data) -> None:
-        """At most `max_iter` iterations and about `max_fun` evaluations."""
-        most = MostEvaluations(self)
-        history = self._run(network, data, epochs=self.max_iter, optimizer=optimizer, batch_size=None, callbacks=[most])
+        """Minimise over all rows, in at most `max_iter` iterations and about `max_fun` evaluations of the loss."""
+        limit_evaluations = [MostEvaluations(self)]
+        history = self._run(
+            network, data, epochs=self.max_iter, optimizer=optimizer, batch_size=None, callbacks=limit_evaluations
+        )
         if history is None:
             return
         self.n_iter_ = history.epochs
@@ -166,10 +168,10 @@ class BaseMLP(BaseEstimator):
             )
 
     def _objective(self, network: Network, data: Data) -> float:
-        """What L-BFGS minimises, at the network's parameters: the loss of all rows with the penalty of the weights.
+        """Return what L-BFGS minimises: the loss of all rows plus the penalty on the weights, at the final parameters.
 
-        It is evaluated there, as the history has the losses from before each iteration, and a fit that goes on from a
-        checkpoint of its end, or that has gone back to its best weights, does no iteration that would say it.
+        It has to be evaluated here: the history has the losses before each iteration, and a fit that resumes from a
+        checkpoint of its end, or that restores its best weights, makes no further iteration.
         """
         X, y, weights = data
         factor, summand = self._loss_unit(y, weights)
@@ -183,7 +185,10 @@ class BaseMLP(BaseEstimator):
     def _fit_by_epochs(
         self, network: Network, optimizer: Any, data: Data, held_out: Data | None, incremental: bool
     ) -> None:
-        """Batches until nothing improves, `max_iter` is reached or a callback says stop; of `partial_fit` one epoch."""
+        """Train by mini-batches until nothing improves, `max_iter` is reached or a callback stops the fit.
+
+        `partial_fit` (`incremental`) trains one epoch.
+        """
         _, y, weights = data
         score, metrics = self._scoring(None if held_out is None else held_out[2])
         following = Following(self, len(y), score if self.early_stopping else None, self._loss_unit(y, weights))
@@ -193,8 +198,8 @@ class BaseMLP(BaseEstimator):
             data,
             epochs=1 if incremental else self.max_iter,
             optimizer=optimizer,
-            batch_size=None if optimizer.full_batch else self._rows_of_a_step(len(y)),
-            shuffle="rows" if self.shuffle else False,  # a file, as joblib makes of large arrays, gives what they do
+            batch_size=None if optimizer.full_batch else self._rows_per_batch(len(y)),
+            shuffle="rows" if self.shuffle else False,  # as for an array, if joblib has mapped it from a file
             callbacks=[following],
             validation_data=None if held_out is None else held_out[:2],
             metrics=() if held_out is None else metrics,
@@ -208,7 +213,10 @@ class BaseMLP(BaseEstimator):
             )
 
     def _run(self, network: Network, data: Data, *, callbacks: list[Any], **fit: Any) -> Any:
-        """The network's fit, and what it has learnt into the fitted attributes; None where it did not end by itself."""
+        """Fit the network, and set the fitted attributes; return the history, or None after an interruption.
+
+        `callbacks` begins with the estimator's own callback.
+        """
         X, y, weights = data
         following = callbacks[0]
         history = None
@@ -225,22 +233,22 @@ class BaseMLP(BaseEstimator):
                 **fit,
             )
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)  # early stopping has gone back to its best
+            warnings.warn("Training interrupted by user.", stacklevel=5)  # early stopping has restored its best weights
         except FloatingPointError:
             if not getattr(following, "has_gone_back", False):
                 raise ValueError(NOT_FINITE) from None
             following.record(math.nan, math.nan)
             warnings.warn(NOT_FINITE + " The best weights before are kept.", ConvergenceWarning, stacklevel=5)
-        finally:  # after an error of a callback, too, coefs_ are those of the network
+        finally:  # also after an exception in a callback, coefs_ must be those of the network
             if network.history is not None:
                 self.history_ = network.history
             self._publish(network, True)
         if history is not None and self.resume is not None:
-            self._take_curves(history, following)
+            self._set_curves(history, following)
         return history
 
-    def _take_curves(self, history: Any, following: Any) -> None:
-        """What is known of the epochs before a checkpoint, too."""
+    def _set_curves(self, history: Any, following: Any) -> None:
+        """Set the fitted attributes from a history that includes the epochs before the checkpoint."""
         if isinstance(following, Following):
             factor, summand = following.unit
             self.loss_curve_ = [factor * loss + summand for loss in history.get("loss", [])]
@@ -254,7 +262,7 @@ class BaseMLP(BaseEstimator):
             self.t_ = history.epochs * following.n_rows
         self.n_iter_ = history.epochs
 
-    def _rows_of_a_step(self, n_rows: int) -> int:
+    def _rows_per_batch(self, n_rows: int) -> int:
         if self.batch_size == "auto":
             return min(200, n_rows)
         if self.batch_size > n_rows:
@@ -264,7 +272,7 @@ class BaseMLP(BaseEstimator):
         return int(min(self.batch_size, n_rows))
 
     def _hold_out(self, data: Data, rng: Any) -> tuple[Data, Data]:
-        """The rows to train on, and those to validate on: a split of scikit-learn's own."""
+        """Split off `validation_fraction` of the rows by scikit-learn's `train_test_split`."""
         X, y, weights = data
         stratify = y if is_classifier(self) and self.n_outputs_ == 1 else None
         arrays = [X, y] if weights is None else [X, y, weights]
@@ -280,16 +288,16 @@ class BaseMLP(BaseEstimator):
 
     @property
     def _sizes(self) -> list[int]:
-        """The sizes of the layers that coefs_ are of."""
+        """The sizes of the layers, from coefs_ and intercepts_."""
         if not hasattr(self, "coefs_"):
             raise AttributeError("coefs_: expected an estimator that has weights, got one without")
         return layers.check(self, self._resolve_loss().n_heads).sizes
 
     def _build(self, seed: int, *, dtype: Any = None, **functions: Any) -> Network:
-        """A network of coefs_ and intercepts_, with that state of its generator.
+        """Build a network from coefs_ and intercepts_; `seed` is the state of its random generator.
 
-        dtype: that of the network, where it is not that of the weights; functions: its activations and loss, where they
-        are not those of the estimator's parameters.
+        `dtype` replaces the dtype of the weights, and `functions` the activations and the loss that the estimator's
+        parameters name.
         """
         wanted = {
             "activation": list(self.activation) if isinstance(self.activation, tuple) else self.activation,
@@ -306,51 +314,51 @@ class BaseMLP(BaseEstimator):
         )
 
     def _network_to_train(self, incremental: bool, rng: Any) -> Network:
-        """For `fit` a new network; for `partial_fit` the one at hand, if it has trained, with its optimiser's state."""
+        """Return a new network for `fit`; for `partial_fit` the present one, with its optimiser, if it has trained."""
         if incremental and self._is_current() and self._has_trained:
             return self._network
         seed = int(rng.randint(2**31 - 1))
         network, older = self._build(seed), self.__dict__.pop("_optimizer_state", None)
-        if incremental and older is not None:  # of a pickle of 0.1.0, which had it without regularisation and seed
+        if incremental and older is not None:  # from a pickle of 0.1.0, which has no regularisation and seed in it
             terms = resolve_regularization(parameters.regularization(self))
             network.restore_training(state_by_position(older[0], terms, older[1:], seed))
         return network
 
     def _is_current(self) -> bool:
-        """Whether there is a network, and coefs_ and intercepts_ are still its own."""
+        """Whether there is a network, and coefs_, intercepts_ and the activations are unchanged since it was made."""
         attributes = self.__dict__
         if "_network" not in attributes:
             return False
         coefs, intercepts = attributes.get("coefs_"), attributes.get("intercepts_")
         if not (isinstance(coefs, list) and isinstance(intercepts, list)):
             return False
-        if self._functions_now() != self._of_functions:
+        if self._current_functions() != self._network_functions:
             return False
         now = [*coefs, *intercepts]
-        return len(now) == len(self._of_network) and all(map(operator.is_, now, self._of_network))
+        return len(now) == len(self._network_arrays) and all(map(operator.is_, now, self._network_arrays))
 
     def _publish(self, network: Network, has_trained: bool) -> None:
-        """The network's parameters as fitted attributes; one that has not trained is for predicting alone."""
+        """Set coefs_ and intercepts_ from the network; if it has not trained, it only serves predictions."""
         for name, arrays in (("coefs_", [w.T for w in network.weights]), ("intercepts_", network.biases)):
             listed = self.__dict__.get(name)
-            if isinstance(listed, list):  # which somebody may hold, to put arrays into
+            if isinstance(listed, list):  # keep the list: a user may hold it and assign to its elements
                 listed[:] = arrays
             else:
                 setattr(self, name, arrays)
         self._remember(network, has_trained)
 
     def _remember(self, network: Network, has_trained: bool) -> None:
-        """The network is that of coefs_ and intercepts_ as they are now."""
+        """Remember the network, which belongs to the present coefs_ and intercepts_."""
         self._network, self._has_trained = network, has_trained
-        self._of_network = [*self.coefs_, *self.intercepts_]
-        self._of_functions = self._functions_now()
+        self._network_arrays = [*self.coefs_, *self.intercepts_]
+        self._network_functions = self._current_functions()
 
-    def _functions_now(self) -> tuple[Any, ...]:
-        """What else the network is made of: what a fit has begun with stays until the next one."""
+    def _current_functions(self) -> tuple[Any, ...]:
+        """Return the other attributes that the network depends on; after a fit, `activation` is not one of them."""
         return None if self._has_trained else self.activation, self.__dict__.get("out_activation_")
 
     def _current_network(self) -> Network:
-        """The network to predict with."""
+        """Return the network to predict with; build it if coefs_ or intercepts_ have been assigned."""
         if not self._is_current():
             check_is_fitted(self)
             network = self._build(0)
@@ -362,30 +370,31 @@ class BaseMLP(BaseEstimator):
         return self._network
 
     def _network_for(self, X: Any) -> Network:
-        """The network to predict these rows with: in float64 where they or the weights are, as NumPy has products.
+        """Return the network to predict these rows with, which computes in the dtype that NumPy would use.
 
-        What comes out is rounded once, to the type of the weights. With a `dtype` of its own all is in that.
+        It is a float64 network if the rows or the weights are float64; `_outputs` rounds its results once, to the dtype
+        of the weights. If the estimator's `dtype` is set, everything is computed in it.
         """
         network = self._current_network()
         if self.dtype is not None or np.result_type(X.dtype, network.dtype) == network.dtype:
             return network
-        if self.__dict__.get("_wide", (None,))[0] is not network:
+        if self.__dict__.get("_float64_network", (None,))[0] is not network:
             same = {"activation": network.activation, "output_activation": network.output_activation}
-            self._wide = network, self._build(0, dtype=np.float64, loss=network.loss, **same)
-        return self._wide[1]
+            self._float64_network = network, self._build(0, dtype=np.float64, loss=network.loss, **same)
+        return self._float64_network[1]
 
     @property
     def _optimizer(self) -> Network:
-        """What has the `learning_rate` at which training stands; scikit-learn's estimators have it under this name."""
+        """An object with the current `learning_rate`; scikit-learn's estimators have one under this name."""
         return self._network
 
     def to_network(self) -> Network:
-        """A `fastmlp.Network` of its own with the weights of the estimator: to save, to run or to train on.
+        """Return an independent `fastmlp.Network` with the weights of the estimator: to save, to run or to train.
 
-        Its outputs are those of the last layer: of two classes one, of a Poisson loss its logarithm. It has
-        `feature_names_in_` as `feature_names`, and `classes_` as `class_names`, where these are text, or integers of 64
-        bits, or finite floats; classes of other kinds (booleans, a mixture), and several labels a row, have no names
-        there.
+        Its outputs are those of the last layer: one output for two classes, the logarithm of the prediction for a
+        Poisson loss. `feature_names_in_` become its `feature_names`, and `classes_` its `class_names` if they are text,
+        integers of 64 bits or finite floats. Other classes (booleans, a mixture) and multilabel targets have no names
+        in the network.
         """
         network = self._current_network().copy()
         n_classes = network._n_classes(network.sizes[-1])
@@ -395,17 +404,17 @@ class BaseMLP(BaseEstimator):
         return network
 
     def _class_names(self, n_classes: int) -> list[Any] | None:
-        """What a network of so many classes calls them, or None."""
+        """Return the names of the classes for a network with `n_classes` classes, or None."""
         return None
 
     def __getstate__(self) -> dict[str, Any]:
-        """coefs_ and what else the network has, its optimiser's state and random state included, stand for it."""
+        """Replace the network by a description: its functions, random state and optimiser state; coefs_ is stored."""
         state = dict(super().__getstate__())
-        for name in ("coefs_", "intercepts_"):  # a shallow copy gets lists of its own
+        for name in ("coefs_", "intercepts_"):  # so that a shallow copy does not share the lists
             if isinstance(state.get(name), list):
                 state[name] = list(state[name])
         network = state.pop("_network", None)
-        for name in ("_of_network", "_of_functions", "_wide"):
+        for name in ("_network_arrays", "_network_functions", "_float64_network"):
             state.pop(name, None)
         if network is not None and self._is_current():
             state["_network_state"] = {
@@ -417,12 +426,13 @@ class BaseMLP(BaseEstimator):
                 "random_state": network._random_state,
                 "training": None,
             }
-            if network.learning_rate is not None:  # else its optimiser begins anew
-                state["_network_state"]["training"] = replace(network.training_state(), parameters=None)  # coefs_ has
+            if network.learning_rate is not None:  # otherwise it has no optimiser yet
+                # The parameters are stored as coefs_ and intercepts_.
+                state["_network_state"]["training"] = replace(network.training_state(), parameters=None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Makes the network again, so that what follows has the bits that it would have had."""
+        """Build the network again, so that further training has the same results, bit for bit, as without pickling."""
         state = dict(state)
         kept = state.pop("_network_state", None)
         super().__setstate__(state)
@@ -430,7 +440,7 @@ class BaseMLP(BaseEstimator):
             return
         network = self._build(kept["random_state"], **kept["functions"])
         training = kept["training"]
-        if isinstance(training, tuple):  # of no released version
+        if isinstance(training, tuple):  # written by a development version between releases
             training = state_by_position(training[0], training[1], training[2:], kept["random_state"])
         if training is not None:
             network.restore_training(training)
@@ -438,8 +448,8 @@ class BaseMLP(BaseEstimator):
 
     # -- predicting --------------------------------------------------------------------------------------------------
 
-    def _rows(self, X: Any, network: Network) -> Any:
-        """X, validated; an array that the network reads where it stands only has to be seen to be finite."""
+    def _validate_rows(self, X: Any, network: Network) -> Any:
+        """Validate X like scikit-learn; only check that it is finite if the network can read it in place."""
         if (
             type(X) is np.ndarray
             and X.dtype == network.dtype
@@ -454,8 +464,8 @@ class BaseMLP(BaseEstimator):
         return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
 
     def _outputs(self, X: Any) -> Any:
-        """The network's outputs (n_samples, n_outputs)."""
-        X = self._rows(X, self._current_network())
+        """Return the network's outputs (n_samples, n_outputs) in the dtype of the weights."""
+        X = self._validate_rows(X, self._current_network())
         outputs = self._network_for(X).predict(X)
         return outputs.astype(self._network.dtype, copy=False)
 

@@ -1,8 +1,8 @@
-"""MLPClassifier and MLPRegressor: scikit-learn's parameters, defaults and order, then the package's own, by keyword.
+"""MLPClassifier and MLPRegressor: the public classes, with scikit-learn's parameters and then, keyword-only, fastmlp's.
 
-An estimator's parameters are kept as they came and looked at when it is fitted; `parameters.py` says what they mean;
-fitting and the network behind `coefs_` in `base.py`. What is here is what a classifier and a regressor differ in:
-targets, scores, and what they say of a row.
+The parameters have scikit-learn's order and defaults; they are stored unchanged and interpreted in `fit`, by
+`parameters.py`. `base.py` has the fitting and the network behind `coefs_`. This module has what differs between a
+classifier and a regressor: targets, scores and predictions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .validation import validate_data
 
 
 def goes_by_batches(estimator: Any) -> bool:
-    """Whether `partial_fit` makes sense; scikit-learn's error where it does not."""
+    """Return True if the solver trains by mini-batches; else raise scikit-learn's error of `partial_fit`."""
     if parameters.full_batch(estimator.solver):
         raise AttributeError(
             f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic."
@@ -37,7 +37,7 @@ def goes_by_batches(estimator: Any) -> bool:
 
 
 def gives_probabilities(estimator: Any) -> bool:
-    """Whether the outputs are probabilities, as those of the hinge loss are not."""
+    """Return True if the outputs are probabilities; for the hinge loss, where they are not, raise AttributeError."""
     if estimator.loss == "hinge" or isinstance(estimator.loss, Hinge):
         raise AttributeError(f"predict_proba is not available when loss={estimator.loss!r}")
     return True
@@ -46,96 +46,100 @@ def gives_probabilities(estimator: Any) -> bool:
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """scikit-learn's multilayer perceptron classifier, trained and run by `fastmlp.Network`.
 
-    Everything up to `max_fun` is scikit-learn's, with its meaning and default; what follows is by keyword alone. The
-    labels may be of two or more classes, or an indicator matrix of several labels a row.
+    The parameters up to `max_fun` are scikit-learn's, with their meaning and default; those after it are additions. The
+    labels may be of two or more classes, or an indicator matrix for multilabel targets.
 
     Parameters
     ----------
     hidden_layer_sizes : array-like of int, or int, default (100,)
         Outputs of each hidden layer.
     activation : str, Activation, or a list of these, default "relu"
-        Of the hidden layers: identity, logistic, tanh, relu, or any of the package's; a list has one for each.
+        The activation of the hidden layers: identity, logistic, tanh, relu, or any other of fastmlp; a list has one per
+        layer.
     solver : str or Optimizer, default "adam"
-        lbfgs, sgd, adam, or the name of another of the package's optimisers, which takes `learning_rate_init`; an
-        object is taken as it is.
+        lbfgs, sgd, adam, or the name of another optimiser of fastmlp, which uses `learning_rate_init`; an Optimizer
+        object is used unchanged.
     alpha : float, default 0.0001
         alpha / 2 times the sum of the squared weights, divided by the batch's weight, is added to the loss.
     batch_size : int or "auto", default "auto"
-        Rows of a step; "auto" is min(200, n_samples).
+        Rows of a mini-batch; "auto" is min(200, n_samples).
     learning_rate : {"constant", "invscaling", "adaptive"}, default "constant"
-        The schedule of solver "sgd", by epochs: learning_rate_init; learning_rate_init / (t_ + 1)^power_t; or divided
-        by 5 where scikit-learn would stop, until it is at most 1e-6.
+        The learning rate of solver "sgd", by epochs: constant; learning_rate_init / (t_ + 1)^power_t; or divided by 5
+        where scikit-learn would stop, until it is at most 1e-6.
     learning_rate_init : float, default 0.001
-        The first rate.
+        The initial learning rate.
     power_t : float, default 0.5
-        Of "invscaling".
+        The exponent of "invscaling".
     max_iter : int, default 200
-        The most epochs, or iterations of lbfgs.
+        The maximum number of epochs, or of iterations of lbfgs.
     shuffle : bool, default True
-        Whether each epoch takes the rows in a new order.
+        Whether to shuffle the rows in each epoch.
     random_state : int, RandomState or None, default None
-        Of the first weights, which are scikit-learn's of the same state, of the split of early stopping, likewise, and
-        of the order of the rows, which is the package's own.
+        Determines the initial weights and the split of early stopping, both as in scikit-learn, and the order of the
+        rows, which differs from scikit-learn's.
     tol : float, default 1e-4
-        The least improvement, see `n_iter_no_change`; the gradient at which lbfgs stops.
+        The minimum improvement, see `n_iter_no_change`; the size of the gradient at which lbfgs stops.
     verbose : bool or int, default False
         Whether to print each epoch's loss on stdout.
     warm_start : bool, default False
-        Whether `fit` begins with the weights that there are.
+        Whether `fit` begins with the present weights.
     momentum : float, default 0.9
-        Of "sgd"; in [0, 1).
+        The momentum of "sgd", in [0, 1).
     nesterovs_momentum : bool, default True
-        Whether that momentum is Nesterov's.
+        Whether "sgd" uses Nesterov's momentum.
     early_stopping : bool, default False
-        Whether to hold `validation_fraction` of the rows out, to stop where their score no longer improves, and to go
-        back to the best weights.
+        Whether to hold out `validation_fraction` of the rows, stop when their score no longer improves, and restore
+        the best weights.
     validation_fraction : float, default 0.1
-        The share that is held out.
+        The fraction of the rows that early stopping holds out.
     beta_1, beta_2 : float, default 0.9 and 0.999
-        Of "adam".
+        The decay rates of the moments of "adam".
     epsilon : float, default 1e-8
-        Of "adam", beside the root of the second moment (`fastmlp.AdamHat`).
+        Added to the root of the second moment in "adam" (`fastmlp.AdamHat`).
     n_iter_no_change : int or inf, default 10
-        Training stops where the loss, or with early stopping the score, has not improved by `tol` for more epochs.
+        Training stops when the loss (the score with early stopping) has not improved by `tol` for more than this number
+        of epochs.
     max_fun : int, default 15000
-        The most evaluations of the loss by lbfgs, looked at after each iteration.
+        The maximum number of evaluations of the loss by lbfgs, checked after each iteration.
     loss : str or Loss, default "log_loss"
-        log_loss is the cross entropy, that of each output where there are two classes or several labels; "focal" and
-        "hinge", or an object of the package.
+        "log_loss" is the cross entropy, or for two classes or multilabel targets the binary cross entropy of each
+        output. Others are "focal", "hinge", or a Loss object of fastmlp.
     output_activation : str or Activation, optional
-        None is the loss's partner.
+        The activation of the output layer; None is the one that belongs to the loss (`Loss.partner`).
     class_weight : dict or "balanced", optional
-        The weight of each class, as of scikit-learn's other classifiers.
+        The weight of each class, as in scikit-learn's other classifiers.
     regularization : Regularization, optional
-        Dropout, penalties, limits and more; its own l1 or l2 takes the place of `alpha`.
+        Dropout, penalties, limits and more; if it has an l1 or l2, that replaces `alpha`.
     schedule : Schedule or function of the step, optional
-        In place of `learning_rate_init`.
+        Replaces `learning_rate_init`.
     callbacks : sequence, default ()
-        As `Network.fit` takes them; `fastmlp.Checkpoint` goes here, too.
+        Callbacks as for `Network.fit`, including `fastmlp.Checkpoint`.
     max_time : float, optional
         Seconds after which the training stops.
     resume : path-like, optional
-        The file of a `fastmlp.Checkpoint` to go on from.
+        The file of a `fastmlp.Checkpoint` from which to resume.
     dtype : {"float32", "float64"}, optional
-        None is that of X, float64 unless it is float32.
+        The dtype of weights and computations; None is float32 if X is, else float64.
     engine : {"auto", "blas", "native"}, default "auto"
-        What computes the layers.
+        The implementation that computes the layers.
     n_threads : int or "auto", optional
-        The most threads of a fit or a prediction. None is "auto", as many as the process may run, in the main thread of
-        the main process, and 1 elsewhere, where several fits run side by side. Results do not depend on it.
+        The maximum number of threads of a fit or a prediction; "auto" is as many as the process may run. None is "auto"
+        in the main thread of the main process, and 1 elsewhere, where several fits may run at once. Results do not
+        depend on it.
 
     Attributes
     ----------
     coefs_, intercepts_ : list of ndarray
-        (I, O) and (O,) of each layer, read-only; another array in a list's place is taken over.
+        The weights (I, O) and biases (O,) of each layer. The arrays are read-only; assign another array to an element
+        of the list to change it.
     loss_curve_, loss_, best_loss_
-        The loss of each epoch as scikit-learn reports it, the last and the least of them.
+        The loss of each epoch as scikit-learn reports it, the last and the lowest of them.
     validation_scores_, best_validation_score_
-        The accuracy of the rows that early stopping holds out.
+        The accuracy of the rows that early stopping holds out, after each epoch, and the best of them.
     history_ : History
-        All figures of the last fit.
+        All losses and metrics of the last fit.
     classes_, n_iter_, t_, n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_
-        As scikit-learn's.
+        As in scikit-learn.
 
     Examples
     --------
@@ -190,20 +194,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         engine: str = "auto",
         n_threads: Any = None,
     ) -> None:
-        self._keep(locals())
+        self._set_parameters(locals())
 
     # -- targets -----------------------------------------------------------------------------------------------------
 
     @property
     def _is_multiclass(self) -> bool:
-        """Whether a row is of one of more than two classes, which have an output each."""
+        """Whether there are more than two classes, one per row, with an output for each."""
         if "_label_binarizer" in self.__dict__ or "classes_" in self.__dict__:
             return bool(self._binarizer.y_type_ == "multiclass")
         return bool(getattr(self, "out_activation_", "softmax") == "softmax" and np.shape(self.coefs_[-1])[1] > 1)
 
     @property
     def _binarizer(self) -> LabelBinarizer:
-        """What stands between labels and outputs; without a fit that of `classes_`, which somebody has assigned."""
+        """The conversion between labels and outputs; without a fit, that of the `classes_` a user has assigned."""
         if "_label_binarizer" not in self.__dict__:
             several = getattr(self, "out_activation_", None) == "logistic" and np.shape(self.coefs_[-1])[1] > 1
             classes: Any = self.__dict__.get("classes_")
@@ -219,8 +223,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return parameters.class_names(classes)
 
     def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        words_of_X = {"accept_sparse": ["csr", "csc"], "multi_output": True, "dtype": FLOATS, "reset": reset}
-        X, y = validate_data(self, X, y, **words_of_X)
+        checks = {"accept_sparse": ["csr", "csc"], "multi_output": True, "dtype": FLOATS, "reset": reset}
+        X, y = validate_data(self, X, y, **checks)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
@@ -231,14 +235,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return X, self._encode(y)
 
     def _check_held_out(self, X: Any, y: Any) -> tuple[Any, Any]:
-        words_of_X = {"accept_sparse": ["csr", "csc"], "multi_output": True, "dtype": FLOATS, "reset": False}
-        X, y = validate_data(self, X, y, **words_of_X)
+        checks = {"accept_sparse": ["csr", "csc"], "multi_output": True, "dtype": FLOATS, "reset": False}
+        X, y = validate_data(self, X, y, **checks)
         if len(np.setdiff1d(unique_labels(y), self.classes_, assume_unique=True)):
             raise ValueError(f"`y_val` has classes not in `self.classes_`, {self.classes_}.")
         return X, self._encode(y)
 
     def _refuse_other_classes(self, classes: Any) -> None:
-        """Classes that the estimator has not begun with."""
+        """Refuse classes that the estimator did not have in its first fit."""
         if self.warm_start and set(classes) != set(self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. Previously "
@@ -250,7 +254,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
 
     def _encode(self, y: Any) -> Any:
-        """Labels (n,) from 0 of one of several classes, else whether each output is on, (n, n_outputs)."""
+        """Return class indices (n,) for more than two classes, else booleans (n, n_outputs), one for each output."""
         if self._is_multiclass:
             return np.searchsorted(self.classes_, y)
         return self._label_binarizer.transform(y).astype(bool)
@@ -277,13 +281,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     # -- predictions -------------------------------------------------------------------------------------------------
 
     def _decide(self, outputs: Any) -> Any:
-        """The number of the class of each row, or which of its labels are on."""
+        """Return the class index of each row, or for two classes and multilabel targets a boolean for each output."""
         if self._is_multiclass:
             return np.argmax(outputs, axis=1)
         return outputs > (0.0 if isinstance(self._resolve_loss(), Hinge) else 0.5)
 
     def predict(self, X: Any) -> Any:
-        """The class of each row, or its labels.
+        """Predict the class of each row, or its labels for multilabel targets.
 
         Parameters
         ----------
@@ -293,7 +297,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes)
         """
-        X = self._rows(X, self._current_network())
+        X = self._validate_rows(X, self._current_network())
         network = self._network_for(X)
         if self._is_multiclass:
             return self.classes_[network.classify(X)]
@@ -304,7 +308,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @available_if(gives_probabilities)
     def predict_proba(self, X: Any) -> Any:
-        """The probability of each class, in the order of `classes_`.
+        """Predict the probability of each class, in the order of `classes_`.
 
         Parameters
         ----------
@@ -319,7 +323,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @available_if(gives_probabilities)
     def predict_log_proba(self, X: Any) -> Any:
-        """The logarithm of `predict_proba`.
+        """Return the logarithm of `predict_proba`.
 
         Parameters
         ----------
@@ -344,7 +348,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
         sample_weight : array-like of shape (n_samples,), optional
         X_val, y_val : array-like, optional
-            Validated on after each epoch, see `history_`; with early stopping they take the place of the rows that
+            Rows and labels to evaluate after each epoch, see `history_`; with early stopping they replace the rows that
             would be held out.
 
         Returns
@@ -357,7 +361,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     @available_if(goes_by_batches)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
-        """One epoch over the rows, going on from where the training stands.
+        """Train one epoch over the rows, continuing the training so far.
 
         Parameters
         ----------
@@ -365,7 +369,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y : array-like of shape (n_samples,)
         sample_weight : array-like of shape (n_samples,), optional
         classes : array-like of shape (n_classes,), optional
-            All classes that there will be; needed in the first call.
+            All classes that any call will have; required in the first call.
 
         Returns
         -------
@@ -386,15 +390,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 class MLPRegressor(RegressorMixin, BaseMLP):
     """scikit-learn's multilayer perceptron regressor, trained and run by `fastmlp.Network`.
 
-    The parameters are scikit-learn's, with their meaning and default, and then, by keyword alone, the package's own.
-    All but `loss` are as of `MLPClassifier`, which has them one by one, and so are the fitted attributes; the score of
-    early stopping is R^2.
+    The parameters are scikit-learn's, with their meaning and default, and keyword-only additions. `MLPClassifier`
+    documents all parameters but `loss`, and the fitted attributes; the score of early stopping is R^2 here.
 
     Parameters
     ----------
     loss : str or Loss, default "squared_error"
-        "squared_error" is half the squared error and "poisson" half the Poisson deviance, as in scikit-learn; any other
-        name or an object is a loss of the package.
+        "squared_error" is half the squared error and "poisson" half the Poisson deviance, as in scikit-learn; others
+        are the names and Loss objects of fastmlp.
 
     Examples
     --------
@@ -448,13 +451,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         engine: str = "auto",
         n_threads: Any = None,
     ) -> None:
-        self._keep(locals())
+        self._set_parameters(locals())
 
     # -- targets -----------------------------------------------------------------------------------------------------
 
     def _check_data(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        words_of_X = {"accept_sparse": ["csr", "csc"], "multi_output": True, "y_numeric": True, "dtype": FLOATS}
-        X, y = validate_data(self, X, y, **words_of_X, reset=reset)
+        checks = {"accept_sparse": ["csr", "csc"], "multi_output": True, "y_numeric": True, "dtype": FLOATS}
+        X, y = validate_data(self, X, y, **checks, reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y.reshape(len(y), -1)
@@ -469,7 +472,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return "exp" if isinstance(network.loss, Poisson) else super()._output_name(network)
 
     def _loss_unit(self, y: Any, weights: Any) -> tuple[float, float]:
-        """scikit-learn's squared error is the mean over outputs; its Poisson deviance is 0 where the mean is right."""
+        """Return the factor and summand that turn the network's loss into the one that scikit-learn reports.
+
+        scikit-learn's squared error is the mean over the outputs; its Poisson deviance is 0 for a perfect prediction.
+        """
         loss = self._resolve_loss()
         if isinstance(loss, HalfSquaredError):
             return 1.0 / self.n_outputs_, 0.0
@@ -490,7 +496,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     # -- predictions -------------------------------------------------------------------------------------------------
 
     def predict(self, X: Any) -> Any:
-        """What the network says of each row.
+        """Predict the targets of each row.
 
         Parameters
         ----------
@@ -515,7 +521,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), optional
         X_val, y_val : array-like, optional
-            As of `MLPClassifier.fit`.
+            Rows and targets to evaluate after each epoch, see `MLPClassifier.fit`.
 
         Returns
         -------
@@ -527,7 +533,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     @available_if(goes_by_batches)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
-        """One epoch over the rows, going on from where the training stands.
+        """Train one epoch over the rows, continuing the training so far.
 
         Parameters
         ----------

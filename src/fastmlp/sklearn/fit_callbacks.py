@@ -1,7 +1,8 @@
-"""The callbacks of an estimator's fit: what scikit-learn keeps of each epoch, when it stops, how its rate changes.
+"""The callbacks that an estimator passes to `Network.fit`.
 
-`Following` is early stopping by scikit-learn's rule, and writes the estimator's fitted attributes as it goes, so that
-an interrupted fit has them up to the last whole epoch. `MostEvaluations` is `max_fun` of L-BFGS.
+`Following` records each epoch in the estimator's fitted attributes, so that an interrupted fit has them up to the last
+complete epoch, stops the fit by scikit-learn's rule, and changes the learning rate of "adaptive" and "invscaling".
+`MostEvaluations` limits the evaluations of L-BFGS to `max_fun`. Checkpoints store the names of these classes.
 """
 
 from __future__ import annotations
@@ -13,22 +14,22 @@ from typing import Any
 from ..callbacks import EarlyStopping
 from .parameters import MAX_EPOCHS
 
-MIN_RATE = 1e-6  # "adaptive" stops where the rate is no more than this
-DIVISOR = 5.0  # and divides by this where it goes on
+MIN_RATE = 1e-6  # "adaptive" stops when the learning rate is at most this
+DIVISOR = 5.0  # "adaptive" divides the learning rate by this where "constant" would stop
 
 
 class Following(EarlyStopping):
-    """Follows one fit of an estimator, or one of its `partial_fit`s, going on from where the estimator stands.
+    """Records one `fit` or `partial_fit` of an estimator and stops it, continuing from the estimator's attributes.
 
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
     n_rows : int
-        That are trained on in an epoch.
+        The number of rows that an epoch trains on.
     score : str or None
-        The name in the logs of the validation's score that early stopping watches; None watches the loss.
+        The key in the logs of the validation score that early stopping monitors; None monitors the loss.
     unit : (float, float)
-        Factor and summand between the network's loss and the one that scikit-learn reports.
+        The factor and summand that turn the network's loss into the one that scikit-learn reports.
     """
 
     def __init__(self, estimator: Any, n_rows: int, score: str | None, unit: tuple[float, float]) -> None:
@@ -46,21 +47,21 @@ class Following(EarlyStopping):
         self.scales = estimator.solver == "sgd" and estimator.learning_rate == "invscaling"
 
     def on_train_begin(self, logs: Mapping[str, float]) -> None:
-        """Goes on from the estimator's best and its count of epochs without improvement."""
+        """Continue from the estimator's best score or loss and its number of epochs without improvement."""
         super().on_train_begin(logs)
         known = self.estimator.best_validation_score_ if self.score else self.estimator.best_loss_
         self._wait = self.estimator._no_improvement_count
         self.best = known if known is not None and math.isfinite(known) else None
         if self.score and self.best is not None:
-            self._weights = self._network.parameters  # which the fit before has gone back to
+            self._weights = self._network.parameters  # the best weights, which the fit before has restored
 
     @property
     def has_gone_back(self) -> bool:
-        """Whether a fit that an error has ended was given the best weights before."""
+        """Whether the base class restores best weights after an error in this fit."""
         return bool(self.score) and self.best is not None
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> bool:
-        """Writes the epoch down, and says whether it is the last."""
+        """Record the epoch, and return whether to stop the fit."""
         estimator = self.estimator
         factor, summand = self.unit
         loss = factor * logs["loss"] + summand
@@ -79,7 +80,7 @@ class Following(EarlyStopping):
         return stop
 
     def record(self, loss: float, score: float) -> None:
-        """An epoch's figures into the estimator's lists, and on stdout if it is verbose."""
+        """Append an epoch's loss and score to the estimator's lists, and print them if it is verbose."""
         estimator = self.estimator
         estimator.n_iter_ += 1
         estimator.t_ += self.n_rows
@@ -91,7 +92,7 @@ class Following(EarlyStopping):
             self.say(f"Validation score: {score:f}")
 
     def adapt(self) -> bool:
-        """Lowers an adaptive rate; False where there is none, or it is too low."""
+        """Lower an adaptive learning rate; return False if it is not adaptive or already at its minimum."""
         if not self.adapts or self._network.learning_rate <= MIN_RATE:
             return False
         self._network.learning_rate /= DIVISOR
@@ -99,7 +100,7 @@ class Following(EarlyStopping):
         return True
 
     def say_why(self) -> None:
-        """What scikit-learn prints where nothing has improved for too long."""
+        """Print what scikit-learn prints when nothing has improved for too long."""
         what = "Validation score" if self.score else "Training loss"
         end = "Stopping."
         if self.adapts:
@@ -113,7 +114,7 @@ class Following(EarlyStopping):
         )
 
     def say(self, line: str) -> None:
-        """A line on stdout, if the estimator is verbose."""
+        """Print a line if the estimator is verbose."""
         if self.estimator.verbose:
             print(line)
 
@@ -127,11 +128,11 @@ class MostEvaluations:
         self.estimator, self._network = estimator, None
 
     def set_network(self, network: Any) -> None:
-        """Whose evaluations are counted; called by `fit`."""
+        """Set the network whose evaluations are counted; called by `fit`."""
         self._network = network
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> bool:
-        """Whether there were too many."""
+        """Record the iteration, and return whether to stop because of too many evaluations."""
         self.estimator.n_iter_ = epoch + 1
         if self.estimator.verbose:
             print(f"Iteration {epoch + 1}, loss = {logs['loss']:.8f}")

@@ -1,8 +1,8 @@
-"""`coefs_` and `intercepts_`, which users may assign, as layers that a network can take.
+"""Checks and converts `coefs_` and `intercepts_`, which users may assign, to the parameters of a network.
 
-Each part is checked against its neighbours, and against what the fit or the caller has said of the network's inputs,
-outputs and number of layers. An error names the array as scikit-learn's users know it. No number is narrowed: the dtype
-is the one that holds all parts. Private to `base.py`.
+The shape of each array is checked against its neighbours and against the estimator's numbers of inputs, outputs and
+layers. Errors name the array as scikit-learn's users know it. The dtype of the network is the smallest of float32 and
+float64 that holds all arrays without loss. Only `base.py` uses this module.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ class Layers(NamedTuple):
 
 
 def check(estimator: Any, n_heads: int = 1) -> Layers:
-    """The estimator's coefs_ and intercepts_, checked.
+    """Check the estimator's coefs_ and intercepts_ and return them as the layers of a network.
 
     Parameters
     ----------
     estimator : BaseMLP
-        Its n_features_in_, n_outputs_ and n_layers_ are looked at where there are any.
+        Its n_features_in_, n_outputs_ and n_layers_ are checked against, if it has them.
     n_heads : int
-        Outputs of the network for each of n_outputs_.
+        The number of network outputs for each of n_outputs_.
     """
-    coefs = _listed("coefs_", estimator.coefs_)
-    intercepts = _listed("intercepts_", estimator.intercepts_)
+    coefs = _as_list("coefs_", estimator.coefs_)
+    intercepts = _as_list("intercepts_", estimator.intercepts_)
     n_layers = getattr(estimator, "n_layers_", None)
     if n_layers is not None and len(coefs) != n_layers - 1:
         raise ValueError(f"coefs_: expected {n_layers - 1} arrays, as n_layers_ is {n_layers}, got {len(coefs)}")
@@ -42,8 +42,8 @@ def check(estimator: Any, n_heads: int = 1) -> Layers:
         raise ValueError("coefs_: expected an array of weights for each layer, got none")
     if len(intercepts) != len(coefs):
         raise ValueError(f"intercepts_: expected {len(coefs)} arrays, one for each of coefs_, got {len(intercepts)}")
-    weights = [_array(f"coefs_[{i}]", w, 2) for i, w in enumerate(coefs)]
-    biases = [_array(f"intercepts_[{i}]", b, 1) for i, b in enumerate(intercepts)]
+    weights = [_check_array(f"coefs_[{i}]", w, 2) for i, w in enumerate(coefs)]
+    biases = [_check_array(f"intercepts_[{i}]", b, 1) for i, b in enumerate(intercepts)]
     n_outputs = getattr(estimator, "n_outputs_", None)
     sizes = _sizes(
         weights, biases, getattr(estimator, "n_features_in_", None), None if n_outputs is None else n_outputs * n_heads
@@ -53,7 +53,7 @@ def check(estimator: Any, n_heads: int = 1) -> Layers:
     return Layers(sizes, dtype, np.concatenate(parts, dtype=dtype))
 
 
-def _listed(name: str, value: Any) -> list[Any]:
+def _as_list(name: str, value: Any) -> list[Any]:
     if isinstance(value, np.ndarray) and value.dtype != object:
         raise TypeError(f"{name}: expected a list with an array for each layer, got one array of shape {value.shape}")
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
@@ -61,8 +61,8 @@ def _listed(name: str, value: Any) -> list[Any]:
     return list(value)
 
 
-def _array(name: str, value: Any, ndim: int) -> Any:
-    """One part as finite float32 or float64: half precision as float32; integers, booleans, long doubles as float64."""
+def _check_array(name: str, value: Any, ndim: int) -> Any:
+    """Check that one array is finite, and return it as float32 (from half precision, too) or float64 (all others)."""
     array = targets.numbers(name, value)
     if array.ndim != ndim or 0 in array.shape:
         expected = "(n_inputs, n_outputs)" if ndim == 2 else "(n_outputs,)"
@@ -77,7 +77,7 @@ def _array(name: str, value: Any, ndim: int) -> Any:
 
 
 def _sizes(weights: Sequence[Any], biases: Sequence[Any], n_features: int | None, n_outputs: int | None) -> list[int]:
-    """The sizes of the layers; an error names the first part that does not fit the parts around it."""
+    """Return the sizes of the layers; refuse the first array with a shape that does not fit its neighbours."""
     sizes = [len(weights[0]) if n_features is None else n_features]
     for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
         last = i == len(weights) - 1

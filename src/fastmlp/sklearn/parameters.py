@@ -1,7 +1,7 @@
-"""What the parameters of an estimator mean here: each as the object that the network or its fit takes.
+"""Converts the parameters of an estimator to the objects that `Network` and `Network.fit` take.
 
-Tables and small functions; nothing of an estimator is changed. `CONSTRAINTS` is what scikit-learn's own validation
-looks at, so that its messages are scikit-learn's.
+The functions do not change the estimator. `CONSTRAINTS` is the table for scikit-learn's own validation of parameters,
+which therefore has scikit-learn's error messages.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from ..optimizers import LBFGS, SGD, AdamHat, ClassicalMomentum, Optimizer
 from ..regularization import Regularization
 from ..schedules import Schedule
 
-STRAIGHT = {"adam": AdamHat, "sgd": ClassicalMomentum, "lbfgs": LBFGS}  # what scikit-learn means by its solvers
-OUT_ACTIVATIONS = {"sigmoid": "logistic"}  # its names of output activations, where they are others
+SKLEARN_SOLVERS = {"adam": AdamHat, "sgd": ClassicalMomentum, "lbfgs": LBFGS}  # the same algorithms as in scikit-learn
+OUT_ACTIVATIONS = {"sigmoid": "logistic"}  # scikit-learn's names of output activations, where they differ
 NETWORK_ACTIVATIONS = {
     "identity": "identity",
     "logistic": "sigmoid",
@@ -33,7 +33,7 @@ NETWORK_ACTIVATIONS = {
     "relu": "relu",
     "softmax": "softmax",
 }
-MAX_EPOCHS = 2**62  # no patience is as long
+MAX_EPOCHS = 2**62  # stands for an infinite patience
 
 CONSTRAINTS: dict[str, Any] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -71,11 +71,11 @@ CONSTRAINTS: dict[str, Any] = {
 
 
 def optimizer(estimator: Any) -> Optimizer:
-    """What `solver` and the parameters that go with it stand for."""
+    """Make the optimiser of `solver` and the parameters that belong to it."""
     solver = estimator.solver
     if isinstance(solver, Optimizer):
         return solver
-    kind: Any = STRAIGHT.get(solver, optimizers.OPTIMIZERS[solver])
+    kind: Any = SKLEARN_SOLVERS.get(solver, optimizers.OPTIMIZERS[solver])
     rate = estimator.learning_rate_init if estimator.schedule is None else estimator.schedule
     if kind.whole_batch_method:
         return kind(gradient_tolerance=estimator.tol)  # type: ignore[no-any-return]
@@ -90,19 +90,19 @@ def optimizer(estimator: Any) -> Optimizer:
 
 
 def full_batch(solver: Any) -> bool:
-    """Whether it takes all rows in each step, and so never some at a time."""
-    kind: Any = STRAIGHT.get(solver, optimizers.OPTIMIZERS[solver]) if isinstance(solver, str) else solver
+    """Whether the solver uses all rows in each step, instead of mini-batches."""
+    kind: Any = SKLEARN_SOLVERS.get(solver, optimizers.OPTIMIZERS[solver]) if isinstance(solver, str) else solver
     return bool(kind.full_batch)
 
 
 def loss(value: str | Loss, meanings: dict[str, Loss]) -> Loss:
-    """What `loss` stands for: scikit-learn's names first, then the package's."""
+    """Return the loss object: `meanings` has scikit-learn's names; others are those of fastmlp."""
     return meanings[value] if isinstance(value, str) and value in meanings else losses.resolve("loss", value)
 
 
 def threads(n_threads: int | str | None) -> int | str:
-    """How many threads a network gets. None leaves the cores to who runs several fits at a time: in a child process, or
-    in a thread that is not the main one, it is 1.
+    """Return the `n_threads` of the network. None is 1 in a child process and in any thread but the main one, because
+    several fits may run there at once; otherwise it is "auto".
     """
     if n_threads is not None:
         return n_threads
@@ -111,7 +111,7 @@ def threads(n_threads: int | str | None) -> int | str:
 
 
 def hidden_layers(hidden_layer_sizes: Any) -> list[int]:
-    """The sizes of the hidden layers, a number being one layer."""
+    """Return the sizes of the hidden layers as a list; a number stands for one layer."""
     listed = list(hidden_layer_sizes) if hasattr(hidden_layer_sizes, "__iter__") else [hidden_layer_sizes]
     if np.any(np.array(listed) <= 0):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {listed}.")
@@ -119,8 +119,9 @@ def hidden_layers(hidden_layer_sizes: Any) -> list[int]:
 
 
 def first_parameters(sizes: list[int], activation: Any, dtype: Any, rng: Any) -> tuple[list[Any], list[Any]]:
-    """coefs_ and intercepts_ as scikit-learn draws them: of U(-a, a), a = sqrt(6 / (I + O)), or with the logistic
-    function sqrt(2 / (I + O)), layer by layer, biases too.
+    """Draw the initial coefs_ and intercepts_ exactly like scikit-learn, layer by layer.
+
+    Weights and biases are from U(-a, a) with a = sqrt(6 / (I + O)), or sqrt(2 / (I + O)) for the logistic function.
     """
     coefs, intercepts = [], []
     for n_inputs, n_outputs in itertools.pairwise(sizes):
@@ -131,7 +132,7 @@ def first_parameters(sizes: list[int], activation: Any, dtype: Any, rng: Any) ->
 
 
 def output_activation(name: Any) -> str:
-    """The network's name of an `out_activation_` that somebody has assigned."""
+    """Return the network's name for an `out_activation_` that a user has assigned."""
     if not isinstance(name, str) or name not in NETWORK_ACTIVATIONS:
         raise ValueError(
             f"out_activation_: expected one of {', '.join(map(repr, NETWORK_ACTIVATIONS))}, got {name!r:.60}"
@@ -140,7 +141,7 @@ def output_activation(name: Any) -> str:
 
 
 def refuse_negative(name: str, weights: Any) -> None:
-    """Refuses weights of rows below 0, before anything of the estimator changes."""
+    """Refuse negative weights of rows."""
     if weights is not None and (wrong := np.asarray(weights) < 0).any():
         row = int(np.argmax(wrong))
         raise ValueError(
@@ -150,7 +151,7 @@ def refuse_negative(name: str, weights: Any) -> None:
 
 
 def feature_names(names: Any) -> list[str] | None:
-    """`feature_names_in_` as a network takes it; None where two columns have one name, or a file cannot hold one."""
+    """Convert `feature_names_in_` for a network; None if names are equal or a model file cannot store one of them."""
     listed = [] if names is None else [str(name) for name in names]
     return listed if listed and len(set(listed)) == len(listed) and all(map(_is_name, listed)) else None
 
@@ -165,7 +166,7 @@ def _is_name(label: Any) -> bool:
 
 
 def class_names(classes: Any) -> list[Any] | None:
-    """`classes_` as plain text, integers of 64 bits or finite floats; None where they are anything else, or mixed."""
+    """Convert `classes_` to text, integers of 64 bits or finite floats; None if they are of other or mixed types."""
     listed = [label.item() if isinstance(label, np.generic) else label for label in classes]
     for kind in (str, int, float):
         if all(type(label) is kind for label in listed):
@@ -174,7 +175,7 @@ def class_names(classes: Any) -> list[Any] | None:
 
 
 def regularization(estimator: Any) -> Regularization:
-    """What `regularization` says, with `alpha` as its penalty unless it has one of its own."""
+    """Return the estimator's `regularization`, with `alpha` as its l2 penalty unless it has an l1 or l2 itself."""
     given = Regularization() if estimator.regularization is None else estimator.regularization
     if not (given.l1 or given.l2) and estimator.alpha:
         given = replace(given, l2=estimator.alpha, per_row=True)

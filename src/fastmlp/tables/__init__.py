@@ -1,1 +1,1 @@
-"""Tables: how files with columns are read, and what their columns become. `import fastmlp` imports none of it."""
+"""Tables: reading files with columns, and what the columns become. `import fastmlp` does not import this package."""

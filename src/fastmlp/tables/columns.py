@@ -1,12 +1,14 @@
-"""The columns of a frame as NumPy arrays: numbers, times, or texts by code.
+"""The columns of a data frame as NumPy arrays: numbers, times, or text as integer codes.
 
-Frames are those of pandas, of polars and `PlainFrame`; a `parts.Part` is some of the rows of one of polars.
+A frame is one of pandas or polars, or a `PlainFrame`; a `parts.Part` is a selection of the rows of a polars frame.
 
-What a column holds is decided from its values and not from the type that a reader gave it: text of nothing but numbers
-is numbers, "true" and "false" are booleans, ISO dates are times, and the marks in `MISSING` are missing values, so that
-a table means the same whether pandas, polars or NumPy has read it. A type that declares categories (Categorical, Enum)
-is text whatever its values are. Neither pandas nor polars is imported before a frame of
-theirs is there. No loop here goes over rows in Python; loops over the different values of a column do.
+What a column holds is decided from its values and not from the dtype that a reader gave it, so that a table means the
+same whether pandas, polars or NumPy has read it: text of nothing but numbers is numbers, "true" and "false" are
+booleans, ISO dates are times, and the marks in `MISSING` are missing values. A dtype that declares categories
+(Categorical, Enum) is text whatever its values are.
+
+This module never imports pandas, and imports polars only when it is given a frame of polars. Python loops go over the
+distinct values of a column and not over its rows, except for columns of Python objects.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from .parts import Chunks, Part
 NUMBER_TEXT = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 NUMBER = re.compile(NUMBER_TEXT)
 INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
-LIKE_NUMBER = re.compile(r"[+-]?[0-9][0-9.,'’\u00a0\u202f ]*(?:[eE][+-]?[0-9]+)?")  # with separators of thousands
+LIKE_NUMBER = re.compile(r"[+-]?[0-9][0-9.,'’\u00a0\u202f ]*(?:[eE][+-]?[0-9]+)?")  # possibly with thousands separators
 TIME = re.compile(
     r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?",
     re.ASCII,
@@ -60,25 +62,26 @@ MISSING = frozenset(
 )
 BOOLEANS = {"false": "False", "true": "True"}
 DAY = 86_400_000_000  # microseconds
-PEEK = 1000  # present values that say whether it is worth to look whether all are numbers
+PEEK = 1000  # values that are tested first: only if all of them are numbers is the whole column tested
 
 
 class CellError(ValueError):
-    """A value that cannot be taken, with its row, counted from 0, and its column."""
+    """A value that cannot be used. `row` counts from 0; `problem` says what was expected and what the value is."""
 
-    def __init__(self, row: int, column: str, told: str) -> None:
-        super().__init__(row, column, told)
-        self.row, self.column, self.told = row, column, told
+    def __init__(self, row: int, column: str, problem: str) -> None:
+        super().__init__(row, column, problem)
+        self.row, self.column, self.problem = row, column, problem
 
     def __str__(self) -> str:
-        return f"X: {self.told} at row {self.row}, column {self.column!r}"
+        return f"X: {self.problem} at row {self.row}, column {self.column!r}"
 
 
 @frozen
 class Numbers:
-    """A column of numbers; NaN is missing. `marks` counts the texts among them that stand for missing values.
+    """A column of numbers; NaN is missing. `marks` counts, by text, the cells that were marks of a missing value.
 
-    `chunks` has all rows of the frame where `values` are the rows of a `Part`, so that nobody need keep `values`.
+    Where `values` are the rows of a `Part`, `chunks` holds all rows of its frame, from which `values` can be gathered
+    again, so that a caller need not keep them.
     """
 
     values: NDArray[Any]
@@ -106,11 +109,11 @@ class Times:
 
 @frozen
 class Texts:
-    """A column of text: of each row the index of its value in `names`, -1 where it is missing.
+    """A column of text: for each row the index of its value in `names`, -1 where it is missing.
 
-    `kind` is "text" where the values are to be looked at, "category" where a type has declared them to be categories,
-    "boolean" where they are "False" and "True", and "number" where they are numbers that were asked for as text.
-    `spelled` says that some values were floats or dates, which others may write in another way than `_spell`.
+    `kind` is "text" where the values decide what the column is, "category" where its dtype declares categories,
+    "boolean" where the names are "False" and "True", and "number" where numbers were requested as text. `spelled` says
+    that some values were floats or dates, for which `_object_as_text` chose one of several possible spellings.
     """
 
     codes: NDArray[np.int64]
@@ -129,7 +132,7 @@ Column = Numbers | Times | Texts
 
 
 class PlainFrame:
-    """A table of NumPy arrays, one a column, where neither pandas nor polars is at hand."""
+    """A table of NumPy arrays, one per column, for use without pandas and polars."""
 
     def __init__(self, columns: Mapping[str, NDArray[Any]]) -> None:
         self._columns = dict(columns)
@@ -156,12 +159,12 @@ class PlainFrame:
         return PlainFrame({name: column[:n] for name, column in self._columns.items()})
 
     def to_numpy(self) -> NDArray[Any]:
-        """The columns beside one another."""
+        """The columns as one array (rows, columns)."""
         return np.column_stack(list(self._columns.values()))
 
 
 def names_of(frame: Any) -> tuple[str, ...]:
-    """The names of a frame's columns, all text and all different."""
+    """Return the names of a frame's columns; refuse names that are not text, or not distinct."""
     if isinstance(frame, Part):
         frame = frame.frame
     if hasattr(frame, "collect_schema") and not hasattr(frame, "to_numpy"):
@@ -179,50 +182,50 @@ def names_of(frame: Any) -> tuple[str, ...]:
 
 
 def read(frame: Any, name: str, missing: frozenset[str] = MISSING, *, as_text: bool = False) -> Column:
-    """The column of that name; `as_text` for one whose values are to be looked up among known categories."""
+    """Read the column of that name. `as_text` gives its values as text, to be looked up among known categories."""
     numbers = frame.numbers(name) if isinstance(frame, Part) else None
     native: Any = frame[name] if numbers is None else None
     column: Column
     if numbers is not None:
         column = Numbers(numbers[0], chunks=numbers[1])
     elif isinstance(frame, PlainFrame):
-        column = _of_array(native, name, missing)
+        column = _from_array(native, name, missing)
     elif hasattr(frame, "iloc"):
-        column = _of_pandas(native, name, missing)
+        column = _from_pandas(native, name, missing)
     elif hasattr(native, "to_physical"):
-        column = _of_polars(native, name, missing, as_text=as_text)
+        column = _from_polars(native, name, missing, as_text=as_text)
     else:
         raise TypeError(f"X: expected a frame of pandas or polars, got {type(frame).__name__}")
     if isinstance(column, Texts) and not as_text and column.kind == "text":
-        column = _interpreted(column, name)
+        column = _infer_kind(column, name)
     if isinstance(column, Numbers):
-        column = _without(column, missing)
-        return _spelled(column.values) if as_text else column
+        column = _mask_numbers(column, missing)
+        return _numbers_as_texts(column.values) if as_text else column
     if isinstance(column, Times):
-        return _without_times(column, missing)
-    return _without_booleans(column, missing) if isinstance(column, Texts) and column.kind == "boolean" else column
+        return _mask_times(column, missing)
+    return _mask_booleans(column, missing) if isinstance(column, Texts) and column.kind == "boolean" else column
 
 
-# ---------------------------------------------------------------------------------------------- what values mean
+# ----------------------------------------------------------------------------------------- the meaning of the values
 
 
 def number_of(text: str) -> float | None:
-    """The number that a text is, possibly infinite; None where it is none."""
+    """Parse a text as a number, possibly infinite; None if it is not one."""
     return float(text) if NUMBER.fullmatch(text) or INFINITE.fullmatch(text) else None
 
 
-def _interpreted(column: Texts, name: str) -> Column:
-    """Text that is numbers, booleans or times throughout, as such; other text as it is."""
+def _infer_kind(column: Texts, name: str) -> Column:
+    """Convert text to numbers, booleans or times, if all of it is of that kind; return other text unchanged."""
     if not column.names:
         return column
-    numbers = _all(map(number_of, column.names))
+    numbers = _all_or_none(map(number_of, column.names))
     if numbers is not None:
         return Numbers(_by_code(np.array(numbers), column.codes, math.nan), column.marks)
-    booleans = _all(BOOLEANS.get(text.lower()) for text in column.names)
+    booleans = _all_or_none(BOOLEANS.get(text.lower()) for text in column.names)
     if booleans is not None:
         codes = np.array([booleans_index(text) for text in booleans], np.int64)
         return Texts(_by_code(codes, column.codes, -1), list(BOOLEANS.values()), "boolean", column.marks)
-    times = _all(map(_time_of, column.names))
+    times = _all_or_none(map(_parse_time, column.names))
     if times is not None:
         table = np.array(times, "datetime64[us]")
         return Times(_by_code(table, column.codes, np.datetime64("NaT", "us")), column.marks)
@@ -230,12 +233,12 @@ def _interpreted(column: Texts, name: str) -> Column:
 
 
 def booleans_index(text: str) -> int:
-    """0 for false, 1 for true."""
+    """Return 0 for "false" and 1 for "true", in upper or lower case."""
     return int(text.lower() == "true")
 
 
-def _all(values: Iterable[Any]) -> list[Any] | None:
-    """The values, if none of them is None."""
+def _all_or_none(values: Iterable[Any]) -> list[Any] | None:
+    """Return the values as a list, or None as soon as one of them is None."""
     found = []
     for value in values:
         if value is None:
@@ -245,46 +248,48 @@ def _all(values: Iterable[Any]) -> list[Any] | None:
 
 
 def _by_code(table: NDArray[Any], codes: NDArray[np.int64], missing: Any) -> NDArray[Any]:
-    """table[codes], with `missing` where the code is -1, the last entry."""
+    """Return table[codes], with `missing` where the code is -1 (the index of the entry appended here)."""
     extended: NDArray[Any] = np.append(table, np.array([missing], table.dtype))[codes]
     return extended
 
 
-def _time_of(text: str) -> datetime.datetime | None:
-    """The date, with its time of day if it has one, in UTC; None where the text is none in ISO's notation."""
+def _parse_time(text: str) -> datetime.datetime | None:
+    """Parse a date, with or without a time of day, in ISO 8601 notation, as UTC; None if the text is not one."""
     if not TIME.fullmatch(text):
         return None
     try:
-        return _in_utc(datetime.datetime.fromisoformat(text))
+        return _as_naive_utc(datetime.datetime.fromisoformat(text))
     except (ValueError, OverflowError):
         return None
 
 
-def _in_utc(time: datetime.datetime) -> datetime.datetime:
+def _as_naive_utc(time: datetime.datetime) -> datetime.datetime:
     return time if time.tzinfo is None else time.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
 def canonical(text: str) -> str:
-    """One spelling for what is one category: "1" for "1.0", as whole numbers beside gaps are written, the day alone for
-    its midnight. Text that no number or date is printed as ("007", "1.50") is itself.
+    """Return the one spelling of a category that can be written in several ways.
+
+    It is "1" for "1.0" (pandas makes floats of whole numbers in a column with missing values) and the date alone for a
+    date at midnight. Text that is no number's or date's own spelling ("007", "1.50") is returned unchanged.
     """
     number = number_of(text)
     if number is not None and math.isfinite(number):
         short = spelling(number)
         return short if text in (short, repr(number)) else text
-    time = _time_of(text)
+    time = _parse_time(text)
     if time is None:
         return text
     return time.date().isoformat() if time.time() == datetime.time() else time.isoformat()
 
 
 def spelling(number: float) -> str:
-    """How a number is written as a category: whole ones without a point, as pandas turns 1 into 1.0 beside a gap."""
+    """Spell a number as a category: whole ones without a point, as pandas turns 1 into 1.0 beside a missing value."""
     return str(int(number)) if number == int(number) else repr(float(number))
 
 
-def _spelled(values: NDArray[Any]) -> Texts:
-    """Numbers as text."""
+def _numbers_as_texts(values: NDArray[Any]) -> Texts:
+    """Convert numbers to text."""
     different, codes = np.unique(values, return_inverse=True, equal_nan=True)
     gap = np.isnan(different) if different.dtype.kind == "f" else np.zeros(len(different), bool)
     names = [spelling(each) if math.isfinite(each) else str(each) for each in different[~gap].tolist()]
@@ -292,8 +297,8 @@ def _spelled(values: NDArray[Any]) -> Texts:
     return Texts(np.where(codes >= len(names), -1, codes), names, "number")
 
 
-def _without(column: Numbers, missing: frozenset[str]) -> Numbers:
-    """The numbers with NaN in the place of those that the caller's own marks stand for."""
+def _mask_numbers(column: Numbers, missing: frozenset[str]) -> Numbers:
+    """Replace by NaN the numbers that the caller has named as marks of a missing value."""
     marks = [number for number in map(number_of, missing - MISSING) if number is not None]
     if not marks:
         return column
@@ -302,33 +307,38 @@ def _without(column: Numbers, missing: frozenset[str]) -> Numbers:
     return Numbers(values, column.marks)
 
 
-def _without_times(column: Times, missing: frozenset[str]) -> Times:
-    """The times with NaT in the place of those that the caller's own marks stand for, however they are spelt."""
-    marks = [time for time in map(_time_of, missing - MISSING) if time is not None]
+def _mask_times(column: Times, missing: frozenset[str]) -> Times:
+    """Replace by NaT the times that the caller has named as marks of a missing value, in any spelling of the time."""
+    marks = [time for time in map(_parse_time, missing - MISSING) if time is not None]
     gaps = np.isin(column.values, np.array(marks, "datetime64[us]")) if marks else np.zeros(1, bool)
     if not gaps.any():
         return column
     return Times(np.where(gaps, np.datetime64("NaT", "us"), column.values), column.marks)
 
 
-def _without_booleans(column: Texts, missing: frozenset[str]) -> Texts:
-    """Booleans without those that the caller's own marks stand for, in capitals or not, which a type has lost."""
+def _mask_booleans(column: Texts, missing: frozenset[str]) -> Texts:
+    """Replace by -1 the booleans that the caller has named as marks of a missing value.
+
+    Case is ignored, because a boolean dtype does not keep whether the file had "true", "True" or "TRUE".
+    """
     marks = {mark.lower() for mark in missing - MISSING}
     gone = [i for i, name in enumerate(column.names) if name.lower() in marks]
     return replace(column, codes=np.where(np.isin(column.codes, gone), -1, column.codes)) if gone else column
 
 
-def _factorised(texts: Sequence[str | None], missing: frozenset[str], kind: str = "text") -> Texts:
-    """Texts given one a row, None where one is missing."""
+def _factorise(texts: Sequence[str | None], missing: frozenset[str], kind: str = "text") -> Texts:
+    """Make a column of one text per row, None where it is missing."""
     table: dict[str | None, int] = {}
     codes = np.fromiter((table.setdefault(text, len(table)) for text in texts), np.int64, len(texts))
-    return _cleaned(codes, list(table), missing, kind)
+    return _make_texts(codes, list(table), missing, kind)
 
 
-def _cleaned(
+def _make_texts(
     codes: NDArray[np.int64], names: Sequence[str | None], missing: frozenset[str], kind: str, *, strip: bool = True
 ) -> Texts:
-    """Texts, without blanks around them where `strip` says so, the marks of missing values taken out and counted."""
+    """Make a column of codes and names: blanks around names are removed if `strip`, marks of missing values counted
+    and their codes set to -1.
+    """
     table: dict[str, int] = {}
     marks: dict[int, str] = {}
     moved = np.empty(len(names) + 1, np.int64)
@@ -348,8 +358,8 @@ def _cleaned(
     return Texts(moved[codes], list(table), kind, counts)
 
 
-def _spell(value: Any, name: str, row: int) -> str | None:
-    """A Python object of a column as text; None where it is missing."""
+def _object_as_text(value: Any, name: str, row: int) -> str | None:
+    """Convert a Python object in a column to text; None where it is a missing value."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return None
     if isinstance(value, np.generic):
@@ -363,22 +373,22 @@ def _spell(value: Any, name: str, row: int) -> str | None:
             return None
         return spelling(float(value)) if math.isfinite(value) else str(value)
     if isinstance(value, datetime.datetime):
-        return _in_utc(value).isoformat(" ")
+        return _as_naive_utc(value).isoformat(" ")
     if isinstance(value, datetime.date):
         return value.isoformat()
     raise CellError(row, name, f"expected a number, text, a boolean or a date, got {type(value).__name__}")
 
 
-def _refused(name: str, dtype: object) -> TypeError:
+def _unsupported_dtype(name: str, dtype: object) -> TypeError:
     return TypeError(
         f"X: expected numbers, text, booleans, categories or dates, got {dtype} in column {name!r}; leave it out (drop)"
     )
 
 
-# ------------------------------------------------------------------------------------------------ where they come from
+# --------------------------------------------------------------------------------------- columns of each kind of frame
 
 
-def _of_array(values: NDArray[Any], name: str, missing: frozenset[str]) -> Column:
+def _from_array(values: NDArray[Any], name: str, missing: frozenset[str]) -> Column:
     kind = values.dtype.kind
     if kind in "iuf":
         return Numbers(values)
@@ -386,34 +396,34 @@ def _of_array(values: NDArray[Any], name: str, missing: frozenset[str]) -> Colum
         return Texts(values.astype(np.int64), list(BOOLEANS.values()), "boolean")
     if kind in "UT":
         different, codes = np.unique(values, return_inverse=True)
-        return _cleaned(codes.reshape(-1).astype(np.int64), different.tolist(), missing, "text")
+        return _make_texts(codes.reshape(-1).astype(np.int64), different.tolist(), missing, "text")
     if kind == "O":
-        return _of_objects(values.tolist(), name, missing)
-    raise _refused(name, values.dtype)
+        return _from_objects(values.tolist(), name, missing)
+    raise _unsupported_dtype(name, values.dtype)
 
 
-def _of_objects(values: Sequence[Any], name: str, missing: frozenset[str]) -> Texts:
-    texts = [_spell(value, name, row) for row, value in enumerate(values)]
+def _from_objects(values: Sequence[Any], name: str, missing: frozenset[str]) -> Texts:
+    texts = [_object_as_text(value, name, row) for row, value in enumerate(values)]
     present = [value for value, text in zip(values, texts, strict=True) if text is not None]
     if present and all(isinstance(value, (bool, np.bool_)) for value in present):  # as pandas has them beside a gap
         table: dict[str | None, int] = {None: -1, "False": 0, "True": 1}
         return Texts(np.array([table[text] for text in texts], np.int64), list(BOOLEANS.values()), "boolean")
-    return replace(_factorised(texts, missing), spelled=not all(isinstance(value, (str, int)) for value in present))
+    return replace(_factorise(texts, missing), spelled=not all(isinstance(value, (str, int)) for value in present))
 
 
-def _of_pandas(series: Any, name: str, missing: frozenset[str]) -> Column:
+def _from_pandas(series: Any, name: str, missing: frozenset[str]) -> Column:
     dtype = series.dtype
     kind = getattr(dtype, "kind", "O")
     if hasattr(dtype, "categories") and hasattr(dtype, "ordered"):
         codes = series.cat.codes.to_numpy().astype(np.int64)
-        names = [_spell(value, name, 0) for value in series.cat.categories.tolist()]
+        names = [_object_as_text(value, name, 0) for value in series.cat.categories.tolist()]
         spelled = not all(isinstance(value, (str, int)) for value in series.cat.categories)
-        return replace(_cleaned(codes, names, missing, "category"), spelled=spelled)
+        return replace(_make_texts(codes, names, missing, "category"), spelled=spelled)
     if kind in "iuf":
-        values: NDArray[Any] = series.to_numpy() if isinstance(dtype, np.dtype) else _masked(series)
+        values: NDArray[Any] = series.to_numpy() if isinstance(dtype, np.dtype) else _with_nan(series)
         return Numbers(values)
     if kind == "b":
-        codes = _masked(series) if not isinstance(dtype, np.dtype) else series.to_numpy().astype(np.float64)
+        codes = _with_nan(series) if not isinstance(dtype, np.dtype) else series.to_numpy().astype(np.float64)
         known = np.where(np.isnan(codes), -1, codes).astype(np.int64)
         return Texts(known, list(BOOLEANS.values()), "boolean")
     if kind == "M":
@@ -421,24 +431,24 @@ def _of_pandas(series: Any, name: str, missing: frozenset[str]) -> Column:
             series = series.dt.tz_convert("UTC").dt.tz_localize(None)
         return Times(series.astype("datetime64[us]").to_numpy())
     if kind in "mc" or str(dtype).startswith(("period[", "interval[")):
-        raise _refused(name, dtype)
+        raise _unsupported_dtype(name, dtype)
     try:
         codes, different = series.factorize()
-    except TypeError:  # a list, say, has no hash
-        return _of_objects(series.tolist(), name, missing)
+    except TypeError:  # a value is not hashable: a list, for example
+        return _from_objects(series.tolist(), name, missing)
     names = list(different)
-    if not all(isinstance(each, str) for each in names):  # 1, 1.0 and True are one to factorize
-        return _of_objects(series.tolist(), name, missing)
-    return _cleaned(codes.astype(np.int64), names, missing, "text")
+    if not all(isinstance(each, str) for each in names):  # to factorize, 1, 1.0 and True are equal
+        return _from_objects(series.tolist(), name, missing)
+    return _make_texts(codes.astype(np.int64), names, missing, "text")
 
 
-def _masked(series: Any) -> NDArray[Any]:
-    """Numbers or booleans of a type that knows missing values, as float64 with NaN."""
+def _with_nan(series: Any) -> NDArray[Any]:
+    """Convert numbers or booleans of a nullable extension dtype to float64, with NaN where they are missing."""
     values: NDArray[Any] = series.to_numpy(dtype=np.float64, na_value=np.nan)
     return values
 
 
-def _of_polars(series: Any, name: str, missing: frozenset[str], *, as_text: bool) -> Column:
+def _from_polars(series: Any, name: str, missing: frozenset[str], *, as_text: bool) -> Column:
     import polars as pl
 
     dtype = series.dtype
@@ -454,33 +464,36 @@ def _of_polars(series: Any, name: str, missing: frozenset[str], *, as_text: bool
         return Times(
             instants.to_physical().to_numpy().astype("datetime64[us]")
             if not series.null_count()
-            else _nat(instants.to_physical())
+            else _times_with_nat(instants.to_physical())
         )
     if dtype == pl.Null:
         return Texts(np.full(len(series), -1, np.int64), [])
     if dtype == pl.Object:
-        return _of_objects(series.to_list(), name, missing)
+        return _from_objects(series.to_list(), name, missing)
     declared = dtype == pl.Categorical or dtype == pl.Enum
     if not (declared or dtype == pl.String):
-        raise _refused(name, dtype)
+        raise _unsupported_dtype(name, dtype)
     texts = series.cast(pl.String)
     if not declared and not as_text:
-        numbers = _numbers_of_polars(texts, missing)
+        numbers = _numbers_from_polars(texts, missing)
         if numbers is not None:
             return numbers
     codes, names = _factorise_polars(texts)
-    return _cleaned(codes, names, missing, "category" if declared else "text")
+    return _make_texts(codes, names, missing, "category" if declared else "text")
 
 
-def _nat(physical: Any) -> NDArray[np.datetime64]:
-    """Microseconds with gaps as datetime64[us]."""
+def _times_with_nat(physical: Any) -> NDArray[np.datetime64]:
+    """Convert microseconds, a polars series with nulls, to datetime64[us] with NaT."""
     values: NDArray[np.datetime64] = physical.fill_null(0).to_numpy().astype("datetime64[us]")
     values[physical.is_null().to_numpy()] = np.datetime64("NaT", "us")
     return values
 
 
 def _factorise_polars(texts: Any) -> tuple[NDArray[np.int64], list[str]]:
-    """The index of each text among the different ones, -1 where it is null; as no version of polars gives it itself."""
+    """Return the index of each text among the distinct ones, -1 where it is null, and the distinct ones.
+
+    No version of polars has a function for it.
+    """
     import polars as pl
 
     different = texts.unique(maintain_order=True).drop_nulls()
@@ -491,8 +504,11 @@ def _factorise_polars(texts: Any) -> tuple[NDArray[np.int64], list[str]]:
     return codes.to_numpy(), different.to_list()
 
 
-def _numbers_of_polars(texts: Any, missing: frozenset[str]) -> Numbers | None:
-    """The texts as numbers, if all are, but for marks of missing values; the same answer as `_interpreted`, fast."""
+def _numbers_from_polars(texts: Any, missing: frozenset[str]) -> Numbers | None:
+    """Convert the texts to numbers if all but marks of missing values are numbers, else return None.
+
+    The result is that of `_infer_kind`, which is slower, as it parses in Python.
+    """
     import polars as pl
 
     def bare(some: Any) -> Any:
@@ -516,9 +532,9 @@ def _numbers_of_polars(texts: Any, missing: frozenset[str]) -> Numbers | None:
 
 
 def texts_of_array(values: NDArray[Any], missing: frozenset[str]) -> Texts:
-    """An array (n,) of text or numbers as text: text as it is written, numbers by their shortest spelling.
+    """Convert an array (n,) of text or numbers to text: text as it is written, numbers in their shortest spelling.
 
-    -0.0 and 0.0 are one number.
+    -0.0 is spelt as 0.0.
     """
     values = values + values.dtype.type(0) if values.dtype.kind == "f" else values
     different, codes = np.unique(values, return_inverse=True, equal_nan=True)
@@ -526,13 +542,13 @@ def texts_of_array(values: NDArray[Any], missing: frozenset[str]) -> Texts:
         each if isinstance(each, str) else "" if each != each else repr(each)
         for each in (different.tolist() if different.dtype.kind != "f" else map(plain_number, different))
     ]
-    return _cleaned(codes.reshape(-1).astype(np.int64), names, missing, "text", strip=False)
+    return _make_texts(codes.reshape(-1).astype(np.int64), names, missing, "text", strip=False)
 
 
 def labels_of_polars(
     series: Any, name: str, missing: frozenset[str]
 ) -> tuple[NDArray[Any] | None, Callable[[], Texts]]:
-    """A column of labels as numbers, None where it is not numbers alone, and the function that gives it as text."""
+    """Return a column of labels as numbers (None unless all are numbers), and a function that returns it as text."""
     import polars as pl
 
     dtype = series.dtype
@@ -548,10 +564,10 @@ def labels_of_polars(
     @functools.cache
     def as_text() -> Texts:
         codes, names = _factorise_polars(texts)
-        return _cleaned(codes, names, missing, "text", strip=False)
+        return _make_texts(codes, names, missing, "text", strip=False)
 
-    if texts.head(PEEK).n_unique() < PEEK // 10:  # few different ones are read one by one
-        found = _all(number_of(name.strip()) for name in as_text().names)
+    if texts.head(PEEK).n_unique() < PEEK // 10:  # few distinct ones: parse each of them once
+        found = _all_or_none(number_of(name.strip()) for name in as_text().names)
         return (_by_code(np.array(found), as_text().codes, math.nan) if found else None), as_text
-    numbers = _numbers_of_polars(texts, missing)
+    numbers = _numbers_from_polars(texts, missing)
     return None if numbers is None else numbers.values, as_text

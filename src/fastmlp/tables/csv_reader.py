@@ -1,8 +1,9 @@
-"""Text with a table in it: the bytes, how they are written, and the columns as polars or NumPy reads them.
+"""Tables written as text (CSV and the like), read by polars or, without it, by NumPy.
 
-Polars is fast and lenient. What it takes silently and should not is looked for here: rows with too few cells, blank
-lines. What it cannot read and others can (blanks around quotation marks, quotation marks within a cell, several blanks
-as separator, UTF-16) is written anew by Python's csv first. Rows are counted from 1, below the header.
+A `Sheet` holds the bytes of the file and their `Dialect`. Polars is fast but lenient, so this module searches for what
+polars accepts silently: rows with too few cells, and blank lines. What polars cannot read (blanks around quotation
+marks, quotation marks within a cell, several blanks as one separator, UTF-16) is first parsed and written again by
+Python's csv module. In messages, rows are counted from 1 below the header.
 """
 
 from __future__ import annotations
@@ -33,21 +34,25 @@ POINT_NUMBER = r"^\s*[+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+\.[0-9]+|[0-9]+)(?:
 
 
 class Sheet:
-    """A table written as text; `data` is what the file has where that is not the file's own bytes (unpacked)."""
+    """A table written as text. `data` is the content of a file that was compressed; None reads the file at `path`.
+
+    `mark` is the length of the byte order mark, `above` the offset of the header, and `start` that of the first row.
+    `in_file` says that `data` still has the bytes of the file, so that polars can read the file itself.
+    """
 
     def __init__(self, path: str, data: bytes | None, options: Options) -> None:
         self.path, self.missing = path, MISSING.union(options.missing)
         self.in_file = data is None
-        self.data: Any = _mapped(path) if data is None else data
+        self.data: Any = _map_file(path) if data is None else data
         for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
             if self.data[:2] == mark:
                 try:
-                    self._rewrite(self.data[:].decode(encoding).encode())
+                    self._replace_data(self.data[:].decode(encoding).encode())
                 except UnicodeDecodeError:
                     raise ValueError("expected text in UTF-8 or UTF-16, got other bytes") from None
         head = self.data[:HEAD_BYTES]
         if b"\r" in head and b"\n" not in head:
-            self._rewrite(self.data[:].replace(b"\r", b"\n"))
+            self._replace_data(self.data[:].replace(b"\r", b"\n"))
             head = self.data[:HEAD_BYTES]
         complete = len(self.data) <= HEAD_BYTES
         text = self._decoded(head, complete)
@@ -56,7 +61,7 @@ class Sheet:
         self.above = self.mark + len(text[: self.dialect.above].encode())
         self.start = self.mark + len(text[: self.dialect.skipped].encode())
 
-    def _rewrite(self, data: bytes) -> None:
+    def _replace_data(self, data: bytes) -> None:
         self.data, self.in_file = data, False
 
     def _decoded(self, head: bytes, complete: bool) -> str:
@@ -71,42 +76,42 @@ class Sheet:
         return f"line {line}: expected text in UTF-8, got other bytes; iconv -f LATIN1 -t UTF-8 makes it so, say"
 
     def first_cells(self, name: str) -> list[str]:
-        """The cells of a column in the first rows, `FIRST_ROWS` at most, that end in the beginning of the file."""
+        """Return the cells of a column in the first `FIRST_ROWS` rows, as far as the first `HEAD_BYTES` hold them."""
         index = self.dialect.names.index(name)
         text = self.data[self.start : self.start + HEAD_BYTES].decode("utf-8", "ignore")
-        rows = [cells for cells, _ in itertools.islice(_rows(text, self.dialect.separator), FIRST_ROWS + 1)][:-1]
+        rows = [cells for cells, _ in itertools.islice(_rows_of(text, self.dialect.separator), FIRST_ROWS + 1)][:-1]
         return [cells[index] for cells in rows if index < len(cells)]
 
     # ------------------------------------------------------------------------------------------------------ polars
 
     def read_polars(self, as_text: Collection[str]) -> Any:
-        """The columns as a frame of polars; the types are polars' own guess but for those wanted as text."""
-        self._clean()
+        """Read the columns into a polars frame; polars infers the dtype of all columns but those wanted as text."""
+        self._normalise()
         wanted = [self.dialect.names.index(name) for name in as_text if name in self.dialect.names]
         try:
-            frame = self._parsed(wanted)
-        except _errors():
-            frame = self._parsed_anew(wanted)
+            frame = self._parse(wanted)
+        except _polars_errors():
+            frame = self._parse_as_text(wanted)
         frame.columns = list(self.dialect.names)
         frame = self._without_blank_lines(frame)
-        return self._with_points(frame, set(as_text)) if self.dialect.decimal == "," else frame
+        return self._with_decimal_points(frame, set(as_text)) if self.dialect.decimal == "," else frame
 
-    def _clean(self) -> None:
-        """Write the text anew where polars and NumPy would take it wrongly."""
+    def _normalise(self) -> None:
+        """Rewrite the text where polars and NumPy would misread it."""
         if self.dialect.separator == " ":
-            self._write_anew()
+            self._rewrite_as_plain_csv()
         elif self.data.find(b'"', self.start) >= 0:
             separator = re.escape(self.dialect.separator.encode())
-            first = re.compile(rb" +\"").match(self.data, self.start)  # where ^ and \A do not match
+            first = re.compile(rb" +\"").match(self.data, self.start)  # ^ and \A do not match at an offset
             before = re.compile(rb"[" + separator + rb"\n] +\"")
             after = re.compile(rb"\" +(?:[" + separator + rb"\r\n]|\Z)")
             if first or before.search(self.data, self.start) or after.search(self.data, self.start):
-                self._write_anew()
+                self._rewrite_as_plain_csv()
             elif len(QUOTATION_MARK.findall(self.data, self.start)) % 2:
                 self._refuse_open_quotation(self.data[self.start :].decode("utf-8", "replace"))
 
-    def _parsed(self, as_text: list[int], *, infer: int = INFERRED_ROWS) -> Any:
-        """What polars makes of the rows; its own names of the columns."""
+    def _parse(self, as_text: list[int], *, infer: int = INFERRED_ROWS) -> Any:
+        """Parse the rows with polars; the columns have the names that polars gives them."""
         import polars as pl
 
         names = [str(i) for i in range(len(self.dialect.names))]
@@ -132,24 +137,27 @@ class Sheet:
             raise_if_empty=False,
         )
 
-    def _parsed_anew(self, as_text: list[int]) -> Any:
-        """The rows where polars has met what its guess did not expect: as text, then by way of Python's csv."""
+    def _parse_as_text(self, as_text: list[int]) -> Any:
+        """Parse rows in which polars found a value that does not fit the dtype it had inferred.
+
+        All columns are read as text; if that fails, too, the text is first rewritten by Python's csv module.
+        """
         every = list(range(len(self.dialect.names)))
         try:
-            return self._parsed(every, infer=0)
-        except _errors() as error:
+            return self._parse(every, infer=0)
+        except _polars_errors() as error:
             self._refuse_bad_text()
             if self.data.find(b'"', self.start) >= 0:
-                self._write_anew()
+                self._rewrite_as_plain_csv()
                 try:
-                    return self._parsed(every, infer=0)
-                except _errors():
+                    return self._parse(every, infer=0)
+                except _polars_errors():
                     pass
-            told = str(error).splitlines()[0]
-            raise ValueError(f"{self.path}: {told}; read with {self.dialect.in_words()}") from None
+            problem = str(error).splitlines()[0]
+            raise ValueError(f"{self.path}: {problem}; read with {self.dialect.in_words()}") from None
 
     def _without_blank_lines(self, frame: Any) -> Any:
-        """The rows without blank lines; a row with too few cells, whose rest polars has left null, is refused."""
+        """Drop blank lines, and refuse rows with too few cells: polars fills both with nulls."""
         import polars as pl
 
         if not frame.height or not frame.to_series(frame.width - 1).null_count():
@@ -159,8 +167,8 @@ class Sheet:
             raise ValueError(f"{self.path}: expected {len(widths)} rows, got {frame.height} from polars")
         return frame if widths.all() else frame.filter(pl.Series(widths != 0))
 
-    def _with_points(self, frame: Any, as_text: set[str]) -> Any:
-        """The frame with decimal commas made points where polars has left them as text, but for those wanted so."""
+    def _with_decimal_points(self, frame: Any, as_text: set[str]) -> Any:
+        """Replace decimal commas by points in the columns that polars has left as text, but for those in `as_text`."""
         import polars as pl
 
         changed = []
@@ -172,7 +180,7 @@ class Sheet:
             if not len(present):
                 continue
             if present.str.contains(COMMA_NUMBER).all():
-                changed.append(_with_point(series))
+                changed.append(_comma_to_point(series))
             elif present.str.contains(POINT_NUMBER).all() and present.str.contains(".", literal=True).any():
                 shown = present.filter(present.str.contains(".", literal=True))[0]
                 raise ValueError(
@@ -184,9 +192,9 @@ class Sheet:
     # ------------------------------------------------------------------------------------------------------- NumPy
 
     def read_numpy(self, as_text: Collection[str]) -> PlainFrame:
-        """The columns as NumPy's reader takes them: all are numbers but for those wanted as text."""
+        """Read the columns with NumPy: all must be numbers, but for those wanted as text."""
         self._refuse_bad_text()
-        self._clean()
+        self._normalise()
         self._check_widths()
         text = self.data[self.start :].decode("utf-8")
         if not text.strip():
@@ -194,18 +202,18 @@ class Sheet:
         columns: dict[str, NDArray[Any]] = {}
         for i, name in enumerate(self.dialect.names):
             if name in as_text:
-                columns[name] = self._loaded(text, [i], str)[:, 0]
+                columns[name] = self._load(text, [i], str)[:, 0]
         numeric = [i for i, name in enumerate(self.dialect.names) if name not in as_text]
-        numbers = self._loaded(text, numeric, np.float64) if numeric else np.empty((0, 0))
+        numbers = self._load(text, numeric, np.float64) if numeric else np.empty((0, 0))
         columns |= {self.dialect.names[i]: np.ascontiguousarray(numbers[:, k]) for k, i in enumerate(numeric)}
         return PlainFrame({name: columns[name] for name in self.dialect.names})
 
-    def _loaded(self, text: str, indices: list[int], kind: Any) -> NDArray[Any]:
+    def _load(self, text: str, indices: list[int], kind: Any) -> NDArray[Any]:
         comma = self.dialect.decimal == ","
         convert = dict.fromkeys(indices, _number_with_comma) if comma and kind is not str else None
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # NumPy tells of blank lines
+                warnings.simplefilter("ignore")  # NumPy warns of blank lines
                 loaded: NDArray[Any] = np.loadtxt(  # type: ignore[call-overload]
                     io.StringIO(text),
                     dtype=kind,
@@ -232,7 +240,7 @@ class Sheet:
     # ---------------------------------------------------------------------------------------------------- the text
 
     def _refuse_bad_text(self) -> None:
-        """Refuse what is not UTF-8, a quotation mark without end, and rows of another width."""
+        """Refuse text that is not UTF-8, a quotation without end, and rows with more or fewer cells than the header."""
         try:
             text = self.data[self.start :].decode("utf-8")
         except UnicodeDecodeError as error:
@@ -242,7 +250,7 @@ class Sheet:
         self._check_widths()
 
     def _refuse_open_quotation(self, text: str) -> None:
-        """Refuse a cell whose quotation does not end, or ends after some lines where another one was to begin."""
+        """Refuse a quotation that does not end, or that ends only where the quotation of a later cell was to begin."""
         separator = re.escape(self.dialect.separator)
         blanks = "" if self.dialect.separator == " " else " *"
         quoted = rf'(?:^|{separator}) *"([^"]*+(?:""[^"]*+)*+)"(?={blanks}([^ {separator}\r\n]*))'
@@ -253,7 +261,7 @@ class Sheet:
                     f"{self.path}: quotation that begins in line {line}: expected the next cell after it, got "
                     f"{cell[2]!r:.60}; a quotation mark within a cell is written twice"
                 )
-        first = begins = 1  # what does not end takes in whatever line is put below the text
+        first = begins = 1  # a quotation without end contains the line that is appended here
         below = itertools.chain(io.StringIO(text, newline=""), ["below"])
         for cells, line in dialect.records(below, self.dialect.separator):
             first, begins, last = begins, line + 1, cells
@@ -264,7 +272,7 @@ class Sheet:
             )
 
     def _check_widths(self) -> NDArray[np.int64]:
-        """The number of cells of each row, 0 of a blank line; a row of another width is refused."""
+        """Return the number of cells of each row, 0 for a blank line; refuse rows of another width than the header."""
         widths, lines = self._widths()
         expected = len(self.dialect.names)
         wrong = np.flatnonzero((widths != expected) & (widths != 0))
@@ -280,13 +288,13 @@ class Sheet:
         return widths
 
     def _widths(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The number of cells of each row, and the line that it begins in, from 1 for the first row of data."""
+        """Return for each row the number of its cells, and the line in which it begins, 1 for the first row."""
         rows = self.data[self.start :]
         separator = self.dialect.separator
         if b'"' in rows or separator == " ":
             blank: tuple[list[str], ...] = ([],) if len(self.dialect.names) == 1 else ([], [""])
             found = [
-                (0 if cells in blank else len(cells), line) for cells, line in _rows(rows.decode("utf-8"), separator)
+                (0 if cells in blank else len(cells), line) for cells, line in _rows_of(rows.decode("utf-8"), separator)
             ]
             table = np.array(found, np.int64).reshape(-1, 2)
             return table[:, 0], table[:, 1]
@@ -302,8 +310,8 @@ class Sheet:
                 widths[index] = 0
         return widths, np.arange(1, len(widths) + 1)
 
-    def _write_anew(self) -> None:
-        """The rows without blanks around their cells, in a way that polars takes for what it is."""
+    def _rewrite_as_plain_csv(self) -> None:
+        """Rewrite the rows in plain CSV, which polars reads correctly, without blanks around their cells."""
         text = self.data[self.start :].decode("utf-8")
         if '"' in text:
             self._refuse_open_quotation(text)
@@ -311,33 +319,33 @@ class Sheet:
         out = io.StringIO()
         writer = csv.writer(out, delimiter=separator, lineterminator="\n")
         try:
-            for cells, _ in _rows(text, separator):
+            for cells, _ in _rows_of(text, separator):
                 writer.writerow(cells)
         except csv.Error as error:
             raise ValueError(f"{self.path}: {error}") from None
-        self._rewrite(out.getvalue().encode())
+        self._replace_data(out.getvalue().encode())
         self.above = self.start = self.mark = 0
 
 
 def _number_with_comma(cell: str) -> float:
-    """The number that a cell is whose decimal mark is a comma."""
+    """Parse a number with a decimal comma."""
     if not re.match(COMMA_NUMBER, cell):
         raise ValueError(f"could not convert string {cell!r} to a number with a decimal comma")
     return float(cell.replace(",", "."))
 
 
-def _with_point(texts: Any) -> Any:
+def _comma_to_point(texts: Any) -> Any:
     return texts.str.replace(",", ".", literal=True)
 
 
 def marks_with_points(marks: Collection[str], decimal: str) -> list[str]:
-    """The marks of missing values and, where the decimal mark is a comma, those that are numbers with a point, too."""
+    """Return the marks of missing values; if the decimal mark is a comma, numbers among them also with a point."""
     pointed = [mark.replace(",", ".") for mark in marks if decimal == "," and re.match(COMMA_NUMBER, mark)]
     return list(dict.fromkeys([*marks, *pointed]))
 
 
 def numbers_with_points(frame: Any, name: str, missing: Collection[str]) -> Any:
-    """The frame whose column of text has decimal points, if all of it is numbers with decimal commas."""
+    """Replace decimal commas by points in a column of text if all its values are numbers with decimal commas."""
     marks = MISSING.union(missing)
     if isinstance(frame, PlainFrame):
         texts = frame[name]
@@ -348,11 +356,11 @@ def numbers_with_points(frame: Any, name: str, missing: Collection[str]) -> Any:
         return frame
     present = frame[name].str.strip_chars().drop_nulls()
     present = present.filter(~present.is_in(sorted(marks)))
-    return frame.with_columns(_with_point(frame[name])) if present.str.contains(COMMA_NUMBER).all() else frame
+    return frame.with_columns(_comma_to_point(frame[name])) if present.str.contains(COMMA_NUMBER).all() else frame
 
 
-def _rows(text: str, separator: str) -> Any:
-    """The cells of each row, without blanks around them, and the line that the row begins in."""
+def _rows_of(text: str, separator: str) -> Any:
+    """Yield for each row its cells, without blanks around them, and the line in which it begins."""
     begins = 1
     for cells, line in dialect.records(io.StringIO(text, newline=""), separator):
         stripped = [cell.strip() for cell in cells]
@@ -362,17 +370,17 @@ def _rows(text: str, separator: str) -> Any:
         begins = line + 1
 
 
-def _mapped(path: str) -> Any:
-    """The file's bytes, as they are looked at."""
+def _map_file(path: str) -> Any:
+    """Map the file into memory."""
     with open(path, "rb") as file:
         if not file.seek(0, io.SEEK_END):
             return b""
-        if hasattr(mmap, "MAP_POPULATE"):  # all pages at once: it is looked through for quotation marks
+        if hasattr(mmap, "MAP_POPULATE"):  # all pages at once: the search for quotation marks reads them all
             return mmap.mmap(file.fileno(), 0, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE, prot=mmap.PROT_READ)
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _errors() -> tuple[type[Exception], ...]:
+def _polars_errors() -> tuple[type[Exception], ...]:
     import polars as pl
 
     return (pl.exceptions.PolarsError,)

@@ -1,8 +1,8 @@
-"""How a table is written as text: separator, header, decimal mark, and what stands above the table.
+"""How a table is written as text: separator, header, decimal mark, and the lines above the table.
 
-`look` decides from the beginning of the file, counting over many lines and outside quotation marks, and takes what the
-user has said instead of guessing. A header is a header unless the user says that there is none. What was guessed can
-be said in a line, as a guess that nobody sees is a guess that nobody corrects.
+`look` returns the `Dialect` of a file. It uses what the user has specified and infers the rest from the beginning of
+the file, over many lines and outside quotation marks. The first row is a header unless the user says that there is
+none. `Dialect.in_words` describes the result in one line, which is shown so that users can correct a wrong guess.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from .columns import NUMBER
 
-SEPARATORS = ("\t", ";", "|", ",", " ")  # the first of equally good ones
+SEPARATORS = ("\t", ";", "|", ",", " ")  # of equally good ones, the first is chosen
 SAMPLE_LINES = 200
 QUOTED = re.compile(r'(?:(?<=[\s,;|])|^)"(?:[^"]|"")*"', re.MULTILINE)
 LINE_END = re.compile(r"\r\n|\n|\r")
@@ -22,12 +22,12 @@ SEPARATOR_LINE = re.compile(r'"?sep=([\t -~])"?\s*', re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
 DECIMAL_POINT = re.compile(r"[+-]?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?")
 NAMES = {"\t": "a tab", " ": "blanks"}
-LONGEST_CELL = 2**31 - 1  # characters; Python's csv takes 131,072 unless told otherwise
+MAX_CELL_LENGTH = 2**31 - 1  # characters; the default limit of Python's csv is 131,072
 
 
 class Options(NamedTuple):
-    """What the user says about the text; None and True leave it to be looked at. `missing` stands for a missing value,
-    beside the marks that are known.
+    """What the user specifies about the text: None leaves it to be inferred. `missing` lists further marks of missing
+    values, beside the usual ones.
     """
 
     separator: str | None = None
@@ -39,8 +39,8 @@ class Options(NamedTuple):
 class Dialect(NamedTuple):
     """How the text is written.
 
-    `names` are those of the columns, their indices where there is no header. `skipped` characters and `skipped_lines`
-    lines stand before the first row of data; `above` is what of them stands before the header.
+    `names` are the names of the columns, or their indices if there is no header. The first row of data begins after
+    `skipped` characters, which are `skipped_lines` lines; the header begins after `above` characters.
     """
 
     separator: str
@@ -54,7 +54,7 @@ class Dialect(NamedTuple):
     first_is_nameless: bool
 
     def in_words(self) -> str:
-        """What was decided, in a line."""
+        """Describe separator, decimal mark and header in one line."""
         separator = NAMES.get(self.separator, repr(self.separator))
         decimal = ", decimal comma" if self.decimal == "," else ""
         if not self.has_header:
@@ -64,7 +64,7 @@ class Dialect(NamedTuple):
         return f"separator {separator}{decimal}, header {shown}{more}"
 
     def doubt(self) -> str | None:
-        """What speaks against the header, if anything does."""
+        """Describe why the first row may be data and not a header; None if nothing suggests it."""
         numbers = [name for name in cells(self.header_text, self.separator) if _is_number(name)]
         if not (self.has_header and numbers):
             return None
@@ -72,20 +72,20 @@ class Dialect(NamedTuple):
 
 
 def look(text: str, complete: bool, options: Options = Options()) -> Dialect:  # noqa: B008 - immutable
-    """How the text that begins so is written; `complete` if it is all of it."""
-    start, comments, said = _above(text)
+    """Return the dialect of a file that begins with this text; `complete` if the text is the whole file."""
+    start, comments, declared = _skip_preamble(text)
     if not text[start:].strip() and comments and not options.header:
         start, comments = comments[0], []  # all rows begin with #
     if not text[start:].strip():
         raise ValueError("expected a table, got an empty file")
-    separator = options.separator or said or guess_separator(text[start:], complete)
-    start = _without_data(text, start, comments, separator, options.header)
+    separator = options.separator or declared or guess_separator(text[start:], complete)
+    start = _table_offset(text, start, comments, separator, options.header)
     rest = text[start:]
-    header, length, n_lines = _first_record(rest, separator)
-    if length == len(rest) and _is_open(rest, separator):
+    header, length, n_lines = _first_row(rest, separator)
+    if length == len(rest) and _has_open_quotation(rest, separator):
         raise ValueError("expected the end of a quotation that begins in the first row, got none")
     comment = text[comments[-1] : start].strip().lstrip("# ") if comments and comments[-1] < start else None
-    if comment is not None and options.header and _is_header_of(comment, header, separator):
+    if comment is not None and options.header and _is_header_in_comment(comment, header, separator):
         header, length, n_lines = comment, 0, 0
     written = cells(header, separator)
     names = _names(written) if options.header else tuple(map(str, range(len(written))))
@@ -99,9 +99,11 @@ def look(text: str, complete: bool, options: Options = Options()) -> Dialect:  #
     return Dialect(separator, decimal, options.header, names, header, skipped, lines, start, nameless)
 
 
-def _above(text: str) -> tuple[int, list[int], str | None]:
-    """Where the table begins, where the lines with # right above it begin, and the separator that Excel's line says."""
-    start, said = 0, None
+def _skip_preamble(text: str) -> tuple[int, list[int], str | None]:
+    """Return the offsets of the table and of each comment line (#) directly above it, and the separator that a line
+    `sep=;`, as Excel writes it, declares.
+    """
+    start, separator = 0, None
     comments: list[int] = []
     while start < len(text):
         end = LINE_END.search(text, start)
@@ -110,37 +112,39 @@ def _above(text: str) -> tuple[int, list[int], str | None]:
         if line.startswith("#"):
             comments.append(start)
         elif declared is not None:
-            said, comments = declared[1], []
+            separator, comments = declared[1], []
         elif line.strip(" "):
             break
         start = after
-    return start, comments, said
+    return start, comments, separator
 
 
-def _without_data(text: str, start: int, comments: Sequence[int], separator: str, has_header: bool) -> int:
-    """Where the table begins once lines with # that are rows of it are counted in: those of as many cells as the row
-    below. Of a table with a header that is one line at most, which may also be the header as NumPy's savetxt writes it.
+def _table_offset(text: str, start: int, comments: Sequence[int], separator: str, has_header: bool) -> int:
+    """Return the offset of the table, including lines that begin with # but belong to it.
+
+    A line belongs to the table if it has as many cells as the row below. In a table with a header this is at most one
+    line; if it is a header in a comment, as NumPy's savetxt writes it, the offset stays behind it.
     """
-    row, length, _ = _first_record(text[start:], separator)
+    row, length, _ = _first_row(text[start:], separator)
     n_cells = len(cells(row, separator))
     below = text[start + length :]
     named = not any(map(_is_number, cells(row, separator)))
     over_numbers = (
-        named and bool(below.strip()) and any(map(_is_number, cells(_first_record(below, separator)[0], separator)))
+        named and bool(below.strip()) and any(map(_is_number, cells(_first_row(below, separator)[0], separator)))
     )
     for begin in reversed(comments):
         line = text[begin:start].rstrip("\r\n")
         if len(cells(line, separator)) != n_cells or (has_header and (n_cells == 1 or over_numbers)):
             break
         if has_header:
-            is_header = _is_header_of(line.lstrip("# "), row, separator)
+            is_header = _is_header_in_comment(line.lstrip("# "), row, separator)
             return start if is_header else begin
         start = begin
     return start
 
 
-def _first_record(text: str, separator: str) -> tuple[str, int, int]:
-    """The first row of the text as it stands, its length with the end of the line, and the lines that it spans."""
+def _first_row(text: str, separator: str) -> tuple[str, int, int]:
+    """Return the first row of the text, its length including the line end, and the number of lines that it spans."""
     ends = [0]
 
     def lines() -> Iterator[str]:
@@ -159,8 +163,8 @@ def _first_record(text: str, separator: str) -> tuple[str, int, int]:
     return text[:length], length, n_lines
 
 
-def _is_open(text: str, separator: str) -> bool:
-    """Whether a quotation mark has no end."""
+def _has_open_quotation(text: str, separator: str) -> bool:
+    """Whether a quotation in the text does not end."""
     try:
         for _ in records(LINE_END.split(text), separator, strict=True):
             pass
@@ -170,12 +174,12 @@ def _is_open(text: str, separator: str) -> bool:
 
 
 def records(lines: Iterable[str], separator: str, *, strict: bool = False) -> Iterator[tuple[list[str], int]]:
-    """The cells, of any length, of each row, and the number of lines read so far.
+    """Yield the cells of each row, and the number of lines read so far. A cell may be of any length.
 
-    `strict` raises csv.Error for a quotation mark without end. The limit of Python's csv is one for the whole process:
-    it is set back when the rows end or are dropped.
+    `strict` raises csv.Error for a quotation without end. The limit that Python's csv has for the length of a cell is
+    global; it is restored when the generator ends or is closed.
     """
-    limit = csv.field_size_limit(LONGEST_CELL)
+    limit = csv.field_size_limit(MAX_CELL_LENGTH)
     try:
         reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != " ", strict=strict)
         for cells in reader:
@@ -185,7 +189,7 @@ def records(lines: Iterable[str], separator: str, *, strict: bool = False) -> It
 
 
 def cells(row: str, separator: str) -> list[str]:
-    """The cells of a row, without blanks around them."""
+    """Split a row into its cells, without blanks around them."""
     found, _ = next(records([row], separator), ([], 0))
     stripped = [cell.strip() for cell in found]
     return [cell for cell in stripped if cell] if separator == " " else stripped
@@ -195,8 +199,8 @@ def _is_number(cell: str) -> bool:
     return NUMBER.fullmatch(cell) is not None
 
 
-def _is_header_of(comment: str, row: str, separator: str) -> bool:
-    """Whether a line after # is the header of the rows below, as NumPy's savetxt writes it."""
+def _is_header_in_comment(comment: str, row: str, separator: str) -> bool:
+    """Whether the text of a comment line is the header of the row below, as NumPy's savetxt writes it."""
     below = cells(row, separator)
     named = cells(comment, separator)
     return len(named) == len(below) > 1 and any(map(_is_number, below)) and not any(map(_is_number, named))
@@ -212,7 +216,7 @@ def name_in_header(name: str, index: int) -> str:
 
 
 def _names(written: Sequence[str]) -> tuple[str, ...]:
-    """The names of the columns; an empty name becomes the column's index."""
+    """Return the names of the columns, the index in place of an empty name; refuse a header with equal names."""
     names = tuple(name or str(index) for index, name in enumerate(written))
     if len(set(names)) != len(names):
         index = next(i for i, name in enumerate(names) if name in names[:i])
@@ -226,7 +230,7 @@ def _names(written: Sequence[str]) -> tuple[str, ...]:
 
 
 def guess_separator(text: str, complete: bool = True) -> str:
-    """What separates the cells: what stands equally often, outside quotation marks, in every line."""
+    """Infer the separator: the character whose usual number per line, outside quotation marks, most lines have."""
     bare = QUOTED.sub("Q", text) if '"' in text else text
     lines = [line for line in LINE_END.split(bare) if line.strip()]
     if not complete and len(lines) > 1:
@@ -245,7 +249,7 @@ def guess_separator(text: str, complete: bool = True) -> str:
 
 
 def guess_decimal(text: str, separator: str) -> str:
-    """The decimal mark: a comma where cells are numbers with a comma and none has a point."""
+    """Infer the decimal mark: a comma if some cells are numbers with a comma and none is a number with a point."""
     if separator == ",":
         return "."
     found = [

@@ -1,7 +1,8 @@
-"""What is known of a column after training, a class for each kind, and the inputs that its values become.
+"""How one column of a table becomes inputs of a network: a class for each kind of column.
 
-An `Encoder` is made of these. `learn` makes them from the training rows, `describe` and `from_description` carry them
-through a model file, whose word is checked before it is used. Columns come from `columns`, as NumPy arrays.
+An `Encoder` consists of such objects, one per column. `learn` makes them from the training rows; `describe` and
+`from_description` convert them to JSON for the model file and back, the latter with every value checked. The columns
+are those of `columns`, NumPy arrays.
 """
 
 from __future__ import annotations
@@ -18,15 +19,18 @@ from . import columns
 from .columns import CellError, Numbers, Texts, Times
 from .parts import Chunks
 
-Input = NDArray[Any] | Chunks  # an input: of the rows that were read, or of all rows of the frame they are in
+Input = NDArray[Any] | Chunks  # one input for the rows that were read, or for all rows of the frame that has them
 CALENDAR = ("day_number", "month", "day", "weekday", "hour")
-SAMPLE = 5000  # values that bound the median of many
-MARGIN = 0.03  # of the sample on both sides of its median: four of its standard deviations
+SAMPLE = 5000  # values from which bounds of the median are estimated
+MARGIN = 0.03  # of the sample, on both sides of its median: four standard deviations of the estimate
 
 
 @frozen
 class NumberColumn:
-    """Numbers: the median of the training rows stands for a missing one."""
+    """A column of numbers; a missing one is replaced by the median of the training rows.
+
+    `indicator` adds an input that is 1 where the number is missing.
+    """
 
     name: str
     median: float
@@ -37,14 +41,14 @@ class NumberColumn:
         """The names of the inputs that the column becomes."""
         return [self.name, *[f"{self.name} is missing"] * self.indicator]
 
-    def parts(self, column: columns.Column) -> list[Input]:
+    def inputs(self, column: columns.Column) -> list[Input]:
         """The inputs that the column becomes, one each."""
         if not isinstance(column, Numbers):
             if not _is_empty(column):
-                raise _other_kind(column, self.name, "a number")
+                raise _wrong_kind_error(column, self.name, "a number")
             column = Numbers(np.full(column.n_rows, np.nan))
         values = column.values
-        gaps = _gaps(values, self.name)
+        gaps = _missing_mask(values, self.name)
         if gaps is None:
             return [column.chunks or values, *[np.zeros(len(values))] * self.indicator]
         return [np.where(gaps, self.median, values), *[gaps] * self.indicator]
@@ -52,7 +56,10 @@ class NumberColumn:
 
 @frozen
 class TimeColumn:
-    """Dates, with the hour where the training rows had times of day."""
+    """A column of dates, which become the inputs of `CALENDAR`, the hour only if training rows had times of day.
+
+    A missing date is replaced by the medians; `indicator` adds an input that is 1 where the date is missing.
+    """
 
     name: str
     medians: tuple[float, ...]  # of day number, month, day, weekday and hour
@@ -64,11 +71,11 @@ class TimeColumn:
         parts = [f"{self.name}.{part}" for part in CALENDAR[: len(self.medians)]]
         return [*parts, *[f"{self.name} is missing"] * self.indicator]
 
-    def parts(self, column: columns.Column) -> list[Input]:
+    def inputs(self, column: columns.Column) -> list[Input]:
         """The inputs that the column becomes, one each."""
         if not isinstance(column, Times):
             if not _is_empty(column):
-                raise _other_kind(column, self.name, "a date such as 2024-01-31")
+                raise _wrong_kind_error(column, self.name, "a date such as 2024-01-31")
             column = Times(np.full(column.n_rows, np.datetime64("NaT", "us"), "datetime64[us]"))
         gaps = np.isnat(column.values)
         parts = _calendar(column.values)[: len(self.medians)]
@@ -78,15 +85,17 @@ class TimeColumn:
 
 @frozen
 class CategoryColumn:
-    """Text, categories or booleans: an input for each category, one for missing values if they are frequent enough in
-    the training rows, and one for all others.
+    """A column of text, categories or booleans: one input for each category and one for all other values.
+
+    `missing` adds an input for missing values, which otherwise count as other values. `boolean` says that the
+    categories are "False" and "True".
     """
 
     name: str
     categories: tuple[str, ...]
     missing: bool
     boolean: bool
-    spelled: bool = False  # some values of the training rows were no text
+    spelled: bool = False  # some values of the training rows were not text, see `columns.Texts`
 
     @property
     def names_out(self) -> list[str]:
@@ -94,34 +103,34 @@ class CategoryColumn:
         named = [f"{self.name}={category}" for category in self.categories]
         return [*named, *[f"{self.name} is missing"] * self.missing, f"{self.name} is other"]
 
-    def chosen(self, column: columns.Column) -> NDArray[np.int64]:
-        """Which of the column's inputs is 1 in each row; the others are 0."""
+    def active_inputs(self, column: columns.Column) -> NDArray[np.int64]:
+        """Return the index of the input that is 1 in each row; the column's other inputs are 0."""
         if isinstance(column, Times):
             column = _times_as_text(column)
         if not isinstance(column, Texts) or (self.boolean and column.kind == "number" and column.names):
-            raise _other_kind(column, self.name, "true or false")
+            raise _wrong_kind_error(column, self.name, "true or false")
         other = len(self.categories) + self.missing
         table = np.full(len(column.names) + 1, other, np.int64)
         table[:-1] = self._indices(column, other)
-        table[-1] = len(self.categories)  # that of missing values, or of others where those have none
+        table[-1] = len(self.categories)  # the input for missing values if there is one, else that for other values
         return table[column.codes]
 
     def _indices(self, column: Texts, other: int) -> list[int]:
-        """Of each of the column's names the index of its input."""
+        """Return for each of the column's names the index of its input."""
         table = {category: i for i, category in enumerate(self.categories)}
         if self.boolean:
             table |= {name.lower(): i for name, i in table.items()}
             wrong = next((i for i, name in enumerate(column.names) if name.lower() not in table), None)
             if wrong is not None:
-                raise _first_code(column, wrong, self.name, "true or false")
+                raise _cell_error(column, wrong, self.name, "true or false")
             return [table[name.lower()] for name in column.names]
-        if column.kind == "boolean":  # a reader's own type, which has lost how the file spells it
+        if column.kind == "boolean":  # a boolean dtype does not keep how the file spells its values
             same = [[i for name, i in table.items() if name.lower() == each.lower()] for each in column.names]
         elif column.kind == "number":
             numbers = [(columns.number_of(name), i) for name, i in table.items()]
             same = [[i for number, i in numbers if number == float(each)] for each in column.names]
         else:
-            return self._of_text(column, table, other)
+            return self._indices_of_text(column, table, other)
         for each, found in zip(column.names, same, strict=True):
             if len(found) > 1:
                 both = " or ".join(repr(self.categories[i]) for i in found[:2])
@@ -131,9 +140,11 @@ class CategoryColumn:
                 )
         return [found[0] if found else other for found in same]
 
-    def _of_text(self, column: Texts, table: dict[str, int], other: int) -> list[int]:
-        """Text is looked up as it is written. Where either side has spelt values that were no text, 1.0 and 1 are one
-        number, and a day is its midnight.
+    def _indices_of_text(self, column: Texts, table: dict[str, int], other: int) -> list[int]:
+        """Look up text, exactly as it is written.
+
+        Where the values of either side were floats or dates, for which a reader has chosen a spelling, "1.0" is looked
+        up as "1", too, and a date at midnight as the date alone.
         """
         if not (self.spelled or column.spelled) or all(name in table for name in column.names):
             return [table.get(name, other) for name in column.names]
@@ -147,13 +158,13 @@ class CategoryColumn:
 Known = NumberColumn | TimeColumn | CategoryColumn
 
 
-# ---------------------------------------------------------------------------------------------------------- learning
+# --------------------------------------------------------------------------------------------- from the training rows
 
 
 def learn(column: columns.Column, name: str, min_count: int, max_categories: int) -> Known | None:
-    """What is known of the column from now on; None where it has no values."""
+    """Decide from the training rows how the column becomes inputs; None if it has no values."""
     if isinstance(column, Numbers):
-        gaps = _gaps(column.values, name)
+        gaps = _missing_mask(column.values, name)
         present = column.values if gaps is None else column.values[~gaps]
         return NumberColumn(name, median(present), gaps is not None) if len(present) else None
     if isinstance(column, Times):
@@ -174,40 +185,44 @@ def learn(column: columns.Column, name: str, min_count: int, max_categories: int
 
 
 def median(values: NDArray[Any]) -> float:
-    """The median, in a few passes over many values: a sample bounds it, and what lies between is put in order."""
+    """Compute the median in a few passes: a sample gives bounds for it, and only the values between are partitioned."""
     lower, upper = (len(values) - 1) // 2, len(values) // 2
     if len(values) > 10 * SAMPLE:
         sample = np.sort(values[:: len(values) // SAMPLE])
-        least, most = sample[int((0.5 - MARGIN) * len(sample))], sample[int((0.5 + MARGIN) * len(sample))]
-        are_below = values < least
+        low, high = sample[int((0.5 - MARGIN) * len(sample))], sample[int((0.5 + MARGIN) * len(sample))]
+        are_below = values < low
         n_below = int(np.count_nonzero(are_below))
-        middle = values[np.flatnonzero((values <= most) ^ are_below)]  # sooner done than by the mask itself
+        middle = values[np.flatnonzero((values <= high) ^ are_below)]  # faster than indexing by the mask
         if n_below <= lower and upper < n_below + len(middle):
             values, lower, upper = middle, lower - n_below, upper - n_below
     ordered = np.partition(values, [lower, upper])
     below, above = float(ordered[lower]), float(ordered[upper])
-    mean = (below + above) / 2  # half of a subnormal number may be rounded, and the sum of two large ones infinite
+    mean = (below + above) / 2  # halving each first would round subnormal numbers; the sum of large ones overflows
     return mean if math.isfinite(mean) else below / 2 + above / 2
 
 
-# ------------------------------------------------------------------------------------------------------------ using
+# ------------------------------------------------------------------------------------------------ values of any rows
 
 
-def _gaps(values: NDArray[Any], name: str) -> NDArray[np.bool_] | None:
-    """Where numbers are missing, None where none is; an infinite number is refused."""
+def _missing_mask(values: NDArray[Any], name: str) -> NDArray[np.bool_] | None:
+    """Return a mask of the missing numbers, or None if none is missing; refuse infinite ones."""
     if values.dtype.kind != "f" or np.isfinite(values).all():
         return None
     infinite = np.isinf(values)
     if infinite.any():
         row = int(np.argmax(infinite))
-        told = f"{float(values[row])} (infinite, or too large for float64)"
-        raise CellError(row, name, f"expected finite numbers, got {told}")
+        got = f"{float(values[row])} (infinite, or too large for float64)"
+        raise CellError(row, name, f"expected finite numbers, got {got}")
     gaps: NDArray[np.bool_] = np.isnan(values)
     return gaps
 
 
 def _calendar(times: NDArray[np.datetime64]) -> list[NDArray[np.float64]]:
-    """Day number since 1970-01-01 with its fraction, month 1-12, day of the month, weekday (Monday is 0), hour."""
+    """Split times into the parts of `CALENDAR`.
+
+    They are the day number since 1970-01-01 with its fraction, the month 1-12, the day of the month, the weekday
+    (Monday is 0) and the hour.
+    """
     micros = np.where(np.isnat(times), 0, times.astype(np.int64))
     day_number = micros // columns.DAY
     days = day_number.astype("datetime64[D]")
@@ -223,7 +238,7 @@ def _calendar(times: NDArray[np.datetime64]) -> list[NDArray[np.float64]]:
 
 
 def _times_as_text(column: Times) -> Texts:
-    """Dates that are to be looked up among categories, as ISO text."""
+    """Convert dates to ISO 8601 text, to be looked up among categories."""
     different, codes = np.unique(column.values, return_inverse=True)
     present = different[~np.isnat(different)]
     whole = [
@@ -235,33 +250,33 @@ def _times_as_text(column: Times) -> Texts:
 
 
 def _is_empty(column: columns.Column) -> bool:
-    """Whether no value is there, whatever type the column has."""
+    """Whether all values of the column are missing."""
     if isinstance(column, Texts):
         return not column.names
     gone = np.isnan(column.values) if isinstance(column, Numbers) else np.isnat(column.values)
     return bool(gone.all())
 
 
-def _other_kind(column: columns.Column, name: str, expected: str) -> ValueError:
-    """The error for a column whose values are not what they were in training."""
+def _wrong_kind_error(column: columns.Column, name: str, expected: str) -> ValueError:
+    """Return the error for a column whose values are not of the kind that they were in training."""
     if isinstance(column, Texts):
         if column.kind in ("boolean", "number"):
             return CellError(int(np.argmax(column.codes >= 0)), name, f"expected {expected}, got a {column.kind}")
-        check = columns.number_of if expected == "a number" else columns._time_of
+        check = columns.number_of if expected == "a number" else columns._parse_time
         index = next((i for i, text in enumerate(column.names) if check(text) is None), 0)
-        return _first_code(column, index, name, expected)
+        return _cell_error(column, index, name, expected)
     got = "a number" if isinstance(column, Numbers) else "a date"
     present = ~np.isnan(column.values) if isinstance(column, Numbers) else ~np.isnat(column.values)
     return CellError(int(np.argmax(present)), name, f"expected {expected}, got {got}")
 
 
-def _first_code(column: Texts, index: int, name: str, expected: str) -> CellError:
+def _cell_error(column: Texts, index: int, name: str, expected: str) -> CellError:
     row = int(np.argmax(column.codes == index))
     return CellError(row, name, f"expected {expected}, got {column.names[index]!r:.60}")
 
 
 def in_words(known: Known) -> str:
-    """What the column becomes, in words."""
+    """Describe in words what the column becomes."""
     if isinstance(known, NumberColumn):
         return "number, and whether it is missing" if known.indicator else "number"
     if isinstance(known, TimeColumn):
@@ -276,7 +291,7 @@ def in_words(known: Known) -> str:
 
 
 def describe(known: Known) -> dict[str, Any]:
-    """The column as JSON can hold it."""
+    """Return the column as an object that JSON can hold."""
     if isinstance(known, NumberColumn):
         return {"name": known.name, "kind": "number", "median": known.median, "indicator": known.indicator}
     if isinstance(known, TimeColumn):
@@ -295,7 +310,7 @@ ENTRIES = {
 
 
 def from_description(argument: str, value: Any) -> Known:
-    """What `describe` has described; a ValueError that names the argument says what it is otherwise."""
+    """Return the column that `describe` has described; a ValueError naming `argument` if the value is not valid."""
     kind = value.get("kind") if type(value) is dict else None
     if type(kind) is not str or kind not in ENTRIES:
         raise ValueError(f"{argument}: expected a column of kind {', '.join(ENTRIES)}, got {value!r:.60}")
@@ -319,14 +334,14 @@ def from_description(argument: str, value: Any) -> Known:
 
 
 def entries(argument: str, value: Any, names: Sequence[str]) -> dict[str, Any]:
-    """The value, if it is an object with just these entries."""
+    """Return the value after checking that it is a JSON object with exactly these entries."""
     if type(value) is not dict or set(value) != set(names):
         raise ValueError(f"{argument}: expected an object of {', '.join(names)}, got {value!r:.60}")
     return value
 
 
 def text_of(argument: str, value: Any) -> str:
-    """The value, if it is text."""
+    """Return the value after checking that it is text that UTF-8 can encode."""
     if type(value) is not str:
         raise ValueError(f"{argument}: expected text, got {value!r:.60}")
     try:
@@ -337,7 +352,7 @@ def text_of(argument: str, value: Any) -> str:
 
 
 def texts_of(argument: str, value: Any) -> list[str]:
-    """The value, if it is a list of text."""
+    """Return the value after checking that it is a list of text."""
     if type(value) is not list:
         raise ValueError(f"{argument}: expected a list of text, got {value!r:.60}")
     return [text_of(argument, each) for each in value]

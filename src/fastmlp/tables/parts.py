@@ -1,8 +1,8 @@
-"""Some rows of a frame of polars, taken from its columns as they are read.
+"""A selection of the rows of a polars frame, gathered from each column when it is read.
 
-Polars keeps a column of a text file in many short chunks, and new memory is what takes time: a filtered frame would be
-as much of it as its rows are, NumPy's view of its columns as much once more. Here numbers are taken from the chunks
-where they lie, a few rows at a time or all rows of one column. Polars itself is not imported.
+Polars keeps a column of a text file in many short chunks, and allocating memory is what takes time: filtering the frame
+would allocate a copy of its rows, and converting each column to NumPy another one. This module gathers numbers directly
+from the chunks, a block of rows or one whole column at a time. It does not import polars.
 """
 
 from __future__ import annotations
@@ -16,65 +16,70 @@ from numpy.typing import NDArray
 
 from ..frozen import frozen
 
-PLAIN_NUMBERS = frozenset(  # polars' types that are NumPy's, too
+PLAIN_NUMBERS = frozenset(  # dtypes of polars that NumPy has, too
     ["Float32", "Float64", *(f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))]
 )
-CHUNK_ROWS = 1000  # chunks of fewer rows are put together: going over them would take longer than their numbers
+CHUNK_ROWS = 1000  # shorter chunks are concatenated: the loop over them would take longer than the copy
 
 
 @frozen
 class Chunks:
-    """A column of numbers, all rows of a frame, in arrays that are as long as the chunks of a `Part` of the frame."""
+    """All rows of a column of numbers, as arrays with the lengths of the chunks that a `Part` of the frame uses."""
 
     arrays: Sequence[NDArray[Any]]
 
 
 class Part:
-    """Some rows of a frame of polars, by their ascending indices; each column gives them when it is read."""
+    """The rows of a polars frame with these ascending indices; they are gathered from a column when it is read."""
 
     def __init__(self, frame: Any, rows: NDArray[np.int64]) -> None:
         self.frame, self.rows = frame, rows
         lengths = [len(frame)]
         if frame.n_chunks() * CHUNK_ROWS <= len(frame):
             lengths = [len(chunk) for chunk in frame.to_series(0).get_chunks()]
-        self._bounds = _bounds(lengths)  # of the chunks, among the rows of the frame
-        self._cuts = np.searchsorted(rows, self._bounds).tolist()  # of the chunks, among the rows of the part
-        self._places = rows - np.repeat(self._bounds[:-1], np.diff(self._cuts))  # of each row, within its chunk
+        self._bounds = _bounds(lengths)  # the frame's row at which each chunk begins, and the number of rows
+        self._part_bounds = np.searchsorted(rows, self._bounds).tolist()  # the bounds, as indices into `rows`
+        self._offsets = rows - np.repeat(self._bounds[:-1], np.diff(self._part_bounds))  # of each row in its chunk
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, name: str) -> Any:
-        """The rows of a column, a series of polars."""
+        """Return the part's rows of a column, as a polars series."""
         return self.frame[name].gather(self.rows)
 
     def numbers(self, name: str) -> tuple[NDArray[Any], Chunks] | None:
-        """The rows of a column of numbers, NaN where they are missing, and all its rows; None for another type."""
+        """Return the part's rows of a column of numbers, NaN where missing, and all rows of the frame as chunks.
+
+        The result is None for a column of another dtype.
+        """
         series = self.frame[name]
         if str(series.dtype) not in PLAIN_NUMBERS:
             return None
         arrays = [chunk.to_numpy() for chunk in series.get_chunks()]
-        one_type = len({array.dtype for array in arrays}) == 1  # else whole numbers, and floats where there are gaps
+        one_type = len({array.dtype for array in arrays}) == 1  # chunks of integers with gaps become floats
         if not one_type or _bounds(map(len, arrays)) != self._bounds:
             arrays = np.split(np.concatenate(arrays), self._bounds[1:-1])
         values = np.empty(len(self.rows), arrays[0].dtype)
         for index, rows in self.blocks(0, len(self), len(self.frame)):
-            arrays[index].take(self._places[rows], out=values[rows], mode="clip")  # other modes take by way of a copy
+            arrays[index].take(self._offsets[rows], out=values[rows], mode="clip")  # other modes use a temporary copy
         return values, Chunks(arrays)
 
     def blocks(self, begin: int, end: int, n_rows: int) -> Iterator[tuple[int, slice]]:
-        """The rows from begin up to end as slices within one chunk, of n_rows at most, with the chunk's index."""
-        for index, (first, last) in enumerate(itertools.pairwise(self._cuts)):
+        """Split the part's rows [begin, end) into slices of at most n_rows, each within one chunk; yield the index of
+        the chunk and the slice.
+        """
+        for index, (first, last) in enumerate(itertools.pairwise(self._part_bounds)):
             first, last = max(first, begin), min(last, end)
             for start in range(first, last, n_rows):
                 yield index, slice(start, min(start + n_rows, last))
 
-    def taken(self, chunks: Chunks, index: int, rows: slice) -> NDArray[Any]:
-        """The numbers of a column in rows that `blocks` has given."""
-        found: NDArray[Any] = chunks.arrays[index][self._places[rows]]
+    def gather(self, chunks: Chunks, index: int, rows: slice) -> NDArray[Any]:
+        """Return the numbers of a column for a chunk and slice from `blocks`."""
+        found: NDArray[Any] = chunks.arrays[index][self._offsets[rows]]
         return found
 
 
 def _bounds(lengths: Iterable[int]) -> list[int]:
-    """Where arrays of these lengths begin, one below the other, and where the last one ends."""
+    """Return the offset of each array in the concatenation of arrays of these lengths, and the total length."""
     return [0, *itertools.accumulate(lengths)]

@@ -1,10 +1,12 @@
-"""Tables from files: what `fastmlp train`, `predict` and `evaluate` read.
+"""The files that `fastmlp train`, `predict` and `evaluate` read.
 
-Text (.csv, .tsv, .txt, also with .gz), Parquet, Arrow IPC and JSON lines become a frame of polars; without polars, text
-with numbers becomes a `PlainFrame`, read by NumPy. `open_table` looks at the file and knows the names of its columns;
-`Table.read` reads them, some of them as text: labels keep their spelling so. Rows are counted from 1 and do not count
-the header. What polars takes silently (a row with too few cells, names that occur twice) is refused here. An .npz has
-arrays and is read without pickle.
+Text (.csv, .tsv, .txt, also with .gz), Parquet, Arrow IPC and JSON lines become a polars frame; without polars, text
+becomes a `PlainFrame`, read by NumPy, whose features must be numbers. `open_table` returns a `Table`, which knows the
+names of the columns; `Table.read` reads them, some of them as text so that labels keep their spelling. Rows that polars
+accepts silently (with too few cells) and columns of equal names are refused. In messages, rows are counted from 1,
+without the header.
+
+`read_arrays` and `read_inputs` read the arrays of an .npz, without pickle.
 """
 
 from __future__ import annotations
@@ -35,13 +37,14 @@ BINARY = {
     ".ndjson": "read_ndjson",
 }
 KINDS = (*TEXT, *BINARY)
-AS_TEXT = ("Boolean", "Categorical", "Date", "Datetime", "Decimal", "Enum", "Null", "String", "Time")  # without numbers
+# The dtypes of polars whose values can be written as text, beside those of numbers.
+AS_TEXT = ("Boolean", "Categorical", "Date", "Datetime", "Decimal", "Enum", "Null", "String", "Time")
 WITHOUT_POLARS = "pip install polars"
 BAD_GZIP = (OSError, EOFError, ValueError, zlib.error)
 
 
 def suffix(path: str) -> str:
-    """The file's kind, ".csv" or ".npz" (or whatever else its name ends with), in lower case; without ".gz"."""
+    """Return the file name extension in lower case (".csv", ".npz"), without a final ".gz"."""
     root, end = os.path.splitext(path)
     return os.path.splitext(root)[1].lower() if end.lower() == ".gz" else end.lower()
 
@@ -53,9 +56,11 @@ def has_polars() -> bool:
 
 @frozen
 class Table:
-    """A file whose columns are known and not yet read.
+    """A file of which the names of the columns have been read, but not yet the rows.
 
-    `guess` says how the text is written, if it was guessed, `doubt` what speaks against it.
+    `guess` describes in words how the text is written (None for a binary file); `doubt` says why the first row may not
+    be a header, if anything suggests it. `first_cells` returns some cells from the beginning of a column, as text.
+    `reader` reads the rows; its argument names the columns to read as text.
     """
 
     path: str
@@ -69,14 +74,14 @@ class Table:
     reader: Callable[[Collection[str]], Any]
 
     def read(self, as_text: Collection[str] = ()) -> Any:
-        """All columns, those named as text, exactly as they are written."""
+        """Read all columns, those in `as_text` as text, exactly as they are written."""
         frame = self.reader(as_text)
         if not len(frame):
             raise ValueError(f"{self.path}: expected rows below the header, got none")
         return frame
 
     def column(self, given: str) -> str:
-        """The column that is named, or counted from 0 (from the end where negative)."""
+        """Return the name of the column that is given by its name or its index (from the end if negative)."""
         if given in self.names:
             return given
         width = len(self.names)
@@ -88,14 +93,14 @@ class Table:
 
 
 def open_table(path: str, options: Options = Options()) -> Table:  # noqa: B008 - immutable
-    """The table in a file, with the names of its columns."""
+    """Open the table in a file and read the names of its columns."""
     kind = suffix(path)
     if kind in TEXT:
         return _open_text(path, options)
     if kind not in BINARY:
         raise ValueError(f"{path}: expected a file of kind {', '.join(KINDS)} or .npz, got {kind or 'no ending'!r}")
     frame = _read_binary(path, kind)
-    names = _named(path, lambda: names_of(frame))
+    names = _with_path(path, lambda: names_of(frame))
     return Table(path, names, True, None, None, False, ".", lambda name: [], lambda as_text: frame)
 
 
@@ -111,15 +116,16 @@ def _open_text(path: str, options: Options) -> Table:
                 data = stream.read()
         except BAD_GZIP as error:
             raise ValueError(f"{path}: expected a gzip file that is whole, got one with an error: {error}") from None
-    sheet = _named(path, lambda: csv_reader.Sheet(path, data, options))
+    sheet = _with_path(path, lambda: csv_reader.Sheet(path, data, options))
     dialect = sheet.dialect
     reader = sheet.read_polars if has_polars() else sheet.read_numpy
     guess = dialect.in_words()
-    told = (dialect.names, dialect.has_header, guess, dialect.doubt(), dialect.first_is_nameless, dialect.decimal)
-    return Table(path, *told, sheet.first_cells, reader)
+    fields = (dialect.names, dialect.has_header, guess, dialect.doubt(), dialect.first_is_nameless, dialect.decimal)
+    return Table(path, *fields, sheet.first_cells, reader)
 
 
-def _named(path: str, action: Callable[[], Any]) -> Any:
+def _with_path(path: str, action: Callable[[], Any]) -> Any:
+    """Call the action, and put the path before the message of its ValueError or TypeError."""
     try:
         return action()
     except (ValueError, TypeError) as error:
@@ -132,21 +138,21 @@ def _read_binary(path: str, kind: str) -> Any:
         raise ValueError(f"{path}: expected polars to read a file of kind {kind}, got none; {WITHOUT_POLARS}")
     import polars as pl
 
-    options = {"infer_schema_length": None} if BINARY[kind] == "read_ndjson" else {}  # a late column is a column, too
+    options = {"infer_schema_length": None} if BINARY[kind] == "read_ndjson" else {}  # of all rows
     try:
-        with open(path, "rb") as file:  # for the operating system's own error
+        with open(path, "rb") as file:  # so that a missing file raises OSError
             source = gzip.decompress(file.read()) if path.lower().endswith(".gz") else path
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path}: expected a gzip file that is whole, got one with an error: {error}") from None
     try:
         frame = getattr(pl, BINARY[kind])(source, **options)
-    except Exception as error:  # polars has errors of many kinds for a file that is none
+    except Exception as error:  # polars raises many types of errors for a damaged file
         raise ValueError(f"{path}: expected a file of kind {kind}, got {str(error).splitlines()[0]}") from None
     return frame
 
 
 def counts_rows(table: Table, frame: Any) -> bool:
-    """Whether the first column has no name and is 0, 1, 2, ..., as pandas writes a frame's index."""
+    """Whether the first column has no name and holds 0, 1, 2, ..., as pandas writes the index of a frame."""
     if not table.first_is_nameless:
         return False
     first = frame[table.names[0]]
@@ -155,7 +161,7 @@ def counts_rows(table: Table, frame: Any) -> bool:
 
 
 def refuse_columns_without_text(path: str, frame: Any, kept: Iterable[str]) -> None:
-    """Refuse columns to pass through whose values have no text: of lists, durations, bytes and the like."""
+    """Refuse columns in `kept` whose values cannot be written as text: lists, durations, bytes and the like."""
     if not hasattr(frame, "schema"):
         return
     for name in kept:
@@ -171,7 +177,7 @@ def refuse_columns_without_text(path: str, frame: Any, kept: Iterable[str]) -> N
 
 
 class Arrays(NamedTuple):
-    """Rows (n, I), targets, and the pair that the file sets apart for testing; None what it does not have."""
+    """Rows (n, I), targets, and the file's own rows and targets for testing; None for what it does not have."""
 
     x: NDArray[Any]
     y: NDArray[Any] | None
@@ -181,7 +187,7 @@ class Arrays(NamedTuple):
 def _load_npz(path: str) -> dict[str, NDArray[Any]]:
     try:
         with open(path, "rb") as stream:
-            import zipfile  # its import takes longer than that of all files here
+            import zipfile  # here, because its import takes longer than that of this whole package
 
             if not zipfile.is_zipfile(stream):
                 raise ValueError("no zip archive")
@@ -190,14 +196,14 @@ def _load_npz(path: str) -> dict[str, NDArray[Any]]:
                 arrays = {name: file[name] for name in file.files}
     except OSError:
         raise
-    except Exception as error:  # NumPy parses a member's header as Python: there is no end to what it may raise
+    except Exception as error:  # NumPy parses a member's header as Python, which may raise anything
         raise ValueError(f"{path}: expected an .npz of plain arrays, got {error}") from None
-    # A member that is no array comes as its bytes.
+    # A member that is not an array is returned by NumPy as bytes.
     return {name: array for name, array in arrays.items() if isinstance(array, np.ndarray)}
 
 
-def _pick(path: str, arrays: dict[str, NDArray[Any]], name: str) -> str | None:
-    """The array of that name, or the only one whose name differs in its case; None where there is none."""
+def _key_of(path: str, arrays: dict[str, NDArray[Any]], name: str) -> str | None:
+    """Return the key of the array of that name, or of the only one that differs in case; None if there is none."""
     if name in arrays:
         return name
     others = [each for each in arrays if each.lower() == name.lower()]
@@ -217,7 +223,7 @@ def _check_finite(name: str, x: NDArray[Any]) -> None:
 
 
 def _rows(path: str, name: str, arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    """The array of that name as (n, I): images become rows."""
+    """Return the array of that name as (n, I), finite numbers; an image becomes a row."""
     x = arrays[name]
     if x.dtype.kind not in "biuf":
         raise ValueError(f"{path}: {name}: expected an array of numbers, got dtype {x.dtype}")
@@ -248,13 +254,13 @@ def _targets(path: str, name: str, arrays: dict[str, NDArray[Any]], n_rows: int)
 
 
 def read_arrays(path: str) -> Arrays:
-    """The rows and targets of an .npz to learn from."""
+    """Read the rows and targets to train on from an .npz."""
     arrays = _load_npz(path)
-    x, y = _pick(path, arrays, "X"), _pick(path, arrays, "y")
+    x, y = _key_of(path, arrays, "X"), _key_of(path, arrays, "y")
     if x is not None and y is not None:
         rows = _rows(path, x, arrays)
         return Arrays(rows, _targets(path, y, arrays, len(rows)))
-    names = [_pick(path, arrays, name) for name in ("x_train", "y_train", "x_test", "y_test")]
+    names = [_key_of(path, arrays, name) for name in ("x_train", "y_train", "x_test", "y_test")]
     if None in names:
         expected = "arrays X and y, or x_train, y_train, x_test and y_test"
         raise ValueError(f"{path}: expected {expected}, got {', '.join(arrays) or 'no arrays'}")
@@ -271,12 +277,12 @@ def read_arrays(path: str) -> Arrays:
 
 
 def read_inputs(path: str) -> Arrays:
-    """The rows of an .npz to predict from, or to test on, with the targets if it has them."""
+    """Read the rows to predict or to test on from an .npz, with the targets if it has them."""
     arrays = _load_npz(path)
     for x_name, y_name in (("X", "y"), ("x_test", "y_test")):
-        x = _pick(path, arrays, x_name)
+        x = _key_of(path, arrays, x_name)
         if x is not None:
             rows = _rows(path, x, arrays)
-            y = _pick(path, arrays, y_name)
+            y = _key_of(path, arrays, y_name)
             return Arrays(rows, None if y is None else _targets(path, y, arrays, len(rows)))
     raise ValueError(f"{path}: expected an array X (or x_test), got {', '.join(arrays) or 'no arrays'}")

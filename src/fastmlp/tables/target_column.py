@@ -1,10 +1,11 @@
-"""The column to learn: is it classes or numbers, and which label is which class.
+"""The target column of a table: whether it holds classes or numbers, and which label is which class.
 
-One rule for every file. Text is classes, named as it is written. Numbers are classes only where they are whole, at most
-20 different ones, and each occurs twice on average; else they are numbers to predict. As many classes as rows are never
-taken. The names of classes are numbers where every label is the shortest spelling of its number (integers of 64 bits
-exactly), else they are text, so that "007", "1.10" and "1e3" come out as they came in. A missing target is refused, or
-its row left out; what might stand for one ("NA") and is taken for a class, is said.
+The rules are the same for every kind of file. Text is classes, named as it is written. Numbers are classes only if they
+are whole, of at most 20 distinct values, each of which occurs twice on average; else the task is regression. As many
+classes as rows are refused. The names of the classes are numbers if every label is the shortest spelling of its number
+(integers of 64 bits exactly), else text, so that predictions write "007", "1.10" and "1e3" as the table does. A missing
+target is refused, or its row left out. A label that may be meant as a missing value ("NA") is taken as a class, with a
+note to the user.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 
 
 class Target(NamedTuple):
-    """A column to learn as the file has it.
+    """The target column as the file has it.
 
-    `numbers` is float64 (n,) or (n, O), NaN where missing; None where some values are no numbers. `texts` gives the
-    values as they are written, (n,); None for several columns.
+    `numbers` is float64 (n,) or (n, O), NaN where missing; None if some values are not numbers. `texts` returns the
+    values as they are written, (n,); it is None for several columns.
     """
 
     name: str
@@ -44,10 +45,10 @@ class Target(NamedTuple):
 
 
 class Learnt(NamedTuple):
-    """The task, the names of its classes if it has any, and the targets of the rows that have one.
+    """The task, the names of its classes (None for regression), and the targets of the rows that have one.
 
-    `values` are indices of classes, int64 (n,), or numbers, float64 (n, O). `present` says which rows of the file they
-    belong to; None for all. `notes` is what there is to say.
+    `values` are class indices, int64 (n,), or numbers, float64 (n, O). `present` is a mask of the rows of the file that
+    they belong to; None for all rows. `notes` are messages for the user.
     """
 
     task: str
@@ -57,21 +58,21 @@ class Learnt(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-# -------------------------------------------------------------------------------------------------- where it comes from
+# ----------------------------------------------------------------------------------------------------------- the source
 
 
 def of_frame(frame: Any, column: str, null: Sequence[str] = ()) -> Target:
-    """The target among the columns of a frame of polars, or of a `PlainFrame`."""
+    """Take the target from the columns of a polars frame or a `PlainFrame`; `null` lists marks of missing values."""
     name = f"column {column!r}"
     missing = MISSING_TARGETS.union(null)
     if isinstance(frame, PlainFrame):
         return of_array(frame[column], name, null)
     numbers, texts = labels_of_polars(frame[column], column, missing)
-    return _without(Target(name, numbers, texts, len(frame)), null)
+    return _mask_numbers(Target(name, numbers, texts, len(frame)), null)
 
 
-def _without(target: Target, null: Sequence[str]) -> Target:
-    """The target without the numbers that the user's own marks of missing values are, however they are spelt."""
+def _mask_numbers(target: Target, null: Sequence[str]) -> Target:
+    """Set to missing the numbers that the user has named as marks of a missing value, in any spelling."""
     marks = [number for number in map(number_of, null) if number is not None]
     if target.numbers is None or not marks:
         return target
@@ -89,11 +90,11 @@ def _without(target: Target, null: Sequence[str]) -> Target:
 
 
 def of_array(y: NDArray[Any], name: str, null: Sequence[str] = ()) -> Target:
-    """The target in an array of numbers, booleans or text, (n,) or (n, O)."""
-    return _without(_of_array(y, name, null), null)
+    """Take the target from an array of numbers, booleans or text, (n,) or (n, O)."""
+    return _mask_numbers(_target_of_array(y, name, null), null)
 
 
-def _of_array(y: NDArray[Any], name: str, null: Sequence[str]) -> Target:
+def _target_of_array(y: NDArray[Any], name: str, null: Sequence[str]) -> Target:
     missing = MISSING_TARGETS.union(null)
     if y.dtype.kind in "UT":
         texts = texts_of_array(y, missing)
@@ -107,13 +108,13 @@ def _of_array(y: NDArray[Any], name: str, null: Sequence[str]) -> Target:
     return Target(name, y, (lambda: texts_of_array(y, missing)) if y.ndim == 1 else None, len(y))
 
 
-# ------------------------------------------------------------------------------------------------------- what it means
+# ---------------------------------------------------------------------------------------------------------- the meaning
 
 
 def read(target: Target, task: str = "auto", *, drop_missing: bool = False) -> Learnt:
-    """What the target is: its task, its classes and its values, for the rows where it is there.
+    """Determine the task, the classes and the values of the rows that have a target.
 
-    Blanks around labels are none of their own.
+    Blanks around labels are removed. Rows without a target are left out if `drop_missing`, else refused.
     """
     target = _without_blanks(target)
     rows = present(target, drop_missing)
@@ -130,11 +131,11 @@ def read(target: Target, task: str = "auto", *, drop_missing: bool = False) -> L
         _refuse_infinite(target, "; --null inf makes it a missing target")
     texts = _with_one_zero(target.texts())
     names, values = _classes(texts, target.name, None if rows is None else int(rows.sum()))
-    return Learnt(task, names, values[kept], rows, _marks(texts, names, target.name))
+    return Learnt(task, names, values[kept], rows, _notes_on_marks(texts, names, target.name))
 
 
 def _without_blanks(target: Target) -> Target:
-    """The target whose text has no blanks around it."""
+    """Remove the blanks around the target's text."""
     if target.texts is None:
         return target
     as_text = target.texts
@@ -152,7 +153,7 @@ def _without_blanks(target: Target) -> Target:
 
 
 def present(target: Target, drop: bool) -> NDArray[np.bool_] | None:
-    """Which rows have a target; None if all have. Refused where some have not and may not be dropped."""
+    """Return a mask of the rows that have a target, or None if all have one; refuse missing ones unless `drop`."""
     if target.numbers is not None:
         gaps = np.isnan(target.numbers) if target.numbers.dtype.kind == "f" else np.zeros(target.n_rows, bool)
     else:
@@ -174,9 +175,9 @@ def present(target: Target, drop: bool) -> NDArray[np.bool_] | None:
 
 
 def are_surely_numbers(cells: Sequence[str]) -> bool:
-    """Whether these first cells of a target tell that it is no classes by itself: so many different numbers.
+    """Whether these first cells of a target are too many distinct numbers to be classes, unless the user says so.
 
-    Its spelling is then of no use, and a reader may make numbers of it.
+    The spelling of such a target does not matter, so that it may be read as numbers.
     """
     present = {cell for cell in cells if cell not in MISSING}
     numbers = [number_of(cell) for cell in present]
@@ -184,6 +185,7 @@ def are_surely_numbers(cells: Sequence[str]) -> bool:
 
 
 def _choose_task(target: Target) -> str:
+    """Return "classification" or "regression"; refuse text that is partly or almost numbers."""
     if target.numbers is None:
         assert target.texts is not None
         texts = target.texts()
@@ -203,7 +205,7 @@ def _choose_task(target: Target) -> str:
         return "classification"
     if target.numbers.ndim != 1:
         return "regression"
-    first = target.numbers[:PEEK].tolist()  # a set of them takes less time than np.unique, which imports np.ma
+    first = target.numbers[:PEEK].tolist()  # a set of these is faster than np.unique, which imports np.ma
     if len({number if number == number else None for number in first}) > MAX_NUMERIC_CLASSES + 1:
         return "regression"
     different = np.unique(target.numbers)
@@ -213,7 +215,7 @@ def _choose_task(target: Target) -> str:
 
 
 def as_numbers(target: Target) -> NDArray[Any]:
-    """The target as numbers; anything else is refused with its row."""
+    """Return the target as numbers; refuse the first value that is not a finite number."""
     if target.numbers is None:
         assert target.texts is not None
         texts = target.texts()
@@ -225,7 +227,7 @@ def as_numbers(target: Target) -> NDArray[Any]:
 
 
 def _refuse_infinite(target: Target, advice: str = "") -> None:
-    """Refuse the first infinite number, with its row."""
+    """Refuse the target if a number is infinite; the error names the row of the first one."""
     assert target.numbers is not None
     infinite = np.isinf(target.numbers) if target.numbers.dtype.kind == "f" else np.zeros(1, bool)
     if infinite.any():
@@ -238,7 +240,7 @@ def _refuse_infinite(target: Target, advice: str = "") -> None:
 
 
 def _classes(texts: Texts, name: str, n_rows: int | None) -> tuple[tuple[Label, ...], NDArray[np.int64]]:
-    """The names of the classes in order, and of each row the index of its class."""
+    """Return the names of the classes in order, and for each row the index of its class."""
     n_rows = len(texts.codes) if n_rows is None else n_rows
     used = np.bincount(texts.codes + 1, minlength=len(texts.names) + 1)[1:] > 0
     written = [text for text, there in zip(texts.names, used.tolist(), strict=True) if there]
@@ -257,7 +259,7 @@ def _classes(texts: Texts, name: str, n_rows: int | None) -> tuple[tuple[Label, 
 
 
 def _with_one_zero(texts: Texts) -> Texts:
-    """The labels with 0.0 for -0.0, where all others are numbers as they are written: the two are one number."""
+    """Replace -0.0 by 0.0, an equal number, if all other labels are numbers in their shortest spelling."""
     names = texts.names
     if "-0.0" not in names or numbers_as_written([name for name in names if name != "-0.0"]) is None:
         return texts
@@ -268,7 +270,7 @@ def _with_one_zero(texts: Texts) -> Texts:
 
 
 def numbers_as_written(texts: Sequence[str]) -> list[Any] | None:
-    """The numbers that the texts are, if each is the shortest spelling of its number; None where one is not."""
+    """Return the texts as numbers if each is the shortest spelling of its number, else None."""
     numbers: list[int | float] = []
     for text in texts:
         if INTEGER.fullmatch(text) and str(int(text)) == text and -(2**63) <= int(text) < 2**64:
@@ -277,18 +279,21 @@ def numbers_as_written(texts: Sequence[str]) -> list[Any] | None:
             numbers.append(float(text))
         else:
             return None
-    kept = _array(numbers).tolist() == numbers  # not so for integers beyond 2**53 beside floats
+    kept = _as_array(numbers).tolist() == numbers  # integers beyond 2**53 beside floats are not kept
     return numbers if kept and len(set(numbers)) == len(numbers) else None
 
 
-def _array(labels: Sequence[Label]) -> NDArray[Any]:
-    """Numbers as an array of one type; NumPy makes floats of 2**64 - 1 beside 0."""
+def _as_array(labels: Sequence[Label]) -> NDArray[Any]:
+    """Return numbers as an array of one dtype: of 0 and 2**64 - 1, NumPy by itself would make floats."""
     large = bool(labels) and all(isinstance(label, int) and label >= 0 for label in labels) and max(labels) >= 2**63  # type: ignore[operator]
     return np.array(labels, np.uint64 if large else None)
 
 
-def _marks(texts: Texts, classes: Sequence[Label], name: str) -> tuple[str, ...]:
-    """A line for each class whose name is a usual mark of a missing value, in capitals or not; - beside + is none."""
+def _notes_on_marks(texts: Texts, classes: Sequence[Label], name: str) -> tuple[str, ...]:
+    """Return a message for each class whose name is a usual mark of a missing value, in any case.
+
+    "-" is not such a mark if another class is "+".
+    """
     notes = []
     for mark in classes:
         doubtful = isinstance(mark, str) and (mark in MISSING or mark.lower() in DOUBTFUL_LABELS)
@@ -300,20 +305,20 @@ def _marks(texts: Texts, classes: Sequence[Label], name: str) -> tuple[str, ...]
     return tuple(notes)
 
 
-# --------------------------------------------------------------------------------------------- classes that are known
+# ------------------------------------------------------------------------------------------------ classes of a model
 
 
 def indices(target: Target, classes: Sequence[Label]) -> NDArray[np.int64]:
-    """The index of each row's label among the classes of a model; another label is refused with its row.
+    """Return the index of each row's label among the classes of a model; refuse other labels.
 
-    The label as it is written comes first, then without blanks around it, which files have and classes seldom.
+    A label is looked up as it is written and, if no class is called so, without blanks around it.
     """
     assert target.texts is not None
     texts = target.texts()
     table: dict[Label, int] = {label: i for i, label in enumerate(classes)}
     numeric = not any(isinstance(label, str) for label in classes)
     found = [
-        table.get(_number(text.strip()), -1) if numeric else table.get(text, table.get(text.strip(), -1))
+        table.get(_as_number(text.strip()), -1) if numeric else table.get(text, table.get(text.strip(), -1))
         for text in texts.names
     ]
     if -1 in found:
@@ -326,8 +331,8 @@ def indices(target: Target, classes: Sequence[Label]) -> NDArray[np.int64]:
     return np.array([*found, -1], np.int64)[texts.codes]
 
 
-def _number(text: str) -> Label:
-    """The number that the text is, exactly where it is an integer; the text where it is none."""
+def _as_number(text: str) -> Label:
+    """Convert text to a number, exactly if it is an integer; return other text unchanged."""
     if INTEGER.fullmatch(text):
         return int(text)
     number = number_of(text)
@@ -335,10 +340,12 @@ def _number(text: str) -> Label:
 
 
 def given(indices: NDArray[np.int64], classes: Sequence[Label] | None) -> NDArray[Any]:
-    """Labels as a network with these class names takes them: the names, or indices where that is the same."""
+    """Return labels in the form in which a network with these classes takes them: as names, or as indices if the
+    classes are 0, 1, 2, ... (or None).
+    """
     if classes is None or (are_indices(classes) and not are_spelt_numbers(classes)):
         return indices
     if isinstance(classes[0], str):
         return np.array(classes, dtype=object)[indices]
-    labels: NDArray[Any] = _array(classes)[indices]
+    labels: NDArray[Any] = _as_array(classes)[indices]
     return labels
