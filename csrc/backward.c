@@ -150,7 +150,7 @@ static size_t inputs_begin(const piece *p, size_t l, size_t i) {
 /* Whether the caller wants to stop. Only the caller's thread may ask, so nobody does while others work beside it: the
  * answer may be a signal handler's, which may fork. */
 static int interrupted(piece *p) {
-    if (p->n_threads == 1 && !p->stopped) p->stopped = stopped(p->pass->poll, p->tile_work, p->callers);
+    if (p->n_threads == 1 && !p->stopped) p->stopped = should_stop(p->pass->poll, p->tile_work, p->callers);
     return p->stopped;
 }
 
@@ -267,9 +267,9 @@ static void all_rows(piece *p) {
     size_t tile = p->pass->net->engine->tile_rows, work = 3 * multiply_adds(p->pass->net);
     size_t units = (p->rows + LOSS_ROWS - 1) / LOSS_ROWS;
     size_t max_rows = (units + p->n_threads - 1) / p->n_threads * LOSS_ROWS;
-    p->round_rows = p->n_threads == 1 ? p->rows : (1 + MULTIPLY_ADDS_OF_A_ROUND / (work * tile)) * tile;
+    p->round_rows = p->n_threads == 1 ? p->rows : (1 + WORK_PER_ROUND / (work * tile)) * tile;
     for (p->done = 0; p->done < max_rows && !p->stopped; p->done += p->round_rows) {
-        if (p->done > 0) p->stopped = stopped(p->pass->poll, p->round_rows * work, p->callers);
+        if (p->done > 0) p->stopped = should_stop(p->pass->poll, p->round_rows * work, p->callers);
         if (!p->stopped) run(p->n_threads, rows_task, p);
     }
 }
@@ -310,10 +310,10 @@ static void weights_task(void *context, size_t i) {
 /* The weights phase; once an update has begun, nothing stops it. */
 static void all_weights(piece *p) {
     size_t n_layers = p->pass->net->n_layers, work = multiply_adds(p->pass->net) * p->rows;
-    int often = p->n_threads > 1 && work > MULTIPLY_ADDS_OF_A_ROUND && update_of(p) == NULL;
+    int often = p->n_threads > 1 && work > WORK_PER_ROUND && update_of(p) == NULL;
     for (p->first_layer = 0; p->first_layer < n_layers && !p->stopped; p->first_layer = p->end_layer) {
         p->end_layer = often ? p->first_layer + 1 : n_layers;
-        if (p->first_layer > 0) p->stopped = stopped(p->pass->poll, work / n_layers, p->callers);
+        if (p->first_layer > 0) p->stopped = should_stop(p->pass->poll, work / n_layers, p->callers);
         if (!p->stopped) run(p->n_threads, weights_task, p);
     }
 }
@@ -344,7 +344,7 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
     p.callers = mode;
     p.scale = pass->weight > 0 ? 1 / pass->weight : 0;
     p.tile_work = multiply_adds(pass->net) * size_min(pass->rows, pass->net->engine->tile_rows);
-    p.is_long = p.n_threads == 1 && p.tile_work > MULTIPLY_ADDS_OF_A_ROUND;
+    p.is_long = p.n_threads == 1 && p.tile_work > WORK_PER_ROUND;
     *loss = 0;
     p.rows = next_piece(pass->net, pass->rows);
     if (pass->net->engine->prepare != NULL && (pass->net->n_layers > 1 || pass->dx != NULL))
@@ -353,7 +353,7 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
         p.rows = next_piece(pass->net, pass->rows - p.first);
         all_rows(&p);
         if (!p.stopped) status = add_losses(&p, loss);
-        if (p.stopped || stopped(pass->poll, p.tile_work, mode)) status = FML_STOPPED;
+        if (p.stopped || should_stop(pass->poll, p.tile_work, mode)) status = FML_STOPPED;
         if (status == FML_OK) all_weights(&p);
         if (p.stopped) status = FML_STOPPED;
     }

@@ -61,7 +61,7 @@ double fml_limiting_factor(const fml_network *net, void *gradient, double max_no
     double factor = norm > max_norm ? max_norm / norm : 1;
     if (norm < INFINITY && factor >= ldexp(1, least_exponent) && !(squares < lost && max_norm * max_norm < 4 * lost))
         return factor;
-    double largest = kernels->largest(gradient, net->n_packed);
+    double largest = kernels->max_absolute(gradient, net->n_packed);
     if (largest == 0) return 1;
     if (!(largest < INFINITY && norm == norm)) return NAN;
     frexp(largest, &exponent);
@@ -92,7 +92,7 @@ static void average_task(void *context, size_t i) {
     if (a->n_steps == 1)
         memcpy(average, p, n * net->kernels->real_size);
     else
-        net->kernels->approach(average, p, n, 1 - a->r->decay);
+        net->kernels->interpolate(average, p, n, 1 - a->r->decay);
 }
 
 void fml_end_step(const fml_network *net, const fml_regularization *r, void *block, uint64_t n_steps,

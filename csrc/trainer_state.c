@@ -83,12 +83,12 @@ void fml_trainer_roll_back(fml_trainer *trainer, const fml_published_state *publ
     memcpy(trainer->states[0], published->states, states_bytes(trainer));
     memcpy(trainer->scalars, published->scalars, sizeof published->scalars);
     trainer->n_steps = published->n_steps;
-    fml_trainer_meet_data(trainer);
+    fml_trainer_data_changed(trainer);
 }
 
-void fml_trainer_meet_data(fml_trainer *trainer) {
+void fml_trainer_data_changed(fml_trainer *trainer) {
     const fml_method *method = trainer->optimizer->method;
-    if (method != NULL) method->meet_data(trainer->method_state);
+    if (method != NULL) method->data_changed(trainer->method_state);
 }
 
 void fml_trainer_abandon(fml_trainer *trainer, const fml_network *net) {
