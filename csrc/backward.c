@@ -1,53 +1,66 @@
-/* Backward passes: the gradient of the mean loss of a batch, with respect to the parameters and to the inputs.
+/* Backward passes: the gradient of the mean loss of a batch with respect to the parameters and to the inputs.
  *
- * A batch goes in pieces of about the engine's gradient_rows rows, a piece in two phases. Its rows: a tile of them goes
- * forward through all layers, gives its loss, and comes back through all layers, leaving behind the inputs and the
- * deltas (the gradients with respect to z) of every layer. Then its weights: each part of a weight gradient is formed
- * over all rows of the piece, and in the last piece, where the caller gives an update, applied at once. Threads share a
- * phase and meet at its end; where that would take long they meet more often, so that the caller can be asked whether
- * to stop. A single thread asks between tiles; only an update that has begun is never stopped.
- * Same bits for any number of threads: rows are summed in their order by one owner of each element, and losses are
- * found for LOSS_ROWS rows at a time (a loss that the caller brings along: for a tile), added up in their order. */
+ * A batch is processed in pieces of about the engine's gradient_rows rows, and each piece in two phases. The rows phase
+ * takes a tile of rows at a time forward through all layers, computes its losses, and takes it backward through all
+ * layers; it stores the inputs and the deltas of every layer (a delta is dz, the gradient with respect to z). The
+ * weights phase then computes each part of the weight gradients by a sum over all rows of the piece. If the pass has an
+ * update, the last piece applies it to each part as soon as it is complete, while it is in the cache.
+ *
+ * Threads divide the rows in the first phase and the inputs of each layer in the second, and synchronise after each
+ * phase. A long phase is divided into rounds, after which the caller polls whether to stop; a single thread polls
+ * between tiles. An update that has begun is always completed.
+ *
+ * Results have the same bits for any number of threads: one thread computes each element of the gradient, summing rows
+ * in their order, and losses are computed for LOSS_ROWS rows at a time (a custom loss: for a tile) and added in their
+ * order. */
 #include "pass_common.h"
 #include "regularization.h"
 
 enum { LOSS_ROWS = 16 };
 
-/* A thread's buffers for one tile: the deltas of two layers in turn, and what weight_gradient needs. */
+/* A thread's buffers: the deltas of a tile, alternately for one layer and the next, and weight_gradient's scratch. */
 typedef struct {
     void *d[2], *scratch;
 } buffers;
 
-/* One pass, and the piece of it at hand. x, t, and each layer's z, y (NULL where nobody reads it), output and delta
- * hold all rows of the piece. An output is what the next layer reads: y itself, or what dropout has left of it. */
+/* A pass and its current piece, shared by its threads. The buffers have all rows of the piece; layer l has those with
+ * the index l. */
 typedef struct {
     const fml_pass *pass;
-    size_t n_threads, first, rows, x_row;
-    int *finite; /* by thread: whether the inputs that it gathered are */
-    size_t loss_rows;
-    double scale, *losses, *weights; /* of the gradient of each row; of each loss_rows rows; of the rows */
-    void *x, **z, **y, **outputs, **deltas, **prepared;
-    void *t;
-    float_mode callers;
-    int stopped;             /* the caller's poll said so; asked by a thread that is alone, or where threads meet */
-    size_t tile_work;        /* multiply-adds between two such questions, about */
-    int is_long;             /* a tile is: a thread that is alone asks after each of its layers, too */
-    size_t done, round_rows; /* of each thread's rows: how many, and how many until threads meet */
-    size_t first_layer, end_layer; /* whose weights' gradient is formed until they do */
-    arena memory;
-    size_t per_thread;
+    size_t n_threads;
+    size_t first, rows; /* the piece: rows first ... first + rows - 1 of the batch */
+    size_t x_row;       /* row stride of x */
+    int *finite;        /* for each thread, whether all inputs that it has gathered are finite */
+    size_t loss_rows;   /* rows for which the loss is called together */
+    double scale;       /* factor of each row's gradient: 1 / the weight of the batch */
+    double *losses;     /* the loss of each loss_rows rows */
+    double *weights;    /* the weight of each row */
+    void *x;            /* inputs */
+    void **z, **y;      /* NULL where nobody reads them */
+    void **outputs;     /* the inputs of the next layer: y, or y after dropout */
+    void **deltas;      /* in the layout of the engine's keep_delta */
+    void **prepared;    /* weights in the layout of the engine's prepare; NULL where they are not needed */
+    void *t;            /* targets */
+    float_mode callers_mode;
+    int stopped;                   /* whether the caller's poll has said stop */
+    size_t tile_work;              /* multiply-adds of a tile, after which a single thread polls */
+    int is_long;                   /* whether a tile takes so long that a single thread polls after each layer */
+    size_t done, round_rows;       /* rows of each thread: those that are done, and those of a round */
+    size_t first_layer, end_layer; /* the layers of a round of the weights phase: first_layer ... end_layer - 1 */
+    arena memory;                  /* the rest of the workspace: the buffers of each thread, */
+    size_t per_thread;             /* which take this many bytes */
 } piece;
 
 /* -- the workspace ----------------------------------------------------------------------------------------------- */
 
-/* Reals from one kept row of n to the next: where rows are read in columns, a power of two would put them all into
- * the same few sets of the cache. */
+/* The row stride, in reals, of stored rows of n reals. weight_gradient reads them by column; with a power of two as the
+ * stride, all elements of a column would be in the same few sets of the cache. */
 static size_t row_stride(const fml_network *net, size_t n) {
     size_t line = FML_ALIGNMENT / net->kernels->real_size;
     return net->engine->odd_rows && n % (8 * line) == 0 ? n + line : n;
 }
 
-/* Reals from one kept row of the outputs of layer l to the next; the last layer's are read by losses, row after row. */
+/* The row stride of the stored outputs of layer l. Those of the last layer are contiguous, as losses expect. */
 static size_t layer_stride(const fml_network *net, size_t l) {
     size_t O = net->layers[l].n_outputs;
     return l + 1 == net->n_layers ? O : row_stride(net, O);
@@ -75,7 +88,7 @@ static int stores_z(const fml_network *net, size_t l) {
 }
 static int stores_y(const fml_network *net, size_t l) { return l + 1 < net->n_layers || !net->loss->from_z; }
 
-/* Allocates what layer l keeps of `rows` rows. */
+/* Allocate the buffers of layer l for `rows` rows. */
 static void alloc_layer(const fml_network *net, size_t l, size_t rows, int prepare, piece *p, arena *a) {
     const fml_engine *engine = net->engine;
     size_t I = net->layers[l].n_inputs, O = net->layers[l].n_outputs, size = rows * layer_stride(net, l);
@@ -92,17 +105,16 @@ static void alloc_layer(const fml_network *net, size_t l, size_t rows, int prepa
     p->prepared[l] = prepared;
 }
 
-/* The largest number of rows of a piece. */
-static size_t longest_piece(const fml_network *net) { return net->engine->gradient_rows / 3 * 5; }
+static size_t max_piece_rows(const fml_network *net) { return net->engine->gradient_rows / 3 * 5; }
 
-/* The rows of the next piece, of `left` rows: the last one takes what would be a short one of its own. */
-static size_t next_piece(const fml_network *net, size_t left) {
-    return left <= longest_piece(net) ? left : net->engine->gradient_rows;
+/* The rows of the next piece if `left` rows are left. The last piece is longer than others rather than very short. */
+static size_t next_piece_rows(const fml_network *net, size_t left) {
+    return left <= max_piece_rows(net) ? left : net->engine->gradient_rows;
 }
 
 static piece begin(const fml_pass *pass, arena a) {
     const fml_network *net = pass->net;
-    size_t rows = size_min(pass->rows, longest_piece(net)), I = net->layers[0].n_inputs;
+    size_t rows = size_min(pass->rows, max_piece_rows(net)), I = net->layers[0].n_inputs;
     piece p = {.pass = pass, .n_threads = size_min(threads_for(net, rows), rows / LOSS_ROWS + 1)};
     void ***const lists[] = {&p.z, &p.y, &p.outputs, &p.deltas, &p.prepared};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
@@ -141,16 +153,16 @@ size_t fml_training_workspace(const fml_trainer *trainer, size_t rows) {
 
 /* -- the phases -------------------------------------------------------------------------------------------------- */
 
-/* Where the inputs of layer l begin that thread i has the weights of. */
+/* The first of the inputs of layer l whose weights are thread i's share. */
 static size_t inputs_begin(const piece *p, size_t l, size_t i) {
     size_t line = FML_ALIGNMENT / p->pass->net->kernels->real_size;
     return part_begin(p->pass->net->layers[l].n_inputs, line, i, p->n_threads);
 }
 
-/* Whether the caller wants to stop. Only the caller's thread may ask, so nobody does while others work beside it: the
- * answer may be a signal handler's, which may fork. */
+/* Poll, if there is one thread, and return whether to stop. With several threads nobody polls here: the poll may run
+ * signal handlers, which may fork, so it must run on the caller's thread while no other thread works for it. */
 static int interrupted(piece *p) {
-    if (p->n_threads == 1 && !p->stopped) p->stopped = stopped(p->pass->poll, p->tile_work, p->callers);
+    if (p->n_threads == 1 && !p->stopped) p->stopped = should_stop(p->pass->poll, p->tile_work, p->callers_mode);
     return p->stopped;
 }
 
@@ -163,10 +175,10 @@ static void prepare_task(void *context, size_t i) {
                                        inputs_begin(p, l, i + 1));
 }
 
-/* Whether dropout stands between layer l and the next. */
+/* Whether dropout is applied to the outputs of layer l. */
 static int drops(const piece *p, size_t l) { return p->outputs[l] != p->y[l]; }
 
-/* The rows of a tile forward; x is what they are gathered to. */
+/* Take a tile forward through all layers: the rows at ... at + rows - 1 of the piece, with the inputs x. */
 static void tile_forward(piece *p, const void *x, size_t at, size_t rows) {
     const fml_network *net = p->pass->net;
     size_t x_row = p->x_row;
@@ -186,7 +198,7 @@ static void tile_forward(piece *p, const void *x, size_t at, size_t rows) {
     }
 }
 
-/* The losses of a tile, and d = their gradient with respect to the last layer's z; w: the rows' weights, or NULL. */
+/* Compute the losses of a tile, and d = dz of the last layer; w: the weights of the rows, or NULL. */
 static void tile_loss(const piece *p, const void *t, const double *w, size_t at, size_t rows, void *d) {
     const fml_network *net = p->pass->net;
     const fml_layer *last = last_layer(net);
@@ -207,7 +219,7 @@ static void tile_loss(const piece *p, const void *t, const double *w, size_t at,
     last->activation->backward(z, reals(net, p->y[l], at * O), d, d, rows, O, last->hyper_parameters);
 }
 
-/* The rows of a tile backward: keeps each layer's delta, and leaves dx if that is wanted. */
+/* Take a tile backward through all layers, from d = dz of the last layer: store the deltas, and write pass->dx. */
 static void tile_backward(piece *p, const buffers *b, size_t at, size_t rows, void *d) {
     const fml_pass *pass = p->pass;
     const fml_network *net = pass->net;
@@ -232,7 +244,7 @@ static void tile_backward(piece *p, const buffers *b, size_t at, size_t rows, vo
     }
 }
 
-/* Gathers the rows of thread i until threads meet, tile by tile, and takes them there and back. */
+/* The rows phase of one round for thread i: gather its rows tile by tile, and take each tile forward and backward. */
 static void rows_task(void *context, size_t i) {
     piece *p = context;
     const fml_pass *pass = p->pass;
@@ -252,7 +264,7 @@ static void rows_task(void *context, size_t i) {
         const double *w = row_weights(pass->data, pass->order, p->first + at, rows, p->weights + at);
         if (!p->finite[i] || interrupted(p)) return;
         if (draws_for_inputs(pass->regularization))
-            fml_disturb_inputs(pass, p->first + at, rows, reals(net, p->x, at * x_row), x_row);
+            fml_perturb_inputs(pass, p->first + at, rows, reals(net, p->x, at * x_row), x_row);
         void *d = net->engine->keep_delta == NULL ? reals(net, p->deltas[last], at * O) : b.d[last % 2];
         tile_forward(p, x, at, rows);
         if (p->stopped) return;
@@ -262,35 +274,34 @@ static void rows_task(void *context, size_t i) {
     }
 }
 
-/* The rows phase. */
-static void all_rows(piece *p) {
+static void rows_phase(piece *p) {
     size_t tile = p->pass->net->engine->tile_rows, work = 3 * multiply_adds(p->pass->net);
     size_t units = (p->rows + LOSS_ROWS - 1) / LOSS_ROWS;
     size_t max_rows = (units + p->n_threads - 1) / p->n_threads * LOSS_ROWS;
-    p->round_rows = p->n_threads == 1 ? p->rows : (1 + MULTIPLY_ADDS_OF_A_ROUND / (work * tile)) * tile;
+    p->round_rows = p->n_threads == 1 ? p->rows : (1 + WORK_PER_ROUND / (work * tile)) * tile;
     for (p->done = 0; p->done < max_rows && !p->stopped; p->done += p->round_rows) {
-        if (p->done > 0) p->stopped = stopped(p->pass->poll, p->round_rows * work, p->callers);
+        if (p->done > 0) p->stopped = should_stop(p->pass->poll, p->round_rows * work, p->callers_mode);
         if (!p->stopped) run(p->n_threads, rows_task, p);
     }
 }
 
-/* The rows that thread i will gather next, if they are known. */
+/* The rows that thread i will gather for the next piece or batch, if they are dense and in a known order. */
 static fml_ahead rows_ahead(const piece *p, size_t i) {
     const fml_pass *pass = p->pass;
     size_t done = p->first + p->rows, bytes = row_bytes(pass->net, pass->data);
     if (pass->order == NULL || pass->data->begins != NULL || pass->data->x_row > 0)
         return (fml_ahead){NULL, NULL, 0, bytes};
-    size_t left = pass->rows - done, n = next_piece(pass->net, left > 0 ? left : pass->n_next);
+    size_t left = pass->rows - done, n = next_piece_rows(pass->net, left > 0 ? left : pass->n_next);
     size_t begin = part_begin(n, LOSS_ROWS, i, p->n_threads), end = part_begin(n, LOSS_ROWS, i + 1, p->n_threads);
     return (fml_ahead){pass->data->x, pass->order + done + begin, end - begin, bytes};
 }
 
-/* What the piece's weight gradients are applied by: the last piece's. */
+/* The update to apply to the weight gradients of this piece: the pass's in the last piece, otherwise none. */
 static const fml_update *update_of(const piece *p) {
     return p->first + p->rows == p->pass->rows ? p->pass->update : NULL;
 }
 
-/* The weight gradients of thread i's share of the inputs, of the layers until threads meet. */
+/* The weights phase of one round for thread i: the weight gradients of its share of the inputs of each layer. */
 static void weights_task(void *context, size_t i) {
     piece *p = context;
     const fml_network *net = p->pass->net;
@@ -307,20 +318,19 @@ static void weights_task(void *context, size_t i) {
     }
 }
 
-/* The weights phase; once an update has begun, nothing stops it. */
-static void all_weights(piece *p) {
+static void weights_phase(piece *p) {
     size_t n_layers = p->pass->net->n_layers, work = multiply_adds(p->pass->net) * p->rows;
-    int often = p->n_threads > 1 && work > MULTIPLY_ADDS_OF_A_ROUND && update_of(p) == NULL;
+    int one_layer_rounds = p->n_threads > 1 && work > WORK_PER_ROUND && update_of(p) == NULL;
     for (p->first_layer = 0; p->first_layer < n_layers && !p->stopped; p->first_layer = p->end_layer) {
-        p->end_layer = often ? p->first_layer + 1 : n_layers;
-        if (p->first_layer > 0) p->stopped = stopped(p->pass->poll, work / n_layers, p->callers);
+        p->end_layer = one_layer_rounds ? p->first_layer + 1 : n_layers;
+        if (p->first_layer > 0) p->stopped = should_stop(p->pass->poll, work / n_layers, p->callers_mode);
         if (!p->stopped) run(p->n_threads, weights_task, p);
     }
 }
 
 /* -- the pass ---------------------------------------------------------------------------------------------------- */
 
-/* What the rows phase has found: adds its losses. */
+/* Check the results of the rows phase, and add its losses to *loss. */
 static fml_status add_losses(const piece *p, double *loss) {
     for (size_t i = 0; i < p->n_threads; i++)
         if (!p->finite[i]) return FML_INPUT_NOT_FINITE;
@@ -341,20 +351,20 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
     float_mode mode = flush_denormals();
     piece p = begin(pass, (arena){pass->workspace, 0});
     fml_status status = FML_OK;
-    p.callers = mode;
+    p.callers_mode = mode;
     p.scale = pass->weight > 0 ? 1 / pass->weight : 0;
     p.tile_work = multiply_adds(pass->net) * size_min(pass->rows, pass->net->engine->tile_rows);
-    p.is_long = p.n_threads == 1 && p.tile_work > MULTIPLY_ADDS_OF_A_ROUND;
+    p.is_long = p.n_threads == 1 && p.tile_work > WORK_PER_ROUND;
     *loss = 0;
-    p.rows = next_piece(pass->net, pass->rows);
+    p.rows = next_piece_rows(pass->net, pass->rows);
     if (pass->net->engine->prepare != NULL && (pass->net->n_layers > 1 || pass->dx != NULL))
         run(p.n_threads, prepare_task, &p);
     for (p.first = 0; p.first < pass->rows && status == FML_OK; p.first += p.rows) {
-        p.rows = next_piece(pass->net, pass->rows - p.first);
-        all_rows(&p);
+        p.rows = next_piece_rows(pass->net, pass->rows - p.first);
+        rows_phase(&p);
         if (!p.stopped) status = add_losses(&p, loss);
-        if (p.stopped || stopped(pass->poll, p.tile_work, mode)) status = FML_STOPPED;
-        if (status == FML_OK) all_weights(&p);
+        if (p.stopped || should_stop(pass->poll, p.tile_work, mode)) status = FML_STOPPED;
+        if (status == FML_OK) weights_phase(&p);
         if (p.stopped) status = FML_STOPPED;
     }
     if (pass->suspect != NULL) *pass->suspect |= p.n_threads > 1 || exceptions_raised();

@@ -1,10 +1,12 @@
-/* The order of an epoch by blocks: for rows that lie in a file and may not all be in memory.
+/* The order of an epoch by blocks, for rows in a file that may be larger than memory.
  *
- * Rows lie in blocks of about FML_BLOCK_NUMBERS numbers. An epoch takes the blocks in a random order and, of each
- * FML_WINDOW_BLOCKS of them, a window, the rows in a random order. So rows that are wanted at a time lie in a few
- * megabytes, which are read in large pieces, and of the order only what is at hand is kept. Windows have generators of
- * their own, whose states follow from one number of the epoch: any place of the order can be found again without what
- * comes before. docs/design.md has the order of the generator's use; reference/columns.py has the same. */
+ * A block is a range of consecutive rows with about FML_BLOCK_NUMBERS numbers. An epoch shuffles the blocks, and then
+ * the rows of each window of FML_WINDOW_BLOCKS shuffled blocks. So the rows of a window are in a few megabytes, which
+ * are read in large pieces, and only a window or two of the order are in memory.
+ *
+ * Each window has a random generator of its own, whose seed is `windows`, drawn once for each epoch, plus the index of
+ * the window: any part of the order can be generated without the parts before it. docs/design.md states in which order
+ * random numbers are drawn; reference/columns.py implements the same. */
 #include "core.h"
 
 #include <string.h>
@@ -13,13 +15,14 @@ static size_t size_min(size_t a, size_t b) { return a < b ? a : b; }
 
 static size_t n_blocks(const fml_block_order *o) { return (o->n_rows + o->block_rows - 1) / o->block_rows; }
 
+/* The number of rows of a block. */
 static size_t rows_of(const fml_block_order *o, size_t block) {
     return size_min(o->block_rows, o->n_rows - block * o->block_rows);
 }
 
 size_t fml_block_rows(size_t n_inputs) { return n_inputs < FML_BLOCK_NUMBERS ? FML_BLOCK_NUMBERS / n_inputs : 1; }
 
-/* Place for the rows that are still wanted of one window, for a whole one, and for a batch that reaches into more. */
+/* Maximum length of `rows`: what is left of one window, a batch that goes on into the next ones, and a whole window. */
 static size_t capacity(size_t n_rows, size_t block_rows, size_t batch_rows) {
     return size_min(n_rows, batch_rows) + 2 * size_min(n_rows, FML_WINDOW_BLOCKS * block_rows);
 }
@@ -44,13 +47,13 @@ void fml_block_order_draw(fml_block_order *o, uint64_t *random) {
     for (o->short_at = 0; o->blocks[o->short_at] != n - 1;) o->short_at++;
 }
 
-/* Rows of the order before the block that stands at place k of it. */
+/* The number of rows of the order before the block with the index k in `blocks`. */
 static size_t rows_before(const fml_block_order *o, size_t k) {
     size_t missing = o->block_rows - rows_of(o, n_blocks(o) - 1);
     return k * o->block_rows - (k > o->short_at ? missing : 0);
 }
 
-/* Writes the rows of window w to `rows`; returns how many they are. */
+/* Write the shuffled rows of window w to `rows`, and return how many there are. */
 static size_t draw_window(const fml_block_order *o, size_t w, uint32_t *rows) {
     size_t begin = w * FML_WINDOW_BLOCKS, end = size_min(begin + FML_WINDOW_BLOCKS, n_blocks(o));
     size_t before = rows_before(o, begin), n = rows_before(o, end) - before;
@@ -58,14 +61,14 @@ static size_t draw_window(const fml_block_order *o, size_t w, uint32_t *rows) {
     uint64_t seed = o->windows + w, state = fml_random_next(&seed);
     fml_random_order(&state, rows, n);
     for (size_t i = 0; i < n; i++) {
-        size_t at = before + rows[i]; /* in the order of whole blocks, as if none were short */
+        size_t at = before + rows[i]; /* the index in the order, counted as if no block were short */
         if (at >= last_of_short) at += missing;
         rows[i] = (uint32_t)(o->blocks[at / o->block_rows] * o->block_rows + at % o->block_rows);
     }
     return n;
 }
 
-/* The window that has row `first` of the order. */
+/* The window that contains element `first` of the order. */
 static size_t window_of(const fml_block_order *o, size_t first) {
     size_t w = 0, n = (n_blocks(o) + FML_WINDOW_BLOCKS - 1) / FML_WINDOW_BLOCKS;
     while (w + 1 < n && rows_before(o, (w + 1) * FML_WINDOW_BLOCKS) <= first) w++;

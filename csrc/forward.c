@@ -1,11 +1,11 @@
-/* Forward passes: predictions, and the loss of many rows.
+/* Forward passes: predictions, classes, and the loss of data (fml_evaluate).
  *
- * Rows go through all layers in tiles of the engine's tile_rows, so that activations stay in the cache and a batch of
- * any size needs the same workspace; threads take runs of tiles. The public functions set flush-to-zero on entry and
- * restore it on exit: results below the smallest normal number are 0 and never slow. */
+ * A tile of the engine's tile_rows rows passes through all layers before the next, so that activations stay in the
+ * cache and the workspace does not grow with the number of rows. Each thread computes a range of consecutive tiles. The
+ * public functions set flush-to-zero mode on entry and restore the caller's mode on exit. */
 #include "pass_common.h"
 
-/* A thread's buffers for one tile; layers write into y[0] and y[1] in turn. */
+/* A thread's buffers for one tile; layers write alternately to y[0] and y[1]. */
 typedef struct {
     void *x, *t, *z, *y[2];
 } buffers;
@@ -21,9 +21,10 @@ static buffers alloc_buffers(const fml_network *net, size_t rows, arena *a) {
     return b;
 }
 
-enum { ROUND = 64 }; /* tiles of a round at most: their losses are added up in their order, whoever found them */
+enum { MAX_ROUND_TILES = 64 };
 
-/* One pass, as its threads see it. */
+/* A pass, shared by its threads. fml_evaluate goes in rounds of at most MAX_ROUND_TILES tiles. After a round it adds
+ * the losses of the tiles in their order, so that the sum does not depend on the number of threads, and polls. */
 typedef struct {
     const fml_network *net;
     const void *block;
@@ -31,20 +32,21 @@ typedef struct {
     void *const *z, *const *y;
     void *output;
     int64_t *classes;
-    size_t n_threads, n_tiles, first_tile, last_tile;
-    double *losses, *right; /* of the tiles of a round */
-    float_mode callers;
-    arena memory;
-    size_t per_thread;
+    size_t n_threads, n_tiles;
+    size_t first_tile, last_tile; /* of the round, which ends before last_tile */
+    double *losses, *right;       /* results of fml_evaluate for the tiles of the round */
+    float_mode callers_mode;
+    arena memory;      /* the rest of the workspace: the buffers of each thread, */
+    size_t per_thread; /* which take this many bytes */
 } pass;
 
 static pass begin(const fml_network *net, const void *block, const fml_data *data, arena a) {
     pass p = {.net = net, .block = block, .data = data};
     size_t tile = net->engine->tile_rows;
     p.n_tiles = p.last_tile = (data->n_rows + tile - 1) / tile;
-    p.n_threads = size_min(threads_for(net, data->n_rows), size_min(p.n_tiles, ROUND));
-    p.losses = arena_alloc(&a, ROUND * sizeof *p.losses);
-    p.right = arena_alloc(&a, ROUND * sizeof *p.right);
+    p.n_threads = size_min(threads_for(net, data->n_rows), size_min(p.n_tiles, MAX_ROUND_TILES));
+    p.losses = arena_alloc(&a, MAX_ROUND_TILES * sizeof *p.losses);
+    p.right = arena_alloc(&a, MAX_ROUND_TILES * sizeof *p.right);
     p.memory = a;
     arena one = {NULL, 0};
     alloc_buffers(net, data->n_rows, &one);
@@ -58,7 +60,7 @@ size_t fml_forward_workspace(const fml_network *net, size_t rows) {
     return p.memory.used + p.n_threads * p.per_thread;
 }
 
-/* The buffers of thread i, and the tiles that it takes: from *tile up to, not with, *end. */
+/* Return the buffers of thread i, and set its share of the tiles: *tile ... *end - 1. */
 static buffers thread_share(const pass *p, size_t i, size_t *tile, size_t *end) {
     arena own = {p->memory.base + p->memory.used + i * p->per_thread, 0};
     size_t n = p->last_tile - p->first_tile;
@@ -71,7 +73,7 @@ static size_t tile_rows(const pass *p, size_t tile) {
     return size_min(p->net->engine->tile_rows, p->data->n_rows - tile * p->net->engine->tile_rows);
 }
 
-/* All layers of the rows x of a tile. The last layer writes z and y, of which one may be NULL. */
+/* Compute all layers for a tile. The last layer writes to last_z and last_y, of which one may be NULL. */
 static void forward_tile(const pass *p, size_t tile, const buffers *b, void *last_z, void *last_y) {
     const fml_network *net = p->net;
     size_t rows = tile_rows(p, tile), first = tile * net->engine->tile_rows, x_row = net->layers[0].n_inputs;
@@ -159,15 +161,16 @@ void fml_forward_row(const fml_network *net, const void *block, const void *x, v
 
 /* -- the loss ---------------------------------------------------------------------------------------------------- */
 
-/* The sum of the weights (NULL: 1 each) of the rows whose class is the target's; 0 where targets are no outputs. */
+/* The sum of the weights (1 each if w is NULL) of the rows whose predicted class is that of the target; 0 if a target
+ * does not have as many numbers as the output. */
 static double sum_right(const fml_network *net, const void *y, const void *t, const double *w, size_t rows) {
     size_t O = last_layer(net)->n_outputs;
     double right = 0;
     for (size_t i = 0; i < rows && net->n_targets == O; i++) {
-        int64_t got, wanted;
-        net->kernels->classify(reals(net, y, i * O), 1, O, net->loss->threshold, &got);
-        net->kernels->classify(reals(net, t, i * O), 1, O, 0.5, &wanted);
-        if (got == wanted) right += w == NULL ? 1 : w[i];
+        int64_t predicted, actual;
+        net->kernels->classify(reals(net, y, i * O), 1, O, net->loss->threshold, &predicted);
+        net->kernels->classify(reals(net, t, i * O), 1, O, 0.5, &actual);
+        if (predicted == actual) right += w == NULL ? 1 : w[i];
     }
     return right;
 }
@@ -184,8 +187,8 @@ static void evaluate_task(void *context, size_t i) {
         const double *w = row_weights(p->data, NULL, first, rows, NULL);
         fml_loss_rows all = {.net = net, .output = z != NULL ? z : y, .t = t, .weights = w, .rows = rows};
         forward_tile(p, tile, &b, z, y);
-        p->losses[tile % ROUND] = loss_of(&all);
-        p->right[tile % ROUND] = sum_right(net, y, t, w, rows);
+        p->losses[tile % MAX_ROUND_TILES] = loss_of(&all);
+        p->right[tile % MAX_ROUND_TILES] = sum_right(net, y, t, w, rows);
     }
 }
 
@@ -193,19 +196,19 @@ fml_status fml_evaluate(const fml_network *net, const void *block, const fml_dat
                         fml_poll *poll, void *workspace) {
     float_mode mode = flush_denormals();
     pass p = begin(net, block, data, (arena){workspace, 0});
-    p.callers = mode;
+    p.callers_mode = mode;
     fml_status status = FML_OK;
-    size_t round = size_min(ROUND, 1 + MULTIPLY_ADDS_OF_A_ROUND / (multiply_adds(net) * net->engine->tile_rows));
+    size_t round = size_min(MAX_ROUND_TILES, 1 + WORK_PER_ROUND / (multiply_adds(net) * net->engine->tile_rows));
     *loss = 0;
     *right = 0;
     for (p.first_tile = 0; p.first_tile < p.n_tiles && status == FML_OK; p.first_tile = p.last_tile) {
         p.last_tile = size_min(p.first_tile + size_max(round, p.n_threads), p.n_tiles);
         run(p.n_threads, evaluate_task, &p);
         for (size_t tile = p.first_tile; tile < p.last_tile; tile++) {
-            *loss += p.losses[tile % ROUND];
-            *right += p.right[tile % ROUND];
+            *loss += p.losses[tile % MAX_ROUND_TILES];
+            *right += p.right[tile % MAX_ROUND_TILES];
         }
-        if (stopped(poll, multiply_adds(net) * net->engine->tile_rows * round, mode)) status = FML_STOPPED;
+        if (should_stop(poll, multiply_adds(net) * net->engine->tile_rows * round, mode)) status = FML_STOPPED;
     }
     restore_mode(mode);
     return status;

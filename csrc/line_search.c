@@ -1,19 +1,21 @@
-/* The line search of line_search.h: More and Thuente's interval, its four cases of interpolation, and its end.
+/* The line search of line_search.h: More and Thuente's four cases of interpolation, their update of the interval, and
+ * the conditions that end a search. The constants are those of L-BFGS-B.
  *
- * Constants are those of L-BFGS-B. The first stage works on the loss minus the wanted decrease, whose minimum satisfies
- * both conditions, until a step has that decrease and a slope that is not negative. */
+ * The first stage works on the modified function loss - t decrease_slope, whose minimum satisfies both Wolfe
+ * conditions. It ends at a step whose decrease is sufficient and whose slope is at least decrease_slope. */
 #include "line_search.h"
 
 #include <math.h>
 
-/* The loss must fall by this share of what its first slope promises, and the slope's size to this share. */
-static const double DECREASE = 1e-3, CURVATURE = 0.9;
-static const double NARROW = 0.1; /* the relative width of an interval that ends the search */
-static const double LONGEST = 1e10;
+/* The Wolfe conditions: loss <= first_loss + MIN_DECREASE t first_slope, and |slope| <= MAX_SLOPE |first_slope|. */
+static const double MIN_DECREASE = 1e-3, MAX_SLOPE = 0.9;
+static const double MIN_WIDTH = 0.1; /* an interval of this relative width ends the search */
+static const double MAX_STEP = 1e10;
 
 /* -- interpolation ----------------------------------------------------------------------------------------------- */
 
-/* What the cubic through a and b is found by: theta, and gamma, the root of its discriminant. */
+/* theta and gamma of the cubic that interpolates losses and slopes at a and b; gamma is the square root of its
+ * discriminant. */
 static double cubic_theta(line_point a, line_point b) {
     return 3 * (a.loss - b.loss) / (b.step - a.step) + a.slope + b.slope;
 }
@@ -23,7 +25,7 @@ static double cubic_gamma(line_point a, line_point b, double theta) {
     return s * sqrt(fmax(0, square));
 }
 
-/* The minimum of the cubic through a and b, as seen from a. */
+/* The minimum of the cubic that interpolates losses and slopes at a and b. */
 static double cubic_step(line_point a, line_point b) {
     double theta = cubic_theta(a, b), gamma = cubic_gamma(a, b, theta);
     if (b.step < a.step) gamma = -gamma;
@@ -31,16 +33,18 @@ static double cubic_step(line_point a, line_point b) {
     return a.step + p / q * (b.step - a.step);
 }
 
-/* The minimum of the quadratic with the losses of both and the slope of a; with the slopes of both. */
+/* The minimum of the quadratic that interpolates the losses at a and b and the slope at a. */
 static double quadratic_step(line_point a, line_point b) {
     double width = b.step - a.step;
     return a.step + a.slope / ((a.loss - b.loss) / width + a.slope) / 2 * width;
 }
+
+/* The minimum of the quadratic that interpolates the slopes at a and b. */
 static double secant_step(line_point a, line_point b) {
     return b.step + b.slope / (b.slope - a.slope) * (a.step - b.step);
 }
 
-/* The slope has its sign still and has become smaller: the cubic may have no minimum on that side. */
+/* Case 3 of next_step: a smaller slope of the same sign. The cubic may have no minimum beyond the latest point. */
 static double flatter_step(const line_search *s, line_point best, line_point other, line_point now) {
     double theta = cubic_theta(best, now), gamma = cubic_gamma(best, now, theta);
     if (now.step > best.step) gamma = -gamma;
@@ -53,7 +57,8 @@ static double flatter_step(const line_search *s, line_point best, line_point oth
     return now.step > best.step ? fmin(edge, step) : fmax(edge, step);
 }
 
-/* The next step, from the ends of the interval and what is known now; sets `bracketed`. */
+/* The next trial, interpolated from the ends of the interval and the latest point; sets `bracketed`. Its four cases
+ * are: a larger loss than at best; a slope of the other sign; a smaller slope of the same sign; a slope not smaller. */
 static double next_step(line_search *s, line_point best, line_point other, line_point now) {
     if (now.loss > best.loss) {
         double cubic = cubic_step(best, now), quadratic = quadratic_step(best, now);
@@ -72,50 +77,55 @@ static double next_step(line_search *s, line_point best, line_point other, line_
 
 /* -- the interval ------------------------------------------------------------------------------------------------ */
 
-static line_point without(line_point p, double slope) {
+/* The point p on the graph of the function minus slope * step. */
+static line_point minus_line(line_point p, double slope) {
     return (line_point){p.step, p.loss - slope * p.step, p.slope - slope};
 }
 
-static void set_bounds(line_search *s, double at) {
+/* Set the bounds of the next trial; without a bracket, it may go from 1.1 to 4 times as far beyond `trial`. */
+static void set_bounds(line_search *s, double trial) {
     if (s->bracketed) {
         s->low = fmin(s->best.step, s->other.step);
         s->high = fmax(s->best.step, s->other.step);
     } else {
-        s->low = at + 1.1 * (at - s->best.step);
-        s->high = at + 4 * (at - s->best.step);
+        s->low = trial + 1.1 * (trial - s->best.step);
+        s->high = trial + 4 * (trial - s->best.step);
     }
 }
 
-static int too_narrow(const line_search *s) { return s->bracketed && s->high - s->low <= NARROW * s->high; }
+static int too_narrow(const line_search *s) { return s->bracketed && s->high - s->low <= MIN_WIDTH * s->high; }
 
-static int falls_at(const line_search *s, double step, double loss) {
-    return loss <= s->first_loss + step * s->decrease;
+/* Whether the decrease at a step with that loss is sufficient. */
+static int has_decrease(const line_search *s, double step, double loss) {
+    return loss <= s->first_loss + step * s->decrease_slope;
 }
 
-/* Whether the loss at a step hardly longer than this one is not finite. */
-static int at_cliff(const line_search *s) {
-    return s->max_step - s->at <= (s->max_step < LONGEST ? NARROW * s->max_step : 0);
+/* Whether max_step, where the loss was not finite, is hardly longer than the trial. */
+static int near_max_step(const line_search *s) {
+    return s->max_step - s->trial <= (s->max_step < MAX_STEP ? MIN_WIDTH * s->max_step : 0);
 }
 
-void line_search_begin(line_search *s, double loss, double slope, double at) {
-    *s = (line_search){.at = at, .first_loss = loss, .first_slope = slope, .decrease = DECREASE * slope};
+void line_search_begin(line_search *s, double loss, double slope, double trial) {
+    *s =
+        (line_search){.trial = trial, .first_loss = loss, .first_slope = slope, .decrease_slope = MIN_DECREASE * slope};
     s->best = s->other = (line_point){0, loss, slope};
-    s->modified = 1;
-    s->high = at + 4 * at;
-    s->max_step = s->width = LONGEST;
-    s->last_width = 2 * LONGEST;
+    s->first_stage = 1;
+    s->high = trial + 4 * trial;
+    s->max_step = s->width = MAX_STEP;
+    s->last_width = 2 * MAX_STEP;
 }
 
-/* Takes `now` into the interval and chooses the next step. */
-static void narrow(line_search *s, line_point now) {
-    int modified = s->modified && now.loss <= s->best.loss && now.loss > s->first_loss + now.step * s->decrease;
-    double taken = modified ? s->decrease : 0;
-    line_point best = without(s->best, taken), other = without(s->other, taken), here = without(now, taken);
-    double step = next_step(s, best, other, here);
-    if (here.loss > best.loss)
+/* Update the interval by the latest point, and choose the next trial. */
+static void update_interval(line_search *s, line_point now) {
+    int modified =
+        s->first_stage && now.loss <= s->best.loss && now.loss > s->first_loss + now.step * s->decrease_slope;
+    double line = modified ? s->decrease_slope : 0;
+    line_point best = minus_line(s->best, line), other = minus_line(s->other, line), latest = minus_line(now, line);
+    double step = next_step(s, best, other, latest);
+    if (latest.loss > best.loss)
         s->other = now;
     else {
-        if ((here.slope < 0) != (best.slope < 0)) s->other = s->best;
+        if ((latest.slope < 0) != (best.slope < 0)) s->other = s->best;
         s->best = now;
     }
     if (s->bracketed) {
@@ -125,27 +135,29 @@ static void narrow(line_search *s, line_point now) {
         s->width = fabs(s->other.step - s->best.step);
     }
     set_bounds(s, step);
-    s->at = fmax(0, fmin(s->max_step, step));
-    if (s->at >= s->max_step && s->max_step < LONGEST) s->at = s->best.step + (s->max_step - s->best.step) / 2;
-    if (s->bracketed && (s->at <= s->low || s->at >= s->high || too_narrow(s))) s->at = s->best.step;
+    s->trial = fmax(0, fmin(s->max_step, step));
+    if (s->trial >= s->max_step && s->max_step < MAX_STEP) s->trial = s->best.step + (s->max_step - s->best.step) / 2;
+    if (s->bracketed && (s->trial <= s->low || s->trial >= s->high || too_narrow(s))) s->trial = s->best.step;
 }
 
-search_state line_search_tell(line_search *s, double loss, double slope) {
-    line_point now = {s->at, loss, slope};
-    int falls = falls_at(s, s->at, loss);
-    if (s->modified && falls && slope >= DECREASE * s->first_slope) s->modified = 0;
-    if (falls && fabs(slope) <= -CURVATURE * s->first_slope) return SEARCH_FOUND;
-    int ends = (s->bracketed && (s->at <= s->low || s->at >= s->high)) || too_narrow(s) || at_cliff(s);
-    if (ends) return falls ? SEARCH_FOUND : SEARCH_FAILED;
-    narrow(s, now);
-    return s->at > 0 ? SEARCH_ON : SEARCH_FAILED;
+search_state line_search_update(line_search *s, double loss, double slope) {
+    line_point now = {s->trial, loss, slope};
+    int sufficient = has_decrease(s, s->trial, loss);
+    if (s->first_stage && sufficient && slope >= MIN_DECREASE * s->first_slope) s->first_stage = 0;
+    if (sufficient && fabs(slope) <= -MAX_SLOPE * s->first_slope) return SEARCH_FOUND;
+    int ends = (s->bracketed && (s->trial <= s->low || s->trial >= s->high)) || too_narrow(s) || near_max_step(s);
+    if (ends) return sufficient ? SEARCH_FOUND : SEARCH_FAILED;
+    update_interval(s, now);
+    return s->trial > 0 ? SEARCH_ON : SEARCH_FAILED;
 }
 
 search_state line_search_overflow(line_search *s) {
-    s->max_step = s->at;
-    s->at = s->best.step + (s->at - s->best.step) / 2;
+    s->max_step = s->trial;
+    s->trial = s->best.step + (s->trial - s->best.step) / 2;
     s->high = fmin(s->high, s->max_step);
-    return s->at > s->best.step ? SEARCH_ON : SEARCH_FAILED;
+    return s->trial > s->best.step ? SEARCH_ON : SEARCH_FAILED;
 }
 
-int line_search_falls(const line_search *s) { return s->best.step > 0 && falls_at(s, s->best.step, s->best.loss); }
+int line_search_has_decrease(const line_search *s) {
+    return s->best.step > 0 && has_decrease(s, s->best.step, s->best.loss);
+}

@@ -1,4 +1,4 @@
-/* The layout of a network's parameters: where each layer stands in a block, and P into and out of it. */
+/* The layout of a network's parameters in a block, and copying the parameter vector P into a block and out of it. */
 #include "pass_common.h"
 
 void fml_network_lay_out(fml_network *net) {

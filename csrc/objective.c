@@ -1,4 +1,4 @@
-/* The function that a whole-batch method minimises, see objective.h. */
+/* The objective of a whole-batch method, see objective.h. */
 #include "objective.h"
 
 #include "regularization.h"
@@ -28,11 +28,11 @@ fml_status objective_evaluate(const objective *f, double *loss) {
     return *loss - *loss == 0 ? FML_OK : FML_LOSS_NOT_FINITE;
 }
 
-fml_status objective_evaluate_at(const objective *f, const void *from, double step, const void *direction,
+fml_status objective_evaluate_at(const objective *f, const void *start, double step, const void *direction,
                                  double *loss) {
     const fml_network *net = f->pass.net;
     float_mode mode = flush_denormals();
-    net->kernels->combine(step, direction, 1, from, f->pass.block, net->n_packed);
+    net->kernels->combine(step, direction, 1, start, f->pass.block, net->n_packed);
     restore_mode(mode);
     return objective_evaluate(f, loss);
 }

@@ -1,7 +1,8 @@
-/* What the passes through a network share: sizes, the pieces of a workspace, rows of data, threads.
+/* Helpers for the files of csrc that make passes: sizes, allocation in a workspace, access to rows of data, the
+ * weighted loss, the number of threads, and polling. Private to csrc; all functions are small, static and inline.
  *
- * Private to the files of csrc that make passes; everything here is small and static. A pass allocates
- * from its workspace with an arena, once without memory to learn the size and once with. */
+ * A pass allocates its buffers from the caller's workspace with an arena. The same function runs twice: with a NULL
+ * base it computes the size of the workspace, with the workspace it returns the buffers. */
 #ifndef FML_PASS_COMMON_H
 #define FML_PASS_COMMON_H
 
@@ -13,6 +14,7 @@
 static inline size_t padded(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 static inline size_t size_min(size_t a, size_t b) { return a < b ? a : b; }
 static inline size_t size_max(size_t a, size_t b) { return a > b ? a : b; }
+/* The address of real n from base on. */
 static inline void *reals(const fml_network *net, const void *base, size_t n) {
     return (char *)(uintptr_t)base + n * net->kernels->real_size;
 }
@@ -20,16 +22,16 @@ static inline const fml_layer *last_layer(const fml_network *net) { return &net-
 
 /* -- workspace --------------------------------------------------------------------------------------------------- */
 
-/* Allocates aligned pieces of a workspace, one after another; with base NULL it only counts the bytes. */
+/* Allocates aligned buffers in a workspace, one after another; if base is NULL, it only counts their bytes. */
 typedef struct {
     char *base;
     size_t used;
 } arena;
 
 static inline void *arena_alloc(arena *a, size_t bytes) {
-    void *piece = a->base == NULL ? NULL : a->base + a->used;
+    void *buffer = a->base == NULL ? NULL : a->base + a->used;
     a->used += padded(bytes, FML_ALIGNMENT);
-    return piece;
+    return buffer;
 }
 
 static inline void *arena_alloc_reals(const fml_network *net, arena *a, size_t n) {
@@ -43,12 +45,12 @@ static inline size_t element_size(const fml_network *net, fml_element element) {
     return sizes[element];
 }
 
-/* From one dense row of the inputs to the next. */
+/* The row stride of dense inputs in bytes. */
 static inline size_t row_bytes(const fml_network *net, const fml_data *data) {
     return (data->x_row > 0 ? data->x_row : net->layers[0].n_inputs) * element_size(net, data->element);
 }
 
-/* The inputs from row `first` on, as gather_from takes them. */
+/* The inputs from row `first` on as an argument of gather_converted. */
 static inline fml_matrix input_matrix(const fml_network *net, const fml_data *data, size_t first) {
     size_t I = net->layers[0].n_inputs;
     fml_matrix X = {.elements = data->x, .element = data->element, .n_columns = I, .columns = data->columns};
@@ -61,35 +63,37 @@ static inline fml_matrix input_matrix(const fml_network *net, const fml_data *da
     return X;
 }
 
-/* Whether the inputs are reals that the network takes as they are. */
-static inline int are_plain(const fml_data *data) {
+/* Whether the network can take the inputs as they are: dense contiguous reals without scaling. */
+static inline int needs_no_conversion(const fml_data *data) {
     return data->element == FML_REAL && data->begins == NULL && data->x_row == 0 &&
            (data->scaling == NULL || data->scaling->inputs.offset == NULL);
 }
 
-/* The inputs of rows first ... of the order (of the data, where that is NULL). With `finite` they are gathered into x,
- * *x_row reals apart, and *finite says whether all are; without, rows that can be read where they stand are not looked
- * at, and *x_row becomes their distance. */
+/* The inputs of `rows` rows: order[first], order[first + 1], ..., or first, first + 1, ... if order is NULL. They
+ * are gathered into x with the row stride *x_row, and *finite tells whether all are finite. If `finite` is NULL and
+ * the rows need neither order nor conversion, they are not copied: the result points into the data, and *x_row
+ * becomes their stride. */
 static inline const void *input_rows(const fml_network *net, const fml_data *data, const uint32_t *order, size_t first,
                                      size_t rows, void *x, size_t *x_row, int *finite) {
     size_t I = net->layers[0].n_inputs, begin = order == NULL ? first : 0;
-    int plain = are_plain(data), all;
+    int plain = needs_no_conversion(data), all_finite;
     if (order != NULL) order += first;
     if (plain && order == NULL && finite == NULL) {
         *x_row = I;
         return reals(net, data->x, begin * I);
     }
     if (plain)
-        all = net->kernels->gather(reals(net, data->x, begin * I), order, rows, I, x, *x_row);
+        all_finite = net->kernels->gather(reals(net, data->x, begin * I), order, rows, I, x, *x_row);
     else {
         fml_matrix X = input_matrix(net, data, begin);
-        all = net->kernels->gather_from(&X, order, rows, x, *x_row);
+        all_finite = net->kernels->gather_converted(&X, order, rows, x, *x_row);
     }
-    if (finite != NULL) *finite = all;
+    if (finite != NULL) *finite = all_finite;
     return x;
 }
 
-/* Their targets: where they stand, gathered, or one-hot from the labels. */
+/* The targets of the rows that input_rows takes with these arguments: one-hot encoded from labels or gathered into
+ * t, or, if neither order nor conversion is needed, a pointer into the data. */
 static inline const void *target_rows(const fml_network *net, const fml_data *data, const uint32_t *order, size_t first,
                                       size_t rows, void *t) {
     size_t n = net->n_targets, offset = order == NULL ? first : 0;
@@ -102,7 +106,7 @@ static inline const void *target_rows(const fml_network *net, const fml_data *da
         fml_matrix T = {
             .elements = (const char *)data->values + offset * bytes, .element = data->values_element, .n_columns = n};
         if (scaling != NULL) T.scaling = *scaling;
-        net->kernels->gather_from(&T, order, rows, t, n);
+        net->kernels->gather_converted(&T, order, rows, t, n);
     } else if (order == NULL)
         return reals(net, data->values, offset * n);
     else
@@ -110,7 +114,8 @@ static inline const void *target_rows(const fml_network *net, const fml_data *da
     return t;
 }
 
-/* Their weights, where they stand or gathered into w; NULL where each row counts 1. */
+/* The weights of the rows that input_rows takes with these arguments, gathered into w unless order is NULL; NULL if
+ * each row has the weight 1. */
 static inline const double *row_weights(const fml_data *data, const uint32_t *order, size_t first, size_t rows,
                                         double *w) {
     if (data->weights == NULL || order == NULL) return data->weights == NULL ? NULL : data->weights + first;
@@ -120,7 +125,8 @@ static inline const double *row_weights(const fml_data *data, const uint32_t *or
 
 /* -- the loss ---------------------------------------------------------------------------------------------------- */
 
-/* Each row by itself, with its weight; one of weight 0 is as if it were not there, whatever its loss. */
+/* Evaluate the network's loss for each row and multiply it by the row's weight. A row of weight 0 contributes 0 even
+ * if its loss is not finite. */
 static inline double weighted_loss(const fml_loss_rows *all) {
     const fml_network *net = all->net;
     size_t O = last_layer(net)->n_outputs;
@@ -142,32 +148,34 @@ static inline double weighted_loss(const fml_loss_rows *all) {
     return sum;
 }
 
-/* The weighted sum of the losses of rows, and their gradient. */
+/* Return the weighted sum of the losses of the rows, and write the gradient, see fml_loss_rows. */
 static inline double loss_of(const fml_loss_rows *rows) {
     const fml_network *net = rows->net;
     if (net->own_loss != NULL) return net->own_loss(net->own_loss_context, rows);
     return rows->weights == NULL ? net->loss->value_and_gradient(rows) : weighted_loss(rows);
 }
 
-/* -- threads and interruptions ----------------------------------------------------------------------------------- */
+/* -- threads and polling; work is counted in multiply-adds ------------------------------------------------------- */
 
-/* So many multiply-adds, about 4 us of one core, must there be for each thread: below that, handing over costs more
+/* The least work for which another thread is used, about 4 us of one core: with less, the synchronisation costs more
  * than it gains (bench/RESULTS.md, "Threads"). */
-enum { MULTIPLY_ADDS_OF_A_THREAD = 1 << 18 };
+enum { MIN_WORK_PER_THREAD = 1 << 18 };
 
+/* Of a forward pass of one row. */
 static inline size_t multiply_adds(const fml_network *net) {
     size_t n = 0;
     for (size_t l = 0; l < net->n_layers; l++) n += net->layers[l].n_inputs * net->layers[l].n_outputs;
     return n;
 }
 
-/* How many threads a pass over so many rows is worth. */
+/* The number of threads for a pass over `rows` rows. */
 static inline size_t threads_for(const fml_network *net, size_t rows) {
     if (net->n_threads <= 1 || !net->engine->takes_threads) return 1;
-    size_t worth = (size_t)((double)multiply_adds(net) * (double)rows / MULTIPLY_ADDS_OF_A_THREAD);
-    return size_max(1, size_min(worth, net->n_threads));
+    size_t useful = (size_t)((double)multiply_adds(net) * (double)rows / MIN_WORK_PER_THREAD);
+    return size_max(1, size_min(useful, net->n_threads));
 }
 
+/* Run task(context, i) for each 0 <= i < n_threads, and return when all are done. */
 static inline void run(size_t n_threads, void (*task)(void *context, size_t i), void *context) {
     if (n_threads == 1)
         task(context, 0);
@@ -175,30 +183,30 @@ static inline void run(size_t n_threads, void (*task)(void *context, size_t i), 
         fml_parallel(n_threads, task, context);
 }
 
-/* Where part `part` of `parts` of n things begins, in whole units. */
+/* The index at which part `part` of `parts` nearly equal parts of n elements begins; a multiple of unit, or n. */
 static inline size_t part_begin(size_t n, size_t unit, size_t part, size_t parts) {
     size_t units = (n + unit - 1) / unit;
     return size_min(n, units * part / parts * unit);
 }
 
 enum {
-    MULTIPLY_ADDS_OF_A_LOOK = 1 << 20, /* between two looks at the clock, which cost as much as a small step */
-    MULTIPLY_ADDS_OF_A_ROUND = 1 << 30 /* about 20 ms: threads meet after a round, so that signals are heard */
+    WORK_PER_CLOCK_READING = 1 << 20, /* the clock is read less often, as that takes as long as a small step */
+    WORK_PER_ROUND = 1 << 30          /* about 20 ms: threads synchronise after a round, so that the caller can poll */
 };
 
-/* Whether the poll is due, after so many multiply-adds more, and says stop; the caller's floating-point mode holds
- * while it runs. */
-static inline int stopped(fml_poll *poll, size_t work, float_mode callers) {
+/* Add `work` to the work since the last poll, and poll if the interval is over; returns whether to stop. `stop` runs
+ * in the floating-point mode callers_mode. */
+static inline int should_stop(fml_poll *poll, size_t work, float_mode callers_mode) {
     if (poll == NULL || poll->stop == NULL) return 0;
     poll->work += work;
-    if (poll->interval > 0 && poll->work < MULTIPLY_ADDS_OF_A_LOOK) return 0;
+    if (poll->interval > 0 && poll->work < WORK_PER_CLOCK_READING) return 0;
     poll->work = 0;
     double now = fml_seconds();
     if (now - poll->last < poll->interval) return 0;
-    float_mode ours = flush_denormals();
-    restore_mode(callers);
+    float_mode mode = flush_denormals();
+    restore_mode(callers_mode);
     int stop = poll->stop(poll->context);
-    restore_mode(ours);
+    restore_mode(mode);
     poll->last = fml_seconds();
     return stop;
 }

@@ -1,5 +1,5 @@
-/* What the operating system gives: aligned zeroed memory, reading ahead and a monotonic clock; and the error by which a
- * sanitizer build is seen to work. */
+/* Services of the operating system: aligned zeroed memory, read-ahead of mapped files, a monotonic clock; and an error
+ * that shows that a sanitizer build works. */
 #if !defined(_WIN32) && !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200112L
 #endif
@@ -13,7 +13,8 @@
 #include <unistd.h>
 #endif
 
-/* calloc and a shift by hand, the original pointer kept just below: large zeroed blocks come as untouched pages. */
+/* Aligned by hand, with the original pointer stored just below the result, as calloc takes large blocks from zeroed
+ * pages without writing to them; aligned_alloc and memset would write to all of them. */
 void *fml_allocate(size_t bytes) {
     if (bytes > SIZE_MAX - FML_ALIGNMENT - sizeof(void *)) return NULL;
     char *memory = calloc(1, bytes + FML_ALIGNMENT + sizeof(void *));
@@ -32,7 +33,7 @@ void fml_free(void *memory) {
     free(original);
 }
 
-/* Read ahead by the kernel, meanwhile: nothing waits. */
+/* The kernel reads in the background; the call does not wait. */
 void fml_advise(const void *memory, size_t bytes) {
 #ifdef POSIX_MADV_WILLNEED
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)memory / page * page;
@@ -52,10 +53,10 @@ double fml_seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Reads past the end of a block. Only a sanitizer build does it, when its test asks: that run must fail. */
+/* In a sanitizer build, read past the end of an allocation: a test checks that the sanitizer reports it. */
 int fml_plant_error(void) {
 #ifdef FML_SANITIZED
-    char *volatile memory = malloc(8); /* volatile: the compiler must not see how small it is */
+    char *volatile memory = malloc(8); /* volatile, so that the compiler does not know the size */
     if (memory == NULL) return 0;
     int beyond = memory[8];
     free(memory);

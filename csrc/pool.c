@@ -1,12 +1,14 @@
-/* The thread pool: fml_parallel, for whoever has a few independent pieces of work of 20 us and more.
+/* The thread pool: fml_parallel, for a few independent tasks of about 20 us or more each.
  *
- * One job at a time: its caller takes task 0 and publishes the number of the others; a claim is one decrement of that
- * number, by a worker or by the caller itself, so that a worker that gets no processor holds nobody up. What a job is
- * made of is read after a claim alone, while the job cannot end. A caller that finds the pool busy (with another
- * caller, or with the task that it is in) runs alone, so nobody ever waits for the pool and nothing can deadlock.
- * Threads come on demand, wait a bounded time awake and then asleep, use static memory alone, and are never joined.
- * A forked child has none of them and starts anew. Rejected: futexes, which woke no faster than condition variables
- * where it was measured; a fixed task per thread, which a preempted thread would stall. */
+ * The pool runs one job at a time. The caller runs task 0 and publishes the number of untaken tasks; a worker, or the
+ * caller, claims a task by decrementing that number, so a worker that is not scheduled delays nobody. The members of
+ * the job are read only after a claim, as the job cannot end before the claimed task is done. A caller that finds the
+ * pool busy (with a job of another caller, or with the job whose task is calling) runs all tasks itself, so nobody
+ * waits for the pool and there is no deadlock.
+ *
+ * Threads are started on demand, spin for a bounded time before they sleep, use only static memory, and are never
+ * joined. A forked child has no workers and starts new ones. Rejected: futexes, which woke threads no faster than
+ * condition variables in our measurements; a fixed task for each thread, as a preempted thread would delay the job. */
 #define _GNU_SOURCE /* pthread_sigmask and signal sets, beside -std=c11 */
 #include "core.h"
 
@@ -26,12 +28,12 @@ static void run_in_order(size_t n, void (*task)(void *context, size_t i), void *
 
 enum { MAX_THREADS = 256, PAUSES = 16 };
 
-/* How long a thread waits awake, in seconds. It bridges what a caller does alone between the phases of a step, and is
- * no more than what falling asleep and being woken costs (bench/pool_latency.c), so that who waits in vain pays at
- * most twice what knowing beforehand would have cost. */
-static const double AWAKE = 20e-6;
+/* How long a thread spins before it sleeps, in seconds. That bridges the work that a caller does alone between the
+ * phases of a step. It is no longer than going to sleep and being woken takes (bench/pool_latency.c), so spinning in
+ * vain at most doubles the cost of sleeping at once. */
+static const double SPIN_SECONDS = 20e-6;
 
-/* A number that threads wait for, to become 0 or another than 0. */
+/* A counter for which threads can wait until it is 0, or until it is not 0. */
 typedef struct {
     atomic_uint number, n_asleep;
     pthread_mutex_t mutex;
@@ -41,17 +43,17 @@ typedef struct {
 #define GATE \
     { 0, 0, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER }
 
-static alignas(FML_ALIGNMENT) gate untaken = GATE; /* tasks of the job that nobody has taken */
-static struct {                                    /* the job, which changes while both gates are 0 */
+static alignas(FML_ALIGNMENT) gate untaken = GATE; /* number of tasks of the job that nobody has claimed */
+static struct {                                    /* the job; written only while both counters are 0 */
     void (*task)(void *context, size_t i);
     void *context;
     size_t n;
-    float_mode mode; /* the caller's */
+    float_mode mode; /* the caller's floating-point mode */
 } job;
-static alignas(FML_ALIGNMENT) gate unfinished = GATE;              /* tasks of the job that are not done */
-static alignas(FML_ALIGNMENT) atomic_flag busy = ATOMIC_FLAG_INIT; /* the pool has a caller, who owns what follows */
-static size_t n_workers, max_workers = MAX_THREADS - 1, usable_threads;
-static atomic_int may_stay_awake; /* each thread of the job has a processor of its own */
+static alignas(FML_ALIGNMENT) gate unfinished = GATE;              /* number of tasks of the job that are not done */
+static alignas(FML_ALIGNMENT) atomic_flag busy = ATOMIC_FLAG_INIT; /* a lock, held by the caller of the current job */
+static size_t n_workers, max_workers = MAX_THREADS - 1, usable_threads; /* protected by `busy` */
+static atomic_int may_spin; /* whether this process may run as many threads at once as the job has */
 
 /* -- waiting ----------------------------------------------------------------------------------------------------- */
 
@@ -63,45 +65,47 @@ static inline void pause_briefly(void) {
 #endif
 }
 
+/* Whether the number is not 0 (if `nonzero` is 1) or 0 (if it is 0). */
 static int is_open(gate *gate, int nonzero) { return (atomic_load(&gate->number) != 0) == nonzero; }
 
-/* Whether the gate opens while the thread may wait awake, until *end; if that is 0, until AWAKE from now, which *end
- * then is. */
-static int opens_soon(gate *gate, int nonzero, double *end) {
+/* Spin until is_open or until the time *end, if spinning is allowed; returns whether it is open. If *end is 0, it is
+ * set to SPIN_SECONDS from now. */
+static int spin(gate *gate, int nonzero, double *end) {
     for (;;) {
         for (int i = 0; i < PAUSES; i++) {
             if (is_open(gate, nonzero)) return 1;
-            if (!atomic_load_explicit(&may_stay_awake, memory_order_relaxed)) return 0;
+            if (!atomic_load_explicit(&may_spin, memory_order_relaxed)) return 0;
             pause_briefly();
         }
         double now = fml_seconds();
-        if (*end == 0) *end = now + AWAKE;
+        if (*end == 0) *end = now + SPIN_SECONDS;
         if (now >= *end) return 0;
     }
 }
 
-/* Returns when the number is 0, or where `nonzero` is set another than 0; end: see opens_soon. */
+/* Wait until is_open: spin until *end, see `spin`, and then sleep. */
 static void wait_for(gate *gate, int nonzero, double *end) {
-    if (opens_soon(gate, nonzero, end)) return;
+    if (spin(gate, nonzero, end)) return;
     pthread_mutex_lock(&gate->mutex);
-    /* First say it, then look: whoever changes the number does it first and then looks who is asleep. */
+    /* Increment n_asleep before reading the number: a waking thread changes the number before it reads n_asleep. */
     atomic_fetch_add(&gate->n_asleep, 1);
     while (!is_open(gate, nonzero)) pthread_cond_wait(&gate->changed, &gate->mutex);
     atomic_fetch_sub(&gate->n_asleep, 1);
     pthread_mutex_unlock(&gate->mutex);
 }
 
-/* Wakes n of those who sleep; the number is changed already. */
+/* Wake n sleeping threads, after the number was changed. */
 static void wake(gate *gate, size_t n) {
-    pthread_mutex_lock(&gate->mutex); /* whoever has seen the old number sleeps by now */
+    pthread_mutex_lock(&gate->mutex); /* until every thread that has read the old number waits for `changed` */
     pthread_mutex_unlock(&gate->mutex);
     while (n-- > 0) pthread_cond_signal(&gate->changed);
 }
 
 /* -- working ----------------------------------------------------------------------------------------------------- */
 
-/* Runs tasks until all are taken; n_done: how many of the job this thread has done already. What it has done it says
- * at the end and at once; until then the job cannot end. Returns that number. */
+/* Claim and run tasks until none is left, then subtract the number of tasks that this thread has done from
+ * `unfinished`, in one operation; the job cannot end before. n_done: tasks of the job that this thread has done
+ * already. Returns the number of tasks done. */
 static unsigned take_tasks(unsigned n_done) {
     unsigned left = atomic_load(&untaken.number);
     while (left > 0) {
@@ -118,31 +122,30 @@ static unsigned take_tasks(unsigned n_done) {
 
 static void *work(void *unused) {
     for (;;) {
-        double end = 0; /* only a thread that had a task waits awake anew: one too many for the jobs at hand sleeps */
+        double end = 0; /* a thread spins anew only after it had a task, so threads that are not needed sleep */
         do {
             wait_for(&untaken, 1, &end);
         } while (take_tasks(0) == 0);
     }
-    return unused; /* never; but compilers want it */
+    return unused; /* never reached, but compilers expect it */
 }
 
-/* Publishes the job, which is complete, and sees to it that as many workers are awake as it has use for. */
+/* Publish the job, whose members are set, and wake as many workers as it needs. */
 static void publish(unsigned n) {
-    atomic_store_explicit(&may_stay_awake, n <= usable_threads, memory_order_relaxed);
+    atomic_store_explicit(&may_spin, n <= usable_threads, memory_order_relaxed);
     atomic_store_explicit(&unfinished.number, n, memory_order_relaxed);
     atomic_store(&untaken.number, n - 1);
     size_t wanted = n - 1 < n_workers ? n - 1 : n_workers;
     size_t n_awake = n_workers - atomic_load(&untaken.n_asleep);
     if (n_awake >= wanted) return;
     wake(&untaken, wanted - n_awake);
-    usable_threads = fml_usable_threads(); /* it may have changed; beside a wake-up, asking costs nothing */
+    usable_threads = fml_usable_threads(); /* it may have changed; the call is cheap compared with waking a thread */
 }
 
 /* -- threads ----------------------------------------------------------------------------------------------------- */
 
-/* The pool of a forked child, whatever it was doing in the parent: the threads are gone, one of them in the middle of
- * anything. */
-static void start_anew(void) {
+/* Reset the pool in a forked child, where its threads do not exist; the fork may have come at any moment of a job. */
+static void reset_after_fork(void) {
     gate *const gates[] = {&untaken, &unfinished};
     for (int i = 0; i < 2; i++) {
         atomic_store(&gates[i]->number, 0);
@@ -155,20 +158,21 @@ static void start_anew(void) {
     atomic_flag_clear(&busy);
 }
 
-/* Starts threads until there are n workers or no more can be had, which is then remembered: to try again for each job
- * could cost more than it brings. */
+/* Start threads until there are n workers. If a thread cannot be started, max_workers is set to the present number, so
+ * that later jobs do not spend time on trying again. */
 static void start_workers(size_t n) {
     pthread_attr_t detached;
     sigset_t blocked, before;
     if (pthread_attr_init(&detached) != 0) return;
     pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    /* Handlers belong to the main thread; but an error of a thread's own is reported by handlers in that thread. */
+    /* Leave signals to the main thread, except those that a thread's own errors raise, which that thread must handle.
+     */
     sigfillset(&blocked);
     sigdelset(&blocked, SIGSEGV);
     sigdelset(&blocked, SIGBUS);
     sigdelset(&blocked, SIGFPE);
     sigdelset(&blocked, SIGILL);
-    pthread_sigmask(SIG_SETMASK, &blocked, &before); /* a new thread inherits it */
+    pthread_sigmask(SIG_SETMASK, &blocked, &before); /* new threads inherit the mask */
     for (; n_workers < n; n_workers++) {
         pthread_t thread;
         if (pthread_create(&thread, &detached, work, NULL) != 0) {
@@ -181,11 +185,12 @@ static void start_workers(size_t n) {
     usable_threads = fml_usable_threads();
 }
 
-/* Takes the pool, with workers for n threads if they can be had; returns whether there is a worker. */
+/* Lock the pool and start workers for a job of n threads. Returns 0, without the lock, if it is busy or has no worker.
+ */
 static int take_pool(size_t n) {
-    static atomic_int is_fork_safe; /* done twice, by two threads at once, does no harm; not done, it would */
+    static atomic_int is_fork_safe; /* two threads may both register the handler, which does no harm */
     if (!atomic_load(&is_fork_safe)) {
-        if (pthread_atfork(NULL, NULL, start_anew) != 0) return 0;
+        if (pthread_atfork(NULL, NULL, reset_after_fork) != 0) return 0;
         atomic_store(&is_fork_safe, 1);
     }
     if (atomic_flag_test_and_set_explicit(&busy, memory_order_acquire)) return 0;

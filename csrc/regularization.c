@@ -1,10 +1,13 @@
-/* Regularisation: the penalty, what happens to a gradient and to weights, the average, and what rows get at random.
+/* Regularisation, see regularization.h: penalties, the shaping of gradients, limits of norms, the average of
+ * parameters, noise and dropout.
  *
- * Penalties, decay and norms concern weights, never biases; a block has each layer's weights and then its biases,
- * padded to cache lines whose padding stays 0. Sums over a block are formed by one thread in its order; what is done
- * element by element is done in shares. Masks and noise are counted: seeds go from the trainer's key to the step, from
- * the step to one stream for each use, from there to the row (regularization.inc), each as a number of the generator
- * that starts as the seed before. */
+ * Penalties, weight decay and limits of norms apply to weights, not to biases. A block has the weights and then the
+ * biases of each layer, each padded with zeros to whole cache lines. A sum over a block is formed by one thread in the
+ * order of the block; elementwise operations are divided among threads.
+ *
+ * Noise and masks come from a counter-based generator, so they do not depend on the order in which they are computed.
+ * Seeds form a tree: key -> step -> stream (one for each use) -> row (in regularization.inc), where a child's seed is
+ * fml_random_at(parent's seed, child's number). */
 #include "regularization.h"
 
 #include <math.h>
@@ -51,21 +54,23 @@ void fml_shape(const fml_network *net, const fml_shaping shaping[2], void *block
     }
 }
 
-/* Where squares or the factor leave the range of the dtype, the gradient is first made about 1 by a power of two: one
- * that explodes, and one so small that its squares are 0 while the limit is as small. */
+/* If the squares or the factor are out of the dtype's range (an exploding gradient; or a gradient so small that its
+ * squares are flushed to 0, with a limit as small), the gradient is first scaled by a power of two, to about 1. */
 double fml_limiting_factor(const fml_network *net, void *gradient, double max_norm) {
     const fml_kernels *kernels = net->kernels;
-    int single = kernels->dtype == FML_F32, least_exponent = single ? -126 : -1022, exponent = 0;
-    double lost = (double)net->n_packed * (single ? 0x1p-102 : 0x1p-969); /* as is_out_of_range of regularization.inc */
+    int single = kernels->dtype == FML_F32, min_exponent = single ? -126 : -1022, exponent = 0;
+    /* A smaller sum of squares may be inexact because of squares flushed to 0; as in regularization.inc. */
+    double inexact = (double)net->n_packed * (single ? 0x1p-102 : 0x1p-969);
     double squares = kernels->dot(gradient, gradient, net->n_packed), norm = sqrt(squares);
     double factor = norm > max_norm ? max_norm / norm : 1;
-    if (norm < INFINITY && factor >= ldexp(1, least_exponent) && !(squares < lost && max_norm * max_norm < 4 * lost))
+    if (norm < INFINITY && factor >= ldexp(1, min_exponent) &&
+        !(squares < inexact && max_norm * max_norm < 4 * inexact))
         return factor;
-    double largest = kernels->largest(gradient, net->n_packed);
+    double largest = kernels->max_absolute(gradient, net->n_packed);
     if (largest == 0) return 1;
     if (!(largest < INFINITY && norm == norm)) return NAN;
     frexp(largest, &exponent);
-    double scale = ldexp(1, -exponent < least_exponent ? least_exponent : -exponent);
+    double scale = ldexp(1, -exponent < min_exponent ? min_exponent : -exponent);
     kernels->combine(scale, gradient, 0, gradient, gradient, net->n_packed);
     norm = sqrt(kernels->dot(gradient, gradient, net->n_packed));
     return norm > max_norm * scale ? max_norm / norm : 1 / scale;
@@ -92,7 +97,7 @@ static void average_task(void *context, size_t i) {
     if (a->n_steps == 1)
         memcpy(average, p, n * net->kernels->real_size);
     else
-        net->kernels->approach(average, p, n, 1 - a->r->decay);
+        net->kernels->interpolate(average, p, n, 1 - a->r->decay);
 }
 
 void fml_end_step(const fml_network *net, const fml_regularization *r, void *block, uint64_t n_steps,
@@ -105,13 +110,15 @@ void fml_end_step(const fml_network *net, const fml_regularization *r, void *blo
 
 /* -- rows -------------------------------------------------------------------------------------------------------- */
 
-enum { NOISE_RADIUS, NOISE_ANGLE, INPUT_DROPOUT, FIRST_LAYER_DROPOUT }; /* streams of a step */
+/* The numbers of the streams of a step; layer l has FIRST_LAYER_DROPOUT + l. Radius and angle are Box and Muller's. */
+enum { NOISE_RADIUS, NOISE_ANGLE, INPUT_DROPOUT, FIRST_LAYER_DROPOUT };
 
+/* The seed of a stream in the step of a pass. */
 static uint64_t stream(const fml_pass *pass, uint64_t number) {
     return fml_random_at(fml_random_at(pass->regularization->key, pass->n_steps), number);
 }
 
-void fml_disturb_inputs(const fml_pass *pass, size_t first, size_t rows, void *x, size_t x_row) {
+void fml_perturb_inputs(const fml_pass *pass, size_t first, size_t rows, void *x, size_t x_row) {
     const fml_regularization *r = pass->regularization;
     const fml_kernels *kernels = pass->net->kernels;
     size_t I = pass->net->layers[0].n_inputs;

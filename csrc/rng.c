@@ -1,7 +1,7 @@
-/* The generator: SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
+/* The random generator: SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
  *
- * One 64-bit state per network; the same numbers in the same order come from the reference, and
- * docs/design.md states the order of their use. */
+ * Its state is one 64-bit number for each network. fastmlp.reference has the same generator; docs/design.md states in
+ * which order its numbers are used. */
 #include "core.h"
 
 #include <math.h>
@@ -22,7 +22,7 @@ uint64_t fml_random_at(uint64_t seed, uint64_t n) {
 
 double fml_random_uniform(uint64_t *state) { return (double)(fml_random_next(state) >> 11) * 0x1p-53; }
 
-/* Box-Muller, the cosine half. */
+/* The Box-Muller transform; only the number with the cosine is used. */
 double fml_random_normal(uint64_t *state) {
     double u1 = fml_random_uniform(state);
     double u2 = fml_random_uniform(state);

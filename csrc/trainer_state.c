@@ -1,9 +1,9 @@
-/* The memory of a trainer, its state as last published, and the vectors of it that a checkpoint keeps.
+/* The state of a trainer: its memory, publishing and rolling back, and what a checkpoint stores.
  *
- * Parameters are published as a block that readers hold, see docs/design.md; what belongs to them beside it is an
- * fml_published_state, so that an error can take the trainer back to both. Where an average of the parameters is kept,
- * readers see the average, and the parameters that training goes on from are part of the state. A whole-batch method
- * has no states of its own kind: it is told to look anew at parameters that were taken back. */
+ * Publishing copies the parameters to a block that readers hold, see docs/design.md, and the rest of the state to an
+ * fml_published_state; after an error, the trainer is rolled back to both. If an average of the parameters is kept,
+ * readers see the average, and the parameters themselves are part of the published state. The state of a whole-batch
+ * method is neither published nor rolled back: the method is notified that the parameters have changed. */
 #include "method.h"
 
 #include <string.h>
@@ -55,7 +55,7 @@ void fml_trainer_free(fml_trainer *trainer, fml_published_state *published) {
     fml_free(trainer->block);
 }
 
-/* -- publishing and going back ----------------------------------------------------------------------------------- */
+/* -- publishing and rolling back --------------------------------------------------------------------------------- */
 
 static void *average_of(const fml_trainer *trainer) {
     return trainer->regularization == NULL ? NULL : trainer->regularization->average;
@@ -77,18 +77,18 @@ void fml_trainer_publish(const fml_trainer *trainer, fml_published_state *publis
 
 void fml_trainer_roll_back(fml_trainer *trainer, const fml_published_state *published, const void *block) {
     size_t size = block_bytes(trainer->net);
-    memset(trainer->gradient, 0, size); /* its padding, which no pass writes, may have become NaN with the rest */
+    memset(trainer->gradient, 0, size); /* its padding, which no pass writes, may have become NaN */
     memcpy(fml_trainer_visible(trainer), block, size);
     if (published->unaveraged != NULL) memcpy(trainer->block, published->unaveraged, size);
     memcpy(trainer->states[0], published->states, states_bytes(trainer));
     memcpy(trainer->scalars, published->scalars, sizeof published->scalars);
     trainer->n_steps = published->n_steps;
-    fml_trainer_meet_data(trainer);
+    fml_trainer_data_changed(trainer);
 }
 
-void fml_trainer_meet_data(fml_trainer *trainer) {
+void fml_trainer_data_changed(fml_trainer *trainer) {
     const fml_method *method = trainer->optimizer->method;
-    if (method != NULL) method->meet_data(trainer->method_state);
+    if (method != NULL) method->data_changed(trainer->method_state);
 }
 
 void fml_trainer_abandon(fml_trainer *trainer, const fml_network *net) {
@@ -98,7 +98,7 @@ void fml_trainer_abandon(fml_trainer *trainer, const fml_network *net) {
     if (method != NULL) method->forget(trainer->method_state);
 }
 
-/* -- what a checkpoint keeps ------------------------------------------------------------------------------------- */
+/* -- what a checkpoint stores ------------------------------------------------------------------------------------ */
 
 size_t fml_trainer_n_vectors(const fml_trainer *trainer) {
     const fml_method *method = trainer->optimizer->method;

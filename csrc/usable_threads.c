@@ -1,9 +1,10 @@
-/* How many threads this process may run: what its affinity mask and its cgroup's CPU quota allow.
+/* The number of threads that this process may run at once, by its affinity mask and its cgroup's CPU quota (both on
+ * Linux only; elsewhere it is the number of processors).
  *
- * Linux alone tells both. The mask may change and is read each time (less than 1 us); the quota is read from files
- * and kept. A cgroup's quota is that of the tightest cgroup above it, itself included; where the cgroup of this
- * process is out of sight (a container without a namespace of its own), what stands at the mount is its own. Whatever
- * cannot be read or understood does not limit. */
+ * The mask may change and is read at each call, which takes less than 1 us; the quota is read from files once. The
+ * quota that holds for a cgroup is the least one among its own and those of its ancestors. If the path of this
+ * process's cgroup does not exist (in a container that shares the host's cgroup namespace), the files at the mount
+ * point are those of its cgroup. A file that cannot be read or parsed sets no limit. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "core.h"
 
@@ -18,7 +19,7 @@
 /* -- the affinity mask ------------------------------------------------------------------------------------------- */
 
 static size_t affinity_threads(void) {
-    cpu_set_t mask[8]; /* 8,192 processors, the most that a kernel is built for */
+    cpu_set_t mask[8]; /* for 8,192 processors, the maximum that a kernel can be configured for */
     if (sched_getaffinity(0, sizeof mask, mask) != 0) return 1;
     int n = CPU_COUNT_S(sizeof mask, mask);
     return n > 0 ? (size_t)n : 1;
@@ -26,18 +27,19 @@ static size_t affinity_threads(void) {
 
 /* -- the quota of a cgroup --------------------------------------------------------------------------------------- */
 
-/* One row per version of cgroups: the controller that its line of /proc/self/cgroup names, where its tree is mounted,
- * and its files: one with quota and period, or one each. */
+/* The files of a version of cgroups. */
 typedef struct {
-    const char *controller, *mount, *quota, *period;
+    const char *controller;     /* the controller's name in a line of /proc/self/cgroup */
+    const char *mount;          /* the mount point of its tree, relative to that of all trees */
+    const char *quota, *period; /* the files with these numbers; period NULL: quota's file has both */
 } hierarchy;
 
 static const hierarchy HIERARCHIES[] = {
-    {"", "", "cpu.max", NULL},
-    {"cpu", "/cpu", "cpu.cfs_quota_us", "cpu.cfs_period_us"},
+    {"", "", "cpu.max", NULL},                                /* version 2 */
+    {"cpu", "/cpu", "cpu.cfs_quota_us", "cpu.cfs_period_us"}, /* version 1 */
 };
 
-/* Reads up to n numbers from a file of a directory; returns how many. */
+/* Read up to n numbers from a file in a directory; returns how many were read. */
 static int read_numbers(const char *directory, const char *name, long long *numbers, int n) {
     char path[3 * PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", directory, name);
@@ -49,7 +51,7 @@ static int read_numbers(const char *directory, const char *name, long long *numb
     return n_read;
 }
 
-/* The quota of one cgroup in threads, rounded up; SIZE_MAX where there is none ("max", -1, no such file). */
+/* The quota of one cgroup in threads, rounded up; SIZE_MAX if it has none (its file has "max" or -1, or is missing). */
 static size_t directory_threads(const hierarchy *tree, const char *directory) {
     long long numbers[2];
     int n = read_numbers(directory, tree->quota, numbers, tree->period == NULL ? 2 : 1);
@@ -58,7 +60,7 @@ static size_t directory_threads(const hierarchy *tree, const char *directory) {
     return (size_t)((numbers[0] - 1) / numbers[1]) + 1;
 }
 
-/* The tightest quota from directory `path` up to its first `top` characters; path is shortened on the way. */
+/* The least quota of the directories from `path` up to its first `top` characters. Shortens path. */
 static size_t path_threads(const hierarchy *tree, char *path, size_t top) {
     size_t fewest = SIZE_MAX;
     for (;;) {
@@ -70,7 +72,8 @@ static size_t path_threads(const hierarchy *tree, char *path, size_t top) {
     }
 }
 
-/* Whether a list such as "cpu,cpuacct" has the controller; the list of version 2 is empty. */
+/* Whether a list such as "cpu,cpuacct" contains the controller. The list of version 2 is empty, as is its controller.
+ */
 static int lists(const char *controllers, const char *controller) {
     size_t length = strlen(controller);
     for (;;) {
@@ -81,7 +84,7 @@ static int lists(const char *controllers, const char *controller) {
     }
 }
 
-/* What one line "number:controllers:path" of /proc/self/cgroup allows; the line is shortened on the way. */
+/* The quota in threads by one line "number:controllers:path" of /proc/self/cgroup. Changes the line. */
 static size_t line_threads(char *line, const char *mount) {
     char *controllers = strchr(line, ':');
     char *group = controllers == NULL ? NULL : strchr(controllers + 1, ':');
@@ -113,7 +116,7 @@ size_t fml_quota_threads(const char *membership, const char *mount) {
 }
 
 size_t fml_usable_threads(void) {
-    static atomic_size_t quota; /* 0: not read yet. Threads that read it at once find the same. */
+    static atomic_size_t quota; /* 0: not read yet. Several threads may read it at once, with the same result. */
     if (atomic_load(&quota) == 0) atomic_store(&quota, fml_quota_threads("/proc/self/cgroup", "/sys/fs/cgroup"));
     size_t threads = affinity_threads(), allowed = atomic_load(&quota);
     return threads < allowed ? threads : allowed;
@@ -135,7 +138,7 @@ size_t fml_usable_threads(void) {
     long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (size_t)n : 1;
 #else
-    return 1; /* the pool has no threads there either */
+    return 1; /* the pool has no threads on such platforms */
 #endif
 }
 

@@ -293,7 +293,7 @@ cdef class Trainer(Predictor):
         cdef Training now = self.training, training
         if (now is not None and (optimizer is None or optimizer == now.optimizer)
                 and regularization == now.regularization):
-            fml_trainer_meet_data(&now.trainer)
+            fml_trainer_data_changed(&now.trainer)
             return
         if self.unpublished:
             self._publish()

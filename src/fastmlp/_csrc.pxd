@@ -52,7 +52,7 @@ cdef extern from "core.h" nogil:
         void (*add_bias)(const void *b, void *z, size_t rows, size_t O) noexcept nogil
         void (*sum_rows)(const void *d, void *sums, size_t rows, size_t O, int accumulate) noexcept nogil
         size_t (*first_not_finite)(const void *x, size_t n) noexcept nogil
-        void (*limit_rows)(void *w, size_t rows, size_t n, double most) noexcept nogil
+        void (*limit_rows)(void *w, size_t rows, size_t n, double max_norm) noexcept nogil
         void (*classify)(const void *y, size_t rows, size_t O, double threshold, int64_t *classes) noexcept nogil
     const fml_kernels *fml_kernels_of(size_t i, fml_dtype dtype)
 
@@ -95,7 +95,7 @@ cdef extern from "core.h" nogil:
         void (*weight_gradient)(const fml_pass *pass_, size_t l, const void *x, size_t x_row, const void *delta,
                                 size_t rows, int accumulate, const fml_update *update, size_t begin, size_t end,
                                 void *scratch, const fml_ahead *ahead) noexcept nogil
-        void (*limit_norms)(const fml_network *net, size_t l, void *block, double most) noexcept nogil
+        void (*limit_norms)(const fml_network *net, size_t l, void *block, double max_norm) noexcept nogil
     void fml_network_lay_out(fml_network *net)
     void fml_network_pack(const fml_network *net, const void *P, void *block)
     void fml_network_unpack(const fml_network *net, const void *block, void *P)
@@ -202,7 +202,7 @@ cdef extern from "core.h" nogil:
     void *fml_trainer_visible(const fml_trainer *trainer)
     void fml_trainer_publish(const fml_trainer *trainer, fml_published_state *published, void *block)
     void fml_trainer_roll_back(fml_trainer *trainer, const fml_published_state *published, const void *block)
-    void fml_trainer_meet_data(fml_trainer *trainer)
+    void fml_trainer_data_changed(fml_trainer *trainer)
     void fml_trainer_abandon(fml_trainer *trainer, const fml_network *net)
     size_t fml_trainer_n_vectors(const fml_trainer *trainer)
     void *fml_trainer_vector(const fml_trainer *trainer, size_t k)

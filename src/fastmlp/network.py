@@ -174,8 +174,8 @@ class Network(Model):
         optimizer = self._optimizer
         if self._learning_rate is None or optimizer is None or optimizer.full_batch or optimizer.schedule is not None:
             raise ValueError(
-                "learning_rate: expected an optimiser at work whose learning rate is a number, "
-                f"got {checked!r} for {optimizer!r}"
+                "learning_rate: can only be set after training has begun with a learning rate that is a number, "
+                f"got {checked!r} for the optimizer {optimizer!r}"
             )
         self._set_learning_rate(checked)
 

@@ -41,7 +41,7 @@ static void check_largest(run *r, void *a, size_t n) {
     for (size_t k = 0, i = 0; k < 16; k++, i = k * (n - 1) / 15) {
         double before = get(r, a, i), most = (i % 2 == 0 ? 1 : -1) * rounded(r, 1e6);
         put(r, a, i, most);
-        check(r, r->kernels->largest(a, n) == fabs(most), "the largest of %zu at %zu", n, i);
+        check(r, r->kernels->max_absolute(a, n) == fabs(most), "the largest of %zu at %zu", n, i);
         put(r, a, i, before);
     }
 }

@@ -87,7 +87,7 @@ static void check_export(run *r, const design *wanted) {
         memcpy(fml_lbfgs.vector(net, to, k), fml_lbfgs.vector(net, from, k), net->n_packed * r->kernels->real_size);
     moved.trainer.method_state = to;
     moved.trainer.net = net;
-    fml_lbfgs.meet_data(from);
+    fml_lbfgs.data_changed(from);
     iterate(&kept, 3, workspace);
     iterate(&moved, 3, workspace);
     check_same_reals(r, moved.m->block, kept.m->block, net->n_packed, "%s from an imported state", kept.m->name);

@@ -52,10 +52,10 @@ static void check_average(run *r, const void *a, const void *p, size_t n) {
         double from = get(r, a, i), to = get(r, p, i);
         expected[i] = (bounded){0.7 * from + 0.3 * to, 4 * r->epsilon * (fabs(from) + fabs(to))};
     }
-    r->kernels->approach(average, p, n, 0.3);
+    r->kernels->interpolate(average, p, n, 0.3);
     check_within(r, average, expected, n, "average of %zu", n);
     memcpy(average, p, size);
-    r->kernels->approach(average, p, n, 0.3);
+    r->kernels->interpolate(average, p, n, 0.3);
     check_same_reals(r, average, p, n, "average of %zu that has arrived", n);
 }
 

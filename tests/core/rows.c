@@ -42,7 +42,7 @@ static void check_bytes_and_labels(run *r, size_t I) {
     for (int ordered = 0; ordered < 2; ordered++) {
         size_t rows = ordered ? N_ORDER : ROWS, wrong = 0;
         fml_matrix bytes = {.elements = X, .element = FML_UINT8, .n_columns = I};
-        r->kernels->gather_from(&bytes, ordered ? ORDER : NULL, rows, x, x_row);
+        r->kernels->gather_converted(&bytes, ordered ? ORDER : NULL, rows, x, x_row);
         r->kernels->one_hot(labels, ordered ? ORDER : NULL, rows, I, t);
         for (size_t i = 0; i < rows * I; i++) {
             size_t row = ordered ? ORDER[i / I] : i / I;

@@ -25,7 +25,7 @@ static void check_halves(run *r) {
     void *x = take_reals(r, n);
     for (size_t i = 0; i < n; i++) halves[i] = (uint16_t)i;
     fml_matrix X = {.elements = halves, .element = FML_FLOAT16, .n_columns = n};
-    int finite = r->kernels->gather_from(&X, NULL, 1, x, n);
+    int finite = r->kernels->gather_converted(&X, NULL, 1, x, n);
     for (size_t i = 0; i < n; i++) {
         double value = value_of_half((unsigned)i), got = get(r, x, i);
         wrong += isnan(value) ? !isnan(got) : got != value || signbit(got) != signbit(value);
@@ -78,7 +78,7 @@ static void check_dense(run *r, fml_element element, size_t I, size_t row, int s
     if (scaled) X.scaling = (fml_affine){offset, scale};
     for (int ordered = 0; ordered < 2; ordered++) {
         size_t rows = ordered ? N_ORDER : ROWS;
-        check(r, r->kernels->gather_from(&X, ordered ? ORDER : NULL, rows, x, x_row) == 1, "finite, type %d", element);
+        check(r, r->kernels->gather_converted(&X, ordered ? ORDER : NULL, rows, x, x_row) == 1, "finite, type %d", element);
         for (size_t i = 0; i < rows * I; i++) {
             double value = held(r, element, (ordered ? ORDER[i / I] : i / I) * row + i % I);
             if (scaled) value = (value - offset[i % I]) / scale[i % I];
@@ -109,7 +109,7 @@ static void check_sparse(run *r, size_t I, int scaled) {
     if (scaled) X.scaling = (fml_affine){offset, scale};
     for (int ordered = 0; ordered < 2; ordered++) {
         size_t rows = ordered ? N_ORDER : ROWS;
-        r->kernels->gather_from(&X, ordered ? ORDER : NULL, rows, x, I);
+        r->kernels->gather_converted(&X, ordered ? ORDER : NULL, rows, x, I);
         for (size_t i = 0; i < rows * I; i++) {
             double value = dense[(ordered ? ORDER[i / I] : i / I) * I + i % I];
             if (scaled) value = (value - offset[i % I]) / scale[i % I];
@@ -118,7 +118,7 @@ static void check_sparse(run *r, size_t I, int scaled) {
     }
     check(r, wrong == 0, "%zu elements of sparse rows of %zu, scaled %d", wrong, I, scaled);
     if (n > 0) put(r, elements, 0, NAN);
-    check(r, r->kernels->gather_from(&X, NULL, ROWS, x, I) == (n == 0), "NaN in sparse rows of %zu", I);
+    check(r, r->kernels->gather_converted(&X, NULL, ROWS, x, I) == (n == 0), "NaN in sparse rows of %zu", I);
 }
 
 static void check_unscale(run *r, size_t O) {

@@ -85,7 +85,7 @@ void check_trainer_state(run *r) {
         training *const all[] = {&kept, &taken_back, &moved};
         for (size_t i = 0; i < 3; i++) begin(r, all[i], m, CASES[k].optimizer, CASES[k].h, CASES[k].averages);
         take_steps(r, &kept, 3);
-        fml_trainer_meet_data(&kept.trainer);
+        fml_trainer_data_changed(&kept.trainer);
         take_steps(r, &taken_back, 3);
         fml_trainer_publish(&taken_back.trainer, &taken_back.published, taken_back.block);
         if (taken_back.trainer.optimizer->method == NULL) take_steps(r, &taken_back, 2);

@@ -96,10 +96,10 @@ def test_a_checkpoint_keeps_it(build: Any, tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize("reference", [False, True])
 def test_what_has_no_number_refuses(build: Any, optimizer: Any, reference: bool) -> None:
     net = twin(classifier(build)) if reference else classifier(build)
-    with pytest.raises(ValueError, match=r"^learning_rate: expected an optimiser at work"):
+    with pytest.raises(ValueError, match=r"^learning_rate: can only be set after training has begun"):
         net.learning_rate = 0.5
     net.train_on_batch(*data(), optimizer)
-    with pytest.raises(ValueError, match=r"^learning_rate: expected an optimiser at work"):
+    with pytest.raises(ValueError, match=r"^learning_rate: can only be set after training has begun"):
         net.learning_rate = 0.5
 
 
