@@ -18,7 +18,7 @@ typedef struct {
 
 static population begin(const fml_network *net, size_t n_networks, size_t rows, arena *a, fml_network *single) {
     double work = (double)multiply_adds(net) * (double)rows * (double)n_networks;
-    size_t worth = (size_t)(work / MULTIPLY_ADDS_OF_A_THREAD), n = size_min(net->n_threads, n_networks);
+    size_t worth = (size_t)(work / MIN_WORK_PER_THREAD), n = size_min(net->n_threads, n_networks);
     population p = {.net = net, .n_threads = 1};
     if (net->engine->takes_threads && n_networks >= 2 * net->n_threads) p.n_threads = size_max(1, size_min(worth, n));
     *single = *net;
@@ -57,7 +57,7 @@ fml_status fml_forward_population(const fml_network *net, const void *P, size_t 
     arena a = {workspace, 0};
     fml_network single;
     population p = begin(net, n_networks, data->n_rows, &a, &single);
-    size_t work = multiply_adds(net) * data->n_rows, round = p.n_threads * (1 + MULTIPLY_ADDS_OF_A_ROUND / (work + 1));
+    size_t work = multiply_adds(net) * data->n_rows, round = p.n_threads * (1 + WORK_PER_ROUND / (work + 1));
     p.net = &single;
     p.P = P;
     p.data = data;
@@ -66,7 +66,7 @@ fml_status fml_forward_population(const fml_network *net, const void *P, size_t 
     for (p.first = 0; p.first < n_networks; p.first = p.end) {
         p.end = size_min(p.first + round, n_networks);
         run(p.n_threads, networks_task, &p);
-        if (stopped(poll, work * (p.end - p.first), current_mode())) return FML_STOPPED;
+        if (should_stop(poll, work * (p.end - p.first), current_mode())) return FML_STOPPED;
     }
     return FML_OK;
 }

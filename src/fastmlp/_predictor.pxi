@@ -421,8 +421,8 @@ cdef class Predictor:
         return self.predict(X, out=out)
 
     def _predict_population(self, cnp.ndarray P not None, X, size_t n_rows):
-        """The outputs (K, n_rows, O) for each row of P (K, n_parameters), C-contiguous and of the network's dtype: of
-        the n_rows rows of X for each of them, or of K n_rows rows, n_rows for each."""
+        """Return the outputs (K, n_rows, O) for each parameter vector in P (K, n_parameters), which is C-contiguous and
+        has the network's dtype. X has n_rows rows for all of them, or K n_rows rows, n_rows for each."""
         cdef object x = self._input(X)
         cdef size_t K = <size_t>cnp.PyArray_DIM(P, 0), found = <size_t>x.shape[0]
         if (cnp.PyArray_TYPE(P) != self.typenum or not cnp.PyArray_ISCARRAY_RO(P)
@@ -432,25 +432,25 @@ cdef class Predictor:
         cdef Block block = self._readable()
         cdef bint wide = self._is_wide()
         cdef cnp.ndarray y = np.empty((K, n_rows, self.n_outputs), dtype=self._type())
-        cdef Watch watch = Watch()
-        cdef CustomCall call = self._custom_call(watch.caught)
+        cdef PollState poll_state = PollState()
+        cdef CustomCall call = self._custom_call(poll_state.errors)
         cdef const fml_network *net = self._network(call)
-        cdef fml_poll poll = self._poll(watch)
+        cdef fml_poll poll = self._poll(poll_state)
         cdef fml_data data
         cdef fml_status status
         cdef bint own = found != n_rows
         describe(x, self.typenum, &data)
         data.n_rows = n_rows
         data.scaling = block.columns.input_scaling if wide else block.columns.scaling
-        cdef void *workspace = self._take_scratch(fml_population_workspace(&self.net, K, n_rows))
+        cdef void *workspace = self._take_workspace(fml_population_workspace(&self.net, K, n_rows))
         with nogil:
             status = fml_forward_population(net, cnp.PyArray_DATA(P), K, &data, own, cnp.PyArray_DATA(y), &poll,
                                             workspace)
-        self._give_scratch(workspace)
+        self._return_workspace(workspace)
         if call is not None:
             call.check()
         if status == FML_STOPPED:
-            raise watch.caught[0]
+            raise poll_state.errors[0]
         return block.columns.targets.undo(y) if wide else y
 
     def classify(self, X, *, names=False):

@@ -244,7 +244,7 @@ class Ensemble:
         >>> len(fastmlp.Ensemble.load("ensemble.zip"))
         2
         """
-        atomic.write(path, ensemble_file.to_bytes([network._contents() for network in self._networks]))
+        atomic.write(path, ensemble_file.to_bytes([network._published_contents() for network in self._networks]))
 
     @classmethod
     def load(

@@ -15,7 +15,7 @@ enum { MAX_LAYERS = 5 };
 /* What a network is to be. */
 typedef struct {
     size_t sizes[MAX_LAYERS + 1]; /* ends at 0 */
-    const char *hidden;            /* the activation of the hidden layers; NULL: another for each layer */
+    const char *hidden;           /* the activation of the hidden layers; NULL: another for each layer */
     const char *output, *loss;
 } design;
 

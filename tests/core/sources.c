@@ -78,7 +78,8 @@ static void check_dense(run *r, fml_element element, size_t I, size_t row, int s
     if (scaled) X.scaling = (fml_affine){offset, scale};
     for (int ordered = 0; ordered < 2; ordered++) {
         size_t rows = ordered ? N_ORDER : ROWS;
-        check(r, r->kernels->gather_converted(&X, ordered ? ORDER : NULL, rows, x, x_row) == 1, "finite, type %d", element);
+        check(r, r->kernels->gather_converted(&X, ordered ? ORDER : NULL, rows, x, x_row) == 1, "finite, type %d",
+              element);
         for (size_t i = 0; i < rows * I; i++) {
             double value = held(r, element, (ordered ? ORDER[i / I] : i / I) * row + i % I);
             if (scaled) value = (value - offset[i % I]) / scale[i % I];

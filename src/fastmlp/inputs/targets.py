@@ -210,7 +210,7 @@ def layer_parameters(
 
 
 def population(P: object, n_parameters: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """P as one finite parameter vector (n_parameters,) of each network, an array (K, n_parameters)."""
+    """Return P (K, n_parameters), the parameter vectors of K networks, in that dtype; refuse any that is not finite."""
     array = numbers("P", P)
     if array.ndim != 2 or array.shape[1] != n_parameters or not len(array):
         raise ValueError(f"P: expected shape (K, {n_parameters}) with K >= 1, got shape {array.shape}")
@@ -218,8 +218,8 @@ def population(P: object, n_parameters: int, dtype: np.dtype[Any]) -> NDArray[An
     found = arrays.first_not_finite(array, dtype)
     if found is not None:
         network, index, _ = found
-        told = arrays.told(given[network, index], dtype)
-        raise ValueError(f"P: expected finite numbers, got {told} at index {index} of network {network}")
+        shown = arrays.number_text(given[network, index], dtype)
+        raise ValueError(f"P: expected finite numbers, got {shown} at index {index} of network {network}")
     return array
 
 
