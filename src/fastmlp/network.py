@@ -554,7 +554,7 @@ class Network(Model):
 
 
 def load(path: str | os.PathLike[str], *, engine: str = "auto", n_threads: SupportsIndex | str = "auto") -> Network:
-    """The network that `Network.save` wrote; its optimiser starts anew.
+    """Return the network that `Network.save` wrote; its optimiser starts anew.
 
     Parameters
     ----------
