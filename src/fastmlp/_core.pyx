@@ -361,8 +361,8 @@ cdef class Trainer(Predictor):
             self._stop_fitting()
 
     def _begin_epoch(self, Rows rows not None, order):
-        """Begin an epoch, and draw its order into `order`, an array of uint32 or a BlockOrder. If that is None, the rows
-        keep their order. When the fit ends, steps of the epoch that have not been published are rolled back."""
+        """Begin an epoch, and draw its order into `order`, an array of uint32 or a BlockOrder. If that is None, rows keep
+        their order. When the fit ends, steps of the epoch that have not been published are rolled back."""
         self._check_rows(rows)
         cdef size_t n = rows.data.n_rows
         cdef uint32_t *drawn = order_pointer(order, n)
