@@ -361,7 +361,7 @@ cdef class Trainer(Predictor):
             self._stop_fitting()
 
     def _begin_epoch(self, Rows rows not None, order):
-        """Begin an epoch, and draw its order into `order`, an array of uint32 or a BlockOrder. If that is None, rows keep
+        """Begin an epoch, and draw its order into `order`, an array of uint32 or a BlockOrder; None leaves the rows in
         their order. When the fit ends, steps of the epoch that have not been published are rolled back."""
         self._check_rows(rows)
         cdef size_t n = rows.data.n_rows
