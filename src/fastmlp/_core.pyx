@@ -178,7 +178,7 @@ cdef class Trainer(Predictor):
             self.published.columns = self.columns
 
     cdef Block _readable(self):
-        """Return the published block, after publishing steps of train_on_batch and learn_one that are not yet."""
+        """Return the published block, after publishing the steps of train_on_batch and learn_one since the last one."""
         self._check_built()
         if self.unpublished:
             self._publish_steps()
@@ -361,8 +361,8 @@ cdef class Trainer(Predictor):
             self._stop_fitting()
 
     def _begin_epoch(self, Rows rows not None, order):
-        """Begin an epoch, and draw its order into `order`, an array of uint32 or a BlockOrder, unless that is None. The
-        steps of the epoch are rolled back when the fit ends, unless `_publish_epoch_so_far` has been called."""
+        """Begin an epoch, and draw its order into `order`, an array of uint32 or a BlockOrder; None leaves the rows in
+        their order. When the fit ends, steps of the epoch that have not been published are rolled back."""
         self._check_rows(rows)
         cdef size_t n = rows.data.n_rows
         cdef uint32_t *drawn = order_pointer(order, n)

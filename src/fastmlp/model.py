@@ -130,7 +130,7 @@ class Model(_core.Core):
 
     @property
     def init(self) -> str:
-        """The rule of the initial parameters."""
+        """The argument `init` of the constructor: how the initial parameters were drawn."""
         return self._given_architecture.init
 
     @property

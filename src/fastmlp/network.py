@@ -163,8 +163,8 @@ class Network(Model):
         """The learning rate of the next step, which a schedule may determine; None before the first training step.
 
         Assign a positive number, for example in a callback, to continue the current optimiser with that learning rate.
-        An optimiser that starts anew uses the learning rate that it was made with. If the optimiser has a schedule, or
-        no learning rate, assigning one is a ValueError.
+        An optimiser that starts anew uses the learning rate that it was made with. An assignment is a ValueError before
+        the first training step, and if the optimiser has a schedule or no learning rate.
         """
         return self._learning_rate
 
@@ -275,21 +275,22 @@ class Network(Model):
             callbacks, too.
         max_time : float, optional
             Seconds of this call after which the training stops, between two steps; checked every 0.05 s. An epoch
-            that is cut short is validated and recorded with the rows that it has trained on.
+            that is cut short is validated, and recorded with the loss of the rows that it has trained on.
         resume : path-like or "auto", optional
             The file of a `Checkpoint` to continue from. With the data, the batches and the optimiser of that fit, on a
             network of its architecture, the training ends with the bits that it would have had without an
             interruption. "auto" is the file of the `Checkpoint` among the callbacks; if that does not exist yet, the
             training begins from the start.
         verbose : int, default 0
-            1 shows a progress bar in a terminal, and in a notebook where tqdm is installed; elsewhere it writes a line
-            per epoch to stderr. A larger number N writes a line every N epochs, and one for the last epoch.
+            1 shows a progress bar if tqdm is installed and stderr is a terminal or the program runs in a notebook;
+            else it writes a line per epoch to stderr. A larger number N writes a line every N epochs, and one for the
+            last epoch.
         sample_weight : array_like, shape (B,), optional
             The weight of each row, at least 0: a batch's loss is sum(w_i l_i) / sum(w_i). A batch whose weights are
             all 0 makes no step.
         class_weight : dict or "balanced", optional
-            The weight of each class label, 1 for labels that are missing; it multiplies the row's `sample_weight`.
-            "balanced" is n_rows / (n_classes * rows of the class), as in scikit-learn.
+            The weight of each class label, which multiplies the `sample_weight` of its rows; labels that are not in the
+            dict have the weight 1. "balanced" is n_rows / (n_classes * rows of the class), as in scikit-learn.
         regularization : Regularization, optional
             Penalties, weight decay, dropout, noise, limits and averaging of weights; None is none of them. If it
             differs from that of the last training, the optimiser starts anew.
@@ -553,7 +554,7 @@ class Network(Model):
 
 
 def load(path: str | os.PathLike[str], *, engine: str = "auto", n_threads: SupportsIndex | str = "auto") -> Network:
-    """The network that `Network.save` wrote; its optimiser starts anew.
+    """Return the network that `Network.save` wrote; its optimiser starts anew.
 
     Parameters
     ----------

@@ -80,7 +80,10 @@ def settings(
     callbacks: Sequence[object],
     **arguments: Any,
 ) -> dict[str, Any]:
-    """Return what must be equal for a training to be resumed: data, optimiser, names of callbacks, other arguments."""
+    """Return what a resumed training must have in common with the checkpoint.
+
+    It is the optimiser, the data, the class names of the callbacks that have a state, and other arguments of `fit`.
+    """
     return {
         **arguments,
         "optimizer": descriptions.describe_optimizer(optimizer),
