@@ -515,7 +515,9 @@ class Network(Model):
         rate = checks.positive("learning_rate", rate)
         own = getattr(self._optimizer, "learning_rate", None)
         if not self._states or not isinstance(own, float) or self._optimizer.name in FULL_BATCH:
-            raise ValueError(f"learning_rate: expected an optimiser in use whose own rate is a number, got {rate!r}")
+            raise ValueError(
+                f"learning_rate: expected an optimiser at work whose learning rate is a number, got {rate!r}"
+            )
         self._rate = rate
 
     def _next_optimizer(self, optimizer: Any) -> Choice:
