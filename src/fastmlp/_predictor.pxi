@@ -430,7 +430,7 @@ cdef class Predictor:
                 or (found != n_rows and found != K * n_rows) or (found != n_rows and type(x) is Sparse)):
             raise ValueError("P, X: expected arrays that `predict_population` has checked, got others")
         cdef Block block = self._readable()
-        cdef bint wide = self._is_wide()
+        cdef bint wide = self._predicts_float64()
         cdef cnp.ndarray y = np.empty((K, n_rows, self.n_outputs), dtype=self._type())
         cdef PollState poll_state = PollState()
         cdef CustomCall call = self._custom_call(poll_state.errors)

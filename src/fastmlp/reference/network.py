@@ -516,7 +516,7 @@ class Network(Model):
         own = getattr(self._optimizer, "learning_rate", None)
         if not self._states or not isinstance(own, float) or self._optimizer.name in FULL_BATCH:
             raise ValueError(
-                f"learning_rate: can only be set after training has begun with a learning rate that is a number, "
+                "learning_rate: can only be set after training has begun with a learning rate that is a number, "
                 f"got {rate!r}"
             )
         self._rate = rate
