@@ -1,11 +1,11 @@
-/* What the thread pool costs: a job of two tasks on two threads, by the length of a task and by the pause before the
- * job (after which the worker waits awake, or sleeps), and the processor time of an idle pool.
+/* The latency of the thread pool: the time of a job of two tasks on two threads, by the duration of a task and of the
+ * pause before the job (after which the worker spins or sleeps); and the processor time of an idle pool.
  *
  *     cc -std=c11 -O3 -pthread -Icsrc -o pool_latency bench/pool_latency.c csrc/{pool,usable_threads,platform}.c
  *     ./pool_latency
  *
- * on two idle cores: a task that keeps to itself for 30 us, in a job of two, takes 30 us and what the pool costs; 60 us
- * and more where one thread ran both. The median of the jobs of 0.5 s, and their 90th and 99th percentile. */
+ * Run it on two idle cores. A job of two tasks of 30 us takes 30 us and the latency of the pool, or 60 us and more if
+ * one thread ran both. It prints the median, the 90th and the 99th percentile of the jobs that are made in 0.5 s. */
 #define _GNU_SOURCE
 #include "core.h"
 
