@@ -2,9 +2,9 @@
 
     python tests/core/build.py TARGET [argument of the tests ...]
 
-csrc/build.toml lists the files of the core and their flags. A target is a compiler, flags for all files, and a way to run
-programs; the environment variable CC replaces the compiler of targets for this machine. All files are compiled anew, to
-build/core/TARGET.
+csrc/build.toml lists the files of the core and their flags. A target is a compiler, flags for all files, and a way to
+run programs; the environment variable CC replaces the compiler of targets for this machine. All files are compiled
+anew, to build/core/TARGET.
 """
 
 from __future__ import annotations

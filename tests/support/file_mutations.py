@@ -1,7 +1,7 @@
 """Mutation of model files and checkpoints with correct checksums, and random networks and trainings to save.
 
-`take_apart` parses a file to JSON values and tensors, `put_together` makes its bytes with correct checksums, and `mutate`
-changes values, names, types, shapes and offsets at random; `Parts.changes` lists the changes.
+`take_apart` parses a file to JSON values and tensors, `put_together` makes its bytes with correct checksums, and
+`mutate` changes values, names, types, shapes and offsets at random; `Parts.changes` lists the changes.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ def change_data(parts: Parts, rng: random.Random) -> None:
 
 
 def change_tensor(parts: Parts, rng: random.Random) -> None:
-    """Change the shape of a tensor, in the list of the training and in the header, to one with as many elements or 0."""
+    """Change the shape of a tensor, in the training's list and in the header, to one with as many elements or 0."""
     listed = parts.values.get("fastmlp.training", {})
     entries = listed.get("tensors", []) if isinstance(listed, dict) else []
     entries = entries if isinstance(entries, list) else []

@@ -1,7 +1,7 @@
 """The reference and the compiled package behind one interface, so that a test can run on both.
 
-The reference is loaded by the path of its folder and needs no compiled package. fastmlp is imported on first use, and its
-networks are in float64. A test module defines its fixtures by `load_implementation` and `network_maker`.
+The reference is loaded by the path of its folder and needs no compiled package. fastmlp is imported on first use, and
+its networks are in float64. A test module defines its fixtures by `load_implementation` and `network_maker`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Losses other than squared errors and cross entropies, each with a kind of targets and its value by PyTorch.
 
-The function `value` of a case returns the loss of each row, from y and z of the last layer and the targets as tensors; it
-calls PyTorch's own loss if there is one. Targets are exact in float32.
+The function `value` of a case returns the loss of each row, from y and z of the last layer and the targets as tensors;
+it calls PyTorch's own loss if there is one. Targets are exact in float32.
 """
 
 from __future__ import annotations
