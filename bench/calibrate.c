@@ -1,13 +1,14 @@
-/* Loops that measure the limits of the processor: fused multiply-adds, and passes over a buffer.
+/* The peak performance of the processor: loops of fused multiply-adds, and passes over a buffer in memory.
  *
- * calibrate.py compiles this file with the system's compiler, without flags for a processor: each function has its own
- * target attribute, and `supported` returns which vector widths this processor can run. The functions with 16-byte
- * vectors run on every processor (on x86-64 as a multiplication and an addition, because its baseline has no fused
- * multiply-add). Vectors are those of GCC's extension. Only calibrate.py calls these functions. */
+ * calibrate.py compiles this file with the system's compiler, without flags for a processor, and calls its functions.
+ * Each function has its own target attribute, and `supported` tells which of them this processor can run. The 16-byte
+ * functions run on every processor (on x86-64 as a multiplication and an addition, since the baseline has no fused
+ * multiply-add). The vectors are GCC's vector extension. This file is independent of fastmlp. */
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CHAINS = 12, STREAMS = 8 }; /* enough to hide the latency of two fused units, and few enough for 16 registers */
+/* Numbers of independent accumulators: enough to hide the latency of two FMA units, few enough for 16 registers. */
+enum { CHAINS = 12, STREAMS = 8 };
 
 #if defined(__x86_64__)
 #define TARGET_32 __attribute__((target("avx2,fma")))
@@ -18,7 +19,7 @@ enum { CHAINS = 12, STREAMS = 8 }; /* enough to hide the latency of two fused un
 #endif
 #define TARGET_16
 
-/* n times CHAINS independent multiply-adds of a vector; the result depends on all of them, so that none is removed. */
+/* n times CHAINS independent multiply-adds of vectors; the result is returned so that they are not optimised away. */
 #define FMA_LOOP(TYPE, REAL, BYTES)                                                                \
     TARGET_##BYTES double fma_##TYPE##_##BYTES(size_t n) {                                         \
         typedef REAL vector __attribute__((vector_size(BYTES)));                                   \
@@ -31,10 +32,9 @@ enum { CHAINS = 12, STREAMS = 8 }; /* enough to hide the latency of two fused un
         return total;                                                                              \
     }
 
-/* `repeats` passes over a buffer: sum reads it, update adds 1 to every element in place. The buffer is aligned to a
- * vector, and its size is a multiple of STREAMS vectors. The elements are integers, because their addition is never the
- * bottleneck. The empty assembler statement hides the pointer, so that the compiler cannot see that all passes are
- * equal. */
+/* `repeats` passes over an aligned buffer, whose size is a multiple of STREAMS vectors: sum reads it, update adds 1 to
+ * each element in place. The elements are integers, whose addition is never the bottleneck. The asm hides the value of
+ * the pointer, so that the compiler cannot merge passes. */
 #define PASSES(BYTES)                                                                               \
     typedef int64_t integers_##BYTES __attribute__((vector_size(BYTES)));                           \
     TARGET_##BYTES int64_t sum_##BYTES(const void *buffer, size_t bytes, size_t repeats) {          \
@@ -70,7 +70,7 @@ FMA_LOOP(float64, double, 64)
 PASSES(64)
 #endif
 
-/* Whether this processor can run the functions with vectors of this many bytes. */
+/* Whether this processor, and this file, has functions for vectors of so many bytes. */
 int supported(int bytes) {
 #if defined(__x86_64__)
     if (bytes == 32) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");

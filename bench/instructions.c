@@ -1,11 +1,11 @@
-/* Runs one network on random data that is equal in every run; instructions.py counts the instructions.
+/* A deterministic program that makes one pass through a network, whose instructions instructions.py counts.
  *
  *     instructions ISA DTYPE SIZES ACTIVATION OUTPUT LOSS ROWS [BATCH OPTIMIZER HYPER-PARAMETER ...]
  *
- * predicts ROWS rows (a single row by fml_forward_row) or, with an optimiser, trains one shuffled epoch on them, on one
- * thread. SIZES has the form 784,30,10. The rows are dense, uniform in [0, 1); a network with several outputs is given
- * class labels. The function `counted` and what it calls are counted. The exit status is 2 if this processor lacks the
- * ISA. */
+ * It predicts ROWS rows (a single row by fml_forward_row) or, with an optimiser, trains one shuffled epoch on them, on
+ * one thread. SIZES is a list such as 784,30,10. The rows are dense and uniform in [0, 1); a network with several
+ * outputs has labels. The instructions to count are those of the function `counted` and what it calls. Exit status 2:
+ * this processor lacks the ISA. */
 #include "../tests/core/find.h"
 
 #include <math.h>
@@ -43,7 +43,7 @@ static void *uniform(const fml_kernels *kernels, size_t n, double low, double hi
     return reals;
 }
 
-/* Sets the layers from sizes such as "784,30,10", with their activations. */
+/* Set the layers from sizes such as "784,30,10", with their activations. */
 static void set_layers(job *j, const char *sizes, const char *hidden, const char *output) {
     char *rest;
     size_t I = strtoul(sizes, &rest, 10);
@@ -51,7 +51,7 @@ static void set_layers(job *j, const char *sizes, const char *hidden, const char
         size_t O = strtoul(rest + 1, &rest, 10);
         const fml_activation *f = find_activation(j->net.kernels, *rest == ',' ? hidden : output);
         j->layers[j->net.n_layers++] = (fml_layer){.n_inputs = I, .n_outputs = O, .activation = f};
-        j->layers[j->net.n_layers - 1].hyper_parameters[0] = 1; /* the sigmoid's slope */
+        j->layers[j->net.n_layers - 1].hyper_parameters[0] = 1; /* beta of the sigmoid */
         I = O;
     }
     j->net.n_targets = I;

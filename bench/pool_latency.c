@@ -1,12 +1,11 @@
-/* Measures the latency of the thread pool: the time of a job of two tasks on two threads, for several lengths of a task
- * and of the pause before the job (after a short pause the worker still spins, after a long one it sleeps), and the CPU
- * time of an idle pool.
+/* The latency of the thread pool: the time of a job of two tasks on two threads, by the duration of a task and of the
+ * pause before the job (after which the worker spins or sleeps); and the processor time of an idle pool.
  *
  *     cc -std=c11 -O3 -pthread -Icsrc -o pool_latency bench/pool_latency.c csrc/{pool,usable_threads,platform}.c
  *     ./pool_latency
  *
- * Run it on two idle cores. A job of two tasks of 30 us takes 30 us plus the latency of the pool, or 60 us and more if
- * one thread has run both tasks. The table has the median and the 90th and 99th percentile of the jobs in 0.5 s. */
+ * Run it on two idle cores. A job of two tasks of 30 us takes 30 us and the latency of the pool, or 60 us and more if
+ * one thread ran both. It prints the median, the 90th and the 99th percentile of the jobs that are made in 0.5 s. */
 #define _GNU_SOURCE
 #include "core.h"
 

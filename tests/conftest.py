@@ -46,11 +46,11 @@ class Implementation:
         return fastmlp.Network(sizes, dtype=self.dtype, engine=self.engine, _isa=self.isa, **words)
 
     def tolerance(self, sizes: Sequence[int], passes: int = 1) -> float:
-        """The relative error that `passes` passes through layers of these sizes may have."""
+        """Return the relative error that is allowed after `passes` passes through layers of these sizes."""
         return SAFETY * ULP[self.dtype] * passes * sum(math.sqrt(n_inputs) + 4 for n_inputs in sizes[:-1])
 
     def assert_close(self, actual: Any, expected: Any, sizes: Sequence[int], passes: int = 1) -> None:
-        """The largest difference is within the tolerance, relative to the largest expected number."""
+        """Check that the largest difference is within the tolerance, relative to the largest expected number."""
         actual, expected = np.asarray(actual, dtype=np.float64), np.asarray(expected, dtype=np.float64)
         assert actual.shape == expected.shape
         error = np.abs(actual - expected).max()
@@ -72,13 +72,13 @@ def _label(implementation: Implementation) -> str:
 
 @pytest.fixture(scope="session", params=IMPLEMENTATIONS, ids=_label)
 def build(request: pytest.FixtureRequest) -> Implementation:
-    """Builds networks of one implementation; the test runs on each."""
+    """Build networks of one implementation; the test runs on each implementation."""
     return request.param
 
 
 @pytest.fixture(scope="session", params=[i for i in IMPLEMENTATIONS if i.dtype == "float64"], ids=_label)
 def build64(request: pytest.FixtureRequest) -> Implementation:
-    """The same in float64 alone, for oracles that need the digits."""
+    """Like `build`, but in float64 only, for oracles that need the precision."""
     return request.param
 
 
@@ -96,7 +96,7 @@ DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # by the name of the module, where 
 
 
 def _requirement(module: str) -> str:
-    """What pip is to install for a module: as the package's extras say it."""
+    """Return the requirement, from the package's extras, that pip must install for a module."""
     name = DISTRIBUTIONS.get(module, module)
     file = pathlib.Path(__file__).parents[1] / "pyproject.toml"
     if file.exists():
@@ -108,7 +108,7 @@ def _requirement(module: str) -> str:
 
 
 def _explain(report: Any) -> None:
-    """Has a test, or a module of tests, that `importorskip` has skipped say what is to be installed."""
+    """Add what to install to the report of a test, or a test module, that `importorskip` has skipped."""
     if not (report.skipped and isinstance(report.longrepr, tuple)):
         return
     path, line, reason = report.longrepr

@@ -22,7 +22,7 @@ HARD = (fastmlp.HardSigmoid,)  # PyTorch has 1 / 6 in float32 there
 
 
 def network(build: Any, f: Any) -> tuple[Any, Any, Any]:
-    """A network of f alone, and rows for which every layer sees numbers on both sides of 0, some far out."""
+    """Return a network with f in each layer, and rows for which z of each layer has both signs and large values."""
     rng = np.random.default_rng(3)
     net = build(SIZES, activation=f, output_activation=f, seed=3)
     P = net.parameters.astype(np.float64) + rng.normal(size=net.n_parameters) / 8
@@ -55,7 +55,7 @@ def test_against_the_reference(build: Any, f: Any) -> None:
 
 @pytest.mark.parametrize("f", MORE, ids=repr)
 def test_the_reference_number_by_number(f: Any) -> None:
-    """Values and derivatives agree out to the infinities, at corners, and for NaN."""
+    """Values and derivatives agree with the reference up to infinity, at corners, and for NaN."""
     corners = [0.0, -0.0, 3.0, -3.0, -1.25, 0.75]
     z = [*np.linspace(-40, 40, 997), *corners, 1e300, -1e300, math.inf, -math.inf]
     choice = reference.checks.choose("activation", f, reference.functions.ACTIVATIONS)
@@ -139,7 +139,7 @@ def test_the_reference_refuses_the_same_numbers(f: Any) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("isa", fastmlp.info()["isas"])
 def test_a_piecewise_linear_whose_range_leaves_that_of_the_dtype(isa: str, dtype: str, share: float) -> None:
-    """Its ends may be any numbers: their difference may be none that the dtype holds, nor the slope."""
+    """x_min and x_max may be any numbers, also if the dtype cannot hold their difference or the slope."""
     most, least = (share * float(np.finfo(dtype).max), float(np.finfo(dtype).tiny) / share)
     ends = [(-most, most), (0.0, most), (-most, 0.0), (most / 4, most), (-most, 1.0), (-least, least), (0.0, least)]
     ends += [(least, 1.125 * least), (-1.0, least), (-2.0, 3.0)]

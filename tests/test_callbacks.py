@@ -1,4 +1,4 @@
-"""What `fit` tells on the way: history, validation, callbacks, the lines of `verbose`."""
+"""What `fit` reports during training: history, validation, callbacks, the lines of `verbose`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_names_in_a_history(build: Any, loss: str, names: list[str] | None) 
 
 
 class Recorder:
-    """Hooks that write down what they are called with."""
+    """A callback that records the arguments of its hooks."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.calls: list[Any] = []
@@ -90,7 +90,7 @@ def test_hooks_and_functions_are_called_in_order(build: Any) -> None:
 
 
 class OneHook:
-    """One of the hooks alone is enough."""
+    """A callback with only one hook, which is allowed."""
 
     def __init__(self) -> None:
         self.n_calls = 0
@@ -107,7 +107,7 @@ def test_one_hook_is_enough(build: Any) -> None:
 
 @pytest.mark.parametrize("how", ["function", "hook"])
 def test_a_callback_stops_the_training(build: Any, how: str) -> None:
-    """After its epoch, when all callbacks have heard of it; the rest is as if fewer epochs had been asked for."""
+    """Training stops after the epoch and all callbacks, with the same result as a fit of fewer epochs."""
     X, y = data()
     net, control, last = classifier(build), classifier(build), Recorder()
     stopper = Recorder(stop_at=2) if how == "hook" else (lambda epoch, logs: epoch == 2)
@@ -124,7 +124,7 @@ def test_only_true_stops(build: Any, answer: Any) -> None:
 
 
 def test_numpys_true_stops(build: Any) -> None:
-    """What `logs["loss"] < np.float64(...)` gives is a NumPy bool."""
+    """numpy.bool stops a training, too: it is the result of `logs["loss"] < np.float64(...)`."""
     assert classifier(build).fit(*data(), epochs=3, callbacks=[lambda epoch, logs: np.True_]).epochs == 1
 
 
@@ -166,7 +166,7 @@ MODULES = [fastmlp, load_reference()]
 
 @pytest.fixture(params=MODULES, ids=["fastmlp", "reference"])
 def make(request: pytest.FixtureRequest) -> Any:
-    """Makes a small classifier of the package, or of the reference."""
+    """Return a small classifier of the package or of the reference."""
     return lambda: request.param.Network([3, 5, 2], activation="tanh", loss="cross_entropy", seed=1)
 
 
@@ -176,7 +176,7 @@ def rows() -> Any:
 
 
 def test_what_a_callback_adds_to_logs_is_a_curve(make: Any) -> None:
-    """NaN in epochs in which it adds nothing; whoever comes later finds it in `logs`, as a float."""
+    """It is NaN in epochs without a value; later callbacks find the value in `logs` as a float."""
     seen: list[Any] = []
 
     class Adds:
@@ -211,7 +211,7 @@ def test_numbers_that_a_callback_adds(make: Any, value: Any) -> None:
 
 @pytest.mark.parametrize("value", ["high", None, [1.0], np.ones(1), np.ones(2), 1j, b"1", {}], ids=repr)
 def test_what_is_no_number_is_refused_by_the_name_of_the_callback(make: Any, value: Any) -> None:
-    """After the epoch, which is recorded and kept."""
+    """The error is raised after the epoch, which is recorded and whose parameters are kept."""
 
     class Logger:
         def on_epoch_end(self, epoch: int, logs: Any) -> None:
@@ -237,7 +237,7 @@ def test_names_that_no_curve_can_have(name: Any) -> None:
 @pytest.mark.parametrize("change", ["set", "remove", "clear"])
 @pytest.mark.parametrize("name", ["loss", "val_loss", "lr"])
 def test_what_is_in_logs_stays(make: Any, change: str, name: str) -> None:
-    """The fit's own figures, and those that another callback has added."""
+    """A callback cannot replace the fit's own figures or those that another callback has added."""
 
     def other(epoch: int, logs: Any) -> None:
         if change == "set":
@@ -262,7 +262,7 @@ def test_setting_what_is_there_to_what_it_is(make: Any) -> None:
 
 
 def test_what_is_added_elsewhere_is_no_curve(make: Any) -> None:
-    """The logs of batches and of a training's begin and end are not those of an epoch."""
+    """What is added to the logs of a batch, or of the training's begin or end, does not get into the history."""
     hooks = ("on_train_begin", "on_epoch_begin", "on_batch_begin", "on_batch_end", "on_train_end")
     callback = type("Callback", (), {hook: staticmethod(lambda *a: a[-1].update(x="no number")) for hook in hooks})()
     assert list(make().fit(*rows(), epochs=2, callbacks=[callback])) == ["loss"]
@@ -291,7 +291,7 @@ def test_the_history_of_the_last_fit(make: Any) -> None:
 @pytest.mark.parametrize("hook", ["on_epoch_begin", "on_epoch_end", "on_batch_end", "on_train_end"])
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, ZeroDivisionError, SystemExit])
 def test_what_ends_a_training_has_its_history(make: Any, hook: str, kind: type[BaseException]) -> None:
-    """Of whole epochs; on the exception and on the network."""
+    """The history of the completed epochs is on the exception and on the network."""
     calls: list[Any] = []
 
     def end(*args: Any) -> None:

@@ -25,7 +25,7 @@ TANH = fastmlp.CustomActivation(np.tanh, tanh_slope)
 
 
 class Fails:
-    """tanh, or its slope, that raises from a call on; it remembers what it was called with."""
+    """tanh or its derivative, which raises from a given call on and records its arguments."""
 
     def __init__(self, function: Callable[[Any], Any], after: int, error: BaseException) -> None:
         self.function, self.after, self.error = function, after, error
@@ -47,7 +47,7 @@ def data(n_rows: int, n_inputs: int = 5, n_outputs: int = 2) -> tuple[Any, Any]:
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("batch_size", [7, 100, 300])  # a part of a tile, an update in the pass, one after it
 def test_as_the_kernel_of_the_same_function(build: Any, n_threads: int, batch_size: int) -> None:
-    """128 hidden units: rows of training are padded, and enough work for two threads."""
+    """128 hidden units, so that rows of training are padded, and that there is enough work for two threads."""
     sizes = [64, 128, 128, 2]
     X, y = data(300, 64)
     nets = [build(sizes, activation=[f, "relu"], seed=2, n_threads=n_threads) for f in (TANH, "tanh")]
@@ -98,7 +98,7 @@ def test_the_reference_takes_it(build64: Any) -> None:
 
 
 def test_the_functions_see_rows_of_their_layer_alone(build: Any) -> None:
-    """Arrays of the network's dtype, theirs to keep and to change; not the padding between the rows."""
+    """The functions get arrays of the network's dtype without padding, which they may keep and change."""
     seen: list[Any] = []
 
     def value(z: Any) -> Any:
@@ -235,7 +235,7 @@ def test_what_a_function_must_not_return(build: Any, case: str) -> None:
 
 
 def test_what_a_function_may_return(build: Any) -> None:
-    """Any real dtype and layout; NaN goes through predict as elsewhere, and is a loss that fit refuses."""
+    """A function may return any real dtype and layout. NaN passes through predict, and ends a fit with an error."""
     X, y = data(9)
     for slope in (lambda z: z > 0, lambda z: (z > 0).astype(int), lambda z: np.asfortranarray(z > 0, dtype=np.float64)):
         own = build([5, 4, 2], activation=fastmlp.CustomActivation(lambda z: np.maximum(z, 0), slope), seed=1)
@@ -252,7 +252,7 @@ def test_what_a_function_may_return(build: Any) -> None:
 
 
 def test_errors_of_overlapping_calls_stay_apart() -> None:
-    """Rows of 1 fail and rows of 0 do not, from four threads at once; each caller gets its own answer."""
+    """In four threads, calls with rows of 1 fail and calls with rows of 0 work; each caller gets its own result."""
 
     def value(z: Any) -> Any:
         if z[0, 0] > 0:
@@ -282,7 +282,7 @@ def test_errors_of_overlapping_calls_stay_apart() -> None:
 
 
 def test_small_work_on_two_threads_does_not_wait_for_itself() -> None:
-    """A call so short that it would keep the GIL, and yet of two threads, of which one waits for the GIL."""
+    """A short call, which would keep the GIL, must not deadlock when it uses two threads that need the GIL."""
     code = """
         import numpy as np, fastmlp
         def slow(z):
@@ -299,7 +299,7 @@ def test_small_work_on_two_threads_does_not_wait_for_itself() -> None:
 
 
 def test_a_function_may_use_networks(build: Any) -> None:
-    """Another one, and the very network that is predicting; a fit of the one that is being fitted is refused."""
+    """A function may use other networks and its own while that predicts; it cannot fit a network being fitted."""
     inner = fastmlp.Network([1, 1], dtype="float64")
     inner.parameters = [2.0, 1.0]
     depth: list[int] = []
@@ -324,7 +324,7 @@ def test_a_function_may_use_networks(build: Any) -> None:
 
 
 def test_denormals_are_kept_in_the_functions() -> None:
-    """The core flushes them to 0 in its own work, not in the user's."""
+    """The core flushes denormals to 0 in its own computations, but not in the user's functions."""
     kept: list[float] = []
 
     def value(z: Any) -> Any:

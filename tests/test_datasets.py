@@ -200,7 +200,7 @@ def test_idx_a_gzip_bomb_is_read_no_further_than_the_header_says(tmp_path: pathl
 
 
 def bomb(n_images: int) -> tuple[bytes, bytes]:
-    """Packed images and labels of ones and zeros, of 2^16 bytes an image."""
+    """Return compressed images and labels of ones and zeros, of 2^16 bytes per image."""
     head = bytes((0, 0, 8, 3)) + b"".join(size.to_bytes(4, "big") for size in (n_images, 256, 256))
     packer = zlib.compressobj(9, wbits=31)
     images = packer.compress(head) + b"".join(packer.compress(bytes(2**16)) for _ in range(n_images)) + packer.flush()
@@ -208,7 +208,7 @@ def bomb(n_images: int) -> tuple[bytes, bytes]:
 
 
 def test_idx_is_bounded_by_what_the_caller_allows(tmp_path: pathlib.Path) -> None:
-    """A gzip file whose header says the truth: the content is a thousand times as long."""
+    """The content of a gzip file may be a thousand times as long as the file."""
     images, labels = bomb(400)  # 26 MB
     assert len(images) < 100_000
     for name, content in (("images", images), ("labels", labels)):

@@ -44,7 +44,7 @@ Trace = list[tuple[str, Any]]
 
 
 class Runner:
-    """Does the operations of a case on a network, of the package or the reference, in one of several ways."""
+    """Run the operations of a case on a network of the package or the reference, in one of several ways."""
 
     def __init__(self, case: Case, folder: pathlib.Path, way: str = "", net: Any = None) -> None:
         self.case, self.folder, self.way = case, folder, way
@@ -57,7 +57,7 @@ class Runner:
             self.X = self.data.X
 
     def run(self) -> Trace:
-        """Each operation with what it gave, or the error's type, and the parameters after those that train."""
+        """Yield each operation with its result or the type of its error, and the parameters if it trains."""
         trace: Trace = []
         for name in self.case.operations:
             try:
@@ -121,7 +121,7 @@ class Runner:
         return np.array(self.net.learning_rate)
 
     def keep(self) -> None:
-        """Goes on with a network that was kept, which must be the one that it was made of."""
+        """Continue with a saved and loaded network, which must equal the original."""
         if not self.compiled:
             self.net = self.net.copy()
             return
@@ -164,7 +164,7 @@ class Runner:
 
 
 def plain(case: Case, data: Data) -> Data:
-    """The data as lists, with classes as numbers: the reference knows no names."""
+    """Return the data as lists, with classes as numbers, as the reference has no class names."""
     y = data.T.tolist()
     if case.targets != "rows":
         y = data.T.argmax(axis=1).tolist() if case.n_targets > 1 else [int(t) for t in data.T[:, 0]]
@@ -181,7 +181,7 @@ def is_error(value: Any) -> bool:
 
 
 def assert_equal(actual: Any, expected: Any, what: str) -> None:
-    """The same bits, shape and dtype; NaN is NaN."""
+    """Check that bits, shape and dtype are equal; NaN equals NaN."""
     a, e = np.asarray(actual), np.asarray(expected)
     same = (a.shape, a.dtype) == (e.shape, e.dtype) and np.array_equal(a, e, equal_nan=a.dtype.kind == "f")
     assert same, f"{what}: got {a.tolist()!r:.200}, expected {e.tolist()!r:.200}, {a.dtype} and {e.dtype}"
@@ -198,7 +198,7 @@ def assert_same_bits(actual: Trace, expected: Trace, what: str) -> None:
 
 
 def movement(case: Case, folder: pathlib.Path, expected: Trace) -> list[list[float]]:
-    """How far each number of the trace moves, at most, when the first parameters move by a few roundings.
+    """Return the largest change of each number of the trace if the initial parameters change by a few ULP.
 
     Two right implementations differ by roundings in each step. Where a step divides by a gradient's size, takes its
     sign, or a unit stands at a kink, such a difference grows without bound; then the numbers of these runs differ, too.
@@ -220,13 +220,13 @@ def movement(case: Case, folder: pathlib.Path, expected: Trace) -> list[list[flo
 
 
 def steps_by_signs(optimizer: Any) -> bool:
-    """Whether a gradient that is 0 but for rounding, of which each implementation has its own, makes a whole step."""
+    """Return whether the size of a step does not depend on that of the gradient, so that rounding errors matter."""
     divides = isinstance(optimizer, fastmlp.Adam) and optimizer.epsilon < 1e-6
     return divides or isinstance(optimizer, (fastmlp.Lion, fastmlp.Rprop))
 
 
 def assert_near_reference(case: Case, folder: pathlib.Path, expected: Trace) -> None:
-    """Within the tolerance of a step for each step so far, and 200 times what a few roundings move.
+    """Check the difference to the reference: the tolerance of a step for each step, plus 200 times `movement`.
 
     What `steps_by_signs` is compared up to the first operation that trains. Where numbers grow beyond the dtype, the
     reference, which has doubles alone, may go on for longer: there the comparison ends.
@@ -258,13 +258,13 @@ def assert_near_reference(case: Case, folder: pathlib.Path, expected: Trace) -> 
 
 
 def every_batch_counts(case: Case) -> bool:
-    """Whether each batch has a row of a weight above 0: among rows others are passed over, among batches refused."""
+    """Return whether each batch has a row of a weight above 0; without, `fit` skips a batch, an iterator is refused."""
     weight, n = data_of(case).sample_weight, case.batch_size or case.n_rows
     return weight is None or all(weight[start : start + n].any() for start in range(0, case.n_rows, n))
 
 
 def ways(case: Case) -> list[tuple[str, Case, str]]:
-    """What must give the same bits: the words for it, the case, and the way to run it."""
+    """Yield ways to run the case that must give the same bits: a description, the case, and the way."""
     found = [
         ("float64 in C order", replace(case, source="float64"), ""),
         ("resumed", case, "resumed"),
@@ -285,7 +285,7 @@ def ways(case: Case) -> list[tuple[str, Case, str]]:
 
 
 def check(case: Case) -> None:
-    """Compares a case with the reference and with itself."""
+    """Compare a case with the reference, and with other ways to run it."""
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         folder = pathlib.Path(name)
@@ -305,7 +305,7 @@ def failure(case: Case) -> str | None:
 
 
 def check_seed(seed: int, fails: Callable[[Case], str | None] = failure) -> None:
-    """Checks the case of a seed; an error has a minimal case to run."""
+    """Check the case of a seed; the error of a failure shows a minimal case."""
     case = network_cases.draw(seed)
     found = fails(case)
     if found is None:

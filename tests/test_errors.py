@@ -21,7 +21,7 @@ ONE_HOT = np.eye(4)[LABELS]
 
 
 class Bad(NamedTuple):
-    """A call, what it must raise, and what the message must say, in this order."""
+    """A call, the exception that it must raise, and parts of the message in their order."""
 
     call: Callable[[Any], Any]
     error: type[Exception]
@@ -35,14 +35,14 @@ def changed(array: Any, index: Any, value: Any) -> Any:
 
 
 def too_large(dtype: Any) -> Any:
-    """Finite numbers, one of which the dtype cannot hold."""
+    """Return finite numbers, one of which is out of the dtype's range."""
     array = X.astype(np.longdouble)
     array[4, 1] = np.longdouble(np.finfo(dtype).max) * 4
     return array
 
 
 class NoNumber:
-    """A number that is none."""
+    """An object whose conversion to a number fails."""
 
     def __repr__(self) -> str:
         return "NoNumber()"
@@ -285,7 +285,7 @@ ROWS = [pytest.param(bad, id=f"{table}-{name}") for table, rows in TABLES.items(
 
 
 def seasoned(build: Any) -> Any:
-    """A network in the midst of its training by Adam, with steps that no one has read yet."""
+    """Return a network after some steps of Adam that are not yet published."""
     net = build([3, 5, 4], activation="tanh", loss="cross_entropy", seed=1)
     net.fit(X, LABELS, epochs=2, batch_size=5, optimizer=ADAM)
     net.train_on_batch(X, LABELS, ADAM)
@@ -293,7 +293,7 @@ def seasoned(build: Any) -> Any:
 
 
 def assert_untouched(net: Any, control: Any) -> None:
-    """Parameters, the random stream, and what training goes on from."""
+    """Check that parameters, random state and the state of the training are unchanged."""
     assert_same(net, control)
     for each in (net, control):
         each.fit(X, LABELS, epochs=1, batch_size=5, optimizer=None)
@@ -323,7 +323,7 @@ def test_bad_input(build: Any, bad: Bad) -> None:
 @pytest.mark.parametrize("method", ["fit", "train_on_batch"])
 @pytest.mark.parametrize("which", ["X", "y"])
 def test_data_refused_with_another_optimizer_keeps_the_old_ones_state(build: Any, which: str, method: str) -> None:
-    """Before any write: the optimiser that was to begin has not begun."""
+    """If the data are refused, the new optimiser has not replaced the old one."""
     net, control = seasoned(build), seasoned(build)
     arguments = (changed(X, (7, 2), NAN), LABELS) if which == "X" else (X, changed(ONE_HOT, (7, 2), NAN))
     with pytest.raises(ValueError, match=rf"^{which}: .*row 7, column 2"):

@@ -22,12 +22,12 @@ NAMES = ["alpha", "b", "c_1", "d", "epsilon"]
 
 
 def standard(**options: Any) -> Any:
-    """What `frozen` stands for."""
+    """The decorator of the standard library that `frozen` replaces."""
     return dataclasses.dataclass(frozen=True, **options)
 
 
 def family(decorate: Any) -> Any:
-    """The same classes made by either decorator: a base, one with checks, a child, and others."""
+    """Return the same classes made by one of the decorators: a base, one with checks, a subclass, and others."""
 
     @decorate()
     class Base:
@@ -39,7 +39,7 @@ def family(decorate: Any) -> Any:
 
     @decorate()
     class Checked(Base):
-        """With a check."""
+        """A class with a check."""
 
         kind: ClassVar[str] = "checked"
         rate: float = 0.5
@@ -110,7 +110,7 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
 
 
 def outcome(function: Any) -> Any:
-    """What a call gives, as something to compare: a value, or an error's type and text."""
+    """Return the result of a call, or the type and the message of its exception."""
     try:
         return function()
     except Exception as error:
@@ -118,7 +118,7 @@ def outcome(function: Any) -> Any:
 
 
 def seen(value: Any) -> Any:
-    """What there is to see of an object."""
+    """Return the visible properties of an object."""
     if isinstance(value, tuple):
         return value
     return (
@@ -158,7 +158,7 @@ def test_what_tools_ask_of_a_class(name: str) -> None:
 
 
 def objects(kinds: Any) -> list[Any]:
-    """Objects of all classes, some of them equal."""
+    """Return objects of all classes, some of which are equal."""
     return [
         kinds[name](*args, **kwargs)
         for name, args, kwargs in CALLS

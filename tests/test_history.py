@@ -56,7 +56,7 @@ def test_grows_by_an_epoch_at_a_time() -> None:
 
 
 def test_an_epoch_without_a_number_has_nan() -> None:
-    """Before a name first came, and in epochs in which it did not come: all lists have the same length."""
+    """An epoch without a value for a name has NaN, so that all lists have the same length."""
     history = History()
     history._append({"loss": 1.0})
     history._append({"loss": 2.0})
@@ -147,7 +147,7 @@ OLD = [
 
 @pytest.mark.parametrize("data", OLD)
 def test_pickles_of_the_first_version(data: bytes) -> None:
-    """Written by 0.1.0, by itself and inside of pickled estimators."""
+    """Histories pickled by 0.1.0, alone and within estimators, can be loaded."""
     history = pickle.loads(data)
     assert (type(history), history.stopped) == (History, "epochs")
     assert history == {"loss": [0.5, 0.25], "val_loss": [0.75, 0.5]}

@@ -1,4 +1,4 @@
-"""What `import fastmlp` brings with it, and what it leaves for later; looked at in a fresh interpreter."""
+"""What `import fastmlp` imports, and what is imported on first use, tested in a fresh interpreter."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from processes import run_python
 
 
 def run(code: str) -> list[str]:
-    """The lines that the code prints in a process of its own."""
+    """Return the lines that the code prints in a separate process."""
     return run_python(code).splitlines()
 
 
 @pytest.fixture(scope="module")
 def imported() -> set[str]:
-    """The modules that `import fastmlp` imports, beyond those that NumPy has imported already."""
+    """Return the modules that `import fastmlp` imports in addition to those of NumPy."""
     return set(
         run(
             "import sys, numpy\n"

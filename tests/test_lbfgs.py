@@ -25,7 +25,7 @@ EXACT = fastmlp.LBFGS(gradient_tolerance=1e-9, loss_tolerance=0.0)
 
 
 def by_scipy(net: Any, X: Any, y: Any, iterations: int, tolerance: float, memory: int = 10) -> tuple[list[float], Any]:
-    """The loss after each iteration, and SciPy's result."""
+    """Return the loss after each iteration, and SciPy's result."""
     other, losses = net.copy(), []
 
     def f(P: Any) -> tuple[float, Any]:
@@ -57,7 +57,7 @@ def test_the_minimum_is_scipys(build64: Any, problem: Any) -> None:
 
 @pytest.mark.parametrize(("activation", "scale", "memory"), [("tanh", 1, 10), ("sigmoid", 10, 10), ("sigmoid", 10, 2)])
 def test_the_path_is_scipys(build64: Any, activation: str, scale: float, memory: int) -> None:
-    """On steep data, where searches take up to five evaluations, bracketed and not."""
+    """The iterations equal SciPy's, on data for which line searches take up to five evaluations."""
     rng = np.random.default_rng(3)
     X = rng.normal(size=(80, 6))
     y = 20 * X[:, :2] ** 3
@@ -70,7 +70,7 @@ def test_the_path_is_scipys(build64: Any, activation: str, scale: float, memory:
 
 
 def test_searches_on_rugged_losses_are_scipys(build64: Any) -> None:
-    """The first iterations on 60 networks whose loss along a line has hills, flats and corners."""
+    """The first iterations equal SciPy's, for 60 networks whose loss is not smooth or convex along a line."""
     hidden = [fastmlp.Gaussian(0.0, 0.2), fastmlp.Sigmoid(15.0), fastmlp.PiecewiseLinear(-0.1, 0.1), fastmlp.ReLU()]
     most = 0
     for seed in range(60):
@@ -100,7 +100,7 @@ def test_against_the_reference(build64: Any) -> None:
 
 
 def test_weights_and_an_own_loss_are_minimised_too(build64: Any) -> None:
-    """The weighted mean, as by SciPy and the reference; a loss of one's own goes the way of the built-in one."""
+    """A weighted mean is minimised as by SciPy and the reference, and a custom loss as the built-in one."""
     rng = np.random.default_rng(3)
     X, y, of_rows = rng.normal(size=(40, 3)), rng.integers(0, 3, 40), rng.uniform(0, 2e-4, 40)
     of_rows[:5], of_classes = 0, {0: 2.0, 1: 0.5, 2: 1.0}
@@ -173,7 +173,7 @@ def test_two_fits_are_one_and_the_losses_are_those_before_each_iteration(build: 
 
 
 def test_other_rows_are_seen(build: Any) -> None:
-    """The gradient that an iteration ends with is not taken for that of other rows."""
+    """An iteration on other rows does not reuse the gradient of the rows before."""
     X, y = data()
     net = small(build)
     net.fit(X, y, epochs=3, optimizer="lbfgs")
@@ -211,7 +211,7 @@ def test_it_ends_where_the_loss_stays(build64: Any) -> None:
 
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 1e4])
 def test_a_loss_stays_where_it_falls_by_little_of_its_size(build64: Any, factor: float) -> None:
-    """As SciPy's ftol: by no more than tolerance max(|before|, |now|, 1), in the last iteration and in none before."""
+    """Like SciPy's ftol: only the last iteration decreases the loss by at most tolerance max(|before|, |now|, 1)."""
     X, y = data()
     net, tolerance = build64([3, 5, 1], activation="tanh", seed=2, loss="squared_error"), 1e-2
     history = net.fit(
@@ -259,7 +259,7 @@ def test_a_loss_that_is_not_finite_changes_nothing(build: Any) -> None:
 
 
 def test_a_search_that_overflows_comes_back(build: Any) -> None:
-    """A cliff: a row that a ReLU hides, but whose loss is not finite where the first step would go."""
+    """A search recovers if the loss is not finite at its first step, because of a row that a ReLU masks before."""
     far = -(float(np.finfo(build.dtype).max) ** 0.7)
     X, y = [[1.0], [far]], [[0.0], [0.0]]
     net = build([1, 1, 1], loss="squared_error")
@@ -315,7 +315,7 @@ def test_another_optimiser_and_back(build: Any) -> None:
 
 
 def test_at_what_cost(build64: Any) -> None:
-    """The gradients of the reference, one by one."""
+    """L-BFGS evaluates as many gradients as the reference."""
     X, y = data()
     net, oracle = small(build64), twin(small(build64))
     count, gradient = [], oracle._loss_and_gradient

@@ -37,7 +37,7 @@ def data(case: LossCase, n_rows: int, n_targets: int, seed: int = 0) -> tuple[An
 
 
 def by_torch(net: Any, case: LossCase, X: Any, t: Any) -> tuple[float, Any, Any]:
-    """The mean loss and its gradients by P and X."""
+    """Return PyTorch's mean loss, and its gradients with respect to P and X."""
     model = Torch(net)
     torch = model.torch
     x = leaf = model._leaf(X)
@@ -173,7 +173,7 @@ EXACT: dict[str, tuple[Any, float, Any, Any, Any]] = {
 
 @pytest.mark.parametrize("name", EXACT)
 def test_digits_against_mpmath(build: Any, name: str) -> None:
-    """Values far out and near 0 keep relative digits; gradients that are a difference keep absolute ones."""
+    """Large values and values near 0 are relatively accurate; gradients that are differences are so absolutely."""
     loss, t, value, derivative, bound = EXACT[name]
     net = build([1, 1], loss=loss)
     net.set_layer(0, [[1.0]], [0.0])
@@ -204,7 +204,7 @@ def test_far_out_nothing_overflows(build: Any, loss: str) -> None:
     ("loss", "n_outputs"), [("mae", 1), (fastmlp.Quantile(0.2), 1), (fastmlp.Quantile([0.2, 0.9]), 2)], ids=repr
 )
 def test_a_target_that_is_met_has_no_slope(build: Any, loss: Any, n_outputs: int) -> None:
-    """Where the slopes on both sides differ; 0 is between them."""
+    """If an output equals its target, and the slopes on both sides differ, the derivative is 0."""
     net = build([1, n_outputs], loss=loss)
     net.set_layer(0, [[1.5]] * n_outputs, [0.0] * n_outputs)
     for each in (net, twin(net)):
@@ -223,7 +223,7 @@ def test_exponentials_end_in_infinity_and_zero(build: Any) -> None:
 
 
 def test_an_exact_mean_of_a_tiny_variance(build: Any) -> None:
-    """exp(-s) alone overflows; times an error of 0 it is 0."""
+    """The loss is finite if exp(-s) overflows but is multiplied by an error of 0."""
     net, s = build([1, 2], loss="gaussian_nll"), -100.0 if build.dtype == "float32" else -800.0
     net.set_layer(0, [[1.0], [s]], [0.0, 0.0])
     for each in (net, twin(net)):
@@ -311,7 +311,7 @@ def test_gaussian_nll_is_that_of_scipy(build64: Any) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_forms_of_targets(build: Any, case: LossCase) -> None:
-    """(B,) is (B, 1) where there is one target; labels are one-hot rows; a row alone is a batch of one."""
+    """(B,) equals (B, 1) for one target; labels equal one-hot rows; a single row equals a batch of one."""
     X, t = data(case, 6, 1)
     if case.least_targets(1) == 1:
         net = network(build, case, 1)
@@ -328,7 +328,7 @@ def test_forms_of_targets(build: Any, case: LossCase) -> None:
 
 
 def test_heads_stand_together(build: Any) -> None:
-    """Outputs of a level are (n_targets,) in a row: what is fitted tells which is which."""
+    """The n_targets outputs of a quantile level are contiguous, which the fitted values show."""
     rng = np.random.default_rng(8)
     t = np.stack([rng.uniform(0, 1, 4000), rng.uniform(10, 30, 4000)], axis=1)
     X = np.zeros((4000, 1))

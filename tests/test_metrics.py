@@ -18,7 +18,7 @@ REFERENCE = load_reference()
 
 
 def rows(n_outputs: int, seed: int = 0, n_rows: int = 60) -> tuple[Any, Any]:
-    """Outputs with ties among them, and target rows: 0 and 1, or one-hot."""
+    """Return outputs with ties, and targets: 0 and 1, or one-hot rows."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 9, size=(n_rows, n_outputs)) / 8
     if n_outputs == 1:
@@ -27,7 +27,7 @@ def rows(n_outputs: int, seed: int = 0, n_rows: int = 60) -> tuple[Any, Any]:
 
 
 def oracle(name: str, t: Any, y: Any) -> float:
-    """What scikit-learn says."""
+    """Return scikit-learn's result."""
     m = pytest.importorskip("sklearn.metrics")
     true, guess, many = t.argmax(1), y.argmax(1), t.shape[1] > 1
     if not many:
@@ -141,7 +141,7 @@ def test_the_reference_has_the_same_figures() -> None:
 
 
 def test_what_a_function_gets(build: Any) -> None:
-    """One output: vectors. Labels: labels. Rows: rows, and its own copy of them."""
+    """A metric gets vectors for one output, labels for labels, and its own copy of rows for rows."""
     got: list[Any] = []
 
     def look(t: Any, p: Any) -> Any:
@@ -254,7 +254,7 @@ def test_an_error_in_a_metric_leaves_whole_epochs(build: Any) -> None:
 
 @pytest.mark.parametrize("size", [1e-300, 1e-200, 1e-150, 1e-120, 1.0, 1e120, 1e150, 1e200, 1e300])
 def test_r2_of_numbers_whose_squares_leave_the_range(size: float) -> None:
-    """A factor common to targets and predictions changes nothing."""
+    """R2 does not change by a common factor of targets and predictions."""
     t, y = rows(2)
     expected = oracle("r2", t, y)
     for score in (METRICS["r2"], load_reference().metrics.r2):

@@ -1,4 +1,4 @@
-"""A network from outside: predictions, forms of input, `out`, parameters, folding, words about itself."""
+"""The public methods of a network: predictions, forms of input, `out`, parameters, folding, repr and summary."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from oracles import HIDDEN, OUTPUTS, twin
 
 
 def data(n_rows: int, n_inputs: int, seed: int = 0) -> Any:
-    """Numbers that float16 holds exactly, so that every dtype holds the same."""
+    """Return numbers that are exact in float16, and therefore in every dtype."""
     return np.random.default_rng(seed).integers(-32, 33, size=(n_rows, n_inputs)) / 16
 
 
@@ -128,7 +128,7 @@ def test_classes_are_those_of_the_outputs_however_alike_they_are(build: Any, n_o
 
 
 def test_subnormal_numbers_work_afterwards(build: Any) -> None:
-    """Kernels may flush subnormal numbers to zero; the process must not."""
+    """Subnormal numbers are not flushed to 0 after a call, although kernels flush them."""
     net = some_network(build)
     net.predict(data(4, 5))
     net.fit(data(4, 5), np.zeros((4, 3)), epochs=1)
@@ -168,7 +168,7 @@ def test_classify_of_one_output_cuts_at_a_half(build: Any) -> None:
 
 
 def test_classes_of_outputs_that_softmax_makes_equal(build: Any) -> None:
-    """Outputs a digit apart may have one probability: the class is the first of the largest that `predict` gives."""
+    """If outputs have equal probabilities because of rounding, the class is the first maximum of `predict`."""
     net, one = build([1, 3], loss="cross_entropy"), np.ones((), build.dtype)
     n_equal = 0
     for size in (0.01, 0.3, 1.0, 5.0):
@@ -243,7 +243,7 @@ def test_too_large_for_float32_is_infinite(build: Any) -> None:
 
 @st.composite
 def inputs(draw: Any) -> Any:
-    """An array of up to 40 rows and 20 columns: any dtype, order, steps, direction, alignment."""
+    """Draw an array of up to 40 rows and 20 columns of any dtype, order, strides, direction and alignment."""
     n_rows, n_inputs = draw(st.integers(1, 40)), draw(st.integers(1, 20))
     dtype = draw(st.sampled_from(["f2", "<f4", ">f4", "<f8", ">f8", "i1", "u1", "i4", "<i8", ">i8", "?"]))
     row_step, column_step = draw(st.sampled_from([1, 2, 3, -1, -2])), draw(st.sampled_from([1, 2, -1]))
@@ -549,7 +549,7 @@ def test_repr(sizes: list[int], words: dict[str, Any], text: str) -> None:
 
 
 def test_repr_is_short_whatever_the_network() -> None:
-    """A line of 120 characters; `summary` has the rest."""
+    """A repr is at most a line of 120 characters; `summary` has the rest."""
     names = ["leaky_relu", "gaussian", "piecewise_linear", "hard_sigmoid"]
     many = fastmlp.Network([1_000_000, *[2] * 2000, 5], activation=names * 500, loss="half_squared_error")
     scaling = fastmlp.Scaling(np.full(20_000, 1 / 3), np.full(20_000, 2 / 3))

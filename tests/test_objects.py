@@ -212,7 +212,7 @@ def test_names_of_losses(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES["optimizer"])
 def test_names_of_optimisers(name: str) -> None:
-    """The name and the object with its defaults make the same steps."""
+    """A name and its class's object with the defaults take the same steps."""
     by_name, by_object = (fastmlp.Network([2, 1], seed=0) for _ in range(2))
     by_name.fit([[1.0, 2.0]], [1.0], optimizer=name)
     by_object.fit([[1.0, 2.0]], [1.0], optimizer=NAMES["optimizer"][name])
@@ -319,26 +319,26 @@ def test_load_checks_its_words_before_the_file(tmp_path):
 
 
 class MyReLU(fastmlp.ReLU):
-    """An activation of another formula, which the compiled core would not use."""
+    """An activation with a different formula, which the compiled core would ignore."""
 
     def __call__(self, z: Any) -> Any:
         return z
 
 
 class MyCustomActivation(fastmlp.CustomActivation):
-    """A subclass of what takes a user's functions."""
+    """A subclass of CustomActivation."""
 
 
 class MyLoss(fastmlp.MeanSquaredError):
-    """A loss that only its name tells from another."""
+    """A loss that differs from another one only by its name."""
 
 
 class MyAdam(fastmlp.Adam):
-    """An optimiser that only its name tells from another."""
+    """An optimiser that differs from another one only by its name."""
 
 
 class MySchedule(fastmlp.ConstantRate):
-    """A schedule with another rate, which the compiled core would not use."""
+    """A schedule with a different formula, which the compiled core would ignore."""
 
     def __call__(self, t: Any) -> Any:
         return self.learning_rate / 2

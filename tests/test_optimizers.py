@@ -39,7 +39,7 @@ def size_for(optimizer: Any, size: int) -> int | None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 def test_any_number_of_threads_gives_the_same_bits(optimizer: Any, dtype: str) -> None:
-    """Batches whose step is taken while the gradient is formed, and one that is taken after it."""
+    """For batches whose step is applied while the gradient is computed, and for one whose step is applied after."""
     for size in (140, 420):
         words = {"batch_size": size_for(optimizer, size), "optimizer": optimizer}
         assert_threads_change_nothing(420, [90, 64, 5], dtype, **words)
@@ -59,7 +59,7 @@ def test_two_fits_are_one(build: Any, optimizer: Any) -> None:
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 @pytest.mark.parametrize("how", ["fit", "step"])
 def test_an_error_goes_back_to_the_last_epoch(build: Any, optimizer: Any, how: str) -> None:
-    """The last row is at fault, so that an epoch of single rows has made good steps when it fails."""
+    """The last row is invalid, so an epoch of single rows fails after valid steps, which are rolled back."""
     X, y = data()
     targets = np.column_stack([y, 1 - y]).astype(float)
     bad = targets.copy()
@@ -90,7 +90,7 @@ def test_a_copy_starts_anew(build: Any, optimizer: Any) -> None:
 
 
 def test_centered_rmsprop_of_a_constant_gradient(build: Any) -> None:
-    """The variance, v - m^2, comes to be 0 but for rounding errors of either sign, which must not give a NaN."""
+    """The variance v - m^2 becomes 0 up to rounding errors, which may be negative, but must not give NaN."""
     x = np.random.default_rng(3).uniform(0.5, 1.5, size=40).astype(np.float32)
     net = build([40, 1], loss="mae", seed=0)
     w, slope, alpha, epsilon = net.weights[0][0].astype(np.float64), -x.astype(np.float64), 0.25, 0.1
@@ -107,7 +107,7 @@ def test_centered_rmsprop_of_a_constant_gradient(build: Any) -> None:
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 def test_a_gradient_of_zero_moves_no_weight_but_by_decay(build: Any, optimizer: Any) -> None:
-    """Also the padding of a block, whose gradient is 0, stays 0: a network with odd widths predicts alike."""
+    """A parameter whose gradient is 0 changes by weight decay only; the padding of a block stays 0."""
     net = build([3, 5, 2], activation="relu", seed=0)
     net.parameters = np.zeros(net.n_parameters)
     net.fit(np.zeros((4, 3)), np.zeros((4, 2)), epochs=3, optimizer=optimizer)
@@ -153,7 +153,7 @@ WITH_SQUARES = [
 
 @pytest.mark.parametrize("optimizer", WITH_SQUARES, ids=repr)
 def test_squared_gradients_that_overflow_are_an_error(build: Any, optimizer: Any, tmp_path: Any) -> None:
-    """An infinite second moment would keep its parameter where it is, without a word and for ever."""
+    """An infinite second moment raises, as its parameter would never change again."""
     size = float(np.finfo(build.dtype).max) ** 0.57
     net = build([1, 1], loss="half_squared_error")
     x, y = np.array([[1.0], [1.0]], build.dtype), np.array([[0.5], [0.25]], build.dtype)

@@ -25,7 +25,7 @@ def squares(y: Any, t: Any) -> Any:
 
 
 def squares_of_lists(y: Any, t: Any) -> Any:
-    """The same for nested lists, as the reference calls it."""
+    """The loss for nested lists, with which the reference calls it."""
     n = len(y[0])
     loss = [sum((a - b) ** 2 for a, b in zip(*rows, strict=True)) / n for rows in zip(y, t, strict=True)]
     return loss, [[2 * (a - b) / n for a, b in zip(*rows, strict=True)] for rows in zip(y, t, strict=True)]
@@ -61,7 +61,7 @@ def test_the_reference_has_it() -> None:
 
 
 def test_what_the_function_is_given(build: Any) -> None:
-    """New arrays of the network's dtype, every row once in order, each with its target."""
+    """The function gets new arrays of the network's dtype, with each row once, in order, and its target."""
     given: list[tuple[Any, Any]] = []
 
     def keep(y: Any, t: Any) -> Any:
@@ -86,7 +86,7 @@ def test_the_function_may_change_what_it_is_given(build: Any) -> None:
 
 
 class BrokenError(Exception):
-    """What a user's function raises."""
+    """The exception that a user's function raises."""
 
 
 def failing_at(call: int, error: Any) -> Any:
@@ -144,7 +144,7 @@ def test_an_error_of_one_thread_is_not_anothers(build: Any) -> None:
 
 
 def test_the_function_may_use_the_network(build: Any) -> None:
-    """What reads does; what trains is refused, as beside any fit."""
+    """The function may read the network; training it is refused, as during any fit."""
     seen: list[Any] = []
 
     def function(y: Any, t: Any) -> Any:
@@ -195,7 +195,7 @@ def test_what_is_not_finite(build: Any, which: int) -> None:
 
 
 def test_arithmetic_of_the_function_is_the_callers(build: Any) -> None:
-    """Numbers below the smallest normal one are there inside the function, as everywhere in Python."""
+    """Subnormal numbers are not flushed to 0 within the function."""
     seen = []
 
     def function(y: Any, t: Any) -> Any:

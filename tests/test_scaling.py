@@ -1,4 +1,4 @@
-"""Scaling of inputs and targets: what is learnt, that the core applies it, and that it travels with the model.
+"""Scaling of inputs and targets: how it is fitted, that the core applies it, and that it is saved with the model.
 
 Oracles: scikit-learn's StandardScaler and MinMaxScaler for what is learnt; for what is applied, a network without
 scaling on rows that NumPy has scaled, bit for bit; the reference; central differences for the gradient.
@@ -215,7 +215,7 @@ def test_what_will_be_scaled_keeps_its_digits(build: Implementation, form: str) 
 
 
 def test_scaled_sparse_rows_with_a_column_twice(build: Implementation) -> None:
-    """In any order, with rows and columns that are empty: numbers of the same column are added up, then scaled."""
+    """Elements of the same column are added and then scaled, in any order, with empty rows and columns."""
     columns, begins = np.array([2, 0, 2, 1, 1, 0], np.int32), np.array([0, 3, 3, 5, 6])
     data = 1e9 + np.arange(6.0)
     matrix = scipy.sparse.csr_array((data, columns, begins), shape=(4, 4))
@@ -247,7 +247,7 @@ FAR_TARGETS = {"timestamps": (1.7e9, 50.0), "frequencies": (1e10, 10.0), "beyond
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("far", FAR_TARGETS)
 def test_targets_far_from_0_are_predicted_as_they_were_learnt(build: Implementation, far: str, kind: str) -> None:
-    """R2 is what the loss says: a float32 network predicts in float64 where it must, by every door."""
+    """R2 agrees with the loss: every method of a float32 network predicts in float64 if float32 is too inaccurate."""
     offset, scale = FAR_TARGETS[far]
     x = np.linspace(0, 6, 200)[:, np.newaxis]
     y = offset + scale * np.sin(x)
@@ -290,7 +290,7 @@ def test_where_float32_holds_the_targets_it_is_what_comes_back() -> None:
 
 @pytest.mark.parametrize("name", ["input_scaling", "target_scaling"])
 def test_a_description_has_its_entries_and_no_others(name: str) -> None:
-    """In a model file: one more may be of a later version, which means something by it."""
+    """A model file with an unknown entry is refused, as a later version may have given it a meaning."""
     from fastmlp import scaling
     from fastmlp.formats import descriptions
 
@@ -349,7 +349,7 @@ def test_the_input_gradient_is_that_of_the_raw_inputs(build64: Implementation) -
 
 
 def test_digits_that_folding_would_lose() -> None:
-    """Years: in float32, w / scale and b - w offset / scale would cancel; rows are scaled in double."""
+    """Years are scaled accurately, in double; folded into float32 weights, w x + b would cancel."""
     years = np.linspace(2020.0, 2021.0, 64)[:, np.newaxis]
     scaling = Scaling.fit(years)
     net = fastmlp.Network([1, 1], seed=0, input_scaling=scaling)
@@ -510,7 +510,7 @@ def test_a_fit_with_scaling_resumes(tmp_path: Path) -> None:
 
 
 def test_what_is_made_of_a_network_in_its_first_epoch_is_what_its_readers_see(tmp_path: Path) -> None:
-    """Scalings are being learnt, but the parameters that are there have none: neither has a copy of them."""
+    """While scalings are fitted, the published parameters belong to no scaling, and so does a copy of the network."""
     net = fastmlp.Network([I, 5, O], input_scaling="standard", target_scaling="standard", dtype="float64", seed=0)
     before = net.predict(X)
     seen: list[Any] = []
@@ -548,7 +548,7 @@ def test_what_is_made_of_a_network_in_its_first_epoch_is_what_its_readers_see(tm
 @pytest.mark.parametrize("kind", ["standard", "minmax"])
 @pytest.mark.parametrize("network", [fastmlp.Network, reference.Network])
 def test_spreads_that_networks_cannot_tell_from_0(network: Any, kind: str, which: str, dtype: str) -> None:
-    """What is below the smallest normal number is 0 in the core: such scales are refused, larger ones are right."""
+    """Scales below the smallest normal number, which the core takes as 0, are refused; larger ones are exact."""
     if network is reference.Network and dtype == "float32":
         return
     x = np.random.default_rng(0).normal(size=(40, 1))
@@ -573,7 +573,7 @@ def test_spreads_that_networks_cannot_tell_from_0(network: Any, kind: str, which
 
 
 def test_rows_that_change_while_they_are_read_are_an_error_with_a_name() -> None:
-    """The message is made after the core has seen a number that is no longer there."""
+    """Data may change before the error message is made, which then cannot show the invalid number."""
     from fastmlp.inputs import targets
 
     with pytest.raises(ValueError, match="X: its numbers changed while they were read"):

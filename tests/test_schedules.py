@@ -29,7 +29,7 @@ SCHEDULES = [
 
 
 def by_pytorch(schedule: Any, n: int) -> list[float]:
-    """The rates of the first n steps as torch.optim.lr_scheduler gives them; after its end, its last one."""
+    """Return the rates of the first n steps by torch.optim.lr_scheduler; after its end, its last rate."""
     torch = pytest.importorskip("torch")
     all_of = torch.optim.lr_scheduler
     stepper = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=schedule.learning_rate)
@@ -82,7 +82,7 @@ def test_inverse_scaling_is_scikit_learns() -> None:
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 def test_fit_takes_the_rate_of_every_step(build: Any, schedule: Any) -> None:
-    """Plain gradient descent, step by step with the plain rate of each."""
+    """A fit with a schedule equals gradient descent steps with the rate of each step."""
     X, y = data()
     net, control = classifier(build), classifier(build)
     net.fit(X, y, epochs=4, batch_size=4, optimizer=fastmlp.SGD(schedule), shuffle=False)
@@ -233,7 +233,7 @@ def test_plateau_is_pytorchs(schedule: Any) -> None:
 
 
 def test_plateau_follows_what_it_is_told_to(build: Any) -> None:
-    """The validation's loss where there is one, unless it is the training's that is asked for."""
+    """ReduceOnPlateau monitors the validation loss if there is one, or the training loss if that is requested."""
     X, y = data()
     far = (X * 0, 1 - y)
     rates = {}

@@ -108,6 +108,6 @@ def test_threads_are_what_the_affinity_allows() -> None:
 
 
 def test_a_plan_has_the_arguments_of_fit() -> None:
-    """All but the data and the optimiser, which the rows and the network know of."""
+    """A FitPlan has all arguments of `fit` except the data and the optimiser."""
     beside = {"self", "X", "y", "optimizer", "validation_data"}
     assert set(fields(FitPlan)) == set(inspect.signature(fastmlp.Network.fit).parameters) - beside

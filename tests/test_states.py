@@ -198,7 +198,7 @@ def test_networks_with_functions_of_the_users() -> None:
 
 
 def test_the_parts_of_the_core() -> None:
-    """What holds memory for a network refuses one that is not there, and whatever it was not made for."""
+    """Classes of the core refuse None and objects of other types in place of a network."""
     run(
         """
         unbuilt, built = fastmlp.Network.__new__(fastmlp.Network), net()
@@ -266,7 +266,7 @@ for name in names:
 
 
 def test_every_public_object() -> None:
-    """What the package exports, and what can be made of it without arguments or with a few."""
+    """All exported objects, and their instances made without arguments or with a few."""
     run(f"names = fastmlp.__all__\n{PUBLIC}\nprint('done')")
 
 

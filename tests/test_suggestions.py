@@ -198,7 +198,7 @@ def test_every_name_that_keras_has_is_known_or_has_an_answer(argument: str, name
 
 
 def use(argument: str, name: str) -> None:
-    """Gives the name as that argument."""
+    """Pass the name as that argument."""
     if argument == "optimizer":
         fastmlp.Network([1, 1]).fit([[0.0]], [0.0], optimizer=name)
     elif argument == "metrics":
@@ -231,7 +231,7 @@ def test_what_is_missing_is_said_with_what_to_use(argument: str, name: str, name
 
 @pytest.mark.parametrize("argument", KNOWN)
 def test_what_is_suggested_exists(argument: str) -> None:
-    """Every name in quotes is one of that argument's, and every name of the package is there."""
+    """Every suggested name is valid for its argument, and every suggested object exists in the package."""
     tables = next(tables for name, tables in fastmlp.suggestions.TABLES.items() if name in KNOWN[argument])
     for meant in tables.aliases.values():
         assert {*([meant] if isinstance(meant, str) else meant)} <= {*KNOWN[argument]}

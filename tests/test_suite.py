@@ -64,7 +64,7 @@ def test_skipping_is_allowed_elsewhere(lenient: str) -> None:
 
 @pytest.mark.parametrize("name", ["test_import.py", "test_within.py"])
 def test_what_is_skipped_for_want_of_a_package_says_what_to_install(name: str, lenient: str) -> None:
-    """A module of tests, and one of them."""
+    """For a test module that is skipped, and for a single test."""
     module = "no_such_module" if name == "test_import.py" else "numpy_of_the_future"
     assert re.search(rf"^SKIPPED \[1\] {name}:2: needs {module}: pip install {module}$", lenient, re.MULTILINE)
 

@@ -33,12 +33,12 @@ RNG = np.random.default_rng
 
 
 class Ended(Exception):  # noqa: N818
-    """A command that has failed, with what it said."""
+    """A command that has failed, with its message."""
 
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs the command line in an empty folder; what it prints, or with `told=True` what it says on stderr."""
+    """Run the command line in an empty folder, and return its output, or with `told=True` its messages on stderr."""
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
 
@@ -53,23 +53,23 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 def train(command: Command, data: str, *arguments: str, told: bool = False) -> str:
-    """Trains on the file into m.safetensors, quietly and briefly."""
+    """Train briefly on the file, without output, and save to m.safetensors."""
     return command("train", data, "-o", "m.safetensors", "--quiet", "--epochs", "3", *arguments, told=told)
 
 
 def classes() -> tuple[Any, ...] | None:
-    """The names of the classes of the model in m.safetensors."""
+    """Return the names of the classes of the model in m.safetensors."""
     return fastmlp.load("m.safetensors").class_names
 
 
 def write(name: str, *lines: str) -> str:
-    """A file of these lines."""
+    """Write a file of these lines, and return its path."""
     Path(name).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return name
 
 
 def r2(said: Any, y: Any) -> float:
-    """The share of the variance that is explained."""
+    """Return R2, the explained share of the variance."""
     return 1 - float(np.var(np.asarray(said, float).ravel() - y) / np.var(y))
 
 
@@ -89,7 +89,7 @@ def test_a_header_of_numbers_is_a_header(command: Command) -> None:
 
 
 def years(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
-    """Three columns and what is learnt from them."""
+    """Return three columns and the target."""
     x = RNG(1).normal(size=(n, 3))
     return x, 2 * x[:, 0] - x[:, 1] + 0.5 * x[:, 2]
 
@@ -317,7 +317,7 @@ def test_a_constant_but_for_rounding_by_the_command_line(command: Command) -> No
 
 
 def answers(mark: str, others: tuple[str, str] = ("yes", "no")) -> list[str]:
-    """Lines of a table in whose third row, and every fifth from there on, the answer is a mark."""
+    """Return lines of a table whose target is a mark in every fifth row, from the third on."""
     random.seed(0)
     answer = [others[0], others[1], mark, others[1], others[0]]
     return [f"{random.random():.3f},{answer[i % 5]}" for i in range(90)]

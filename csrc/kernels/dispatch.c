@@ -1,6 +1,6 @@
-/* Which kernel tables there are: the list of ISAs that this build carries, best first, and which of them the processor
- * can run. The caller chooses among those, as _kernels.pxi does by name and by the environment.
- * To add an ISA: kernels_<isa>_<dtype>.c, its group in build.toml, its row here. */
+/* The kernel tables of this build, best ISA first, and which of them the processor can run. The caller chooses among
+ * these: _kernels.pxi takes the first, or the one that FASTMLP_ISA names. To add an ISA, write kernels_<isa>_f32.c and
+ * kernels_<isa>_f64.c, and add a group to build.toml and a row here. */
 #include "core.h"
 
 extern const fml_kernels fml_kernels_base_f32, fml_kernels_base_f64;
@@ -23,7 +23,7 @@ static int has_avx512(void) {
 extern const fml_kernels fml_kernels_neon_f32, fml_kernels_neon_f64;
 static int has_neon(void) { return 1; } /* every 64-bit ARM processor has it */
 #endif
-#ifdef FML_HAVE_WIDE /* the core's tests alone have it: 64-byte vectors on AVX2 */
+#ifdef FML_HAVE_WIDE /* 64-byte vectors on AVX2, which only the core's tests are built with */
 extern const fml_kernels fml_kernels_wide_f32, fml_kernels_wide_f64;
 #endif
 static int has_base(void) { return 1; }

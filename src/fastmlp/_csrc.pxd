@@ -1,4 +1,4 @@
-# The C core's contract (csrc/core.h) for Cython. Declarations only; the header says what each means.
+# Declarations of csrc/core.h and csrc/method.h for Cython: what the Cython files use of them. The headers describe them.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "core.h" nogil:

@@ -1,11 +1,11 @@
-/* How close the activation kernels come to the exact result, in units of the spacing of reals there: values and slopes
- * over a dense sweep against the C library in long double. The bounds stand in formulas.c; exp is seen through the
- * Gaussian and softmax. */
+/* The accuracy of the activation kernels: values and slopes at many points against the C library in long double, within
+ * the bounds of formulas.c, which are in ULP. exp is tested through the Gaussian and softmax. */
 #include "formulas.h"
 
 #include <math.h>
 
-/* Points evenly over the range in which the exponentials live and over [-6, 6], normal ones, and in every binade. */
+/* Numbers of points: evenly spaced over the range in which exp is a normal number, and as many over [-6, 6]; normally
+ * distributed; random in each of many binades. */
 typedef struct {
     size_t even, normal, binades, total;
 } sweep;
@@ -35,7 +35,7 @@ static void *points(run *r, const sweep *s) {
     return z;
 }
 
-/* |actual - exact| <= bound, with the difference taken in long double; returns the first point that is not, or n. */
+/* The index of the first point where |actual - exact| > bound, with the difference in long double; n if none. */
 static size_t first_wrong(const run *r, const formula *f, const double *h, int slope, const void *z, const void *actual,
                           size_t n) {
     for (size_t i = 0; i < n; i++) {
@@ -60,8 +60,8 @@ static void check_formula(run *r, const formula *f, const double *h, const void 
     }
 }
 
-/* softmax: 4 + (largest z - z) spacings, as the difference is rounded before the exponential, and one more for every 32
- * outputs, as their sum rounds. */
+/* The bound of softmax is 4 + (largest z - z) spacings, as the difference is rounded before the exponential, and one
+ * more for every 32 outputs, as their sum is rounded. */
 static void check_softmax(run *r, size_t O, double scale) {
     uint64_t random = O;
     void *z = normal_reals(r, O, scale, &random), *y = take_reals(r, O);

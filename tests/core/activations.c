@@ -1,5 +1,5 @@
-/* The activation kernels on arrays: slopes by central differences, the edges of the number range, corners, and the same
- * bits wherever in an array an element stands. How close the values are is accuracy.c's subject. */
+/* The activation kernels on arrays: slopes against central differences; values at infinity, NaN, zeros and corners; the
+ * same bits at any position in an array. accuracy.c tests how accurate they are. */
 #include "formulas.h"
 
 #include <math.h>
@@ -8,7 +8,7 @@
 enum { N_BIT_POINTS = 3 * 97, N_SLOPE_POINTS = 400 };
 static const size_t LENGTHS[] = {0, 1, 2, 5, 6, 7, 15, 16, 17, 97}, STARTS[] = {0, 1, 3, 50};
 
-/* y = f(z), and dz = dy f'(z); an activation whose derivative reads y alone gets no z. */
+/* y = f(z) and dz = dy f'(z), by the kernels. An activation whose derivative is a function of y gets z = NULL. */
 static void *values(run *r, const fml_activation *f, const void *z, size_t n, const double *h) {
     void *y = take_reals(r, n);
     f->forward(z, y, 1, n, h);
@@ -21,8 +21,8 @@ static void *slopes(run *r, const fml_activation *f, const void *z, const void *
     return dz;
 }
 
-/* f'(z) is (f(z + d) - f(z - d)) / 2d, away from corners; f in double by its definition. No f here has a third
- * derivative above 27,000 (a sine of 30 z), so d = 1e-5 leaves an error below 5e-7. */
+/* Check f'(z) against (f(z + d) - f(z - d)) / 2d away from corners, with f in double by its definition. No third
+ * derivative is above 27,000 (that of sin 30 z), so the error of the difference for d = 1e-5 is below 5e-7. */
 static void check_differences(run *r, const fml_activation *f, const formula *oracle, const double *h) {
     const double d = 1e-5, corners[] = {0, h[0], h[1], -3, 3};
     uint64_t random = 1;
@@ -40,7 +40,7 @@ static void check_differences(run *r, const fml_activation *f, const formula *or
     check_within(r, dz, expected, N_SLOPE_POINTS, "slope of %s(%g, %g)", f->name, h[0], h[1]);
 }
 
-/* Every stretch of an array, and in place, gives the bits of the whole. */
+/* Check that any part of an array, and the array in place, gives the same bits as the whole array. */
 static void check_bits(run *r, const fml_activation *f, const double *h) {
     uint64_t random = 2;
     void *z = normal_reals(r, N_BIT_POINTS, 4, &random), *dy = normal_reals(r, N_BIT_POINTS, 1, &random);
@@ -67,7 +67,7 @@ static void check_bits(run *r, const fml_activation *f, const double *h) {
 enum { N_EDGES = 7 };
 #define SELU 1.0507009873554805
 #define SELU_LEFT 1.7580993408473766
-#define FORMULA 99 /* the value is that of the definition */
+#define FORMULA 99 /* stands for the value by the definition */
 static const struct {
     const char *name;
     double values[N_EDGES], slopes[N_EDGES]; /* at -inf, -largest, -0, 0, largest, inf, NaN */
@@ -92,7 +92,7 @@ static const struct {
     {"sine", {NAN, FORMULA, 0, 0, FORMULA, NAN, NAN}, {NAN, FORMULA, 1, 1, FORMULA, NAN, NAN}},
 };
 
-/* Equal, or both NaN, or a rounding or two apart. */
+/* Whether both are equal or NaN, or differ by a few rounding errors. */
 static int alike(const run *r, double actual, double expected) {
     if (isnan(expected)) return isnan(actual);
     return actual == expected || fabs(actual - expected) <= 4 * r->epsilon * fabs(expected);
@@ -118,7 +118,7 @@ static void check_edges(run *r) {
     }
 }
 
-/* A number below the smallest normal one counts as it is or as 0, with the core's mode of the processor or without. */
+/* An argument below the smallest normal number counts as it is or as 0, whether denormals are flushed or not. */
 static void check_subnormals(run *r) {
     static const char *const NAMES[] = {"identity", "relu", "tanh"};
     const double z[3] = {r->smallest * r->epsilon, r->smallest / 2, -r->smallest / 2};
@@ -137,7 +137,7 @@ static void check_subnormals(run *r) {
     check_same_reals(r, y, equal_reals(r, 3, 0.5), 3, "sigmoid of subnormals");
 }
 
-/* At a corner the value is exact and the slope 0; beside it, the slope is that of its side. */
+/* At a corner the value is exact and the slope is 0; at the adjacent reals, the slope is that of their side. */
 static void check_corner(run *r, const fml_activation *f, const formula *oracle, const double *h, double corner) {
     double apart = fmax(spacing(r, corner), r->smallest);
     void *z = take_reals(r, 3), *ones = equal_reals(r, 3, 1);
@@ -170,7 +170,7 @@ static void check_corners(run *r) {
     }
 }
 
-/* Arguments too large for the reduction in vectors, among others: each lane is the C library's. */
+/* Some lanes have arguments too large for the vectorised range reduction; these lanes have the C library's result. */
 static void check_far_sine(run *r) {
     const fml_activation *f = find_activation(r->kernels, "sine");
     const formula *oracle = find_formula(f->name);

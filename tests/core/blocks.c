@@ -1,5 +1,5 @@
-/* The kernels on whole blocks, for optimisers that look at all parameters at once: scalar product, linear combination,
- * largest element, over lengths around the stretches of their sums. */
+/* The kernels of vector_algebra.inc: dot product, linear combination and maximum norm of blocks, for lengths around
+ * multiples of SUM_CHUNK. */
 #include "check.h"
 
 #include <math.h>
@@ -7,7 +7,8 @@
 
 static const size_t LINES[] = {1, 2, 3, 4, 5, 15, 16, 17, 63, 64, 65, 130, 517};
 
-/* The scalar product is summed as reals over 64 vectors at most, in several chains: 70 roundings of the sizes. */
+/* The kernel sums chunks of at most 64 vecs in the dtype, with at most 70 rounding errors relative to the sum of
+ * absolute values, and the chunks in double. */
 static void check_products(run *r, const void *a, const void *b, size_t n) {
     long double sum = 0, sizes = 0;
     for (size_t i = 0; i < n; i++) {

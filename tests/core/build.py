@@ -1,9 +1,10 @@
-"""Builds the tests of the C core for a target, and runs them; Python, and that its standard library, builds alone.
+"""Build the tests of the C core for a target and run them, with nothing but Python's standard library and a compiler.
 
     python tests/core/build.py TARGET [argument of the tests ...]
 
-What is compiled, and how, stands in csrc/build.toml; a target is a compiler, flags for all files, and a way to run. CC
-replaces the compiler of the targets for this machine. Everything is compiled anew, in build/core/TARGET.
+csrc/build.toml lists the files of the core and their flags. A target is a compiler, flags for all files, and a way to
+run programs; the environment variable CC replaces the compiler of targets for this machine. All files are compiled
+anew, to build/core/TARGET.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ HERE = Path(__file__).resolve().parent
 TOP = HERE.parents[1]
 CSRC = TOP / "csrc"
 
-# The bodies for 64-byte vectors on a processor that has only shorter ones: slow, so with little optimisation.
+# The kernels for 64-byte vectors, for a processor with shorter ones. They are compiled with little optimisation, as
+# their compilation is slow.
 WIDE = {
     "files": ["kernels_wide_f32", "kernels_wide_f64"],
     "flags": ["-O1", "-mavx2", "-mfma", "-Wno-psabi"],
@@ -33,7 +35,7 @@ DRIVER_FLAGS = ["-std=c11", "-O2", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextr
 
 @dataclass(frozen=True)
 class Target:
-    """Flags are for all files and the linker."""
+    """A compiler, flags for all files and the linker, and how to run a program."""
 
     compiler: str = "cc"
     machine: str = platform.machine().lower()
@@ -41,9 +43,9 @@ class Target:
     extra_groups: tuple[dict[str, Any], ...] = ()
     runner: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
-    thread_arguments: tuple[str, ...] = ()  # of the pool's tests, which are a program of their own
+    thread_arguments: tuple[str, ...] = ()  # of thread_tests, the program with the tests of the thread pool
     environment: dict[str, str] = field(default_factory=dict)
-    planted: tuple[str, str] | None = None  # the error that the tests commit on demand, and the report to be seen
+    planted: tuple[str, str] | None = None  # argument of --plant-error, and what the sanitizer then must report
 
 
 SANITIZED = ("-g1", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all", "-DFML_SANITIZED")
@@ -51,7 +53,7 @@ TARGETS = {
     "native": Target(),
     "base": Target(environment={"FASTMLP_ISA": "base"}),
     "wide": Target(extra_groups=(WIDE,), arguments=("wide",)),
-    # Sums that do not fit into scalar registers: GCC does not see that each is set before it is used.
+    # GCC warns of accumulators in scalars, as it does not see that each is set before it is used.
     "plain_c": Target(flags=("-DFML_NO_VECTOR_EXTENSIONS", "-Wno-maybe-uninitialized")),
     "address": Target(
         flags=("-fsanitize=address,undefined", "-O1", *SANITIZED),
@@ -59,7 +61,7 @@ TARGETS = {
     ),
     "thread": Target(
         flags=("-fsanitize=thread", *SANITIZED),
-        runner=("setarch", "-R"),  # addresses that ThreadSanitizer wants for itself must not be given away at random
+        runner=("setarch", "-R"),  # no address space randomisation, as ThreadSanitizer needs some addresses itself
         arguments=("--quick",),
         planted=("race", "ThreadSanitizer: data race"),
     ),
@@ -69,13 +71,13 @@ TARGETS = {
         flags=("-static",),
         runner=("qemu-aarch64",),
         arguments=("--quick",),
-        thread_arguments=("--no-fork",),  # which the emulator cannot do beside threads
+        thread_arguments=("--no-fork",),  # as the emulator does not support forks of processes with threads
     ),
 }
 
 
 def core_files(target: Target) -> list[tuple[Path, list[str]]]:
-    """The C files of the core with the flags of each."""
+    """Return the C files of the core with the flags of each."""
     core = tomllib.loads((CSRC / "build.toml").read_text(encoding="utf-8"))
     groups = [group for group in core["groups"] if target.machine in group.get("machines", [target.machine])]
     groups += target.extra_groups
@@ -91,15 +93,15 @@ def core_files(target: Target) -> list[tuple[Path, list[str]]]:
 
 
 def build(target: Target, folder: Path, programs: dict[str, list[Path]]) -> None:
-    """Compiles the core and the sources of the programs, and links each program in the folder."""
+    """Compile the core and the sources of the programs, and link each program in the folder."""
     compiler = os.environ.get("CC", target.compiler) if target.compiler == Target.compiler else target.compiler
     folder.mkdir(parents=True, exist_ok=True)
     core = core_files(target)
     commands = {}
     for source, flags in [*core, *((source, DRIVER_FLAGS) for sources in programs.values() for source in sources)]:
         compiled = folder / f"{source.parent.name}_{source.stem}.o"
-        words = [compiler, *flags, "-Werror", "-pthread", *target.flags, f"-I{CSRC}", "-c", source, "-o", compiled]
-        commands[source] = [str(word) for word in words]
+        command = [compiler, *flags, "-Werror", "-pthread", *target.flags, f"-I{CSRC}", "-c", source, "-o", compiled]
+        commands[source] = [str(argument) for argument in command]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         statuses = pool.map(lambda command: subprocess.run(command, check=False).returncode, commands.values())
         if any(list(statuses)):
@@ -110,7 +112,7 @@ def build(target: Target, folder: Path, programs: dict[str, list[Path]]) -> None
 
 
 def run(target: Target, program: Path, arguments: list[str]) -> int:
-    """The exit status of the tests; where an error can be planted, they pass only if it is found."""
+    """Run the tests and return their exit status; exit if the target's sanitizer does not report a planted error."""
     command = [*target.runner, str(program)]
     environment = {**os.environ, **target.environment}
     if target.planted is not None:
@@ -123,7 +125,7 @@ def run(target: Target, program: Path, arguments: list[str]) -> int:
 
 
 def main() -> int:
-    """Builds and runs the target of the command line."""
+    """Build and run the target that the command line names."""
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
         raise SystemExit(f"usage: python tests/core/build.py {'|'.join(TARGETS)} [argument of the tests ...]")
     name, *arguments = sys.argv[1:]

@@ -1,4 +1,4 @@
-/* Checks, memory and reals: see check.h. Only the first few failures of a run are printed, all are counted. */
+/* The functions of check.h. The first MAX_REPORTS failures of a run are printed; all are counted. */
 #include "check.h"
 
 #include <math.h>
@@ -14,8 +14,8 @@ const size_t BATCHES[N_BATCHES] = {1, 2, 3, 5, 6, 7, 8, 9, 15, 16, 17, 47, 48, 4
 
 /* -- checks ------------------------------------------------------------------------------------------------------ */
 
-/* Counts a check; where it fails, prints "FAILED <isa> <dtype> <subject>: <message>", and the caller adds the rest of
- * the line. Returns whether the rest is wanted. */
+/* Count a check; if it has failed, print "FAILED <isa> <dtype> <subject>: <message>" without the end of the line.
+ * Returns whether it has printed, so that the caller must print the rest of the line. */
 static int count(run *r, int ok, const char *format, va_list values) {
     r->checks++;
     if (ok) return 0;

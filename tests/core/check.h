@@ -1,9 +1,10 @@
-/* What every subject of the core's tests works with: a run, its checks, memory, and reals of either dtype.
+/* The framework of the core's tests: runs, checks, memory, and arrays of reals of either dtype.
  *
- * A run is one ISA and one dtype; a subject is a function that makes its checks on a run, in an order and a number that
- * depend on nothing but the driver's arguments. Arrays of reals are void pointers, as in core.h, read and written
- * as doubles. What the core may only read or must not write beyond is allocated to the byte, so that a sanitizer sees a
- * step too far. The driver is C11 with libc, libm and POSIX threads, and includes core.h of the core alone. */
+ * A run tests one ISA with one dtype. A subject is a function check_<subject> that makes checks on a run; their order
+ * and number depend only on the arguments of the test program. Arrays of reals are void pointers, as in core.h, whose
+ * elements are read and written as doubles. Arrays are allocated with their exact size, so that a sanitizer reports any
+ * access beyond them. The tests are written in C11 with libc, libm and POSIX threads, and include only public headers
+ * of csrc. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -14,40 +15,40 @@
 
 typedef struct {
     const fml_kernels *kernels;
-    double epsilon, smallest, largest; /* of the dtype: the spacing at 1, the least normal number, the largest */
-    int quick;                         /* fewer sizes and points: for an emulated processor */
+    double epsilon, smallest, largest; /* of the dtype: spacing at 1, smallest normal number, largest number */
+    int quick;                         /* whether to test fewer sizes and points, for an emulated processor */
     const char *subject;
     size_t checks, failures;
     struct taken {
         void *memory;
         void (*give_back)(void *);
-    } * taken; /* what `take` and `take_aligned` gave, in their order */
+    } * taken; /* the allocations of `take` and `take_aligned`, in their order */
     size_t n_taken;
 } run;
 
-/* A value of plain double arithmetic, and how far from it the core may be. */
+/* A value computed in double, and the maximum error that the core's result may have. */
 typedef struct {
     double value, error;
 } bounded;
 
-/* -- checks: each counts as one; a failure is reported with the message, and the run goes on ---------------------- */
+/* -- checks: a failure is counted and reported with the message, and the run goes on ------------------------------ */
 
 int check(run *r, int ok, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Whether case i of a series is left out: in a quick run all are but every n-th. */
+/* Whether to skip case i of a series: a quick run makes only every n-th case. */
 int left_out(const run *r, size_t i, size_t n);
-/* Whether n reals are the same to the bit. */
+/* Check that n reals are bitwise equal. */
 int check_same_reals(run *r, const void *a, const void *b, size_t n, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
-/* Whether each of n reals is within its bound. */
+/* Check that each of n reals is within its bound. */
 int check_within(run *r, const void *actual, const bounded *expected, size_t n, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
-/* -- memory: zeroed; the driver ends where there is none ---------------------------------------------------------- */
+/* -- allocation: zeroed; the program exits if there is not enough memory ------------------------------------------ */
 
-void *take(run *r, size_t bytes);         /* ends where the array ends */
-void *take_aligned(run *r, size_t bytes); /* to a cache line, as the core wants blocks and workspaces */
+void *take(run *r, size_t bytes);         /* of exactly that size */
+void *take_aligned(run *r, size_t bytes); /* aligned to a cache line, for blocks and workspaces */
 void *take_reals(run *r, size_t n);
-void release(run *r, size_t n_kept); /* all but the first n_kept */
+void release(run *r, size_t n_kept); /* frees all allocations but the first n_kept */
 
 /* -- reals of the run's dtype ------------------------------------------------------------------------------------- */
 
@@ -56,12 +57,12 @@ void put(const run *r, void *reals, size_t i, double value);
 void *at(const run *r, const void *reals, size_t i);
 double rounded(const run *r, double value);
 
-/* n reals: uniform in [low, high), normal times a scale, or all the same. */
+/* Allocate n reals: uniform in [low, high), normally distributed with the standard deviation scale, or all equal. */
 void *uniform_reals(run *r, size_t n, double low, double high, uint64_t *random);
 void *normal_reals(run *r, size_t n, double scale, uint64_t *random);
 void *equal_reals(run *r, size_t n, double value);
 
-/* Numbers around the edges of panels and tiles. */
+/* Numbers of outputs and of rows around multiples of the sizes of panels and tiles. */
 enum { N_EDGE_SIZES = 17, N_BATCHES = 16, MAX_ROWS = 131 };
 extern const size_t EDGE_SIZES[N_EDGE_SIZES], BATCHES[N_BATCHES];
 

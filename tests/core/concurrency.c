@@ -1,6 +1,6 @@
-/* Concurrent calls: a block is read by several predictions at once, each with a workspace of its own, while another
- * copy is trained; all get the bits that they get alone. What is shared and written would show under ThreadSanitizer.
- */
+/* Concurrent calls: several threads predict with the same block, each with its own workspace, while another thread
+ * trains a copy of it. All must get the same bits as alone. Under ThreadSanitizer, shared memory that is written is
+ * reported. */
 #include "naive.h"
 
 #include <pthread.h>
@@ -12,7 +12,7 @@ typedef struct {
     const model *m;
     const fml_data *data;
     void *output, *workspace;
-    fml_trainer *trainer; /* NULL: predicts */
+    fml_trainer *trainer; /* NULL: a prediction */
     uint32_t *order;
 } call;
 
@@ -27,7 +27,7 @@ static void *make_calls(void *context) {
     return NULL;
 }
 
-/* Training of a copy of the block, from the same start each time. */
+/* A training of a copy of the block; all such trainings start from the same parameters. */
 static call make_training(run *r, const model *m, const fml_data *data) {
     size_t size = m->net.n_packed * r->kernels->real_size;
     fml_trainer *trainer = take(r, sizeof *trainer);

@@ -1,8 +1,8 @@
-/* Denormal numbers: in the core a result below the smallest normal number is 0; after a call, and in a poll's callback
- * during one, the caller's mode holds. */
+/* Denormal numbers: within the core, results below the smallest normal number are 0. The caller's floating-point mode
+ * is restored after a call, and during calls of a poll's callback. */
 #include "naive.h"
 
-/* Whether this thread has denormals: half the smallest normal double is not 0. */
+/* Whether denormals are not flushed on this thread: half the smallest normal double is not 0. */
 static int has_denormals(void) {
     volatile double smallest = 0x1p-1022;
     return smallest / 2 != 0;
@@ -13,7 +13,7 @@ static int see(void *context) {
     return 0;
 }
 
-/* y = w x with w the smallest normal number and x = 1/2. */
+/* The output of a network y = w x, where w is the smallest normal number and x = 1/2. */
 static double least_product(run *r, const model *m) {
     void *P = take_reals(r, 2), *x = equal_reals(r, 1, 0.5), *y = equal_reals(r, 1, 1);
     fml_data data = {.x = x, .n_rows = 1};

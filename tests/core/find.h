@@ -1,5 +1,5 @@
-/* Rows of the core's tables by name, for the tests and for bench/instructions.c: the core itself knows only where a row
- * stands. NULL where there is no row of that name. */
+/* Find rows of the core's tables by name, for the tests and bench/instructions.c; the core itself uses only indices and
+ * pointers. The result is NULL if no row has the name. */
 #ifndef FIND_H
 #define FIND_H
 
@@ -21,7 +21,7 @@ static inline const fml_optimizer *find_optimizer(const fml_kernels *kernels, co
 }
 static inline const fml_schedule *find_schedule(const char *name) { FIND(fml_schedules, name); }
 
-/* The kernels of a named ISA, if the build and the processor have it. */
+/* The kernels for an ISA; NULL unless the build and the processor have it. */
 static inline const fml_kernels *find_kernels(const char *isa, fml_dtype dtype) {
     const fml_kernels *kernels = NULL;
     for (size_t i = 0; (kernels = fml_kernels_of(i, dtype)) != NULL; i++)

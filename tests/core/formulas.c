@@ -1,4 +1,4 @@
-/* The definitions behind formulas.h, each written once for double and long double by <tgmath.h>. */
+/* The definitions of formulas.h, each written once for double and long double by <tgmath.h>. */
 #include <tgmath.h>
 
 #include "formulas.h"
@@ -7,13 +7,13 @@
 
 double spacing(const run *r, double x) { return ldexp(r->epsilon, ilogb(fmax(fabs(x), r->smallest))); }
 
-/* What a result may be off by because a number that leads to it, or the result itself, is below the smallest normal
- * one: `factor` is what that number is still multiplied by. */
+/* The error of a result if an intermediate number or the result itself is flushed to 0 because it is below the smallest
+ * normal number; factor: what the intermediate number is still multiplied by. */
 static double underflow(const run *r, double exact, double factor) {
     return fabs(exact) <= r->smallest * factor ? r->smallest * factor : 0;
 }
 
-/* `expression` over z and h, in double as NAME and in long double as NAME_exact; `real` is the type. */
+/* Define EXPRESSION of z and h as NAME, in double, and as NAME_exact, in long double; `real` is the type. */
 #define BOTH(NAME, EXPRESSION)                                        \
     static double NAME(double z, const double *h) {                   \
         typedef double real;                                          \
@@ -133,7 +133,7 @@ BOUND(smooth_relu_slope_bound, 3 * r->epsilon)
 VALUE_CHANGE(smooth_relu, z.error)
 SLOPE_CHANGE(smooth_relu, h[0] * y.error)
 
-/* -- z times a gate from 0 to 1; the largest first and second derivatives are in the changes ---------------------- */
+/* -- z times a gate from 0 to 1; the factors of the changes are maxima of the first and second derivative --------- */
 
 BOUND(gated_slope_bound, 6 * r->epsilon)
 
@@ -150,7 +150,7 @@ BOUND(mish_bound, 5 * spacing(r, exact) + underflow(r, exact, fmax(1, fabs(z))))
 VALUE_CHANGE(mish, 1.1 * z.error)
 SLOPE_CHANGE(mish, 0.65 * z.error)
 
-/* h[0] names the form: 0 exact, 1 tanh, with V the argument of its tanh. */
+/* h[0] selects the form: 0 exact, 1 tanh, where V is the argument of tanh. */
 #define ROOT_2_OVER_PI 0.797884560802865355879892119868763737L
 #define V ((real)ROOT_2_OVER_PI * (z + (real)0.044715 * z * z * z))
 BOTH(gelu, h[0] == 0 ? z * erfc(-z / sqrt((real)2)) / 2 : z / (1 + exp(-2 * V)))
@@ -189,7 +189,7 @@ SLOPE_CHANGE(hard_tanh, may_cross(z, h[0]) || may_cross(z, h[1]))
 
 BOTH(sine, sin(h[0] * z))
 BOTH(sine_slope, h[0] * cos(h[0] * z))
-/* What rounding omega z and reducing it leave. */
+/* The error due to rounding omega z and to range reduction. */
 static double sine_error(const run *r, double z, const double *h) {
     int exponent;
     double rounding = frexp(fabs(h[0]), &exponent) == 0.5 ? 0 : fabs(h[0] * z) * r->epsilon;
@@ -241,7 +241,8 @@ void formula_case(const run *r, const formula *f, size_t k, double *h) {
 
 #define LOSS(NAME) \
     static long double NAME(const long double *output, const long double *t, size_t n, double beta, const double *h)
-/* The sum over the outputs of an expression of y or z and t; divided, in most, by their number. */
+/* Define a loss FACTOR * the sum over the outputs of EXPRESSION, of y (the output, y or z), T (the target) and e = y -
+ * T. */
 #define SUM_LOSS(NAME, FACTOR, EXPRESSION)                     \
     LOSS(NAME) {                                               \
         long double sum = 0;                                   \
@@ -266,7 +267,7 @@ SUM_LOSS(gamma_deviance, 1.0L / n, y + T / exp(y))
 /* -ln sigmoid(u) = softplus(-u) */
 static long double softplus(long double u) { return fmax(u, 0.0L) + log1p(exp(-fabs(u))); }
 
-/* Of targets moved towards 1/2. */
+/* A target with label smoothing over n classes. */
 static long double smoothed(long double t, long double share, size_t n) { return t * (1 - share) + share / n; }
 SUM_LOSS(binary_cross_entropy, 1,
          smoothed(T, h[0], 2) * softplus(-beta * y) + (1 - smoothed(T, h[0], 2)) * softplus(beta * y))
@@ -295,7 +296,7 @@ LOSS(focal) {
     return loss;
 }
 
-/* Two levels. */
+/* With two quantile levels. */
 LOSS(quantile) {
     long double sum = 0;
     (void)beta;
@@ -306,7 +307,7 @@ LOSS(quantile) {
     return sum / (2 * n);
 }
 
-/* Means, then logarithms of variances. */
+/* The outputs are n means and then n log variances. */
 LOSS(gaussian_nll) {
     long double sum = 0;
     (void)beta, (void)h;

@@ -1,12 +1,12 @@
-/* Backpropagation through whole networks: loss, gradient and dx against plain loops, over batches of every size, in
- * order and not, of reals and bytes, with targets and labels. */
+/* The backward pass of whole networks: loss, gradient and dx against naive.h, for batches of many sizes, with and
+ * without an order of the rows, of reals and bytes, with targets and labels. */
 #include "naive.h"
 
 #include <math.h>
 
 enum { N_ROWS = MAX_ROWS + 9 };
 
-/* The gradient of a batch, as the core has it: in the order of P, with dx where it is wanted. */
+/* The core's gradient of a batch, in the order of P; dx is NULL unless it was requested. */
 typedef struct {
     void *P, *dx;
     double loss;
@@ -34,7 +34,7 @@ static result gradient(run *r, const model *m, const naive_batch *b, int wants_d
     return gradient_by(r, m, b, fml_total_weight(b->data, b->order, b->rows), wants_dx);
 }
 
-/* The gradients of two shares of a batch, each by the weight of the whole batch, add up to its gradient. */
+/* The gradients of two parts of a batch, each divided by the weight of the whole batch, add up to its gradient. */
 static void check_shares(run *r, const model *m, const naive_batch *b, const bounded *expected) {
     if (b->order == NULL || b->rows < 2) return;
     naive_batch first = *b, second = *b;
@@ -63,7 +63,7 @@ static void check_batch(run *r, const model *m, const naive_batch *b) {
     check_shares(r, m, b, expected);
 }
 
-/* The bounds are small against the gradient: what passes them is right. */
+/* Check that the bounds are small compared with the gradient, so that the other checks can fail. */
 static void check_bounds(run *r, const model *m, const naive_batch *b) {
     size_t n = m->net.n_parameters;
     bounded *expected = take(r, n * sizeof *expected);
@@ -76,7 +76,7 @@ static void check_bounds(run *r, const model *m, const naive_batch *b) {
     check(r, error < size * 1e6 * r->epsilon, "%s: bounds of %g on gradients of %g", m->name, error, size);
 }
 
-/* The same gradient, dx and loss on any number of threads. */
+/* Check that gradient, dx and loss have the same bits on any number of threads. */
 static void check_threads(run *r, const design *wanted) {
     result first = {NULL, NULL, 0};
     for (size_t i = 0; i < N_THREAD_COUNTS; i++) {

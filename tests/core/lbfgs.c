@@ -1,6 +1,6 @@
-/* L-BFGS on least squares through a linear network: it ends where the plain gradient is 0, which there is the minimum,
- * on the way the loss falls, and the bits are the same on any number of threads. A state that is exported and imported
- * goes on with the same bits; numbers that no state has are refused. */
+/* L-BFGS on least squares with a linear network: the loss decreases in each iteration until the gradient is 0, which is
+ * the minimum, with the same bits on any number of threads. Training goes on with the same bits after a state is
+ * exported and imported; invalid numbers are refused. */
 #include "method.h"
 #include "naive.h"
 
@@ -9,17 +9,17 @@
 
 enum { ROWS = 7 * MAX_ROWS, MAX_ITERATIONS = 200, MEMORY = 5 };
 
-/* A model in training, and how it went. */
+/* A training. */
 typedef struct {
     model *m;
     fml_trainer trainer;
     fml_data data;
     double last_loss;
-    int falls;
+    int falls; /* whether no iteration has failed or increased the loss */
 } descent;
 
-static void iterate(descent *d, int most, void *workspace) {
-    for (int i = 0; i < most && !fml_lbfgs.converged(d->trainer.method_state); i++) {
+static void iterate(descent *d, int max_iterations, void *workspace) {
+    for (int i = 0; i < max_iterations && !fml_lbfgs.converged(d->trainer.method_state); i++) {
         double loss;
         fml_status status = fml_train_step(&d->trainer, &d->data, NULL, ROWS, 0, &loss, NULL, workspace);
         d->falls &= status == FML_OK && loss <= d->last_loss;
@@ -27,7 +27,7 @@ static void iterate(descent *d, int most, void *workspace) {
     }
 }
 
-static descent descend(run *r, const design *wanted, size_t n_threads, double tolerance, int most) {
+static descent descend(run *r, const design *wanted, size_t n_threads, double tolerance, int max_iterations) {
     descent d = {.m = make_model(r, wanted, n_threads, 1), .last_loss = INFINITY, .falls = 1};
     const fml_network *net = &d.m->net;
     size_t size = net->n_packed * r->kernels->real_size;
@@ -41,12 +41,11 @@ static descent descend(run *r, const design *wanted, size_t n_threads, double to
     const double *h = d.trainer.hyper_parameters;
     d.trainer.method_state = take_aligned(r, fml_lbfgs.state_size(net, h));
     fml_lbfgs.begin(net, h, d.trainer.method_state);
-    iterate(&d, most, workspace);
+    iterate(&d, max_iterations, workspace);
     return d;
 }
 
-/* Where it has converged, no element of the core's gradient is above the tolerance, and the plain one is within its
- * bound of that. */
+/* At convergence, no element of the core's gradient is above the tolerance, nor of the naive one beyond its bound. */
 static void check_minimum(run *r, const descent *d, double tolerance) {
     size_t n = d->m->net.n_parameters;
     void *P = take_reals(r, n);
@@ -62,14 +61,15 @@ static void check_minimum(run *r, const descent *d, double tolerance) {
           "%s: %d steps, falling: %d", d->m->name, (int)d->trainer.n_steps, d->falls);
 }
 
-/* Whether a state takes numbers as those of so many vectors; it is then without pairs again. */
+/* Whether import_numbers accepts the numbers; the state has no pairs afterwards. */
 static int takes(const descent *d, size_t n_vectors, size_t n_numbers, const double *numbers) {
     int taken = fml_lbfgs.import_numbers(d->trainer.method_state, n_vectors, n_numbers, numbers);
     fml_lbfgs.forget(d->trainer.method_state);
     return taken;
 }
 
-/* Two trainings are the same after three iterations; the state of the first goes into a new one of the second. */
+/* Check export and import: of two equal trainings of three iterations, the state of the first is moved to a new state
+ * of the second, and both continue with the same bits. Check which numbers are refused. */
 static void check_export(run *r, const design *wanted) {
     descent kept = descend(r, wanted, 1, 0, 3), moved = descend(r, wanted, 1, 0, 3);
     const fml_network *net = kept.trainer.net;
@@ -104,10 +104,9 @@ static void check_export(run *r, const design *wanted) {
 void check_lbfgs(run *r) {
     static const struct {
         design wanted;
-        int most_steps; /* half as many again as it takes: a wrong direction leads down, too, but takes two times more
-                         */
+        int max_steps; /* 1.5 times the steps that it takes; with a wrong direction it takes twice as many */
     } LINEAR[] = {{{{3, 2}, NULL, "identity", "mse"}, 9}, {{{97, 10}, NULL, "identity", "half_squared_error"}, 24}};
-    double tolerance = sqrt(r->epsilon); /* the fall of the loss by smaller slopes is below its rounding */
+    double tolerance = sqrt(r->epsilon); /* with smaller gradients, the decrease of the loss is below rounding errors */
     for (size_t k = 0; k < LENGTH_OF(LINEAR); k++) {
         descent first = descend(r, &LINEAR[k].wanted, THREAD_COUNTS[0], tolerance, MAX_ITERATIONS);
         for (size_t i = 1; i < N_THREAD_COUNTS; i++) {
@@ -119,7 +118,7 @@ void check_lbfgs(run *r) {
         }
         check_minimum(r, &first, tolerance);
         int n_steps = (int)first.trainer.n_steps;
-        check(r, n_steps <= LINEAR[k].most_steps, "%s: %d steps", first.m->name, n_steps);
+        check(r, n_steps <= LINEAR[k].max_steps, "%s: %d steps", first.m->name, n_steps);
         release(r, 0);
     }
     check_export(r, &LINEAR[1].wanted);

@@ -1,6 +1,6 @@
-/* The loss kernels: values against the definitions in long double, gradients by central differences of those, over
- * shapes around the vector's width; scaled, in place, without gradient; and far out, where a cross entropy from y would
- * overflow. */
+/* The loss kernels: values against the definitions in long double, and gradients against central differences of these,
+ * for numbers of outputs around multiples of the vector's width; with a scale, in place, and without gradient; and for
+ * large outputs, where a cross entropy computed from y would overflow. */
 #include "formulas.h"
 
 #include <math.h>
@@ -9,7 +9,7 @@
 enum { ROWS = 3, WIDEST = 97 };
 static const size_t WIDTHS[] = {1, 2, 3, 5, 7, 8, 10, 15, 16, 17, 33, WIDEST};
 
-/* A batch and what is expected of it; the network says no more than its sizes and hyper-parameters. */
+/* A batch of ROWS rows for one loss; the network has only the members that a loss reads. */
 typedef struct {
     const loss_formula *oracle;
     const fml_loss *kernel;
@@ -20,7 +20,7 @@ typedef struct {
     void *output, *t;
 } batch;
 
-/* A batch of a loss with room for nothing yet. */
+/* A batch without outputs and targets yet. */
 static batch *new_batch(run *r, const loss_formula *oracle, size_t n, double beta) {
     batch *b = take(r, sizeof *b);
     *b = (batch){.oracle = oracle, .kernel = find_loss(r->kernels, oracle->name), .n = n, .O = n * oracle->n_heads};
@@ -44,13 +44,13 @@ static batch *make_batch(run *r, const loss_formula *oracle, size_t n, double sp
     return b;
 }
 
-/* What the kernel says of some rows of the batch. */
+/* Call the kernel for some rows of the batch. */
 static double value_and_gradient(const batch *b, const void *output, const void *t, void *d, size_t rows) {
     fml_loss_rows all = {.net = &b->net, .output = output, .t = t, .d = d, .rows = rows, .scale = b->scale};
     return b->kernel->value_and_gradient(&all);
 }
 
-/* The loss of row i with `by` added to output o. */
+/* The loss of row i by the definition, with `by` added to output o. */
 static long double row_loss(const run *r, const batch *b, size_t i, size_t o, long double by) {
     long double output[2 * WIDEST], t[WIDEST];
     for (size_t k = 0; k < b->O; k++) output[k] = get(r, b->output, i * b->O + k);
@@ -59,8 +59,8 @@ static long double row_loss(const run *r, const batch *b, size_t i, size_t o, lo
     return b->oracle->value(output, t, b->n, b->last.hyper_parameters[0], b->oracle->h);
 }
 
-/* The sum of the rows, which is kept in double. A squared error is rounded as a real per output; a cross entropy
- * carries the error of exp. */
+/* The sum of the losses of the rows. The bound: the kernel rounds the loss of each output to the dtype, and sums in
+ * double; losses of z have in addition the error of exp. */
 static bounded expected_value(const run *r, const batch *b) {
     bounded sum = {0, 0};
     for (size_t i = 0; i < ROWS; i++) sum.value += (double)row_loss(r, b, i, 0, 0);
@@ -69,8 +69,8 @@ static bounded expected_value(const run *r, const batch *b) {
     return sum;
 }
 
-/* Over steps of 1e-4 in long double the third derivative of each loss, which is at most about its slope, or beta^3,
- * leaves 1e-8 of the slope; a corner is so near no output. */
+/* The gradient by central differences with a step of 1e-4 in long double. As the third derivative of a loss is at most
+ * about its slope or beta^3, the error is about 1e-8 of the slope. No output is that near to a corner. */
 static void expect_gradient(const run *r, const batch *b, bounded *d) {
     const long double step = 1e-4L;
     for (size_t i = 0; i < ROWS; i++)
@@ -99,7 +99,7 @@ static void check_batch(run *r, const batch *b) {
     check_within(r, d, expected, n, "gradient of %s of %zu", b->oracle->name, b->O);
 }
 
-/* The loss of a row is that of the row alone, so a batch's is the sum of its rows'. */
+/* Check that the loss and the gradient of a batch are those of its rows, each computed alone. */
 static void check_rows_alone(run *r, const batch *b) {
     void *d = take_reals(r, ROWS * b->O), *row = take_reals(r, b->O);
     double sum = value_and_gradient(b, b->output, b->t, d, ROWS), rows = 0;
@@ -112,7 +112,7 @@ static void check_rows_alone(run *r, const batch *b) {
           b->oracle->name, b->O);
 }
 
-/* -ln sigmoid and -ln softmax of +-1000 are 1000 and 0, and their gradients +-1 and 0. */
+/* Check that -ln sigmoid and -ln softmax of +-1000 are 0 and 1000, and their gradients 0 and +-1. */
 static void check_far_out(run *r) {
     batch *binary = new_batch(r, find_loss_formula("binary_cross_entropy"), 1, 1);
     batch *both = new_batch(r, find_loss_formula("cross_entropy"), 2, 1);
@@ -131,7 +131,7 @@ static void check_far_out(run *r) {
 }
 
 void check_losses(run *r) {
-    size_t n_widths = LENGTH_OF(WIDTHS) - (r->quick ? 2 : 0); /* differences of wide rows take long */
+    size_t n_widths = LENGTH_OF(WIDTHS) - (r->quick ? 2 : 0); /* central differences of wide rows take long */
     for (const fml_loss *loss = r->kernels->losses; loss->name != NULL; loss++)
         check(r, loss->value_and_gradient == NULL || find_loss_formula(loss->name) != NULL, "no test knows %s",
               loss->name);

@@ -1,11 +1,11 @@
-/* The tests of the C core, without Python: every subject on every ISA that the build and the processor have, in float32
- * and float64.
+/* The tests of the C core, without Python: every subject on every ISA of the build and the processor, in float32 and
+ * float64.
  *
- *     core_tests [--quick] [ISA ...]     these ISAs; without any, FASTMLP_ISA's or all; --quick: fewer sizes and points
- *     core_tests --plant-error memory    an error of that kind, for a sanitizer to find: memory or race
+ *     core_tests [--quick] [ISA ...]     test these ISAs (default: that of FASTMLP_ISA, or all); --quick: fewer cases
+ *     core_tests --plant-error KIND      make an error that a sanitizer must report; KIND is memory or race
  *
- * Prints a line for each ISA and dtype, and a last one with the ISAs and the sums; the number of checks depends on the
- * arguments alone. Exit status: 1 where a check failed, 2 where an ISA is not there. */
+ * Prints a line for each ISA and dtype, and a last line with the ISAs and the totals. The number of checks depends only
+ * on the arguments. Exit status: 1 if a check failed, 2 if an ISA is not available. */
 #include "check.h"
 
 #include <float.h>
@@ -87,7 +87,7 @@ static void *count_unguarded(void *counter) {
     return NULL;
 }
 
-/* Returns where no sanitizer ended the process. */
+/* Make an error of this kind; returns if no sanitizer has ended the process. */
 static int plant_error(const char *kind) {
     int counter = 0;
     if (strcmp(kind, "memory") == 0) return fml_plant_error() * 0;

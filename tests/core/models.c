@@ -1,4 +1,4 @@
-/* Makes models, the core's network on the native engine with the parameters for the naive one, and data for them. */
+/* Models (see naive.h): the core's network on the native engine with its parameters, and data for it. */
 #include "naive.h"
 
 #include <math.h>
@@ -29,7 +29,7 @@ const design DESIGNS[] = {
 const size_t N_DESIGNS = LENGTH_OF(DESIGNS);
 const size_t THREAD_COUNTS[] = {1, 2, 3};
 
-/* In turn, where a design leaves the hidden activations open. */
+/* The hidden activations of a design whose `hidden` is NULL, one layer after another. */
 static const char *const MIXTURE[] = {"tanh", "relu", "gaussian", "sigmoid", "piecewise_linear"};
 
 static void set_layer(const run *r, model *m, size_t l, const char *activation) {
@@ -47,7 +47,7 @@ static void set_name(model *m, const design *wanted) {
              wanted->output, wanted->loss);
 }
 
-/* Weights of variance 1 / I, biases of 1 / 16, as the dtype holds them. */
+/* Random weights of variance 1 / I and biases of variance 1 / 16, rounded to the dtype. */
 static void set_parameters(run *r, model *m, uint64_t seed) {
     uint64_t random = seed;
     size_t n = 0;

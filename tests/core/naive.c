@@ -1,11 +1,11 @@
-/* The naive passes: see naive.h. */
+/* The passes of naive.h: forward, loss, gradient. */
 #include "naive.h"
 
 #include <math.h>
 #include <string.h>
 
-/* The rounding of a sum of n terms, relative to their sizes: (n + 1) half epsilons in the core and as many of double
- * here, and the second order. */
+/* The rounding error of a sum of n terms, relative to the sum of their absolute values: (n + 1) epsilon / 2 in the
+ * core, as much here, and terms of second order. */
 static double rounding(const run *r, size_t n) { return (double)(n + 2) * r->epsilon; }
 
 static void add(bounded *sum, bounded a, double relative) {
@@ -36,8 +36,8 @@ activities make_activities(run *r, const model *m) {
     return a;
 }
 
-/* y = exp z / sum exp z: a change of all z by at most E changes y by a factor of exp 2E; the kernel is off by
- * 4 + (largest z - z) spacings, and the plain arithmetic by fewer. */
+/* y = exp z / sum exp z. A change of all z by at most E changes y by a factor of at most exp 2E. The kernel's error is
+ * at most 4 + (largest z - z) spacings, and that of the arithmetic here less. */
 static void softmax(const run *r, const bounded *z, bounded *y, size_t O) {
     double largest = z[0].value, sum = 0, error = 0;
     for (size_t o = 0; o < O; o++) {
@@ -51,7 +51,7 @@ static void softmax(const run *r, const bounded *z, bounded *y, size_t O) {
     }
 }
 
-/* y = f(z); the kernel's bound counts twice, as it covers the plain arithmetic, too. */
+/* y = f(z). The kernel's bound counts twice, for the kernel and for the arithmetic here. */
 static void activate(const run *r, const formula *f, const double *h, const bounded *z, bounded *y, size_t O) {
     for (size_t o = 0; o < O; o++) {
         y[o].value = f->value(z[o].value, h);
@@ -93,7 +93,7 @@ static void through_activation(const run *r, const model *m, size_t l, const act
     }
 }
 
-/* What y - t (or, for softmax, total y - t) is multiplied by to be the gradient of the loss. */
+/* The factor c in the gradient of the loss, c (y - t), or c ((sum of t) y - t) for softmax. */
 static double loss_slope(const model *m) {
     const char *name = m->loss->name;
     if (strcmp(name, "binary_cross_entropy") == 0) return m->layers[m->net.n_layers - 1].hyper_parameters[0];
@@ -137,7 +137,7 @@ void naive_row(const run *r, const model *m, const naive_batch *b, size_t i, bou
         t[o] = data->labels != NULL ? data->labels[row] == (int64_t)o : get(r, data->values, row * m->O + o);
 }
 
-/* Adds one row's share of the gradient of layer l, whose parameters begin at w: dw = dz x, db = dz; below = dz w. */
+/* Add the gradient of one row for a layer with the weights w: dw += dz x, db += dz; and write below = dx = dz w. */
 static void backward_layer(const run *r, size_t I, size_t O, const bounded *w, const bounded *x, const bounded *dz,
                            bounded *dw, bounded *below, double relative) {
     for (size_t o = 0; o < O; o++) {
@@ -152,7 +152,7 @@ static void backward_layer(const run *r, size_t I, size_t O, const bounded *w, c
     }
 }
 
-/* From dz of the last layer down, which stands in d[(L - 1) % 2]; d[0] and d[1] have room for the widest layer. */
+/* Add the gradients of all layers for one row; d[(L - 1) % 2] is dz of the last layer, and d[0], d[1] are buffers. */
 static void backward(const run *r, const model *m, const bounded *x, const activities *a, bounded *const *d,
                      bounded *gradient, bounded *dx, double relative) {
     const bounded *w = m->P + m->net.n_parameters;

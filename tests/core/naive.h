@@ -1,10 +1,11 @@
-/* Networks as the textbook has them: loops over single elements in plain double, every value with a bound of how far
- * from it the core may be.
+/* Naive networks, the oracle of the core: loops over single elements in double, where every value has a bound for the
+ * error of the core's result.
  *
- * The bounds are derived, not tuned: a sum of n products may be off by (n + 2) epsilon times the sum of their sizes, in
- * any order and with or without fused multiply-adds, an activation by its kernel's bound (formulas.c), and what is off
- * in an operand passes on to the result. So they hold through layers, gradients and steps, and stay small against what
- * an error of the core would change. A model is the same network twice: as the core has it, and as this code does. */
+ * The bounds are derived, not tuned. A sum of n products has an error of at most (n + 2) epsilon times the sum of their
+ * absolute values, in any order and with or without fused multiply-adds; an activation that of its kernel (formulas.c);
+ * and errors of operands are propagated to results. So bounds hold through layers, gradients and steps, and are small
+ * compared with the effect of a mistake in the core. A model is one network in two forms: the core's, and that of this
+ * code. */
 #ifndef NAIVE_H
 #define NAIVE_H
 
@@ -12,17 +13,17 @@
 
 enum { MAX_LAYERS = 5 };
 
-/* What a network is to be. */
+/* The description of a network. */
 typedef struct {
-    size_t sizes[MAX_LAYERS + 1]; /* ends at 0 */
-    const char *hidden;           /* the activation of the hidden layers; NULL: another for each layer */
+    size_t sizes[MAX_LAYERS + 1]; /* ends with 0 */
+    const char *hidden;           /* the activation of the hidden layers; NULL: a different one for each layer */
     const char *output, *loss;
 } design;
 
-/* Depths, widths around the edges of panels and tiles, every activation and loss. */
+/* Networks of several depths, with widths around multiples of panels and tiles, and with all activations. */
 extern const design DESIGNS[];
 extern const size_t N_DESIGNS;
-/* A network has the same bits for each of these. */
+/* Numbers of threads, for each of which the results must have the same bits. */
 enum { N_THREAD_COUNTS = 3 };
 extern const size_t THREAD_COUNTS[N_THREAD_COUNTS];
 
@@ -33,14 +34,14 @@ typedef struct {
     const loss_formula *loss;
     size_t I, O;   /* of the network */
     bounded *P;    /* the parameters in the order of Network.parameters */
-    void *block;   /* the same, packed */
+    void *block;   /* the parameters in the engine's layout */
     char name[96]; /* for messages */
 } model;
 
-/* The network on the native engine with normal weights and biases from the seed, for n_threads threads. */
+/* Make a model of a design on the native engine, with random parameters. */
 model *make_model(run *r, const design *wanted, size_t n_threads, uint64_t seed);
 
-/* n_rows rows of normal inputs, or of the bytes 0 to 3, with labels or with targets in [0, 1). */
+/* Make n_rows random rows of normally distributed inputs or of bytes 0 to 3, with targets in [0, 1) or labels. */
 typedef enum { VALUES, LABELS, BYTES, BYTES_AND_LABELS } data_kind;
 fml_data make_data(run *r, const model *m, size_t n_rows, data_kind kind, uint64_t seed);
 
@@ -52,28 +53,29 @@ typedef struct {
 activities make_activities(run *r, const model *m);
 void naive_forward(const run *r, const model *m, const bounded *x, const activities *a);
 
-/* A batch as the core gets it: rows, and targets or labels. */
+/* A batch: the rows order[0 ... rows - 1] of data. */
 typedef struct {
     const fml_data *data;
-    const uint32_t *order; /* NULL: as they stand */
+    const uint32_t *order; /* NULL: the rows 0 ... rows - 1 */
     size_t rows;
 } naive_batch;
 
 /* The input and the target of row i of the batch. */
 void naive_row(const run *r, const model *m, const naive_batch *b, size_t i, bounded *x, double *t);
-/* The sum of the rows' losses; unless they are NULL, the gradient of their mean with respect to P, and with it to x. */
+/* Return the sum of the rows' losses. Unless `gradient` is NULL, write the gradient of their mean with respect to P,
+ * and, unless dx is NULL, that with respect to x. */
 bounded naive_gradient(run *r, const model *m, const naive_batch *b, bounded *gradient, bounded *dx);
-/* The loss of a row; and, unless dz is NULL, scale times its gradient with respect to the last z. */
+/* Return the loss of a row; unless dz is NULL, write scale * its gradient with respect to the last layer's z. */
 bounded naive_loss(const run *r, const model *m, const activities *a, const double *t, double scale, bounded *dz);
 
-/* Optimisers: n parameters go one step along a gradient. */
+/* An optimiser's step t for n parameters and their gradient. */
 typedef struct {
     const char *name;
     void (*step)(const run *r, bounded *p, const bounded *g, bounded *const *states, size_t n, const double *h,
                  uint64_t t);
 } optimizer_formula;
 
-/* NULL where there is none of that name. */
+/* NULL if there is none of that name. */
 const optimizer_formula *find_optimizer_formula(const char *name);
 
 #endif

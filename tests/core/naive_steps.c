@@ -1,11 +1,11 @@
-/* The optimisers as their papers have them, in plain double: see naive.h. Hyper-parameters are rounded to the dtype by
- * the core, once each, and every operation rounds: 4 epsilons of each term cover both. */
+/* The optimisers of naive.h by their definitions, in double. The core rounds each hyper-parameter to the dtype, and the
+ * result of each operation: 4 epsilon of each term is a bound for both. */
 #include "naive.h"
 
 #include <math.h>
 #include <string.h>
 
-/* k a + l b with k and l of the dtype */
+/* k a + l b, where the core rounds k and l to the dtype. */
 static bounded mix(const run *r, double k, bounded a, double l, bounded b) {
     double sizes = fabs(k * a.value) + fabs(l * b.value);
     return (bounded){k * a.value + l * b.value,
@@ -51,7 +51,7 @@ static bounded over_root(const run *r, bounded a, bounded v, double epsilon) {
     return u;
 }
 
-/* 1, 0 or -1; off by at most 2 where a's own error reaches over 0. */
+/* 1, 0 or -1, with an error of 2 if the sign is uncertain because of the error of a. */
 static bounded sign(bounded a) {
     return (bounded){(a.value > 0) - (a.value < 0), a.error > 0 && fabs(a.value) <= a.error ? 2 : 0};
 }
@@ -147,9 +147,9 @@ static void lion(const run *r, bounded *p, const bounded *g, bounded *const *sta
     }
 }
 
-/* h: first step, eta_minus, eta_plus, least and largest step. s grows where g and the g before have the same sign,
- * shrinks where they have opposite ones, and there g counts as 0; p <- p - s sign(g). For gradients that are exact: a
- * sign that is not known would leave nothing known. */
+/* h: first, eta_minus, eta_plus, minimum and maximum step size. s grows if g and the previous g have the same sign; it
+ * shrinks, and g counts as 0, if they have opposite signs; p <- p - s sign(g). Gradients must be exact, as there is no
+ * useful bound if a sign is uncertain. */
 static void rprop(const run *r, bounded *p, const bounded *g, bounded *const *states, size_t n, const double *h,
                   uint64_t t) {
     for (size_t i = 0; i < n; i++) {

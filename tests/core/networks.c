@@ -1,10 +1,10 @@
-/* Whole networks forward: every layer against plain loops, the same bits for a row wherever it stands and however many
- * threads there are, parameters into panels and back, evaluation. */
+/* The forward pass of whole networks: every layer against naive.h; the same bits for a row in any batch, at any
+ * position and with any number of threads; packing and unpacking of parameters; evaluation. */
 #include "naive.h"
 
 #include <string.h>
 
-/* The last y of some rows of x, in an array of their size. */
+/* The output for `rows` rows of x, in a new array. */
 static void *predict(run *r, const model *m, const void *x, size_t rows) {
     fml_data data = {.x = x, .n_rows = rows};
     void *y = take_reals(r, rows * m->O), *workspace = take_aligned(r, fml_forward_workspace(&m->net, rows));
@@ -12,7 +12,7 @@ static void *predict(run *r, const model *m, const void *x, size_t rows) {
     return y;
 }
 
-/* Row by row, by the pass that is for one row; a batch of one has the same bits. */
+/* The output for `rows` rows of x, each by fml_forward_row. */
 static void *predict_alone(run *r, const model *m, const void *x, size_t rows) {
     void *all = take_reals(r, rows * m->O), *workspace = take_aligned(r, fml_row_workspace(&m->net));
     size_t n_kept = r->n_taken, size = r->kernels->real_size;
@@ -25,7 +25,7 @@ static void *predict_alone(run *r, const model *m, const void *x, size_t rows) {
     return all;
 }
 
-/* The first and the last rows of x in batches of every size have the bits of `alone`. */
+/* Check that the first and the last rows of x, in batches of many sizes, have the same bits as `alone`. */
 static void check_batches(run *r, const model *m, const void *x, const void *alone) {
     size_t n_kept = r->n_taken;
     for (size_t k = 0; k < N_BATCHES; k++) {
@@ -37,7 +37,7 @@ static void check_batches(run *r, const model *m, const void *x, const void *alo
     }
 }
 
-/* What naive_forward gives for MAX_ROWS rows of x: z and y of each layer, (rows, O_l). */
+/* The results of naive_forward for MAX_ROWS rows of x: z and y of each layer, (rows, O_l). */
 static activities expect(run *r, const model *m, const void *x) {
     activities all, one = make_activities(r, m);
     bounded *row = take(r, m->I * sizeof *row);
@@ -57,7 +57,7 @@ static activities expect(run *r, const model *m, const void *x) {
     return all;
 }
 
-/* A layer of every shape around the edges: one row at a time against plain loops, in batches against one row. */
+/* Check layers of all pairs of EDGE_SIZES: single rows against naive.h, and batches against single rows. */
 static void check_layers(run *r) {
     for (size_t k = 0; k < N_EDGE_SIZES * N_EDGE_SIZES; k++) {
         size_t i = k / N_EDGE_SIZES, o = k % N_EDGE_SIZES;
@@ -72,7 +72,7 @@ static void check_layers(run *r) {
     }
 }
 
-/* Inputs most of which are 0, of either sign: one row may leave them out. */
+/* Check rows most of whose inputs are 0 or -0, which the pass for one row skips. */
 static void check_sparse(run *r) {
     static const design WIDE[] = {{{130, 97}, NULL, "identity", "mse"}, {{65, 64, 129, 3}, "relu", "identity", "mse"}};
     for (size_t k = 0; k < LENGTH_OF(WIDE); k++) {
@@ -88,7 +88,7 @@ static void check_sparse(run *r) {
     }
 }
 
-/* z and y of all layers, and the same y without them. */
+/* Check z and y of all layers, and that the last y has the same bits if the others are not requested. */
 static void check_all_layers(run *r, const model *m, const fml_data *data, const void *alone) {
     void *z[MAX_LAYERS], *y[MAX_LAYERS], *workspace = take_aligned(r, fml_forward_workspace(&m->net, MAX_ROWS));
     size_t last = m->net.n_layers - 1;
@@ -106,7 +106,7 @@ static void check_all_layers(run *r, const model *m, const fml_data *data, const
     check_same_reals(r, y[last], alone, MAX_ROWS * m->O, "%s: the last y beside all others", m->name);
 }
 
-/* Split in two anywhere. */
+/* Check that x split in two batches at any row has the same bits. */
 static void check_splits(run *r, const model *m, const void *x, const void *alone) {
     size_t n_kept = r->n_taken, step = r->quick ? 13 : 1;
     for (size_t first = step; first < MAX_ROWS; first += step) {
@@ -118,7 +118,7 @@ static void check_splits(run *r, const model *m, const void *x, const void *alon
     }
 }
 
-/* Bytes are the reals of the same value. */
+/* Check that bytes give the same bits as reals of the same values. */
 static void check_bytes(run *r, const model *m) {
     fml_data bytes = make_data(r, m, MAX_ROWS, BYTES, 5);
     void *x = take_reals(r, MAX_ROWS * m->I), *y = take_reals(r, MAX_ROWS * m->O);
@@ -128,7 +128,7 @@ static void check_bytes(run *r, const model *m) {
     check_same_reals(r, y, predict(r, m, x, MAX_ROWS), MAX_ROWS * m->O, "%s: bytes", m->name);
 }
 
-/* P comes back from its panels; and what is beside it in the block is 0. */
+/* Check that P is the same after packing and unpacking, and that the padding of a block is 0. */
 static void check_packing(run *r, const model *m) {
     size_t n = m->net.n_parameters;
     void *P = take_reals(r, n), *expected = take_reals(r, n);
@@ -145,7 +145,7 @@ static void check_packing(run *r, const model *m) {
     check(r, n_set == n_there, "%s: %zu of %zu parameters in the block", m->name, n_set, n_there);
 }
 
-/* The same predictions, loss and classes on any number of threads. */
+/* Check that predictions, loss and accuracy are the same on any number of threads. */
 static void check_threads(run *r, const design *wanted) {
     enum { ROWS = 7 * MAX_ROWS };
     void *first_y = NULL;
@@ -167,7 +167,7 @@ static void check_threads(run *r, const design *wanted) {
     }
 }
 
-/* A population: each network, whether all rows are for it or its own, has the bits of its predictions alone. */
+/* Each network of a population has the bits of its own predictions, for common rows and for rows of its own. */
 static void check_populations(run *r, const design *wanted) {
     enum { N_NETWORKS = 7, ROWS = 50 };
     size_t size = r->kernels->real_size;
@@ -194,7 +194,7 @@ static void check_populations(run *r, const design *wanted) {
     }
 }
 
-/* The index of the largest, the first of equals; whether it is above 1/2 where there is one. */
+/* The argmax, the lowest index on a tie; for a single output, whether it is above 1/2. */
 static size_t class_of(const double *y, size_t O) {
     size_t best = 0;
     for (size_t o = 1; o < O; o++)
@@ -202,9 +202,9 @@ static size_t class_of(const double *y, size_t O) {
     return O == 1 ? y[0] > 0.5 : best;
 }
 
-/* The loss of all rows, and how many of their predictions are of the right class. */
+/* Check the loss of all rows, and the number of rows with the right class. */
 static void check_evaluation(run *r, const model *m, data_kind kind, const void *alone) {
-    fml_data data = make_data(r, m, MAX_ROWS, kind, 6); /* `alone` is of the same inputs */
+    fml_data data = make_data(r, m, MAX_ROWS, kind, 6); /* the inputs are those of `alone` */
     naive_batch all = {&data, NULL, MAX_ROWS};
     bounded expected = naive_gradient(r, m, &all, NULL, NULL);
     bounded *x = take(r, m->I * sizeof *x);

@@ -1,5 +1,5 @@
-/* The optimiser kernels, alone: some steps along random gradients against plain double, over lengths from one cache
- * line on; what must stay 0 does. */
+/* The optimiser kernels: some steps with random gradients against naive.h, for several numbers of cache lines; and
+ * padding stays 0. */
 #include "naive.h"
 
 #include <string.h>
@@ -35,10 +35,10 @@ static const struct {
     {"lion", {0.001, 0.9, 0.99, 0}, 0},
     {"lion", {0.1, 0.5, 0.75, 0.5}, 0},
     {"rprop", {0.01, 0.5, 1.2, 1e-6, 50}, 0},
-    {"rprop", {0.1, 0.25, 2, 0.05, 0.3}, 0}, /* both ends are met */
+    {"rprop", {0.1, 0.25, 2, 0.05, 0.3}, 0}, /* step sizes reach the minimum and the maximum */
 };
 
-/* The core's side and the plain one. */
+/* Parameters and states of the core (p, states) and of naive.h. */
 typedef struct {
     void *p, *states[FML_MAX_STATES];
     bounded *plain_p, *plain_states[FML_MAX_STATES];
@@ -57,7 +57,7 @@ static parameters make_parameters(run *r, size_t n, uint64_t *random) {
     return all;
 }
 
-/* Gradients of very different sizes. */
+/* Random gradients of very different magnitudes. */
 static bounded *make_gradient(run *r, void *g, size_t n, uint64_t *random) {
     bounded *plain = take(r, n * sizeof *plain);
     for (size_t i = 0; i < n; i++) {
@@ -68,7 +68,7 @@ static bounded *make_gradient(run *r, void *g, size_t n, uint64_t *random) {
     return plain;
 }
 
-/* The scalars stay from step to step, as a trainer keeps them. */
+/* Take one step; `scalars` are those of the step before, as in a trainer. */
 static void take_step(const fml_optimizer *kernel, void *p, const void *g, void *const *states, size_t n,
                       const double *h, uint64_t t, double *scalars) {
     kernel->prepare(h, t, scalars);
@@ -94,7 +94,7 @@ static void check_steps(run *r, size_t k, size_t n) {
     }
 }
 
-/* Padding has parameter and gradient 0 and keeps them; its states are what they are for any such parameter. */
+/* Check that a parameter of 0 with gradients of 0, such as padding, stays 0, and that its states are as expected. */
 static void check_padding(run *r, size_t k) {
     const fml_optimizer *kernel = find_optimizer(r->kernels, CASES[k].name);
     size_t n = FML_ALIGNMENT / r->kernels->real_size;

@@ -1,13 +1,14 @@
-/* The generator: the published numbers of SplitMix64, and that what is derived from them keeps its promises. */
+/* The random generator: the published numbers of SplitMix64, the ranges and moments of uniform and normal numbers, and
+ * permutations. */
 #include "check.h"
 
 #include <string.h>
 
-/* The first numbers of SplitMix64 from state 0, as its authors' program (prng.di.unimi.it/splitmix64.c) gives them. */
+/* The first numbers of SplitMix64 from state 0, as computed by its authors' prng.di.unimi.it/splitmix64.c. */
 static const uint64_t FROM_ZERO[] = {UINT64_C(0xE220A8397B1DCDAF), UINT64_C(0x6E789E6AA1B965F4),
                                      UINT64_C(0x06C45D188009454F), UINT64_C(0xF88BB8A8724C81EC)};
 
-/* Fisher-Yates from the identity, from the last element down, with j the upper half of next * (i + 1). */
+/* The Fisher-Yates shuffle, from the last element down, where j is the upper half of next * (i + 1). */
 static void shuffle(uint64_t *state, uint32_t *order, size_t n) {
     for (size_t i = 0; i < n; i++) order[i] = (uint32_t)i;
     for (size_t i = n; i-- > 1;) {
@@ -23,15 +24,15 @@ void check_random(run *r) {
     uint64_t state = 0;
     for (size_t i = 0; i < LENGTH_OF(FROM_ZERO); i++)
         check(r, fml_random_next(&state) == FROM_ZERO[i], "number %zu from state 0", i);
-    double least = 1, most = 0, sum = 0, squares = 0;
+    double min = 1, max = 0, sum = 0, squares = 0;
     for (int i = 0; i < 10000; i++) {
         double u = fml_random_uniform(&state), x = fml_random_normal(&state);
-        least = u < least ? u : least;
-        most = u > most ? u : most;
+        min = u < min ? u : min;
+        max = u > max ? u : max;
         sum += x;
         squares += x * x;
     }
-    check(r, least >= 0 && least < 0.001 && most < 1 && most > 0.999, "uniform from %g to %g", least, most);
+    check(r, min >= 0 && min < 0.001 && max < 1 && max > 0.999, "uniform from %g to %g", min, max);
     check(r, sum * sum < 16 * 10000.0 && squares > 9500 && squares < 10500, "normal: sum %g, squares %g", sum, squares);
     for (size_t n = 0; n <= MAX_ROWS; n++) {
         uint64_t a = n, b = n;

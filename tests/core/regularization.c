@@ -1,7 +1,6 @@
-/* Regularisation: its kernels against plain loops over every edge, norms of weights in the engine's layout, steps whose
- * gradient is shaped, and the same bits on any number of threads.
- *
- * The random numbers are computed here anew, as docs/design.md states them. */
+/* Regularisation: its kernels against simple loops, limits of norms in the engine's layout, steps with all terms, and
+ * the same bits on any number of threads. The random numbers are computed here independently, as docs/design.md defines
+ * them. */
 #include "naive.h"
 
 #include <math.h>
@@ -11,7 +10,7 @@ static const size_t LINES[] = {1, 2, 3, 5, 16, 17, 64, 65, 130, 517};
 
 /* -- kernels on blocks ------------------------------------------------------------------------------------------- */
 
-static double cut_to(double x, double limit) { return x > limit ? limit : x < -limit ? -limit : x; }
+static double clip(double x, double limit) { return x > limit ? limit : x < -limit ? -limit : x; }
 
 static void check_shaping(run *r, const void *p, const void *g, size_t n) {
     static const fml_shaping CASES[] = {
@@ -29,7 +28,7 @@ static void check_shaping(run *r, const void *p, const void *g, size_t n) {
             double at = get(r, p, i), slope = get(r, g, i), terms[] = {s->l1 * ((at > 0) - (at < 0)), s->l2 * at};
             double sizes = fabs(slope) + fabs(terms[0]) + fabs(terms[1]);
             expected_p[i] = (bounded){s->kept * at, 2 * r->epsilon * fabs(at)};
-            expected_g[i] = (bounded){s->scale * cut_to(slope + terms[0] + terms[1], s->limit), 4 * r->epsilon * sizes};
+            expected_g[i] = (bounded){s->scale * clip(slope + terms[0] + terms[1], s->limit), 4 * r->epsilon * sizes};
         }
         r->kernels->shape(s, new_p, new_g, n);
         check_within(r, new_g, expected_g, n, "shaping %zu of %zu: gradient", k, n);
@@ -61,12 +60,12 @@ static void check_average(run *r, const void *a, const void *p, size_t n) {
 
 /* -- norms ------------------------------------------------------------------------------------------------------- */
 
-/* Rows of P, which hold a layer's weights: those longer than `most` become as long, the others stay. */
+/* Check that weights into an output whose norm is above max_norm are scaled to that norm, and others are unchanged. */
 static void check_norms(run *r, const design *wanted) {
     model *m = make_model(r, wanted, 1, 21);
-    double most = 0; /* three quarters of the first norm */
-    for (size_t i = 0; i < m->net.layers[0].n_inputs; i++) most += pow(m->P[i].value, 2);
-    most = rounded(r, 0.75 * sqrt(most));
+    double max_norm = 0; /* 3/4 of the norm of the first output */
+    for (size_t i = 0; i < m->net.layers[0].n_inputs; i++) max_norm += pow(m->P[i].value, 2);
+    max_norm = rounded(r, 0.75 * sqrt(max_norm));
     void *after = take_reals(r, m->net.n_parameters);
     size_t at = 0, n_limited = 0;
     bounded *expected = take(r, m->net.n_parameters * sizeof *expected);
@@ -75,7 +74,7 @@ static void check_norms(run *r, const design *wanted) {
         for (size_t o = 0; o < O; o++) {
             double square = 0;
             for (size_t i = 0; i < I; i++) square += pow(m->P[at + o * I + i].value, 2);
-            double factor = square > most * most ? most / sqrt(square) : 1;
+            double factor = square > max_norm * max_norm ? max_norm / sqrt(square) : 1;
             n_limited += factor < 1;
             for (size_t i = 0; i < I; i++) {
                 double value = factor * m->P[at + o * I + i].value;
@@ -84,7 +83,7 @@ static void check_norms(run *r, const design *wanted) {
         }
         for (size_t o = 0; o < O; o++) expected[at + I * O + o] = m->P[at + I * O + o];
         at += (I + 1) * O;
-        m->net.engine->limit_norms(&m->net, l, m->block, most);
+        m->net.engine->limit_norms(&m->net, l, m->block, max_norm);
     }
     fml_network_unpack(&m->net, m->block, after);
     check_within(r, after, expected, m->net.n_parameters, "%s: limited norms", m->name);
@@ -92,20 +91,20 @@ static void check_norms(run *r, const design *wanted) {
     void *block = take_aligned(r, m->net.n_packed * r->kernels->real_size);
     fml_network_pack(&m->net, after, block);
     check_same_reals(r, block, m->block, m->net.n_packed, "%s: padding", m->name);
-    for (size_t l = 0, first = 0; l < m->net.n_layers; l++) { /* as the engine blas keeps them */
+    for (size_t l = 0, first = 0; l < m->net.n_layers; l++) { /* limit_rows, which the engine `blas` uses */
         size_t I = m->net.layers[l].n_inputs, O = m->net.layers[l].n_outputs;
         void *w = take_reals(r, I * O);
         for (size_t i = 0; i < I * O; i++) put(r, w, i, m->P[first + i].value);
-        r->kernels->limit_rows(w, O, I, most);
+        r->kernels->limit_rows(w, O, I, max_norm);
         check_within(r, w, expected + first, I * O, "%s: limited rows", m->name);
         first += (I + 1) * O;
     }
     release(r, 0);
 }
 
-/* -- what rows get at random ------------------------------------------------------------------------------------- */
+/* -- dropout and noise ------------------------------------------------------------------------------------------- */
 
-/* The number of a unit, 24 bits. */
+/* The random number of a unit, 24 bits. */
 static uint32_t number_of(uint64_t seed, size_t row, size_t unit) {
     uint64_t key = fml_random_at(seed, row);
     uint32_t h = (uint32_t)unit * UINT32_C(0x9E3779B1) + (uint32_t)key;
@@ -117,8 +116,9 @@ static uint32_t number_of(uint64_t seed, size_t row, size_t unit) {
     return (h ^ h >> 16) >> 8;
 }
 
-/* Rows of n in `row` reals each: what is behind a row's end is not touched, nor what is behind the last one. */
-static void check_rows_at_random(run *r, size_t n_rows, size_t n, size_t row, size_t first) {
+/* Check dropout and noise on rows of n elements with the row stride `row`; elements between the rows must not change,
+ * and memory after the last row must not be accessed. */
+static void check_dropout_and_noise(run *r, size_t n_rows, size_t n, size_t row, size_t first) {
     static const double PI = 3.14159265358979323846264338327950288;
     const double rate = 0.4, deviation = 0.75;
     const uint64_t seeds[] = {UINT64_C(0xFEDCBA9876543210), 77};
@@ -174,8 +174,8 @@ static training make_training(run *r, const fml_regularization *regularization, 
     return t;
 }
 
-/* A step of plain gradient descent with penalties, cuts and decay, from the gradient that fml_gradient gives; before
- * and after the gradient is whole. */
+/* Check a step of gradient descent with penalties, clipping and weight decay against its formula, with the gradient
+ * that fml_gradient returns. With clip_norm the step needs the whole gradient; without, it is taken during the pass. */
 static void check_step(run *r, size_t n_rows, double clip_norm) {
     static const design WANTED = {{17, 33, 5}, "tanh", "identity", "mse"};
     fml_regularization terms = {.l1 = 0.01, .l2 = 0.25, .per_row = 1, .weight_decay = 0.5, .clip_value = 0.05};
@@ -203,7 +203,7 @@ static void check_step(run *r, size_t n_rows, double clip_norm) {
             double p = get(r, before, i), l1 = terms.l1 / (double)n_rows, l2 = terms.l2 / (double)n_rows;
             int weight = k < n_weights;
             kept[i] = weight ? 1 - rate * terms.weight_decay : 1;
-            slopes[i] = cut_to(get(r, gradient, i) + (weight ? l1 * ((p > 0) - (p < 0)) + l2 * p : 0), 0.05);
+            slopes[i] = clip(get(r, gradient, i) + (weight ? l1 * ((p > 0) - (p < 0)) + l2 * p : 0), 0.05);
             square += slopes[i] * slopes[i];
             penalty += weight ? l1 * fabs(p) + l2 / 2 * p * p : 0;
         }
@@ -222,7 +222,7 @@ static void check_step(run *r, size_t n_rows, double clip_norm) {
     release(r, 0);
 }
 
-/* Everything at once: the same parameters, average and losses on any number of threads. */
+/* Check that with all terms, parameters, average and loss have the same bits on any number of threads. */
 static void check_threads(run *r, const design *wanted, const char *optimizer, size_t n_rows) {
     static const double RATES[] = {0.5, 0, 0.25};
     fml_regularization all = {.l1 = 0.001,
@@ -273,7 +273,7 @@ void check_regularization(run *r) {
         if (!left_out(r, d, 4)) check_norms(r, &DESIGNS[d]);
     for (size_t i = 0; i < N_EDGE_SIZES; i++)
         for (size_t n_rows = 1; n_rows < 5; n_rows += 3)
-            if (!left_out(r, i, 3)) check_rows_at_random(r, n_rows, EDGE_SIZES[i], EDGE_SIZES[i] + i % 3, 7 * i);
+            if (!left_out(r, i, 3)) check_dropout_and_noise(r, n_rows, EDGE_SIZES[i], EDGE_SIZES[i] + i % 3, 7 * i);
     for (size_t n_rows = 7; n_rows <= 200; n_rows += 193) {
         check_step(r, n_rows, INFINITY);
         check_step(r, n_rows, 0.125);

@@ -1,5 +1,5 @@
-/* The kernels on rows: gathering with its look at NaN and infinity, bytes, one-hot, bias, sums over the batch, classes.
- */
+/* The kernels on rows: gathering and its check for NaN and infinity, bytes, one-hot encoding, bias, sums over a batch,
+ * classes. */
 #include "check.h"
 
 #include <math.h>
@@ -7,7 +7,7 @@
 
 enum { ROWS = 11, MAX_SEARCHED = 150 };
 
-/* Some rows of ROWS, one of them twice. */
+/* Indices of some of the ROWS rows, one of them twice. */
 static const uint32_t ORDER[] = {7, 0, 10, 3, 3, 9, 1};
 enum { N_ORDER = LENGTH_OF(ORDER) };
 
@@ -53,7 +53,7 @@ static void check_bytes_and_labels(run *r, size_t I) {
     }
 }
 
-/* z + b and the sums of rows; a sum of ROWS + 1 terms rounds at most as often. */
+/* z + b, and sums over rows; a sum of ROWS + 1 terms has at most that many rounding errors. */
 static void check_bias_and_sums(run *r, size_t O) {
     uint64_t random = O;
     void *b = normal_reals(r, O, 1, &random), *z = normal_reals(r, ROWS * O, 1, &random), *sums = take_reals(r, O);
@@ -77,7 +77,7 @@ static void check_search(run *r) {
     for (size_t n = 0; n <= MAX_SEARCHED; n++) {
         void *x = equal_reals(r, n, -r->largest);
         check(r, r->kernels->first_not_finite(x, n) == n, "all of %zu are finite", n);
-        for (size_t i = n; i-- > 0;) { /* from the last to the first, so that later ones are there, too */
+        for (size_t i = n; i-- > 0;) { /* from the last to the first, as later elements must not be found */
             put(r, x, i, SPOILED[i % 3]);
             check(r, r->kernels->first_not_finite(x, n) == i, "element %zu of %zu is not finite", i, n);
         }
@@ -105,7 +105,8 @@ static void check_classes(run *r, size_t O) {
     }
 }
 
-/* The classes of softmax's outputs are found from z, also where rounding makes some of them alike, or none a number. */
+/* Check classify_softmax against the classes of softmax's outputs, also where outputs are equal because of rounding, or
+ * NaN. */
 static void check_softmax_classes(run *r, size_t O) {
     static const double SCALES[] = {1, 1e-4, 1e-6, 1e-8, 1e-12, 1e-15, 0, 1e4}, ODD[] = {NAN, INFINITY, -INFINITY};
     uint64_t random = O;

@@ -1,5 +1,5 @@
-/* Schedules of the learning rate, step by step against their definitions in long double, and a trainer that follows
- * one: it takes the steps of a trainer that is given each rate. */
+/* Schedules of the learning rate: each rate against its definition in long double; and a trainer with a schedule takes
+ * the same steps as one whose learning rate is set before each step. */
 #include "naive.h"
 
 #include <math.h>
@@ -8,18 +8,17 @@
 enum { N_STEPS = 120 };
 static const long double PI = 3.14159265358979323846264338327950288L;
 
-/* The rates of steps 0 ... N_STEPS - 1. */
 typedef struct {
     const char *name;
     double h[FML_MAX_HYPER_PARAMETERS];
-    void (*rates)(const double *h, long double *rates);
+    void (*rates)(const double *h, long double *rates); /* computes the rates of steps 0 ... N_STEPS - 1 */
 } schedule_case;
 
 static void constant(const double *h, long double *rates) {
     for (int t = 0; t < N_STEPS; t++) rates[t] = h[0];
 }
 
-/* h: rate, step size, gamma: times gamma after every so many steps. */
+/* h: rate, step size, gamma. The rate is multiplied by gamma after every `step size` steps. */
 static void step(const double *h, long double *rates) {
     long double rate = h[0];
     for (int t = 0; t < N_STEPS; t++) {
@@ -28,24 +27,24 @@ static void step(const double *h, long double *rates) {
     }
 }
 
-/* h: rate, gamma: times gamma after every step. */
+/* h: rate, gamma. The rate is multiplied by gamma after every step. */
 static void exponential(const double *h, long double *rates) {
     const double every_step[] = {h[0], 1, h[1]};
     step(every_step, rates);
 }
 
-/* h: rate, power: r / (t + 1)^power. */
+/* h: rate r, power. r / (t + 1)^power. */
 static void inverse_scaling(const double *h, long double *rates) {
     for (int t = 0; t < N_STEPS; t++) rates[t] = h[0] * expl(-h[1] * logl(t + 1));
 }
 
-/* From one rate at one time to another at another, along a line or half a cosine. */
+/* A phase from the rate `from` at step `begin` to the rate `to` at step `end`, linear or along half a cosine. */
 typedef struct {
     long double begin, end, from, to;
     int linear;
 } phase;
 
-/* Each phase up to its end, the last one's rate from there on. */
+/* The rates of phases, one after another; after the last phase, the rate stays at its end. */
 static void follow(const phase *phases, size_t n, long double *rates) {
     for (int t = 0; t < N_STEPS; t++) {
         size_t k = 0;
@@ -64,7 +63,7 @@ static void cosine(const double *h, long double *rates) {
     follow(phases + first, 2 - first, rates);
 }
 
-/* h: rate, steps, share of the rise, rate / first rate, first rate / last rate, linear, three phases. */
+/* h: rate, steps, fraction of the rise, rate / first rate, first rate / last rate, linear, three phases. */
 static void one_cycle(const double *h, long double *rates) {
     long double last = h[1] - 1, peak = (long double)h[2] * h[1] - 1, first_rate = (long double)h[0] / h[3];
     long double last_rate = first_rate / h[4], back = 2 * (long double)h[2] * h[1] - 2;
@@ -90,8 +89,8 @@ static const schedule_case CASES[] = {
     {"one_cycle", {0.1, 90, 0.25, 10, 100, 1, 1}, one_cycle},
 };
 
-/* The core computes in double: a power or a product is off by a few of its roundings relative to the rate; a rate on
- * the way from one to another by as much of the larger, which is no larger than h[0]. */
+/* Check the rates. The core computes in double, with a few rounding errors: relative to the rate for powers and
+ * products, relative to h[0], the largest rate, for interpolations. */
 static void check_rates(run *r, const schedule_case *c) {
     const fml_schedule *schedule = find_schedule(c->name);
     long double rates[N_STEPS];
@@ -105,7 +104,7 @@ static void check_rates(run *r, const schedule_case *c) {
     check(r, t == N_STEPS, "%s(%g, %g, %g): the rate at step %d", c->name, c->h[0], c->h[1], c->h[2], t);
 }
 
-/* -- a trainer that follows one ---------------------------------------------------------------------------------- */
+/* -- a trainer with a schedule ----------------------------------------------------------------------------------- */
 
 enum { ROWS = 21, TAKEN = 5 };
 
@@ -119,7 +118,7 @@ static fml_trainer make_trainer(run *r, const model *m) {
                          .states = {take_aligned(r, size)}};
 }
 
-/* By a schedule, by an array that begins at a later step than the first, and by hand. */
+/* Check that three trainers take the same steps: with a schedule, with an array of rates, and with the rate set. */
 static void check_trainer(run *r, const schedule_case *c) {
     static const design WANTED = {{5, 17, 3}, "tanh", "identity", "mse"};
     model *m = make_model(r, &WANTED, 1, 1);

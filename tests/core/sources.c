@@ -1,5 +1,5 @@
-/* Rows of other kinds: every element type, sparse rows, scaling and its way back; and the order of an epoch by blocks.
- */
+/* Gathering of rows of every element type and of sparse rows, with and without scaling; its inverse; and the order of
+ * an epoch by blocks. */
 #include "check.h"
 
 #include <float.h>
@@ -10,7 +10,7 @@ enum { ROWS = 7 };
 static const uint32_t ORDER[] = {6, 0, 3, 3, 5};
 enum { N_ORDER = LENGTH_OF(ORDER) };
 
-/* The value of a half by its definition. */
+/* The value of a half-precision float by the definition of its format. */
 static double value_of_half(unsigned half) {
     int exponent = (int)(half >> 10 & 31), fraction = (int)(half & 1023);
     double magnitude = exponent == 31  ? (fraction ? NAN : INFINITY)
@@ -34,7 +34,7 @@ static void check_halves(run *r) {
     release(r, 0);
 }
 
-/* Element i of a matrix of that type, which the type can hold. */
+/* The value of element i of a test matrix; for FML_UINT8 and FML_FLOAT16 it is exact. */
 static double element_value(fml_element element, size_t i) {
     double value = (double)(i * 37 % 251);
     return element == FML_UINT8 ? value : element == FML_FLOAT16 ? value / 8 - 9 : value / 3 - 40;
@@ -62,6 +62,7 @@ static void put_element(const run *r, fml_element element, void *elements, size_
     }
 }
 
+/* element_value, rounded to the element type. */
 static double held(const run *r, fml_element element, size_t i) {
     double value = element_value(element, i);
     return element == FML_REAL ? rounded(r, value) : element == FML_FLOAT32 ? (double)(float)value : value;
@@ -89,7 +90,8 @@ static void check_dense(run *r, fml_element element, size_t I, size_t row, int s
     check(r, wrong == 0, "%zu elements of type %d, %zu columns, scaled %d", wrong, element, I, scaled);
 }
 
-/* Row i has i * 29 elements at most, columns at a distance and one beyond all; unscaled, the last one twice. */
+/* Check sparse rows. Row i has elements in every (i + 1)-th column from i on. Every other row has also one whose column
+ * is out of range and, without scaling, a further one in the last column. */
 static void check_sparse(run *r, size_t I, int scaled) {
     size_t wrong = 0, n = 0;
     int64_t begins[ROWS + 1] = {0};
@@ -135,7 +137,7 @@ static void check_unscale(run *r, size_t O) {
     check(r, wrong == 0, "%zu of %zu outputs scaled back", wrong, O);
 }
 
-/* The whole order at once, as docs/design.md says it. */
+/* The whole order of an epoch by blocks, as docs/design.md defines it. */
 static void naive_order(run *r, size_t n_rows, size_t block_rows, uint64_t *random, uint32_t *order) {
     size_t n_blocks = (n_rows + block_rows - 1) / block_rows, n = 0;
     uint32_t *blocks = take(r, n_blocks * sizeof *blocks), *rows = take(r, n_rows * sizeof *rows),
@@ -162,7 +164,7 @@ static void check_order(run *r, size_t n_rows, size_t block_rows, size_t batch_r
         size_t wrong = 0, step = batch_rows;
         fml_block_order_draw(&o, &random);
         naive_order(r, n_rows, block_rows, &same, expected);
-        for (size_t first = epoch * step; first < n_rows; first += step) { /* the second begins in the middle */
+        for (size_t first = epoch * step; first < n_rows; first += step) { /* the second epoch begins in its middle */
             size_t end = first + step < n_rows ? first + step : n_rows;
             fml_block_order_reach(&o, first, end);
             wrong += o.first > first || o.first + o.n < end;
@@ -172,7 +174,7 @@ static void check_order(run *r, size_t n_rows, size_t block_rows, size_t batch_r
         check(r, wrong == 0 && random == same, "%zu rows in blocks of %zu, batches of %zu", n_rows, block_rows,
               batch_rows);
         if (2 * step < n_rows) {
-            fml_block_order_reach(&o, step, 2 * step); /* back, as after a resume */
+            fml_block_order_reach(&o, step, 2 * step); /* an earlier batch again */
             check(r, memcmp(o.rows + (step - o.first), expected + step, step * sizeof *expected) == 0, "back");
         }
     }

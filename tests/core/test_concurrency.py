@@ -31,7 +31,7 @@ def data(n_rows: int, dtype: str = "float32") -> tuple[np.ndarray, np.ndarray]:
 
 @contextlib.contextmanager
 def threads(*loops: Callable[[], Any]) -> Iterator[list[BaseException]]:
-    """Runs each function again and again in a thread of its own until the block ends; yields what they raise."""
+    """Call each function repeatedly in its own thread until the block ends; yield the list of exceptions raised."""
     stop, errors = threading.Event(), []
 
     def repeat(function: Callable[[], Any]) -> None:
@@ -53,7 +53,7 @@ def threads(*loops: Callable[[], Any]) -> Iterator[list[BaseException]]:
 
 
 def predictions_of(net: fastmlp.Network, states: list[np.ndarray], X: np.ndarray) -> list[bytes]:
-    """What the network predicts for X in each of the states."""
+    """Return the network's predictions for X with each of the states."""
     twin = net.copy()
     results = []
     for state in states:
@@ -63,7 +63,7 @@ def predictions_of(net: fastmlp.Network, states: list[np.ndarray], X: np.ndarray
 
 
 class Fitting:
-    """A fit in another thread, in the middle of an epoch for the length of a `with` block."""
+    """A fit in another thread, which is in the middle of an epoch during a `with` block."""
 
     def __init__(self, net: fastmlp.Network) -> None:
         self.net, self.began, self.stop = net, threading.Event(), False
@@ -97,7 +97,7 @@ class Fitting:
 
 
 def test_predict_while_another_thread_fits(build: Callable[..., fastmlp.Network]) -> None:
-    """Every prediction is that of a whole epoch; small ones keep the GIL, large ones release it."""
+    """Every prediction is by the parameters after an epoch; small ones keep the GIL, large ones release it."""
     net = build(SIZES, activation="tanh", seed=0)
     X, y = data(2_000, net.dtype.name)
     small, large = X[:5], X[:1_000]
@@ -122,7 +122,7 @@ def test_predict_while_another_thread_fits(build: Callable[..., fastmlp.Network]
 
 
 def test_each_reader_is_right_while_another_thread_fits() -> None:
-    """All ways to read, at once: each result belongs to one epoch."""
+    """The result of each method that reads parameters belongs to one epoch, while all run concurrently."""
     net = fastmlp.Network(SIZES, loss="cross_entropy", seed=0)
     X, y = data(2_000)
     labels, x = np.argmax(y, axis=1), X[:64]
@@ -221,7 +221,7 @@ def test_a_second_writer_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", writers(fastmlp.Network(SIZES)))
 def test_a_callback_cannot_write(name: str) -> None:
-    """Refused; the fit that it interrupts is over, and what it had learnt is kept."""
+    """A write from a callback raises, which ends the fit; the parameters of the epochs before are kept."""
     net, states = fastmlp.Network(SIZES, seed=0), []
 
     def callback(epoch: int, logs: dict[str, float]) -> None:
@@ -236,7 +236,7 @@ def test_a_callback_cannot_write(name: str) -> None:
 
 
 def test_a_refused_writer_does_not_disturb_the_fit() -> None:
-    """A step that finds a fit running when its arguments are ready leaves the fit's optimiser alone."""
+    """A step that is refused because a fit is running does not change the optimiser of the fit."""
     run_python(
         """
         import threading
@@ -273,7 +273,7 @@ def test_a_refused_writer_does_not_disturb_the_fit() -> None:
 
 
 def test_steps_from_several_threads() -> None:
-    """With optimisers of their own: each step is made or refused, and the network stays whole. In its own process."""
+    """Steps with different optimisers from several threads are taken or refused; the network stays consistent."""
     run_python(
         """
         import threading, time
@@ -418,7 +418,7 @@ def pair(kind, first, second, seconds, folder):
 
 @pytest.mark.parametrize("kind", ["plain", "classes", "custom", "large"])
 def test_every_pair_of_actions_side_by_side(kind: str) -> None:
-    """From three threads, in a process of its own: each call works or is refused, and the network is whole after."""
+    """Calls from three threads work or are refused, and the network is consistent afterwards."""
     run_python(
         STRESS
         + textwrap.dedent(
@@ -434,7 +434,7 @@ def test_every_pair_of_actions_side_by_side(kind: str) -> None:
 
 
 def test_learn_one_with_a_regularization_beside_new_parameters() -> None:
-    """Comparing regularisations is Python code: what was looked at before it may be gone after."""
+    """Comparing regularisations runs Python code, during which another thread may replace the state."""
     run_python(
         STRESS
         + textwrap.dedent(
@@ -453,7 +453,7 @@ def test_learn_one_with_a_regularization_beside_new_parameters() -> None:
 
 
 def test_a_callback_can_read(tmp_path: Any) -> None:
-    """predict, evaluate, save, copy and pickle give the epoch's state, from which the copy can go on."""
+    """predict, evaluate, save, copy and pickle use the state after the epoch, from which the copy can be trained on."""
     net, copies = fastmlp.Network(SIZES, seed=0), []
     X, y = data(300)
 
@@ -486,7 +486,7 @@ def test_the_first_callbacks_see_the_steps_before_the_fit(hook: str) -> None:
 
 
 def test_a_copy_from_the_middle_of_an_epoch_goes_on_like_the_network() -> None:
-    """Its parameters and its random stream are those of the same moment."""
+    """A copy has the parameters and the random state of the same epoch."""
     net, states = fastmlp.Network(SIZES, seed=0), []
     X, y = data(1_000_000)
     began = threading.Event()
@@ -515,7 +515,7 @@ def test_a_copy_from_the_middle_of_an_epoch_goes_on_like_the_network() -> None:
 
 
 def test_fork_after_predict() -> None:
-    """The child predicts the same, trains the same, and leaves the parent's network alone."""
+    """A forked child predicts and trains with the same bits, and does not change the parent's network."""
     run_python(
         """
         import os, signal
@@ -545,7 +545,7 @@ def test_fork_after_predict() -> None:
 
 
 def test_fork_from_a_callback_and_while_a_thread_fits() -> None:
-    """The child reads and copies the network, and trains the copy."""
+    """A forked child can read and copy the network, and train the copy."""
     run_python(
         """
         import os, signal, threading
@@ -610,7 +610,7 @@ y = X[:, :2] ** 2
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 @pytest.mark.parametrize("words", ["", "regularization=fastmlp.Regularization(average=0.9)"])
 def test_a_child_can_fit_what_a_thread_of_its_parent_fits(optimizer: str, words: str) -> None:
-    """The thread is not there: its fit is over, and what it had published is what the child goes on from."""
+    """In the child the fit of the parent's thread is over, and training continues from what it had published."""
     if words and optimizer == "lbfgs":
         words = "regularization=fastmlp.Regularization(l2=1e-3)"
     run_python(
@@ -661,7 +661,7 @@ def test_a_child_can_fit_what_a_thread_of_its_parent_fits(optimizer: str, words:
 
 
 def test_a_child_forked_within_its_own_fit_goes_on_with_it() -> None:
-    """The fit is that of the thread that forked: it is still running, and a second writer is refused."""
+    """In the child of a thread that is fitting, the fit is still running, and another writer is refused."""
     run_python(
         CHILD
         + textwrap.dedent(
@@ -693,7 +693,7 @@ def test_a_child_forked_within_its_own_fit_goes_on_with_it() -> None:
 
 
 def test_a_child_can_train_what_a_thread_of_its_parent_takes_steps_on() -> None:
-    """Steps of a large network release the GIL, so that a fork may come in the middle of one."""
+    """A fork may happen in the middle of a step of a large network, which releases the GIL."""
     run_python(
         CHILD
         + textwrap.dedent(
@@ -742,7 +742,7 @@ def test_a_child_can_train_what_a_thread_of_its_parent_takes_steps_on() -> None:
 )
 @pytest.mark.parametrize("delay", [0.0, 0.0005, 0.001, 0.002, 0.004])
 def test_a_fork_while_something_is_used_for_the_first_time(first: str, delay: float) -> None:
-    """What a thread imports late is not left half imported, and locked, in the child."""
+    """Modules that a thread imports on first use are not left half imported, or locked, in the child."""
     run_python(
         CHILD
         + textwrap.dedent(
@@ -763,7 +763,7 @@ def test_a_fork_while_something_is_used_for_the_first_time(first: str, delay: fl
 
 
 def test_what_a_fork_imports_registers_nothing_to_be_called_at_forks() -> None:
-    """It would be called after this very fork without its part before it: a lock let go of that nobody holds."""
+    """Such a function would be called after this fork, but not before it, and might release a lock that is not held."""
     run_python(
         CHILD
         + textwrap.dedent(

@@ -1,5 +1,5 @@
-/* What the system allows: the CPU quota of made-up cgroups of both versions, as files of a directory, and the affinity
- * mask of this process. */
+/* usable_threads.c: the CPU quota of simulated cgroups of both versions, whose files are in a temporary folder; and the
+ * affinity mask of this process. */
 #define _GNU_SOURCE
 #include "test_threads.h"
 
@@ -9,14 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A membership file and the files of a tree of cgroups, as path and content; and what they allow. */
+/* The content of the membership file, the files of a tree of cgroups (path and content), and the expected quota. */
 typedef struct {
     const char *membership, *files[4][2];
     size_t expected;
 } quota_case;
 
 static const quota_case QUOTAS[] = {
-    /* version 2: rounded up, none, the tightest of the cgroups above, a namespace in which the path is not seen */
+    /* version 2: rounding up, no quota, the least quota among the ancestors, a namespace without the path */
     {"0::/a\n", {{"a/cpu.max", "200000 100000\n"}}, 2},
     {"0::/a\n", {{"a/cpu.max", "100001 100000\n"}}, 2},
     {"0::/a\n", {{"a/cpu.max", "1000 100000\n"}}, 1},
@@ -27,17 +27,17 @@ static const quota_case QUOTAS[] = {
     {"0::/a/b\n", {{"a/b/cpu.max", "200000 100000\n"}, {"a/cpu.max", "300000 100000\n"}}, 2},
     {"0::/docker/x\n", {{"cpu.max", "50000 100000\n"}}, 1},
     {"0::/a:b\n", {{"a:b/cpu.max", "200000 100000\n"}}, 2},
-    /* version 1: the tree of the controller alone, which may share its line and its tree with others */
+    /* version 1: only the tree of the controller `cpu`, which may share its line and its tree with others */
     {"4:cpu,cpuacct:/a\n0::/\n", {{"cpu/a/cpu.cfs_quota_us", "150000\n"}, {"cpu/a/cpu.cfs_period_us", "50000\n"}}, 3},
     {"4:cpuacct,cpu:/\n", {{"cpu/cpu.cfs_quota_us", "150000\n"}, {"cpu/cpu.cfs_period_us", "100000\n"}}, 2},
     {"4:cpu:/a\n", {{"cpu/a/cpu.cfs_quota_us", "-1\n"}, {"cpu/a/cpu.cfs_period_us", "100000\n"}}, SIZE_MAX},
     {"4:cpuset:/a\n", {{"cpu/a/cpu.cfs_quota_us", "100000\n"}, {"cpu/a/cpu.cfs_period_us", "100000\n"}}, SIZE_MAX},
     {"4:cpu:/a\n", {{"cpu/a/cpu.cfs_quota_us", "100000\n"}}, SIZE_MAX},
-    /* both: the tighter */
+    /* both versions: the lesser quota */
     {"2:cpu:/\n0::/a\n",
      {{"cpu/cpu.cfs_quota_us", "400000"}, {"cpu/cpu.cfs_period_us", "100000"}, {"a/cpu.max", "500000 100000"}},
      4},
-    /* nonsense does not limit */
+    /* invalid files set no limit */
     {"", {{"cpu.max", "100000 100000\n"}}, SIZE_MAX},
     {"0:\nx\n:::::\n\n", {{"cpu.max", "1 "}}, SIZE_MAX},
     {"0::/a\n", {{"a/cpu.max", "0 100000\n"}}, SIZE_MAX},
@@ -47,7 +47,7 @@ static const quota_case QUOTAS[] = {
     {"0::/../..\n", {{"cpu.max", "100000 100000\n"}}, 1},
 };
 
-/* Writes a file of the directory, and the directories above it. */
+/* Write a file below a directory, and create the directories of its path. */
 static void write_file(const char *directory, const char *name, const char *content) {
     char path[512];
     int top = snprintf(path, sizeof path, "%s/", directory);

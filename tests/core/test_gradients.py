@@ -145,7 +145,7 @@ def test_the_mean_of_the_gradients_of_the_rows(build: Any, loss: str, n_rows: in
 
 @pytest.mark.parametrize("n_rows", [255, 256, 257, 600])
 def test_tiles_of_rows(build: Any, n_rows: int) -> None:
-    """Around multiples of 256 the rows go through the layers in pieces, whose gradients add up."""
+    """Batches of about a multiple of 256 rows are processed in pieces, whose gradients are added."""
     rng = np.random.default_rng(n_rows)
     net = build([2, 3, 2], activation="tanh", loss="cross_entropy", seed=7)
     X, y = rng.normal(size=(n_rows, 2)).astype(np.float32), rng.integers(2, size=n_rows)
@@ -239,7 +239,7 @@ def test_gradients_of_uint8_and_of_converted_inputs(build: Any) -> None:
 @pytest.mark.parametrize("far", [10.0, 20.0, 60.0])
 @pytest.mark.parametrize(("loss", "w"), [("binary_cross_entropy", [[1.0]]), ("cross_entropy", [[1.0], [0.0]])])
 def test_confident_losses_keep_their_digits(build: Any, loss: str, w: list[list[float]], far: float) -> None:
-    """Where y is 1 or 0 to the last bit, the loss is what the formula says, neither 0 nor infinite."""
+    """If y rounds to 1 or 0, the loss has its exact value and is neither 0 nor infinite."""
     net = build([1, len(w)], loss=loss, seed=0)
     net.set_layer(0, w, [0.0] * len(w))
     right, wrong = (1, 0) if loss == "binary_cross_entropy" else (0, 1)

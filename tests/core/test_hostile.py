@@ -60,7 +60,7 @@ def test_a_network_without_init() -> None:
 
 
 def test_a_method_called_on_something_else() -> None:
-    """Network.predict(X, ...) without a network is a TypeError, as for every Python class."""
+    """Network.predict(X, ...), without a network, raises TypeError, as for every Python class."""
     crash_test(
         """
         for other in (object(), "text", None, np.ones(3), []):
@@ -131,7 +131,7 @@ def test_a_half_built_network_cannot_be_pickled(protocol: int) -> None:
 
 @pytest.mark.parametrize("where", ["training", "validation"])
 def test_labels_that_change_during_a_fit(where: str) -> None:
-    """A callback that relabels the data changes nothing, and leads no kernel out of bounds."""
+    """A callback that changes the labels has no effect, and no kernel accesses memory out of bounds."""
     crash_test(
         f"""
         X = np.ones((64, 3))
@@ -149,7 +149,7 @@ def test_labels_that_change_during_a_fit(where: str) -> None:
 
 
 def test_inputs_that_become_nan_during_a_fit() -> None:
-    """The epoch in which that is seen is refused; the one before is kept."""
+    """The epoch that reads the NaN raises; the parameters of the epoch before are kept."""
     X, y, states = np.ones((64, 3), np.float32), np.ones((64, 2), np.float32), []
     net = small()
 
@@ -188,7 +188,7 @@ def test_out_that_shrinks_while_x_is_converted() -> None:
 
 
 class Changing:
-    """An array-like of another shape each time."""
+    """An array-like that has a different shape each time it is converted."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -211,7 +211,7 @@ def test_an_array_like_is_asked_once() -> None:
 
 
 def test_an_array_like_that_uses_the_network() -> None:
-    """While X is converted the network may be read, trained and written."""
+    """The conversion of X may read, train and write the network."""
     net = small()
 
     class Busy:
@@ -232,7 +232,7 @@ def test_an_array_like_that_uses_the_network() -> None:
 
 
 def test_a_subclass_with_other_attributes() -> None:
-    """What a subclass overrides cannot lead the core out of bounds: it knows its own sizes and dtype."""
+    """Attributes that a subclass overrides do not affect the core, which keeps its own sizes and dtype."""
     crash_test(
         """
         class Narrow(Network):
@@ -263,7 +263,7 @@ def test_a_subclass_with_other_attributes() -> None:
 
 
 def test_a_subclass_with_another_predict() -> None:
-    """classify refuses what is not what a network gives, or does not ask for it."""
+    """classify refuses results of an overridden predict that are not valid outputs, or does not call it."""
     crash_test(
         """
         results = [
@@ -306,7 +306,7 @@ def test_a_subclass_with_other_parameters() -> None:
 
 
 class Named(fastmlp.Network):
-    """A subclass with an attribute of its own."""
+    """A subclass with an additional attribute."""
 
     title = "as built"
 
@@ -369,7 +369,7 @@ def test_activations_that_have_no_kernel() -> None:
 )
 @pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end"])
 def test_errors_in_callbacks(error: type[BaseException], hook: str) -> None:
-    """They come out of `fit` as they are, and the network trains on."""
+    """`fit` raises the exceptions of callbacks unchanged, and the network can be trained afterwards."""
 
     def raise_it(self: Any, *_: Any) -> None:
         raise error("as it pleases")
@@ -382,7 +382,7 @@ def test_errors_in_callbacks(error: type[BaseException], hook: str) -> None:
 
 @pytest.mark.parametrize("true", [True, np.True_, np.array([0.5]).max() > 0.1], ids=["True", "np.True_", "comparison"])
 def test_a_callback_stops_with_any_true_boolean(true: Any) -> None:
-    """Also with NumPy's, which a comparison of its numbers gives."""
+    """A callback can also stop the fit with numpy.bool, the result of comparisons of NumPy's numbers."""
     assert len(small().fit(ONES, np.ones((4, 2)), callbacks=[lambda *_: true])["loss"]) == 1
 
 
@@ -409,7 +409,7 @@ def test_a_callback_may_drop_the_last_reference() -> None:
 
 
 def test_a_callback_that_trains_another_network() -> None:
-    """Fits may be nested as deep as there are networks."""
+    """A fit may run within another network's fit, to any depth."""
     nets = collections.deque(small() for _ in range(50))
 
     def nested(epoch: int, logs: dict[str, float]) -> None:
@@ -421,7 +421,7 @@ def test_a_callback_that_trains_another_network() -> None:
 
 
 def test_a_callback_without_end() -> None:
-    """Recursion is Python's error, not a crash; the network survives."""
+    """An infinite recursion raises RecursionError and does not crash; the network can still be used."""
     net = small()
 
     def nested(epoch: int, logs: dict[str, float]) -> None:
@@ -454,7 +454,7 @@ def test_deep_and_narrow_networks(build: Callable[..., fastmlp.Network], sizes: 
 
 
 def test_a_step_that_overflows_leaves_finite_parameters() -> None:
-    """What a hopeless learning rate has made of the parameters is never what the network keeps."""
+    """Parameters that overflow because of a very large learning rate are never kept."""
     net = small()
     X, y = np.full((4, 3), 1e3), np.zeros((4, 2))
 
@@ -470,7 +470,7 @@ def test_a_step_that_overflows_leaves_finite_parameters() -> None:
 
 
 def test_everything_at_once() -> None:
-    """Six threads call whatever there is on one network; nothing but a refusal may come of it."""
+    """Six threads call all methods of one network; calls work or are refused."""
     crash_test(
         """
         import gc, pickle, random, time

@@ -82,7 +82,7 @@ class Oracle(NamedTuple):
 
 
 def ulp(exact: Any, epsilon: float) -> Any:
-    """The distance of neighbouring floats at |exact|."""
+    """Return the distance between adjacent floats at |exact|."""
     return np.exp2(np.floor(np.log2(np.maximum(np.abs(exact), np.finfo(np.float64).tiny)))) * epsilon
 
 
@@ -150,7 +150,7 @@ def mish_derivative(m: Any, z: Any) -> Any:
 
 
 def sine_error(z: Any, epsilon: float, omega: float) -> Any:
-    """What rounding omega z and reducing it leave, absolute."""
+    """Return the absolute error due to rounding omega z and to range reduction."""
     product_exact = np.frexp(abs(omega))[0] == 0.5
     return (0 if product_exact else np.abs(omega * z) * epsilon) + (1e-12 if epsilon > 1e-10 else 1e-24)
 
@@ -269,7 +269,7 @@ def rounded(hyper_parameters: tuple[float, ...], dtype: str) -> tuple[float, ...
 
 
 def sweep(dtype: str) -> Any:
-    """Dense around 0 and over the range in which the exponentials live, every binade, both signs."""
+    """Return points of both signs: dense around 0 and over the range of exp, and in every binade."""
     limits = {"float32": 105.0, "float64": 750.0}[dtype]
     binades = 2.0 ** np.arange(-40, 11) * 1.37
     random = np.random.default_rng(0).normal(size=300) * 3
@@ -283,7 +283,7 @@ def exact_values(function: Callable[..., Any], z: Any, hyper_parameters: tuple[f
 
 
 def underflow(name: str, z: Any, h: tuple[float, ...], derivative: bool) -> Any:
-    """By what a number just below the smallest normal one may still be multiplied on the way to a result."""
+    """Return the maximum factor by which an intermediate number that is flushed to 0 is still multiplied."""
     if name in ("silu", "mish", "gelu"):  # z times a gate
         return np.maximum(1.0, np.abs(z))
     if name in ("softplus", "elu"):
@@ -295,7 +295,7 @@ def underflow(name: str, z: Any, h: tuple[float, ...], derivative: bool) -> Any:
 
 
 def assert_within(actual: Any, error: Any, exact: Any, bound: Any, z: Any, factor: Any = 1.0) -> None:
-    """|actual - exact| <= bound for each; where exact is below factor times the smallest normal number, 0 is right."""
+    """Check |actual - exact| <= bound; if |exact| < factor * the smallest normal number, 0 is also correct."""
     tiny = np.finfo(actual.dtype).tiny * factor
     wrong = ~((error <= bound) | ((np.abs(exact) <= tiny) & (np.abs(actual) <= tiny)))
     assert not wrong.any(), f"at z = {z[wrong][:3]}: {actual[wrong][:3]} for {np.asarray(exact)[wrong][:3]}"
@@ -322,7 +322,7 @@ def test_against_mpmath(name: str, hyper_parameters: tuple[float, ...], derivati
 @pytest.mark.parametrize("derivative", [False, True], ids=["value", "derivative"])
 @pytest.mark.parametrize(("name", "hyper_parameters"), CASES)
 def test_float32_of_every_exponent(name: str, hyper_parameters: tuple[float, ...], derivative: bool, isa: str) -> None:
-    """Half a million bit patterns, spread over all, against float64, whose own error is 2^-28 of a float32's ULP."""
+    """Half a million float32 of all exponents, against float64, whose error is 2^-28 ULP of float32."""
     oracle, h = ORACLES[name], rounded(hyper_parameters, "float32")
     patterns = np.arange(0, 2**32, 8191, dtype=np.uint64).astype(np.uint32)
     z = patterns.view(np.float32)
@@ -381,7 +381,7 @@ def test_edges(dtype: str, isa: str) -> None:
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_subnormals(dtype: str, isa: str) -> None:
-    """Subnormal input is taken for what it is or for 0; nothing above the smallest normal number comes of it."""
+    """A subnormal input counts as it is or as 0; results are not above the smallest normal number."""
     finfo = np.finfo(dtype)
     z = np.array([finfo.smallest_subnormal, finfo.tiny / 2, -finfo.tiny / 2], dtype=dtype)
     for name in ("identity", "relu", "tanh"):
@@ -402,7 +402,7 @@ def test_subnormals(dtype: str, isa: str) -> None:
     ],
 )
 def test_corners(name: str, hyper_parameters: tuple[float, ...], corners: Any, dtype: str, isa: str) -> None:
-    """At each corner the derivative is 0 and the value exact; at the normal floats beside it, that of its side."""
+    """At a corner the derivative is 0 and the value exact; at adjacent normal floats, the derivative of their side."""
     for corner in rounded(corners, dtype):
         at, tiny = np.dtype(dtype).type(corner), np.finfo(dtype).tiny
         below, above = (np.nextafter(at, end, dtype=dtype) for end in (-np.inf, np.inf))
@@ -423,7 +423,7 @@ def test_corners(name: str, hyper_parameters: tuple[float, ...], corners: Any, d
     [("leaky_relu", (0.25,), 0.25), ("elu", (0.5,), 0.5), ("selu", (), SELU[0] * SELU[1])],
 )
 def test_corners_between_two_slopes(name: str, h: tuple[float, ...], left: float, dtype: str, isa: str) -> None:
-    """Where neither side is flat the derivative at the corner is that of the left side, as in PyTorch."""
+    """If neither side is constant, the derivative at the corner is that of the left side, as in PyTorch."""
     z = np.array([-0.0, 0.0], dtype=dtype)
     np.testing.assert_allclose(_core.activation_values(name, h, z, True, isa), left, rtol=np.finfo(dtype).eps)
 
@@ -432,7 +432,7 @@ def test_corners_between_two_slopes(name: str, h: tuple[float, ...], left: float
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("omega", [1.0, 0.5])
 def test_sine_far_out(omega: float, dtype: str, isa: str) -> None:
-    """Around the end of what the vectors reduce, next to multiples of pi / 2, and up to the largest numbers."""
+    """Arguments around the limit of the range reduction, near multiples of pi / 2, and up to the largest numbers."""
     end = {"float32": 8192.0, "float64": 2.0**20}[dtype] / omega
     multiples = np.arange(1, int(end * omega), int(end * omega) // 997 + 1) * (np.pi / 2 / omega)
     huge = np.geomspace(end * 1.01, float(np.finfo(dtype).max) / 4, 60)
@@ -512,7 +512,7 @@ def test_a_row_of_softmax_alone_has_the_same_bits(n_outputs: int, dtype: str, is
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", [*ORACLES, "softmax"])
 def test_layouts(name: str, dtype: str, isa: str) -> None:
-    """Columns, steps, reversed, unaligned and byte-swapped arrays give what a tidy copy gives, and stay as they are."""
+    """Strided, reversed, unaligned and byte-swapped arrays give the results of a contiguous copy, and are unchanged."""
     h = ORACLES[name].hyper_parameters[0] if name in ORACLES else ()
     z = np.random.default_rng(3).normal(size=(12, 17)).astype(dtype)
     bytes_ = np.zeros(z.nbytes + 1, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Memory: what a network hands out stays valid and is its own, and nothing leaks or grows."""
+"""Memory: arrays that a network returns stay valid and share no memory with it, and memory does not grow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 
 
 def everything(net: fastmlp.Network, X: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
-    """All arrays that a network gives."""
+    """Return all arrays that a network returns."""
     return [
         net.parameters,
         *net.weights,
@@ -37,7 +37,7 @@ def everything(net: fastmlp.Network, X: np.ndarray, y: np.ndarray) -> list[np.nd
 
 
 def change(net: fastmlp.Network, X: np.ndarray, y: np.ndarray) -> None:
-    """Everything that writes parameters."""
+    """Call every method that writes parameters."""
     net.fit(X, y, epochs=3)
     net.train_on_batch(X, y, "sgd")
     net.set_layer(0, net.weights[0] + 1, net.biases[0])
@@ -73,7 +73,7 @@ def test_weights_are_read_only_copies() -> None:
 
 
 def test_what_goes_in_is_copied() -> None:
-    """Writing to an array after it was given changes nothing."""
+    """Writing to an array after it was passed to the network does not change the network."""
     net = fastmlp.Network([5, 7, 2], seed=0)
     w, b, P = np.ones((7, 5), np.float32), np.ones(7, np.float32), np.ones(net.n_parameters, np.float32)
     net.parameters = P
@@ -120,7 +120,7 @@ def test_predict_with_out_allocates_nothing(build: Callable[..., fastmlp.Network
 
 
 def test_epochs_use_the_memory_of_those_before() -> None:
-    """Unless somebody reads them meanwhile, the parameters of an epoch take the place of those of the one before."""
+    """Published parameters reuse the memory of those of the epoch before, unless these are being read."""
     resource = pytest.importorskip("resource", reason="needs POSIX")
     net = fastmlp.Network([2000, 2000, 1], seed=0, n_threads=1)
     X = np.zeros((1, 2000), np.float32)
@@ -222,7 +222,7 @@ WORK = {
 @pytest.mark.slow  # also because a sanitizer keeps what is freed
 @pytest.mark.parametrize("name", WORK)
 def test_memory_does_not_grow(name: str) -> None:
-    """The process stays as large as it is: less than 16 bytes a call, or 1 MiB."""
+    """The process grows by less than 16 bytes for each call, or by less than 1 MiB."""
     work, n = WORK[name]
     grown = int(run_python(GROWTH.format(work=work, n=n)))
     print(f"{name}: {grown} KiB over {n} calls")
@@ -230,7 +230,7 @@ def test_memory_does_not_grow(name: str) -> None:
 
 
 def test_pickles_are_small() -> None:
-    """Nothing but the parameters and a header: no scratch memory, no optimiser."""
+    """A pickle has only the parameters and a header, but no workspace and no optimiser."""
     net = fastmlp.Network([100, 100, 1], seed=0)
     net.fit(np.ones((500, 100)), np.ones(500), epochs=1)
     assert len(pickle.dumps(net)) < 4 * net.n_parameters + 3_000

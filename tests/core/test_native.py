@@ -1,4 +1,4 @@
-"""The native engine: which one runs, and the same bits however rows are batched."""
+"""The native engine: when it is chosen, and that results have the same bits in any batch."""
 
 import itertools
 
@@ -42,7 +42,7 @@ def test_a_row_has_the_same_bits_in_any_batch(words, sizes):
 
 @pytest.mark.parametrize("sizes", [[784, 128, 10], [70, 65, 130, 3], [64, 97, 1]], ids=str)
 def test_a_row_with_zeros_has_the_same_bits_in_any_batch(words, sizes):
-    """Where a quarter of the inputs is 0, a row alone leaves them out; -0 in the biases must not show that."""
+    """If a quarter of the inputs is 0, a single row skips them; biases of -0 must not change the bits."""
     generator = np.random.default_rng(0)
     net = fastmlp.Network(sizes, activation="relu", seed=1, **words)
     for layer, (w, b) in enumerate(zip(net.weights, net.biases, strict=True)):
@@ -57,7 +57,7 @@ def test_a_row_with_zeros_has_the_same_bits_in_any_batch(words, sizes):
 
 
 def test_a_sum_that_is_flushed_to_minus_zero_has_the_same_bits_in_any_batch(words):
-    """Inputs that are left out would have made it +0."""
+    """A sum that is flushed to -0 is +0 in a batch, where products of 0 are added to it; a single row skips these."""
     net = fastmlp.Network([64, 64], **words)
     least = np.finfo(words["dtype"]).tiny
     w, x = np.zeros((64, 64)), np.zeros(64, words["dtype"])
@@ -69,7 +69,7 @@ def test_a_sum_that_is_flushed_to_minus_zero_has_the_same_bits_in_any_batch(word
 
 @pytest.mark.parametrize("sizes", SHAPES, ids=str)
 def test_gradient_descent_taken_as_it_goes_has_the_bits_of_a_step(words, sizes):
-    """SGD is applied while the weight gradient is formed; the numbers are those of P - r g."""
+    """SGD, which is applied while the weight gradient is computed, gives the bits of P - r g."""
     X, y = np.random.default_rng(0).random((2, 40, 1))
     X, y = np.tile(X, sizes[0]).astype(words["dtype"]), np.tile(y, sizes[-1]).astype(words["dtype"])
     net = fastmlp.Network(sizes, activation="tanh", seed=1, **words)
@@ -110,7 +110,7 @@ def test_any_number_of_threads_gives_the_same_bits(words, sizes):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_threads_that_meet_within_a_piece(dtype: str) -> None:
-    """With millions of weights they do, for signals to be heard: after each 48 rows, and after each layer."""
+    """With millions of weights, threads synchronise after 48 rows and after each layer, so that signals are handled."""
     X = np.random.default_rng(0).random((400, 2800)).astype(dtype)
     nets = [fastmlp.Network([2800, 2800, 3], dtype=dtype, seed=1, engine="native", n_threads=n) for n in (1, 2, 3)]
     for optimizer in (fastmlp.SGD(0.01), fastmlp.Adam(0.001)):
@@ -185,7 +185,7 @@ def test_parameters_pass_between_the_engines_unchanged():
 @pytest.mark.parametrize("n_inputs", [1, 16, 17])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_fewer_lines_of_inputs_than_threads(n_inputs: int, dtype: str) -> None:
-    """A share without inputs has no biases either: each is updated once, whatever the number of threads."""
+    """A thread without inputs updates no biases either, so each bias is updated once on any number of threads."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(140, n_inputs)).astype(dtype), rng.normal(size=(140, 4)).astype(dtype)
     sizes, parameters = [n_inputs, 128, 128, 4], []

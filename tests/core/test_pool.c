@@ -1,9 +1,9 @@
-/* The thread pool: each task once, whoever calls and from where, in the caller's floating-point mode, with signals
- * left to others, and anew in a forked child.
+/* The thread pool: every task runs once, for any caller, also from within a task; in the caller's floating-point mode;
+ * workers block signals; and a forked child has a working pool.
  *
- * check_pool may be called once in a process, before anything else uses the pool: it begins by seeing that there are
- * no threads. Tests that need two threads at once let a task look out for the other, with patience that only a failure
- * exhausts; they ask for two threads whatever the machine has. Children are killed by an alarm if they hang. */
+ * check_pool may be called only once in a process, before anything else uses the pool, as it first checks that there
+ * are no threads. In tests that need two threads at the same time, each task waits for the other, at most PATIENCE
+ * seconds, which only a failure takes. An alarm kills children that hang. */
 #define _GNU_SOURCE
 #include "test_threads.h"
 
@@ -30,7 +30,7 @@ enum { IS_SANITIZED = __has_feature(address_sanitizer) || __has_feature(thread_s
 enum { IS_SANITIZED = 0 };
 #endif
 
-/* Threads of this process, or 0 where the system does not tell or a sanitizer has threads of its own. */
+/* The number of threads of this process; 0 if it is unknown or a sanitizer has threads of its own. */
 static int count_threads(void) {
     DIR *tasks = IS_SANITIZED ? NULL : opendir("/proc/self/task");
     if (tasks == NULL) return 0;
@@ -43,7 +43,7 @@ static int count_threads(void) {
 /* -- each task once ---------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    int runs[MAX_TASKS + 1]; /* plain: a task's writes are seen by the caller, or ThreadSanitizer objects */
+    int runs[MAX_TASKS + 1]; /* not atomic: fml_parallel must make a task's writes visible to the caller */
     int round;
 } board;
 
@@ -52,7 +52,7 @@ static void mark(void *context, size_t i) {
     b->runs[i < MAX_TASKS ? i : MAX_TASKS] += b->round;
 }
 
-/* Whether, in each of so many rounds, every task has run once and no other. */
+/* Whether in each of `rounds` jobs every task was run once, and no other. */
 static int runs_each_once(size_t n, int rounds) {
     board b;
     for (b.round = 1; b.round <= rounds; b.round++) {
@@ -96,7 +96,8 @@ static void check_concurrent_callers(tally *t) {
     }
 }
 
-/* A job from within a task: what its own tasks were called with, and by which threads. */
+/* A job started from within a task: the indices of its tasks in the order of their calls, and whether one thread ran
+ * all. */
 typedef struct {
     size_t order[4], n_run;
     int is_alone;
@@ -130,16 +131,17 @@ static void check_nested(tally *t) {
     check(t, in_order, "a job from within a task runs in that thread, in order");
 }
 
-/* -- what a worker inherits -------------------------------------------------------------------------------------- */
+/* -- floating-point mode and signals of a worker ------------------------------------------------------------------ */
 
-/* Two tasks that look out for one another, so that a worker runs one of them. */
+/* The results of two tasks that wait for one another, so that a worker runs one of them; [0] caller, [1] worker. */
 typedef struct {
     atomic_int n_here;
     pthread_t caller;
-    double halves[2]; /* half of the smallest normal number, by the caller and by a worker */
+    double halves[2]; /* half of the smallest normal number; -1: no such thread */
     sigset_t blocked[2];
 } meeting;
 
+/* Wait until both tasks run; returns whether this thread is the worker. */
 static int meet(meeting *m) {
     atomic_fetch_add(&m->n_here, 1);
     for (double start = fml_seconds(); atomic_load(&m->n_here) < 2 && fml_seconds() - start < PATIENCE;) sched_yield();
@@ -207,7 +209,7 @@ static void check_signals(tally *t) {
 
 /* -- fork -------------------------------------------------------------------------------------------------------- */
 
-/* Runs `body` in a child; whether it returned other than 0 there, in time. */
+/* Run `body` in a forked child; returns whether its result was not 0, and in time. */
 static int holds_in_child(int (*body)(void)) {
     int status = 0;
     fflush(stdout);
@@ -219,14 +221,14 @@ static int holds_in_child(int (*body)(void)) {
     return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* Whether the pool works with threads of its own: one comes to a meeting, and tasks run like anywhere. */
+/* Whether the pool has a worker, and runs every task once. */
 static int pool_works(void) {
     return hold_meeting().halves[1] != -1 && runs_each_once(2, 200) && runs_each_once(5, 200);
 }
 
 static int works_in_grandchild(void) { return pool_works() && holds_in_child(pool_works); }
 
-/* A job that lasts until it is told to end. */
+/* A job whose tasks run until may_end is set. */
 static atomic_int is_running, may_end;
 static void last(void *context, size_t i) {
     (void)context, (void)i;
@@ -238,7 +240,7 @@ static void *call_lasting(void *unused) {
     return unused;
 }
 
-/* Whether `body` returns other than 0 in a child that is forked while so many tasks of a job are running. */
+/* Like holds_in_child, with a child that is forked while at least n_running tasks of a job are running. */
 static int holds_in_child_of_job(int n_running, int (*body)(void)) {
     pthread_t caller;
     is_running = may_end = 0;
@@ -258,7 +260,7 @@ static void check_fork(tally *t) {
     check(t, pool_works(), "the parent's pool goes on");
 }
 
-/* Forks at no chosen moment, while others start, end and find the pool busy. */
+/* Fork at arbitrary moments, while other threads start jobs, finish them and find the pool busy. */
 static void check_fork_anywhere(tally *t) {
     pthread_t callers[2];
     size_t n[2] = {2, 3};
@@ -275,13 +277,13 @@ static void count(void *context, size_t i) {
 }
 
 static int caps_threads(void) {
-    int before = count_threads(); /* a child's one */
+    int before = count_threads(); /* 1, in a child */
     atomic_int n_run = 0;
     fml_parallel(1000, count, &n_run);
     return n_run == 1000 && (before == 0 || count_threads() == before + 255) && runs_each_once(MAX_TASKS, 100);
 }
 
-/* runs_each_once where the system has no memory for another stack. */
+/* runs_each_once while the address space is limited, so that no thread can be started. */
 static int runs_refused(size_t n) {
     struct rlimit limit, none;
     getrlimit(RLIMIT_AS, &limit);
@@ -298,7 +300,7 @@ static int does_without_threads(void) {
     return runs_refused(5) && count_threads() == before;
 }
 
-/* Whether a job is run and nothing of the parent's, although it takes long to start all threads. */
+/* Whether a child runs its own job and no task of its parent's job, while it starts many threads. */
 static int runs_its_own(void) {
     int before = is_running;
     atomic_int n_run = 0;
@@ -306,8 +308,8 @@ static int runs_its_own(void) {
     return n_run == 200 && is_running == before;
 }
 
-/* The one thread that could be had is woken for work like any; and what the two leave untaken of a job at the time of a
- * fork is not the child's to run. */
+/* If only one worker could be started, it is woken for work; and a child that is forked while a job has unclaimed tasks
+ * does not run these. */
 static int does_with_fewer(void) {
     int before = count_threads();
     int ok = runs_each_once(2, 1) && runs_refused(5) && (before == 0 || count_threads() == before + 1);
@@ -317,7 +319,7 @@ static int does_with_fewer(void) {
 
 void check_pool(tally *t, int may_fork) {
     if (IS_SANITIZED) may_fork = 0; /* a child may inherit locks that the sanitizer itself holds */
-    if (may_fork) {                 /* the first of all: a stack that an earlier thread has left would be used again */
+    if (may_fork) {                 /* before any thread was started, as the stack of an earlier thread is reused */
         check(t, holds_in_child(does_without_threads), "each task once where no thread can be had");
         check(t, holds_in_child(does_with_fewer), "a worker works where a second cannot be had");
     }

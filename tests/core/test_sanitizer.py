@@ -1,4 +1,4 @@
-"""A sanitizer build finds errors: CI runs this file with FASTMLP_PLANT_ERROR set and expects it to fail."""
+"""A sanitizer build reports errors: CI runs this file with FASTMLP_PLANT_ERROR set and expects it to fail."""
 
 import os
 

@@ -1,10 +1,10 @@
-/* The tests of pool.c and usable_threads.c as a program of their own, for Linux: prints the number of checks; exits
- * with 1 where one fails. From the top of a checkout:
+/* A program that runs the tests of pool.c and usable_threads.c on Linux; it prints the number of checks, and its exit
+ * status is 1 if one has failed. From the top of a checkout:
  *
  *     cc -std=c11 -O2 -g -pthread -Icsrc tests/core/test_*.c csrc/pool.c csrc/usable_threads.c csrc/platform.c -o
  * test_threads
  *
- * with -fsanitize=thread, or address,undefined; `./test_threads --no-fork` under an emulator. */
+ * and the same with -fsanitize=thread or -fsanitize=address,undefined. Under an emulator: ./test_threads --no-fork */
 #define _GNU_SOURCE /* alarm */
 #include "test_threads.h"
 
@@ -13,7 +13,7 @@
 
 int main(int n_arguments, char **arguments) {
     tally t = {0, 0};
-    alarm(300); /* what hangs has failed */
+    alarm(300); /* a test that hangs has failed */
     check_pool(&t, n_arguments < 2 || strcmp(arguments[1], "--no-fork") != 0);
     check_cores(&t);
     printf("threads: %d checks, %d failures\n", t.n_checks, t.n_failures);

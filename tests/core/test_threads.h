@@ -1,4 +1,4 @@
-/* What the tests of pool.c and usable_threads.c share: a tally of checks, and their subjects. */
+/* Shared by the tests of pool.c and usable_threads.c: counts of checks, and the test functions. */
 #ifndef TEST_THREADS_H
 #define TEST_THREADS_H
 
@@ -12,11 +12,11 @@ typedef struct {
     int n_checks, n_failures;
 } tally;
 
-/* Counts a check; where it fails, the message is printed. */
+/* Count a check, and print the message if it has failed. */
 #define check(t, ok, ...) \
     ((t)->n_checks++, (ok) ? (void)0 : ((t)->n_failures++, printf("FAILED: " __VA_ARGS__), (void)putchar('\n')))
 
-/* Once, and before anything else starts threads; forking is more than an emulated processor's threads can stand. */
+/* Must be called once, before anything else starts threads. may_fork: whether to test forks; an emulator cannot. */
 void check_pool(tally *t, int may_fork);
 void check_cores(tally *t);
 

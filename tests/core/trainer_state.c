@@ -1,5 +1,6 @@
-/* The state of a trainer: steps that are taken back leave no trace, and a state that is moved into another trainer goes
- * on with the same bits; with momentum, moments, an average and L-BFGS. Numbers that no state has are refused. */
+/* The state of a trainer: after a rollback, training continues as if the steps had not been taken; after a state is
+ * moved to another trainer, as by a checkpoint, it continues with the same bits. Invalid numbers are refused. For
+ * momentum, moments, an average of parameters, and L-BFGS. */
 #include "method.h"
 #include "naive.h"
 
@@ -12,7 +13,7 @@ typedef struct {
     fml_trainer trainer;
     fml_published_state published;
     fml_regularization terms;
-    void *block, *workspace; /* what is published; of a step */
+    void *block, *workspace; /* the published parameters; memory for steps */
     fml_data data;
 } training;
 
@@ -39,7 +40,7 @@ static void take_steps(run *r, training *t, int n) {
     }
 }
 
-/* Whether two trainers have the same parameters, visible parameters and steps. */
+/* Check that two trainers have the same parameters, visible parameters and number of steps. */
 static void check_same(run *r, const training *a, const training *b, const char *what) {
     size_t n = a->trainer.net->n_packed;
     check_same_reals(r, a->trainer.block, b->trainer.block, n, "parameters %s", what);
@@ -47,7 +48,7 @@ static void check_same(run *r, const training *a, const training *b, const char 
     check(r, a->trainer.n_steps == b->trainer.n_steps, "steps %s", what);
 }
 
-/* Moves the state of one trainer into another, as a checkpoint does. */
+/* Copy the state of one trainer to another, as a checkpoint does; check that invalid numbers are refused. */
 static void move_state(run *r, const training *from, training *to) {
     size_t size = from->trainer.net->n_packed * r->kernels->real_size,
            n_vectors = fml_trainer_n_vectors(&from->trainer);

@@ -1,5 +1,5 @@
-/* Training: epochs against plain loops, parameter by parameter; the same bits on any number of threads; and steps that
- * must not be taken, which leave everything as it was. */
+/* Training: the parameters after an epoch against naive.h; the same bits on any number of threads; and steps that must
+ * not be taken, after which nothing has changed. */
 #include "naive.h"
 
 #include <math.h>
@@ -18,7 +18,7 @@ static const struct {
 };
 enum { N_OPTIMIZERS = LENGTH_OF(OPTIMIZERS) };
 
-/* A model in training: as the core trains it, and what is expected of it. */
+/* A training of a model, by the core and by naive.h (states, m->P). */
 typedef struct {
     model *m;
     fml_trainer core;
@@ -53,9 +53,9 @@ static void *parameters(run *r, const training *all) {
     return P;
 }
 
-/* -- epochs against plain loops ---------------------------------------------------------------------------------- */
+/* -- epochs against naive.h -------------------------------------------------------------------------------------- */
 
-/* The next epoch of the naive network; returns its loss. The order is the core's, which check_random knows. */
+/* Train the naive network for an epoch; returns its loss. The order is by fml_random_order, which random.c tests. */
 static bounded naive_epoch(run *r, training *all, int shuffled, size_t batch_size, uint64_t *random, uint64_t *t) {
     model *m = all->m;
     size_t n_rows = all->data.n_rows, n = m->net.n_parameters;
@@ -75,14 +75,14 @@ static bounded naive_epoch(run *r, training *all, int shuffled, size_t batch_siz
     return loss;
 }
 
-/* Blocks keep their padding 0: packed again from P alone, they are what they were. */
+/* Check that the padding of the block is still 0: a block packed from P must be the same. */
 static void check_padding(run *r, const training *all, const void *P) {
     void *block = take_aligned(r, all->m->net.n_packed * r->kernels->real_size);
     fml_network_pack(&all->m->net, P, block);
     check_same_reals(r, block, all->core.block, all->m->net.n_packed, "%s: padding", all->m->name);
 }
 
-/* Two epochs, so that states, steps and the random stream continue. */
+/* Check two epochs, as the second continues with the states, steps and random state of the first. */
 static void check_epochs(run *r, const design *wanted, size_t k, data_kind kind, size_t n_rows, size_t batch_size) {
     enum { EPOCHS = 2 };
     training all = make_training(r, wanted, k, 1, kind, n_rows, batch_size);
@@ -110,7 +110,7 @@ static void check_epochs(run *r, const design *wanted, size_t k, data_kind kind,
 
 /* -- the same bits ----------------------------------------------------------------------------------------------- */
 
-/* Two epochs give the same parameters, states and loss however many threads there are. */
+/* Check that parameters, states and loss after two epochs have the same bits on any number of threads. */
 static void check_threads(run *r, const design *wanted, size_t k, size_t n_rows, size_t batch_size) {
     void *first_P = NULL, *first_state = NULL;
     double first_loss = 0;
@@ -135,10 +135,9 @@ static void check_threads(run *r, const design *wanted, size_t k, size_t n_rows,
 
 /* -- steps that are not taken ------------------------------------------------------------------------------------- */
 
-static int say(void *context) { return *(const int *)context; }
+static int return_context(void *context) { return *(const int *)context; }
 
-/* A step from a spoiled input or target, or one that is stopped, changes nothing; a poll that goes on does not matter.
- */
+/* Check that a step with NaN or infinity in the data, or one that the poll stops, is not taken and changes nothing. */
 static void check_refusals(run *r, size_t k) {
     static const design WANTED = {{17, 33, 5}, "tanh", "identity", "mse"};
     static const struct {
@@ -159,7 +158,7 @@ static void check_refusals(run *r, size_t k) {
         size_t n = all.m->net.n_packed, size = n * r->kernels->real_size;
         void *block = memcpy(take_reals(r, n), all.core.block, size), *zeros = take_reals(r, n);
         int stop = CASES[c].stop;
-        fml_poll poll = {say, &stop, 0, 0, 0};
+        fml_poll poll = {return_context, &stop, 0, 0, 0};
         double loss;
         put(r, (void *)(uintptr_t)all.data.x, 20 * 17 + 16, CASES[c].input);
         put(r, (void *)(uintptr_t)all.data.values, 20 * 5 + 4, CASES[c].target);
@@ -176,7 +175,7 @@ static void check_refusals(run *r, size_t k) {
 void check_training(run *r) {
     static const struct {
         design wanted;
-        size_t n_rows, batch_size; /* the last batch is what is left */
+        size_t n_rows, batch_size; /* the last batch has the rows that are left */
     } SMALL[] = {
         {{{3, 5, 2}, "tanh", "sigmoid", "binary_cross_entropy"}, 23, 10},
         {{{10, 32, 32, 1}, "tanh", "identity", "half_squared_error"}, 23, 10},
@@ -191,7 +190,9 @@ void check_training(run *r) {
     } LARGE[] = {
         {{{97, 49, 130, 10}, "tanh", "softmax", "cross_entropy"}, 333, 150},
         {{{97, 49, 130, 10}, "tanh", "softmax", "cross_entropy"}, 97, 60},
-        {{{500, 16, 2}, "sigmoid", "sigmoid", "binary_cross_entropy"}, 230, 128}, /* less width than threads */
+        {{{500, 16, 2}, "sigmoid", "sigmoid", "binary_cross_entropy"},
+         230,
+         128}, /* a layer with fewer panels than threads */
     };
     for (size_t k = 0; k < N_OPTIMIZERS; k++) {
         for (size_t d = 0; d < LENGTH_OF(SMALL); d++) {

@@ -1,7 +1,7 @@
-"""Model files and checkpoints of many kinds, and a mutator of them whose checksums stay right.
+"""Mutation of model files and checkpoints with correct checksums, and random networks and trainings to save.
 
-`take_apart` gives a file's JSON values and tensors, `put_together` the bytes with checksums that agree, and `mutate`
-changes values, names, types, shapes and offsets at random, and says which.
+`take_apart` parses a file to JSON values and tensors, `put_together` makes its bytes with correct checksums, and
+`mutate` changes values, names, types, shapes and offsets at random; `Parts.changes` lists the changes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ODD: list[Any] = [
 
 
 class Raw(str):
-    """Text that stands in JSON as it is."""
+    """Text that `dumps` inserts into JSON without encoding."""
 
 
 RAW = [Raw(text) for text in ("NaN", "-Infinity", "1e999", "9" * 30, "1.0", "-0", "[" * 40 + "]" * 40, '{"a":1,"a":2}')]
@@ -38,7 +38,7 @@ RAW = [Raw(text) for text in ("NaN", "-Infinity", "1e999", "9" * 30, "1.0", "-0"
 
 @dataclass
 class Parts:
-    """A file taken apart: JSON values by their key, the list of tensors, and the data section."""
+    """The parts of a file: JSON values by key, entries of tensors by name, the data section, and other metadata."""
 
     values: dict[str, Any]
     tensors: dict[str, Any]
@@ -48,7 +48,7 @@ class Parts:
 
 
 def take_apart(content: bytes) -> Parts:
-    """The parts of a file that has been written."""
+    """Return the parts of a valid file."""
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
     metadata = header.pop("__metadata__")
@@ -58,7 +58,7 @@ def take_apart(content: bytes) -> Parts:
 
 
 def dumps(value: Any) -> str:
-    """JSON in which `Raw` texts stand as they are."""
+    """Return the value as JSON, with `Raw` texts inserted unchanged."""
     found: list[str] = []
 
     def marked(each: Any) -> Any:
@@ -76,7 +76,7 @@ def dumps(value: Any) -> str:
 
 
 def put_together(parts: Parts) -> bytes:
-    """The bytes of the file, with checksums of what is in it."""
+    """Return the bytes of the file, with correct checksums."""
 
     def digest(content: bytes) -> str:
         return hashlib.sha256(content).hexdigest()
@@ -98,7 +98,7 @@ def put_together(parts: Parts) -> bytes:
 
 
 def of_version_1(content: bytes) -> bytes:
-    """A model file with the number of the version in which the command line kept such entries."""
+    """Return a model file as version 1, in which the command line wrote its entries."""
     parts = take_apart(content)
     parts.values["fastmlp.architecture"]["version"] = 1
     del parts.values["fastmlp.architecture"]["written_by"]
@@ -109,7 +109,7 @@ def of_version_1(content: bytes) -> bytes:
 
 
 def place(value: Any, rng: random.Random) -> tuple[Any, ...]:
-    """The path of a value inside of a value: a few steps down, at each of them to any child alike."""
+    """Return the path of a random value inside a value: a few levels down, each time to a random child."""
     path: list[Any] = []
     while isinstance(value, (dict, list)) and value and (not path or rng.random() < 0.8):
         path.append(rng.choice(list(value) if isinstance(value, dict) else range(len(value))))
@@ -118,7 +118,7 @@ def place(value: Any, rng: random.Random) -> tuple[Any, ...]:
 
 
 def changed(value: Any, rng: random.Random) -> Any:
-    """Something else in the place of a value: near to it, or odd."""
+    """Return a replacement of a value: a similar one or an odd one."""
     kind = rng.randrange(6)
     if kind < 2 and type(value) in (int, float):
         near = [value + 1, value - 1, -value, value * 2, value / 3, str(value), float(value), [value], int(value)]
@@ -140,7 +140,7 @@ def changed(value: Any, rng: random.Random) -> Any:
 
 
 def mutate(parts: Parts, rng: random.Random, most: int = 3) -> Parts:
-    """A copy with one to three changes; no more than `most`, the first of them."""
+    """Return a copy with one to three changes, or only the first `most` of these."""
     out = copy.deepcopy(parts)
     for _ in range(min(rng.choice((1, 1, 1, 2, 3)), most)):
         target = rng.choice(["json"] * 6 + ["tensors", "tensors", "data", "tensor", "metadata"])
@@ -160,7 +160,7 @@ def mutate(parts: Parts, rng: random.Random, most: int = 3) -> Parts:
 
 
 def change_json(root: Any, path: tuple[Any, ...], rng: random.Random, changes: list[str]) -> None:
-    """One value at the path is replaced, taken out, or gets another name."""
+    """Replace, remove, rename or swap the value at a path."""
     *above, key = path
     owner = root
     for each in above:
@@ -180,7 +180,7 @@ def change_json(root: Any, path: tuple[Any, ...], rng: random.Random, changes: l
 
 
 def change_data(parts: Parts, rng: random.Random) -> None:
-    """A few numbers of a tensor become odd ones."""
+    """Replace a few numbers of a tensor by odd ones."""
     out = bytearray(parts.data)
     name = rng.choice(list(parts.tensors)) if parts.tensors else None
     entry = parts.tensors[name] if name is not None else None
@@ -193,13 +193,13 @@ def change_data(parts: Parts, rng: random.Random) -> None:
             number = rng.choice([math.nan, math.inf, -math.inf, 3e38, -3e38, 1e-45, 0.0, -1.0, 1e6, 0.5])
             out[at : at + size] = np.array(number, kind).tobytes()
             parts.changes.append(f"{name}: {number} at {at}")
-    except (TypeError, KeyError, ValueError, IndexError):  # the entry has been changed before
+    except (TypeError, KeyError, ValueError, IndexError):  # an earlier change has made the entry invalid
         return
     parts.data = bytes(out)
 
 
 def change_tensor(parts: Parts, rng: random.Random) -> None:
-    """The shape that the training lists and the header's are changed alike, to one of as many numbers, or of none."""
+    """Change the shape of a tensor, in the training's list and in the header, to one with as many elements or 0."""
     listed = parts.values.get("fastmlp.training", {})
     entries = listed.get("tensors", []) if isinstance(listed, dict) else []
     entries = entries if isinstance(entries, list) else []
@@ -246,7 +246,7 @@ class Counter:
 
 
 def schedule(rng: random.Random) -> Any:
-    """A learning rate: a number, a schedule, or one that follows from losses."""
+    """Return a random learning rate: a number, a schedule, or one that depends on losses."""
     return rng.choice(
         [
             0.01,
@@ -259,25 +259,25 @@ def schedule(rng: random.Random) -> Any:
 
 
 def optimizer(rng: random.Random) -> Any:
-    """One of the optimisers."""
+    """Return a random optimiser."""
     kinds = ["Adam", "SGD", "AdamW", "NAdam", "RMSprop", "AdaGrad", "Lion", "AdamHat", "Rprop", "LBFGS"]
     kind = rng.choice(kinds)
     return getattr(fastmlp, kind)() if kind in ("Rprop", "LBFGS") else getattr(fastmlp, kind)(schedule(rng))
 
 
 def regularization(rng: random.Random) -> Any:
-    """A regularisation, or none."""
+    """Return a random regularisation or None."""
     return rng.choice([None, fastmlp.Regularization(l2=1e-3), fastmlp.Regularization(dropout=0.2, average=0.9)])
 
 
 @dataclass
 class Kind:
-    """A network and a training of it, from a seed; `network` makes it anew, and so does `words`."""
+    """A random network and its training, functions of a seed; each call of a method makes new objects."""
 
     seed: int
 
     def network(self) -> fastmlp.Network:
-        """The network, untrained."""
+        """Return the network before training."""
         rng = random.Random(self.seed)
         names = [name for name in ACTIVATIONS if name not in ("threshold", "softmax")]
         hidden = [rng.choice(names) for _ in range(rng.randrange(3))]
@@ -290,7 +290,7 @@ class Kind:
         return fastmlp.Network(sizes, activation=hidden or "relu", loss=loss, dtype=dtype, seed=self.seed % 7, **scaled)
 
     def data(self) -> tuple[Any, Any]:
-        """A frame with names or an array, and targets."""
+        """Return a frame with names of columns, or an array, and targets."""
         net, rng = self.network(), np.random.default_rng(self.seed)
         X = rng.normal(size=(12, 3))
         classes = net.loss.name in ("cross_entropy", "hinge")
@@ -302,7 +302,7 @@ class Kind:
         return X, y
 
     def words(self) -> dict[str, Any]:
-        """The arguments of `fit` beside the data."""
+        """Return the keyword arguments of `fit`."""
         rng = random.Random(-self.seed)
         used = optimizer(rng)
         callbacks: list[Any] = []

@@ -1,4 +1,4 @@
-"""What the tests of hostile use share: a small network, the check that one is whole, code that may crash."""
+"""Helpers for the tests of hostile use: a small network, a consistency check, and code that may crash the process."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ import numpy as np
 import fastmlp
 from fastmlp import Network
 
-def net(*sizes, **words):
-    return Network(sizes or [3, 4, 2], seed=0, **words)
+def net(*sizes, **kwargs):
+    return Network(sizes or [3, 4, 2], seed=0, **kwargs)
 
 def refused(function, *errors):
     try:
@@ -33,16 +33,16 @@ def refused(function, *errors):
 
 
 def crash_test(code: str, head: str = HEAD) -> str:
-    """Runs the code in a process of its own, after HEAD."""
+    """Run the code in a separate process, after HEAD."""
     return run_python(head + textwrap.dedent(code))
 
 
-def small(**words: Any) -> fastmlp.Network:
-    return fastmlp.Network([3, 4, 2], seed=0, **words)
+def small(**kwargs: Any) -> fastmlp.Network:
+    return fastmlp.Network([3, 4, 2], seed=0, **kwargs)
 
 
 def assert_whole(net: fastmlp.Network) -> None:
-    """Shapes, parameters, predictions and training agree with one another."""
+    """Check that shapes, parameters and predictions are consistent, and that the network can be trained."""
     shapes = list(itertools.pairwise(net.sizes))
     assert [w.shape for w in net.weights] == [(o, i) for i, o in shapes]
     assert [b.shape for b in net.biases] == [(o,) for _, o in shapes]
@@ -54,7 +54,7 @@ def assert_whole(net: fastmlp.Network) -> None:
 
 
 class Raises:
-    """A number that raises."""
+    """A number whose conversion raises an exception."""
 
     def __index__(self) -> int:
         raise ZeroDivisionError("as it pleases")

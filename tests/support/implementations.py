@@ -1,7 +1,7 @@
-"""The implementations of the contract behind one face, so that a test can run on each of them.
+"""The reference and the compiled package behind one interface, so that a test can run on both.
 
-The reference is loaded from its folder by its path and needs no compiled package; fastmlp is imported when it is asked
-for, in float64. A test module makes its fixtures of `load_implementation` and `network_maker`.
+The reference is loaded by the path of its folder and needs no compiled package. fastmlp is imported on first use, and
+its networks are in float64. A test module defines its fixtures by `load_implementation` and `network_maker`.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ REFERENCE = pathlib.Path(__file__).parents[2] / "src" / "fastmlp" / "reference"
 
 @functools.cache
 def load_reference():
-    """The reference as a package of its own."""
+    """Import the folder of the reference as a package, without importing fastmlp."""
     spec = importlib.util.spec_from_file_location(
         "reference_alone", REFERENCE / "__init__.py", submodule_search_locations=[str(REFERENCE)]
     )
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its relative imports, and pickle, look for it
+    sys.modules[spec.name] = module  # for its relative imports and for pickle
     spec.loader.exec_module(module)
     return module
 
 
 def named(name, **fields):
-    """What the reference reads of an activation or optimiser."""
+    """Return an object with the attributes that the reference reads of an activation or optimiser."""
     return SimpleNamespace(name=name, **fields)
 
 
@@ -98,12 +98,12 @@ IMPLEMENTATIONS = {"reference": Reference, "fastmlp": Compiled}
 
 
 def load_implementation(request):
-    """The fixture `implementation`: one of the above by name."""
+    """For the fixture `implementation`: the implementation whose name is the fixture's parameter."""
     return IMPLEMENTATIONS[request.param]()
 
 
 def network_maker(implementation):
-    """The fixture `make_network`: a network of the implementation at hand; `layers` sets its weights and biases."""
+    """For the fixture `make_network`: a function that makes a network, with the weights and biases of `layers`."""
 
     def make(sizes, layers=(), **arguments):
         net = implementation.Network(sizes, **arguments)
@@ -115,7 +115,7 @@ def network_maker(implementation):
 
 
 def as_lists(value):
-    """Arrays, lists of arrays and NumPy scalars as plain lists and numbers."""
+    """Convert arrays, lists of arrays and NumPy scalars to lists and Python numbers."""
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, (list, tuple)):

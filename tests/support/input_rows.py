@@ -1,4 +1,4 @@
-"""Rows in the forms that users have them, and all that a network says of them."""
+"""Random rows, and the results of all methods of a network on them, to compare forms in which users pass rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def batches(size: int = 40, weighted: bool = False) -> Iterator[tuple[Any, ...]]
 
 
 def everything(net: Any, X: Any, dense: Any) -> list[Any]:
-    """All that a network says of rows, and what it learns from them; `dense` where only an array will do."""
+    """Return the results of all methods that take rows, training included; `dense`: X as an array, for single rows."""
     figures = net.evaluate(X, TARGETS, sample_weight=WEIGHTS)
     history = net.fit(
         X,
@@ -52,7 +52,7 @@ def everything(net: Any, X: Any, dense: Any) -> list[Any]:
 
 
 def assert_same(build: Implementation, X: Any, dense: np.ndarray) -> None:
-    """X gives the bits that the same numbers give as an array of the network's dtype."""
+    """Check that X gives the same bits as `dense`, the same numbers, as an array of the network's dtype."""
     with np.errstate(over="ignore"):
         own = dense.astype(build.dtype)
     nets = [build([I, 24, O], activation="tanh", seed=3) for _ in range(2)]

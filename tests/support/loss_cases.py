@@ -1,7 +1,7 @@
-"""The losses beyond the squared errors and plain cross entropies, each with targets for it and its value by PyTorch.
+"""Losses other than squared errors and cross entropies, each with a kind of targets and its value by PyTorch.
 
-A case's `value` takes y and z of the last layer and the target rows as tensors and gives the loss of each row; it is
-PyTorch's own function where there is one. Targets are such that float32 holds them exactly.
+The function `value` of a case returns the loss of each row, from y and z of the last layer and the targets as tensors;
+it calls PyTorch's own loss if there is one. Targets are exact in float32.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import fastmlp
 
 @dataclass(frozen=True)
 class LossCase:
-    """A loss, the kind of its targets, its value by PyTorch, and an output activation other than its partner."""
+    """A loss, the kind of its targets, its value by PyTorch, and an output activation (None: that of the loss)."""
 
     loss: Any
     kind: str
@@ -28,7 +28,7 @@ class LossCase:
         return repr(self.loss) + (f"-{self.output!r}" if self.output else "")
 
     def least_targets(self, n_targets: int) -> int:
-        """So many targets, but no softmax of one output."""
+        """Return n_targets, but at least 2 for a loss of softmax."""
         return max(2, n_targets) if self.loss.partner is fastmlp.Softmax else n_targets
 
     def n_outputs(self, n_targets: int) -> int:
@@ -36,7 +36,7 @@ class LossCase:
 
 
 def draw_targets(rng: Any, kind: str, n_rows: int, n_targets: int) -> Any:
-    """Target rows of the kind."""
+    """Return random targets of the kind."""
     shape = (n_rows, n_targets)
     if kind == "class":
         t = np.eye(n_targets)[rng.integers(n_targets, size=n_rows)] if n_targets > 1 else rng.integers(2, size=shape)
@@ -49,11 +49,11 @@ def draw_targets(rng: Any, kind: str, n_rows: int, n_targets: int) -> Any:
     return np.asarray(t, dtype=np.float32).astype(np.float64)
 
 
-def rowwise(name: str, **words: Any) -> Callable[..., Any]:
-    """The mean over a row's outputs of torch.nn.functional's loss of that name, of y and t."""
+def rowwise(name: str, **kwargs: Any) -> Callable[..., Any]:
+    """Return a function for the mean over a row's outputs of the named loss of torch.nn.functional, for y and t."""
 
     def value(torch: Any, y: Any, z: Any, t: Any) -> Any:
-        return getattr(torch.nn.functional, name)(y, t, reduction="none", **words).mean(dim=1)
+        return getattr(torch.nn.functional, name)(y, t, reduction="none", **kwargs).mean(dim=1)
 
     return value
 

@@ -1,4 +1,4 @@
-"""Ten small problems for a minimiser: test_lbfgs.py compares minima with SciPy's on them, bench/lbfgs.py times."""
+"""Ten small problems for a minimiser: test_lbfgs.py compares its minima with SciPy's, bench/lbfgs.py its time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import numpy as np
 
 
 def problems() -> list[tuple[str, list[int], dict[str, Any], Any, Any]]:
-    """Ten problems: a name, sizes, words, X, y. Linear models have one minimum, small networks some."""
+    """Return ten problems: name, sizes, keyword arguments of the network, X, y.
+
+    Linear models have one minimum, networks with hidden layers several.
+    """
     rng = np.random.default_rng(11)
     X = rng.normal(size=(60, 3))
     numbers = X @ [[1.0], [-2.0], [0.5]] + 0.3 * rng.normal(size=(60, 1))

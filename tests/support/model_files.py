@@ -1,6 +1,6 @@
-"""Networks to save, and one small model file to take apart, for the tests of model_file.
+"""Networks to save, and a small model file to change, for the tests of model_file.
 
-`FILE` has every part of the format in it: three layers, an activation with hyper-parameters, extra words.
+`FILE` has every part of the format: three layers, an activation with hyper-parameters, extra entries.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def same_model(one: model_file.ModelFile, two: model_file.ModelFile) -> bool:
 
 
 def taken_apart() -> tuple[dict[str, Any], dict[str, Any], bytes]:
-    """Of `FILE`: the header without checksums, the architecture, the data section."""
+    """Return the header of `FILE` without checksums, its architecture, and its data section."""
     length = int.from_bytes(FILE[:8], "little")
     header = json.loads(FILE[8 : 8 + length])
     metadata = header["__metadata__"]

@@ -1,9 +1,9 @@
-"""Networks, data and operations drawn at random: what tests/test_differential.py compares.
+"""Random networks, data and operations, for tests/test_differential.py.
 
-A `Case` is made of plain values whose repr can be run again, so that a case that fails can be printed. `draw` makes the
-case of a seed, `simpler` the cases that lack one option or operation of it; everything else (rows, targets, weights)
-follows from the case's own fields. All rows are numbers that float16 holds exactly, and where `whole` is set that uint8
-holds exactly, so that every kind of input holds the same numbers.
+`draw` makes the `Case` of a seed. Its repr is an expression that makes it again, so that a failing case can be printed.
+`simpler` makes cases that lack one option or operation of a case, and `minimal` searches for the simplest failing one.
+Rows, targets and weights are a function of the fields of a case. Rows are exact in float16 and, if `whole` is set, in
+uint8, so that every kind of input has the same numbers.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Case:
     operations: tuple[str, ...] = ("predict",)
 
     def __str__(self) -> str:
-        """A call of what differs from the defaults."""
+        """Return a call of Case with the fields that differ from their defaults."""
         fields = [(field, getattr(self, field.name)) for field in dataclasses.fields(self)]
         given = [f"{field.name}={value!r}" for field, value in fields if value != field.default]
         return f"Case({', '.join(given)})"
@@ -122,12 +122,12 @@ class Case:
 
     @property
     def work(self) -> float:
-        """About how many products the reference would have to form for a training of all rows."""
+        """Return the approximate number of multiplications of a training by the reference."""
         pairs = zip(self.sizes, self.sizes[1:], strict=False)
         return 3 * self.epochs * self.n_rows * sum(i * o for i, o in pairs)
 
     def words(self) -> dict[str, Any]:
-        """What package and reference share of the constructor's arguments."""
+        """Return the keyword arguments that the constructors of the package and the reference share."""
         return {
             "activation": list(self.activation),
             "output_activation": self.output_activation,
@@ -192,22 +192,22 @@ def draw_layers(rng: np.random.Generator) -> dict[str, Any]:
 
 def draw_optimizer(rng: np.random.Generator, n_hidden: int) -> dict[str, Any]:
     name = str(rng.choice(list(OPTIMIZERS)))
-    words = OPTIMIZERS[name][rng.integers(len(OPTIMIZERS[name]))]
+    kwargs = OPTIMIZERS[name][rng.integers(len(OPTIMIZERS[name]))]
     if not getattr(fastmlp, name).full_batch:
-        words = {**words, "learning_rate": RATES[rng.integers(len(RATES)) if rng.random() < 0.5 else 0]}
+        kwargs = {**kwargs, "learning_rate": RATES[rng.integers(len(RATES)) if rng.random() < 0.5 else 0]}
     regularization = None
     if rng.random() < 0.4:
         usable = [r for r in REGULARIZATIONS if not isinstance(r.dropout, tuple) or len(r.dropout) == n_hidden]
         regularization = usable[rng.integers(len(usable))]
         if getattr(fastmlp, name).whole_batch_method:
             regularization = Regularization(l2=0.1)
-    optimizer = getattr(fastmlp, name)(**words)
+    optimizer = getattr(fastmlp, name)(**kwargs)
     sizes = [None] if optimizer.full_batch else [1, 3, 7, 8, 1000, None]
     return {"optimizer": optimizer, "regularization": regularization, "batch_size": sizes[rng.integers(len(sizes))]}
 
 
 def draw(seed: int) -> Case:
-    """The case of a seed."""
+    """Return the case of a seed."""
     rng = np.random.default_rng(seed)
     layers = draw_layers(rng)
     ops = [str(rng.choice(TRAINING if rng.random() < 0.6 else LOOKING)) for _ in range(rng.integers(1, 6))]
@@ -228,7 +228,7 @@ def draw(seed: int) -> Case:
 
 
 def simpler(case: Case) -> Iterator[Case]:
-    """The case without one of its operations, with an option at its default, or with fewer rows or layers."""
+    """Yield simpler cases: without an operation, with an option at its default, with fewer rows, layers or units."""
     for i in range(len(case.operations)):
         if len(case.operations) > 1:
             yield replace(case, operations=case.operations[:i] + case.operations[i + 1 :])
@@ -248,12 +248,12 @@ def simpler(case: Case) -> Iterator[Case]:
 
 
 def minimal(case: Case, fails: Any) -> Case:
-    """A case that still fails and of which each simpler one passes, or cannot be made."""
+    """Return a simpler case that fails, such that every case simpler than it passes or is not valid."""
     found: Case | None = case
     while found is not None:
         case, found = found, None
         for other in simpler(case):
-            with contextlib.suppress(TypeError, ValueError):  # options that do not belong together
+            with contextlib.suppress(TypeError, ValueError):  # options that cannot be combined
                 if fails(other):
                     found = other
                     break
@@ -261,7 +261,7 @@ def minimal(case: Case, fails: Any) -> Case:
 
 
 def as_source(X: Any, source: str, folder: pathlib.Path) -> Any:
-    """The same rows as another kind of input; as an array where the kind's package is not installed."""
+    """Return the rows as another kind of input, or unchanged if the package of that kind is not installed."""
     if source in NEEDS and importlib.util.find_spec(NEEDS[source]) is None:
         return X
     if source in ("float32", "float16", "uint8", "int64"):

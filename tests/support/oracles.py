@@ -1,7 +1,7 @@
-"""What the compiled network is compared with: the reference and PyTorch with the same parameters, central differences.
+"""Oracles of the compiled network: the reference and PyTorch with the same parameters, and central differences.
 
-`twin` and `Torch` copy a network's words and parameters, so a comparison says something about the numbers alone.
-`architectures` draws networks and data that float32 holds exactly; so one oracle serves both dtypes.
+`twin` and `Torch` copy a network's architecture and parameters, so a comparison tests the computation alone.
+`architecture` draws a network and data that are exact in float32, so one oracle serves both dtypes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HIDDEN = [
     fastmlp.Gaussian(0.25, 1.5),
     fastmlp.PiecewiseLinear(-2.0, 2.5),
 ]
-MORE = [  # beside HIDDEN, of which the random architectures are made
+MORE = [  # activations that are not in HIDDEN, from which random architectures are drawn
     fastmlp.LeakyReLU(0.2),
     fastmlp.ELU(),
     fastmlp.ELU(0.6),
@@ -59,7 +59,7 @@ def words(net: Any) -> dict[str, Any]:
 
 
 def twin(net: Any) -> reference.Network:
-    """The reference with the same layers, parameters and place in the random stream."""
+    """Return the reference's network with the same layers, parameters and random state."""
     other = reference.Network(net.sizes, init=net.init, seed=net.seed, **words(net))
     other.parameters = net.parameters
     other._random.state = net._random_state
@@ -67,7 +67,7 @@ def twin(net: Any) -> reference.Network:
 
 
 def central_differences(f: Callable[[Any], float], at: Any, step: float = 1e-5) -> Any:
-    """The gradient of f by differences of 4th order."""
+    """Return the gradient of f by central differences of 4th order."""
     flat = np.array(at, dtype=np.float64).ravel()
     slopes = np.empty(flat.size)
     for i in range(flat.size):
@@ -80,7 +80,7 @@ def central_differences(f: Callable[[Any], float], at: Any, step: float = 1e-5) 
     return slopes.reshape(np.shape(at))
 
 
-# Each activation f of z in PyTorch: functions of (torch, torch.nn.functional, z, f).
+# Each activation in PyTorch, as a function of (torch, torch.nn.functional, z, the activation f).
 IN_TORCH: dict[type, Callable[..., Any]] = {
     fastmlp.Identity: lambda t, F, z, f: z,
     fastmlp.Sigmoid: lambda t, F, z, f: t.sigmoid(f.beta * z),
@@ -94,7 +94,7 @@ IN_TORCH: dict[type, Callable[..., Any]] = {
     fastmlp.GELU: lambda t, F, z, f: F.gelu(z, approximate=f.approximate),
     fastmlp.SiLU: lambda t, F, z, f: F.silu(z),
     fastmlp.Mish: lambda t, F, z, f: F.mish(z),
-    fastmlp.Softplus: lambda t, F, z, f: F.softplus(z, f.beta, threshold=1000),  # no jump to the line
+    fastmlp.Softplus: lambda t, F, z, f: F.softplus(z, f.beta, threshold=1000),  # never replaced by the identity
     fastmlp.Softsign: lambda t, F, z, f: F.softsign(z),
     fastmlp.HardSigmoid: lambda t, F, z, f: F.hardsigmoid(z),
     fastmlp.HardTanh: lambda t, F, z, f: F.hardtanh(z, f.min_val, f.max_val),
@@ -103,7 +103,7 @@ IN_TORCH: dict[type, Callable[..., Any]] = {
 
 
 class Torch:
-    """The network in PyTorch, float64, on one thread; skips the test where PyTorch is not installed."""
+    """The network in PyTorch, in float64 on one thread; skips the test if PyTorch is not installed."""
 
     def __init__(self, net: Any) -> None:
         self.torch = pytest.importorskip("torch")
@@ -119,7 +119,7 @@ class Torch:
         return IN_TORCH[type(f)](self.torch, self.torch.nn.functional, z, f)
 
     def _loss(self, x: Any, t: Any) -> Any:
-        """The mean over the rows, by PyTorch's own losses."""
+        """Return the mean loss of the rows, by PyTorch's own losses."""
         functional, z = self.torch.nn.functional, x
         for w, b, f in zip(self.layers[::2], self.layers[1::2], self.functions, strict=True):
             z = functional.linear(x, w, b)
@@ -137,13 +137,13 @@ class Torch:
         return functional.cross_entropy(z, t)
 
     def target(self, y: Any) -> Any:
-        """Class labels become one-hot rows."""
+        """Return targets as rows; class labels are one-hot encoded."""
         y = np.asarray(y)
         n_outputs = len(self.layers[-1])
         return self.torch.tensor(np.eye(n_outputs)[y] if y.ndim == 1 else y.astype(np.float64))
 
     def gradients(self, X: Any, y: Any) -> tuple[float, Any, Any]:
-        """The loss, its gradient as one vector, and its gradient with respect to X."""
+        """Return the loss, its gradient with respect to the parameters as one vector, and with respect to X."""
         x = self._leaf(X)
         for leaf in self.layers:
             leaf.grad = None
@@ -153,7 +153,7 @@ class Torch:
         return loss.item(), gradient, x.grad.numpy()
 
     def train(self, X: Any, y: Any, optimizer: Any, n_steps: int) -> Iterator[tuple[float, Any]]:
-        """Steps on all rows; each yields the loss before it and P after it."""
+        """Take steps on all rows; yield the loss before each step and the parameters after it."""
         x, t = self.torch.tensor(np.asarray(X, dtype=np.float64)), self.target(y)
         for _ in range(n_steps):
             stepper = self._stepper(optimizer)
@@ -187,7 +187,9 @@ PYTORCH_WORDS = {
 
 
 class LionInPyTorch:
-    """The paper's algorithm 2 on tensors; PyTorch has none."""
+    """Lion on tensors, which PyTorch does not have: algorithm 2 of Chen et al., "Symbolic discovery of optimization
+    algorithms", 2023.
+    """
 
     def __init__(self, params: Any, lr: float, betas: tuple[float, float], weight_decay: float) -> None:
         self.params = [(p, p.detach().clone().zero_()) for p in params]
@@ -205,14 +207,14 @@ class LionInPyTorch:
             m.mul_(b2).add_((1 - b2) * p.grad)
 
 
-WRITTEN_HERE: dict[type, type] = {  # what PyTorch lacks
+WRITTEN_HERE: dict[type, type] = {  # optimisers that PyTorch does not have
     fastmlp.Lion: LionInPyTorch,
 }
 
 
 @dataclass(frozen=True)
 class Case:
-    """A network's layers, words and parameters, and data for it."""
+    """A network (sizes, keyword arguments, parameters), and data for it."""
 
     sizes: tuple[int, ...]
     words: dict[str, Any]
@@ -225,7 +227,7 @@ class Case:
 
 
 def targets(rng: Any, loss: str, n_rows: int, n_outputs: int, kind: str) -> Any:
-    """Targets of a kind: "labels", "values", or "soft", which are values in [0, 1] that need not sum to 1."""
+    """Return random targets of a kind: "labels", "values", or "soft": values in [0, 1] that need not sum to 1."""
     if kind == "labels":
         return rng.integers(n_outputs, size=n_rows)
     if kind == "soft" or loss.endswith("cross_entropy"):
@@ -234,7 +236,7 @@ def targets(rng: Any, loss: str, n_rows: int, n_outputs: int, kind: str) -> Any:
 
 
 def architecture(seed: int) -> Case:
-    """A random network of 1 to 4 layers with widths around 1, the vectors' lengths and 130, and 1 to 97 rows."""
+    """Return a random network of 1 to 4 layers and 1 to 97 rows; widths are around multiples of vector lengths."""
     rng = np.random.default_rng(seed)
     widths = [1, 2, 3, 15, 16, 17, 31, 32, 33, 130]
     sizes = tuple(int(rng.choice(widths)) for _ in range(int(rng.integers(1, 5)) + 1))

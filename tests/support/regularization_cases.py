@@ -1,4 +1,4 @@
-"""Networks, rows and regularisations for the tests of regularisation: each field alone, and all together."""
+"""Networks, rows and regularisations for the tests of regularisation, with each field alone and with all fields."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EVERYTHING = Regularization(
     clip_value=0.2, average=0.8, per_row=True,
 )  # fmt: skip
 REGULARIZATIONS = [*CERTAIN, *DRAWN, EVERYTHING]
-ROWS = [9, 300]  # a step while the gradient is formed, of one piece and of two: they have 144 to 240 rows
+ROWS = [9, 300]  # batches of one piece and of two; a piece has 144 to 240 rows
 OPTIMIZERS = [
     (fastmlp.SGD(0.05), 9),
     (fastmlp.SGD(0.05, momentum=0.9, nesterov=True), 300),
@@ -45,8 +45,8 @@ OPTIMIZERS = [
 ]
 
 
-def network(build: Any, **words: Any) -> Any:
-    return build([5, 17, 20, 3], **{"activation": "tanh", "seed": 2, **words})
+def network(build: Any, **kwargs: Any) -> Any:
+    return build([5, 17, 20, 3], **{"activation": "tanh", "seed": 2, **kwargs})
 
 
 def rows(n_rows: int, n_inputs: int = 5, n_outputs: int = 3) -> tuple[Any, Any]:

@@ -1,9 +1,9 @@
-"""Tables drawn at random, of which it is known what each cell means, and how they are written to files.
+"""Random tables whose cells have known values, and options of how they are written and read.
 
-`draw(seed)` gives a `Case`: columns of numbers, booleans, text and times, with missing values; a column to learn; and
-options: the format of the files, separators, the decimal mark, the order of the columns, the library that reads. Each
-cell is there twice: as it is written, and as what it means (a float, a boolean, text, a time in UTC, or None where it
-is missing), so that an oracle needs no reader. `smaller` gives simpler cases, for the search of a minimal one.
+`draw(seed)` makes a `Case`: columns of numbers, booleans, text and times, with missing values; a target column; and
+options such as the format of the files, separators, the decimal mark, the order of the columns and the library that
+reads. Each cell has a text, as it is written, and a value (a float, a boolean, text, a time in UTC, or None if it is
+missing), so that an oracle needs no reader. `smaller` makes simpler cases; `minimal` searches for a simple failing one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OWN_MARKS = ("-999", "n.d.", "none given", "*")
 WORDS = ("red", "green", "blue", "Zoë", "日本語", 'he said "no"', "a,b", "a;b", "a\tb", "a|b", "two\nlines", "E\u0301")
 WORDS += ("É", "ß", "x y", "it's", "😀", "no", "yes", "Red", "=1+1", "NAN", "missing", "-", "#1", "1,5", "12 km")
 LOOK_LIKE = ("1", "1.0", "007", "7", "1e3", "true", "False", "2020-01-01", "+1", "0", "1.10", "1.1")
-ANCHORS = frozenset(WORDS[:12])  # words that no rule takes for numbers, booleans or times
+ANCHORS = frozenset(WORDS[:12])  # words that are not parsed as numbers, booleans or times
 NAMES = ("a", "b", "c", "width", "length, mm", "größe", 'the "x"', "x y", "0", "2019", "3.5", "a;b", "日付", "p|q")
 NAMES += ("tab\there", "a=b", "a is missing", "A", "y2", "id", "two\nlines", "b.month", "'q'", "nan", "true")
 TARGETS = ("y", "y", "target, t", "3", "Ziel ü", "class")
@@ -59,27 +59,27 @@ FORMATS = ("csv", "csv", "csv", "csv.gz", "parquet", "arrow", "jsonl")
 
 @dataclass(frozen=True)
 class Drawn:
-    """A column: its kind, and its cells in the training rows and in the new ones."""
+    """A column: its kind, and its cells in the training table and in the new table."""
 
     name: str
-    kind: str  # "number", "boolean", "text" or "time"; of the target also "classes"
+    kind: str  # "number", "boolean", "text" or "time"; for a target also "classes"
     train: tuple[Cell, ...]
     new: tuple[Cell, ...]
 
     @functools.cached_property
     def values(self) -> list[Value]:
-        """What the training cells mean."""
+        """The values of the training cells."""
         return [value for _, value in self.train]
 
     @functools.cached_property
     def new_values(self) -> list[Value]:
-        """What the new cells mean."""
+        """The values of the new cells."""
         return [value for _, value in self.new]
 
 
 @dataclass(frozen=True)
 class Options:
-    """How the table is written, read and learnt; the defaults are the plainest."""
+    """How tables are written, read and trained on; the defaults are the simplest options."""
 
     separator: str = ","
     decimal: str = "."
@@ -88,20 +88,20 @@ class Options:
     line_end: str = "\n"
     final_line_end: bool = True
     byte_order_mark: bool = False
-    row_numbers: bool = False  # the first column counts the rows and has no name in the file, which stands for "0"
-    header: bool = True  # without one, the names of columns count them, the target last
-    other_types: bool = False  # typed columns are categories, dates, with a time zone, nullable
+    row_numbers: bool = False  # the first column counts the rows; its name is "0", and empty in files
+    header: bool = True  # without a header, columns are named by their numbers, the target last
+    other_types: bool = False  # typed columns are categories, dates, times with a time zone, or nullable
     quote_all: bool = False
-    shuffle_columns: int = 0  # the seed of another order of columns in the new table; 0 for the same
-    extra: bool = False  # another column in the new table
-    with_target: bool = False  # the target in the new table
+    shuffle_columns: int = 0  # the seed of a different order of columns in the new table; 0: the same order
+    extra: bool = False  # the new table has an additional column
+    with_target: bool = False  # the new table has the target
     drop: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()  # the user's own marks of missing values
     task: str = "auto"
     library: str = "pandas"
-    typed: bool = False  # frames of typed columns in place of files that the library reads
-    by_command: bool = True  # trained by the command line
+    typed: bool = False  # whether frames have typed columns and are not read from files
+    by_command: bool = True  # whether training is by the command line
     dtype: str = "float32"
     scaling: str = "standard"
     min_count: int = 2
@@ -110,7 +110,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Case:
-    """A table to learn from and a table to predict for."""
+    """A table to train on and a new table to predict for."""
 
     seed: int
     columns: tuple[Drawn, ...]
@@ -119,7 +119,7 @@ class Case:
 
     @functools.cached_property
     def inputs(self) -> tuple[Drawn, ...]:
-        """The columns that become inputs: not dropped, not kept aside, with at least one value in training."""
+        """The input columns: neither dropped nor kept aside, with at least one value in training."""
         apart = {*self.options.drop, *self.options.keep}
         return tuple(
             column for column in self.columns if column.name not in apart and any(v is not None for v in column.values)
@@ -127,17 +127,17 @@ class Case:
 
     @property
     def extreme(self) -> bool:
-        """Whether a number is there whose square float64 cannot hold, so that nothing is trained."""
+        """Whether the square of a number is out of range of float64; then nothing is trained."""
         return max(self._sizes, default=0.0) > 1e140 or min((v for v in self._sizes if v), default=1.0) < 1e-140
 
     @property
     def wide(self) -> bool:
-        """Whether float32 is too narrow for a number, or for its distance from others of its column."""
+        """Whether a number, or the differences of a column's numbers, may be out of range of float32."""
         return max(self._sizes, default=0.0) > 1e30 or min((v for v in self._sizes if v), default=1.0) < 1e-30
 
     @property
     def untrainable(self) -> bool:
-        """Whether numbers are there that training without scaling, or any training, cannot take."""
+        """Whether training with the case's scaling, or any training, would overflow or diverge."""
         if self.extreme:
             return True
         targets = [abs(v) for v in self.target.values if isinstance(v, float)]
@@ -151,12 +151,12 @@ class Case:
 
     @functools.cached_property
     def has_target(self) -> list[bool]:
-        """Of each training row, whether the target is there."""
+        """For each training row, whether it has a target."""
         return [value is not None for value in self.target.values]
 
     @functools.cached_property
     def learnt(self) -> Case:
-        """The case with those training rows only that have a target."""
+        """The case without the training rows that have no target."""
         if all(self.has_target):
             return self
 
@@ -166,7 +166,7 @@ class Case:
         return dataclasses.replace(self, columns=tuple(map(cut, self.columns)), target=cut(self.target))
 
     def new_columns(self) -> list[Drawn]:
-        """The columns of the new table, in its order."""
+        """Return the columns of the new table in their order."""
         columns = list(self.columns)
         if self.options.with_target:
             columns.append(self.target)
@@ -187,7 +187,7 @@ class Case:
 
 
 def draw(seed: int) -> Case:
-    """The case of a seed."""
+    """Return the case of a seed."""
     r = random.Random(seed)
     n_train = round(math.exp(r.uniform(math.log(3), math.log(300))))
     n_new = r.randint(1, 12)
@@ -209,7 +209,7 @@ def draw(seed: int) -> Case:
 
 
 def _with_missing_targets(r: Row, case: Case) -> Case:
-    """The case, at times without some targets of the training; the first rows keep theirs."""
+    """Return the case, sometimes without some targets in the training table; the first rows keep theirs."""
     if r.random() > 0.08 or len(case.target.train) < 8:
         return case
     cells = [
@@ -221,7 +221,7 @@ def _with_missing_targets(r: Row, case: Case) -> Case:
 
 
 def _with_header(r: Row, case: Case) -> Case:
-    """The case, at times with a nameless column of row numbers, or without a header."""
+    """Return the case, sometimes with a nameless column of row numbers, or without a header."""
     options, names = case.options, [column.name for column in case.columns]
     if not (options.train_format.startswith("csv") and options.new_format.startswith("csv")):
         return case
@@ -236,7 +236,7 @@ def _with_header(r: Row, case: Case) -> Case:
 
 
 def _counted(case: Case) -> Case:
-    """The case with columns that are called 0, 1, 2, ..., the target last."""
+    """Return the case with columns named 0, 1, 2, ..., the target last."""
     columns = tuple(dataclasses.replace(column, name=str(i)) for i, column in enumerate(case.columns))
     target = dataclasses.replace(case.target, name=str(len(columns)))
     return dataclasses.replace(case, columns=columns, target=target)
@@ -245,7 +245,7 @@ def _counted(case: Case) -> Case:
 def _options(r: Row, own: tuple[str, ...], decimal: str, task: str) -> Options:
     separators = ";\t|" if decimal == "," else ",,,;\t|"
     train_format, new_format = (r.choice(FORMATS), r.choice(FORMATS)) if decimal == "." else ("csv", "csv")
-    plain = r.random() < 0.5  # as they come by default
+    plain = r.random() < 0.5  # with the default options of the encoder
     return Options(
         separator=r.choice(separators),
         decimal=decimal,
@@ -272,7 +272,7 @@ def _options(r: Row, own: tuple[str, ...], decimal: str, task: str) -> Options:
 
 
 def _with_columns_aside(r: Row, case: Case) -> Case:
-    """The case with a column dropped and one kept, at times, as long as one with values is left."""
+    """Return the case, sometimes with a column dropped or kept aside, if an input column is left."""
     for option, chance in (("drop", 0.1), ("keep", 0.1)):
         if r.random() < chance:
             taken = {*case.options.drop, *case.options.keep}
@@ -327,7 +327,7 @@ def _missing(r: Row, marks: list[str], plain: bool) -> Cell:
 
 
 def _number(r: Row, plain: bool) -> Callable[[], Cell]:
-    """A function that draws a cell of a column of numbers, of one style."""
+    """Return a function that draws cells of a column of numbers in one style."""
     styles: dict[str, Callable[[], str]] = {
         "small": lambda: str(r.randint(-9, 9)),
         "count": lambda: str(r.randint(0, 2000)),
@@ -360,7 +360,7 @@ def _number(r: Row, plain: bool) -> Callable[[], Cell]:
 
 
 def _any_float(r: Row) -> str:
-    """Any finite float64, with each bit at random, a little below the largest."""
+    """Return a float64 of random bits, finite and below 1e290."""
     while True:
         number: float = struct.unpack("<d", r.randbytes(8))[0]
         if abs(number) < 1e290:
@@ -419,7 +419,7 @@ def _time(r: Row) -> Callable[[], Cell]:
 
 
 def _target(r: Row, name: str, n_train: int, n_new: int) -> tuple[Drawn, str]:
-    """The column to learn, and the task to name where the values do not say it."""
+    """Return the target column, and the option `task`, which must be given if values do not determine it."""
     n = n_train + n_new
     kind = r.choice(["text", "text", "codes", "integers", "floats", "boolean", "number", "number", "number"])
     if kind == "number" or n_train < 4:
@@ -463,12 +463,12 @@ def _target_number(r: Row) -> Callable[[], str]:
 
 
 def valid(case: Case) -> bool:
-    """Whether the case still says what each cell means, and can be written and learnt."""
+    """Return whether the case can be written and trained on, and its cells still have the values that it states."""
     return _is_written(case) and _is_table(case.learnt) and _is_target(case)
 
 
 def _is_written(case: Case) -> bool:
-    """Whether the options go together and with the names of the columns."""
+    """Return whether the options are compatible with one another and with the names of the columns."""
     options, names = case.options, [column.name for column in case.columns]
     if options.by_command and (case.untrainable or (options.min_count, options.max_categories) != (2, 100)):
         return False
@@ -483,7 +483,7 @@ def _is_written(case: Case) -> bool:
 
 
 def _is_table(case: Case) -> bool:
-    """Whether there are inputs, and each column is of its kind by its training rows alone."""
+    """Return whether there are inputs, and the training rows of each column determine its kind."""
     if not case.inputs or (case.wide and case.options.dtype == "float32") or not case.target.new:
         return False
     for column in case.columns:
@@ -494,7 +494,7 @@ def _is_table(case: Case) -> bool:
 
 
 def _is_target(case: Case) -> bool:
-    """Whether the target can be learnt, and the task is what its values say where it is not named."""
+    """Return whether the target can be trained on, and its values determine the task if that is "auto"."""
     labels, auto = case.learnt.target.values, case.options.task == "auto"
     different = len(set(labels))
     few = 2 * different <= len(labels) and different <= 20
@@ -507,7 +507,7 @@ def _is_target(case: Case) -> bool:
 
 
 def smaller(case: Case) -> Iterator[Case]:
-    """Simpler cases, the simplest first: fewer columns, fewer rows, plainer options, plainer cells."""
+    """Yield simpler cases, the simplest first: fewer columns, fewer rows, default options, simpler names."""
     for i, column in enumerate(case.columns):
         apart = {
             option: tuple(name for name in getattr(case.options, option) if name != column.name)
@@ -545,7 +545,7 @@ def _without_rows(case: Case, part: str, first: int, last: int) -> Case:
 
 
 def minimal(case: Case, fails: Callable[[Case], bool], tries: int = 400) -> Case:
-    """A smallest case found that still fails."""
+    """Return the simplest failing case that is found by at most `tries` calls of `fails`."""
     found = True
     while found and tries > 0:
         found = False
@@ -562,7 +562,7 @@ def minimal(case: Case, fails: Callable[[Case], bool], tries: int = 400) -> Case
 
 
 def described(case: Case) -> str:
-    """The case for a reader: its options that are not plain, and its cells."""
+    """Return a description of the case: the options that differ from the defaults, and its cells."""
     plain = Options()
     options = [
         f"{field.name}={getattr(case.options, field.name)!r}"

@@ -1,14 +1,14 @@
-"""Cases of `table_cases` as files and as frames: what a command line, pandas and polars are given of them.
+"""Write the cases of `table_cases` as files, make frames of them, and read files with pandas or polars.
 
-Files of text hold the cells as they are written. Typed files and frames hold what the cells mean. `read_frame` reads a
-file with a library's own reader, with the types that this reader infers, and knows what is to be said to it:
+Text files have the texts of the cells; typed files and frames have their values. `read_frame` reads a file by the
+library's own reader, with the types that it infers, and works around its limits:
 
 * pandas before 3.1 needs float_precision="round_trip" to read numbers exactly;
-* polars leaves quotation marks doubled in the names of a header, so the names are given to it;
-* a column of text of which a reader has made numbers has lost its spelling, and is read again as text where two texts
-  of it are one number, or where "1,5" may be one;
-* with a decimal comma, marks of missing values have to be named, as both readers take such a column for text else, and
-  polars also one whose cells are quoted.
+* polars leaves quotation marks doubled in the names of a header, so the names are passed to it;
+* a text column that a reader has converted to numbers has lost its spelling: it is read again as text if two of its
+  texts are the same number, or if "1,5" may be a number;
+* with a decimal comma, marks of missing values must be passed, as otherwise both readers infer text for a column with
+  marks, and polars also for a column whose cells are quoted.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ EXACT = {"float_precision": "round_trip"} if tuple(map(int, pandas.__version__.s
 
 
 def training(case: Case) -> Columns:
-    """The columns of the training table with their cells."""
+    """Return the columns of the training table with their cells."""
     return [(column, column.train) for column in (*case.columns, case.target)]
 
 
 def new(case: Case) -> Columns:
-    """The columns of the new table with their cells."""
+    """Return the columns of the new table with their cells."""
     return [(column, column.new) for column in case.new_columns()]
 
 
@@ -43,7 +43,7 @@ def new(case: Case) -> Columns:
 
 
 def write(columns: Columns, format_name: str, options: Options, stem: Path) -> Path:
-    """The columns as a file of that format."""
+    """Write the columns to a file of the format, and return its path."""
     path = stem.with_name(f"{stem.name}.{format_name}")
     if format_name.startswith("csv"):
         data = _text(columns, options).encode("utf-8-sig" if options.byte_order_mark else "utf-8")
@@ -81,13 +81,13 @@ def _text(columns: Columns, options: Options) -> str:
 
 
 def _is_whole(cells: Sequence[Cell]) -> bool:
-    """Whether cells are whole numbers of 64 bits as they are usually spelt, all with a sign or all without."""
+    """Return whether all cells are canonical integers within int64, or all within uint64."""
     present = [text.strip() for text, value in cells if value is not None]
     if not all(re.fullmatch("-?[1-9][0-9]*|0", text) for text in present):
         return False
     numbers = [int(text) for text in present]
-    least, most = min(numbers, default=0), max(numbers, default=0)
-    return least >= -(2**63) and most < (2**64 if least >= 0 else 2**63)
+    low, high = min(numbers, default=0), max(numbers, default=0)
+    return low >= -(2**63) and high < (2**64 if low >= 0 else 2**63)
 
 
 def _is_unsigned(cells: Sequence[Cell]) -> bool:
@@ -95,7 +95,7 @@ def _is_unsigned(cells: Sequence[Cell]) -> bool:
 
 
 def _plain(column: Drawn, cell: Cell, options: Options) -> Any:
-    """A cell as JSON has it: numbers and booleans as such, times as text."""
+    """Return a cell's value for JSON: numbers and booleans as such, times as text."""
     text, value = cell
     if column.kind in ("number", "classes") and value is not None and _is_whole([cell]) and abs(int(text)) < 2**63:
         return int(text)
@@ -106,7 +106,7 @@ def _plain(column: Drawn, cell: Cell, options: Options) -> Any:
 
 
 def polars_frame(columns: Columns, options: Options) -> polars.DataFrame:
-    """A frame of polars with the types that the columns ask for."""
+    """Return a frame of polars with the types of the columns' kinds."""
     series = []
     for column, cells in columns:
         values: list[Any] = [value for _, value in cells]
@@ -145,7 +145,7 @@ PANDAS_OTHERS = {"number": "Float64", "boolean": "bool[pyarrow]", "text": "categ
 
 
 def _are_floats(cells: Sequence[Cell]) -> bool:
-    """Whether labels are the shortest spellings of floats."""
+    """Return whether labels are the shortest representations of floats."""
     try:
         return all(repr(float(text)) == text for text, value in cells if value is not None)
     except ValueError:
@@ -159,7 +159,7 @@ def _are_days(values: Sequence[Any]) -> bool:
 
 
 def pandas_frame(columns: Columns, options: Options) -> pandas.DataFrame:
-    """A frame of pandas with the types that the columns ask for."""
+    """Return a frame of pandas with the types of the columns' kinds."""
     found: dict[str, Any] = {}
     types = {**PANDAS_TYPES, **(PANDAS_OTHERS if options.other_types else {})}
     for column, cells in columns:
@@ -174,12 +174,12 @@ def pandas_frame(columns: Columns, options: Options) -> pandas.DataFrame:
 
 
 def typed_frame(columns: Columns, options: Options) -> Any:
-    """A frame of the case's library with typed columns."""
+    """Return a frame of the case's library with typed columns."""
     return (pandas_frame if options.library == "pandas" else polars_frame)(columns, options)
 
 
 def read_frame(path: Path, columns: Columns, format_name: str, options: Options) -> Any:
-    """The file as the case's library reads it."""
+    """Read a file with the case's library, and return its frame."""
     kinds = ("text", "classes") if options.decimal == "," else ("classes",)
     of_text = [column.name for column, _ in columns if column.kind in kinds or _is_ambiguous(column)]
     if options.library == "pandas":
@@ -188,7 +188,7 @@ def read_frame(path: Path, columns: Columns, format_name: str, options: Options)
 
 
 def _is_ambiguous(column: Drawn) -> bool:
-    """Whether two different texts of a column are one number, so that it does not say which of them it was."""
+    """Return whether two different texts of a column are the same number, so that the number loses the text."""
     texts = {text for text in (*column.values, *column.new_values) if isinstance(text, str)}
     numbers = [float(text) for text in texts if re.fullmatch(r"[+-]?[0-9.]+(e[0-9]+)?", text)]
     return column.kind == "text" and len(set(numbers)) < len(numbers)
@@ -204,18 +204,18 @@ def _read_pandas(
     if format_name == "jsonl":
         with open(path, encoding="utf-8") as file:
             return pandas.DataFrame([json.loads(line) for line in file])
-    words: dict[str, Any] = {"sep": options.separator, "decimal": options.decimal, **EXACT}
-    words["encoding"] = "utf-8"
+    kwargs: dict[str, Any] = {"sep": options.separator, "decimal": options.decimal, **EXACT}
+    kwargs["encoding"] = "utf-8"
     if options.decimal == ",":
-        words["na_values"] = ["?", *options.marks]
+        kwargs["na_values"] = ["?", *options.marks]
     if not options.header:
-        words |= {"header": None, "names": names}
-    frame = pandas.read_csv(path, **words)
+        kwargs |= {"header": None, "names": names}
+    frame = pandas.read_csv(path, **kwargs)
     if options.row_numbers:
-        words |= {"header": 0, "names": names}
+        kwargs |= {"header": 0, "names": names}
         frame.columns = names
     lost = {name: "str" for name in of_text if frame[name].dtype.kind in "iuf" and frame[name].notna().any()}
-    return pandas.read_csv(path, dtype=lost, **words) if lost else frame
+    return pandas.read_csv(path, dtype=lost, **kwargs) if lost else frame
 
 
 def _read_polars(
@@ -227,13 +227,13 @@ def _read_polars(
         return polars.read_ipc(path)
     if format_name == "jsonl":
         return polars.read_ndjson(path, infer_schema_length=None)
-    words: dict[str, Any] = {"separator": options.separator, "infer_schema_length": None}
-    words |= {"new_columns": [column.name for column, _ in columns], "has_header": options.header}
+    kwargs: dict[str, Any] = {"separator": options.separator, "infer_schema_length": None}
+    kwargs |= {"new_columns": [column.name for column, _ in columns], "has_header": options.header}
     if options.decimal == ",":
-        words |= {"decimal_comma": True, "null_values": sorted({*MARKS, *options.marks} - {""})}
-    frame = polars.read_csv(path, **words)
+        kwargs |= {"decimal_comma": True, "null_values": sorted({*MARKS, *options.marks} - {""})}
+    frame = polars.read_csv(path, **kwargs)
     lost: dict[str, Any] = {name: polars.String for name in of_text if frame[name].dtype.is_numeric()}
-    frame = polars.read_csv(path, schema_overrides=lost, **words) if lost else frame
+    frame = polars.read_csv(path, schema_overrides=lost, **kwargs) if lost else frame
     if options.decimal == ",":
         quoted = [
             column.name

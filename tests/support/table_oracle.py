@@ -1,12 +1,15 @@
-"""The oracle of tables: inputs of a network by pandas and scikit-learn, its outputs by NumPy, from documented rules.
+"""The oracle of tables: a network's inputs by pandas and scikit-learn and its outputs by NumPy, from documented rules.
 
-Numbers: the median of the training rows for a missing one, and an indicator if any was missing in training. Booleans:
-an input for false and for true. Text: an input for each category that occurs `min_count` times in training, of more
-than `max_categories` the most frequent, of equally frequent ones the first in order. Both have an input for missing
-values if `min_count` are missing in training, and one for all others. Times: day number since 1970 with its fraction,
-month, day, weekday from Monday, and the hour where training has times of day; medians and an indicator as of numbers.
+* Numbers: missing ones become the median of the training rows; an indicator is added if any is missing in training.
+* Booleans: an input for false and one for true.
+* Text: an input for each category that occurs at least `min_count` times in training; if there are more than
+  `max_categories`, for the most frequent ones, of equally frequent ones the first in sorted order.
+* Booleans and text: also an input for missing values if at least `min_count` are missing in training, and an input for
+  all other values.
+* Times: the day number since 1970 with its fraction, month, day, weekday (Monday is 0), and the hour if training has
+  times of day; medians and an indicator as for numbers.
 
-`outputs` bounds its own distance from a network that computes in another dtype and another order.
+`outputs` also computes a bound of the difference to a network that computes in another dtype and order.
 """
 
 from __future__ import annotations
@@ -28,14 +31,14 @@ from table_cases import Case, Drawn
 
 Array = NDArray[np.float64]
 Parts = tuple[list[str], Array, Array]  # names of inputs, training rows, new rows
-SUBNORMAL = 1e-36  # of float32; sums of products, which may become 0 below it
+SUBNORMAL = 1e-36  # a bound for sums of products that float32 may flush to 0
 EPSILON = {"float32": 2.0**-23, "float64": 2.0**-52}
 
 
 def inputs(case: Case) -> Parts:
-    """The inputs that the columns become, with their names."""
+    """Return the names of the inputs, and the inputs of the training rows and of the new rows."""
     with sklearn.config_context(skip_parameter_validation=True), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scikit-learn warns of categories that it has not seen
+        warnings.simplefilter("ignore")  # scikit-learn warns about unknown categories
         parts = [_PARTS[column.kind](column, case) for column in case.inputs]
         parts = _imputed(case, parts)
     names = [name for names, _, _ in parts for name in names]
@@ -46,7 +49,7 @@ def inputs(case: Case) -> Parts:
 
 
 def _imputed(case: Case, parts: list[Parts]) -> list[Parts]:
-    """The parts with medians in the place of missing numbers and times, and an indicator for each such column."""
+    """Return the parts with missing numbers and times replaced by medians, and an indicator for each such column."""
     gaps = [i for i, column in enumerate(case.inputs) if column.kind in ("number", "time")]
     if not gaps:
         return parts
@@ -108,7 +111,7 @@ def _boolean(column: Drawn, case: Case) -> Parts:
 
 
 def _one_hot(column: Drawn, case: Case, encoder: OneHotEncoder, kept: list[str]) -> Parts:
-    """The encoder's inputs in ascending order of categories, then that of missing values, then that of all others."""
+    """Return the encoder's inputs in sorted order of the categories, then missing values, then all other values."""
     has_missing = sum(value is None for value in column.values) >= case.options.min_count
 
     values = column.values + column.new_values
@@ -131,7 +134,7 @@ _PARTS = {"number": _number, "boolean": _boolean, "text": _text, "time": _time}
 
 
 def class_names(labels: Sequence[str]) -> tuple[Any, ...]:
-    """The names of the classes in order: numbers where each label is the shortest spelling of its number, else text."""
+    """Return the sorted class names: numbers if each label is the shortest spelling of its number, else text."""
     different = set(labels)
     for kind in (_exact_integer, float):
         try:
@@ -169,7 +172,7 @@ def _integer_or_float(text: str) -> float:
 
 @dataclass(frozen=True)
 class Scaled:
-    """Rows after a scaler of scikit-learn, and how far another computation of the same may be from them."""
+    """Rows scaled by scikit-learn, and the maximum difference to another implementation of the same scaling."""
 
     rows: Array
     error: Array
@@ -178,7 +181,7 @@ class Scaled:
 
 
 def scaled(kind: str, train: Array, rows: Array, epsilon: float) -> Scaled:
-    """The rows as a scaler fitted to the training rows gives them."""
+    """Return the rows scaled by a scaler that is fitted to the training rows."""
     width = train.shape[1]
     if kind == "none":
         return Scaled(rows, epsilon * np.abs(rows), np.zeros(width), np.ones(width))
@@ -190,21 +193,21 @@ def scaled(kind: str, train: Array, rows: Array, epsilon: float) -> Scaled:
         offset, scale = (
             minmax.data_min_,
             np.where(minmax.data_range_ > 0, minmax.data_range_, 1.0),
-        )  # scale_ has a bound
+        )  # not scale_, as scikit-learn replaces very small ranges there, too
     out = (rows - offset) / scale
-    largest = np.abs(train).max(axis=0)  # the rounding of means and differences is relative to it
+    largest = np.abs(train).max(axis=0)  # rounding errors of means and differences are relative to it
     lost = EPSILON["float64"] * (8 + np.sqrt(len(train))) * largest / scale
     return Scaled(out, (1e-13 + epsilon + lost) * np.abs(out) + 4 * lost, offset, scale)
 
 
 @functools.cache
 def _activation(name: str) -> Any:
-    """Activations of slope at most 1, so that errors do not grow in them."""
+    """Return an activation. All have slopes of at most 1, so that errors do not grow."""
     return {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh, "identity": lambda z: z}[name]
 
 
 def outputs(net: Any, x: Scaled) -> tuple[Array, Array]:
-    """What the network's layers give before the last activation, in float64, and a bound of the error of another."""
+    """Return the last layer's z, computed in float64, and a bound of the difference to the network's."""
     epsilon = EPSILON[str(net.dtype)]
     h, error = x.rows, x.error
     layers = list(zip(net.weights, net.biases, strict=True))
@@ -219,7 +222,7 @@ def outputs(net: Any, x: Scaled) -> tuple[Array, Array]:
 
 
 def probabilities(net: Any, z: Array, error: Array) -> tuple[Array, Array]:
-    """A probability for each class, and a bound of its error."""
+    """Return the probability of each class, and a bound of its error."""
     if net.output_activation.name == "sigmoid":
         one = 1 / (1 + np.exp(-z))
         return np.hstack([1 - one, one]), np.hstack([error, error]) + 16 * EPSILON[str(net.dtype)]
@@ -230,7 +233,9 @@ def probabilities(net: Any, z: Array, error: Array) -> tuple[Array, Array]:
 
 
 def numbers(z: Array, error: Array, train: Array | None, dtype: str) -> tuple[Array, Array]:
-    """Predictions in the target's own unit, and a bound of their error; `train` are the targets that scale them."""
+    """Return predictions in the unit of the target, and a bound of their error; train: the targets the scaler is
+    fitted to, or None if targets are not scaled.
+    """
     if train is None:
         return z, error
     scaler = StandardScaler().fit(train)

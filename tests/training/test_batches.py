@@ -97,7 +97,7 @@ def test_what_batches_cannot_have(words: dict[str, Any], message: str) -> None:
 
 
 def test_weights_of_classes_in_batches(build64: Implementation) -> None:
-    """As of the rows in their order, and in the reference."""
+    """Weights of classes count in batches as for all rows, and as in the reference."""
     words: dict[str, Any] = {"loss": "cross_entropy", "seed": 2}
     nets = [build64([I, O], **words), build64([I, O], **words), reference.Network([I, O], **words)]
     labels = np.arange(N) % O

@@ -1,4 +1,4 @@
-"""What a network keeps from one call to the next: the optimiser's state, the random stream, the last good epoch.
+"""What a network keeps between calls: the optimiser's state, the random state, the last valid epoch.
 
 An equal optimiser or none continues; another one, or new parameters, starts anew; a call that fails has not happened.
 """
@@ -33,7 +33,7 @@ def test_an_equal_optimizer_or_none_continues(build: Any, optimizer: Any, first:
 @pytest.mark.parametrize("second", ["fit", "batch"])
 @pytest.mark.parametrize("other", [fastmlp.Adam(0.04), fastmlp.SGD(0.1, momentum=0.9)], ids=repr)
 def test_another_optimizer_starts_anew(build: Any, other: Any, first: str, second: str) -> None:
-    """Anew, but from the parameters that the first one left, and with the first one's state gone for good."""
+    """Another optimiser starts with new state from the present parameters; the old state is discarded."""
     X, y = data()
     net = classifier(build)
     resumed(net, X, y, ADAM, first)
@@ -78,7 +78,7 @@ def test_none_begins_with_adam(build: Any) -> None:
 
 
 def test_none_after_new_parameters_keeps_the_choice(build: Any) -> None:
-    """`parameters` starts the optimiser anew: the same one, without its state."""
+    """Assigning `parameters` keeps the choice of the optimiser, but resets its state."""
     X, y = data()
     net = classifier(build)
     net.train_on_batch(X, y, fastmlp.SGD(0.5))
@@ -144,7 +144,7 @@ def test_set_layer_after_a_step_keeps_the_other_layers(build: Any) -> None:
 def test_a_diverging_fit_leaves_the_network_as_it_was(
     build: Any, optimizer: Any, before: str, failing: Any, shuffle: bool
 ) -> None:
-    """Parameters, the optimiser's state and the random stream: later fits are as if it had not happened.
+    """After a fit that diverges, parameters, optimiser state and random state are as before it.
 
     The last row is at fault, so that the epoch has made good steps when it fails.
     """
@@ -168,7 +168,7 @@ def test_a_diverging_fit_leaves_the_network_as_it_was(
 
 
 def test_a_fit_that_diverges_later_keeps_the_last_good_epoch(build: Any) -> None:
-    """The rate is too large, so the parameters grow for some epochs before they overflow."""
+    """With a rate that is too large, parameters grow for some epochs before they overflow."""
     X, y = data()
     optimizer = fastmlp.SGD(30.0, momentum=0.9)
     net, control = (build([3, 1], seed=1) for _ in range(2))
@@ -204,7 +204,7 @@ def test_a_step_that_fails_is_no_step(build: Any, failing: Any) -> None:
 
 @pytest.mark.parametrize("before", [ADAM, None], ids=["another", "none"])
 def test_a_step_that_overflows_the_parameters_is_no_step(build: Any, before: Any) -> None:
-    """The loss before it is finite; the parameters after it would not be."""
+    """A step with a finite loss is not taken if the parameters after it would not be finite."""
     X, y = data()
     net, control = (build([3, 1], seed=1) for _ in range(2))
     for each in (net, control):
@@ -219,7 +219,7 @@ def test_a_step_that_overflows_the_parameters_is_no_step(build: Any, before: Any
 
 
 def test_a_step_that_overflows_takes_back_itself_alone(build: Any) -> None:
-    """Not the steps before it, which nobody has read."""
+    """A step that overflows is rolled back, but not the steps before it, even if these are not yet published."""
     net, twin = (build([1, 1], loss="mse", seed=0) for _ in range(2))
     X, y = np.ones((4, 1)), np.zeros((4, 1))
     for each in (net, twin):

@@ -20,7 +20,7 @@ N_EPOCHS = 6
 
 
 class Raiser:
-    """Raises an error, or a signal, at one hook of one epoch; keeps the figures and weights of all epochs before."""
+    """A callback that raises an error or a signal in one hook of one epoch, and records the epochs before."""
 
     def __init__(self, hook: str, epoch: int, how: Any) -> None:
         self.epoch, self.how, self.at = epoch, how, 0
@@ -62,7 +62,7 @@ ERRORS = {"interrupt": KeyboardInterrupt(), "error": RuntimeError("mine"), "exit
 @pytest.mark.parametrize("how", ERRORS)
 @pytest.mark.parametrize("epoch", range(1, N_EPOCHS))
 def test_the_best_weights_stay(epoch: int, how: str, hook: str, restore: bool, batches: bool) -> None:
-    """A rate that makes it worse from epoch to epoch: without going back the last weights would stay."""
+    """With a rate that makes each epoch worse, the best weights are restored."""
     net = fastmlp.Network([3, 8, 1], activation="tanh", seed=0)
     watcher, stop = Watcher(), fastmlp.EarlyStopping(patience=100, restore_best_weights=restore)
     words: dict[str, Any] = {
@@ -159,7 +159,7 @@ def test_an_estimator_with_early_stopping(name: str, epoch: int) -> None:
 @pytest.mark.parametrize("module", [fastmlp, load_reference()], ids=["fastmlp", "reference"])
 @pytest.mark.parametrize("epoch", range(N_EPOCHS))
 def test_an_epoch_that_is_in_the_history_counts(module: Any, epoch: int, how: str) -> None:
-    """A callback that comes before EarlyStopping ends the training in an epoch that may be the best one."""
+    """An epoch counts if a callback before EarlyStopping ends the training in it, as it may be the best one."""
     seen: list[Any] = []
 
     def end(at: int, logs: Any) -> None:

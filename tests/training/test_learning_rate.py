@@ -17,7 +17,7 @@ from trainings import assert_same, classifier, data
 
 
 class Halve:
-    """Sets the rate after each epoch."""
+    """A callback that halves the rate after each epoch."""
 
     def __init__(self) -> None:
         self.network: Any = None
@@ -48,7 +48,7 @@ KINDS = [
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_rate_that_is_set_is_the_schedules(build: Any, kind: Any) -> None:
-    """23 rows by 5 are 5 steps an epoch; the reference follows."""
+    """A rate set by a callback equals that of a schedule, in the reference, too; an epoch of 23 rows has 5 steps."""
     X, y = data()
     net, control = classifier(build), classifier(build)
     words = {"epochs": 4, "batch_size": 5}
@@ -119,7 +119,7 @@ def test_bad_rates(build: Any, rate: Any, error: type[Exception]) -> None:
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_classical_momentum_against_scikit_learn(build64: Any, momentum: float, nesterov: bool) -> None:
-    """With a rate that changes, which is where the velocities of the two forms differ."""
+    """With a rate that changes, for which the two forms of momentum differ."""
     theirs = pytest.importorskip("sklearn.neural_network._stochastic_optimizers").SGDOptimizer
     if nesterov and not momentum:
         nesterov = False
@@ -131,7 +131,7 @@ def test_classical_momentum_against_scikit_learn(build64: Any, momentum: float, 
 
 @pytest.mark.oracle
 def test_adam_hat_against_scikit_learn(build64: Any) -> None:
-    """An epsilon that is large beside the first second moments."""
+    """With an epsilon that is large compared with the first second moments."""
     theirs = pytest.importorskip("sklearn.neural_network._stochastic_optimizers").AdamOptimizer
     net = classifier(build64)
     P = net.parameters
@@ -139,7 +139,7 @@ def test_adam_hat_against_scikit_learn(build64: Any) -> None:
 
 
 def follow(net: Any, P: Any, oracle: Any, optimizer: Any, rates: list[Any]) -> None:
-    """24 steps of both."""
+    """Take 24 steps with both."""
     X, y = data()
     start = P.copy()
     for step in range(24):

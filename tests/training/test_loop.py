@@ -34,7 +34,7 @@ def test_the_last_share_is_validated_on(build: Any, share: float, n: int, as_row
 
 
 def test_no_share_is_lost_to_rounding() -> None:
-    """10 * (1 - 0.9) is 0.9999999999999998."""
+    """A share of 10 * (1 - 0.9) = 0.9999999999999998 rows is one row."""
     seen: list[int] = []
     for module in (fastmlp, REFERENCE):
         net = module.Network([1, 1], seed=0)
@@ -67,7 +67,7 @@ def test_rows_set_apart_are_looked_at() -> None:
 
 
 class Batches:
-    """Writes down what `on_batch_end` hears, and stops at the given call."""
+    """A callback that records the arguments of `on_batch_end`, and stops at the given call."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.calls: list[Any] = []
@@ -93,7 +93,7 @@ def test_looking_at_each_batch_changes_nothing(build: Any, shuffle: bool) -> Non
     "source", ["rows", "batches", "lbfgs", "reference", "reference's batches", "reference's lbfgs"]
 )
 def test_batches_begin_before_their_step_and_end_after_it(source: str) -> None:
-    """Of rows, and of batches that come one after another; what a hook finds before a step has not had it."""
+    """For rows and for an iterator of batches: on_batch_begin sees the parameters before the step."""
     module = REFERENCE if "reference" in source else fastmlp
     net = module.Network([3, 2], seed=0, loss="cross_entropy")
     calls: list[Any] = []
@@ -117,7 +117,7 @@ def test_batches_begin_before_their_step_and_end_after_it(source: str) -> None:
 
 @pytest.mark.parametrize("fails_at", [6, 8])
 def test_what_begins_a_batch_alone_is_heard_and_changes_nothing(build: Any, fails_at: int) -> None:
-    """An error in it takes the epoch back; True from it stops nothing."""
+    """An error in on_batch_begin rolls the epoch back; a result of True does not stop the training."""
     net, control, seen = classifier(build), classifier(build), []
     words = {"batch_size": 8, "shuffle": False, "optimizer": ADAM}
 
@@ -153,7 +153,7 @@ def test_batches_in_the_reference() -> None:
 
 @pytest.mark.parametrize("stop_at", [1, 4, 6, 9])
 def test_a_batch_stops_the_training(build: Any, stop_at: int) -> None:
-    """After its step; the epoch is recorded as far as it went."""
+    """on_batch_end stops the training after its step; the epoch is recorded with the steps taken."""
     net, control = classifier(build), classifier(build)
     words = {"batch_size": 8, "shuffle": False, "optimizer": ADAM}
     history = net.fit(X, Y, epochs=5, callbacks=[Batches(stop_at)], **words)
@@ -205,7 +205,7 @@ def test_an_interrupt_within_an_epoch_keeps_its_steps(build: Any) -> None:
 
 
 def curve(values: list[float], **words: Any) -> tuple[int, EarlyStopping]:
-    """How many epochs a curve goes on, and the callback."""
+    """Return the number of epochs that are trained with the curve, and the callback."""
     stop = EarlyStopping("loss", **words)
     net = fastmlp.Network([1, 1], seed=0)
     stop.set_network(net)
@@ -301,7 +301,7 @@ def test_wrong_early_stopping(words: Any, error: type[Exception], message: str) 
 
 
 def test_what_is_not_recorded_cannot_be_monitored() -> None:
-    """Found before the first epoch."""
+    """A monitored name that is not recorded is refused before the first epoch."""
     net = fastmlp.Network([3, 2], seed=0)
     before = net.parameters
     with pytest.raises(ValueError, match=r"^monitor: expected one of 'loss', got 'val_loss'"):
@@ -316,7 +316,7 @@ def test_what_is_not_recorded_cannot_be_monitored() -> None:
 
 @pytest.mark.parametrize("where", ["main", "thread"])
 def test_max_time_ends_a_long_epoch(where: str) -> None:
-    """Whole steps only: with one batch of rows in order, the state is that of so many steps."""
+    """max_time ends an epoch after a whole step."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(200_000, 20)).astype(np.float32), rng.normal(size=200_000).astype(np.float32)
     net = fastmlp.Network([20, 128, 128, 1], seed=0)

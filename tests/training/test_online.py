@@ -1,4 +1,4 @@
-"""Data that come in pieces: `partial_fit`, a piece at a time, and `learn_one`, a row at a time."""
+"""Online training: `partial_fit` with a part of the data, and `learn_one` with a row."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_partial_fit_is_an_epoch_in_order(build: Any, batch_size: int | None) ->
 
 
 def test_partial_fit_continues_what_fit_began(build: Any) -> None:
-    """With its optimiser's state, and without a step in the random stream."""
+    """partial_fit continues with the optimiser's state of the fit, and draws no random number."""
     X, y = data()
     net, control = classifier(build), classifier(build)
     for each in (net, control):
@@ -65,7 +65,7 @@ KINDS = {
 @pytest.mark.parametrize("optimizer", [SGD, ADAM, None], ids=repr)
 @pytest.mark.parametrize("kind", KINDS)
 def test_learn_one_is_train_on_batch_with_one_row(build: Any, kind: str, optimizer: Any) -> None:
-    """The same losses and the same bits, whether anybody looks in between or not, with more rows than its log holds."""
+    """learn_one gives the bits of train_on_batch, with and without reads between, for more rows than its log holds."""
     sizes, loss, targets = KINDS[kind]
     rng = np.random.default_rng(0)
     X = rng.normal(size=(150, 3)).astype(build.dtype)
@@ -190,7 +190,7 @@ def test_refused_rows_are_no_step(build: Any, case: int) -> None:
 @pytest.mark.parametrize("by", ["loss", "step"])
 @pytest.mark.parametrize("n_before", [1, 2, 15, 40])
 def test_a_row_that_overflows_takes_back_itself_alone(build: Any, n_before: int, by: str) -> None:
-    """By its loss, or by what the step makes of the parameters; the rows before it, which nobody has read, stay.
+    """If loss or parameters overflow, the row is rolled back, but not the rows before it that are not yet published.
 
     Those are 0, so the weight stays 0 and the bias alone learns; then x is so large that the weight overflows.
     """
@@ -226,7 +226,7 @@ def test_not_while_a_fit_runs() -> None:
 
 
 def test_a_large_network_learns_alike(build: Any) -> None:
-    """Beside a reader, which the lock is free for."""
+    """A large network gives the same bits while another thread reads it."""
     net, control = (build([3, 700, 700, 1], seed=0) for _ in range(2))
     x, over = np.ones(3, build.dtype), threading.Event()
 
@@ -264,7 +264,7 @@ def test_a_large_network_learns_alike(build: Any) -> None:
 )
 @pytest.mark.parametrize("sizes", [[3, 1], [3, 17, 2], [5, 40, 33, 1]], ids=str)
 def test_what_is_learnt_is_finite(build: Any, optimizer: Any, sizes: list[int]) -> None:
-    """A divergence is told by the very row that causes it, though the parameters are not looked at after each."""
+    """The row that causes a divergence raises, although the parameters are not checked after each row."""
     rng = np.random.default_rng(7)
     net = build(sizes, activation="relu", seed=1)
     net.learn_one(rng.normal(size=sizes[0]), rng.normal(size=sizes[-1]), optimizer)
@@ -291,7 +291,7 @@ def test_the_reference_learns_the_same() -> None:
 
 
 def test_a_row_that_overflows_after_the_rate_was_set(build: Any) -> None:
-    """What was learnt before with the old rate stays as it was."""
+    """After an overflow, the rows before it keep the rate with which they were learnt."""
     net, control = (build([2, 1], loss="mae") for _ in range(2))
     large = float(np.finfo(build.dtype).max) / 1e3
     for each in (net, control):

@@ -1,4 +1,4 @@
-"""What a fit shows of its progress: bars, lines, times; and that a display ends no training and changes none."""
+"""The display of a fit's progress: bars, lines, times; it neither ends nor changes a training."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ X, Y = data(41)
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream whose isatty is true."""
 
     def isatty(self) -> bool:
         return True
 
 
 class Bar:
-    """What is used of tqdm."""
+    """A stand-in for the methods of tqdm that are used."""
 
     made: list[Any] = []  # noqa: RUF012
 
@@ -61,7 +61,7 @@ def bars(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """What stands for stderr from here on; a fixture would be overwritten by pytest's own capture."""
+    """Replace stderr, and return it; a fixture would be overwritten by pytest's capture."""
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
     return stream
@@ -88,7 +88,7 @@ def test_a_bar_on_a_terminal(bars: list[Any], fails: bool, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
 def test_a_bar_in_a_notebook(bars: list[Any], stream: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whose stderr is no terminal; IPython without a kernel is none."""
+    """A notebook gets a bar although its stderr is no terminal; IPython without a kernel does not."""
     for config, n_bars in (({"IPKernelApp": {}}, 1), ({}, 1 + stream.isatty())):
         shell = types.SimpleNamespace(config=config)
         monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda shell=shell: shell))
@@ -124,7 +124,7 @@ LONG = {
 def test_the_bar_moves_within_a_long_epoch_and_changes_nothing(
     build: Any, what: str, bars: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With no time from one move to the next, every epoch is long."""
+    """With an update interval of 0, every epoch counts as long."""
     terminal(monkeypatch)
     monkeypatch.setattr(progress, "MOVE_SECONDS", 0.0)
     words = dict(LONG[what])
@@ -147,7 +147,7 @@ def test_the_bar_moves_within_a_long_epoch_and_changes_nothing(
 
 
 def test_short_epochs_are_whole(bars: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bar costs stretches of the first epochs alone; none where nothing moves."""
+    """Only the first epochs are divided for a bar, and none if the bar does not move."""
     calls: list[Any] = []
     stretch = fastmlp.Network._stretch
 
@@ -183,7 +183,7 @@ def test_hooks_of_batches_and_checkpoints_beside_a_bar(
 
 
 def test_lines_where_a_bar_is_not_useful(bars: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not on a terminal; without tqdm; and not where so many epochs are asked for."""
+    """There are lines if stderr is no terminal, tqdm is missing, or a number of epochs is requested."""
     auto = sys.modules["tqdm.auto"]
     for stream, verbose, module in ((io.StringIO(), 1, auto), (Terminal(), 2, auto), (Terminal(), 1, None)):
         monkeypatch.setattr(sys, "stderr", stream)
@@ -194,7 +194,7 @@ def test_lines_where_a_bar_is_not_useful(bars: list[Any], monkeypatch: pytest.Mo
 
 
 def test_elapsed_and_remaining_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of this call: a fit that goes on from a checkpoint has not taken the time of the epochs before."""
+    """The times are those of this call, without the epochs before a checkpoint."""
     now, stream = [100.0], io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
@@ -214,7 +214,7 @@ def test_elapsed_and_remaining_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Broken(io.StringIO):
-    """A terminal, or none, that cannot be written to."""
+    """A stream that cannot be written to."""
 
     def __init__(self, is_terminal: bool, error: type[Exception]) -> None:
         super().__init__()
@@ -257,7 +257,7 @@ print(net.fit(np.ones((9, 3)), np.ones((9, 2)), epochs=300, verbose=1).epochs)
 @pytest.mark.skipif(os.name != "posix", reason="needs the descriptors of POSIX")
 @pytest.mark.parametrize("how", ["the reader has gone", "closed from the beginning", "a full disk"])
 def test_stderr_of_a_process(how: str) -> None:
-    """The training ends well, and so does the interpreter."""
+    """Training and interpreter end without error if stderr is closed or broken."""
     if how == "a full disk" and not os.path.exists("/dev/full"):
         pytest.skip("needs the device /dev/full, which Linux has")
     command = [sys.executable, "-c", CODE]
@@ -279,7 +279,7 @@ def test_stderr_of_a_process(how: str) -> None:
 
 
 def test_bars_in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside one another, each on its line; also after a bar that could not be written."""
+    """Bars in several threads have a line each, also after one that could not be written."""
     pytest.importorskip("tqdm")
     monkeypatch.setattr(sys, "stderr", Broken(True, OSError))
     fastmlp.Network([3, 2]).fit(X, Y, epochs=3, verbose=1)

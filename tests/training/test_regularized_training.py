@@ -107,7 +107,7 @@ def test_one_that_does_nothing_is_none(build: Any) -> None:
 @pytest.mark.parametrize("before", [None, Regularization(dropout=0.5, average=0.5)], ids=repr)
 @pytest.mark.parametrize("r", [EVERYTHING, Regularization(dropout=0.5, average=0.5)], ids=repr)
 def test_an_error_goes_back(build: Any, r: Regularization, before: Any, how: str) -> None:
-    """To the parameters, the average, the masks that come next and the place in the random stream."""
+    """An error rolls back the parameters, the average, the next masks and the random state."""
     X, y = data()
     targets = np.column_stack([y, 1 - y]).astype(float)
     bad = targets.copy()

@@ -25,7 +25,7 @@ LIMIT = 2.0  # seconds; about 0.1 s on a machine at rest
 
 @pytest.fixture(autouse=True)
 def _handlers() -> Iterator[None]:
-    """SIGINT raises KeyboardInterrupt, whatever the tests are run from; handlers are restored."""
+    """Let SIGINT raise KeyboardInterrupt, and restore handlers afterwards."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
@@ -60,7 +60,7 @@ class Interrupt:
             self.states.append(self.network.parameters)
 
     def seconds(self, what: str) -> float:
-        """How long ago the signal was sent; printed."""
+        """Return, and print, the seconds since the signal was sent."""
         seconds = time.perf_counter() - self.sent
         assert self.sent > 0
         self.thread.join()
@@ -69,7 +69,7 @@ class Interrupt:
 
 
 def assert_usable(net: fastmlp.Network, X: np.ndarray, y: np.ndarray) -> None:
-    """It predicts, and a later fit works."""
+    """Check that the network predicts, and that a later fit works."""
     assert np.isfinite(net.predict(X[:3])).all()
     before = net.parameters
     history = net.fit(X[:50], y[:50], epochs=2)
@@ -93,7 +93,7 @@ def test_ctrl_c_in_a_long_epoch(batch_size: int | None) -> None:
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("engine", ["native", "blas"])
 def test_ctrl_c_in_a_step_of_millions_of_weights(engine: str, n_threads: int) -> None:
-    """A step that takes a good part of a second is given up, and what is kept is that of whole steps."""
+    """A long step is abandoned, and the parameters kept are those after whole steps."""
     X = np.random.default_rng(0).random((700, 2800), np.float32)
     net, twin = (fastmlp.Network([2800, 2800, 1], seed=0, engine=engine, n_threads=n_threads) for _ in range(2))
     options: dict[str, Any] = {"batch_size": None, "shuffle": False, "optimizer": fastmlp.SGD(1e-6)}
@@ -134,7 +134,7 @@ def test_ctrl_c_between_short_epochs() -> None:
 
 
 def test_a_full_batch_epoch_is_whole_or_not_there() -> None:
-    """Interrupted in its second epoch, a fit leaves the parameters of the first."""
+    """A full-batch fit that is interrupted in its second epoch keeps the parameters of the first."""
     X = np.random.default_rng(0).integers(0, 256, (6_000, 784), np.uint8)
     net = fastmlp.Network([784, 512, 512, 10], loss="cross_entropy", seed=0)
     interrupt = Interrupt(epoch=1, delay=0.02)
@@ -227,11 +227,11 @@ def test_keyboard_interrupt_in_a_callback() -> None:
 
 
 class Alarm(Exception):  # noqa: N818
-    """What the handler of the next test raises."""
+    """The exception that the handler of the next test raises."""
 
 
 def test_a_signal_at_any_moment() -> None:
-    """300 signals at random moments of short fits and steps: afterwards the network always trains."""
+    """After each of 300 signals at random moments of short fits and steps, the network can be trained."""
 
     def handler(number: int, frame: FrameType | None) -> None:
         raise Alarm

@@ -24,7 +24,7 @@ from trainings import assert_same, classifier
 
 
 def plain(sizes: Any, **words: Any) -> fastmlp.Network:
-    """A build for what does not depend on the implementation."""
+    """An implementation for tests that do not depend on it."""
     return fastmlp.Network(sizes, **words)
 
 
@@ -32,7 +32,7 @@ def plain(sizes: Any, **words: Any) -> fastmlp.Network:
 
 
 class Rates:
-    """Adds figures in some epochs, numbers that are not finite among them."""
+    """A callback that adds values, some not finite, to the logs of some epochs."""
 
     def on_epoch_end(self, epoch: int, logs: Any) -> None:
         if epoch % 2:
@@ -45,7 +45,7 @@ class Rates:
 def test_what_callbacks_have_added_goes_on(
     n_writes: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Curves with gaps, and ones that begin after the cut, have the bits of a fit that was not cut."""
+    """Curves with gaps, and curves that begin after the cut, equal those of a fit that was not cut."""
     changes: dict[str, Any] = {"callbacks": [Rates()]}
     whole = run(plain, **changes)
     with monkeypatch.context() as patch:
@@ -63,7 +63,7 @@ def test_what_callbacks_have_added_goes_on(
 
 
 def test_it_begins_and_goes_on(build: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same call each time: without the file from the beginning, then from where it was cut, then it is done."""
+    """The same call starts without a file, resumes after a cut, and returns at once when the training is complete."""
     whole = run(build)
     for n_runs in range(20):  # noqa: B007
         with monkeypatch.context() as patch, contextlib.suppress(Cut):
@@ -78,7 +78,7 @@ def test_it_begins_and_goes_on(build: Any, tmp_path: pathlib.Path, monkeypatch: 
 
 
 class Batches:
-    """Counts the steps of a fit."""
+    """A callback that counts the steps of a fit."""
 
     n = 0
 
@@ -88,7 +88,7 @@ class Batches:
 
 @pytest.mark.parametrize("ends", ["epochs", "early_stopping"])
 def test_a_training_that_is_over(build: Any, ends: str, tmp_path: pathlib.Path) -> None:
-    """It takes no step, and gives the network and the history of its end."""
+    """A completed training takes no step, and returns its final network and history."""
     patience, batches = (99, Batches()) if ends == "epochs" else (2, Batches())
     changes: dict[str, Any] = {"epochs": 3 if ends == "epochs" else 60, "optimizer": fastmlp.SGD(2.0, momentum=0.9)}
     net, history = run(build, tmp_path / "c", resume="auto", **changes, callbacks=[EarlyStopping(patience=patience)])
@@ -101,7 +101,7 @@ def test_a_training_that_is_over(build: Any, ends: str, tmp_path: pathlib.Path) 
 
 
 def test_a_training_that_is_over_and_is_then_to_be_longer(build: Any, tmp_path: pathlib.Path) -> None:
-    """Also after a start that has found it over, and has written its file once more."""
+    """A completed training can be extended, also after a start that found it complete and rewrote its file."""
     for epochs in (2, 2, 5):
         net, history = run(build, tmp_path / "c", resume="auto", epochs=epochs)
     assert_ends_alike((net, history), run(build))
@@ -121,7 +121,7 @@ def test_it_wants_one_file(paths: list[str], got: str, tmp_path: pathlib.Path) -
 
 
 def test_two_checkpoints_of_one_file(tmp_path: pathlib.Path) -> None:
-    """Each epoch, and some steps within."""
+    """Two checkpoints write the same file, after each epoch and within epochs."""
     both = [Checkpoint(tmp_path / "c"), Checkpoint(tmp_path / ".." / tmp_path.name / "c", every=2, unit="step")]
     for epochs in (2, 5):
         net, history = run(plain, callbacks=both, resume="auto", epochs=epochs)
@@ -133,7 +133,7 @@ def test_two_checkpoints_of_one_file(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("content", ["truncated", "empty", "another kind", "a model", "altered"])
 def test_a_file_that_is_no_checkpoint(content: str, tmp_path: pathlib.Path) -> None:
-    """An error that says what to do; the file and the network stay as they are."""
+    """The error says what to do; the file and the network are unchanged."""
     path = tmp_path / "c"
     run(plain, path, epochs=2)
     file = path.read_bytes()
@@ -163,7 +163,7 @@ def test_another_training(changes: dict[str, Any], tmp_path: pathlib.Path) -> No
 
 @pytest.mark.skipif(os.name != "posix", reason="needs the symbolic links of POSIX")
 def test_paths_that_lead_nowhere(tmp_path: pathlib.Path) -> None:
-    """What cannot be looked at is no missing file; a link may lead to where there is no file yet."""
+    """A path that cannot be accessed is an error; a link to a missing file counts as a missing file."""
     (tmp_path / "loop").symlink_to("loop")
     net, control = classifier(plain), classifier(plain)
     with pytest.raises(OSError, match="symbolic links"):
@@ -176,7 +176,7 @@ def test_paths_that_lead_nowhere(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_file_of_the_name_auto(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As './auto', and as a path object, which is never the word."""
+    """A file named "auto" can be passed as './auto' or as a path object."""
     monkeypatch.chdir(tmp_path)
     for path in ("./auto", pathlib.Path("auto"), pathlib.PurePath("./auto")):
         with pytest.raises(FileNotFoundError):
@@ -197,7 +197,7 @@ def test_beside_batches(tmp_path: pathlib.Path) -> None:
 
 
 def start(folder: pathlib.Path, **words: Any) -> subprocess.Popen[bytes]:
-    """The command, begun. What it has to do done, it reads its stdin to the end: with a pipe it waits to be killed."""
+    """Start the command. At its end it reads stdin, so with a pipe it waits until it is killed."""
     *command, code = child(folder)
     process = subprocess.Popen([*command, f"{code}sys.stdin.read()", "auto"], stdout=subprocess.PIPE, **words)
     assert process.stdout is not None
@@ -206,7 +206,7 @@ def start(folder: pathlib.Path, **words: Any) -> subprocess.Popen[bytes]:
 
 
 def let_end(folder: pathlib.Path) -> float:
-    """The command once more, up to its own end; how many seconds it took after its imports."""
+    """Run the command to its end, and return the seconds that it took after its imports."""
     with start(folder, stdin=subprocess.DEVNULL) as process:
         begin = time.perf_counter()
         assert process.wait() == 0
@@ -214,7 +214,7 @@ def let_end(folder: pathlib.Path) -> float:
 
 
 def written(folder: pathlib.Path) -> object:
-    """What tells one file of the Checkpoint from the next; None before there is one."""
+    """Return a value that changes with each file of the Checkpoint; None if there is no file."""
     try:
         status = os.stat(folder / "c")
     except FileNotFoundError:
@@ -223,7 +223,7 @@ def written(folder: pathlib.Path) -> object:
 
 
 def kill_after(folder: pathlib.Path, seconds: float, *, goes_on: bool) -> bool:
-    """Begins the command and kills it so much later; whether it was then in the middle of the training.
+    """Start the command and kill it after a delay; return whether it was training then.
 
     The time counts from its first file on if it `goes_on`, however long that takes, else from its imports on.
     """
@@ -238,7 +238,7 @@ def kill_after(folder: pathlib.Path, seconds: float, *, goes_on: bool) -> bool:
 
 
 def check_started_again(tmp_path: pathlib.Path, n_scripts: int, n_kills: int) -> int:
-    """Kills each script so often, and lets it end; it then has the bits of a fit that nobody has touched.
+    """Kill each script repeatedly, let it end, and check that it has the bits of a fit that was not killed.
 
     The moments are random within a share of the time that an untouched script takes on this machine, so that all kills
     of a script together come about half as far; all but the last wait for a file of their own, so that it comes on,

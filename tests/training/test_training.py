@@ -103,7 +103,7 @@ def test_fit_is_a_loop_of_train_on_batch(build: Any, batch_size: int | None, shu
 
 
 def test_the_first_draws_of_a_seed_are_the_references(build: Any) -> None:
-    """From the seed alone: initial parameters, then the order of the rows."""
+    """A seed determines the initial parameters and then the order of the rows."""
     words: dict[str, Any] = {"activation": "tanh", "loss": "cross_entropy", "seed": 2**64 - 1}
     net, oracle = build([3, 5, 2], **words), reference.Network([3, 5, 2], **words)
     X, y = data()
@@ -165,7 +165,7 @@ def test_arguments_are_not_written(build: Any) -> None:
 
 @pytest.mark.parametrize("optimizer", [fastmlp.SGD(0.5, momentum=0.9), fastmlp.Adam(0.03)], ids=repr)
 def test_learns_two_circles(build: Any, optimizer: Any) -> None:
-    """Two circles, one in the other, which no line separates."""
+    """The classes are two concentric circles, which no line separates."""
     rng = np.random.default_rng(6)
     angle, y = rng.uniform(0, 2 * np.pi, size=300), np.arange(300) % 2
     X = np.column_stack([np.cos(angle), np.sin(angle)]) * (0.5 + 0.5 * y)[:, np.newaxis]
