@@ -275,13 +275,18 @@ def test_every_optimizer_takes_it(build64: Any, optimizer: Any, n_rows: int) -> 
     np.testing.assert_allclose(net.parameters, oracle.parameters, rtol=0, atol=1e-10)
 
 
+WHOLE_BATCH_METHODS = [
+    fastmlp.LBFGS(gradient_tolerance=1e-7, loss_tolerance=0.0),
+]
+
+
+@pytest.mark.parametrize("optimizer", WHOLE_BATCH_METHODS, ids=repr)
 @pytest.mark.parametrize("r", [Regularization(l2=0.1), Regularization(l2=5.0, per_row=True)], ids=repr)
-def test_lbfgs_minimises_the_penalised_loss(build64: Any, r: Regularization) -> None:
+def test_a_whole_batch_method_minimises_the_penalised_loss(build64: Any, optimizer: Any, r: Regularization) -> None:
     """Iteration by iteration as the reference, and to where the gradient of both together is 0."""
     net = network(build64)
     oracle = twin(net)
     X, y = rows(30)
-    optimizer = fastmlp.LBFGS(gradient_tolerance=1e-7, loss_tolerance=0.0)
     words: dict[str, Any] = {"optimizer": optimizer, "regularization": r}
     weights = np.arange(1, 31) / 8
     np.testing.assert_allclose(
@@ -472,7 +477,8 @@ def test_what_does_not_go_together(method: str, dtype: str) -> None:
         (0.1, None, TypeError, "regularization: expected a .*Regularization"),
         (Regularization(dropout=(0.5, 0.5)), None, ValueError, "dropout: expected one rate for each of the 1 hidden"),
         *(
-            (Regularization(**{name: value}), fastmlp.LBFGS(), ValueError, f"{name}: expected l2 and per_row .*'lbfgs'")
+            (Regularization(**{name: value}), method, ValueError, f"{name}: expected l2 and per_row .*{method.name!r}")
+            for method in WHOLE_BATCH_METHODS
             for name, value in {
                 "l1": 0.1, "weight_decay": 0.1, "dropout": 0.1, "input_dropout": 0.1, "input_noise": 0.1,
                 "max_norm": 1.0, "clip_norm": 1.0, "clip_value": 1.0, "average": 0.5,

@@ -44,7 +44,11 @@ OPTIMIZERS = [
     fastmlp.SGD(PLATEAU, momentum=0.9),
     fastmlp.Adam(lambda t: 0.05 / (1 + t)),
 ]
-FULL_BATCH = [fastmlp.Rprop(), fastmlp.LBFGS(), fastmlp.LBFGS(memory=2, gradient_tolerance=0.0, loss_tolerance=0.0)]
+FULL_BATCH = [
+    fastmlp.Rprop(),
+    fastmlp.LBFGS(),
+    fastmlp.LBFGS(memory=2, gradient_tolerance=0.0, loss_tolerance=0.0),
+]
 PLANS = {
     "epochs": {"every": 1},
     "steps": {"every": 3, "unit": "step"},
@@ -130,7 +134,7 @@ def test_a_cut_fit_goes_on_to_the_same_end(
 @pytest.mark.parametrize("optimizer", FULL_BATCH, ids=repr)
 @pytest.mark.parametrize("epochs", [1, 2, 4, 7])
 def test_all_rows_in_a_step(build: Any, optimizer: Any, epochs: int, tmp_path: pathlib.Path) -> None:
-    """The pairs that L-BFGS remembers, their ring full or not, and the steps of Rprop."""
+    """What a method keeps (the pairs of L-BFGS, their ring full or not), and the steps of Rprop."""
     changes = {"optimizer": optimizer, "batch_size": None, "callbacks": []}
     run(build, tmp_path / "c", **{**changes, "epochs": epochs}, plan="epochs")
     resumed = run(build, resume=tmp_path / "c", **changes, epochs=12)
