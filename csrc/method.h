@@ -4,7 +4,8 @@
  * reads. train.c calls `iterate` in place of a gradient step, and checkpoints keep what `n_vectors` and the functions
  * after it give. What it minimises is in objective.h. To add a method: a file with its functions and its table, as
  * lbfgs.c, named in build.toml; a declaration below; a row in optimizers.inc that points to it; a class in
- * optimizers.py with whole_batch_method = True and a field gradient_tolerance; a row in reference/minimizers.py. */
+ * optimizers.py with whole_batch_method = True and a field gradient_tolerance; a row in reference/minimizers.py.
+ * docs/extending/whole_batch_method.md does it with an example. */
 #ifndef FASTMLP_METHOD_H
 #define FASTMLP_METHOD_H
 

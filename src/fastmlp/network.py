@@ -239,7 +239,7 @@ class Network(Model):
             Passes over the data.
         batch_size : int or None, default 32
             Rows of one step; None is the full batch. A short last batch divides by its own size. Optimisers that need
-            all rows in each step (Rprop, LBFGS) take them unless another number is given, which they refuse.
+            all rows in each step (such as LBFGS) take them unless another number is given, which they refuse.
         optimizer : str, Optimizer or None, default "adam"
             An optimiser equal to the last one, or None, continues it with its state; another starts anew.
         shuffle : bool, "blocks" or "rows", default True
