@@ -6,7 +6,8 @@
  *
  * To add a method: write a file with its functions and its table, as lbfgs.c, and name it in build.toml; declare the
  * table below; add a row in optimizers.inc that points to it, a class in optimizers.py with whole_batch_method =
- * True and a field gradient_tolerance, and a row in reference/minimizers.py. */
+ * True and a field gradient_tolerance, and a row in reference/minimizers.py. docs/extending/whole_batch_method.md does
+ * so with an example. */
 #ifndef FASTMLP_METHOD_H
 #define FASTMLP_METHOD_H
 

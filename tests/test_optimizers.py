@@ -1,6 +1,7 @@
 """What holds for every optimiser: any number of threads, fits in parts, errors that go back, bad arguments.
 
-Their formulas are tested in test_training.py against PyTorch and the reference, L-BFGS in test_lbfgs.py.
+Their formulas are tested in test_training.py against PyTorch and the reference; whole-batch methods have
+tests of their own in test_whole_batch_methods.py.
 """
 
 from __future__ import annotations

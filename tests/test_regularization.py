@@ -26,10 +26,10 @@ from trainings import classifier, data
 
 
 class RegularizedTorch(Torch):
-    """Training in PyTorch, with its function for each field of a regularisation."""
+    """Training with what PyTorch has for each field."""
 
     def steps(self, X: Any, y: Any, optimizer: Any, r: Regularization, n_steps: int) -> Iterator[tuple[float, Any]]:
-        """Take steps; yield the loss before each step and the published parameters after it."""
+        """Each yields the loss before the step, and what is published after it."""
         torch, weights = self.torch, self.layers[::2]
         x, t = torch.tensor(np.asarray(X, dtype=np.float64)), self.target(y)
         utils, swa = torch.nn.utils, torch.optim.swa_utils
@@ -74,7 +74,7 @@ def test_25_steps_against_pytorch(build: Any, r: Regularization, optimizer: Any,
 
 
 def test_decay_of_weights_is_adamws(build64: Any) -> None:
-    """Adam with weight decay equals PyTorch's AdamW with the biases in a parameter group without decay."""
+    """PyTorch's AdamW with the biases in a group of their own, which does not decay."""
     net = network(build64)
     X, y = rows(9)
     oracle = RegularizedTorch(net)
@@ -114,7 +114,7 @@ def test_decay_follows_the_schedule(build64: Any) -> None:
 
 @pytest.mark.parametrize("n_rows", ROWS)
 def test_a_gradient_that_explodes_is_clipped(build: Any, n_rows: int) -> None:
-    """A gradient whose squares overflow in float32 is clipped and keeps its direction."""
+    """Its squares are beyond float32; its direction is kept."""
     net = build([4, 3], loss="mae", seed=0)
     net.parameters = np.zeros(net.n_parameters)  # so that the loss is finite
     X, y = rows(n_rows, 4, 3)
@@ -127,7 +127,7 @@ def test_a_gradient_that_explodes_is_clipped(build: Any, n_rows: int) -> None:
 
 @pytest.mark.parametrize("size", [1.0, 0.5, 1e-10])
 def test_the_largest_gradients_are_clipped_along_their_direction(build: Any, size: float) -> None:
-    """Gradients up to the largest number, whose reciprocal is subnormal, are clipped and keep their direction."""
+    """Up to the largest number, whose reciprocal is subnormal."""
     net = build([3, 2], loss="mae")
     net.set_layer(0, np.zeros((2, 3)), [0.0, 0.0])
     largest = float(np.finfo(build.dtype).max) * size
@@ -189,7 +189,7 @@ def test_weights_whose_square_overflows_are_limited(build: Any) -> None:
 )
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learns_alpha(build64: Any, solver: str, optimizer: Any, given: dict[str, Any]) -> None:
-    """l2 with per_row is scikit-learn's alpha: for the loss curve, the coefficients, and the objective of L-BFGS."""
+    """l2 by row is its alpha: the loss curve, the coefficients, and what L-BFGS minimises."""
     sklearn = pytest.importorskip("sklearn.neural_network")
     net = build64([7, 9, 1], activation="tanh", loss="half_squared_error", seed=1)
     start = list(zip(net.weights, net.biases, strict=True))
@@ -241,7 +241,7 @@ def test_steps_against_the_reference(build: Any, r: Regularization, n_rows: int)
 
 @pytest.mark.parametrize("r", REGULARIZATIONS, ids=repr)
 def test_fit_against_the_reference(build64: Any, r: Regularization) -> None:
-    """Shuffled, with a short last batch, and with validation of the published parameters."""
+    """Shuffled, with a short last batch, validated on what is published."""
     net = network(build64)
     oracle = twin(net)
     X, y = rows(23)
@@ -275,13 +275,18 @@ def test_every_optimizer_takes_it(build64: Any, optimizer: Any, n_rows: int) -> 
     np.testing.assert_allclose(net.parameters, oracle.parameters, rtol=0, atol=1e-10)
 
 
+WHOLE_BATCH_METHODS = [
+    fastmlp.LBFGS(gradient_tolerance=1e-7, loss_tolerance=0.0),
+]
+
+
+@pytest.mark.parametrize("optimizer", WHOLE_BATCH_METHODS, ids=repr)
 @pytest.mark.parametrize("r", [Regularization(l2=0.1), Regularization(l2=5.0, per_row=True)], ids=repr)
-def test_lbfgs_minimises_the_penalised_loss(build64: Any, r: Regularization) -> None:
-    """The iterations equal the reference's, and end where the gradient of loss plus penalty is 0."""
+def test_a_whole_batch_method_minimises_the_penalised_loss(build64: Any, optimizer: Any, r: Regularization) -> None:
+    """Iteration by iteration as the reference, and to where the gradient of both together is 0."""
     net = network(build64)
     oracle = twin(net)
     X, y = rows(30)
-    optimizer = fastmlp.LBFGS(gradient_tolerance=1e-7, loss_tolerance=0.0)
     words: dict[str, Any] = {"optimizer": optimizer, "regularization": r}
     weights = np.arange(1, 31) / 8
     np.testing.assert_allclose(
@@ -314,7 +319,7 @@ def test_weighted_rows_are_dropped_alike(build64: Any, activation: str) -> None:
 @pytest.mark.parametrize("activation", ["tanh", "gelu", "sigmoid"])
 @pytest.mark.parametrize("r", [*DRAWN, EVERYTHING], ids=repr)
 def test_the_step_is_along_the_gradient_of_what_is_reported(build64: Any, r: Regularization, activation: str) -> None:
-    """Equal networks have equal masks in their first step, so the loss can be evaluated as a function of P."""
+    """The first step of equal networks has equal masks, so the loss as a function of P can be asked at any P."""
     net = network(build64, activation=activation)
     r = Regularization(l1=r.l1, l2=r.l2, dropout=r.dropout, input_dropout=r.input_dropout, input_noise=r.input_noise)
     X, y = rows(7)
@@ -340,7 +345,7 @@ def test_the_step_is_along_the_gradient_of_what_is_reported(build64: Any, r: Reg
 
 
 def test_masks_have_their_rate_and_know_nothing_of_one_another() -> None:
-    """Means, variances and correlations of the masks of 200 rows of 500 units are within 4.5 standard errors."""
+    """Means, variances and correlations of masks of 200 rows of 500 units, within 4.5 standard errors."""
     n_rows, n = 200, 500
     for rate in (0.1, 0.5, 0.8):
         r = reference.Choice(input_noise=0.0, input_dropout=rate, dropout=(rate, rate))
@@ -385,7 +390,7 @@ def test_noise_is_normal_and_independent() -> None:
 
 
 def test_numbers_of_a_row_do_not_depend_on_its_batch(build64: Any) -> None:
-    """Each row of a batch of 170, which is processed in tiles and pieces, has the noise of the reference."""
+    """Rows of a batch of 170 go in tiles and pieces: each by itself has the same noise as the reference's."""
     n_rows, n = 170, 70  # more than a group of draws
     net = build64([n, 1], loss="half_squared_error", seed=0)
     key = number(net._random_state, 0) >> 11
@@ -400,7 +405,7 @@ def test_numbers_of_a_row_do_not_depend_on_its_batch(build64: Any) -> None:
 
 
 def test_the_generator_is_as_documented() -> None:
-    """A change of the generator would change the bits of trained networks, and must not be overlooked."""
+    """So that a change of it is not overlooked: a change of a trained network's bits."""
     assert draws(number(number(123, 0), 3), 0, 4) == draws(number(number(123, 0), 3), 0, 9)[:4]
     assert draws(1, 2, 4) == [3796082, 6343243, 13621822, 2629989]
 
@@ -472,7 +477,8 @@ def test_what_does_not_go_together(method: str, dtype: str) -> None:
         (0.1, None, TypeError, "regularization: expected a .*Regularization"),
         (Regularization(dropout=(0.5, 0.5)), None, ValueError, "dropout: expected one rate for each of the 1 hidden"),
         *(
-            (Regularization(**{name: value}), fastmlp.LBFGS(), ValueError, f"{name}: expected l2 and per_row .*'lbfgs'")
+            (Regularization(**{name: value}), method, ValueError, f"{name}: expected l2 and per_row .*{method.name!r}")
+            for method in WHOLE_BATCH_METHODS
             for name, value in {
                 "l1": 0.1, "weight_decay": 0.1, "dropout": 0.1, "input_dropout": 0.1, "input_noise": 0.1,
                 "max_norm": 1.0, "clip_norm": 1.0, "clip_value": 1.0, "average": 0.5,
@@ -500,7 +506,7 @@ def test_float32_refuses_what_it_cannot_hold() -> None:
 def test_max_norm_of_weights_whose_squares_leave_the_range(
     build: Any, n_outputs: int, share: float, exponent: float
 ) -> None:
-    """Weights of 1e-25 or 1e25 are limited like weights of 1; no other weight changes."""
+    """Weights of 1e-25 or 1e25 are limited as those of 1 are; no other weight changes."""
     size = float(np.finfo(build.dtype).max) ** exponent
     net = build([5, n_outputs], loss="half_squared_error")
     w = size * np.random.default_rng(0).uniform(0.5, 1.0, (n_outputs, 5)).astype(build.dtype)
@@ -545,7 +551,7 @@ def test_clip_norm_of_gradients_whose_squares_leave_the_range(build: Any, size: 
     ids=str,
 )
 def test_a_key_is_drawn_where_something_is_drawn(build64: Any, sizes: list[int], words: dict[str, float]) -> None:
-    """Without hidden layers, dropout draws no random number, and the order of the rows is that without dropout."""
+    """Without hidden layers dropout draws nothing, so the rows come in the order that they have without it."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(23, 2)), rng.normal(size=(23, sizes[-1]))
     net, oracle = build64(sizes, activation="tanh", seed=5), reference.Network(sizes, activation="tanh", seed=5)

@@ -59,8 +59,8 @@ class History(dict[str, list[float]]):
         """Why the training ended; None while it runs.
 
         The reason is "epochs" (all of them were run), "callback" (a callback returned True), "early_stopping",
-        "max_time", "converged" (L-BFGS has found a minimum), the `stop_reason` of a callback, "interrupted" (Ctrl-C) or
-        "error" (another exception).
+        "max_time", "converged" (a whole-batch method such as L-BFGS has found a minimum), the `stop_reason` of a
+        callback, "interrupted" (Ctrl-C) or "error" (another exception).
         """
         return self._stopped
 

@@ -250,7 +250,7 @@ class Network(Model):
             The number of passes over the data.
         batch_size : int or None, default 32
             The number of rows of one step; None is all rows. The loss of a short last batch is the mean over its own
-            rows. Optimisers that need all rows in each step (Rprop, LBFGS) use all of them by default; any other
+            rows. Optimisers that need all rows in each step (such as LBFGS) use all of them by default; any other
             number is an error.
         optimizer : str, Optimizer or None, default "adam"
             An optimiser equal to the last one, or None, continues it with its state; another starts anew.

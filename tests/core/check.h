@@ -74,7 +74,7 @@ void check_accuracy(run *r);
 void check_losses(run *r);
 void check_optimizers(run *r);
 void check_schedules(run *r);
-void check_lbfgs(run *r);
+void check_methods(run *r);
 void check_rows(run *r);
 void check_sources(run *r);
 void check_blocks(run *r);

@@ -24,7 +24,7 @@ static const struct {
     {"losses", check_losses},
     {"optimizers", check_optimizers},
     {"schedules", check_schedules},
-    {"lbfgs", check_lbfgs},
+    {"methods", check_methods},
     {"rows", check_rows},
     {"sources", check_sources},
     {"blocks", check_blocks},

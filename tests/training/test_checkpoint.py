@@ -44,7 +44,11 @@ OPTIMIZERS = [
     fastmlp.SGD(PLATEAU, momentum=0.9),
     fastmlp.Adam(lambda t: 0.05 / (1 + t)),
 ]
-FULL_BATCH = [fastmlp.Rprop(), fastmlp.LBFGS(), fastmlp.LBFGS(memory=2, gradient_tolerance=0.0, loss_tolerance=0.0)]
+FULL_BATCH = [
+    fastmlp.Rprop(),
+    fastmlp.LBFGS(),
+    fastmlp.LBFGS(memory=2, gradient_tolerance=0.0, loss_tolerance=0.0),
+]
 PLANS = {
     "epochs": {"every": 1},
     "steps": {"every": 3, "unit": "step"},
@@ -54,7 +58,7 @@ PLANS = {
 
 
 class Cut(Exception):  # noqa: N818
-    """The exception that ends a fit in place of a kill."""
+    """Ends a fit where a kill would."""
 
 
 def words(optimizer: Any = OPTIMIZERS[0], patience: int = 3) -> dict[str, Any]:
@@ -69,7 +73,7 @@ def words(optimizer: Any = OPTIMIZERS[0], patience: int = 3) -> dict[str, Any]:
 
 
 def run(build: Any, path: Any = None, *, resume: Any = None, plan: str = "steps", **changes: Any) -> tuple[Any, Any]:
-    """Return the network and the history of the fit, which writes checkpoints if a path is given."""
+    """The network and the history of the fit, with a checkpoint if a path is given."""
     net = classifier(build)
     all_words = {**words(), **changes}
     if path is not None:
@@ -78,7 +82,7 @@ def run(build: Any, path: Any = None, *, resume: Any = None, plan: str = "steps"
 
 
 def assert_ends_alike(one: tuple[Any, Any], other: tuple[Any, Any]) -> None:
-    """Check that parameters, random state, state of the optimiser, history and stop reason are equal."""
+    """P, the random state, the optimiser's state, every curve and the reason."""
     assert_same(one[0], other[0])
     assert (one[1], one[1].stopped) == (other[1], other[1].stopped)
     assert one[0].learning_rate == other[0].learning_rate
@@ -88,7 +92,7 @@ def assert_ends_alike(one: tuple[Any, Any], other: tuple[Any, Any]) -> None:
 
 
 def cut_after(monkeypatch: pytest.MonkeyPatch, n_writes: int) -> None:
-    """Raise `Cut` after so many more files are written."""
+    """After so many more files, `Cut` is raised."""
     write, left = atomic.write, [n_writes]
 
     def cut(path: Any, content: bytes) -> None:
@@ -102,7 +106,7 @@ def cut_after(monkeypatch: pytest.MonkeyPatch, n_writes: int) -> None:
 
 @pytest.fixture(scope="module")
 def plain() -> Any:
-    """An implementation for tests that do not depend on it."""
+    """A build for what does not depend on the implementation."""
     return lambda sizes, **words: fastmlp.Network(sizes, **words)
 
 
@@ -130,7 +134,7 @@ def test_a_cut_fit_goes_on_to_the_same_end(
 @pytest.mark.parametrize("optimizer", FULL_BATCH, ids=repr)
 @pytest.mark.parametrize("epochs", [1, 2, 4, 7])
 def test_all_rows_in_a_step(build: Any, optimizer: Any, epochs: int, tmp_path: pathlib.Path) -> None:
-    """The state of L-BFGS, with its memory of pairs full or not, and of Rprop."""
+    """What a method keeps (the pairs of L-BFGS, their ring full or not), and the steps of Rprop."""
     changes = {"optimizer": optimizer, "batch_size": None, "callbacks": []}
     run(build, tmp_path / "c", **{**changes, "epochs": epochs}, plan="epochs")
     resumed = run(build, resume=tmp_path / "c", **changes, epochs=12)
@@ -150,7 +154,7 @@ def test_what_has_converged_stays(build: Any, tmp_path: pathlib.Path) -> None:
 def test_cut_at_every_write(
     plan: str, patience: int, plain: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A training that is cut at every write, and resumed, ends as one that is not cut."""
+    """And cut again each time it goes on: the training ends as the one that nobody touched."""
     whole = run(plain, **words(patience=patience))
     net, history = None, None
     for i in range(100):
@@ -183,7 +187,7 @@ def test_more_epochs_than_at_first(build: Any, tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("how", ["max_time", "on_batch_end", "on_epoch_end"])
 def test_a_stopped_fit_can_go_on(build: Any, how: str, tmp_path: pathlib.Path) -> None:
-    """Resuming a fit that was stopped within an epoch finishes that epoch, which is recorded once."""
+    """What stopped it is no part of it: the epoch that was cut short is finished, and recorded once."""
 
     class Stopper:
         n_calls = 0
@@ -207,14 +211,14 @@ def test_a_stopped_fit_can_go_on(build: Any, how: str, tmp_path: pathlib.Path) -
 
 
 class Slow:
-    """A callback that makes steps take longer."""
+    """Makes steps take time."""
 
     def on_batch_end(self, batch: int, logs: Any) -> None:
         time.sleep(0.01)
 
 
 def test_an_early_stopping_stays(build: Any, tmp_path: pathlib.Path) -> None:
-    """Resuming a fit that early stopping has ended returns the best weights, and trains no further."""
+    """It has ended by itself; going on gives the best weights again and nothing more."""
     changes = {"epochs": 500, "callbacks": [EarlyStopping(patience=1, monitor="loss", min_delta=0.5)]}
     net, history = run(build, tmp_path / "c", **changes)
     assert history.stopped == "early_stopping"
@@ -242,7 +246,7 @@ def test_the_safetensors_library_reads_it(tmp_path: pathlib.Path, plain: Any) ->
 
 
 def test_a_network_of_another_engine_goes_on(plain: Any, tmp_path: pathlib.Path) -> None:
-    """A checkpoint can be resumed with the other engine, with the same result up to rounding."""
+    """To the same end, up to rounding."""
     run(plain, tmp_path / "c", epochs=2)
     nets = [
         run(lambda s, e=e, **w: fastmlp.Network(s, engine=e, **w), resume=tmp_path / "c")[0] for e in ("native", "blas")
@@ -293,7 +297,7 @@ def test_another_training_is_refused(plain: Any, what: str, tmp_path: pathlib.Pa
 
 
 def test_other_weights_are_refused(plain: Any, tmp_path: pathlib.Path) -> None:
-    """Resuming is refused if one row weight differs in its last digit."""
+    """Of rows that had weights already, one number in its last digit."""
     weights = np.linspace(1.0, 2.0, len(X))
     run(plain, tmp_path / "c", epochs=2, sample_weight=weights)
     other = weights.copy()
@@ -361,7 +365,7 @@ def print_rate(step: int) -> float:
 
 
 def test_the_words_that_are_checked(plain: Any) -> None:
-    """The recorded settings of an optimiser do not contain addresses of objects."""
+    """An optimiser's settings come without the addresses of what is in them."""
     rows = classifier(plain)._rows(X, Y)
     described = checkpoint.settings(fastmlp.SGD(print_rate), None, rows, None, [])["optimizer"]
     assert described == {"name": "sgd", "learning_rate": {"function": "<function print_rate>"}}
@@ -375,7 +379,7 @@ def test_the_words_that_are_checked(plain: Any) -> None:
 def test_a_failing_call_leaves_the_previous_checkpoint(
     call: str, plan: str, plain: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If writing fails, the error is raised, the network keeps its last epoch, and the file before can be resumed."""
+    """The error is raised, the network keeps the best whole epoch, and the training can go on from the file before."""
     path, write, n_writes = tmp_path / "c", atomic.write, 0
 
     def full_disk(*_: Any) -> Any:
@@ -403,7 +407,7 @@ def test_a_failing_call_leaves_the_previous_checkpoint(
 
 @pytest.mark.skipif(os.name != "posix", reason="needs the limits of POSIX")
 def test_a_limit_of_the_file_size(tmp_path: pathlib.Path, plain: Any) -> None:
-    """If the system's limit of the file size is exceeded, the previous file stays."""
+    """The kernel refuses to write the whole file; the previous one stays."""
     run(plain, tmp_path / "c", epochs=2)
     before = (tmp_path / "c").read_bytes()
     code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
@@ -415,7 +419,7 @@ def test_a_limit_of_the_file_size(tmp_path: pathlib.Path, plain: Any) -> None:
 
 
 def child(folder: pathlib.Path, head: str = "") -> list[str]:
-    """Start a process that runs the fit of `run` slowly and writes P at its end; with 1, it resumes a checkpoint."""
+    """A process that runs the fit of `run` slowly and writes P to the folder at its end; with 1, from a checkpoint."""
     code = f"""
 import os, sys, time
 sys.path[:0] = {[str(TESTS), str(TESTS / "support"), str(TESTS / "training")]!r}
@@ -434,7 +438,7 @@ np.savez(os.path.join(folder, "end.npz"), P=net.parameters, **dict(history.items
 
 
 def kill_at_random(folder: pathlib.Path, seed: int, seconds: float) -> bool:
-    """Kill the fit at a random moment, then resume it to its end; return whether there was a checkpoint."""
+    """Kills the fit at a random moment, then lets it go on to its end; whether there was a checkpoint by then."""
     process = subprocess.Popen([*child(folder), "0"], stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
@@ -449,7 +453,7 @@ def kill_at_random(folder: pathlib.Path, seed: int, seconds: float) -> bool:
 
 
 def killed(tmp_path: pathlib.Path, n_moments: int) -> int:
-    """Return how many kills came during the training; check that each training ends with the same bits."""
+    """How many of the moments were in the middle of the training; each ends with the same bits."""
     net, history = run(lambda sizes, **each: fastmlp.Network(sizes, **each), epochs=40)
     start = time.perf_counter()
     subprocess.run([*child(tmp_path), "0"], check=True, stdout=subprocess.DEVNULL)

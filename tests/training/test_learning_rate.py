@@ -91,7 +91,12 @@ def test_a_checkpoint_keeps_it(build: Any, tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "optimizer", [fastmlp.Rprop(), fastmlp.LBFGS(), fastmlp.SGD(fastmlp.ExponentialDecay(0.1, 0.5))]
+    "optimizer",
+    [
+        fastmlp.Rprop(),
+        fastmlp.LBFGS(),
+        fastmlp.SGD(fastmlp.ExponentialDecay(0.1, 0.5)),
+    ],
 )
 @pytest.mark.parametrize("reference", [False, True])
 def test_what_has_no_number_refuses(build: Any, optimizer: Any, reference: bool) -> None:

@@ -69,7 +69,9 @@ def add_threads(add: Callable[..., object]) -> None:
 
 
 def _add_steps(add: Callable[..., object]) -> None:
-    add("--optimizer", choices=list(OPTIMIZERS), default="adam", help="default: adam; rprop and lbfgs use all rows")
+    full_batch = ", ".join(name for name, optimizer in OPTIMIZERS.items() if optimizer.full_batch)
+    all_rows = f"default: adam; these use all rows in each step: {full_batch}"
+    add("--optimizer", choices=list(OPTIMIZERS), default="adam", help=all_rows)
     rate = "default: that of the optimiser; for adam, 0.002 for digits and 0.003 for tables"
     add("--learning-rate", type=number, metavar="R", help=rate)
     add("--momentum", type=number, metavar="M", help="momentum of sgd, classical_momentum and rmsprop")
@@ -80,7 +82,7 @@ def _add_steps(add: Callable[..., object]) -> None:
     add("--schedule-option", **option, help=schedule_help)
     epochs = "default: 40 for digits, 10 for fashion-mnist; for tables 10 to 300, for about 1000 updates"
     add("--epochs", type=count, metavar="N", help=epochs)
-    size = "default: 16 for digits, 64 for fashion-mnist, 32 for tables; all rows for rprop and lbfgs"
+    size = f"default: 16 for digits, 64 for fashion-mnist, 32 for tables; all rows for {full_batch}"
     add("--batch-size", type=count, metavar="N", help=size)
 
 
