@@ -1,7 +1,7 @@
 /* Whole-batch methods on least squares through a linear network: each ends where the plain gradient is 0, which there
  * is the minimum, on the way the loss falls, and the bits are the same on any number of threads. A state that is
- * exported and imported goes on with the same bits; numbers that no state has are refused. A method is a row of
- * METHODS. */
+ * exported and imported goes on with the same bits, and so does an iteration that was stopped; numbers that no state
+ * has are refused. A method is a row of METHODS. */
 #include "method.h"
 #include "naive.h"
 
@@ -123,6 +123,29 @@ static void check_export(run *r, const method_case *c, const design *wanted) {
     check(r, !takes(&moved, n_vectors + 1, n_numbers, numbers), "%s takes a vector more", c->name);
 }
 
+static int count_down(void *n_left) { return (*(int *)n_left)-- == 0; }
+
+/* An iteration that is stopped, at one place after another until it is no longer, leaves all as it was each time. */
+static void check_stops(run *r, const method_case *c, const design *wanted) {
+    descent whole = descend(r, c, wanted, 1, 0, 3), stopped = descend(r, c, wanted, 1, 0, 3);
+    const fml_network *net = whole.trainer.net;
+    void *workspace = take_aligned(r, fml_gradient_workspace(net, ROWS, 0));
+    fml_status status = FML_STOPPED;
+    int n_stops = -1;
+    while (status == FML_STOPPED) {
+        int n_left = ++n_stops;
+        double loss;
+        fml_poll poll = {count_down, &n_left, 0, 0, 0};
+        status = fml_train_step(&stopped.trainer, &stopped.data, NULL, ROWS, 0, &loss, &poll, workspace);
+    }
+    check(r, status == FML_OK && n_stops > 1, "%s, %s: status %d after %d stops", whole.m->name, c->name, (int)status,
+          n_stops);
+    iterate(&whole, 4, workspace);
+    iterate(&stopped, 3, workspace);
+    check_same_reals(r, stopped.m->block, whole.m->block, net->n_packed, "%s, %s after stops", whole.m->name, c->name);
+    check(r, stopped.trainer.n_steps == whole.trainer.n_steps, "%s, %s: steps after stops", whole.m->name, c->name);
+}
+
 /* What L-BFGS keeps: two vectors and a number for each pair, and a number for all of them. */
 static void check_pairs(run *r, const method_case *c, const design *wanted) {
     descent d = descend(r, c, wanted, 1, 0, 3);
@@ -162,6 +185,7 @@ void check_methods(run *r) {
     for (size_t i = 0; i < LENGTH_OF(METHODS); i++) {
         for (size_t k = 0; k < LENGTH_OF(LINEAR); k++) check_descent(r, &METHODS[i], k);
         check_export(r, &METHODS[i], &LINEAR[1]);
+        check_stops(r, &METHODS[i], &LINEAR[1]);
         release(r, 0);
     }
     check_pairs(r, &METHODS[0], &LINEAR[1]);

@@ -76,7 +76,7 @@ void check_trainer_state(run *r) {
     } CASES[] = {
         {"sgd", {0.05, 0.9}, 0},
         {"adam", {0.05, 0.9, 0.999, 1e-8}, 0},
-        {"nadam", {0.05, 0.9, 0.999, 1e-8}, 1},
+        {"nadam", {0.05, 0.9, 0.999, 1e-8}, 1}, /* and an average of the parameters */
         {"lbfgs", {3, 0, 0, 20}, 0},
     };
     static const design DESIGN = {{9, 17, 3}, "tanh", "identity", "mse"};
