@@ -128,7 +128,7 @@ def test_a_network_before_and_after_training(engine: str, optimizer: str) -> Non
 
 
 def test_a_network_in_a_fit_and_after_an_error() -> None:
-    """From every hook, and after a fit that a callback, a loss or a regularisation has ended."""
+    """Attributes are read from every hook, and after a fit that an error in a callback or loss has ended."""
     run(
         """
         class Hooks:

@@ -29,7 +29,7 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and terminals of 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Runs the command line in an empty folder."""
+    """Run the command line in an empty folder."""
 
     def call(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run([*COMMAND, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120)
@@ -41,7 +41,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def error_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The one line of an error, without its beginning."""
+    """Return the line of an error message, without its prefix."""
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith("fastmlp: error: ")
@@ -49,7 +49,7 @@ def error_line(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def write_flowers(path: Path, *, header: bool = True, n: int = 90) -> tuple[np.ndarray, list[str]]:
-    """Three kinds of flowers, easily told apart, in columns of very different scale."""
+    """Write a table of three easily separable classes, with columns of very different scales."""
     random = np.random.default_rng(7)
     names = ["iris, blue", "rosa", "tulipán"]
     kinds = random.integers(0, 3, n)
@@ -489,7 +489,7 @@ def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
 @POSIX
 @pytest.mark.parametrize("columns", [0, 60])
 def test_the_bar_on_a_terminal(tmp_path: Path, columns: int) -> None:
-    """One that says how wide it is, and one that says 0."""
+    """The bar is written to a terminal with a known width and to one with the width 0."""
     import pty
     import termios
 
@@ -529,7 +529,7 @@ def test_the_command_line_is_imported_only_when_used() -> None:
 
 @pytest.mark.parametrize("loss", ["poisson", "gamma", "gaussian_nll", "quantile"])
 def test_losses_whose_outputs_are_no_targets(run: Run, tmp_path: Path, loss: str) -> None:
-    """Training reports, and `predict` writes, what the outputs say of the target, in its own unit."""
+    """For a loss with several heads, training and `predict` report predictions in the unit of the target."""
     rng = np.random.default_rng(3)
     x = rng.uniform(size=(400, 2))
     target = np.maximum(1, rng.poisson(5 + 20 * x[:, 0]))

@@ -42,7 +42,7 @@ def test_surplus_bytes() -> None:
 
 
 def outcome(data: bytes, original: model_file.ModelFile) -> bool:
-    """Whether the data are refused; anything but a refusal or the identical network fails the test."""
+    """Return whether the data are refused; fail unless they are refused or load to the identical network."""
     try:
         model = model_file.parse(data)
     except fastmlp.FormatError:
@@ -61,7 +61,7 @@ def test_every_byte_flipped(mask: int) -> None:
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
-    """The data after one to three random edits."""
+    """Return the data with one to three random edits."""
     out = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 3))):
         begin = rng.randrange(len(out))

@@ -31,7 +31,7 @@ def state(net: fastmlp.Network) -> Any:
 
 
 def load(content: bytes, kind: Kind, path: pathlib.Path) -> None:
-    """What a user does with a model file: it is loaded, predicts, is saved and unpickled."""
+    """Load a model file, predict, save it again, and pickle the network."""
     path.write_bytes(content)
     net = fastmlp.load(path)
     X = np.ones((2, net.sizes[0]))
@@ -44,7 +44,7 @@ def load(content: bytes, kind: Kind, path: pathlib.Path) -> None:
 
 
 def resume(content: bytes, kind: Kind, path: pathlib.Path) -> None:
-    """A checkpoint is gone on from; a ValueError names what is of another training."""
+    """Resume a checkpoint; a ValueError names what belongs to a different training."""
     path.write_bytes(content)
     net, (X, y), words = kind.network(), kind.data(), kind.words()
     before, another = state(net), ""
@@ -65,7 +65,7 @@ def resume(content: bytes, kind: Kind, path: pathlib.Path) -> None:
 
 
 def outcome(use: Any, content: bytes, kind: Kind, path: pathlib.Path) -> bool:
-    """Whether it was refused; anything that must not happen is raised."""
+    """Return whether the file was refused; raise if anything else than a refusal or success happens."""
     start = time.process_time()
     tracemalloc.start()
     try:
@@ -83,7 +83,7 @@ def outcome(use: Any, content: bytes, kind: Kind, path: pathlib.Path) -> bool:
 
 
 def written(kind: Kind, path: pathlib.Path) -> list[tuple[Any, Parts]]:
-    """The files of that kind, with what is done with them."""
+    """Yield the files of the kind, with a function that uses them."""
     net, (X, y), words = kind.network(), kind.data(), kind.words()
     every = random.Random(kind.seed).choice([1, 4])
     words["callbacks"] = [*words["callbacks"], fastmlp.Checkpoint(path, every=every, unit="step")]
@@ -94,7 +94,7 @@ def written(kind: Kind, path: pathlib.Path) -> list[tuple[Any, Parts]]:
 
 
 def fewest_changes(use: Any, parts: Parts, seed: str, kind: Kind, path: pathlib.Path) -> str:
-    """The first changes of a failing mutation that already fail, and the error."""
+    """Return the smallest number of a failing mutation's first changes that fails, and the error."""
     for most in (1, 2, 3):
         mutated = mutate(parts, random.Random(seed), most)
         content = put_together(mutated)
@@ -106,7 +106,7 @@ def fewest_changes(use: Any, parts: Parts, seed: str, kind: Kind, path: pathlib.
 
 
 def run(seconds: float, first: int, path: pathlib.Path) -> tuple[int, int, list[str]]:
-    """How many files were refused, of how many, and what failed."""
+    """Return the number of refused files, the number of files, and the failures."""
     end, n, refused = time.monotonic() + seconds, 0, 0
     failures: list[str] = []
     kind_seed = first

@@ -1,4 +1,4 @@
-"""Saving where the system fails or somebody interrupts: no descriptor stays open, no temporary file stays behind.
+"""Saving with failing system calls and interruptions leaves no descriptor open and no temporary file.
 
 Each call of the operating system fails in its turn; an interruption comes at each bytecode of the writer, and signals
 at random moments of a child process. After each of them the path holds the whole old file or the whole new one.
@@ -35,7 +35,7 @@ def descriptors() -> list[str]:
 
 @pytest.fixture(params=["unnamed", "named"])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The temporary file has no name where the system can do that, or always one."""
+    """Whether the temporary file is anonymous, if the system supports that, or always has a name."""
     if request.param == "named":
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     return str(request.param)
@@ -43,7 +43,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 @pytest.fixture(params=[True, False], ids=["replaced", "new"])
 def path(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> pathlib.Path:
-    """A path with a file there, or without one."""
+    """Return a path with an existing file, or without."""
     path = tmp_path / "m.safetensors"
     if request.param:
         path.write_bytes(OLD)
@@ -51,7 +51,7 @@ def path(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> pathlib.Path
 
 
 def fails(call: str, turn: int, error: BaseException, monkeypatch: pytest.MonkeyPatch, *, late: bool) -> list[Any]:
-    """That call of `os` raises in its turn, before or after it is done; the list has one entry when it did."""
+    """Let the n-th call of a function of `os` raise, before or after its effect; the list records that it did."""
     function, turns, failed = getattr(os, call), [0], []
 
     def failing(*arguments: Any, **more: Any) -> Any:
@@ -114,7 +114,7 @@ def test_a_file_system_without_unnamed_files(number: int, path: pathlib.Path, mo
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOENT, errno.EXDEV])
 def test_a_system_that_gives_no_names_later(number: int, path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without /proc, say, or where hard links are forbidden: the file is written again, with a name."""
+    """If an anonymous file cannot be given a name, e.g. without /proc or hard links, a named one is written."""
     before = descriptors()
     fails("link", 1, OSError(number, os.strerror(number)), monkeypatch, late=False)
     atomic.write(path, NEW)
@@ -227,7 +227,7 @@ print(n, i)
 
 
 def signals(folder: pathlib.Path, seconds: float, *, named: bool, interval: float, seed: int = 0) -> int:
-    """How many signals came while the child was writing."""
+    """Return the number of signals that came while the child was writing."""
     settings = f"FOLDER, SECONDS, NAMED, INTERVAL, SEED = {str(folder)!r}, {seconds}, {named}, {interval}, {seed}\n"
     n, saves = run_python(settings + SIGNALS).split()
     print(f"{n} interrupts in {saves} saves")

@@ -31,7 +31,7 @@ WRITTEN_ON = EXPECTED["models"][0]
 
 @pytest.fixture(params=ISAS)
 def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The instruction set of every network that the test makes or loads."""
+    """The instruction set of every network that a test makes or loads."""
     monkeypatch.setenv("FASTMLP_ISA", request.param)
     return request.param
 
@@ -39,7 +39,7 @@ def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
 def assert_as_before(
     kind: str, name: str, isa: str, actual: Any, *, dtype: str, n_steps: int, exact: bool = True
 ) -> None:
-    """The same bits on the instruction set of the file, else within the rounding errors of so many steps."""
+    """Check for the same bits on the file's instruction set, else within the rounding errors of `steps` steps."""
     expected = EXPECTED[kind][1][name]
     if isa == WRITTEN_ON and exact:
         np.testing.assert_array_equal(actual, expected)
@@ -58,7 +58,7 @@ def test_every_file_is_of_a_case() -> None:
 
 
 def test_the_files_are_complete() -> None:
-    """Every activation, loss, optimiser, schedule and field of a regularisation that 0.1.0 had."""
+    """The files have every activation, loss, optimiser, schedule and field of a regularisation of 0.1.0."""
     found = [fastmlp.load(path) for path in (HERE / "models").glob("*.model")]
     activations = {f.name for net in found for f in (*net.activation, net.output_activation)}
     assert activations == {f.name for f in cases.ACTIVATIONS.values()} | {"softmax"}
@@ -95,7 +95,7 @@ def unpickled(name: str) -> Any:
 
 @pytest.mark.parametrize("name", [path.stem[8:] for path in sorted((HERE / "pickles").glob("network_*.pickle"))])
 def test_networks(name: str) -> None:
-    """A pickle has the engine and, where the processor has it, the instruction set."""
+    """An unpickled network has the pickled engine and, if the processor has it, the instruction set."""
     net = unpickled(f"network_{name}")
     actual = cases.of_network(net)
     exact = name != "blas"  # the order of whose sums is another library's

@@ -25,7 +25,7 @@ ULPS = 4  # of the deviation; of the mean, those of its column's largest number
 
 
 def exact(column: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation, each rounded once (but for the root of the second)."""
+    """Return the mean and the standard deviation, each rounded once (except for the square root)."""
     numbers = [Fraction(float(x)) for x in column]
     mean = sum(numbers) / Fraction(len(numbers))
     variance = sum((x - mean) ** 2 for x in numbers) / Fraction(len(numbers))
@@ -126,7 +126,7 @@ def test_a_million_rows_add_up_as_exactly_as_a_few() -> None:
 
 
 def constants(n_rows: int) -> dict[str, np.ndarray]:
-    """Columns that are constant but for rounding."""
+    """Return columns that are constant up to rounding."""
     generator = np.random.default_rng(5)
     parts = generator.normal(size=11) + 3
     return {
@@ -142,7 +142,7 @@ def constants(n_rows: int) -> dict[str, np.ndarray]:
 
 
 def real_columns(n_rows: int) -> dict[str, np.ndarray]:
-    """Columns of small or far numbers that are no constants."""
+    """Return columns of small numbers, or far from 0, that are not constant."""
     rows = np.arange(n_rows)
     normal = np.random.default_rng(6).normal(size=n_rows)
     return {

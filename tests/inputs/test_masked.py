@@ -163,7 +163,7 @@ def test_what_nothing_is_masked_in_is_read_as_it_stands() -> None:
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 class TestEstimators:
-    """scikit-learn's own drop the masks."""
+    """Estimators refuse masked arrays, of which scikit-learn's own ignore the masks."""
 
     def make(self, kind: str) -> Any:
         estimators = pytest.importorskip("fastmlp.sklearn")

@@ -1,4 +1,4 @@
-"""Work on many rows that threads share."""
+"""Operations on many rows that are divided among threads."""
 
 from __future__ import annotations
 

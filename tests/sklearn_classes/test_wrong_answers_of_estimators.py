@@ -28,7 +28,7 @@ RNG = np.random.default_rng
 
 
 def r2(said: Any, y: Any) -> float:
-    """The share of the variance that is explained."""
+    """Return R2, the explained share of the variance."""
     return 1 - float(np.var(np.asarray(said, float).ravel() - y) / np.var(y))
 
 

@@ -1,4 +1,4 @@
-"""Tables, marks and arguments that the command line took wrongly, or refused without a word of use."""
+"""Tables, marks and arguments that the command line once misinterpreted, or refused with an unhelpful message."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ polars = pytest.importorskip("polars", reason="needs polars: pip install polars"
 
 
 def failure(capsys: pytest.CaptureFixture[str], *args: str) -> str:
-    """The message of a command that ends with an error."""
+    """Return the message of a command that ends with an error."""
     assert cli.main(list(args)) == 1
     return capsys.readouterr().err
 

@@ -183,7 +183,7 @@ def test_hooks_of_batches_and_checkpoints_beside_a_bar(
 
 
 def test_lines_where_a_bar_is_not_useful(bars: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """There are lines if stderr is no terminal, tqdm is missing, or a number of epochs is requested."""
+    """There are lines if stderr is no terminal, tqdm is missing, or verbose is above 1."""
     auto = sys.modules["tqdm.auto"]
     for stream, verbose, module in ((io.StringIO(), 1, auto), (Terminal(), 2, auto), (Terminal(), 1, None)):
         monkeypatch.setattr(sys, "stderr", stream)
