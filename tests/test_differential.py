@@ -1,17 +1,17 @@
-"""Networks drawn at random: the package against the pure-Python reference, and against itself bit for bit.
+"""Random networks: the package against the pure-Python reference, and against itself with the same bits.
 
 A case of tests/support/network_cases.py is a network, data, options of a training and a few operations. `run` does the
-operations and keeps every number that they give. Then
+operations and records all numbers that they return. Then
 
-- another number of threads (native engine), another kind of input that holds the same numbers, fits that are resumed
-  from a checkpoint, batches in the place of rows, one row by `train_on_batch` in the place of `learn_one`, and another
-  way to keep a network (save, pickle, copy) must each give the same bits;
-- a row alone must be predicted as in its batch (native), and a kept network as the one that it was made of;
-- the reference must give the same numbers within the tolerance of conftest, as far as the numbers are conditioned: see
+- another number of threads (native engine), another kind of input with the same numbers, fits resumed from a
+  checkpoint, batches instead of rows, a row by `train_on_batch` instead of `learn_one`, and another way to keep a
+  network (save, pickle, copy) must each give the same bits;
+- a single row must be predicted as in its batch (native engine), and a kept network must predict as the original;
+- the reference must give the same numbers within the tolerance of conftest, plus that of ill-conditioned numbers, see
   `movement`.
 
-On failure the message has the seed and a minimal case as lines to run in this folder. FASTMLP_DIFFERENTIAL_SEED is
-the first seed of the long test and FASTMLP_DIFFERENTIAL_SECONDS how long it goes on.
+The message of a failure has the seed and a minimal case as lines to run in this folder. FASTMLP_DIFFERENTIAL_SEED is
+the first seed of the long test, and FASTMLP_DIFFERENTIAL_SECONDS its duration.
 """
 
 from __future__ import annotations

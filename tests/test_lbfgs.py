@@ -1,7 +1,7 @@
-"""L-BFGS against SciPy's L-BFGS-B and the reference, and what it keeps of the contract of `fit`.
+"""L-BFGS against SciPy's L-BFGS-B and the reference, and the arguments and results of `fit` with it.
 
-SciPy works on the same loss and gradient, `loss_and_grad` of a twin network; its steps are unconstrained ones, so the
-two take the same path until rounding errors part them.
+SciPy minimises the same function, `loss_and_grad` of a twin network. As there are no bounds, both take the same path
+until rounding errors separate them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What holds for every optimiser: any number of threads, fits in parts, errors that go back, bad arguments.
+"""Properties of all optimisers: results on any number of threads, fits in parts, rollback of errors, bad arguments.
 
-Their formulas are tested in test_training.py against PyTorch and the reference, L-BFGS in test_lbfgs.py.
+Their formulas are tested against PyTorch and the reference in test_training.py, L-BFGS in test_lbfgs.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Regularisation: PyTorch and scikit-learn for what is certain, the reference and statistics for what is drawn.
+"""Regularisation: deterministic terms against PyTorch and scikit-learn, random ones against reference and statistics.
 
-`REGULARIZATIONS` has each field alone and all together; they are followed over steps on both engines, every ISA and
-dtype. Central differences tell that a gradient with dropout is that of the loss with the same masks.
+`REGULARIZATIONS` has each field alone and all fields together; several steps with each are tested on both engines, all
+ISAs and dtypes. Central differences show that a gradient with dropout is that of the loss with the same masks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Scaling of inputs and targets: how it is fitted, that the core applies it, and that it is saved with the model.
 
-Oracles: scikit-learn's StandardScaler and MinMaxScaler for what is learnt; for what is applied, a network without
-scaling on rows that NumPy has scaled, bit for bit; the reference; central differences for the gradient.
+The oracles are scikit-learn's StandardScaler and MinMaxScaler for fitted scalings; for their application, a network
+without scaling on rows scaled by NumPy, with the same bits; the reference; and central differences for the gradient.
 """
 
 from __future__ import annotations

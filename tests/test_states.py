@@ -1,7 +1,7 @@
 """Every attribute of every object, in every state: a value or a Python error, never a crash.
 
-`inspect.getmembers`, a debugger and the completion of a shell read all attributes, private ones included, and may call
-what takes no argument. Each test runs in a process of its own, so that a crash is a failure with a traceback.
+`inspect.getmembers`, debuggers and the completion of a shell read all attributes, also private ones, and may call what
+takes no argument. Each test runs in a separate process, so that a crash is a failure with a traceback.
 """
 
 from __future__ import annotations

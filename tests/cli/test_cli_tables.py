@@ -1,6 +1,6 @@
 """The command line on tables: headers, labels, columns, numbers as they are printed, and Python on the same file.
 
-Each test is a table that came out wrong, or could, with the right value beside it.
+Each test has a table that was once misread, or could be, and the correct result.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Threads, callbacks and forks: what may run at the same time as what, and what each then sees.
+"""Threads, callbacks and forks: which calls may run concurrently, and which state of the network each of them sees.
 
-Readers must see whole published states, never a mixture, and nothing older than what had been learnt when they began.
-The layers are small, so that BLAS stays on one thread and equal parameters give equal bits.
+Readers must see a completely published state that is not older than the last one before they began. The layers are
+small, so that BLAS uses one thread, and equal parameters give equal bits.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Gradients: central differences, the reference and PyTorch; short batches, tiles of rows, single rows.
+"""Gradients against central differences, the reference and PyTorch; short batches, tiles of rows, single rows.
 
-Central differences in float64 are exact to about 1e-10 of the loss; agreement to 1e-7 tells every formula apart.
+The error of central differences in float64 is about 1e-10 of the loss; a wrong formula differs by more than 1e-7.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Docstrings with their examples, and the Python blocks and links of the documentation, are correct.
 
-Docstrings are those of the installed package, the compiled ones included. An example runs with `fastmlp`, `np`, the
-names of its own module, and those of `fastmlp.activations`, in an empty folder. A block that cannot run here has
-`<!-- not run -->` on the line before it; a page that says `<!-- needs PACKAGE -->` runs where that is installed.
+Docstrings are those of the installed package, also of its compiled modules. An example runs in an empty folder, with
+`fastmlp`, `np`, the names of its own module and those of `fastmlp.activations`. A block that cannot be run has
+`<!-- not run -->` on the line before it; a page with `<!-- needs PACKAGE -->` is run if that package is installed.
 """
 
 from __future__ import annotations

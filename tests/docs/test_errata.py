@@ -1,6 +1,6 @@
-"""The page of errata: what no other test pins, and that the page and the tests name each other.
+"""The page of errata: errata that no other test checks, and the cross-references between the page and the tests.
 
-The other errata are in test_sources.py and test_sources_paper.py, beside what the sources have right.
+The other errata are tested in test_sources.py and test_sources_paper.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Checkpoints: what is written is what can be read, and what is refused leaves the network as it was.
+"""Checkpoint files: what is written can be read, and a refused file does not change the network.
 
-`altered` writes a checkpoint whose checksums are right and in whose training one thing is changed.
+`altered` writes a checkpoint with one change in its training and correct checksums.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Damaged and hostile model files: each is refused with a `FormatError`, or is the identical network.
+"""Damaged and hostile model files: each is refused with a `FormatError`, or loads to the identical network.
 
-Damage is generated: each truncation, each byte, thousands of seeded mutations. Hostile files are a good one
-without checksums in which one thing is changed.
+Damaged files have each truncation, each changed byte, or one of thousands of seeded mutations. A hostile file is a
+valid one without checksums in which one entry is changed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The sizes that a model file states are compared with its length before memory is allocated for them.
 
-Files of a kilobyte with right checksums are read in a process that may take no more than 64 MB, each in a second.
+Files of a kilobyte with correct checksums are read in a process that is limited to 64 MB, each within a second.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Files with right checksums in which something is wrong: they load to a network that works, or are a `FormatError`.
+"""Invalid files with correct checksums: they load to a network that works, or raise a `FormatError`.
 
-Never another exception, never much memory, never much time, and a network that refuses a checkpoint is as it was.
-FASTMLP_MUTATION_SEED chooses other files, FASTMLP_MUTATION_SECONDS how long; a failure prints the fewest changes that
-still fail.
+There must be no other exception and no large amount of memory or time, and a network must be unchanged if it refuses a
+checkpoint. FASTMLP_MUTATION_SEED selects the files, FASTMLP_MUTATION_SECONDS the duration; a failure prints the fewest
+changes that still fail.
 """
 
 from __future__ import annotations

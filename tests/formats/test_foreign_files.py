@@ -1,6 +1,6 @@
 """`fastmlp.load` of a file of another program says what the file is and what to do.
 
-The files are written by the programs themselves where those are there, else they are their first bytes.
+The files are written by these programs if they are installed; otherwise they are the first bytes of such files.
 """
 
 from __future__ import annotations

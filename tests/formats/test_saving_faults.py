@@ -1,7 +1,7 @@
 """Saving with failing system calls and interruptions leaves no descriptor open and no temporary file.
 
-Each call of the operating system fails in its turn; an interruption comes at each bytecode of the writer, and signals
-at random moments of a child process. After each of them the path holds the whole old file or the whole new one.
+Each call of the operating system fails in turn; an interruption comes at each bytecode of the writer; signals come at
+random moments of a child process. Afterwards the path has the complete old file or the complete new one.
 """
 
 from __future__ import annotations

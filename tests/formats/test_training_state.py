@@ -1,6 +1,6 @@
 """`TrainingState`, and the names of its parts in checkpoints: what is written, filled in and compared.
 
-Names are PyTorch's; the values of a state are compared with the formula of the optimiser, in NumPy.
+The names are PyTorch's; the values of a state are compared with the optimiser's formula in NumPy.
 """
 
 from __future__ import annotations

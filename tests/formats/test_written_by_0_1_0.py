@@ -1,8 +1,8 @@
-"""Files that version 0.1.0 wrote load for ever: each model, checkpoint and pickle gives what 0.1.0 itself made of it.
+"""Models, checkpoints and pickles written by version 0.1.0 must always load, with the results of 0.1.0.
 
-`written_by_0_1_0/` has the files, `cases_of_0_1_0.py` the networks and trainings behind them, and `write.py` is the
-program that wrote them. On the instruction set that wrote them the bits are the same; on another one each step adds
-rounding errors like those of three passes, which `conftest.py` bounds.
+`written_by_0_1_0/` has the files, `cases_of_0_1_0.py` defines their networks and trainings, and `write.py` is the
+program that wrote them. On the instruction set of the files, results have the same bits; on others, each step may add
+the rounding errors of three passes, which `conftest.py` bounds.
 """
 
 from __future__ import annotations

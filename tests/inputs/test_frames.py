@@ -1,6 +1,6 @@
 """Frames of pandas and polars, their columns' names, and tensors of PyTorch.
 
-Each against the same numbers as an array, on every engine, instruction set and dtype where the core converts them.
+Each is compared with an array of the same numbers, on every engine, instruction set and dtype if the core converts it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Hostile arguments: arrays, numbers and sizes of every kind are used correctly or refused by the argument's name.
 
-A refusal leaves the network as it was. What could kill the process runs in one of its own.
+A refusal does not change the network. Code that could crash runs in a separate process.
 """
 
 from __future__ import annotations

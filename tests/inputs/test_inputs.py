@@ -1,8 +1,8 @@
 """The forms of data: element types, sparse matrices, memory-mapped files.
 
-Frames are in test_frames.py, batches in test_batches.py. Each against an independent route: the same numbers, converted
-by NumPy or SciPy, given as an array of the network's own dtype. Where the core converts them itself, on every engine,
-ISA and dtype.
+Frames are tested in test_frames.py, batches in test_batches.py. The oracle of each form is an array of the network's
+dtype with the same numbers, converted by NumPy or SciPy. Forms that the core converts are tested on every engine, ISA
+and dtype.
 """
 
 from __future__ import annotations

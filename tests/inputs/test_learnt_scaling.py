@@ -1,6 +1,6 @@
-"""What `Scaling.fit` learns, digit by digit: columns far from 0, constant but for rounding, or of small numbers.
+"""The accuracy of `Scaling.fit` for columns far from 0, constant up to rounding, or of small numbers.
 
-Oracles: exact rational arithmetic (`fractions`); scikit-learn's StandardScaler for which columns are constant.
+The oracles are exact rational arithmetic (`fractions`) and, for which columns count as constant, StandardScaler.
 """
 
 from __future__ import annotations

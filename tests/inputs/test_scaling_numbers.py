@@ -1,7 +1,7 @@
-"""What `Scaling.fit` and the reference learn of columns, against exact rational arithmetic.
+"""The scalings that `Scaling.fit` and the reference learn from columns, against exact rational arithmetic.
 
-A column is constant but for rounding where its deviation is at most n eps |mean| (scikit-learn's bound), or its range
-at most n eps times its largest absolute value.
+A column counts as constant, up to rounding, if its standard deviation is at most n eps |mean| (scikit-learn's bound),
+or its range at most n eps times its largest absolute value.
 """
 
 from __future__ import annotations

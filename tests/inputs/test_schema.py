@@ -316,7 +316,7 @@ def test_old_entries_are_checked() -> None:
 
 
 def table() -> tuple[Any, np.ndarray]:
-    """Numbers with gaps, text, dates and truths; and what is to be learnt from the text."""
+    """Return a table of numbers with missing values, text, dates and booleans, and a target derived from the text."""
     generator = np.random.default_rng(3)
     text = generator.choice(["x", "y", "z"], 120)
     columns = {

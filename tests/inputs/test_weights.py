@@ -1,7 +1,7 @@
-"""`sample_weight` and `class_weight`: what a weight means, in every method that takes them, and bad ones.
+"""`sample_weight` and `class_weight`: their meaning in every method that takes them, and invalid weights.
 
-A batch's loss is sum(w_i l_i) / sum(w_i). So in a full batch 2 is a row given twice and 0 a row left out, and a factor
-of all weights changes nothing. The reference, scikit-learn and PyTorch are the oracles.
+The loss of a batch is sum(w_i l_i) / sum(w_i). So in a full batch the weight 2 equals a row given twice, 0 a row left
+out, and a common factor of all weights has no effect. The oracles are the reference, scikit-learn and PyTorch.
 """
 
 from __future__ import annotations

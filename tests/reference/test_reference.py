@@ -1,7 +1,7 @@
 """The reference network: formulas, gradients, random stream, prediction, each against an independent oracle.
 
-The package is loaded by its path, so these tests need no compiled package. The oracles are central differences,
-published vectors and statistics of the distributions. Its training is in `test_reference_training.py`.
+The reference is loaded by its path, so these tests need no compiled package. The oracles are central differences,
+published test vectors, and statistics of the distributions. Training is tested in `test_reference_training.py`.
 """
 
 from __future__ import annotations

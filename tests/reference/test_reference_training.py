@@ -1,7 +1,7 @@
 """The reference's training: optimisers, `fit`, what an error leaves behind, and copies.
 
-The package is loaded by its path, so these tests need no compiled package. The oracles are loops written out here,
-and the state of a network that took another way to the same place.
+The reference is loaded by its path, so these tests need no compiled package. The oracles are loops written here, and
+networks that reach the same state in another way.
 """
 
 from __future__ import annotations

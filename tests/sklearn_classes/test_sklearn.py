@@ -1,7 +1,7 @@
 """fastmlp.sklearn: use with scikit-learn's tools, fitted attributes, and features beyond scikit-learn's classes.
 
-That it learns what scikit-learn's classes learn is in test_sklearn_parity.py; scikit-learn's own tests and checks of
-estimators are run by test_sklearn_own_tests.py and test_sklearn_checks.py.
+test_sklearn_parity.py tests that it learns what scikit-learn's classes learn; test_sklearn_own_tests.py and
+test_sklearn_checks.py run scikit-learn's own tests and its checks of estimators.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """An estimator that is pickled, copied or dumped continues with the same bits as the original.
 
-States (how it came to be) times ways to keep it times what is done next.
+The tests combine ways to train an estimator, ways to keep it, and what is done next.
 """
 
 from __future__ import annotations

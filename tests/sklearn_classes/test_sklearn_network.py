@@ -1,5 +1,5 @@
-"""The network that `to_network` makes of an estimator: it answers as the estimator does, with its names of columns and
-classes, and so does the file that it saves.
+"""The network that `to_network` makes of an estimator, and its saved file: they give the estimator's results, with its
+names of columns and classes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """scikit-learn's own tests of its multilayer perceptrons, run on ours.
 
-The installed file sklearn/neural_network/tests/test_mlp.py is read, its import of the two classes replaced by ours, and
-what it defines collected here as if it stood here: its tests, and what they share. `DIFFERENT` names those that fail
-and why; that they do is asserted, so that the list, which is also in docs/coming_from_scikit_learn.md, stays true.
+The installed file sklearn/neural_network/tests/test_mlp.py is executed with our classes in place of scikit-learn's, and
+its definitions become those of this module, so that pytest collects its tests. `DIFFERENT` lists the tests that fail,
+and why; they must fail, so that the list, which is also in docs/coming_from_scikit_learn.md, stays correct.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Curves and weights of both classes against scikit-learn's own, from the same first weights, rows as they stand.
+"""Loss curves and weights of both classes against scikit-learn's, from the same initial weights and without shuffling.
 
-All in float64, where the two differ by rounding: sums in another order. What scikit-learn reports otherwise, and how,
-is in docs/coming_from_scikit_learn.md.
+All is in float64, where the two differ by rounding errors, as sums have another order. docs/coming_from_scikit_learn.md
+lists what scikit-learn reports differently.
 """
 
 from __future__ import annotations

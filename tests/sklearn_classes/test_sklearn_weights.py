@@ -1,6 +1,6 @@
 """Weights assigned to `coefs_` and `intercepts_`: of any dtype, to an estimator without a fit, of wrong shapes.
 
-scikit-learn's classes with the same arrays say what is right.
+The oracle are scikit-learn's classes with the same arrays.
 """
 
 from __future__ import annotations

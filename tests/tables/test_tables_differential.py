@@ -1,12 +1,12 @@
-"""Tables drawn at random: the command line, a loaded model, a network on encoded rows, and pandas with scikit-learn.
+"""Random tables: the command line, a loaded model, a network on encoded rows, and an oracle by scikit-learn.
 
-Each table is learnt and predicted for in four ways, which must agree: by `fastmlp train` and `fastmlp predict`; by
-`predict` and `classify` of the loaded network on a frame of pandas or polars; by the network on `encoder.transform` of
-that frame; and by the oracle of `table_oracle`. The first three agree to the last bit, the oracle within a bound of
-rounding errors. Inputs of the network are the oracle's exactly, but for fractions of days.
+There are four ways to train on a table and to predict, which must agree: `fastmlp train` and `fastmlp predict`;
+`predict` and `classify` of the loaded network on a frame of pandas or polars; the network on `encoder.transform` of
+that frame; and the oracle of `table_oracle`. The first three give the same bits, the oracle agrees within a bound of
+rounding errors. The inputs of the network are exactly the oracle's, except for fractions of days.
 
-FASTMLP_TABLES_SEED is the seed of the first table, FASTMLP_TABLES_COUNT their number. A failure prints the seed of its
-table and a smallest case that fails in the same way.
+FASTMLP_TABLES_SEED is the seed of the first table, FASTMLP_TABLES_COUNT the number of tables. A failure prints the seed
+of its table and a simple case that fails in the same way.
 """
 
 from __future__ import annotations

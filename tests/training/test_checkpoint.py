@@ -1,7 +1,7 @@
-"""Checkpoints: a fit that was cut off ends with the bits of one that was not, and no accident costs the file before.
+"""Checkpoints: a fit that is cut off and resumed gives the bits of one that is not, and no failure loses the last file.
 
 A fit is cut off by an error after each of its writes, by a write that fails (a full disk, a failing sync), and by
-SIGKILL in a child process. `run` is the fit that all of them are compared with. What a damaged file does is in
+SIGKILL in a child process. `run` is the fit with which all are compared. Damaged files are tested in
 `test_checkpoint_files.py`.
 """
 

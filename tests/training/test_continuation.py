@@ -1,6 +1,7 @@
 """What a network keeps between calls: the optimiser's state, the random state, the last valid epoch.
 
-An equal optimiser or none continues; another one, or new parameters, starts anew; a call that fails has not happened.
+Training continues with an equal optimiser or none; a different optimiser or new parameters reset its state; a call that
+fails changes nothing.
 """
 
 from __future__ import annotations

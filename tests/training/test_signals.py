@@ -1,4 +1,4 @@
-"""Ctrl-C and other signals during `fit`: it stops soon, keeps what was learnt, and the network is usable.
+"""Ctrl-C and other signals during `fit`: it stops soon and keeps what was learnt, and the network can still be used.
 
 Each signal comes from a thread that waits for an epoch to begin. The limits are generous, as the machine may be busy;
 the measured times are printed (`pytest -s`).
