@@ -28,14 +28,14 @@ TOOLS = textwrap.dedent(
         '''Reads every attribute; a built network has no property that raises.'''
         try:
             names = dir(thing)
-        except AttributeError:  # of an object without its __init__
+        except AttributeError:  # an object whose __init__ was not called
             assert not built
             return
         for name in names:
             try:
                 repr(getattr(thing, name))
             except (RuntimeError, AttributeError) as error:
-                # of the network: an attribute that is not there; or the network that is not built says so
+                # a missing attribute of the network, or the error of a network whose __init__ was not called
                 assert not built, (name, error)
         if built:
             inspect.getmembers(thing)
@@ -156,7 +156,7 @@ def test_a_network_in_a_fit_and_after_an_error() -> None:
                 try:
                     network.fit(X, y, callbacks=[Hooks(network, touch)], **words)
                 except Exception:
-                    pass  # what the methods have done to the training
+                    pass  # the methods have changed the training
                 look(network)
                 try:
                     network.fit(X, y, optimizer="sgd", callbacks=[Hooks(network, fail)])

@@ -257,7 +257,7 @@ def test_scores_of_the_report_are_those_of_the_saved_weights(
     )
     assert cli.main(["train", data, "--epochs", "6", "-o", model, "--quiet", "--json", *options]) == 0
     record = json.loads(capsys.readouterr().out)
-    assert len(calls) == 6 + bool(options)  # the weights of the best epoch are scored anew
+    assert len(calls) == 6 + bool(options)  # the weights of the best epoch are evaluated again
     metrics = ["rmse", "r2"] if kind == "numbers" else []
     expected = evaluate(fastmlp.load(model), x[80:], y[80:], metrics=metrics)
     assert {name: record[f"test_{name}"] for name in expected} == expected
@@ -417,7 +417,7 @@ def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
 
 
 def _default_sigint() -> None:
-    # A shell that runs the tests in the background has it ignored, and children inherit that.
+    # A shell that runs the tests in the background ignores SIGINT, which children inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -504,7 +504,7 @@ def test_the_bar_on_a_terminal(tmp_path: Path, columns: int) -> None:
         while True:
             try:
                 part = os.read(main, 65536)
-            except OSError:  # Linux's way of saying that the other end is closed
+            except OSError:  # on Linux, the other end of the terminal is closed
                 break
             if not part:
                 break

@@ -65,7 +65,7 @@ EXACT = SimpleNamespace(
 WIDE = SimpleNamespace(**{name: getattr(np, name) for name in vars(EXACT) if name != "erfc"}, erfc=scipy.special.erfc)
 
 
-TANH_ULP = {True: 6.5, False: 2.5}  # by whether it is float32
+TANH_ULP = {True: 6.5, False: 2.5}  # key: whether the dtype is float32
 
 
 class Oracle(NamedTuple):
@@ -330,7 +330,7 @@ def test_float32_of_every_exponent(name: str, hyper_parameters: tuple[float, ...
     wide = z.astype(np.float64)
     with np.errstate(all="ignore"):
         exact = (oracle.derivative if derivative else oracle.value)(WIDE, wide, *h)
-        exact = np.where(np.isnan(exact), 0.0, exact)  # the formula's inf * 0 far out
+        exact = np.where(np.isnan(exact), 0.0, exact)  # inf * 0 of the formula for large arguments
         bound = (oracle.derivative_bound if derivative else oracle.bound)(wide, exact, 2.0**-23, *h)
     actual = _core.activation_values(name, hyper_parameters, z, derivative, isa)
     factor = underflow(name, wide, h, derivative)

@@ -28,7 +28,7 @@ TOP = pathlib.Path(__file__).parents[2]
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
 LINKED = [TOP / "CONTRIBUTING.md", *PAGES, *sorted((TOP / "docs" / "extending").glob("*.md"))]
 HAS_SCIKIT_LEARN = importlib.util.find_spec("sklearn") is not None
-COMPILED = {"_blas", "_core", "_custom", "_rows"}  # their public faces are reached from Network
+COMPILED = {"_blas", "_core", "_custom", "_rows"}  # their public methods are those of Network
 
 
 # -- docstrings -------------------------------------------------------------------------------------------------------

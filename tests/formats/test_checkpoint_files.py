@@ -93,7 +93,7 @@ def assert_refused(path: pathlib.Path, optimizer: Any = None, **more: Any) -> No
     """Check that resuming raises a `FormatError` naming the file, and changes neither network nor optimiser."""
     net, control = network(**more), network(**more)
     for each in (net, control):
-        each.fit(X, Y, epochs=1, optimizer="adam", validation_split=0.25)  # of the scaling of the checkpoint
+        each.fit(X, Y, epochs=1, optimizer="adam", validation_split=0.25)  # with the same scaling as the checkpoint
     before = state(net)
     with pytest.raises(fastmlp.FormatError) as error:
         net.fit(X, Y, **words(optimizer), resume=path)
@@ -194,7 +194,7 @@ class Keeper:
     "kept",
     [
         {"a": np.zeros(3)},
-        {"a": np.zeros(32)},  # float64 in a network of float32
+        {"a": np.zeros(32)},  # float64 in a float32 network
         {"a": np.zeros((32, 1), np.float32)},
         {"a": np.full(32, np.nan, np.float32)},
         {"a": "text"},

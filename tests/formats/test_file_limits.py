@@ -67,7 +67,7 @@ import pathlib, resource, sys, time
 import fastmlp
 from fastmlp.formats import model_file
 
-model_file.parse(model_file.to_bytes(fastmlp.Network([1, 1])))  # what is imported late
+model_file.parse(model_file.to_bytes(fastmlp.Network([1, 1])))  # import what is imported on first use
 size = int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + 2**26, size + 2**26))
 for path in sorted(pathlib.Path(FOLDER).iterdir()):

@@ -54,7 +54,7 @@ def resume(content: bytes, kind: Kind, path: pathlib.Path) -> None:
         assert state(net) == before
         raise
     except FloatingPointError:
-        pass  # from numbers that are finite and large
+        pass  # large finite numbers may overflow
     except ValueError as error:
         another = str(error)
     if another:
@@ -113,7 +113,7 @@ def run(seconds: float, first: int, path: pathlib.Path) -> tuple[int, int, list[
     while time.monotonic() < end and len(failures) < 20:
         kind = Kind(kind_seed)
         for use, parts in written(kind, path):
-            use(put_together(parts), kind, path)  # as it is, it works
+            use(put_together(parts), kind, path)  # without changes, the file works
             for i in range(25):
                 seed = f"{kind_seed} {use.__name__} {i}"
                 content = put_together(mutate(parts, random.Random(seed)))

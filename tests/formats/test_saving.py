@@ -179,7 +179,7 @@ def test_threads_that_save_to_one_path(path: pathlib.Path) -> None:
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        fastmlp.load(path)  # whole at any moment
+        fastmlp.load(path)  # the file must be complete at any moment
     for thread in threads:
         thread.join()
     assert path.read_bytes() in [model_file.to_bytes(each) for each in networks]
@@ -211,7 +211,7 @@ def test_an_existing_file_keeps_its_mode(mode: int, path: pathlib.Path) -> None:
 
 def test_a_read_only_file_is_not_replaced(path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # root may write to any file
+        patch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # simulated, as root may write to any file
         with pytest.raises(PermissionError):
             network(2).save(path)
     assert_holds(path, 1)

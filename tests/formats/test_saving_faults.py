@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="desc
 
 OLD, NEW = b"old" * 100, b"new" * 200
 CALLS = ["open", "fchmod", "write", "fsync", "link", "close", "replace"]
-STANDS = {("open", 2), ("fsync", 2), ("close", 2)}  # the new file is in its place by then
+STANDS = {("open", 2), ("fsync", 2), ("close", 2)}  # after these calls the new file has replaced the old one
 
 
 def descriptors() -> list[str]:
@@ -75,7 +75,7 @@ def test_a_call_of_the_system_fails(
     before, old, held = descriptors(), path.exists(), None
     with monkeypatch.context() as patch:
         error = OSError(errno.EIO, os.strerror(errno.EIO))
-        failed = fails(call, turn, error, patch, late=call == "close")  # a failing close() has closed
+        failed = fails(call, turn, error, patch, late=call == "close")  # close() closes the descriptor even if it fails
         try:
             atomic.write(path, NEW)
         except OSError as raised:
@@ -170,7 +170,7 @@ class AtBytecode:
 
 def test_an_interrupt_at_every_bytecode(kind: str, path: pathlib.Path) -> None:
     before, old, tracer = descriptors(), path.exists(), sys.gettrace()
-    held: list[BaseException] = []  # an exception that is kept keeps nothing open
+    held: list[BaseException] = []  # keeping an exception must not keep descriptors open
     for moment in range(1, 10_000):
         sys.settrace(trace := AtBytecode(moment))
         try:
@@ -183,7 +183,7 @@ def test_an_interrupt_at_every_bytecode(kind: str, path: pathlib.Path) -> None:
         assert os.listdir(path.parent) == ([path.name] if path.exists() else []), moment
         if path.exists():
             assert path.read_bytes() in ([OLD, NEW] if old else [NEW])
-        if trace.moment:  # it has not come
+        if trace.moment:  # the interruption has not happened
             break
         path.unlink(missing_ok=True)
         if old:
@@ -240,7 +240,7 @@ def test_signals_at_random_moments(named: bool, tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("interval", [0, 1e-4])  # one signal, or one after the other
+@pytest.mark.parametrize("interval", [0, 1e-4])  # one signal, or repeated signals
 @pytest.mark.parametrize("named", [False, True])
 def test_many_signals_at_random_moments(named: bool, interval: float, tmp_path: pathlib.Path) -> None:
     assert signals(tmp_path, 10, named=named, interval=interval, seed=1) > 200

@@ -277,7 +277,7 @@ def test_damaged_files_of_0_1_0(name: str, tmp_path: pathlib.Path) -> None:
         try:
             net.fit(*cases.rows(case), resume=tmp_path / "c", **cases.to_the_end(case))
         except FloatingPointError:
-            pass  # from numbers that are finite and large
+            pass  # large finite numbers may overflow
         except ValueError:
             np.testing.assert_array_equal(net.parameters, control.parameters)
 

@@ -98,7 +98,7 @@ def test_networks(name: str) -> None:
     """An unpickled network has the pickled engine and, if the processor has it, the instruction set."""
     net = unpickled(f"network_{name}")
     actual = cases.of_network(net)
-    exact = name != "blas"  # the order of whose sums is another library's
+    exact = name != "blas"  # the order of sums depends on the BLAS
     assert_as_before("pickles", f"network_{name}", net._isa, actual, dtype=net.dtype.name, n_steps=6, exact=exact)
 
 
@@ -116,7 +116,7 @@ ESTIMATORS = [path.stem[10:] for path in sorted((HERE / "pickles").glob("estimat
 def test_estimators(name: str, isa: str) -> None:
     pytest.importorskip("sklearn")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a fit that has not converged, and of other versions of scikit-learn
+        warnings.simplefilter("ignore")  # about convergence, and about other versions of scikit-learn
         made, y, what = cases.estimators()[name]
         actual = cases.of_estimator((HERE / "pickles" / f"estimator_{name}.pickle").read_bytes(), y, what)
     assert_as_before("pickles", f"estimator_{name}", isa, actual, dtype=made.dtype or "float64", n_steps=24)

@@ -128,7 +128,7 @@ def test_names_are_kept_and_travel(frame_of: Callable[[np.ndarray], Any], tmp_pa
             other.predict(polars.DataFrame(REAL, schema=["other", *NAMES[1:]], orient="row"))
     assert "inputs named column 0, column 1" in net.summary()
     net.fit(frame_of(REAL), TARGETS, epochs=1)
-    net.predict(REAL)  # an array has no names to check
+    net.predict(REAL)  # an array has no names of columns
 
 
 METHODS: dict[str, Callable[[fastmlp.Network, Any], Any]] = {

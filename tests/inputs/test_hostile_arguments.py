@@ -232,7 +232,7 @@ NOT_INTEGERS = [
 def test_what_is_no_integer(argument: str, value: Any) -> None:
     """What is no integer raises a TypeError that names the argument, or a ValueError if names are allowed."""
     if argument == "verbose" and value is True:
-        return  # which the field writes for 1
+        return  # verbose=True means 1
     error = ValueError if argument == "n_threads" and isinstance(value, str) else TypeError
     with pytest.raises((TypeError, error), match=rf"^{re.escape(argument)}: expected"):
         INTEGERS[argument](value)
@@ -250,7 +250,7 @@ def test_what_an_index_raises_comes_out(argument: str) -> None:
 def test_huge_integers(value: int) -> None:
     net, twin = small(), small()
     X, y = np.random.default_rng(0).random((40, 3)), np.ones((40, 2))
-    assert net.fit(X, y, batch_size=value)["loss"] == twin.fit(X, y, batch_size=None)["loss"]  # it is the full batch
+    assert net.fit(X, y, batch_size=value)["loss"] == twin.fit(X, y, batch_size=None)["loss"]  # equal to a full batch
     with pytest.raises(IndexError):
         net.set_layer(value, np.ones((4, 3)), np.ones(4))
     with pytest.raises(ValueError, match="sizes"):
@@ -304,7 +304,7 @@ def test_sizes_without_end(sizes: str) -> None:
     )
 
 
-@pytest.mark.slow  # the same
+@pytest.mark.slow  # a sanitizer takes more memory than the limit
 def test_no_memory() -> None:
     """If there is not enough memory for a network or its training, a MemoryError is raised and nothing is lost."""
     crash_test(

@@ -91,7 +91,7 @@ def test_a_double_too_large_for_float32_is_named() -> None:
     with pytest.raises(ValueError, match=r"got 1e\+300, more than float32 can hold at row 4, column 2"):
         net.train_on_batch(X, TARGETS)
     with pytest.raises(ValueError, match=r"got 1e\+300, more than float32 can hold at row 4, column 2"):
-        net.fit(X, TARGETS)  # which converts it once for all epochs
+        net.fit(X, TARGETS)  # fit converts it once for all epochs
 
 
 @pytest.mark.parametrize("kind", ["array", "memoryview", "bytearray", "ctypes", "__array__", "__array_interface__"])

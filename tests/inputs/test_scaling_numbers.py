@@ -122,7 +122,7 @@ def test_columns_that_are_constant_but_for_rounding(form: str, kind: str, tmp_pa
 def test_what_is_constant_is_what_scikit_learn_takes_for_constant() -> None:
     preprocessing = pytest.importorskip("sklearn.preprocessing")
     x = np.column_stack([*NOISE.values(), *SIGNAL.values()])
-    x = x[:, np.abs(x).max(axis=0) > 1e-150]  # it squares what is smaller to 0
+    x = x[:, np.abs(x).max(axis=0) > 1e-150]  # the squares of smaller numbers are 0 there
     np.testing.assert_allclose(Scaling.fit(x).scale, preprocessing.StandardScaler().fit(x).scale_, rtol=1e-7)
 
 

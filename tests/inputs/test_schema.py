@@ -20,7 +20,7 @@ GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(60, 2)).astype(np.float32)
 THREE = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.3)  # 0, 1 and 2
 TEXT = np.array(["pear", "apple", "fig"])  # not in order
-BIG = [2**63, -(2**63), 2**53 + 1, 2**53]  # which float64 cannot tell apart
+BIG = [2**63, -(2**63), 2**53 + 1, 2**53]  # not distinct as float64
 
 
 def network(n_classes: int = 3, **words: Any) -> fastmlp.Network:
@@ -76,7 +76,7 @@ def test_what_is_given_travels(tmp_path: Path, class_names: Any) -> None:
 def test_bad_names(words: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=f"^{message}"):
         network(**words)
-    if "encoder" not in words:  # what a file says is checked likewise
+    if "encoder" not in words:  # entries of a file are checked in the same way
         architecture = {**descriptions.describe_architecture(network()._architecture(), 0), **words}
         with pytest.raises(fastmlp.FormatError, match=next(iter(words))):
             descriptions.architecture_from(architecture)

@@ -35,7 +35,7 @@ def test_negative_sample_weights_are_refused(name: str, method: str, solver: str
         "**Negative sample weights** are refused, in `fit` and `partial_fit`; scikit-learn takes them." in differences()
     )
     if solver == "lbfgs" and method == "partial_fit":
-        return  # which neither has
+        return  # neither class has it
     weights = [1.0, -0.5, 2.0, 0.3]
     words: dict[str, Any] = {"classes": [0, 1]} if name == "MLPClassifier" and method == "partial_fit" else {}
     theirs, ours = (getattr(module, name)(max_iter=1, solver=solver) for module in (neural_network, fastmlp.sklearn))

@@ -135,7 +135,7 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
 def test_what_was_kept_goes_on_as_the_original(ours: Any, state: str, way: str, operation: str) -> None:
     original = STATES[state](ours)
     again = WAYS[way](original)
-    if way == "copy":  # shares the object that draws numbers
+    if way == "copy":  # a shallow copy shares the random generator
         again.random_state = copy.deepcopy(original.random_state)
     for model in (original, again):
         OPERATIONS[operation](model)

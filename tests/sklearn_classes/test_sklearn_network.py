@@ -35,7 +35,7 @@ WORDS: dict[str, Any] = {"hidden_layer_sizes": [4], "max_iter": 30, "random_stat
         ([3, 5, 2**60], (3, 5, 2**60)),
         (np.array([-1, 0, 7], "i1"), (-1, 0, 7)),
         (np.array([0, 1, 2**64 - 1], "u8"), (0, 1, 2**64 - 1)),
-        ([-1.0, 0.0, 2.0], (-1.0, 0.0, 2.0)),  # scikit-learn takes no other floats
+        ([-1.0, 0.0, 2.0], (-1.0, 0.0, 2.0)),  # scikit-learn accepts only whole floats as labels
         (np.array([-1, 0, 2], "f4"), (-1.0, 0.0, 2.0)),
     ],
     ids=lambda value: str(value)[:30],
@@ -98,7 +98,7 @@ def test_without_names_there_are_none() -> None:
     network = MLPRegressor(**WORDS).fit(X, NUMBER).to_network()
     assert (network.feature_names, network.class_names) == (None, None)
     model = MLPRegressor(**WORDS).fit(X, NUMBER)
-    model.feature_names_in_ = np.array(["a", "b", "a"], object)  # of a frame with two columns of one name
+    model.feature_names_in_ = np.array(["a", "b", "a"], object)  # as of a frame with two columns of the same name
     assert model.to_network().feature_names is None
 
 

@@ -157,7 +157,7 @@ def test_a_classifier_without_a_fit(form: str, dtype: str, labels: Any, n_output
         model._label_binarizer = LabelBinarizer().fit(labels)
         model.classes_ = model._label_binarizer.classes_
     np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
-    del ours._label_binarizer  # which is no attribute that users know
+    del ours._label_binarizer  # a private attribute, which users do not set
     np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
 
 
@@ -321,7 +321,7 @@ def test_float64_rows_of_an_estimator_that_was_fitted_in_float32() -> None:
         copied = copy.deepcopy(ours)
         np.testing.assert_array_equal(copied.predict(X), ours.predict(X))
     chosen = MLPRegressor(hidden_layer_sizes=[3], max_iter=2, random_state=0, dtype="float32").fit(X - 1e6, X[:, 0])
-    assert chosen.predict(X).dtype == np.float32  # as it was asked for
+    assert chosen.predict(X).dtype == np.float32  # the requested dtype
 
 
 @pytest.mark.parametrize("name", ["identity", "logistic", "tanh", "relu"])

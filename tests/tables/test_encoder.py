@@ -158,7 +158,7 @@ def test_a_category_of_numbers_and_a_number() -> None:
 def test_a_number_that_may_be_two_categories_is_refused() -> None:
     encoder = Encoder.fit(pandas.DataFrame({"zip": pandas.Categorical(["007", "7", "123", "0123"] * 2 + ["0501"] * 2)}))
     rows = encoder.transform(pandas.DataFrame({"zip": [501]}))
-    assert encoder.feature_names_out[int(np.argmax(rows))] == "zip=0501"  # a reader has lost its zero
+    assert encoder.feature_names_out[int(np.argmax(rows))] == "zip=0501"  # the reader has dropped the leading zero
     for number in (7, 123.0):
         with pytest.raises(ValueError, match=r"column 'zip', got \d+, which may be .*; read the column as text"):
             encoder.transform(pandas.DataFrame({"zip": [number]}))
@@ -379,7 +379,7 @@ def outcome(encoder: Encoder, frame: Any) -> bytes | str:
         return str(error)
 
 
-@pytest.mark.parametrize("chunk_rows", [1, 10**6])  # chunks are used as they are, or put together
+@pytest.mark.parametrize("chunk_rows", [1, 10**6])  # chunks are used as they are, or concatenated
 @pytest.mark.parametrize("block_rows", [7, 4096])
 @pytest.mark.parametrize("n_threads", [1, 3])
 @pytest.mark.parametrize("seed", range(4))

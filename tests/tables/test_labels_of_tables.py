@@ -38,7 +38,7 @@ def named(learnt: Learnt) -> list[Any]:
     [
         (["b", "a", "b"], ("a", "b")),
         (["1", "0", "1", "0"], (0, 1)),
-        (["10", "9", "10", "9"], (9, 10)),  # in the order of numbers
+        (["10", "9", "10", "9"], (9, 10)),  # in numerical order
         (["1.0", "2.0"] * 2, (1.0, 2.0)),
         (["2", "1.0", "1", "2", "1", "2"], ("1", "1.0", "2")),  # two spellings of a number are two classes
         (["00501", "02134", "00501", "02134"], ("00501", "02134")),
@@ -72,8 +72,8 @@ def test_codes_with_points(of_texts: Make) -> None:
     ("numbers", "task"),
     [
         (["0", "1", "1", "0"], "classification"),
-        (["3", "7", "9"], "regression"),  # as many as rows
-        (["3", "7", "9", "3", "7"], "regression"),  # less than two rows each
+        (["3", "7", "9"], "regression"),  # as many classes as rows
+        (["3", "7", "9", "3", "7"], "regression"),  # fewer than two rows for each class
         (["0.5", "1", "1", "0.5"], "regression"),
         ([str(i % 20) for i in range(40)], "classification"),
         ([str(i % 21) for i in range(99)], "regression"),

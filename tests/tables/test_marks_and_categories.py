@@ -108,7 +108,7 @@ def test_a_category_is_the_same_however_it_is_spelt(
 ) -> None:
     frame, model = with_column("b", CATEGORIES[name]), str(tmp_path / "m")
     if trained_on == "csv" and name in ("integers with gaps", "zeros", "days", "halves"):
-        return  # a file's column of numbers, or of dates, is no categories
+        return  # a file's columns of numbers or dates are not categories
     if trained_on == "csv":
         train(written(frame, "csv", tmp_path), model)
     else:
@@ -119,7 +119,7 @@ def test_a_category_is_the_same_however_it_is_spelt(
     expected = predictions(model, frame, capsys)
     for kind in KINDS:
         if kind in ("parquet", "polars") and name == "objects":
-            continue  # which Arrow does not have
+            continue  # Arrow does not have this type
         got = predictions(model, written(frame[["a", "b"]], kind, tmp_path), capsys)
         assert got == pytest.approx(expected, rel=1e-6), kind
 
@@ -216,7 +216,7 @@ def test_columns_that_pandas_has_numbered_are_refused_with_what_to_do(
     capsys.readouterr()
     assert cli.main(["predict", model, data, "--no-header"]) == 0
     by_command = [float(line) for line in capsys.readouterr().out.split()]
-    for columns in (["0", "1", "2"], ["1", "0"]):  # the target may be there, and the order is free
+    for columns in (["0", "1", "2"], ["1", "0"]):  # with or without the target, in any order
         assert net.predict(frame[columns]).ravel().tolist() == pytest.approx(by_command, rel=1e-6)
 
 

@@ -44,7 +44,7 @@ def read(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ('a,note\n1, "u"\n2,"v\n3,w\n', 3),  # a blank before another quotation
+        ('a,note\n1, "u"\n2,"v\n3,w\n', 3),  # a blank before a quotation mark
         ('a,note\n1,"u" \n2,"v\n3,w\n', 3),
         ('a,note\n "1","u"\n2,"v\n3,w', 3),
         ('a note\n1 "u"\n2 "v\n3 w\n', 3),

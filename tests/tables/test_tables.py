@@ -385,10 +385,10 @@ def test_scaling_is_chosen_by_the_kind_of_data() -> None:
 @pytest.mark.parametrize(
     ("text", "complete", "separator", "decimal"),
     [
-        ('a,"x;y"\n1,"p;q"\n2,"r;s"\n', True, ",", "."),  # what stands between quotation marks separates nothing
-        ("a;b\n1,5;x\n2.5;y\n", True, ";", "."),  # a point among commas: these are not decimal
+        ('a,"x;y"\n1,"p;q"\n2,"r;s"\n', True, ",", "."),  # separators between quotation marks do not count
+        ("a;b\n1,5;x\n2.5;y\n", True, ";", "."),  # with a point in another number, the commas are not decimal
         ("a;b\n1,5;x\n2;y\n", True, ";", ","),
-        ("a b\n1 2\n3", False, " ", "."),  # the last line is cut off in what was read to look at
+        ("a b\n1 2\n3", False, " ", "."),  # the last line is incomplete in the sample that is read
         ("a b\n1 2\n3", True, ",", "."),
     ],
 )

@@ -296,7 +296,7 @@ class Check:
         """Compare the lines of `fastmlp predict`, which are CSV with kept columns or --proba."""
         kept = (
             list(self.options.keep) if self.net.encoder is not None else []
-        )  # who has no encoder knows no such columns
+        )  # a network without an encoder does not know these columns
         printed = self.command("predict", *self.arguments, *["--proba"] * proba)
         is_csv = proba or bool(kept)
         rows = list(csv.reader(io.StringIO(printed)))[1:] if is_csv else [[line] for line in printed.splitlines()]

@@ -40,7 +40,7 @@ def test_another_optimizer_starts_anew(build: Any, other: Any, first: str, secon
     resumed(net, X, y, ADAM, first)
     control = net.copy()
     fresh = classifier(build)
-    resumed(fresh, X, y, ADAM, first)  # as net, but never read in between
+    resumed(fresh, X, y, ADAM, first)  # like net, but not read between the steps
     for each in (net, control, fresh):
         resumed(each, X, y, other, second)
         resumed(each, X, y, ADAM, second)

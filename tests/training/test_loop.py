@@ -257,7 +257,7 @@ def test_the_best_weights_come_back(build: Any, restore: bool, ends: str) -> Non
     np.testing.assert_array_equal(net.parameters, states[best if restore else -1])
     if restore:
         control = net.copy()
-        for each in (net, control):  # the optimiser starts anew
+        for each in (net, control):  # the state of the optimiser is reset
             each.train_on_batch(X, Y, words["optimizer"])
         assert_same(net, control)
 

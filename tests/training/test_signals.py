@@ -20,7 +20,7 @@ import pytest
 
 import fastmlp
 
-LIMIT = 2.0  # seconds; about 0.1 s on a machine at rest
+LIMIT = 2.0  # in seconds; it takes about 0.1 s on an idle machine
 
 
 @pytest.fixture(autouse=True)
