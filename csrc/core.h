@@ -4,11 +4,11 @@
  * still go wrong during a pass is returned as an fml_status. Kernels allocate nothing: the caller provides all memory,
  * which fml_allocate aligns.
  *
- * Notation, as everywhere in fastmlp: B rows of a batch, I inputs and O outputs of a layer, L layers, x input (B,
- * I), w weights (O, I), b bias (O,), z = x w^T + b, y = f(z), t target; dx, dw, db, dz, dy are gradients. Matrices
- * are row-major and, unless a row stride is given, contiguous. A "real" is an element of the network's dtype, float
- * or double; pointers to reals are passed as void *. A "block" is an array of n_packed reals in the engine's layout:
- * the parameters of a network, or one number for each of them, as the gradient. Pointers may alias only where a
+ * Notation, as everywhere in fastmlp: B rows of a batch, I inputs and O outputs of a layer, L layers, x input (B, I),
+ * w weights (O, I), b bias (O,), z = x w^T + b, y = f(z), t target; dx, dw, db, dz, dy are gradients. Matrices are
+ * row-major and, unless a row stride is given, contiguous. A "real" is an element of the network's dtype, float or
+ * double; pointers to reals are passed as void *. A "block" is an array of n_packed reals in the engine's layout: the
+ * parameters of a network, or one number for each of them, such as the gradient. Pointers may alias only where a
  * comment says so. */
 #ifndef FML_CORE_H
 #define FML_CORE_H
@@ -25,9 +25,9 @@ typedef enum { FML_OK, FML_STOPPED, FML_INPUT_NOT_FINITE, FML_LOSS_NOT_FINITE } 
 
 /* -- kernel tables ----------------------------------------------------------------------------------------------- */
 
-/* Tables have one row for each activation, loss or optimiser and end with a row whose name is NULL. An activation
- * has the same index in the tables of all ISAs and dtypes, and so has a loss or an optimiser. The core finds rows by
- * index or pointer; names are for its callers. */
+/* The tables of activations, losses and optimisers have one row for each, and end with a row whose name is NULL. The
+ * order of the rows is the same for all ISAs and dtypes. The core refers to rows by index or pointer; names are for its
+ * callers. */
 
 typedef struct {
     const char *name;
@@ -56,7 +56,7 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    int from_z; /* a function of z, and its gradient is dz; otherwise a function of y, and its gradient is dy */
+    int from_z; /* whether output is z of the last layer, and d the gradient with respect to z; else both are of y */
     /* Return the sum of the losses of the rows, ignoring their weights, and write d = scale * the gradient of that
      * sum. NULL if the loss is the network's own_loss. */
     double (*value_and_gradient)(const fml_loss_rows *rows);
@@ -72,8 +72,8 @@ typedef struct fml_method fml_method; /* see method.h */
 typedef struct {
     const char *name;
     int n_states; /* number of state vectors, blocks that start at 0 */
-    /* Compute the scalars of step t = 1, 2, ... from the hyper-parameters h; on entry `scalars` has those of step t
-     * - 1. */
+    /* Compute the scalars of step t = 1, 2, ... from the hyper-parameters h; on entry they are those of the last step.
+     */
     void (*prepare)(const double *h, uint64_t t, double *scalars);
     /* p <- p - update(g) for n parameters. Every parameter is updated independently of the others, so a step may be
      * applied to a block in any number of parts. */
@@ -116,8 +116,7 @@ typedef struct {
     const void *elements; /* dense: (., n_columns); sparse: CSR's data */
     fml_element element;
     size_t n_columns, row; /* row: stride of dense rows in elements; 0: n_columns */
-    const int64_t
-        *begins; /* CSR's indptr: sparse row i has the elements begins[i] ... begins[i + 1] - 1; NULL: dense */
+    const int64_t *begins; /* CSR's indptr: row i has the elements begins[i] ... begins[i + 1] - 1; NULL: dense */
     /* CSR's indices: the column of each element. Elements whose column is out of range are ignored. Elements of the
      * same column are added; in a scaled matrix, a row has at most one element per column. */
     const int32_t *columns;
@@ -232,13 +231,13 @@ struct fml_engine {
     /* Copy w (O, I) and b (O,) of layer l into a block, or out of it. */
     void (*pack)(const fml_network *net, size_t l, const void *w, const void *b, void *block);
     void (*unpack)(const fml_network *net, size_t l, const void *block, void *w, void *b);
-    /* z = x w^T + b and y = f(z) for 1 <= rows <= tile_rows; z or y is NULL if it is not needed. x: (rows, I) with
-     * the row stride x_row; z, y: (rows, O) with the row stride y_row, whose padding may be overwritten. ahead:
-     * whether the `rows` rows that follow these in memory are the next ones to be read, and should be prefetched. */
+    /* z = x w^T + b and y = f(z) for 1 <= rows <= tile_rows; z or y is NULL if it is not needed. x: (rows, I) with the
+     * row stride x_row; z, y: (rows, O) with the row stride y_row, whose padding may be overwritten. ahead: whether to
+     * prefetch the next `rows` rows in memory, which will be read next. */
     void (*forward_layer)(const fml_network *net, size_t l, const void *block, const void *x, size_t x_row, size_t rows,
                           void *z, void *y, size_t y_row, int ahead);
-    /* Rearrange the weights of layer l into `prepared`, as input_gradient reads them: those of the inputs begin ...
-     * end - 1, where begin is a multiple of the reals of a cache line. NULL if input_gradient reads the block. */
+    /* Copy the weights of layer l and the inputs begin ... end - 1 to `prepared`, in the layout that input_gradient
+     * reads; begin is a multiple of the reals of a cache line. NULL if input_gradient reads the block. */
     void (*prepare)(const fml_network *net, size_t l, const void *block, void *prepared, size_t begin, size_t end);
     size_t (*prepared_size)(size_t I, size_t O); /* in reals */
     /* dx = dz w for 1 <= rows <= tile_rows. */

@@ -38,19 +38,19 @@ typedef struct {
     atomic_uint number, n_asleep;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-} gate;
+} counter;
 
-#define GATE \
+#define COUNTER_INIT \
     { 0, 0, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER }
 
-static alignas(FML_ALIGNMENT) gate untaken = GATE; /* number of tasks of the job that nobody has claimed */
-static struct {                                    /* the job; written only while both counters are 0 */
+static alignas(FML_ALIGNMENT) counter untaken = COUNTER_INIT; /* number of tasks of the job that nobody has claimed */
+static struct {                                               /* the job; written only while both counters are 0 */
     void (*task)(void *context, size_t i);
     void *context;
     size_t n;
     float_mode mode; /* the caller's floating-point mode */
 } job;
-static alignas(FML_ALIGNMENT) gate unfinished = GATE;              /* number of tasks of the job that are not done */
+static alignas(FML_ALIGNMENT) counter unfinished = COUNTER_INIT;   /* number of tasks of the job that are not done */
 static alignas(FML_ALIGNMENT) atomic_flag busy = ATOMIC_FLAG_INIT; /* a lock, held by the caller of the current job */
 static size_t n_workers, max_workers = MAX_THREADS - 1, usable_threads; /* protected by `busy` */
 static atomic_int may_spin; /* whether this process may run as many threads at once as the job has */
@@ -65,15 +65,15 @@ static inline void pause_briefly(void) {
 #endif
 }
 
-/* Whether the number is not 0 (if `nonzero` is 1) or 0 (if it is 0). */
-static int is_open(gate *gate, int nonzero) { return (atomic_load(&gate->number) != 0) == nonzero; }
+/* Whether the number is 0, or with `nonzero` whether it is not 0. */
+static int is_reached(counter *counter, int nonzero) { return (atomic_load(&counter->number) != 0) == nonzero; }
 
-/* Spin until is_open or until the time *end, if spinning is allowed; returns whether it is open. If *end is 0, it is
- * set to SPIN_SECONDS from now. */
-static int spin(gate *gate, int nonzero, double *end) {
+/* Spin until is_reached or until the time *end, if spinning is allowed; returns whether it is reached. If *end is 0, it
+ * is set to SPIN_SECONDS from now. */
+static int spin(counter *counter, int nonzero, double *end) {
     for (;;) {
         for (int i = 0; i < PAUSES; i++) {
-            if (is_open(gate, nonzero)) return 1;
+            if (is_reached(counter, nonzero)) return 1;
             if (!atomic_load_explicit(&may_spin, memory_order_relaxed)) return 0;
             pause_briefly();
         }
@@ -83,22 +83,22 @@ static int spin(gate *gate, int nonzero, double *end) {
     }
 }
 
-/* Wait until is_open: spin until *end, see `spin`, and then sleep. */
-static void wait_for(gate *gate, int nonzero, double *end) {
-    if (spin(gate, nonzero, end)) return;
-    pthread_mutex_lock(&gate->mutex);
+/* Wait until is_reached: spin until *end, see `spin`, and then sleep. */
+static void wait_for(counter *counter, int nonzero, double *end) {
+    if (spin(counter, nonzero, end)) return;
+    pthread_mutex_lock(&counter->mutex);
     /* Increment n_asleep before reading the number: a waking thread changes the number before it reads n_asleep. */
-    atomic_fetch_add(&gate->n_asleep, 1);
-    while (!is_open(gate, nonzero)) pthread_cond_wait(&gate->changed, &gate->mutex);
-    atomic_fetch_sub(&gate->n_asleep, 1);
-    pthread_mutex_unlock(&gate->mutex);
+    atomic_fetch_add(&counter->n_asleep, 1);
+    while (!is_reached(counter, nonzero)) pthread_cond_wait(&counter->changed, &counter->mutex);
+    atomic_fetch_sub(&counter->n_asleep, 1);
+    pthread_mutex_unlock(&counter->mutex);
 }
 
 /* Wake n sleeping threads, after the number was changed. */
-static void wake(gate *gate, size_t n) {
-    pthread_mutex_lock(&gate->mutex); /* until every thread that has read the old number waits for `changed` */
-    pthread_mutex_unlock(&gate->mutex);
-    while (n-- > 0) pthread_cond_signal(&gate->changed);
+static void wake(counter *counter, size_t n) {
+    pthread_mutex_lock(&counter->mutex); /* until every thread that has read the old number waits for `changed` */
+    pthread_mutex_unlock(&counter->mutex);
+    while (n-- > 0) pthread_cond_signal(&counter->changed);
 }
 
 /* -- working ----------------------------------------------------------------------------------------------------- */
@@ -146,12 +146,12 @@ static void publish(unsigned n) {
 
 /* Reset the pool in a forked child, where its threads do not exist; the fork may have come at any moment of a job. */
 static void reset_after_fork(void) {
-    gate *const gates[] = {&untaken, &unfinished};
+    counter *const counters[] = {&untaken, &unfinished};
     for (int i = 0; i < 2; i++) {
-        atomic_store(&gates[i]->number, 0);
-        atomic_store(&gates[i]->n_asleep, 0);
-        pthread_mutex_init(&gates[i]->mutex, NULL);
-        pthread_cond_init(&gates[i]->changed, NULL);
+        atomic_store(&counters[i]->number, 0);
+        atomic_store(&counters[i]->n_asleep, 0);
+        pthread_mutex_init(&counters[i]->mutex, NULL);
+        pthread_cond_init(&counters[i]->changed, NULL);
     }
     n_workers = 0;
     max_workers = MAX_THREADS - 1;

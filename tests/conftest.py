@@ -92,7 +92,7 @@ hypothesis.configuration.set_hypothesis_home_dir(os.path.join(tempfile.gettempdi
 
 # -- why a test is skipped --------------------------------------------------------------------------------------------
 
-DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # by the name of the module, where they differ
+DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # by the name of the module, if that differs
 
 
 def _requirement(module: str) -> str:
@@ -128,7 +128,7 @@ def _refuse(report: Any, reason: object) -> None:
     report.longrepr = f"{report.nodeid}: FASTMLP_NO_SKIPS=1 and {reason}"
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)  # tryfirst: after what others make of the report
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # tryfirst: this hook's code after `yield` runs after that of other hooks
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     report = yield
     _explain(report)

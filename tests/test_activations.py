@@ -1,6 +1,6 @@
-"""The activations beside those of the sources: in networks against PyTorch and the reference, kept and initialised.
+"""Activations other than those of the cited sources: against PyTorch and the reference, saving, initialisation.
 
-Their kernels alone are in test_kernels.py, those of a user's own in test_custom_activation.py.
+The kernels are tested in test_kernels.py, custom activations in test_custom_activation.py.
 """
 
 from __future__ import annotations

@@ -281,7 +281,7 @@ def test_the_history_of_the_last_fit(make: Any) -> None:
     assert net.history is history
     with pytest.raises(ValueError, match=r"^epochs"):
         net.fit(*rows(), epochs=0)
-    assert net.history is history  # that one has not begun
+    assert net.history is history  # the refused fit has not begun
     assert net.copy().history is None
     assert pickle.loads(pickle.dumps(net)).history is None
     net.partial_fit(*rows())

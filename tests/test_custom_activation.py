@@ -45,7 +45,7 @@ def data(n_rows: int, n_inputs: int = 5, n_outputs: int = 2) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize("batch_size", [7, 100, 300])  # a part of a tile, an update in the pass, one after it
+@pytest.mark.parametrize("batch_size", [7, 100, 300])  # less than a tile; an update during the pass; an update after it
 def test_as_the_kernel_of_the_same_function(build: Any, n_threads: int, batch_size: int) -> None:
     """128 hidden units, so that rows of training are padded, and that there is enough work for two threads."""
     sizes = [64, 128, 128, 2]
@@ -140,7 +140,7 @@ WAYS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "train on all": lambda net, X, y: net.fit(X, y, batch_size=None),
     "fit": lambda net, X, y: net.fit(X, y, batch_size=20),
 }
-FORWARD = ("predict", "predict a row", "classify", "activations", "evaluate")  # need no derivative
+FORWARD = ("predict", "predict a row", "classify", "activations", "evaluate")  # methods that call no derivative
 FAILURES = [(way, False) for way in WAYS] + [(way, True) for way in WAYS if way not in FORWARD]
 
 
@@ -286,7 +286,7 @@ def test_small_work_on_two_threads_does_not_wait_for_itself() -> None:
     code = """
         import numpy as np, fastmlp
         def slow(z):
-            sum(range(5000))  # so that the other thread has its share before this one is done
+            sum(range(5000))  # so that the other thread works before this one is done
             return np.tanh(z)
         f = fastmlp.CustomActivation(slow, np.cos)
         net = fastmlp.Network([64, 128, 2], activation=f, engine="native", n_threads=2, seed=0)

@@ -146,7 +146,7 @@ def test_idx_random_mutations_of_a_gzip_file(tmp_path: pathlib.Path) -> None:
         except fastmlp.FormatError:
             refused += 1
         else:
-            if data[:2] == whole[:2]:  # the checksum inside holds
+            if data[:2] == whole[:2]:  # the file's own checksum is still correct
                 assert np.array_equal(X, expected)
     assert 800 < refused < 1000
 

@@ -1,17 +1,17 @@
-"""Networks drawn at random: the package against the pure-Python reference, and against itself bit for bit.
+"""Random networks: the package against the pure-Python reference, and against itself with the same bits.
 
 A case of tests/support/network_cases.py is a network, data, options of a training and a few operations. `run` does the
-operations and keeps every number that they give. Then
+operations and records all numbers that they return. Then
 
-- another number of threads (native engine), another kind of input that holds the same numbers, fits that are resumed
-  from a checkpoint, batches in the place of rows, one row by `train_on_batch` in the place of `learn_one`, and another
-  way to keep a network (save, pickle, copy) must each give the same bits;
-- a row alone must be predicted as in its batch (native), and a kept network as the one that it was made of;
-- the reference must give the same numbers within the tolerance of conftest, as far as the numbers are conditioned: see
+- another number of threads (native engine), another kind of input with the same numbers, fits resumed from a
+  checkpoint, batches instead of rows, a row by `train_on_batch` instead of `learn_one`, and another way to keep a
+  network (save, pickle, copy) must each give the same bits;
+- a single row must be predicted as in its batch (native engine), and a kept network must predict as the original;
+- the reference must give the same numbers within the tolerance of conftest, plus that of ill-conditioned numbers, see
   `movement`.
 
-On failure the message has the seed and a minimal case as lines to run in this folder. FASTMLP_DIFFERENTIAL_SEED is
-the first seed of the long test and FASTMLP_DIFFERENTIAL_SECONDS how long it goes on.
+The message of a failure has the seed and a minimal case as lines to run in this folder. FASTMLP_DIFFERENTIAL_SEED is
+the first seed of the long test, and FASTMLP_DIFFERENTIAL_SECONDS its duration.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from network_cases import TRAINING, Case, Data, as_source, data_of
 
 QUICK = 40
 HUGE = 1e15  # the squares of float32 end at 1e38
-WORK = 2e6  # of the reference: about a second
+WORK = 2e6  # multiplications of the reference, about a second
 Trace = list[tuple[str, Any]]
 
 
@@ -232,7 +232,7 @@ def assert_near_reference(case: Case, folder: pathlib.Path, expected: Trace) -> 
     reference, which has doubles alone, may go on for longer: there the comparison ends.
     """
     net = reference.Network(case.sizes, **case.words())
-    net.parameters = case.network().parameters.tolist()  # in float32, those of the package
+    net.parameters = case.network().parameters.tolist()  # rounded as in the package
     moved = movement(case, folder, expected)
     steps = 0
     build = Implementation(case.engine, case.isa, case.dtype)
@@ -248,7 +248,7 @@ def assert_near_reference(case: Case, folder: pathlib.Path, expected: Trace) -> 
                 assert one is other or np.inf in moved[place], f"{name}: {one!r:.80}, the reference {other!r:.80}"
                 continue
             assert one.shape == np.shape(other), f"{name}: shape {one.shape}, the reference {np.shape(other)}"
-            if name == "classify" or not one.size:  # a tie is another class by a rounding
+            if name == "classify" or not one.size:  # a rounding error may change the class on a tie
                 continue
             error = np.abs(one.astype(float) - other)
             most = bound * max(np.abs(other).max(), 1e-3) + 200 * moved[place][k]
@@ -272,13 +272,13 @@ def ways(case: Case) -> list[tuple[str, Case, str]]:
         ("pickled", case, "pickled"),
         ("learn_one by train_on_batch", case, "one row"),
     ]
-    if case.engine == "native":  # BLAS has threads of its own
+    if case.engine == "native":  # the number of threads of BLAS is its own
         found += [(f"{n} threads", replace(case, n_threads=n), "") for n in (1, 2, 3) if n != case.n_threads]
     rows_in_order = not case.shuffle and case.validation_split is None and not case.optimizer.full_batch
     learns = isinstance(case.input_scaling, str) or isinstance(case.target_scaling, str)
     if rows_in_order and every_batch_counts(case) and case.class_weight != "balanced" and not learns:
         found.append(("batches", case, "batches"))
-    if learns and "partial_fit" in case.operations:  # a new network would learn other scalings from the rows of `fit`
+    if learns and "partial_fit" in case.operations:  # a network not yet trained would fit its scalings to other rows
         found = [each for each in found if each[2] != "resumed"]
     words = {"resumed": "fit", "copied": "keep", "pickled": "keep", "one row": "learn_one", "batches": "fit"}
     return [each for each in found if words.get(each[2]) in (None, *case.operations)]
@@ -310,7 +310,7 @@ def check_seed(seed: int, fails: Callable[[Case], str | None] = failure) -> None
     found = fails(case)
     if found is None:
         return
-    kind = found.split(":")[0]  # what else fails in a simpler case is another fault
+    kind = found.split(":")[0]  # a simpler case must fail with the same type of error
     least = network_cases.minimal(case, lambda other: (fails(other) or "").split(":")[0] == kind)
     lines = [
         f"seed {seed}: {found}",
@@ -327,7 +327,7 @@ def check_seed(seed: int, fails: Callable[[Case], str | None] = failure) -> None
 @pytest.mark.filterwarnings("ignore")
 def test_some_networks() -> None:
     for seed in range(QUICK):
-        if network_cases.draw(seed).source != "tensor":  # importing PyTorch takes longer than all the rest
+        if network_cases.draw(seed).source != "tensor":  # importing PyTorch would take most of the time
             check_seed(seed)
 
 

@@ -1,8 +1,8 @@
-"""Bad input: the right exception, a message with argument, expectation and what came, and a network left as it was.
+"""Bad input raises the correct exception, with the argument, what was expected and what was given, and changes nothing.
 
-"As it was" is strict: parameters, the optimiser's state and the random stream, seen in that later training gives the
-same bits as on a network that was never asked. Ctrl-C is in test_signals.py, two writers in test_concurrency.py, a loss
-that is not finite in test_continuation.py, model files in test_damaged_files.py.
+Parameters, optimiser state and random state are unchanged: later training gives the same bits as without the bad call.
+Ctrl-C is tested in test_signals.py, two writers in test_concurrency.py, a loss that is not finite in
+test_continuation.py, model files in test_damaged_files.py.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ def test_comparison_and_hash() -> None:
         assert [one != other for other in ours] == [their != other for other in theirs]
         assert one != astuple(one)
         assert (one == their, their == one) == (False, False)
-        if "Alone" not in repr(one):  # whose hash is its identity's
+        if "Alone" not in repr(one):  # its hash is by identity
             assert outcome(lambda o=one: hash(o)) == outcome(lambda t=their: hash(t))
 
 

@@ -89,7 +89,7 @@ def test_the_command_line_imports_what_a_command_needs_when_it_runs() -> None:
         ours = {name for name in found if name.split(".")[0] == "fastmlp"}
         assert ours == {"fastmlp.cli", "fastmlp.cli.command_line", "fastmlp.cli.options", "fastmlp.cli.preparation"}
         assert "argparse" in found
-        assert not found & ({*LATER} - {"argparse", "shutil"})  # argparse asks for the width of the terminal
+        assert not found & ({*LATER} - {"argparse", "shutil"})  # argparse imports shutil for the width of the terminal
 
 
 def test_says_nothing() -> None:
@@ -117,7 +117,7 @@ def test_blas_is_bound_at_first_use() -> None:
     ) == ["False", "True"]
 
 
-# `exported` gives a routine of SciPy's another signature, as another release of SciPy or Cython may.
+# `exported` replaces the signature of a routine of SciPy, which may change with a release of SciPy or Cython.
 SCIPY_OF_ANOTHER_RELEASE = """
 import ctypes
 import fastmlp

@@ -1,7 +1,7 @@
-"""L-BFGS against SciPy's L-BFGS-B and the reference; what holds for every such method: test_whole_batch_methods.py.
+"""L-BFGS against SciPy's L-BFGS-B and the reference. Tests of all such methods: test_whole_batch_methods.py.
 
-SciPy works on the same loss and gradient, `loss_and_grad` of a twin network; its steps are unconstrained ones, so the
-two take the same path until rounding errors part them.
+SciPy minimises the same function, `loss_and_grad` of a twin network. As there are no bounds, both take the same path
+until rounding errors separate them.
 """
 
 from __future__ import annotations

@@ -207,7 +207,7 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_forms_of_input(build: Any, form: str) -> None:
     net = some_network(build)
-    for dtype in ("float64", net.dtype.name):  # the second: what would be the fast path but for its layout
+    for dtype in ("float64", net.dtype.name):  # the second dtype would take the fast path if it were contiguous
         X = data(6, 5).astype(dtype)
         given_ = FORMS[form](X.copy())
         before = copy.deepcopy(given_)
@@ -425,7 +425,7 @@ def test_fold_linear(build: Any, hidden: list[str], sizes: tuple[int, ...]) -> N
 @pytest.mark.parametrize("loss", OUTPUTS)
 @pytest.mark.parametrize("n_outputs", [1, 4])
 def test_evaluate_against_the_reference(build: Any, loss: str, n_outputs: int) -> None:
-    n_outputs += n_outputs == 1 and loss == "cross_entropy"  # no softmax of one output
+    n_outputs += n_outputs == 1 and loss == "cross_entropy"  # softmax needs two outputs
     net = build([3, 5, n_outputs], activation="tanh", loss=loss, init="normal", seed=13)
     oracle, X, rng = twin(net), data(40, 3), np.random.default_rng(13)
     kinds = [rng.integers(0, 2, size=(40, n_outputs)).astype(float), rng.integers(0, 9, size=(40, n_outputs)) / 8]

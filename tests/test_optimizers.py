@@ -1,7 +1,7 @@
-"""What holds for every optimiser: any number of threads, fits in parts, errors that go back, bad arguments.
+"""Properties of all optimisers: results on any number of threads, fits in parts, rollback of errors, bad arguments.
 
-Their formulas are tested in test_training.py against PyTorch and the reference; whole-batch methods have
-tests of their own in test_whole_batch_methods.py.
+Their formulas are tested against PyTorch and the reference in test_training.py, whole-batch methods in
+test_whole_batch_methods.py and test_lbfgs.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import fastmlp
 from fastmlp import reference
 from trainings import assert_same, assert_threads_change_nothing, classifier, data
 
-# Where a state that is lost, or not gone back to, shows: momenta, means, steps and what NAdam carries on.
+# Optimisers whose results show a lost state, or one not rolled back: momenta, means, steps, NAdam's product.
 OPTIMIZERS = [
     fastmlp.SGD(0.05, momentum=0.9),
     fastmlp.ClassicalMomentum(0.05, nesterov=True),
@@ -100,7 +100,7 @@ def test_centered_rmsprop_of_a_constant_gradient(build: Any) -> None:
     )
     assert np.isfinite(history.loss).all()
     for t in range(1, 41):
-        share = alpha**t * (1 - alpha**t)  # v - m^2 over the gradient's square
+        share = alpha**t * (1 - alpha**t)  # (v - m^2) / gradient^2
         w -= 0.01 * slope / (np.abs(slope) * np.sqrt(share) + epsilon)
     rounding = np.finfo(build.dtype).eps ** 0.5 * 1.5 / epsilon  # of the root, as the gradient is up to 1.5
     np.testing.assert_allclose(net.weights[0][0], w, rtol=rounding)

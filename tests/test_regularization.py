@@ -1,7 +1,7 @@
-"""Regularisation: PyTorch and scikit-learn for what is certain, the reference and statistics for what is drawn.
+"""Regularisation: deterministic terms against PyTorch and scikit-learn, random ones against reference and statistics.
 
-`REGULARIZATIONS` has each field alone and all together; they are followed over steps on both engines, every ISA and
-dtype. Central differences tell that a gradient with dropout is that of the loss with the same masks.
+`REGULARIZATIONS` has each field alone and all fields together; several steps with each are tested on both engines, all
+ISAs and dtypes. Central differences show that a gradient with dropout is that of the loss with the same masks.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def test_25_steps_against_pytorch(build: Any, r: Regularization, optimizer: Any,
         build.assert_close(loss, expected, net.sizes, passes=25)
         plain.train_on_batch(X, y, optimizer)
     check(build, net, P, 25)
-    with pytest.raises(AssertionError):  # what it does is no rounding error
+    with pytest.raises(AssertionError):  # the effect is larger than rounding errors
         check(build, plain, P, 25)
 
 
@@ -331,7 +331,7 @@ def test_the_step_is_along_the_gradient_of_what_is_reported(build64: Any, r: Reg
         return other.train_on_batch(X, y, fastmlp.SGD(1.0), regularization=r)
 
     net.train_on_batch(X, y, fastmlp.SGD(1.0), regularization=r)
-    some = np.random.default_rng(0).permutation(len(P))[:40]  # of a few hundred
+    some = np.random.default_rng(0).permutation(len(P))[:40]  # of a few hundred parameters
 
     def along(values: Any) -> float:
         at = P.copy()
@@ -390,8 +390,8 @@ def test_noise_is_normal_and_independent() -> None:
 
 
 def test_numbers_of_a_row_do_not_depend_on_its_batch(build64: Any) -> None:
-    """Rows of a batch of 170 go in tiles and pieces: each by itself has the same noise as the reference's."""
-    n_rows, n = 170, 70  # more than a group of draws
+    """Each row of a batch of 170, which is processed in tiles and pieces, has the noise of the reference."""
+    n_rows, n = 170, 70  # more units than are drawn together
     net = build64([n, 1], loss="half_squared_error", seed=0)
     key = number(net._random_state, 0) >> 11
     net.parameters = np.zeros(n + 1)
@@ -533,7 +533,7 @@ def test_clip_norm_of_gradients_whose_squares_leave_the_range(build: Any, size: 
     expected = -g * min(1.0, clip / np.sqrt((g * g).sum()))
     r = fastmlp.Regularization(clip_norm=clip)
     net.train_on_batch(x, t, fastmlp.SGD(1.0), regularization=r)
-    least = np.finfo(build.dtype).tiny  # below it, results are 0
+    least = np.finfo(build.dtype).tiny  # smaller results are flushed to 0
     tolerance = 16 * float(np.finfo(build.dtype).eps)
     np.testing.assert_allclose(net.parameters.astype(np.longdouble), expected, rtol=tolerance, atol=least)
 

@@ -1,7 +1,7 @@
 """Scaling of inputs and targets: how it is fitted, that the core applies it, and that it is saved with the model.
 
-Oracles: scikit-learn's StandardScaler and MinMaxScaler for what is learnt; for what is applied, a network without
-scaling on rows that NumPy has scaled, bit for bit; the reference; central differences for the gradient.
+The oracles are scikit-learn's StandardScaler and MinMaxScaler for fitted scalings; for their application, a network
+without scaling on rows scaled by NumPy, with the same bits; the reference; and central differences for the gradient.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ N, I, O = 150, 11, 2
 GENERATOR = np.random.default_rng(8)
 X = GENERATOR.normal(size=(N, I)) * np.logspace(-3, 4, I) + np.linspace(-50, 1000, I)
 Y = GENERATOR.normal(size=(N, O)) * [3.0, 1e4] + [1e5, -7.0]
-NEAR_0 = Y - [99e3, 0]  # so near that predictions are of the network's dtype
+NEAR_0 = Y - [99e3, 0]  # near enough to 0 for predictions in the network's dtype
 KINDS = ("standard", "minmax")
 ORACLES = {"standard": "StandardScaler", "minmax": "MinMaxScaler"}
 
@@ -190,7 +190,7 @@ def test_learn_one_refuses_class_labels_that_would_be_scaled(build: Implementati
         net.learn_one(x, 1)
 
 
-FAR = 1_700_000_000 + np.array([[3, 0], [7, 0], [0, 5], [100, 0]])  # whole numbers that float32 does not tell apart
+FAR = 1_700_000_000 + np.array([[3, 0], [7, 0], [0, 5], [100, 0]])  # integers that are not distinct in float32
 FAR_FORMS: dict[str, Callable[[Any], Any]] = {
     "integers": lambda data: data,
     "csr": lambda data: scipy.sparse.csr_array(data.astype(np.float64)),
@@ -271,7 +271,7 @@ def test_targets_far_from_0_are_predicted_as_they_were_learnt(build: Implementat
     row = np.empty(1)
     assert net.predict(x[7], out=row) is row
     build.assert_close((row - offset) / spread, (predicted[7] - offset) / spread, [1, 16, 1])
-    assert net.activations(x)[-1].dtype == build.dtype  # as the network learns them, in no unit
+    assert net.activations(x)[-1].dtype == build.dtype  # scaled, as the network is trained on them
     if build.dtype == "float32":
         with pytest.raises(ValueError, match=r"out: expected .* dtype float64, got dtype float32"):
             net.predict(x, out=np.empty((200, 1), np.float32))

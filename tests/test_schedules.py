@@ -1,6 +1,7 @@
 """Schedules of the learning rate, against torch.optim.lr_scheduler and scikit-learn: alone, and inside fits.
 
-They count the steps of the optimiser's state, so they continue over fits and go back with a step that failed.
+A schedule depends on the number of steps in the optimiser's state, so it continues over fits, and is rolled back with a
+step that fails.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every attribute of every object, in every state: a value or a Python error, never a crash.
 
-`inspect.getmembers`, a debugger and the completion of a shell read all attributes, private ones included, and may call
-what takes no argument. Each test runs in a process of its own, so that a crash is a failure with a traceback.
+`inspect.getmembers`, debuggers and the completion of a shell read all attributes, also private ones, and may call what
+takes no argument. Each test runs in a separate process, so that a crash is a failure with a traceback.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ TOOLS = textwrap.dedent(
         '''Reads every attribute; a built network has no property that raises.'''
         try:
             names = dir(thing)
-        except AttributeError:  # of an object without its __init__
+        except AttributeError:  # an object whose __init__ was not called
             assert not built
             return
         for name in names:
             try:
                 repr(getattr(thing, name))
             except (RuntimeError, AttributeError) as error:
-                # of the network: an attribute that is not there; or the network that is not built says so
+                # a missing attribute of the network, or the error of a network whose __init__ was not called
                 assert not built, (name, error)
         if built:
             inspect.getmembers(thing)
@@ -128,7 +128,7 @@ def test_a_network_before_and_after_training(engine: str, optimizer: str) -> Non
 
 
 def test_a_network_in_a_fit_and_after_an_error() -> None:
-    """From every hook, and after a fit that a callback, a loss or a regularisation has ended."""
+    """Attributes are read from every hook, and after a fit that an error in a callback or loss has ended."""
     run(
         """
         class Hooks:
@@ -156,7 +156,7 @@ def test_a_network_in_a_fit_and_after_an_error() -> None:
                 try:
                     network.fit(X, y, callbacks=[Hooks(network, touch)], **words)
                 except Exception:
-                    pass  # what the methods have done to the training
+                    pass  # the methods have changed the training
                 look(network)
                 try:
                     network.fit(X, y, optimizer="sgd", callbacks=[Hooks(network, fail)])

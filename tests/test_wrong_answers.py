@@ -1,7 +1,7 @@
-"""Inputs that once gave a wrong answer without a word, each with its neighbours, and the answer that is right.
+"""Inputs that once silently gave a wrong result, each with similar inputs, and the correct results.
 
-What a file or an argument says is taken for what it says: headers of numbers, labels, digits, constants, rows in
-another order. The right values are known by how the data are made, or are those of scikit-learn and pandas.
+They are, for example, headers of numbers, labels, numbers with many digits, constants, and rows in another order. The
+correct results follow from how the data are made, or are those of scikit-learn and pandas.
 """
 
 from __future__ import annotations

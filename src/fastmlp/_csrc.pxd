@@ -1,4 +1,4 @@
-# Declarations of csrc/core.h and csrc/method.h for Cython: what the Cython files use of them. The headers describe them.
+# Declarations of csrc/core.h and csrc/method.h for Cython, which the headers describe: those that Cython files use.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "core.h" nogil:

@@ -29,7 +29,7 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and terminals of 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Runs the command line in an empty folder."""
+    """Run the command line in an empty folder."""
 
     def call(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run([*COMMAND, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120)
@@ -41,7 +41,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def error_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The one line of an error, without its beginning."""
+    """Return the line of an error message, without its prefix."""
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith("fastmlp: error: ")
@@ -49,7 +49,7 @@ def error_line(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def write_flowers(path: Path, *, header: bool = True, n: int = 90) -> tuple[np.ndarray, list[str]]:
-    """Three kinds of flowers, easily told apart, in columns of very different scale."""
+    """Write a table of three easily separable classes, with columns of very different scales."""
     random = np.random.default_rng(7)
     names = ["iris, blue", "rosa", "tulipán"]
     kinds = random.integers(0, 3, n)
@@ -257,7 +257,7 @@ def test_scores_of_the_report_are_those_of_the_saved_weights(
     )
     assert cli.main(["train", data, "--epochs", "6", "-o", model, "--quiet", "--json", *options]) == 0
     record = json.loads(capsys.readouterr().out)
-    assert len(calls) == 6 + bool(options)  # the weights of the best epoch are scored anew
+    assert len(calls) == 6 + bool(options)  # the weights of the best epoch are evaluated again
     metrics = ["rmse", "r2"] if kind == "numbers" else []
     expected = evaluate(fastmlp.load(model), x[80:], y[80:], metrics=metrics)
     assert {name: record[f"test_{name}"] for name in expected} == expected
@@ -417,7 +417,7 @@ def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
 
 
 def _default_sigint() -> None:
-    # A shell that runs the tests in the background has it ignored, and children inherit that.
+    # A shell that runs the tests in the background ignores SIGINT, which children inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -489,7 +489,7 @@ def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
 @POSIX
 @pytest.mark.parametrize("columns", [0, 60])
 def test_the_bar_on_a_terminal(tmp_path: Path, columns: int) -> None:
-    """One that says how wide it is, and one that says 0."""
+    """The bar is written to a terminal with a known width and to one with the width 0."""
     import pty
     import termios
 
@@ -504,7 +504,7 @@ def test_the_bar_on_a_terminal(tmp_path: Path, columns: int) -> None:
         while True:
             try:
                 part = os.read(main, 65536)
-            except OSError:  # Linux's way of saying that the other end is closed
+            except OSError:  # on Linux, the other end of the terminal is closed
                 break
             if not part:
                 break
@@ -529,7 +529,7 @@ def test_the_command_line_is_imported_only_when_used() -> None:
 
 @pytest.mark.parametrize("loss", ["poisson", "gamma", "gaussian_nll", "quantile"])
 def test_losses_whose_outputs_are_no_targets(run: Run, tmp_path: Path, loss: str) -> None:
-    """Training reports, and `predict` writes, what the outputs say of the target, in its own unit."""
+    """For a loss with several heads, training and `predict` report predictions in the unit of the target."""
     rng = np.random.default_rng(3)
     x = rng.uniform(size=(400, 2))
     target = np.maximum(1, rng.poisson(5 + 20 * x[:, 0]))

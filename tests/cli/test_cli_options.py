@@ -1,4 +1,4 @@
-"""The training options of the command line: what `fit` gets for them, and what is refused."""
+"""The training options of the command line: the arguments of `fit` for each, and what is refused."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_every_optimiser(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_every_schedule(name: str) -> None:
-    """With the steps of all epochs where it wants to know them: six of three batches."""
+    """A schedule that needs the number of steps gets that of all epochs: 6 epochs of 3 batches."""
     fields = SCHEDULES[name].__dataclass_fields__  # type: ignore[attr-defined]
     options = {"step_size": 3, "gamma": 0.5, "n_steps": 18}
     given = {field: value for field, value in options.items() if field in fields}

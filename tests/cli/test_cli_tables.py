@@ -1,6 +1,6 @@
 """The command line on tables: headers, labels, columns, numbers as they are printed, and Python on the same file.
 
-Each test is a table that came out wrong, or could, with the right value beside it.
+Each test has a table that was once misread, or could be, and the correct result.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Call = Callable[..., Out]
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
-    """The command line in an empty folder: what it writes to stdout and stderr."""
+    """Run the command line in an empty folder; return what it writes to stdout and stderr."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str, code: int = 0) -> Out:
@@ -118,7 +118,7 @@ def test_a_first_row_without_numbers_is_data_if_it_is_said(call: Call) -> None:
 
 
 def test_columns_by_position(call: Call) -> None:
-    """The target was in the middle; a file with it and one without it give the same answers."""
+    """If the target was in the middle, files with it and without it give the same predictions."""
     rows = normal(60, 2)
     write("d.csv", None, [[a, "up" if a > b else "down", b] for a, b in rows])
     train(call, "d.csv", "--target", "1", "--no-header", epochs=60)
@@ -185,7 +185,7 @@ def test_labels_keep_their_spelling(call: Call, codes: list[str]) -> None:
 
 @pytest.mark.parametrize("cell", [" {}", "{} ", "   {}  "])
 def test_numbers_with_blanks_beside_them_are_numbers(call: Call, cell: str) -> None:
-    """Of a target with many different ones, padded in every row or in a single one, late, as of the same without."""
+    """A target of numbers with blanks in every row, or in a single late row, is the same as without blanks."""
     rows = [[f"{x:.2f}", f"{2 * x + 1:.1f}"] for [x] in normal(300, 1)]
     write("plain.csv", ["a", "y"], rows)
     write("padded.csv", ["a", "y"], [[x, cell.format(y)] for x, y in rows])
@@ -269,7 +269,7 @@ def test_every_number_is_its_shortest_spelling(call: Call, dtype: str) -> None:
 
 
 def mixed(n: int = 200) -> polars.DataFrame:
-    """A table of everything, of which the target is a function."""
+    """Return a table with columns of all kinds, and a target that is a function of them."""
     rng = np.random.default_rng(5)
     color = rng.choice(["red", "green", "blue"], n)
     width = rng.normal(size=n)
@@ -371,7 +371,7 @@ def test_a_network_of_python_is_given_its_columns_by_name(call: Call) -> None:
 
 
 def test_category_columns_are_read_as_they_are_written(call: Call) -> None:
-    """A file that has only 007 in a column of codes; polars alone would read 7."""
+    """In a column of codes, a file with only 007 is read as text; polars would read 7."""
     codes = ["007", "A1", "42"]
     write("d.csv", ["code", "y"], [[codes[i % 3], ["u", "v", "w"][i % 3]] for i in range(60)])
     train(call, "d.csv", "--target", "y", epochs=100)

@@ -1,7 +1,7 @@
-"""Threads, callbacks and forks: what may run at the same time as what, and what each then sees.
+"""Threads, callbacks and forks: which calls may run concurrently, and which state of the network each of them sees.
 
-Readers must see whole published states, never a mixture, and nothing older than what had been learnt when they began.
-The layers are small, so that BLAS stays on one thread and equal parameters give equal bits.
+Readers must see a completely published state that is not older than the last one before they began. The layers are
+small, so that BLAS uses one thread, and equal parameters give equal bits.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def test_predict_while_another_thread_fits(build: Callable[..., fastmlp.Network]
 
     def callback(epoch: int, logs: dict[str, float]) -> bool:
         states.append(net.parameters)
-        time.sleep(0.002)  # lets the readers have the GIL
+        time.sleep(0.002)  # releases the GIL for the readers
         return epoch >= 12 and len(seen_small) > 1
 
     with threads(*loops) as errors:
@@ -216,7 +216,7 @@ def test_a_second_writer_is_refused(name: str) -> None:
     with Fitting(net), pytest.raises(RuntimeError, match="fit"):
         writers(net)[name]()
     assert np.isfinite(net.parameters).all()
-    writers(net)[name]()  # and at rest it works
+    writers(net)[name]()  # it works while no fit is running
 
 
 @pytest.mark.parametrize("name", writers(fastmlp.Network(SIZES)))
@@ -252,7 +252,7 @@ def test_a_refused_writer_does_not_disturb_the_fit() -> None:
             def on_epoch_begin(self, epoch, logs):
                 began.set()
 
-        class Late:  # rows that begin a fit in another thread when they are asked for
+        class Late:  # rows whose conversion begins a fit in another thread
             def __array__(self, dtype=None, copy=None):
                 thread.start()
                 assert began.wait(60)
@@ -338,7 +338,7 @@ import numpy as np
 import fastmlp
 from fastmlp import Regularization
 
-sys.setswitchinterval(1e-6)  # threads take turns as often as they can
+sys.setswitchinterval(1e-6)  # switch threads as often as possible
 generator = np.random.default_rng(0)
 X, y = generator.random((24, 6), np.float32), generator.random((24, 3), np.float32)
 ADAM, SGD = fastmlp.Adam(1e-3), fastmlp.SGD(1e-3)
@@ -359,7 +359,7 @@ def network(kind):
         cube = fastmlp.CustomActivation(lambda z: z**3, lambda z: 3 * z**2)
         loss = fastmlp.CustomLoss(lambda y, t: (((y - t) ** 2).sum(axis=1), 2 * (y - t)))
         return fastmlp.Network([6, 8, 3], activation=cube, loss=loss, seed=0)
-    if kind == "large":  # its steps release the GIL
+    if kind == "large":  # steps of a large network release the GIL
         return fastmlp.Network([6, 600, 600, 3], seed=0)
     return fastmlp.Network([6, 8, 3], seed=0)
 

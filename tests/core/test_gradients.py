@@ -1,6 +1,6 @@
-"""Gradients: central differences, the reference and PyTorch; short batches, tiles of rows, single rows.
+"""Gradients against central differences, the reference and PyTorch; short batches, tiles of rows, single rows.
 
-Central differences in float64 are exact to about 1e-10 of the loss; agreement to 1e-7 tells every formula apart.
+The error of central differences in float64 is about 1e-10 of the loss; a wrong formula differs by more than 1e-7.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LOSSES_AND_OUTPUTS = [
 @pytest.mark.parametrize("n_outputs", [1, 3])
 @pytest.mark.parametrize(("loss", "output"), LOSSES_AND_OUTPUTS)
 def test_central_differences_of_the_output_layer(build64: Any, loss: str, output: Any, n_outputs: int) -> None:
-    n_outputs += n_outputs == 1 and isinstance(output, fastmlp.Softmax)  # no softmax of one output
+    n_outputs += n_outputs == 1 and isinstance(output, fastmlp.Softmax)  # softmax needs two outputs
     rng = np.random.default_rng(4)
     net = build64([2, 3, n_outputs], activation="tanh", output_activation=output, loss=loss, init="normal", seed=4)
     X, P = rng.normal(size=(5, 2)), net.parameters

@@ -1,7 +1,6 @@
-"""Hostile and unlucky use: no crash, no read or write out of bounds, and an error that says what was wrong.
+"""Hostile and unfortunate use: no crash, no access out of bounds, and errors that say what was wrong.
 
-What has crashed, or would, runs in a process of its own (`crash_test`); the rest runs here. Every case that is refused
-leaves the network as it was.
+Code that has crashed, or could, runs in a separate process (`crash_test`). A refused call does not change the network.
 """
 
 from __future__ import annotations

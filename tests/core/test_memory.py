@@ -65,7 +65,7 @@ def test_weights_are_read_only_copies() -> None:
     for array in [*net.weights, *net.biases]:
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0
-        array.flags.writeable = True  # the array is the caller's own
+        array.flags.writeable = True  # the array belongs to the caller
         array[...] = np.nan
     P[...] = np.nan
     assert np.isfinite(net.parameters).all()
@@ -105,8 +105,8 @@ def test_predict_with_out_allocates_nothing(build: Callable[..., fastmlp.Network
     call()
     blocks = sys.getallocatedblocks()
     call()
-    assert sys.getallocatedblocks() - blocks <= 2  # the count itself
-    tracemalloc.start()  # knows NumPy's memory too
+    assert sys.getallocatedblocks() - blocks <= 2  # the result of the count
+    tracemalloc.start()  # includes NumPy's memory
     try:
         net.predict(x, out=out)
         tracemalloc.reset_peak()
@@ -115,7 +115,7 @@ def test_predict_with_out_allocates_nothing(build: Callable[..., fastmlp.Network
         after, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert after - before <= 64  # the integer that `before` is
+    assert after - before <= 64  # the integer `before`
     assert peak - before <= 256  # frames and integers of this test
 
 
@@ -131,7 +131,7 @@ def test_epochs_use_the_memory_of_those_before() -> None:
 
     net.fit(X, [1.0], epochs=12, batch_size=1, callbacks=[count])
     pages = net.n_parameters * 4 // resource.getpagesize()
-    assert faults[-1] - faults[1] < 2 * pages  # ten epochs
+    assert faults[-1] - faults[1] < 2 * pages  # over ten epochs
 
 
 def test_a_network_in_a_cycle_is_collected() -> None:
@@ -178,7 +178,7 @@ GROWTH = """
         {work}
 
     def resident():
-        # In KiB. Where it can be had it is not the peak, which a new process inherits.
+        # In KiB. If possible, not the peak, which a new process inherits.
         try:
             with open("/proc/self/statm") as stream:
                 return int(stream.read().split()[1]) * resource.getpagesize() >> 10
@@ -219,7 +219,7 @@ WORK = {
 }
 
 
-@pytest.mark.slow  # also because a sanitizer keeps what is freed
+@pytest.mark.slow  # also because a sanitizer does not release freed memory
 @pytest.mark.parametrize("name", WORK)
 def test_memory_does_not_grow(name: str) -> None:
     """The process grows by less than 16 bytes for each call, or by less than 1 MiB."""

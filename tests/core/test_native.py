@@ -9,7 +9,7 @@ import fastmlp
 from fastmlp import _core, engines
 from processes import run_python
 
-# Around the widths of panels and tiles, with and without the parts that narrow layers cut their inputs into.
+# Widths around multiples of panels and tiles, with and without sums that are split into parts (narrow layers).
 SHAPES = [
     [1, 1],
     [3, 5, 2],

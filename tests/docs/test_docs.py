@@ -1,8 +1,8 @@
-"""What is written about fastmlp holds: docstrings and their examples, the documentation's Python blocks and links.
+"""Docstrings with their examples, and the Python blocks and links of the documentation, are correct.
 
-Docstrings are those of the installed package, the compiled ones included. An example runs with `fastmlp`, `np`, the
-names of its own module, and those of `fastmlp.activations`, in an empty folder. A block that cannot run here has
-`<!-- not run -->` on the line before it; a page that says `<!-- needs PACKAGE -->` runs where that is installed.
+Docstrings are those of the installed package, also of its compiled modules. An example runs in an empty folder, with
+`fastmlp`, `np`, the names of its own module and those of `fastmlp.activations`. A block that cannot be run has
+`<!-- not run -->` on the line before it; a page with `<!-- needs PACKAGE -->` is run if that package is installed.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ TOP = pathlib.Path(__file__).parents[2]
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
 LINKED = [TOP / "CONTRIBUTING.md", *PAGES, *sorted((TOP / "docs" / "extending").glob("*.md"))]
 HAS_SCIKIT_LEARN = importlib.util.find_spec("sklearn") is not None
-COMPILED = {"_blas", "_core", "_custom", "_rows"}  # their public faces are reached from Network
+COMPILED = {"_blas", "_core", "_custom", "_rows"}  # their public methods are those of Network
 
 
 # -- docstrings -------------------------------------------------------------------------------------------------------
 
 
 def modules() -> Iterator[ModuleType]:
-    """All modules of the package but the compiled ones and `__main__`, which would run."""
+    """Return all modules of the package except the compiled ones and `__main__`, which would run."""
     yield fastmlp
     for found in pkgutil.walk_packages(fastmlp.__path__, "fastmlp."):
         needs_more = found.name.startswith("fastmlp.sklearn") and not HAS_SCIKIT_LEARN
@@ -44,7 +44,7 @@ def modules() -> Iterator[ModuleType]:
 
 
 def defined_in(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """The module's public classes and functions, and the public members of its classes."""
+    """Return the module's public classes and functions, and the public members of its classes."""
     for name, value in vars(module).items():
         if name.startswith("_") or getattr(value, "__module__", None) != module.__name__:
             continue
@@ -56,7 +56,7 @@ def defined_in(module: ModuleType) -> Iterator[tuple[str, Any]]:
 
 
 def members(path: str, cls: type) -> Iterator[tuple[str, Any]]:
-    """The public methods and properties of a class, inherited and compiled ones included; not a tuple's fields."""
+    """Return the public methods and properties of a class, also inherited and compiled ones; not a tuple's fields."""
     for name in dir(cls):
         value = inspect.getattr_static(cls, name)
         owner = next(base for base in cls.__mro__ if name in vars(base))
@@ -91,7 +91,7 @@ WITH_EXAMPLES = sorted(
 
 
 def examples_of(path: str) -> list[doctest.DocTest]:
-    """The examples in the docstring of an object or a module, with the names that they may use."""
+    """Return the examples in the docstring of an object or module, with the names that they may use."""
     value = MODULES[path] if path in MODULES else OBJECTS[path]
     names: dict[str, Any] = {"fastmlp": fastmlp, "np": np, **vars(activations)}
     home = value if path in MODULES else inspect.getmodule(value)
@@ -101,7 +101,7 @@ def examples_of(path: str) -> list[doctest.DocTest]:
 
 
 def test_what_is_looked_at() -> None:
-    """The contract's names are among the objects, so that none is left out without a word."""
+    """The public names are among the tested objects."""
     found = {re.sub(r"^fastmlp\.network\.", "", path) for path in METHODS}
     methods = "predict classify activations pre_activations evaluate loss_and_grad input_gradient train_on_batch fit"
     more = "parameters n_parameters weights biases set_layer save summary copy fold_linear sizes loss dtype engine"
@@ -150,7 +150,7 @@ def test_examples_give_what_they_say(path: str, tmp_path: pathlib.Path, monkeypa
 
 
 def blocks(page: pathlib.Path) -> Iterator[str]:
-    """The page's Python blocks, padded so that a traceback has the page's line numbers; "not run" ones left out."""
+    """Return a page's Python blocks except "not run" ones, padded so that tracebacks have the page's line numbers."""
     lines = page.read_text(encoding="utf-8").splitlines()
     begin = None
     for i, line in enumerate(lines):

@@ -1,6 +1,6 @@
-"""The page of errata: what no other test pins, and that the page and the tests name each other.
+"""The page of errata: errata that no other test checks, and the cross-references between the page and the tests.
 
-The other errata are in test_sources.py and test_sources_paper.py, beside what the sources have right.
+The other errata are tested in test_sources.py and test_sources_paper.py.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def test_the_page_and_the_tests_name_each_other() -> None:
             number = f"{letter.upper()}-{digits}"
             assert function in named[number], f"{function} is about {number}; its row does not name it"
     without = {number for number, names in named.items() if not names}
-    assert without == {"E-20", "E-21", "P-17", "P-25"}  # words and names, no numbers
+    assert without == {"E-20", "E-21", "P-17", "P-25"}  # these errata are about words and names, not numbers
 
 
 def test_e4_the_derivative_is_a_rate_not_an_amount() -> None:

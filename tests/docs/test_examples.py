@@ -1,7 +1,7 @@
-"""The scripts in examples/ run, and reach the figures that their networks should reach.
+"""The scripts in examples/ run, and their networks reach the expected accuracy.
 
-Those that learn images need Fashion-MNIST and are slow. A bound is a little below what was seen over several seeds,
-so that rounding does not decide; each is out of reach of a network that has not learnt.
+Scripts that train on images need Fashion-MNIST and are slow. A bound is a little below the accuracy over several seeds,
+so that rounding errors do not matter; an untrained network cannot reach it.
 """
 
 from __future__ import annotations

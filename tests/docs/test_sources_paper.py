@@ -1,8 +1,8 @@
-"""Every number of the paper and of the cited networks, on every implementation: formulas, figures and errata.
+"""Every number of Lopez Davila's paper and of other cited networks, on every implementation: formulas, figures, errata.
 
-Names such as E-1 and P-4 are those of the documentation's page of errata. The figures are the printed ones, to the
-printed digits, and the exact ones to 1e-12 beside them; what is printed wrongly is pinned with both values. Loops
-written out here are the oracle; central differences serve where the sources' own claims are about a derivative.
+docs/errata.md names the sources, and its errata have the names E-1, P-4 and so on. Printed numbers are checked to their
+printed digits, and the exact numbers to 1e-12; for an erratum, both the printed and the correct value are checked. The
+oracles are loops written here, and central differences for statements about derivatives.
 """
 
 from __future__ import annotations

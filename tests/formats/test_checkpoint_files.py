@@ -1,6 +1,6 @@
-"""Checkpoints: what is written is what can be read, and what is refused leaves the network as it was.
+"""Checkpoint files: what is written can be read, and a refused file does not change the network.
 
-`altered` writes a checkpoint whose checksums are right and in whose training one thing is changed.
+`altered` writes a checkpoint with one change in its training and correct checksums.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def number(name: str, value: Any) -> Any:
 
 
 def plateau(name: str, text: str) -> Any:
-    """One of the four numbers of a plateau: its rate, the best loss, bad epochs, epochs that do not count."""
+    """Change one of the four numbers of a plateau: rate, best loss, bad epochs, cooldown epochs."""
     return lambda fields, tensors: fields["numbers"].update({f"plateau.{name}": text})
 
 
@@ -90,10 +90,10 @@ def state(net: Any) -> Any:
 
 
 def assert_refused(path: pathlib.Path, optimizer: Any = None, **more: Any) -> None:
-    """With a `FormatError` that names the file, and the network as it was, its optimiser's state included."""
+    """Check that resuming raises a `FormatError` naming the file, and changes neither network nor optimiser."""
     net, control = network(**more), network(**more)
     for each in (net, control):
-        each.fit(X, Y, epochs=1, optimizer="adam", validation_split=0.25)  # of the scaling of the checkpoint
+        each.fit(X, Y, epochs=1, optimizer="adam", validation_split=0.25)  # with the same scaling as the checkpoint
     before = state(net)
     with pytest.raises(fastmlp.FormatError) as error:
         net.fit(X, Y, **words(optimizer), resume=path)
@@ -134,7 +134,7 @@ def test_unaltered_it_goes_on(tmp_path: pathlib.Path) -> None:
 def test_a_state_that_overflows_is_not_written(
     which: str, value: float, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file before stays, and the training can go on from it."""
+    """A state that is not finite is not written; the previous file stays, and can be resumed."""
     path, original, n_calls = tmp_path / "c", fastmlp.Network._training_state, 0
 
     def overflowed(net: Any) -> Any:
@@ -162,7 +162,7 @@ def test_a_state_that_overflows_is_not_written(
 
 @pytest.mark.parametrize("optimizer", [fastmlp.Adam(0.02), fastmlp.RMSprop(0.01), fastmlp.AdaGrad(0.1)], ids=repr)
 def test_squares_of_gradients_that_float32_cannot_hold(optimizer: Any, tmp_path: pathlib.Path) -> None:
-    """The gradient is 1e22 and more: a file that is there can be gone on from, whether or not the training can."""
+    """With gradients above 1e22, a written file can be loaded, whether or not training can continue."""
     path, X, y = tmp_path / "c", [[1e10]] * 4, [1e12] * 4
     for epochs in (1, 3):
         try:
@@ -175,7 +175,7 @@ def test_squares_of_gradients_that_float32_cannot_hold(optimizer: Any, tmp_path:
 
 
 class Keeper:
-    """A callback that keeps something."""
+    """A callback with a state."""
 
     def __init__(self, kept: Any) -> None:
         self.kept, self.got = kept, None
@@ -194,7 +194,7 @@ class Keeper:
     "kept",
     [
         {"a": np.zeros(3)},
-        {"a": np.zeros(32)},  # float64 in a network of float32
+        {"a": np.zeros(32)},  # float64 in a float32 network
         {"a": np.zeros((32, 1), np.float32)},
         {"a": np.full(32, np.nan, np.float32)},
         {"a": "text"},
@@ -206,7 +206,7 @@ class Keeper:
     ids=repr,
 )
 def test_a_callback_keeps_what_cannot_be_read(kept: Any, tmp_path: pathlib.Path) -> None:
-    """It is refused when it is written, not when hours of work are to be gone on from."""
+    """A callback's state that could not be read is refused when it is written, not when it is resumed."""
     with pytest.raises((TypeError, ValueError), match=r"^callbacks: expected Keeper\.state\(\) to give") as error:
         network().fit(X, Y, epochs=2, callbacks=[Keeper(kept), Checkpoint(tmp_path / "c")])
     assert not isinstance(error.value, fastmlp.FormatError)
@@ -251,7 +251,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def refused(content: bytes, file: bytes, path: pathlib.Path) -> bool:
-    """Whether the content is refused with the network as it was; else it is the same checkpoint."""
+    """Return whether the content is refused without changing the network; otherwise it must be the same checkpoint."""
     path.write_bytes(content)
     net, control = network(), network()
     try:

@@ -1,7 +1,7 @@
-"""Damaged and hostile model files: each is refused with a `FormatError`, or is the identical network.
+"""Damaged and hostile model files: each is refused with a `FormatError`, or loads to the identical network.
 
-Damage is generated: each truncation, each byte, thousands of seeded mutations. Hostile files are a good one
-without checksums in which one thing is changed.
+Damaged files have each truncation, each changed byte, or one of thousands of seeded mutations. A hostile file is a
+valid one without checksums in which one entry is changed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def test_surplus_bytes() -> None:
 
 
 def outcome(data: bytes, original: model_file.ModelFile) -> bool:
-    """Whether the data are refused; anything but a refusal or the identical network fails the test."""
+    """Return whether the data are refused; fail unless they are refused or load to the identical network."""
     try:
         model = model_file.parse(data)
     except fastmlp.FormatError:
@@ -61,7 +61,7 @@ def test_every_byte_flipped(mask: int) -> None:
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
-    """The data after one to three random edits."""
+    """Return the data with one to three random edits."""
     out = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 3))):
         begin = rng.randrange(len(out))
@@ -93,7 +93,7 @@ def test_random_mutations(seed: int) -> None:
     rng = random.Random(seed)
     original = model_file.parse(FILE)
     refused = sum(outcome(mutated(FILE, rng), original) for _ in range(2000))
-    assert 1500 < refused < 2000  # both answers occur
+    assert 1500 < refused < 2000  # some are refused, and some load
 
 
 def test_a_damaged_file_is_named(tmp_path: Any) -> None:

@@ -1,6 +1,6 @@
-"""What a model file's numbers announce costs nothing before it is compared with the file's length.
+"""The sizes that a model file states are compared with its length before memory is allocated for them.
 
-Files of a kilobyte with right checksums are read in a process that may take no more than 64 MB, each in a second.
+Files of a kilobyte with correct checksums are read in a process that is limited to 64 MB, each within a second.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def small_file() -> Parts:
 
 
 def hostile(case: str) -> bytes:
-    """A small file, right but for one thing."""
+    """Return a small file that is valid except for one entry."""
     parts = small_file()
     if case in ARCHITECTURES:
         parts.values["fastmlp.architecture"].update(ARCHITECTURES[case])
@@ -67,7 +67,7 @@ import pathlib, resource, sys, time
 import fastmlp
 from fastmlp.formats import model_file
 
-model_file.parse(model_file.to_bytes(fastmlp.Network([1, 1])))  # what is imported late
+model_file.parse(model_file.to_bytes(fastmlp.Network([1, 1])))  # import what is imported on first use
 size = int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + 2**26, size + 2**26))
 for path in sorted(pathlib.Path(FOLDER).iterdir()):
@@ -104,7 +104,7 @@ def test_the_message_says_what_does_not_fit() -> None:
     "piece", [b"[],", b"{},", b"[[[]]],", b'{"":0},', b'{"a":1},', b'{"ab":{}},', b"[0,", b'{"a":[']
 )
 def test_a_header_of_small_pieces(piece: bytes) -> None:
-    """Lists, objects and keys take up to a hundred times their text, so they are counted before anything is made."""
+    """Lists, objects and keys, which take up to 100 times the memory of their text, are counted before parsing."""
     text = b'{"a":[' + piece * (15_000_000 // len(piece)) + b"0]}"
     data = len(text).to_bytes(8, "little") + text
     tracemalloc.start()
@@ -128,7 +128,7 @@ def test_deep_json(levels: int, key: str) -> None:
 
 
 def test_wide_networks_are_within_the_limits() -> None:
-    """Names and scalings of 50,000 columns, with brackets and colons."""
+    """A file with names, including brackets and colons, and scalings of 50,000 columns is within the limits."""
     n = 50_000
     scaling = fastmlp.Scaling(np.linspace(0, 1, n), np.linspace(1, 2, n))
     names = [f"chr1[{i}]:{{a}}" for i in range(n)]

@@ -1,8 +1,8 @@
-"""Files with right checksums in which something is wrong: they load to a network that works, or are a `FormatError`.
+"""Invalid files with correct checksums: they load to a network that works, or raise a `FormatError`.
 
-Never another exception, never much memory, never much time, and a network that refuses a checkpoint is as it was.
-FASTMLP_MUTATION_SEED chooses other files, FASTMLP_MUTATION_SECONDS how long; a failure prints the fewest changes that
-still fail.
+There must be no other exception and no large amount of memory or time, and a network must be unchanged if it refuses a
+checkpoint. FASTMLP_MUTATION_SEED selects the files, FASTMLP_MUTATION_SECONDS the duration; a failure prints the fewest
+changes that still fail.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def state(net: fastmlp.Network) -> Any:
 
 
 def load(content: bytes, kind: Kind, path: pathlib.Path) -> None:
-    """What a user does with a model file: it is loaded, predicts, is saved and unpickled."""
+    """Load a model file, predict, save it again, and pickle the network."""
     path.write_bytes(content)
     net = fastmlp.load(path)
     X = np.ones((2, net.sizes[0]))
@@ -44,7 +44,7 @@ def load(content: bytes, kind: Kind, path: pathlib.Path) -> None:
 
 
 def resume(content: bytes, kind: Kind, path: pathlib.Path) -> None:
-    """A checkpoint is gone on from; a ValueError names what is of another training."""
+    """Resume a checkpoint; a ValueError names what belongs to a different training."""
     path.write_bytes(content)
     net, (X, y), words = kind.network(), kind.data(), kind.words()
     before, another = state(net), ""
@@ -54,7 +54,7 @@ def resume(content: bytes, kind: Kind, path: pathlib.Path) -> None:
         assert state(net) == before
         raise
     except FloatingPointError:
-        pass  # from numbers that are finite and large
+        pass  # large finite numbers may overflow
     except ValueError as error:
         another = str(error)
     if another:
@@ -65,7 +65,7 @@ def resume(content: bytes, kind: Kind, path: pathlib.Path) -> None:
 
 
 def outcome(use: Any, content: bytes, kind: Kind, path: pathlib.Path) -> bool:
-    """Whether it was refused; anything that must not happen is raised."""
+    """Return whether the file was refused; raise if anything else than a refusal or success happens."""
     start = time.process_time()
     tracemalloc.start()
     try:
@@ -83,7 +83,7 @@ def outcome(use: Any, content: bytes, kind: Kind, path: pathlib.Path) -> bool:
 
 
 def written(kind: Kind, path: pathlib.Path) -> list[tuple[Any, Parts]]:
-    """The files of that kind, with what is done with them."""
+    """Yield the files of the kind, with a function that uses them."""
     net, (X, y), words = kind.network(), kind.data(), kind.words()
     every = random.Random(kind.seed).choice([1, 4])
     words["callbacks"] = [*words["callbacks"], fastmlp.Checkpoint(path, every=every, unit="step")]
@@ -94,7 +94,7 @@ def written(kind: Kind, path: pathlib.Path) -> list[tuple[Any, Parts]]:
 
 
 def fewest_changes(use: Any, parts: Parts, seed: str, kind: Kind, path: pathlib.Path) -> str:
-    """The first changes of a failing mutation that already fail, and the error."""
+    """Return the smallest number of a failing mutation's first changes that fails, and the error."""
     for most in (1, 2, 3):
         mutated = mutate(parts, random.Random(seed), most)
         content = put_together(mutated)
@@ -106,14 +106,14 @@ def fewest_changes(use: Any, parts: Parts, seed: str, kind: Kind, path: pathlib.
 
 
 def run(seconds: float, first: int, path: pathlib.Path) -> tuple[int, int, list[str]]:
-    """How many files were refused, of how many, and what failed."""
+    """Return the number of refused files, the number of files, and the failures."""
     end, n, refused = time.monotonic() + seconds, 0, 0
     failures: list[str] = []
     kind_seed = first
     while time.monotonic() < end and len(failures) < 20:
         kind = Kind(kind_seed)
         for use, parts in written(kind, path):
-            use(put_together(parts), kind, path)  # as it is, it works
+            use(put_together(parts), kind, path)  # without changes, the file works
             for i in range(25):
                 seed = f"{kind_seed} {use.__name__} {i}"
                 content = put_together(mutate(parts, random.Random(seed)))

@@ -1,4 +1,4 @@
-"""The table of file formats: a format that gets a row is read by `fastmlp.load`, under the rules that hold for all."""
+"""The table of file formats: `fastmlp.load` reads a format with a row in it, by the rules for all formats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastmlp.formats.model_file import ModelFile, Saveable
 
 
 def read(stream: io.BufferedIOBase, size: int) -> ModelFile:
-    """A format of this test: the mark, and JSON with the sizes and P of a network of tanh."""
+    """Read the format of this test: a magic number, then JSON with the sizes and parameters of a tanh network."""
     if size > 1000:
         raise fastmlp.FormatError(f"expected at most 1000 bytes, got {size}")
     content = json.loads(stream.read()[4:])
@@ -59,7 +59,7 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
 
 
 def test_errors_of_a_format_of_text_are_its_readers(tmp_path: Path) -> None:
-    """`foreign` knows text and tables as well, and must not speak for a reader that has recognized its file."""
+    """Errors of a reader that has recognised its file are not replaced by those of `foreign`."""
     path = tmp_path / "model.toy"
     path.write_bytes(b"TOY1" + b"1, 2\n" * 1000)
     with pytest.raises(fastmlp.FormatError, match=r"model\.toy: expected at most 1000 bytes, got 5004"):

@@ -1,6 +1,6 @@
-"""`fastmlp.load` of what is no model file of ours says what it is and what to do.
+"""`fastmlp.load` of a file of another program says what the file is and what to do.
 
-The files are written by the programs themselves where those are there, else they are their first bytes.
+The files are written by these programs if they are installed; otherwise they are the first bytes of such files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COPY = r"net\.set_layer\(l, weight, bias\)"
 
 
 def said(content: bytes, folder: pathlib.Path) -> str:
-    """What `load` says of a file, after its name."""
+    """Return the message of `load` for a file, after its name."""
     path = folder / "model"
     path.write_bytes(content)
     with pytest.raises(fastmlp.FormatError) as error:
@@ -129,7 +129,7 @@ def test_safetensors_of_another_program(metadata: dict[str, str] | None, tmp_pat
 
 @pytest.mark.oracle
 def test_what_the_message_says_works(tmp_path: pathlib.Path) -> None:
-    """A network of PyTorch, saved by its library, whose numbers are copied as the message says."""
+    """The parameters of a network saved by PyTorch can be copied as the message says."""
     torch, library = pytest.importorskip("torch"), pytest.importorskip("safetensors.torch")
     numpy = pytest.importorskip("safetensors.numpy")
     torch.manual_seed(0)
@@ -158,7 +158,7 @@ def test_files_of_torch_and_joblib(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_damaged_model_is_no_other_file(tmp_path: pathlib.Path) -> None:
-    """The length of a header may begin as a pickle or a gzip file does."""
+    """A damaged model file whose first bytes look like a pickle or gzip file is not reported as one."""
     for n_inputs in range(1, 400):
         net = fastmlp.Network([n_inputs, 1], seed=0, feature_names=[f"x{i}" for i in range(n_inputs)])
         content = model_file.to_bytes(net)
@@ -177,7 +177,7 @@ def test_what_nobody_knows(content: bytes, tmp_path: pathlib.Path) -> None:
 
 
 def test_every_beginning_is_described(tmp_path: pathlib.Path) -> None:
-    """Cut anywhere, with anything behind it: it is described or not, and nothing is raised."""
+    """The first bytes of a file, cut at any length and followed by any bytes, are described without an exception."""
     rng = np.random.default_rng(0)
     for content, _ in FILES.values():
         for length in range(min(len(content), 64)):

@@ -1,7 +1,7 @@
-"""The model file's content: what is written is what is read, and other tools read and rewrite it.
+"""The content of model files: what is written is read back, and other tools can read and rewrite it.
 
-The `safetensors` library is the oracle of the format. Damaged files are in `test_damaged_files.py`, how the file
-reaches the disk is in `test_saving.py`.
+The `safetensors` library is the oracle of the format. Damaged files are tested in `test_damaged_files.py`, writing to
+the disk in `test_saving.py`.
 """
 
 from __future__ import annotations

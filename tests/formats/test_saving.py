@@ -1,4 +1,4 @@
-"""How a model file reaches the disk: whatever happens, the path holds the previous file or the whole new one.
+"""Writing of model files: after any failure, the path has the complete previous file or the complete new one.
 
 Failures come from patched system calls, from the kernel (/dev/full, a limit of the file size) and from SIGKILL
 in a child process at each step.
@@ -30,14 +30,14 @@ def network(seed: int) -> Any:
 
 @pytest.fixture
 def path(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A path that holds network 1."""
+    """Return a path at which network 1 is saved."""
     path = tmp_path / "m.safetensors"
     network(1).save(path)
     return path
 
 
 def assert_holds(path: pathlib.Path, seed: int) -> None:
-    """The path holds that network, and nothing else lies beside it."""
+    """Check that the path has that network, and that no other file is in its folder."""
     assert path.read_bytes() == model_file.to_bytes(network(seed))
     assert os.listdir(path.parent) == [path.name]
 
@@ -179,7 +179,7 @@ def test_threads_that_save_to_one_path(path: pathlib.Path) -> None:
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        fastmlp.load(path)  # whole at any moment
+        fastmlp.load(path)  # the file must be complete at any moment
     for thread in threads:
         thread.join()
     assert path.read_bytes() in [model_file.to_bytes(each) for each in networks]
@@ -211,7 +211,7 @@ def test_an_existing_file_keeps_its_mode(mode: int, path: pathlib.Path) -> None:
 
 def test_a_read_only_file_is_not_replaced(path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # root may write to any file
+        patch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # simulated, as root may write to any file
         with pytest.raises(PermissionError):
             network(2).save(path)
     assert_holds(path, 1)
@@ -249,7 +249,7 @@ def test_a_pipe_is_written_but_not_loaded(tmp_path: pathlib.Path) -> None:
 
 
 def in_a_child(code: str, path: pathlib.Path) -> int:
-    """The exit status of a child that runs the code and then saves network 2 to the path."""
+    """Return the exit status of a child that runs the code and then saves network 2 to the path."""
     lines = ["import os, resource, signal, stat, sys, fastmlp", code, "net = fastmlp.Network([6, 20, 4], seed=2)"]
     program = "\n".join([*lines, "net.save(sys.argv[1])"])
     return subprocess.run([sys.executable, "-c", program, str(path)], stderr=subprocess.PIPE, check=False).returncode

@@ -1,7 +1,7 @@
-"""Saving where the system fails or somebody interrupts: no descriptor stays open, no temporary file stays behind.
+"""Saving with failing system calls and interruptions leaves no descriptor open and no temporary file.
 
-Each call of the operating system fails in its turn; an interruption comes at each bytecode of the writer, and signals
-at random moments of a child process. After each of them the path holds the whole old file or the whole new one.
+Each call of the operating system fails in turn; an interruption comes at each bytecode of the writer; signals come at
+random moments of a child process. Afterwards the path has the complete old file or the complete new one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="desc
 
 OLD, NEW = b"old" * 100, b"new" * 200
 CALLS = ["open", "fchmod", "write", "fsync", "link", "close", "replace"]
-STANDS = {("open", 2), ("fsync", 2), ("close", 2)}  # the new file is in its place by then
+STANDS = {("open", 2), ("fsync", 2), ("close", 2)}  # after these calls the new file has replaced the old one
 
 
 def descriptors() -> list[str]:
@@ -35,7 +35,7 @@ def descriptors() -> list[str]:
 
 @pytest.fixture(params=["unnamed", "named"])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The temporary file has no name where the system can do that, or always one."""
+    """Whether the temporary file is anonymous, if the system supports that, or always has a name."""
     if request.param == "named":
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     return str(request.param)
@@ -43,7 +43,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 @pytest.fixture(params=[True, False], ids=["replaced", "new"])
 def path(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> pathlib.Path:
-    """A path with a file there, or without one."""
+    """Return a path with an existing file, or without."""
     path = tmp_path / "m.safetensors"
     if request.param:
         path.write_bytes(OLD)
@@ -51,7 +51,7 @@ def path(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> pathlib.Path
 
 
 def fails(call: str, turn: int, error: BaseException, monkeypatch: pytest.MonkeyPatch, *, late: bool) -> list[Any]:
-    """That call of `os` raises in its turn, before or after it is done; the list has one entry when it did."""
+    """Let the n-th call of a function of `os` raise, before or after its effect; the list records that it did."""
     function, turns, failed = getattr(os, call), [0], []
 
     def failing(*arguments: Any, **more: Any) -> Any:
@@ -75,7 +75,7 @@ def test_a_call_of_the_system_fails(
     before, old, held = descriptors(), path.exists(), None
     with monkeypatch.context() as patch:
         error = OSError(errno.EIO, os.strerror(errno.EIO))
-        failed = fails(call, turn, error, patch, late=call == "close")  # a failing close() has closed
+        failed = fails(call, turn, error, patch, late=call == "close")  # close() closes the descriptor even if it fails
         try:
             atomic.write(path, NEW)
         except OSError as raised:
@@ -114,7 +114,7 @@ def test_a_file_system_without_unnamed_files(number: int, path: pathlib.Path, mo
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOENT, errno.EXDEV])
 def test_a_system_that_gives_no_names_later(number: int, path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without /proc, say, or where hard links are forbidden: the file is written again, with a name."""
+    """If an anonymous file cannot be given a name, e.g. without /proc or hard links, a named one is written."""
     before = descriptors()
     fails("link", 1, OSError(number, os.strerror(number)), monkeypatch, late=False)
     atomic.write(path, NEW)
@@ -170,7 +170,7 @@ class AtBytecode:
 
 def test_an_interrupt_at_every_bytecode(kind: str, path: pathlib.Path) -> None:
     before, old, tracer = descriptors(), path.exists(), sys.gettrace()
-    held: list[BaseException] = []  # an exception that is kept keeps nothing open
+    held: list[BaseException] = []  # keeping an exception must not keep descriptors open
     for moment in range(1, 10_000):
         sys.settrace(trace := AtBytecode(moment))
         try:
@@ -183,7 +183,7 @@ def test_an_interrupt_at_every_bytecode(kind: str, path: pathlib.Path) -> None:
         assert os.listdir(path.parent) == ([path.name] if path.exists() else []), moment
         if path.exists():
             assert path.read_bytes() in ([OLD, NEW] if old else [NEW])
-        if trace.moment:  # it has not come
+        if trace.moment:  # the interruption has not happened
             break
         path.unlink(missing_ok=True)
         if old:
@@ -227,7 +227,7 @@ print(n, i)
 
 
 def signals(folder: pathlib.Path, seconds: float, *, named: bool, interval: float, seed: int = 0) -> int:
-    """How many signals came while the child was writing."""
+    """Return the number of signals that came while the child was writing."""
     settings = f"FOLDER, SECONDS, NAMED, INTERVAL, SEED = {str(folder)!r}, {seconds}, {named}, {interval}, {seed}\n"
     n, saves = run_python(settings + SIGNALS).split()
     print(f"{n} interrupts in {saves} saves")
@@ -240,7 +240,7 @@ def test_signals_at_random_moments(named: bool, tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("interval", [0, 1e-4])  # one signal, or one after the other
+@pytest.mark.parametrize("interval", [0, 1e-4])  # one signal, or repeated signals
 @pytest.mark.parametrize("named", [False, True])
 def test_many_signals_at_random_moments(named: bool, interval: float, tmp_path: pathlib.Path) -> None:
     assert signals(tmp_path, 10, named=named, interval=interval, seed=1) > 200

@@ -1,6 +1,6 @@
-"""`TrainingState`, and the names under which checkpoints hold it: what is written, filled in and compared.
+"""`TrainingState`, and the names of its parts in checkpoints: what is written, filled in and compared.
 
-Names are PyTorch's; the values of a state are compared with the formula of the optimiser, in NumPy.
+The names are PyTorch's; the values of a state are compared with the optimiser's formula in NumPy.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def test_every_optimizer_is_here() -> None:
 
 @pytest.mark.parametrize("name", STATES)
 def test_the_state_has_names(name: str) -> None:
-    """Three iterations of L-BFGS are more pairs than it remembers here."""
+    """After three iterations, the memory of L-BFGS, for fewer pairs, is full."""
     optimizer, more, vectors, numbers = STATES[name]
     state = trained(optimizer, epochs=3, **more).training_state()
     assert (set(state.vectors), set(state.numbers)) == (vectors, numbers)
@@ -97,7 +97,7 @@ def test_a_restored_training_goes_on_to_the_same_bits(name: str, how: str) -> No
 
 
 def test_moments_are_the_formulas() -> None:
-    """One step of Adam from nothing: (1 - beta_1) g and (1 - beta_2) g^2."""
+    """After the first step of Adam, its moments are (1 - beta_1) g and (1 - beta_2) g^2."""
     net = network(dtype="float64")
     g = net.loss_and_grad(X, Y)[1]
     net.train_on_batch(X, Y, fastmlp.Adam(beta_1=0.75, beta_2=0.5))
@@ -171,7 +171,7 @@ def test_when_there_is_none() -> None:
 
 
 def checkpoint(path: pathlib.Path, optimizer: Any, **more: Any) -> Any:
-    """The parts of the file of two epochs."""
+    """Return the parts of the checkpoint of two epochs."""
     trained(optimizer, callbacks=[Checkpoint(path)], **more)
     return take_apart(path.read_bytes())
 
@@ -200,7 +200,7 @@ def test_what_has_its_default_is_not_written(
 
 
 def test_a_state_that_an_older_file_lacks_is_0(tmp_path: pathlib.Path) -> None:
-    """As one would lack it that was written before the optimiser had that vector."""
+    """A state vector that a file lacks, because an older version had none, is 0."""
     parts = checkpoint(tmp_path / "c", fastmlp.Adam(0.01))
     at = parts.tensors.pop("optimizer.exp_avg_sq")["data_offsets"]
     parts.data = parts.data[: at[0]] + parts.data[at[1] :]
@@ -269,7 +269,7 @@ def test_a_field_of_a_later_version_names_its_writer(tmp_path: pathlib.Path) -> 
 
 @pytest.mark.parametrize("name", ["adam", "rate_plateau", "lbfgs", "regularized_all", "scaled_inputs"])
 def test_damaged_files_of_0_1_0(name: str, tmp_path: pathlib.Path) -> None:
-    """Whose checksums are right: what is not gone on from is a ValueError, and leaves the network as it was."""
+    """Damaged files of 0.1.0 with correct checksums load, or raise a ValueError and change nothing."""
     case, parts = cases.checkpoints()[name], take_apart((HERE / "checkpoints" / f"{name}.checkpoint").read_bytes())
     for seed in range(60):
         (tmp_path / "c").write_bytes(put_together(mutate(parts, random.Random(f"{name} {seed}"))))
@@ -277,7 +277,7 @@ def test_damaged_files_of_0_1_0(name: str, tmp_path: pathlib.Path) -> None:
         try:
             net.fit(*cases.rows(case), resume=tmp_path / "c", **cases.to_the_end(case))
         except FloatingPointError:
-            pass  # from numbers that are finite and large
+            pass  # large finite numbers may overflow
         except ValueError:
             np.testing.assert_array_equal(net.parameters, control.parameters)
 

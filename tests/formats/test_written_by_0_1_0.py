@@ -1,8 +1,8 @@
-"""Files that version 0.1.0 wrote load for ever: each model, checkpoint and pickle gives what 0.1.0 itself made of it.
+"""Models, checkpoints and pickles written by version 0.1.0 must always load, with the results of 0.1.0.
 
-`written_by_0_1_0/` has the files, `cases_of_0_1_0.py` the networks and trainings behind them, and `write.py` is the
-program that wrote them. On the instruction set that wrote them the bits are the same; on another one each step adds
-rounding errors like those of three passes, which `conftest.py` bounds.
+`written_by_0_1_0/` has the files, `cases_of_0_1_0.py` defines their networks and trainings, and `write.py` is the
+program that wrote them. On the instruction set of the files, results have the same bits; on others, each step may add
+the rounding errors of three passes, which `conftest.py` bounds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WRITTEN_ON = EXPECTED["models"][0]
 
 @pytest.fixture(params=ISAS)
 def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The instruction set of every network that the test makes or loads."""
+    """The instruction set of every network that a test makes or loads."""
     monkeypatch.setenv("FASTMLP_ISA", request.param)
     return request.param
 
@@ -39,7 +39,7 @@ def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
 def assert_as_before(
     kind: str, name: str, isa: str, actual: Any, *, dtype: str, n_steps: int, exact: bool = True
 ) -> None:
-    """The same bits on the instruction set of the file, else within the rounding errors of so many steps."""
+    """Check for the same bits on the file's instruction set, else within the rounding errors of `steps` steps."""
     expected = EXPECTED[kind][1][name]
     if isa == WRITTEN_ON and exact:
         np.testing.assert_array_equal(actual, expected)
@@ -58,7 +58,7 @@ def test_every_file_is_of_a_case() -> None:
 
 
 def test_the_files_are_complete() -> None:
-    """Every activation, loss, optimiser, schedule and field of a regularisation that 0.1.0 had."""
+    """The files have every activation, loss, optimiser, schedule and field of a regularisation of 0.1.0."""
     found = [fastmlp.load(path) for path in (HERE / "models").glob("*.model")]
     activations = {f.name for net in found for f in (*net.activation, net.output_activation)}
     assert activations == {f.name for f in cases.ACTIVATIONS.values()} | {"softmax"}
@@ -95,10 +95,10 @@ def unpickled(name: str) -> Any:
 
 @pytest.mark.parametrize("name", [path.stem[8:] for path in sorted((HERE / "pickles").glob("network_*.pickle"))])
 def test_networks(name: str) -> None:
-    """A pickle has the engine and, where the processor has it, the instruction set."""
+    """An unpickled network has the pickled engine and, if the processor has it, the instruction set."""
     net = unpickled(f"network_{name}")
     actual = cases.of_network(net)
-    exact = name != "blas"  # the order of whose sums is another library's
+    exact = name != "blas"  # the order of sums depends on the BLAS
     assert_as_before("pickles", f"network_{name}", net._isa, actual, dtype=net.dtype.name, n_steps=6, exact=exact)
 
 
@@ -116,7 +116,7 @@ ESTIMATORS = [path.stem[10:] for path in sorted((HERE / "pickles").glob("estimat
 def test_estimators(name: str, isa: str) -> None:
     pytest.importorskip("sklearn")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a fit that has not converged, and of other versions of scikit-learn
+        warnings.simplefilter("ignore")  # about convergence, and about other versions of scikit-learn
         made, y, what = cases.estimators()[name]
         actual = cases.of_estimator((HERE / "pickles" / f"estimator_{name}.pickle").read_bytes(), y, what)
     assert_as_before("pickles", f"estimator_{name}", isa, actual, dtype=made.dtype or "float64", n_steps=24)

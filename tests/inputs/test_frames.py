@@ -1,6 +1,6 @@
 """Frames of pandas and polars, their columns' names, and tensors of PyTorch.
 
-Each against the same numbers as an array, on every engine, instruction set and dtype where the core converts them.
+Each is compared with an array of the same numbers, on every engine, instruction set and dtype if the core converts it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def test_columns_of_different_types() -> None:
 
 
 def test_numbers_of_types_that_numpy_lacks() -> None:
-    """As the nearest float64."""
+    """Numbers of types that NumPy lacks become the nearest float64."""
     decimal = polars.Series("a", ["1.5", "-2.25", "0.1"]).cast(polars.Decimal(10, 2))
     large = polars.Series("b", [2**63 + 1024, -5, 7], dtype=polars.Int128)
     frame = polars.DataFrame([decimal, large])
@@ -128,7 +128,7 @@ def test_names_are_kept_and_travel(frame_of: Callable[[np.ndarray], Any], tmp_pa
             other.predict(polars.DataFrame(REAL, schema=["other", *NAMES[1:]], orient="row"))
     assert "inputs named column 0, column 1" in net.summary()
     net.fit(frame_of(REAL), TARGETS, epochs=1)
-    net.predict(REAL)  # an array has no names to check
+    net.predict(REAL)  # an array has no names of columns
 
 
 METHODS: dict[str, Callable[[fastmlp.Network, Any], Any]] = {
@@ -148,7 +148,7 @@ METHODS: dict[str, Callable[[fastmlp.Network, Any], Any]] = {
 
 @pytest.mark.parametrize("method", METHODS)
 def test_columns_are_found_by_name(frame_of: Callable[[np.ndarray], Any], method: str) -> None:
-    """In any order, the target's among them or not; others are left out with a warning, and none may be missing."""
+    """Columns are found by name in any order; others are ignored with a warning; a missing one is an error."""
     right, act = frame_of(REAL), METHODS[method]
     nets = [fastmlp.Network([I, 4, O], seed=0, target_name="t") for _ in range(3)]
     for net in nets:
@@ -277,7 +277,7 @@ def trained_on(frame: Any, y: Any, **options: Any) -> fastmlp.Network:
     [["a", 1, ("x", 2)], [3, 1, 2], [0, 2, 1], [0.5, 1.5, 2.5], [("a", "x"), ("a", "y"), ("b", "x")], [True, "b", "c"]],
 )
 def test_labels_that_are_not_text_are_names_too(labels: list[Any]) -> None:
-    """By their spelling; the columns of a frame, and the entries of a row of one, are found in any order."""
+    """Labels of columns that are not text count as their text; columns and row entries are found in any order."""
     X = np.random.default_rng(0).normal(size=(30, 3))
     index = pandas.MultiIndex.from_tuples(labels) if all(isinstance(each, tuple) for each in labels) else labels
     frame = pandas.DataFrame(X, columns=index)
@@ -303,7 +303,7 @@ def test_a_frame_that_counts_its_columns_has_no_names() -> None:
 
 
 def test_named_tuples_are_rows_with_names() -> None:
-    """As itertuples gives them: in any order, beside the index, one or many."""
+    """Named tuples, as of itertuples, are rows with names: in any order, with the index, one or several."""
     X = np.random.default_rng(0).normal(size=(30, 3))
     frame = pandas.DataFrame(X, columns=list("abc"))
     net = trained_on(frame, X[:, 0])

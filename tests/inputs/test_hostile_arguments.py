@@ -1,6 +1,6 @@
-"""Hostile arguments: arrays, numbers and sizes of every kind, each taken for what it is or refused by name.
+"""Hostile arguments: arrays, numbers and sizes of every kind are used correctly or refused by the argument's name.
 
-A refusal leaves the network as it was. What could kill the process runs in one of its own.
+A refusal does not change the network. Code that could crash runs in a separate process.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ BAD = {
 
 @pytest.mark.parametrize("kind", FINE)
 def test_unusual_inputs(build: Callable[..., fastmlp.Network], kind: str) -> None:
-    """All the same numbers, so all the same results."""
+    """Inputs of unusual forms with the same numbers give the same results."""
     net, twin = (build([3, 4, 2], seed=0) for _ in range(2))
     X, ones, y = FINE[kind], ONES.astype(net.dtype), np.zeros((4, 2))
     assert np.array_equal(net.predict(X), net.predict(ones))
@@ -170,7 +170,7 @@ def test_what_was_in_out_does_not_matter(build: Callable[..., fastmlp.Network], 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
 def test_numbers_that_are_not_finite_in_float32(value: float) -> None:
-    """predict passes them through; whatever trains, or takes parameters, refuses them and changes nothing."""
+    """predict passes such numbers through; methods that train or set parameters refuse them and change nothing."""
     net, before = small(), small().parameters
     X, y, P = np.ones((4, 3)), np.ones((4, 2)), before.astype(np.float64)
     X[2, 1] = y[2, 1] = P[5] = value
@@ -230,9 +230,9 @@ NOT_INTEGERS = [
 @pytest.mark.parametrize("value", NOT_INTEGERS, ids=repr)
 @pytest.mark.parametrize("argument", INTEGERS)
 def test_what_is_no_integer(argument: str, value: Any) -> None:
-    """A TypeError that names the argument, whatever came; a ValueError where a name was possible."""
+    """What is no integer raises a TypeError that names the argument, or a ValueError if names are allowed."""
     if argument == "verbose" and value is True:
-        return  # which the field writes for 1
+        return  # verbose=True means 1
     error = ValueError if argument == "n_threads" and isinstance(value, str) else TypeError
     with pytest.raises((TypeError, error), match=rf"^{re.escape(argument)}: expected"):
         INTEGERS[argument](value)
@@ -250,7 +250,7 @@ def test_what_an_index_raises_comes_out(argument: str) -> None:
 def test_huge_integers(value: int) -> None:
     net, twin = small(), small()
     X, y = np.random.default_rng(0).random((40, 3)), np.ones((40, 2))
-    assert net.fit(X, y, batch_size=value)["loss"] == twin.fit(X, y, batch_size=None)["loss"]  # it is the full batch
+    assert net.fit(X, y, batch_size=value)["loss"] == twin.fit(X, y, batch_size=None)["loss"]  # equal to a full batch
     with pytest.raises(IndexError):
         net.set_layer(value, np.ones((4, 3)), np.ones(4))
     with pytest.raises(ValueError, match="sizes"):
@@ -277,7 +277,7 @@ REALS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("argument", REALS)
 def test_what_is_no_real_number(argument: str) -> None:
-    """A TypeError or, for what is too large or not finite, a ValueError; it names the argument."""
+    """What is no real number raises a TypeError, what is too large or not finite a ValueError."""
     for value in ("1", b"1", None, True, 1j, np.complex128(1), np.array([0.1, 0.2]), [0.1], object(), float):
         with pytest.raises(TypeError, match=f"^{argument}: expected"):
             REALS[argument](value)
@@ -291,7 +291,7 @@ def test_what_is_no_real_number(argument: str) -> None:
 @pytest.mark.slow  # a sanitizer takes more memory than the limit
 @pytest.mark.parametrize("sizes", ["itertools.count(1)", "range(1, 10**9)"])
 def test_sizes_without_end(sizes: str) -> None:
-    """Refused as soon as they are too much, before memory runs out."""
+    """An endless iterator of sizes is refused before memory runs out."""
     crash_test(
         f"""
         import itertools, resource
@@ -304,9 +304,9 @@ def test_sizes_without_end(sizes: str) -> None:
     )
 
 
-@pytest.mark.slow  # the same
+@pytest.mark.slow  # a sanitizer takes more memory than the limit
 def test_no_memory() -> None:
-    """Where there is no memory for a network, or for its training, that is a MemoryError and nothing is lost."""
+    """If there is not enough memory for a network or its training, a MemoryError is raised and nothing is lost."""
     crash_test(
         """
         import resource

@@ -1,8 +1,8 @@
-"""What users have as data: elements of other types, sparse matrices, files in memory.
+"""The forms of data: element types, sparse matrices, memory-mapped files.
 
-Frames are in test_frames.py, batches in test_batches.py. Each against an independent route: the same numbers, converted
-by NumPy or SciPy, given as an array of the network's own dtype. Where the core converts them itself, on every engine,
-ISA and dtype.
+Frames are tested in test_frames.py, batches in test_batches.py. The oracle of each form is an array of the network's
+dtype with the same numbers, converted by NumPy or SciPy. Forms that the core converts are tested on every engine, ISA
+and dtype.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def test_a_double_too_large_for_float32_is_named() -> None:
     with pytest.raises(ValueError, match=r"got 1e\+300, more than float32 can hold at row 4, column 2"):
         net.train_on_batch(X, TARGETS)
     with pytest.raises(ValueError, match=r"got 1e\+300, more than float32 can hold at row 4, column 2"):
-        net.fit(X, TARGETS)  # which converts it once for all epochs
+        net.fit(X, TARGETS)  # fit converts it once for all epochs
 
 
 @pytest.mark.parametrize("kind", ["array", "memoryview", "bytearray", "ctypes", "__array__", "__array_interface__"])
@@ -118,7 +118,7 @@ def test_memory_of_other_objects(kind: str) -> None:
 
 
 class Capsule:
-    """An object that gives its memory through DLPack alone, as on some device."""
+    """An object that exports its memory through DLPack only, as on some device."""
 
     def __init__(self, tensor: Any, device: tuple[int, int] | None = None) -> None:
         self.tensor, self.device = tensor, device
@@ -218,7 +218,7 @@ def mapped(folder: Path, values: np.ndarray) -> np.memmap:
 
 @pytest.fixture(scope="module")
 def tall() -> tuple[np.ndarray, np.ndarray]:
-    """So many rows that there are several windows of blocks."""
+    """Return so many rows that there are several windows of blocks."""
     generator = np.random.default_rng(2)
     return generator.normal(size=(90000, 300)).astype(np.float16), generator.integers(0, O, 90000)
 
@@ -290,7 +290,7 @@ def test_the_order_by_blocks(n_rows: int, n_inputs: int) -> None:
 
 
 def test_blocks_mix_rows_and_stay_near(tall: tuple[np.ndarray, np.ndarray]) -> None:
-    """Neighbours of a batch come from different blocks; of a window's span of the order, from its 64 blocks alone."""
+    """Adjacent rows of a batch are from different blocks; the rows of a window are from its 64 blocks only."""
     order = fastmlp._core.BlockOrder(90000, 300, 32, False)
     net = fastmlp.Network([300, 1], seed=0)
     net._use_optimizer(fastmlp.SGD(), None)
@@ -403,7 +403,7 @@ def test_the_parts_of_a_sparse_matrix(message: str, indices: Any, indptr: Any, d
 
 
 class Lent:
-    """An object of DLPack that says this of its device, and gives this."""
+    """A DLPack object with the given device and data."""
 
     def __init__(self, device: Any, given: Any) -> None:
         self.device, self.given = device, given

@@ -1,6 +1,6 @@
-"""What `Scaling.fit` learns, digit by digit: columns far from 0, constant but for rounding, or of small numbers.
+"""The accuracy of `Scaling.fit` for columns far from 0, constant up to rounding, or of small numbers.
 
-Oracles: exact rational arithmetic (`fractions`); scikit-learn's StandardScaler for which columns are constant.
+The oracles are exact rational arithmetic (`fractions`) and, for which columns count as constant, StandardScaler.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from fastmlp import Scaling, reference
 from fastmlp.inputs import arrays
 
 EPSILON = 2.0**-52
-ULPS = 4  # of the deviation; of the mean, those of its column's largest number
+ULPS = 4  # ULP of the deviation; for the mean, of the column's largest number
 
 
 def exact(column: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation, each rounded once (but for the root of the second)."""
+    """Return the mean and the standard deviation, each rounded once (except for the square root)."""
     numbers = [Fraction(float(x)) for x in column]
     mean = sum(numbers) / Fraction(len(numbers))
     variance = sum((x - mean) ** 2 for x in numbers) / Fraction(len(numbers))
@@ -66,7 +66,7 @@ def test_pieces_of_a_column_are_merged_without_loss(
     for offset in (0.0, 1e8, -1e12):
         x = offset + generator.standard_normal((701, 2)) * [1.0, 40.0]
         is_exact(Scaling.fit(x), x)
-        is_exact(Scaling.fit(np.sort(x, axis=0)), x)  # pieces that lie apart
+        is_exact(Scaling.fit(np.sort(x, axis=0)), x)  # the parts have different ranges
 
 
 @pytest.mark.parametrize("n_columns", [2, 20, 200])
@@ -83,7 +83,7 @@ def test_threads_change_no_bit(n_columns: int, monkeypatch: pytest.MonkeyPatch) 
         learnt.append(Scaling.fit(x))
     assert learnt[0] == learnt[1] == learnt[2]
     is_exact(Scaling(learnt[0].offset[:1], learnt[0].scale[:1]), x[:, :1])
-    with np.errstate(all="raise"):  # which a thread has not from its caller
+    with np.errstate(all="raise"):  # error handling that threads do not inherit
         huge = np.where(np.arange(4_001) % 2, 1e200, -1e200)[:, np.newaxis]
         assert Scaling.fit(huge).scale[0] > 0.9e200
 
@@ -113,7 +113,7 @@ def test_a_spread_of_one_rounding_far_from_0() -> None:
 @pytest.mark.parametrize("size", [5e-324, 1e-310, 1e-200, 1e-140, 1e150, 1e200, 1e307])
 def test_squares_need_not_be_in_the_range_of_float64(size: float) -> None:
     x = np.random.default_rng(4).integers(-8, 9, (300, 2)) * size
-    x[:, 1] = np.arange(300) == 7  # an ordinary column beside it
+    x[:, 1] = np.arange(300) == 7  # next to a column that is not constant
     for given in (x, scipy.sparse.csr_array(x)):
         is_exact(Scaling.fit(given), x)
 
@@ -126,7 +126,7 @@ def test_a_million_rows_add_up_as_exactly_as_a_few() -> None:
 
 
 def constants(n_rows: int) -> dict[str, np.ndarray]:
-    """Columns that are constant but for rounding."""
+    """Return columns that are constant up to rounding."""
     generator = np.random.default_rng(5)
     parts = generator.normal(size=11) + 3
     return {
@@ -142,7 +142,7 @@ def constants(n_rows: int) -> dict[str, np.ndarray]:
 
 
 def real_columns(n_rows: int) -> dict[str, np.ndarray]:
-    """Columns of small or far numbers that are no constants."""
+    """Return columns of small numbers, or far from 0, that are not constant."""
     rows = np.arange(n_rows)
     normal = np.random.default_rng(6).normal(size=n_rows)
     return {

@@ -1,6 +1,6 @@
-"""Masked arrays: what is masked is missing, by every door. It is refused, or NaN where an answer can be NaN.
+"""Masked arrays: masked elements are missing in every method; they are refused, or give NaN in predictions.
 
-The numbers under the masks are ordinary ones, so that a mask that is dropped would show in a number, and in no error.
+The numbers under the masks are valid, so an ignored mask would raise no error, but change results.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def test_what_nothing_is_masked_in_is_read_as_it_stands() -> None:
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 class TestEstimators:
-    """scikit-learn's own drop the masks."""
+    """Estimators refuse masked arrays, of which scikit-learn's own ignore the masks."""
 
     def make(self, kind: str) -> Any:
         estimators = pytest.importorskip("fastmlp.sklearn")

@@ -1,7 +1,7 @@
-"""What `Scaling.fit` and the reference learn of columns, against exact rational arithmetic.
+"""The scalings that `Scaling.fit` and the reference learn from columns, against exact rational arithmetic.
 
-A column is constant but for rounding where its deviation is at most n eps |mean| (scikit-learn's bound), or its range
-at most n eps times its largest absolute value.
+A column counts as constant, up to rounding, if its standard deviation is at most n eps |mean| (scikit-learn's bound),
+or its range at most n eps times its largest absolute value.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EPSILON = Fraction(1, 2**52)
 
 
 def exact(column: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation, each rounded once."""
+    """Return the mean and the standard deviation, each rounded once."""
     ratios = [float(x).as_integer_ratio() for x in column]
     n, most = len(ratios), max(denominator for _, denominator in ratios)
     numbers = [numerator * (most // denominator) for numerator, denominator in ratios]
@@ -38,7 +38,7 @@ def exact(column: np.ndarray) -> tuple[float, float]:
 @pytest.mark.parametrize("offset", [0.0, 1.0, -3e5, 1e8, 1e15, 1e100, 1e200, 1e-300])
 @pytest.mark.parametrize("spread", [1e-15, 1e-12, 1e-6, 1.0, 1e3])
 def test_a_deviation_is_right_to_its_last_digits(n: int, offset: float, spread: float) -> None:
-    """At any offset, also where the spread is below the rounding of the mean."""
+    """A deviation is accurate at any offset, also if it is below the rounding error of the mean."""
     rng = np.random.default_rng(n)
     column = offset + abs(offset or 1.0) * spread * rng.normal(size=n)
     mean, deviation = exact(column)
@@ -55,7 +55,7 @@ def test_a_deviation_is_right_to_its_last_digits(n: int, offset: float, spread: 
 
 @pytest.mark.parametrize(("n", "n_columns"), [(20_000, 1), (9_001, 3)])
 def test_many_blocks_of_rows(n: int, n_columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More rows than are added up at a time, in pieces that do not end where blocks do."""
+    """With more rows than one block of the summation, in parts that do not end at blocks."""
     monkeypatch.setattr(arrays, "PIECE_NUMBERS", 12_345)
     x = 1e8 + np.random.default_rng(n).normal(size=(n, n_columns))
     got = Scaling.fit(x)
@@ -66,7 +66,7 @@ def test_many_blocks_of_rows(n: int, n_columns: int, monkeypatch: pytest.MonkeyP
 
 
 def test_steps_of_one_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A column of two neighbouring numbers around 1e8, scaled by hand: its deviation is that of the steps."""
+    """The deviation of a column of two adjacent floats around 1e8 is exact."""
     monkeypatch.setattr("fastmlp.inputs.moments.EPSILON", 0.0)
     for high in range(1, 50):
         column = np.where(np.arange(50) < high, 1e8, np.nextafter(1e8, np.inf))
@@ -107,7 +107,7 @@ def _mapped(x: np.ndarray, path: pathlib.Path) -> np.ndarray:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", ["standard", "minmax"])
 def test_columns_that_are_constant_but_for_rounding(form: str, kind: str, tmp_path: pathlib.Path) -> None:
-    """Keep scale 1; real ones do not, however small; in every form, whole and in pieces, and in the reference."""
+    """Constant columns keep the scale 1, others do not, in every form, whole and in parts, and in the reference."""
     x = np.column_stack([*NOISE.values(), *SIGNAL.values()])
     expected = reference.learn(kind, x.tolist())[1]
     assert [scale == 1.0 for scale in expected] == [True] * len(NOISE) + [False] * len(SIGNAL)
@@ -122,14 +122,14 @@ def test_columns_that_are_constant_but_for_rounding(form: str, kind: str, tmp_pa
 def test_what_is_constant_is_what_scikit_learn_takes_for_constant() -> None:
     preprocessing = pytest.importorskip("sklearn.preprocessing")
     x = np.column_stack([*NOISE.values(), *SIGNAL.values()])
-    x = x[:, np.abs(x).max(axis=0) > 1e-150]  # it squares what is smaller to 0
+    x = x[:, np.abs(x).max(axis=0) > 1e-150]  # the squares of smaller numbers are 0 there
     np.testing.assert_allclose(Scaling.fit(x).scale, preprocessing.StandardScaler().fit(x).scale_, rtol=1e-7)
 
 
 @pytest.mark.parametrize("kind", ["standard", "minmax"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_network_is_not_disturbed_by_rounding(kind: str, dtype: str) -> None:
-    """What it says of 0.31 is near what it says of 0.3, as nothing was learnt of that column."""
+    """The prediction for 0.31 is near that for 0.3, as the column was constant up to rounding."""
     a = np.random.default_rng(0).normal(size=90)
     x = np.c_[a, NOISE["a sum in another order"]]
     net = fastmlp.Network([2, 16, 1], input_scaling=kind, seed=0, dtype=dtype)

@@ -1,4 +1,4 @@
-"""Names of columns, of the target and of the classes: given, learnt, kept with the model, and used for labels."""
+"""Names of columns, target and classes: given, learnt from data, saved with the model, and used for labels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(60, 2)).astype(np.float32)
 THREE = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.3)  # 0, 1 and 2
 TEXT = np.array(["pear", "apple", "fig"])  # not in order
-BIG = [2**63, -(2**63), 2**53 + 1, 2**53]  # which float64 cannot tell apart
+BIG = [2**63, -(2**63), 2**53 + 1, 2**53]  # not distinct as float64
 
 
 def network(n_classes: int = 3, **words: Any) -> fastmlp.Network:
@@ -76,7 +76,7 @@ def test_what_is_given_travels(tmp_path: Path, class_names: Any) -> None:
 def test_bad_names(words: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=f"^{message}"):
         network(**words)
-    if "encoder" not in words:  # what a file says is checked likewise
+    if "encoder" not in words:  # entries of a file are checked in the same way
         architecture = {**descriptions.describe_architecture(network()._architecture(), 0), **words}
         with pytest.raises(fastmlp.FormatError, match=next(iter(words))):
             descriptions.architecture_from(architecture)
@@ -151,7 +151,7 @@ def test_two_text_labels_on_one_output(loss: str) -> None:
 
 @pytest.mark.parametrize("names", [tuple(BIG[:3]), (3, 1, 2), (1, 2, 3), (0.5, 2, 1)])
 def test_numbers_as_class_names_are_labels(names: tuple[Any, ...]) -> None:
-    """Exactly, also where float64 would merge them, and for every door; never taken for indices."""
+    """Numbers as class names are exact labels in every method, also beyond float64, and never indices."""
     y = [names[i] for i in THREE]
     nets = [network(class_names=names), network()]
     assert nets[0].fit(X, y, class_weight={names[0]: 2.0}) == nets[1].fit(X, THREE, class_weight={0: 2.0})
@@ -175,7 +175,7 @@ def test_names_0_1_2_leave_targets_as_they_are() -> None:
 
 @pytest.mark.parametrize("names", [["2", "0", "1"], ["0", "1", "2"]])
 def test_numbers_beside_names_that_are_spelt_numbers(names: list[str]) -> None:
-    """A number might be the name or the index, and so is neither, as a label and in class_weight; text is the name."""
+    """If a class name is the text of a number, a number is ambiguous and refused; the text is the name."""
     net = network(class_names=names)
     for y in (THREE, THREE.tolist(), THREE.astype(float)):
         with pytest.raises(ValueError, match=r"y: expected text labels, as the classes are text .*might be names or"):
@@ -259,7 +259,7 @@ OLD = Path(__file__).parents[1] / "formats" / "written_by_0_1_0"
 
 
 def test_a_model_of_the_old_command_line_has_its_scaling(tmp_path: Path) -> None:
-    """Its answers through Python are those that the command line of that version printed."""
+    """Through Python, such a model gives the predictions that the command line of its version printed."""
     classes, numbers, pairs = (fastmlp.load(OLD / f"{name}.model") for name in ("classes", "numbers", "pairs"))
     assert (classes.feature_names, classes.target_name) == (("a", "b"), "kind")
     assert classes.class_names == ("uv", "w", "x y")
@@ -285,7 +285,7 @@ def test_a_model_and_a_pickle_of_old_python_answer_as_they_did() -> None:
 
 
 def changed(**entries: str) -> bytes:
-    """The old model of classes with other entries in `extra`."""
+    """Return the old model of classes with changed entries in `extra`."""
     model = files.read(OLD / "classes.model")
     network = fastmlp.Network([2, 3], loss="cross_entropy", seed=0)
     assert model.extra == {}
@@ -316,7 +316,7 @@ def test_old_entries_are_checked() -> None:
 
 
 def table() -> tuple[Any, np.ndarray]:
-    """Numbers with gaps, text, dates and truths; and what is to be learnt from the text."""
+    """Return a table of numbers with missing values, text, dates and booleans, and a target derived from the text."""
     generator = np.random.default_rng(3)
     text = generator.choice(["x", "y", "z"], 120)
     columns = {
@@ -329,7 +329,7 @@ def table() -> tuple[Any, np.ndarray]:
 
 
 def test_an_encoder_is_the_networks_own(tmp_path: Path) -> None:
-    """A network with an encoder is, by every door, the network without one on the encoded matrix."""
+    """In every method, a network with an encoder equals the network without one on the encoded matrix."""
     frame, y = table()
     encoder = fastmlp.Encoder.fit(frame)
     matrix = encoder.transform(frame)

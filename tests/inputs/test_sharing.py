@@ -1,4 +1,4 @@
-"""Work on many rows that threads share."""
+"""Operations on many rows that are divided among threads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_of_several_errors_that_of_the_first_item_is_raised_and_no_thread_goes_o
 
     def action(item: int) -> None:
         if item == 7:
-            time.sleep(0.02)  # so that the error of a later item comes first
+            time.sleep(0.02)  # so that a later item raises first
         if item >= 7:
             raise ValueError(str(item))
         done.append(item)

@@ -1,4 +1,4 @@
-"""Finite numbers that float32 cannot hold: errors name the number as it came; and tensors as PyTorch has them."""
+"""Finite numbers out of float32's range: errors show the original number, also of PyTorch's tensors."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""`sample_weight` and `class_weight`: what a weight means, in every method that takes them, and bad ones.
+"""`sample_weight` and `class_weight`: their meaning in every method that takes them, and invalid weights.
 
-A batch's loss is sum(w_i l_i) / sum(w_i). So in a full batch 2 is a row given twice and 0 a row left out, and a factor
-of all weights changes nothing. The reference, scikit-learn and PyTorch are the oracles.
+The loss of a batch is sum(w_i l_i) / sum(w_i). So in a full batch the weight 2 equals a row given twice, 0 a row left
+out, and a common factor of all weights has no effect. The oracles are the reference, scikit-learn and PyTorch.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def test_a_weight_of_two_in_a_full_batch_trains_like_the_row_twice(build: Any, l
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_weights_that_are_no_whole_numbers(build64: Any, case: LossCase) -> None:
-    """The reference, and central differences."""
+    """Fractional weights agree with the reference and central differences."""
     net, (X, t) = network(build64, case), data(case, 7)
     w = np.random.default_rng(3).uniform(size=7)
     w[2] = 0
@@ -90,7 +90,7 @@ def test_weights_that_are_no_whole_numbers(build64: Any, case: LossCase) -> None
 @pytest.mark.parametrize("batch_size", [1, 5, None])
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_fits_are_those_of_the_reference(build64: Any, shuffle: bool, batch_size: int | None) -> None:
-    """Short batches, batches of weight 0, and an epoch's loss as the weighted mean; the same random stream."""
+    """Short batches, batches of weight 0, the weighted mean loss of an epoch and the random state agree."""
     rng = np.random.default_rng(4)
     X, y, w = rng.normal(size=(23, 4)), rng.integers(3, size=23), rng.uniform(size=23)
     w[5:10], w[17] = 0, 3
@@ -106,7 +106,7 @@ def test_fits_are_those_of_the_reference(build64: Any, shuffle: bool, batch_size
 
 @pytest.mark.parametrize("optimizer", [fastmlp.SGD(0.1, momentum=0.9), fastmlp.Adam(0.1), fastmlp.SGD(0.1)], ids=repr)
 def test_a_batch_of_zero_weights_makes_no_step(build: Any, optimizer: Any) -> None:
-    """With momentum a step of gradient 0 would still move; and the count of steps stays."""
+    """A batch of weight 0 takes no step, which with momentum would change parameters, and counts no step."""
     rng = np.random.default_rng(5)
     X, y = rng.normal(size=(12, 4)), rng.normal(size=(12, 3))
     one, two = (build(SIZES, activation="tanh", seed=5) for _ in range(2))
@@ -147,7 +147,7 @@ def test_accuracy_is_weighted(build: Any) -> None:
 
 
 def numbers(result: Any) -> list[float]:
-    """All numbers of a result, one after another."""
+    """Return all numbers of a result as one array."""
     parts = result.values() if isinstance(result, dict) else result if isinstance(result, tuple) else [result]
     return [float(v) for part in parts for v in np.ravel(part)]
 
@@ -317,7 +317,7 @@ def test_partial_fit_takes_weights(build: Any) -> None:
 
 @pytest.mark.parametrize("factor", [2.0**1010, 1e304, 2.0**600, 2.0**-600, 1e-300, 2.0**-1060])
 def test_a_factor_of_all_weights_changes_nothing(build: Any, factor: float) -> None:
-    """Sums of weighted losses would be infinite, or 0 as subnormal numbers are in the core."""
+    """A factor of all weights has no effect, even if sums of weighted losses would overflow or be flushed to 0."""
     rng = np.random.default_rng(0)
     X, y, w = rng.normal(size=(50, 3)), rng.normal(size=(50, 2)), rng.integers(0, 9, 50).astype(np.float64)
     net, twin = (build([3, 4, 2], activation="tanh", seed=0) for _ in range(2))

@@ -1,7 +1,7 @@
 """The reference network: formulas, gradients, random stream, prediction, each against an independent oracle.
 
-The package is loaded by its path, so these tests need no compiled package. The oracles are central differences,
-published vectors and statistics of the distributions. Its training is in `test_reference_training.py`.
+The reference is loaded by its path, so these tests need no compiled package. The oracles are central differences,
+published test vectors, and statistics of the distributions. Training is tested in `test_reference_training.py`.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ def test_permutations_are_uniform():
     for _ in range(4800):
         counts[tuple(stream.permutation(4))] += 1
     chi_square = sum((count - 200) ** 2 / 200 for count in counts.values())
-    assert chi_square < 49.7  # 23 degrees of freedom, one in a thousand
+    assert chi_square < 49.7  # the 0.999 quantile for 23 degrees of freedom
 
 
 def test_statistics_of_draws():

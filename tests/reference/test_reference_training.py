@@ -1,7 +1,7 @@
 """The reference's training: optimisers, `fit`, what an error leaves behind, and copies.
 
-The package is loaded by its path, so these tests need no compiled package. The oracles are loops written out here,
-and the state of a network that took another way to the same place.
+The reference is loaded by its path, so these tests need no compiled package. The oracles are loops written here, and
+networks that reach the same state in another way.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def test_assigning_parameters_starts_anew(how, optimizer):
         net.parameters = net.parameters
     else:
         net.set_layer(0, net.weights[0], net.biases[0])
-    assert trained(net, optimizer) == trained(fresh, MOMENTUM)  # None stands for the last optimiser
+    assert trained(net, optimizer) == trained(fresh, MOMENTUM)  # None continues with the last optimiser
 
 
 # --- fit ---
@@ -226,7 +226,7 @@ def state_of(net):
 
 def test_divergence_keeps_the_last_good_epoch():
     X, y = numbers(8, 3), numbers(8, 2, seed=1)
-    net = Network([3, 2], seed=2)  # one layer, so that it takes many epochs to overflow, in the midst of one
+    net = Network([3, 2], seed=2)  # one layer, so that it overflows after many epochs, within an epoch
     good = []
     optimizer = named("sgd", learning_rate=3.0, momentum=0.9)
     with pytest.raises(FloatingPointError, match=r"epoch \d+: loss"):
@@ -307,4 +307,4 @@ def test_copies_are_independent_and_start_their_optimizer_anew(duplicate):
     assert state_of(twin) == state_of(anew)
     assert state_of(net) == before
     net.fit(X, y, epochs=2, optimizer=MOMENTUM)
-    assert net.parameters != twin.parameters  # it goes on with its momentum
+    assert net.parameters != twin.parameters  # it continues with its momentum

@@ -1,7 +1,7 @@
-"""fastmlp.sklearn among scikit-learn's tools, its fitted attributes, and what it has beyond scikit-learn's classes.
+"""fastmlp.sklearn: use with scikit-learn's tools, fitted attributes, and features beyond scikit-learn's classes.
 
-That it learns what scikit-learn's classes learn is in test_sklearn_parity.py; scikit-learn's own tests and checks of
-estimators are run by test_sklearn_own_tests.py and test_sklearn_checks.py.
+test_sklearn_parity.py tests that it learns what scikit-learn's classes learn; test_sklearn_own_tests.py and
+test_sklearn_checks.py run scikit-learn's own tests and its checks of estimators.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ WORDS: dict[str, Any] = {"hidden_layer_sizes": 16, "max_iter": 6, "random_state"
 
 
 def assert_same(a: Any, b: Any) -> None:
-    """The same bits."""
+    """Check that two arrays are bitwise equal."""
     for name in ("coefs_", "intercepts_"):
         for p, q in zip(getattr(a, name), getattr(b, name), strict=True):
             np.testing.assert_array_equal(p, q)
@@ -56,7 +56,7 @@ def assert_same(a: Any, b: Any) -> None:
 
 @pytest.mark.parametrize("ours", CLASSES)
 def test_scikit_learns_parameters_come_first(ours: Any) -> None:
-    """The same names, kinds and defaults in the same order; what is more is by keyword."""
+    """Parameters have scikit-learn's names, kinds, defaults and order; additional ones are keyword-only."""
     theirs = getattr(neural_network, ours.__name__)
     expected, actual = (list(inspect.signature(each).parameters.values()) for each in (theirs, ours))
     assert [(p.name, p.kind, p.default) for p in actual[: len(expected)]] == [
@@ -96,7 +96,7 @@ def test_methods_are_scikit_learns(ours: Any) -> None:
     ids=str,
 )
 def test_errors_are_scikit_learns(ours: Any, bad: dict[str, Any]) -> None:
-    """Kind and words, up to the options that are more here."""
+    """Errors have scikit-learn's types and messages, except for additional options."""
     messages = []
     for each in (ours, getattr(neural_network, ours.__name__)):
         with pytest.raises(ValueError, match=r".") as caught:
@@ -141,7 +141,7 @@ def test_the_same_attributes(ours: Any, solver: str, early_stopping: bool) -> No
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_coefs_are_the_truth(dtype: str) -> None:
-    """Another array in the list is taken over; one there is read-only."""
+    """An array assigned in the list is used; the arrays of the list are read-only."""
     model = MLPRegressor(**WORDS).fit(X.astype(dtype), Y)
     before = model.predict(X)
     with pytest.raises(ValueError, match="read-only"):
@@ -165,7 +165,7 @@ def test_a_network_may_be_made_of_coefs_alone() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("loss", ["log_loss", "focal", "hinge"])
 def test_a_tie_is_for_the_first_class(loss: str, dtype: Any) -> None:
-    """As in scikit-learn, and as the largest of the probabilities says; in the network that is made of it, too."""
+    """On a tie the first class is predicted, as by scikit-learn and by the probabilities; also by to_network."""
     for y in (Y, Y % 2):
         model = MLPClassifier(**WORDS, loss=loss).fit(X.astype(dtype), y)
         model.coefs_, model.intercepts_ = ([np.zeros_like(p) for p in ps] for ps in (model.coefs_, model.intercepts_))
@@ -192,7 +192,7 @@ def test_a_network_of_its_own(tmp_path: pathlib.Path) -> None:
 
 
 def test_numbers_of_one_kind_stay_so() -> None:
-    """float32 is computed in float32, all else in float64; `dtype` says otherwise."""
+    """float32 data are computed in float32, other data in float64, unless `dtype` is given."""
     for given, dtype, expected in [
         (np.float32, None, np.float32),
         (np.float64, None, np.float64),
@@ -223,7 +223,7 @@ def dumped(model: Any) -> Any:
 @pytest.mark.parametrize("keep", [pickled, dumped, copy.deepcopy])
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 def test_a_kept_estimator_predicts_and_goes_on(ours: Any, keep: Any, solver: str) -> None:
-    """With the optimiser's state and an adaptive rate; without shuffling, whose stream begins anew."""
+    """A pickled estimator continues with its optimiser state and adaptive rate; shuffling starts a new stream."""
     words = {
         **WORDS,
         "solver": solver,
@@ -288,7 +288,7 @@ def test_parallel_fits_have_a_core_each(backend: str) -> None:
 
 
 def test_a_file_gives_what_an_array_does(tmp_path: pathlib.Path) -> None:
-    """joblib hands large arrays to its workers as files."""
+    """A memory-mapped file, as joblib passes to workers, gives the results of an array."""
     X.tofile(tmp_path / "X")
     mapped = np.memmap(tmp_path / "X", np.float64, "r", shape=X.shape)
     for early_stopping in (False, True):
@@ -351,7 +351,7 @@ def test_sparse_rows(make: Any, words: dict[str, Any]) -> None:
 
 
 def test_rows_in_any_form_are_predicted_alike() -> None:
-    """What the short path reads where it stands, and what takes the long one."""
+    """Rows of any form, read in place or converted, are predicted alike."""
     model = MLPClassifier(**WORDS).fit(X, Y)
     expected = model.predict_proba(X)
     for rows in (np.asfortranarray(X), X.tolist(), X.astype(">f8"), X[:, ::-1][:, ::-1], X.view(np.ndarray)):
@@ -376,7 +376,7 @@ def test_warnings_are_scikit_learns() -> None:
 
 @pytest.mark.parametrize("ours", CLASSES)
 def test_early_stopping_goes_back_to_the_best_weights(ours: Any) -> None:
-    """The rows that scikit-learn would hold out, scored anew."""
+    """The best weights have the best score on the rows that scikit-learn holds out."""
     model = ours(
         **{**WORDS, "max_iter": 200, "early_stopping": True, "n_iter_no_change": 3, "learning_rate_init": 0.03}
     )
@@ -406,7 +406,7 @@ def test_a_warm_start_that_improves_nothing_keeps_the_best_weights(ours: Any) ->
 
 
 def test_weights_count_in_the_held_out_score() -> None:
-    """All weight of the held-out rows on those of one class: the score is theirs alone."""
+    """If only the held-out rows of one class have weight, the score is that of these rows."""
     for ours in CLASSES:
         heavy = np.where(Y == 3, 1.0, 1e-9)
         words = {**WORDS, "max_iter": 1, "early_stopping": True}
@@ -418,7 +418,7 @@ def test_weights_count_in_the_held_out_score() -> None:
 
 
 class Interrupt:
-    """Ctrl-C in the third epoch."""
+    """A callback that raises KeyboardInterrupt in the third epoch."""
 
     def on_epoch_begin(self, epoch: int, logs: Any) -> None:
         if epoch == 2:
@@ -475,7 +475,7 @@ def test_solvers(solver: Any) -> None:
 
 
 def test_everything_that_the_trainer_has(tmp_path: pathlib.Path) -> None:
-    """Each word reaches the network: the same fit by hand, from the same weights and without shuffling."""
+    """Each keyword argument reaches the network: a fit of a network with the same weights and arguments agrees."""
     regularization = fastmlp.Regularization(l1=1e-4, clip_norm=1.0)
     schedule = fastmlp.ExponentialDecay(0.01, gamma=0.99)
     model = MLPClassifier(

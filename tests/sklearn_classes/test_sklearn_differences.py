@@ -1,4 +1,4 @@
-"""What docs/coming_from_scikit_learn.md says of weights and of ties, held against both libraries."""
+"""The statements of docs/coming_from_scikit_learn.md on weights and ties, tested with both libraries."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_negative_sample_weights_are_refused(name: str, method: str, solver: str
         "**Negative sample weights** are refused, in `fit` and `partial_fit`; scikit-learn takes them." in differences()
     )
     if solver == "lbfgs" and method == "partial_fit":
-        return  # which neither has
+        return  # neither class has it
     weights = [1.0, -0.5, 2.0, 0.3]
     words: dict[str, Any] = {"classes": [0, 1]} if name == "MLPClassifier" and method == "partial_fit" else {}
     theirs, ours = (getattr(module, name)(max_iter=1, solver=solver) for module in (neural_network, fastmlp.sklearn))
@@ -47,7 +47,7 @@ def test_negative_sample_weights_are_refused(name: str, method: str, solver: str
 
 @pytest.mark.parametrize("loss", ["log_loss", "hinge"])
 def test_outputs_about_a_tie(loss: str) -> None:
-    """The last sums from -1e-16 to 1e-16: scikit-learn's rule, and the network's metrics by the same one."""
+    """For outputs z from -1e-16 to 1e-16, classes follow scikit-learn's rule, and so do the network's metrics."""
     assert "**Ties**: where the probability is exactly 0.5, `predict`, `score`, early stopping and" in PAGE.read_text()
     z = np.array([-1e-16, -1e-300, -0.0, 0.0, 1e-300, 1e-17, 1e-16, 1e-15])
     model = MLPClassifier(hidden_layer_sizes=[1], activation="identity", loss=loss)
@@ -62,7 +62,7 @@ def test_outputs_about_a_tie(loss: str) -> None:
 
 
 def test_early_stopping_counts_as_score_does() -> None:
-    """A network that cannot leave the tie (weights 0, a rate of almost nothing): held out rows count as in `score`."""
+    """If all outputs are ties (weights of 0, a tiny rate), held-out rows are scored as by `score`."""
     rng = np.random.default_rng(0)
     rows, y = rng.normal(size=(60, 3)), (np.arange(60) % 3 == 0).astype(int)
     words: dict[str, Any] = {"hidden_layer_sizes": 2, "learning_rate_init": 1e-300, "solver": "sgd", "alpha": 0.0}

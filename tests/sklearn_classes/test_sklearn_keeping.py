@@ -1,6 +1,6 @@
-"""An estimator that is pickled, copied or dumped goes on as the original: the same bits in whatever follows.
+"""An estimator that is pickled, copied or dumped continues with the same bits as the original.
 
-States (how it came to be) times ways to keep it times what is done next.
+The tests combine ways to train an estimator, ways to keep it, and what is done next.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
 def test_what_was_kept_goes_on_as_the_original(ours: Any, state: str, way: str, operation: str) -> None:
     original = STATES[state](ours)
     again = WAYS[way](original)
-    if way == "copy":  # shares the object that draws numbers
+    if way == "copy":  # a shallow copy shares the random generator
         again.random_state = copy.deepcopy(original.random_state)
     for model in (original, again):
         OPERATIONS[operation](model)
@@ -155,7 +155,7 @@ def test_a_clone_begins_as_a_new_one(state: str) -> None:
 
 
 def test_a_prediction_does_not_change_the_order_of_rows_to_come() -> None:
-    """Of an estimator whose weights were assigned: used before it trains on, or not, it learns the same."""
+    """A prediction does not change what an estimator with assigned weights learns afterwards."""
     first, second = (assigned(made(MLPRegressor)) for _ in range(2))
     second.predict(X)
     for model in (first, second):
@@ -164,7 +164,7 @@ def test_a_prediction_does_not_change_the_order_of_rows_to_come() -> None:
 
 
 def test_a_training_that_is_started_again_when_all_is_done(tmp_path: Path) -> None:
-    """Its attributes are those of the first one; of L-BFGS, too."""
+    """A completed training that is started again has the attributes of the first one, also with L-BFGS."""
     for words in ({}, {"solver": "lbfgs"}):
         fitted = []
         for _ in range(2):
@@ -195,7 +195,7 @@ ENDS: dict[str, dict[str, Any]] = {
 
 
 def peers_loss(model: Any, y: Any, weights: Any) -> float:
-    """What scikit-learn's own code says of the weights of an estimator of ours: the number that is its `loss_`."""
+    """Return scikit-learn's loss for the weights of an estimator of ours, which must be its `loss_`."""
     peer: Any
     if isinstance(model, MLPClassifier):
         y = y[:, np.newaxis] == model.classes_[[1] if len(model.classes_) == 2 else slice(None)]
@@ -215,7 +215,7 @@ def peers_loss(model: Any, y: Any, weights: Any) -> float:
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("kind", ["two classes", "three classes", "numbers", "counts"])
 def test_the_loss_of_lbfgs_is_that_of_its_weights(kind: str, end: str, weights: Any) -> None:
-    """However the fit has ended: with the penalty, at the weights that it leaves behind."""
+    """`loss_` is the loss with the penalty at the final weights, however the fit has ended."""
     words = {"alpha": 3.0, "hidden_layer_sizes": 4, "activation": "tanh", "solver": "lbfgs", "random_state": 0}
     targets = {"two classes": Y, "three classes": Y + (X[:, 2] > 1), "numbers": X[:, 0] ** 2}
     y = targets.get(kind, np.arange(len(X)) % 5.0)
@@ -227,7 +227,7 @@ def test_the_loss_of_lbfgs_is_that_of_its_weights(kind: str, end: str, weights: 
 
 @pytest.mark.parametrize("n_before", [2, 7, 50])
 def test_the_loss_of_lbfgs_that_goes_on_is_that_of_one_that_was_not_cut(n_before: int, tmp_path: Path) -> None:
-    """From a checkpoint within the training, at its last iteration, and of a training that is over."""
+    """For checkpoints within the training, at its last iteration, and of a completed training."""
     words: dict[str, Any] = {"hidden_layer_sizes": 4, "solver": "lbfgs", "random_state": 0, "alpha": 1.0}
     whole = MLPRegressor(**words, max_iter=7).fit(X, X[:, 0] ** 2)
     words["callbacks"] = [fastmlp.Checkpoint(tmp_path / "c")]
@@ -239,14 +239,14 @@ def test_the_loss_of_lbfgs_that_goes_on_is_that_of_one_that_was_not_cut(n_before
 
 
 def test_a_factor_of_all_weights_leaves_the_loss_of_lbfgs_as_it_is() -> None:
-    """Weights whose sums leave float64's range are scaled before they are used."""
+    """Weights whose sums are out of float64's range are scaled before use."""
     words: dict[str, Any] = {"hidden_layer_sizes": 4, "solver": "lbfgs", "random_state": 0, "alpha": 0.0, "max_iter": 9}
     models = [MLPRegressor(**words).fit(X, X[:, 0], sample_weight=WEIGHTS * factor) for factor in (1.0, 2.0**1000)]
     assert models[1].loss_ == pytest.approx(models[0].loss_, rel=1e-9)
 
 
 class Evaluations:
-    """Counts L-BFGS's evaluations of the loss, in all after each iteration."""
+    """A callback that records the total number of L-BFGS's loss evaluations after each iteration."""
 
     def set_network(self, network: Any) -> None:
         self.network: Any = network
@@ -257,7 +257,7 @@ class Evaluations:
 
 
 def test_max_fun_ends_after_the_iteration_that_takes_more() -> None:
-    """As SciPy's maxfun: so many may be taken, and one more is too many."""
+    """Like SciPy's maxfun, max_fun evaluations are allowed, and one more ends the fit."""
     words: dict[str, Any] = {"hidden_layer_sizes": 4, "solver": "lbfgs", "random_state": 0}
     seen = Evaluations()
     MLPRegressor(**words, max_iter=9, callbacks=[seen]).fit(X, X[:, 0] ** 2)

@@ -1,5 +1,5 @@
-"""The network that `to_network` makes of an estimator: it answers as the estimator does, with its names of columns and
-classes, and so does the file that it saves.
+"""The network that `to_network` makes of an estimator, and its saved file: they give the estimator's results, with its
+names of columns and classes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ WORDS: dict[str, Any] = {"hidden_layer_sizes": [4], "max_iter": 30, "random_stat
         ([3, 5, 2**60], (3, 5, 2**60)),
         (np.array([-1, 0, 7], "i1"), (-1, 0, 7)),
         (np.array([0, 1, 2**64 - 1], "u8"), (0, 1, 2**64 - 1)),
-        ([-1.0, 0.0, 2.0], (-1.0, 0.0, 2.0)),  # scikit-learn takes no other floats
+        ([-1.0, 0.0, 2.0], (-1.0, 0.0, 2.0)),  # scikit-learn accepts only whole floats as labels
         (np.array([-1, 0, 2], "f4"), (-1.0, 0.0, 2.0)),
     ],
     ids=lambda value: str(value)[:30],
@@ -71,7 +71,7 @@ def test_classes_that_no_network_can_name(y: Any) -> None:
 
 
 def test_a_mixture_of_kinds_has_no_names() -> None:
-    """scikit-learn's `fit` takes none; assigned ones are as they are."""
+    """scikit-learn's `fit` accepts no names of mixed types; assigned ones are used unchanged."""
     model = MLPClassifier(**WORDS).fit(X, NUMBER)
     for classes in (["a", 1, 2.0], [0, 1.5, 3], [True, 2, 3], [0.0, 1.0, np.nan], [1, 2, 2**70], [None, "a", "b"]):
         model.classes_ = np.array(classes, object)
@@ -98,12 +98,12 @@ def test_without_names_there_are_none() -> None:
     network = MLPRegressor(**WORDS).fit(X, NUMBER).to_network()
     assert (network.feature_names, network.class_names) == (None, None)
     model = MLPRegressor(**WORDS).fit(X, NUMBER)
-    model.feature_names_in_ = np.array(["a", "b", "a"], object)  # of a frame with two columns of one name
+    model.feature_names_in_ = np.array(["a", "b", "a"], object)  # as of a frame with two columns of the same name
     assert model.to_network().feature_names is None
 
 
 def test_names_are_of_the_network_alone() -> None:
-    """Those of the estimator stay as they are, and it predicts as before."""
+    """Renaming the network's columns or classes does not change the estimator."""
     frame = pandas.DataFrame(X, columns=["a", "b", "c"])
     model = MLPClassifier(**WORDS).fit(frame, NUMBER)
     before = model.predict_proba(frame)
@@ -113,7 +113,7 @@ def test_names_are_of_the_network_alone() -> None:
 
 
 def test_labels_that_no_file_can_hold_stay_the_estimators_own() -> None:
-    """As scikit-learn has them; its network has no names of them."""
+    """Labels that no file can hold stay those of the estimator; its network has no class names."""
     X = np.random.default_rng(0).normal(size=(20, 2))
     y = np.array(["a\ud800", "b"] * 10, dtype=object)
     model = MLPClassifier(max_iter=2, random_state=0).fit(X, y)

@@ -1,8 +1,8 @@
 """scikit-learn's own tests of its multilayer perceptrons, run on ours.
 
-The installed file sklearn/neural_network/tests/test_mlp.py is read, its import of the two classes replaced by ours, and
-what it defines collected here as if it stood here: its tests, and what they share. `DIFFERENT` names those that fail
-and why; that they do is asserted, so that the list, which is also in docs/coming_from_scikit_learn.md, stays true.
+The installed file sklearn/neural_network/tests/test_mlp.py is executed with our classes in place of scikit-learn's, and
+its definitions become those of this module, so that pytest collects its tests. `DIFFERENT` lists the tests that fail,
+and why; they must fail, so that the list, which is also in docs/coming_from_scikit_learn.md, stays correct.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DIFFERENT = {
 
 
 def load() -> dict[str, Any]:
-    """What the file defines, with our classes."""
+    """Return the definitions of the file, with our classes."""
     import sklearn.neural_network
 
     path = pathlib.Path(sklearn.neural_network.__file__).parent / "tests" / "test_mlp.py"
@@ -51,7 +51,7 @@ def test_these_differ(name: str) -> None:
 
 
 def test_they_are_few() -> None:
-    """At least nine in ten are alike, and the page of the docs names the others."""
+    """At least 90 % of the tests pass, and the docs list the others."""
     assert len(DIFFERENT) <= 0.1 * sum(name.startswith("test_") for name in DEFINED)
     page = (pathlib.Path(__file__).parents[2] / "docs" / "coming_from_scikit_learn.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in page for name in DIFFERENT)
@@ -59,5 +59,5 @@ def test_they_are_few() -> None:
 
 @pytest.fixture(params=[0, 1, 2])
 def global_random_seed(request: pytest.FixtureRequest) -> int:
-    """scikit-learn's own fixture, of its conftest.py."""
+    """The fixture of scikit-learn's conftest.py."""
     return request.param

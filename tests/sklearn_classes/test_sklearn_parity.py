@@ -1,7 +1,7 @@
-"""Curves and weights of both classes against scikit-learn's own, from the same first weights, rows as they stand.
+"""Loss curves and weights of both classes against scikit-learn's, from the same initial weights and without shuffling.
 
-All in float64, where the two differ by rounding: sums in another order. What scikit-learn reports otherwise, and how,
-is in docs/coming_from_scikit_learn.md.
+All is in float64, where the two differ by rounding errors, as sums have another order. docs/coming_from_scikit_learn.md
+lists what scikit-learn reports differently.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def test_regressor(training: str) -> None:
 
 @pytest.mark.parametrize("training", ["nesterov", "adam", "early stopping", "no penalty"])
 def test_several_outputs(training: str) -> None:
-    """Without a penalty, whose share of the reported loss is another."""
+    """Without a penalty, whose part of the reported loss differs."""
     actual, expected = both("MLPRegressor", X, NUMBERS["three"], {**TRAININGS[training], "alpha": 0.0})
     assert_alike(actual, expected)
     np.testing.assert_allclose(actual.predict(X), expected.predict(X), rtol=0, atol=1e-8)
@@ -126,7 +126,7 @@ def test_weights_in_one_batch(name: str) -> None:
 @pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
 @pytest.mark.parametrize("training", ["nesterov", "adam", "early stopping", "much penalty"])
 def test_weights_in_batches(name: str, training: str) -> None:
-    """The steps are scikit-learn's; the epoch's loss is the weighted mean over rows, and not of the batches' means."""
+    """The steps are scikit-learn's; the loss of an epoch is the weighted mean over rows, not over batches."""
     weights = np.random.default_rng(2).uniform(0, 3, size=300)
     words = {**TRAININGS[training], "n_iter_no_change": np.inf, "max_iter": 8}
     actual, expected = both(name, X, Y, words, sample_weight=weights)
@@ -134,7 +134,7 @@ def test_weights_in_batches(name: str, training: str) -> None:
 
 
 def test_the_first_weights_are_scikit_learns() -> None:
-    """Of the same random_state, also for the logistic function; with shuffling and in float32."""
+    """The initial weights are scikit-learn's for a random_state, with any activation, shuffling and dtype."""
     for words in ({}, {"activation": "logistic", "hidden_layer_sizes": (7, 3)}):
         words = {**words, "learning_rate_init": 1e-30, "solver": "sgd", "max_iter": 1, "shuffle": True, "alpha": 0.0}
         actual, expected = both("MLPClassifier", X.astype(np.float32), Y, words)
@@ -146,7 +146,7 @@ def test_the_first_weights_are_scikit_learns() -> None:
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 @pytest.mark.parametrize("words", [{}, {"learning_rate": "invscaling"}, {"learning_rate": "adaptive", "tol": 0.5}])
 def test_partial_fits_and_warm_starts(solver: str, words: dict[str, Any]) -> None:
-    """Epochs by partial_fit, over parts of the rows; then a fit that begins where they end."""
+    """partial_fit on parts of the rows, and then a warm-started fit, agree with scikit-learn."""
     words = {"solver": solver, "n_iter_no_change": 1, "warm_start": True, "max_iter": 3, "shuffle": False, **words}
     pair = [module.MLPClassifier(20, random_state=1, **words) for module in (ours, neural_network)]
     for epoch in range(8):
@@ -160,7 +160,7 @@ def test_partial_fits_and_warm_starts(solver: str, words: dict[str, Any]) -> Non
 
 
 def test_lbfgs_ends_as_well() -> None:
-    """A search of its own, so other iterations, to as small a loss."""
+    """L-BFGS has a different line search, but ends with as small a loss."""
     for name, y in (("MLPClassifier", Y), ("MLPRegressor", NUMBERS["one"])):
         words = {"solver": "lbfgs", "max_iter": 2000, "tol": 1e-5, "activation": "tanh", "alpha": 0.01}
         actual, expected = both(name, X, y, words)

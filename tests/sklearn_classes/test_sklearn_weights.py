@@ -1,6 +1,6 @@
 """Weights assigned to `coefs_` and `intercepts_`: of any dtype, to an estimator without a fit, of wrong shapes.
 
-scikit-learn's classes with the same arrays say what is right.
+The oracle are scikit-learn's classes with the same arrays.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ DTYPES = [
 
 
 def pair(name: str, **words: Any) -> list[Any]:
-    """Both libraries' estimators."""
+    """Return the estimators of both libraries."""
     return [getattr(module, name)(**words) for module in (neural_network, fastmlp.sklearn)]
 
 
@@ -57,7 +57,7 @@ def fitted(ours: Any = MLPRegressor, hidden: Any = (2,), n_inputs: int = 2, y: A
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("fit_dtype", ["float32", "float64"])
 def test_weights_of_any_dtype(dtype: str, fit_dtype: str) -> None:
-    """A hand-made XOR. Booleans cannot hold its -2: of them, both say the same."""
+    """Weights of XOR in any dtype; booleans, which cannot hold its -2, give scikit-learn's result."""
     answers = []
     for model in pair("MLPRegressor", hidden_layer_sizes=[2], max_iter=1, random_state=0):
         model.fit(CORNERS.astype(fit_dtype), [0, 1, 1, 0])
@@ -72,7 +72,7 @@ def test_weights_of_any_dtype(dtype: str, fit_dtype: str) -> None:
 @pytest.mark.parametrize("first", DTYPES[1:])
 @pytest.mark.parametrize("last", DTYPES[1:])
 def test_no_part_narrows_another(first: str, last: str) -> None:
-    """The dtype that holds all parts, at least float32; integers and long doubles count as float64."""
+    """The dtype can hold all arrays, and is at least float32; integers and long doubles count as float64."""
     model = fitted()
     model.coefs_ = [np.ones((2, 2), first), np.ones((2, 1), last)]
     model.intercepts_ = [np.zeros(2, first), np.zeros(1, last)]
@@ -157,7 +157,7 @@ def test_a_classifier_without_a_fit(form: str, dtype: str, labels: Any, n_output
         model._label_binarizer = LabelBinarizer().fit(labels)
         model.classes_ = model._label_binarizer.classes_
     np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
-    del ours._label_binarizer  # which is no attribute that users know
+    del ours._label_binarizer  # a private attribute, which users do not set
     np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
 
 
@@ -185,7 +185,7 @@ WRONG = [(0, 0), (1, 0), (0, 1), (-1, 0), (0, -1), (1, -1), (-1, 1)]
 @pytest.mark.parametrize("layer", [0, 1, 2])
 @pytest.mark.parametrize("by", WRONG[1:])
 def test_one_wrong_matrix(layer: int, by: tuple[int, int]) -> None:
-    """The first layer cannot be of other inputs than the fit's, nor the last of other outputs."""
+    """The first layer must have the inputs of the fit, and the last layer its outputs."""
     model = fitted(hidden=(3, 4))
     shape = model.coefs_[layer].shape
     wrong = max(shape[0] + by[0], 0), max(shape[1] + by[1], 0)
@@ -233,7 +233,7 @@ def test_no_list(value: Any) -> None:
 
 
 def test_outputs_are_those_of_the_classes() -> None:
-    """Two columns of weights where two classes have one output: the second was never looked at."""
+    """Two output columns for two classes, which have one output, are refused."""
     model = fitted(MLPClassifier, y=[0, 1] * 3)
     model.coefs_[1], model.intercepts_[1] = np.ones((2, 2)), np.ones(2)
     with pytest.raises(ValueError, match=r"coefs_\[1\]: expected shape \(2, 1\) .*n_outputs_, got shape \(2, 2\)"):
@@ -260,7 +260,7 @@ def test_training_on_weights_of_wrong_shape_is_refused() -> None:
 
 @pytest.mark.parametrize("kind", [neural_network.MLPRegressor, MLPRegressor])
 def test_a_list_that_was_held_is_still_the_estimators(kind: Any) -> None:
-    """As in scikit-learn: what is put into it later counts, after a prediction and after partial_fit."""
+    """As in scikit-learn, arrays assigned in an old reference to the list count."""
     model = kind(hidden_layer_sizes=[3], max_iter=1, random_state=0).fit(CORNERS, CORNERS[:, 0])
     held = model.intercepts_
     for use in ("nothing", "predict", "partial_fit"):
@@ -321,7 +321,7 @@ def test_float64_rows_of_an_estimator_that_was_fitted_in_float32() -> None:
         copied = copy.deepcopy(ours)
         np.testing.assert_array_equal(copied.predict(X), ours.predict(X))
     chosen = MLPRegressor(hidden_layer_sizes=[3], max_iter=2, random_state=0, dtype="float32").fit(X - 1e6, X[:, 0])
-    assert chosen.predict(X).dtype == np.float32  # as it was asked for
+    assert chosen.predict(X).dtype == np.float32  # the requested dtype
 
 
 @pytest.mark.parametrize("name", ["identity", "logistic", "tanh", "relu"])

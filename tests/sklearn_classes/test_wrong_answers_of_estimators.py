@@ -1,7 +1,7 @@
-"""Estimators that once gave a wrong answer, or none, where scikit-learn gives the right one, each with its neighbours.
+"""Cases in which estimators once gave a wrong result, or none, and scikit-learn the correct one, with similar cases.
 
-Weights put in by hand, of any dtype and without a fit; large targets; numbers that float32 cannot hold; negative
-weights of rows; ties. The right values are those of scikit-learn, or known by how the weights are made.
+They are: assigned weights, of any dtype and without a fit; large targets; numbers out of float32's range; negative row
+weights; ties. The correct results are those of scikit-learn, or follow from how the weights are made.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RNG = np.random.default_rng
 
 
 def r2(said: Any, y: Any) -> float:
-    """The share of the variance that is explained."""
+    """Return R2, the explained share of the variance."""
     return 1 - float(np.var(np.asarray(said, float).ravel() - y) / np.var(y))
 
 

@@ -1,4 +1,4 @@
-"""`fastmlp.Encoder`: the columns of a table as inputs of a network, the same whoever has read the table."""
+"""`fastmlp.Encoder`: the columns of a table as inputs of a network, independent of the library that read them."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_drop_keep_and_target() -> None:
 
 @needs_pandas
 def test_the_same_encoder_and_rows_whoever_has_read_the_table() -> None:
-    """Types that pandas, polars and NumPy infer for one text differ: 1 beside a gap is 1.0, "true" is True, ..."""
+    """pandas, polars and NumPy infer different types for the same text: 1 beside a missing value is 1.0, ..."""
     texts = {
         "a": ["1", "", "3", "4"],
         "b": ["true", "FALSE", "True", "false"],
@@ -158,7 +158,7 @@ def test_a_category_of_numbers_and_a_number() -> None:
 def test_a_number_that_may_be_two_categories_is_refused() -> None:
     encoder = Encoder.fit(pandas.DataFrame({"zip": pandas.Categorical(["007", "7", "123", "0123"] * 2 + ["0501"] * 2)}))
     rows = encoder.transform(pandas.DataFrame({"zip": [501]}))
-    assert encoder.feature_names_out[int(np.argmax(rows))] == "zip=0501"  # a reader has lost its zero
+    assert encoder.feature_names_out[int(np.argmax(rows))] == "zip=0501"  # the reader has dropped the leading zero
     for number in (7, 123.0):
         with pytest.raises(ValueError, match=r"column 'zip', got \d+, which may be .*; read the column as text"):
             encoder.transform(pandas.DataFrame({"zip": [number]}))
@@ -346,7 +346,7 @@ def test_the_hour_is_exact_on_every_hour() -> None:
 
 
 def of_many_types(n: int, seed: int) -> Any:
-    """Columns of every type in several chunks, with gaps in some; what a column holds differs from row to row."""
+    """Return columns of every type in several chunks, some with missing values and with mixed values."""
     generator = np.random.default_rng(seed)
     numbers = generator.normal(size=n).round(3)
     gone = generator.random(n) < 0.1
@@ -372,14 +372,14 @@ def of_many_types(n: int, seed: int) -> Any:
 
 
 def outcome(encoder: Encoder, frame: Any) -> bytes | str:
-    """The inputs, or what is wrong with the rows."""
+    """Return the inputs, or the error message for the rows."""
     try:
         return encoder.transform(frame).tobytes()
     except ValueError as error:
         return str(error)
 
 
-@pytest.mark.parametrize("chunk_rows", [1, 10**6])  # chunks are used as they are, or put together
+@pytest.mark.parametrize("chunk_rows", [1, 10**6])  # chunks are used as they are, or concatenated
 @pytest.mark.parametrize("block_rows", [7, 4096])
 @pytest.mark.parametrize("n_threads", [1, 3])
 @pytest.mark.parametrize("seed", range(4))
@@ -431,7 +431,7 @@ def test_median(n: int, kind: str) -> None:
 
 @pytest.mark.parametrize("scale", [5e-324, 1e-309, 1.0, 1.7e308])
 def test_median_of_the_least_and_largest_numbers(scale: float) -> None:
-    """Exactly, by fractions, where a half or a sum leaves the range."""
+    """The median is exact also if a half or a sum of numbers is out of range."""
     for shares in ([1.0], [1.0, 1.0], [0.3, 1.0, 0.9], [0.8, 0.9], [-1.0, 0.5], [-1.0, -0.7, 0.9, 1.0]):
         values = np.array(shares) * scale
         exact = statistics.median(map(Fraction, values.tolist()))
@@ -492,7 +492,7 @@ def test_an_encoder_is_a_value() -> None:
 
 
 def mutations(value: Any) -> Any:
-    """The JSON value with each part of it, in turn, replaced by each of some others, or left out."""
+    """Yield the JSON value with each of its parts replaced by other values, or removed."""
     odd = [None, True, -1, 10**400, 1e308, NAN, "", "\ud800", [], [[]], {}, "number", ["a", "a"], [NAN]]
     yield from odd
     if isinstance(value, dict):
@@ -543,7 +543,7 @@ def test_columns_knows_its_frames_without_importing_their_libraries() -> None:
 
 @needs_pandas
 def test_what_pandas_takes_for_missing_is_missing(frame_of: Frame) -> None:
-    """Each of its marks, and "?", in a column of numbers."""
+    """Each of pandas' marks of missing values, and "?", is missing in a column of numbers."""
     from pandas._libs.parsers import STR_NA_VALUES
 
     marks = [*sorted(STR_NA_VALUES), "?"]
@@ -571,7 +571,7 @@ def test_dates_and_times_are_found_among_categories_as_iso_writes_them(frame_of:
 
 
 def test_names_of_inputs_are_different(frame_of: Frame) -> None:
-    """Also where a column is named as an input of another one is."""
+    """Names of inputs are unique, also if a column has the name of another column's input."""
     columns = {"a": [1.0, None, 2.0], "a is missing": [1.0, 2.0, 3.0], "s": ["x", "x", "y"], "s=x": [1, 2, 3]}
     names = Encoder.fit(frame_of(columns)).feature_names_out
     assert names == ("a", "a is missing", "a is missing (2)", "s=x", "s is other", "s=x (2)")

@@ -1,4 +1,4 @@
-"""The column to learn: classes or numbers, the names of classes, missing targets; one rule for every kind of file."""
+"""The target column: classes or numbers, class names, missing targets; by one rule for all kinds of files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def of_texts(request: pytest.FixtureRequest) -> Make:
 
 
 def named(learnt: Learnt) -> list[Any]:
-    """The label of each row."""
+    """Return the label of each row."""
     assert learnt.classes is not None
     return [learnt.classes[label] for label in learnt.values]
 
@@ -38,7 +38,7 @@ def named(learnt: Learnt) -> list[Any]:
     [
         (["b", "a", "b"], ("a", "b")),
         (["1", "0", "1", "0"], (0, 1)),
-        (["10", "9", "10", "9"], (9, 10)),  # in the order of numbers
+        (["10", "9", "10", "9"], (9, 10)),  # in numerical order
         (["1.0", "2.0"] * 2, (1.0, 2.0)),
         (["2", "1.0", "1", "2", "1", "2"], ("1", "1.0", "2")),  # two spellings of a number are two classes
         (["00501", "02134", "00501", "02134"], ("00501", "02134")),
@@ -72,8 +72,8 @@ def test_codes_with_points(of_texts: Make) -> None:
     ("numbers", "task"),
     [
         (["0", "1", "1", "0"], "classification"),
-        (["3", "7", "9"], "regression"),  # as many as rows
-        (["3", "7", "9", "3", "7"], "regression"),  # less than two rows each
+        (["3", "7", "9"], "regression"),  # as many classes as rows
+        (["3", "7", "9", "3", "7"], "regression"),  # fewer than two rows for each class
         (["0.5", "1", "1", "0.5"], "regression"),
         ([str(i % 20) for i in range(40)], "classification"),
         ([str(i % 21) for i in range(99)], "regression"),
@@ -151,7 +151,7 @@ def test_a_missing_target_of_an_array() -> None:
 
 
 def test_as_many_classes_as_rows_with_a_target(of_texts: Make) -> None:
-    """Rows that are left out do not count."""
+    """Rows without a target do not count."""
     with pytest.raises(ValueError, match=r"as many classes as rows \(3\)"):
         target_column.read(of_texts(["a", "", "b", "c", ""]), "classification", drop_missing=True)
 
@@ -159,7 +159,7 @@ def test_as_many_classes_as_rows_with_a_target(of_texts: Make) -> None:
 @pytest.mark.parametrize("kind", ["polars", "numpy"])
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_a_mark_that_is_a_number_is_missing_however_it_is_spelt(kind: str, task: str) -> None:
-    """-999 is also -999.0, in a column of text and in one of numbers."""
+    """The mark -999 also matches -999.0, in columns of text and of numbers."""
     for given in (["1.5", "-999.0", "2.5", "-999", "1.5"], [1.5, -999.0, 2.5, -999.0, 1.5]):
         array = np.array(given)
         frame = polars.DataFrame({"y": given}) if kind == "polars" else PlainFrame({"y": array})
@@ -211,7 +211,7 @@ def test_labels_that_a_model_does_not_know() -> None:
 
 
 def test_a_long_column_of_numbers_is_the_same_as_cell_by_cell() -> None:
-    """Many rows go by polars' own conversion."""
+    """Columns of many rows, which polars converts, have the values of a conversion cell by cell."""
     numbers = np.random.default_rng(0).normal(size=5000) * 10.0 ** np.random.default_rng(1).integers(-30, 30, 5000)
     texts = [repr(number) for number in numbers.tolist()]
     learnt = target_column.read(target_column.of_frame(polars.DataFrame({"y": texts}), "y"))
@@ -238,7 +238,7 @@ def test_infinity_is_no_class(of_texts: Make, infinite: str, task: str) -> None:
 
 @pytest.mark.parametrize("labels", [["a ", "b", " a", "b "], [" 1.50", "2.25 ", "3.5"], ["yes", "no "] * 3])
 def test_blanks_around_labels_are_none_of_their_own(labels: list[str]) -> None:
-    """One rule for NPZ, Parquet and CSV, whose reader has no blanks around cells."""
+    """Blanks around labels are removed in NPZ and Parquet as in CSV."""
     bare = [label.strip() for label in labels]
     wanted = target_column.read(target_column.of_array(np.array(bare), "y"))
     for target in (
@@ -262,7 +262,7 @@ def test_both_zeros_are_one_class(of_texts: Make) -> None:
 
 
 def test_narrow_floats_are_the_numbers_that_they_print() -> None:
-    """0.1 in a file of text is 0.1 in an array of float32."""
+    """The float32 nearest to 0.1 counts as the label 0.1, as in a text file."""
     for kind in (np.float16, np.float32, np.float64):
         y = np.array([0.1, 2.5, 0.1, 2.5], kind)
         for target in (target_column.of_array(y, "y"), target_column.of_frame(PlainFrame({"y": y}), "y")):

@@ -1,4 +1,4 @@
-"""One meaning of a cell, whichever kind of file or frame it comes in: marks of missing values, categories, labels."""
+"""A cell has the same meaning in every kind of file and frame: marks of missing values, categories, labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = ["csv", "parquet", "pandas", "polars", "texts"]
 
 
 def written(frame: Any, kind: str, folder: Path) -> Any:
-    """The frame as a file of that kind, or as another frame."""
+    """Return the frame as a file of that kind, or as another kind of frame."""
     path = folder / f"d.{kind}"
     if kind == "csv":
         frame.to_csv(path, index=False)
@@ -35,7 +35,7 @@ def written(frame: Any, kind: str, folder: Path) -> Any:
 
 
 def predictions(model: str, data: Any, capsys: pytest.CaptureFixture[str]) -> list[float]:
-    """By the command line for a file, by Python for a frame."""
+    """Return predictions, by the command line for a file, by Python for a frame."""
     if not isinstance(data, str):
         return [float(str(y)) for y in fastmlp.load(model).predict(data).ravel()]
     capsys.readouterr()
@@ -108,7 +108,7 @@ def test_a_category_is_the_same_however_it_is_spelt(
 ) -> None:
     frame, model = with_column("b", CATEGORIES[name]), str(tmp_path / "m")
     if trained_on == "csv" and name in ("integers with gaps", "zeros", "days", "halves"):
-        return  # a file's column of numbers, or of dates, is no categories
+        return  # a file's columns of numbers or dates are not categories
     if trained_on == "csv":
         train(written(frame, "csv", tmp_path), model)
     else:
@@ -119,7 +119,7 @@ def test_a_category_is_the_same_however_it_is_spelt(
     expected = predictions(model, frame, capsys)
     for kind in KINDS:
         if kind in ("parquet", "polars") and name == "objects":
-            continue  # which Arrow does not have
+            continue  # Arrow does not have this type
         got = predictions(model, written(frame[["a", "b"]], kind, tmp_path), capsys)
         assert got == pytest.approx(expected, rel=1e-6), kind
 
@@ -168,7 +168,7 @@ def test_a_mark_with_a_decimal_comma(
 
 
 def test_marks_beside_an_npz(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of X they are refused, as nothing learns what to put there; of y they act, and that they are not kept is said."""
+    """For X, marks are refused, as NPZ has no imputation; for y they apply, with a note that they are not saved."""
     X = np.random.default_rng(0).normal(size=(60, 2))
     y = np.where(np.arange(60) % 6, X[:, 0], -999.0)
     data, model = str(tmp_path / "d.npz"), str(tmp_path / "m")
@@ -216,7 +216,7 @@ def test_columns_that_pandas_has_numbered_are_refused_with_what_to_do(
     capsys.readouterr()
     assert cli.main(["predict", model, data, "--no-header"]) == 0
     by_command = [float(line) for line in capsys.readouterr().out.split()]
-    for columns in (["0", "1", "2"], ["1", "0"]):  # the target may be there, and the order is free
+    for columns in (["0", "1", "2"], ["1", "0"]):  # with or without the target, in any order
         assert net.predict(frame[columns]).ravel().tolist() == pytest.approx(by_command, rel=1e-6)
 
 
@@ -232,7 +232,7 @@ def test_rows_of_a_frame_in_a_list_are_found_by_name() -> None:
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "hinge"])
 def test_outputs_that_are_nan_tell_no_class(loss: str) -> None:
-    """A name is refused; the index is 0, and no row of them counts as right."""
+    """For NaN outputs, a class name is refused, the index is 0, and the row does not count as correct."""
     net = fastmlp.Network([1, 1 if loss != "cross_entropy" else 3], loss=loss, seed=0)
     names = fastmlp.Network([1, 2], loss="cross_entropy", class_names=["a", "b"], seed=0)
     X = np.array([[0.0], [np.nan], [1.0]])

@@ -1,4 +1,4 @@
-"""Doors where a number, a mark or a name could be taken for another one without a word."""
+"""Inputs in which a number, a mark or a name could silently be confused with another one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ polars = pytest.importorskip("polars", reason="needs polars: pip install polars"
 
 
 def failure(capsys: pytest.CaptureFixture[str], *args: str) -> str:
-    """The message of a command that ends with an error."""
+    """Return the message of a command that ends with an error."""
     assert cli.main(list(args)) == 1
     return capsys.readouterr().err
 
@@ -252,7 +252,7 @@ def test_a_quotation_without_end_is_told_however_long(
 @pytest.mark.parametrize("extra", [True, False])
 @pytest.mark.parametrize("quoted", [False, True])
 def test_a_long_cell_is_a_cell(quoted: bool, extra: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python's csv takes 131,072 characters unless it is told otherwise."""
+    """A cell may be longer than 131,072 characters, the default limit of Python's csv."""
     if not extra:
         monkeypatch.setitem(sys.modules, "polars", None)
     cells = ["x", "q" * 300_000, "r" * 140_000, *"xyxy"]

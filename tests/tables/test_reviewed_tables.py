@@ -1,4 +1,4 @@
-"""Tables, marks and arguments that the command line took wrongly, or refused without a word of use."""
+"""Tables, marks and arguments that the command line once misinterpreted, or refused with an unhelpful message."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ polars = pytest.importorskip("polars", reason="needs polars: pip install polars"
 
 
 def failure(capsys: pytest.CaptureFixture[str], *args: str) -> str:
-    """The message of a command that ends with an error."""
+    """Return the message of a command that ends with an error."""
     assert cli.main(list(args)) == 1
     return capsys.readouterr().err
 
@@ -44,7 +44,7 @@ def read(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ('a,note\n1, "u"\n2,"v\n3,w\n', 3),  # a blank before another quotation
+        ('a,note\n1, "u"\n2,"v\n3,w\n', 3),  # a blank before a quotation mark
         ('a,note\n1,"u" \n2,"v\n3,w\n', 3),
         ('a,note\n "1","u"\n2,"v\n3,w', 3),
         ('a note\n1 "u"\n2 "v\n3 w\n', 3),

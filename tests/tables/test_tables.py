@@ -1,4 +1,4 @@
-"""Tables from files: how text is written, what polars and NumPy read, arrays; and rows set apart."""
+"""Tables from files: text formats, what polars and NumPy read, arrays; and held-out rows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 def columns_of(frame: Any) -> dict[str, list[Any]]:
-    """The columns as lists of text and floats, what is missing as None."""
+    """Return the columns as lists of text and floats, with None for missing values."""
 
     def cell(value: Any) -> Any:
         number = value if value is None or isinstance(value, str) else float(value)
@@ -196,7 +196,7 @@ def test_a_quotation_mark_within_a_cell_is_itself(tmp_path: Path, reader: str) -
 
 
 def test_a_late_surprise_changes_the_type_and_no_value(tmp_path: Path) -> None:
-    """More rows than polars looks at to guess."""
+    """A value after the rows from which polars infers types changes the type of a column, and no value."""
     from fastmlp.tables import columns
 
     cells = [*(str(i) for i in range(3000)), "0.5", "x y"]
@@ -210,7 +210,7 @@ def test_a_late_surprise_changes_the_type_and_no_value(tmp_path: Path) -> None:
 
 
 def test_points_beside_decimal_commas_are_refused(tmp_path: Path) -> None:
-    """1.234 may be a thousand or one and a bit."""
+    """With a decimal comma, 1.234 is ambiguous and refused."""
     path = write(tmp_path, "a;b\n1,5;1.234\n2,5;7\n")
     with pytest.raises(ValueError, match=r"column 'b': expected numbers with a decimal comma, got '1\.234'; --decimal"):
         table_reader.open_table(path, Options(decimal=",")).read()
@@ -328,7 +328,7 @@ def test_keys_whose_case_differs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("header", [b"{'descr': (", b'"""abc', b"\xff\xfe", b""])
 def test_an_npz_with_a_damaged_member(tmp_path, header):
-    """One error that names the file, whatever NumPy's parser of headers raises."""
+    """The error names the file, whatever exception NumPy raises for the member's header."""
     path = tmp_path / "damaged.npz"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("X.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
@@ -385,10 +385,10 @@ def test_scaling_is_chosen_by_the_kind_of_data() -> None:
 @pytest.mark.parametrize(
     ("text", "complete", "separator", "decimal"),
     [
-        ('a,"x;y"\n1,"p;q"\n2,"r;s"\n', True, ",", "."),  # what stands between quotation marks separates nothing
-        ("a;b\n1,5;x\n2.5;y\n", True, ";", "."),  # a point among commas: these are not decimal
+        ('a,"x;y"\n1,"p;q"\n2,"r;s"\n', True, ",", "."),  # separators between quotation marks do not count
+        ("a;b\n1,5;x\n2.5;y\n", True, ";", "."),  # with a point in another number, the commas are not decimal
         ("a;b\n1,5;x\n2;y\n", True, ";", ","),
-        ("a b\n1 2\n3", False, " ", "."),  # the last line is cut off in what was read to look at
+        ("a b\n1 2\n3", False, " ", "."),  # the last line is incomplete in the sample that is read
         ("a b\n1 2\n3", True, ",", "."),
     ],
 )

@@ -1,12 +1,12 @@
-"""Tables drawn at random: the command line, a loaded model, a network on encoded rows, and pandas with scikit-learn.
+"""Random tables: the command line, a loaded model, a network on encoded rows, and an oracle by scikit-learn.
 
-Each table is learnt and predicted for in four ways, which must agree: by `fastmlp train` and `fastmlp predict`; by
-`predict` and `classify` of the loaded network on a frame of pandas or polars; by the network on `encoder.transform` of
-that frame; and by the oracle of `table_oracle`. The first three agree to the last bit, the oracle within a bound of
-rounding errors. Inputs of the network are the oracle's exactly, but for fractions of days.
+There are four ways to train on a table and to predict, which must agree: `fastmlp train` and `fastmlp predict`;
+`predict` and `classify` of the loaded network on a frame of pandas or polars; the network on `encoder.transform` of
+that frame; and the oracle of `table_oracle`. The first three give the same bits, the oracle agrees within a bound of
+rounding errors. The inputs of the network are exactly the oracle's, except for fractions of days.
 
-FASTMLP_TABLES_SEED is the seed of the first table, FASTMLP_TABLES_COUNT their number. A failure prints the seed of its
-table and a smallest case that fails in the same way.
+FASTMLP_TABLES_SEED is the seed of the first table, FASTMLP_TABLES_COUNT the number of tables. A failure prints the seed
+of its table and a simple case that fails in the same way.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ QUOTED = r"'[^']*'|\d+|/\S*"
 
 
 class Difference(AssertionError):  # noqa: N818
-    """Two ways of using a table that disagree; `kind` says which."""
+    """The exception for two ways of using a table that disagree; `kind` names them."""
 
     def __init__(self, kind: str, told: object = "") -> None:
         super().__init__(f"{kind}: {told}")
@@ -53,7 +53,7 @@ class Difference(AssertionError):  # noqa: N818
 
 
 def same(kind: str, actual: Any, expected: Any) -> None:
-    """Arrays of the same shape and the same numbers, to the last bit; NaN is NaN."""
+    """Check that arrays have the same shape and bits; NaN equals NaN."""
     actual, expected = np.asarray(actual), np.asarray(expected)
     if actual.shape != expected.shape:
         raise Difference(kind, f"shapes {actual.shape} and {expected.shape}")
@@ -63,7 +63,7 @@ def same(kind: str, actual: Any, expected: Any) -> None:
 
 
 def near(kind: str, actual: Any, expected: Any, error: Any) -> None:
-    """Arrays of the same shape, each number within its bound."""
+    """Check that arrays have the same shape, and that each difference is within its bound."""
     actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     if actual.shape != expected.shape:
         raise Difference(kind, f"shapes {actual.shape} and {expected.shape}")
@@ -75,7 +75,7 @@ def near(kind: str, actual: Any, expected: Any, error: Any) -> None:
 
 
 def same_labels(kind: str, actual: list[Any], expected: list[Any]) -> None:
-    """Lists of the same labels of the same types."""
+    """Check that lists have the same labels of the same types."""
     if list(map(repr, actual)) != list(map(repr, expected)):
         place = next(
             (i for i, pair in enumerate(zip(actual, expected, strict=False)) if repr(pair[0]) != repr(pair[1])), -1
@@ -96,7 +96,7 @@ def check(case: Case, folder: Path) -> None:
 
 
 class Check:
-    """The ways of using one table."""
+    """The comparisons of the ways to use one table."""
 
     def __init__(self, case: Case, folder: Path) -> None:
         self.whole, self.case, self.options = case, case.learnt, case.options
@@ -105,7 +105,7 @@ class Check:
         self.names, self.train_rows, self.new_rows = table_oracle.inputs(self.case)
 
     def run(self) -> None:
-        """All comparisons."""
+        """Run all comparisons."""
         self.train_path, self.new_path = (
             table_files.write(columns, name, self.options, self.folder / stem)
             for columns, name, stem in (
@@ -126,7 +126,7 @@ class Check:
         self.compare_command()
 
     def frames(self) -> tuple[Any, Any]:
-        """The training and the new table as frames of the case's library."""
+        """Return the training table and the new table as frames of the case's library."""
         options = self.options
         if options.typed:
             return tuple(table_files.typed_frame(each, options) for each in (self.train_columns, self.new_columns))
@@ -136,7 +136,7 @@ class Check:
         )
 
     def fit_encoder(self) -> fastmlp.Encoder:
-        """The encoder of the training frame."""
+        """Return the encoder fitted to the training frame."""
         options = self.options
         return fastmlp.Encoder.fit(
             self.train_frame,
@@ -149,7 +149,7 @@ class Check:
         )
 
     def compare_inputs(self) -> None:
-        """The encoder's inputs and their names are the oracle's."""
+        """Compare the encoder's inputs and their names with the oracle's."""
         if list(self.encoder.feature_names_out) != self.names:
             raise Difference("names of inputs", f"{self.encoder.feature_names_out} and {self.names}")
         again = fastmlp.Encoder.from_description("encoder", json.loads(json.dumps(self.encoder.describe())))
@@ -164,7 +164,7 @@ class Check:
             near(f"inputs of {part} rows", self.encoded, expected, fraction * np.abs(expected))
 
     def fit_network(self) -> fastmlp.Network:
-        """A small network, trained for an epoch where the numbers allow it."""
+        """Return a small network, trained for an epoch if the numbers allow it."""
         case, options = self.case, self.options
         scaling = None if options.scaling == "none" else options.scaling
         words: dict[str, Any] = {"dtype": options.dtype, "seed": case.seed, "encoder": self.encoder}
@@ -205,11 +205,11 @@ class Check:
         return numeric and None not in values and not self.is_untrainable()
 
     def is_untrainable(self) -> bool:
-        """Whether inputs are there that the training cannot take: too large for it, or unscaled and large."""
+        """Return whether inputs are too large for training, or large and not scaled."""
         return self.case.untrainable or (self.options.scaling == "none" and np.abs(self.train_rows).max() > 1e3)
 
     def compare_network(self) -> None:
-        """The loaded network on the frame, the network on encoded rows, and the oracle."""
+        """Compare the loaded network on the frame, the network on encoded rows, and the oracle."""
         if self.options.by_command:
             loaded = self.net
         else:
@@ -228,7 +228,7 @@ class Check:
     # ------------------------------------------------------------------------------------------------ the command line
 
     def command(self, *arguments: str) -> str:
-        """What the command line prints."""
+        """Run the command line and return what it prints."""
         out, told = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(told):
             code = cli.main(list(arguments))
@@ -238,7 +238,7 @@ class Check:
         return out.getvalue()
 
     def how_written(self, columns: table_files.Columns, format_name: str) -> list[str]:
-        """What the command line has to be told of a file: what cannot be guessed, and half of what can."""
+        """Return the options that describe a file: those that cannot be inferred, and half of the others."""
         if not format_name.startswith("csv"):
             return []
         no_header = [] if self.options.header else ["--no-header"]
@@ -250,7 +250,7 @@ class Check:
         return [*no_header, f"--separator={self.options.separator}", f"--decimal={self.options.decimal}"]
 
     def network_of_command(self) -> fastmlp.Network:
-        """The network that `fastmlp train` saves; what it has learnt of the columns is what Python learns."""
+        """Return the network that `fastmlp train` saves; check that its encoder equals Python's."""
         options, path = self.options, str(self.folder / "model.safetensors")
         words = [f"--{option}={name}" for option in ("drop", "keep") for name in getattr(options, option)]
         words += [f"--null={mark}" for mark in options.marks]
@@ -270,7 +270,7 @@ class Check:
         return net
 
     def compare_command(self) -> None:
-        """`fastmlp predict` prints what the network says of the frame, and `fastmlp evaluate` counts it."""
+        """Compare `fastmlp predict` and `fastmlp evaluate` with the network's predictions for the frame."""
         words = self.how_written(self.new_columns, self.options.new_format)
         self.arguments = [str(self.folder / "model.safetensors"), str(self.new_path), "--quiet", *words]
         as_json, proba = self.case.seed % 3 == 0, self.case.seed % 3 == 1
@@ -285,7 +285,7 @@ class Check:
             self.compare_scores(is_classes)
 
     def compare_json(self, is_classes: bool) -> None:
-        """The predictions in what `fastmlp predict --json` prints."""
+        """Compare the predictions in the output of `fastmlp predict --json`."""
         given = json.loads(self.command("predict", *self.arguments, "--json"))["predictions"]
         if is_classes or self.predicted.dtype == np.float64:
             same_labels("predictions of the command line as JSON", given, self.answers)
@@ -293,10 +293,10 @@ class Check:
             same("predictions of the command line as JSON", np.float32(given), self.predicted[:, 0])
 
     def compare_lines(self, is_classes: bool, proba: bool) -> None:
-        """The lines that `fastmlp predict` prints, which are a .csv beside kept columns and with --proba."""
+        """Compare the lines of `fastmlp predict`, which are CSV with kept columns or --proba."""
         kept = (
             list(self.options.keep) if self.net.encoder is not None else []
-        )  # who has no encoder knows no such columns
+        )  # a network without an encoder does not know these columns
         printed = self.command("predict", *self.arguments, *["--proba"] * proba)
         is_csv = proba or bool(kept)
         rows = list(csv.reader(io.StringIO(printed)))[1:] if is_csv else [[line] for line in printed.splitlines()]
@@ -315,7 +315,7 @@ class Check:
                 same_labels("kept column", [row[i].strip() for row in rows], [text.strip() for text, _ in column.new])
 
     def compare_scores(self, is_classes: bool) -> None:
-        """The accuracy, or the mean absolute error, that `fastmlp evaluate` prints."""
+        """Compare the accuracy or the mean absolute error that `fastmlp evaluate` prints."""
         told = json.loads(self.command("evaluate", *self.arguments, "--json"))
         truth = self.case.target.new_values
         if is_classes:
@@ -328,7 +328,7 @@ class Check:
     # ------------------------------------------------------------------------------------------------------ the oracle
 
     def compare_oracle(self, net: fastmlp.Network, predicted: Any) -> None:
-        """Predictions are within the oracle's bound."""
+        """Check that predictions are within the oracle's bound."""
         scaling = "none" if net.input_scaling is None else self.options.scaling
         epsilon = table_oracle.EPSILON[str(net.dtype)]
         x = table_oracle.scaled(scaling, self.train_rows, self.new_rows, epsilon)
@@ -349,7 +349,7 @@ class Check:
 
 
 def failure(case: Case, folder: Path) -> tuple[str, str] | None:
-    """The kind of a failure and what is said of it; None where all agree."""
+    """Return the kind of a failure and its message, or None if all ways agree."""
     try:
         check(case, folder)
     except Difference as difference:
@@ -386,7 +386,7 @@ def report(first: int, count: int, folder: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Does not wait until each model file is on the disk, nor make the parser of the command line each time anew."""
+    """Save time: do not sync model files to the disk, and reuse the parser of the command line."""
     parser = command_line._parser()
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     monkeypatch.setattr(command_line, "_parser", lambda: parser)

@@ -91,7 +91,7 @@ def test_what_goes_wrong_in_a_batch_is_taken_back() -> None:
 def test_what_batches_cannot_have(words: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fastmlp.Network([I, O]).fit(list(batches()), **words)
-    if not {"resume", "callbacks"} & set(words):  # which the reference has not
+    if not {"resume", "callbacks"} & set(words):  # the reference does not have these arguments
         with pytest.raises(ValueError, match=message.split(":")[0]):
             reference.Network([I, O]).fit(list(batches()), **words)
 

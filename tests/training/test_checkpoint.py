@@ -1,7 +1,7 @@
-"""Checkpoints: a fit that was cut off ends with the bits of one that was not, and no accident costs the file before.
+"""Checkpoints: a fit that is cut off and resumed gives the bits of one that is not, and no failure loses the last file.
 
 A fit is cut off by an error after each of its writes, by a write that fails (a full disk, a failing sync), and by
-SIGKILL in a child process. `run` is the fit that all of them are compared with. What a damaged file does is in
+SIGKILL in a child process. `run` is the fit with which all are compared. Damaged files are tested in
 `test_checkpoint_files.py`.
 """
 
@@ -349,7 +349,7 @@ def test_bad_arguments(tmp_path: pathlib.Path, plain: Any) -> None:
 def test_a_place_where_no_file_can_be_is_seen_before_the_first_step(tmp_path: pathlib.Path, plain: Any) -> None:
     (tmp_path / "closed").mkdir(0o500)
     places: dict[str, type[OSError]] = {"none/c": FileNotFoundError, ".": IsADirectoryError}
-    if not os.access(tmp_path / "closed", os.W_OK):  # some may write anywhere
+    if not os.access(tmp_path / "closed", os.W_OK):  # unless the user may write anywhere
         places["closed/c"] = PermissionError
     for place, error in places.items():
         net = classifier(plain)
@@ -357,7 +357,7 @@ def test_a_place_where_no_file_can_be_is_seen_before_the_first_step(tmp_path: pa
         with pytest.raises(error) as raised:
             net.fit(X, Y, callbacks=[Checkpoint(tmp_path / place)])
         assert raised.value.filename == os.path.realpath(tmp_path / place)
-        np.testing.assert_array_equal(net.parameters, before)  # later, it would have kept an epoch
+        np.testing.assert_array_equal(net.parameters, before)  # otherwise an epoch would have been kept
 
 
 def print_rate(step: int) -> float:
@@ -457,7 +457,7 @@ def killed(tmp_path: pathlib.Path, n_moments: int) -> int:
     net, history = run(lambda sizes, **each: fastmlp.Network(sizes, **each), epochs=40)
     start = time.perf_counter()
     subprocess.run([*child(tmp_path), "0"], check=True, stdout=subprocess.DEVNULL)
-    seconds = (time.perf_counter() - start) / 2  # the rest is the imports
+    seconds = (time.perf_counter() - start) / 2  # the rest is the time of the imports
     n_begun = 0
     for moment in range(n_moments):
         folder = tmp_path / str(moment)

@@ -1,6 +1,7 @@
 """What a network keeps between calls: the optimiser's state, the random state, the last valid epoch.
 
-An equal optimiser or none continues; another one, or new parameters, starts anew; a call that fails has not happened.
+Training continues with an equal optimiser or none; a different optimiser or new parameters reset its state; a call that
+fails changes nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def test_another_optimizer_starts_anew(build: Any, other: Any, first: str, secon
     resumed(net, X, y, ADAM, first)
     control = net.copy()
     fresh = classifier(build)
-    resumed(fresh, X, y, ADAM, first)  # as net, but never read in between
+    resumed(fresh, X, y, ADAM, first)  # like net, but not read between the steps
     for each in (net, control, fresh):
         resumed(each, X, y, other, second)
         resumed(each, X, y, ADAM, second)

@@ -78,14 +78,14 @@ def test_the_best_weights_stay(epoch: int, how: str, hook: str, restore: bool, b
         assert stop.best == best[0]
         np.testing.assert_array_equal(net.parameters, best[1])
         assert net.evaluate(X, Y)["loss"] == best[0]
-    net.fit(X, Y, epochs=1)  # the network is free
+    net.fit(X, Y, epochs=1)  # the network can be trained again
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a signal to the process itself")
 def test_a_real_signal() -> None:
     net = fastmlp.Network([3, 8, 1], activation="tanh", seed=0)
     watcher, stop = Watcher(), fastmlp.EarlyStopping(patience=100)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells' jobs may ignore it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell may ignore SIGINT
     try:
         with pytest.raises(KeyboardInterrupt):
             net.fit(
@@ -167,7 +167,7 @@ def test_an_epoch_that_is_in_the_history_counts(module: Any, epoch: int, how: st
         if at == epoch:
             raise ERRORS[how]
 
-    for rate in (0.02, 1.2):  # better from epoch to epoch, and worse
+    for rate in (0.02, 1.2):  # the loss improves in each epoch, or gets worse
         seen.clear()
         net = module.Network([3, 4, 1], activation="tanh", seed=0)
         stop = fastmlp.EarlyStopping(patience=100)

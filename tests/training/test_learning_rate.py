@@ -1,6 +1,6 @@
-"""A learning rate that is set between steps, and the optimisers in the forms that scikit-learn has.
+"""Setting the learning rate between steps, and the optimisers that have scikit-learn's form of the formula.
 
-The oracle of the steps are scikit-learn's own optimiser classes, fed with the network's gradients.
+The oracle of the steps are scikit-learn's own optimiser classes, with the network's gradients.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def test_looking_at_each_batch_changes_nothing(build: Any, shuffle: bool) -> Non
     "source", ["rows", "batches", "lbfgs", "reference", "reference's batches", "reference's lbfgs"]
 )
 def test_batches_begin_before_their_step_and_end_after_it(source: str) -> None:
-    """For rows and for an iterator of batches: on_batch_begin sees the parameters before the step."""
+    """on_batch_begin is called before a step, with empty logs, and on_batch_end after it, with the loss."""
     module = REFERENCE if "reference" in source else fastmlp
     net = module.Network([3, 2], seed=0, loss="cross_entropy")
     calls: list[Any] = []
@@ -257,7 +257,7 @@ def test_the_best_weights_come_back(build: Any, restore: bool, ends: str) -> Non
     np.testing.assert_array_equal(net.parameters, states[best if restore else -1])
     if restore:
         control = net.copy()
-        for each in (net, control):  # the optimiser starts anew
+        for each in (net, control):  # the state of the optimiser is reset
             each.train_on_batch(X, Y, words["optimizer"])
         assert_same(net, control)
 

@@ -137,7 +137,7 @@ def test_the_bar_moves_within_a_long_epoch_and_changes_nothing(
     seen = [n for n, _ in bars[0].moves]
     within = [] if what == "all rows" else [8 / 41, 16 / 41, 24 / 41, 32 / 41, 40 / 41]
     expected = [epoch + share for epoch in range(3) for share in [*within, 1]]
-    if what == "batches":  # how many there are is known after an epoch
+    if what == "batches":  # the number of batches is known after the first epoch
         expected = [0.0] * 6 + [epoch + share for epoch in range(3) for share in [*within, 1, 1]][6:]
     assert seen == pytest.approx(expected)
     if what == "rows":
@@ -162,7 +162,7 @@ def test_short_epochs_are_whole(bars: list[Any], monkeypatch: pytest.MonkeyPatch
     for verbose, n in ((0, 50), (2, 50), (1, 50 + 2)):
         calls.clear()
         net.fit(X, Y, epochs=50, batch_size=1, verbose=verbose)
-        assert len(calls) == n  # 1 step, then 8 times as many, then all 41
+        assert len(calls) == n  # the bar's first epoch is divided into 1, 8 and 41 steps
     assert [n for n, _ in bars[0].moves] == list(range(1, 51))
 
 
@@ -183,7 +183,7 @@ def test_hooks_of_batches_and_checkpoints_beside_a_bar(
 
 
 def test_lines_where_a_bar_is_not_useful(bars: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """There are lines if stderr is no terminal, tqdm is missing, or a number of epochs is requested."""
+    """There are lines if stderr is no terminal, tqdm is missing, or verbose is above 1."""
     auto = sys.modules["tqdm.auto"]
     for stream, verbose, module in ((io.StringIO(), 1, auto), (Terminal(), 2, auto), (Terminal(), 1, None)):
         monkeypatch.setattr(sys, "stderr", stream)
@@ -274,7 +274,7 @@ def test_stderr_of_a_process(how: str) -> None:
         process.stderr = None
         out, _ = process.communicate("\n", timeout=60)
     assert out == "300\n"
-    if how != "a full disk":  # Python itself says that what it has buffered is lost
+    if how != "a full disk":  # Python itself reports that buffered output is lost
         assert process.returncode == 0
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and other signals during `fit`: it stops soon, keeps what was learnt, and the network is usable.
+"""Ctrl-C and other signals during `fit`: it stops soon and keeps what was learnt, and the network can still be used.
 
 Each signal comes from a thread that waits for an epoch to begin. The limits are generous, as the machine may be busy;
 the measured times are printed (`pytest -s`).
@@ -20,7 +20,7 @@ import pytest
 
 import fastmlp
 
-LIMIT = 2.0  # seconds; about 0.1 s on a machine at rest
+LIMIT = 2.0  # in seconds; it takes about 0.1 s on an idle machine
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Scripts that are started again: `resume="auto"` goes on from the file of the Checkpoint, and begins where none is.
+"""Scripts that are started again: `resume="auto"` resumes from the file of the Checkpoint, or starts if there is none.
 
 The fit is that of `test_checkpoint.py`, cut off by an error after a write, and by SIGKILL in a child process.
 """

@@ -84,7 +84,7 @@ def test_fit_against_the_reference(build64: Any, optimizer: Any, shuffle: bool) 
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("batch_size", [1, 4, 23, 100, None])
 def test_fit_is_a_loop_of_train_on_batch(build: Any, batch_size: int | None, shuffle: bool) -> None:
-    """With a short last batch, one larger than the data, and the full batch; the loss is the rows' mean."""
+    """For a short last batch, a batch size above the number of rows, and full batches; the loss is the rows' mean."""
     fitted, stepped = classifier(build), classifier(build)
     stream = reference.SplitMix64(fitted._random_state)
     X, y = data()
