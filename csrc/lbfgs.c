@@ -258,6 +258,7 @@ static fml_status try_step(const problem *p, int *found) {
         slope = slope_of(p);
     }
     restore_mode(mode);
+    if (slope - slope != 0) return FML_LOSS_NOT_FINITE; /* g . g overflows, so that a step of length 1 would be 0 */
     memcpy(state->start, p->f.pass.block, block_bytes(p->f.pass.net));
     memcpy(state->start_gradient, p->f.pass.gradient, block_bytes(p->f.pass.net));
     line_search s;
@@ -281,11 +282,15 @@ static fml_status iterate(fml_trainer *trainer, const fml_data *data, size_t row
     }
     *loss = state->loss;
     state->converged = is_flat(&p);
+    size_t n_pairs = state->n_pairs;
     int found = 0;
     while (!found && !state->converged) {
         int has_pairs = state->n_pairs > 0;
         fml_status status = try_step(&p, &found);
-        if (status != FML_OK) return status;
+        if (status != FML_OK) {
+            state->n_pairs = n_pairs;
+            return status;
+        }
         if (!found && !has_pairs) state->converged = 1; /* no step along -g is better: the rest is rounding errors */
         if (!found) state->n_pairs = 0;
     }

@@ -163,6 +163,18 @@ def test_a_loss_that_is_not_finite_changes_nothing(build: Any, optimizer: Any) -
 
 
 @every_method
+def test_a_gradient_whose_square_overflows_is_not_taken_for_a_minimum(build: Any, optimizer: Any) -> None:
+    large = float(np.finfo(build.dtype).max) ** 0.5
+    X, y = np.array([[large], [large / 2]]), np.array([1e4, 2e4])
+    net = build([1, 1], loss="half_squared_error")
+    net.parameters = np.zeros(2)
+    for each in (net, twin(net)) if build.dtype == "float64" else (net,):
+        with pytest.raises(FloatingPointError, match="loss: expected a finite"):
+            each.fit(X, y, epochs=3, optimizer=optimizer)
+    assert not net.parameters.any()
+
+
+@every_method
 def test_a_search_that_overflows_comes_back(build: Any, optimizer: Any) -> None:
     """A cliff: a row that a ReLU hides, but whose loss is not finite where the first step would go."""
     far = -(float(np.finfo(build.dtype).max) ** 0.7)

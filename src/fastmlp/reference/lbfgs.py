@@ -63,6 +63,8 @@ class Minimizer:
     ) -> tuple[Vector, float, Vector] | None:
         """Return the point that the line search along d finds, with its value and gradient; None if it finds none."""
         slope = dot(d, g)
+        if not math.isfinite(slope):
+            raise FloatingPointError("loss: expected a finite square of the gradient, got one that overflows")
         line = LineSearch(value, slope, 1.0 if self.pairs else 1.0 / math.sqrt(-slope))
         for _ in range(self.o.max_evaluations):
             new = [a + line.step * b for a, b in zip(P, d)]
