@@ -21,7 +21,7 @@ PAGE = TESTS.parent / "docs" / "errata.md"
 
 
 def rows() -> dict[str, list[str]]:
-    """The cells of each erratum by its id."""
+    """Return the cells of each erratum by its id."""
     found: dict[str, list[str]] = {}
     for line in PAGE.read_text(encoding="utf-8").splitlines():
         if re.match(r"\| [EP]-\d", line):

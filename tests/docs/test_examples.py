@@ -24,7 +24,7 @@ SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py"))
 
 
 def load(name: str) -> ModuleType:
-    """A script as a module, without running its `main`."""
+    """Import a script as a module, without running its `main`."""
     spec = importlib.util.spec_from_file_location(f"example_{name}", FOLDER / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -52,7 +52,7 @@ def test_all_scripts_are_run_here() -> None:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_form(name: str) -> None:
-    """A docstring that says which network this is, a `main(epochs)`, and at most 30 lines of code besides."""
+    """A script has a docstring that names the network, a `main(epochs)`, and at most 30 other lines of code."""
     text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
     module = load(name)
     assert module.__doc__
@@ -114,7 +114,7 @@ def test_surrogate() -> None:
 
 
 def test_surrogate_formulas() -> None:
-    """The derivatives that the surrogate is compared with, and the network's, by central differences."""
+    """Check the derivatives to which the surrogate is compared, and the network's, by central differences."""
     module = load("surrogate")
     X, step = np.random.default_rng(1).uniform(-3, 3, (5, 3)), 1e-6
     net = fastmlp.Network([3, 8, 1], activation="tanh", loss="squared_error", dtype="float64", seed=1)

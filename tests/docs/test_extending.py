@@ -18,7 +18,7 @@ def test_there_are_pages() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_place_is_there(page: Path) -> None:
-    """A place is one line of a file that exists, or of one that the page makes; a page runs tests."""
+    """Each place is one line of an existing file, or of a file that the page makes; and the page runs tests."""
     made: dict[str, str] = {}
     for step in steps(page):
         if step.where == "Make":

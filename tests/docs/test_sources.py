@@ -34,7 +34,7 @@ make_network = pytest.fixture(network_maker)
 
 @pytest.fixture
 def activate(make_network):
-    """f(w x + b) of a network with one input and one output."""
+    """Return f(w x + b), the output of a network with one input and one output."""
 
     def value(x, b=0.0, activation="sigmoid", w=1.0):
         return as_lists(make_network([1, 1], [([[w]], [b])], output_activation=activation).predict([x]))[0]

@@ -112,7 +112,7 @@ def test_p20_tanh_is_the_hyperbolic_tangent(implementation):
 
 
 def solve(A, y):
-    """The solution of A v = y, by elimination in fractions."""
+    """Return the solution of A v = y, by Gaussian elimination with fractions."""
     rows = [[Fraction(v) for v in (*row, b)] for row, b in zip(A, y, strict=True)]
     for i in range(len(rows)):
         pivot = next(k for k in range(i, len(rows)) if rows[k][i])
@@ -313,7 +313,7 @@ def test_nielsen_one_mini_batch(implementation, make_network):
 
 
 def test_nielsen_starts_saturated(implementation, make_network):
-    """N(0, 1) on 784 inputs gives pre-activations of deviation 11.3, so 67 % of the units hardly learn."""
+    """N(0, 1) for 784 inputs gives z a standard deviation of 11.3, so 67 % of the units hardly learn."""
     net = make_network([784, 1000], init="normal", seed=2)
     intensity = math.sqrt((11.3**2 - 1) / 149)  # 19 % of the pixels on, each this bright
     z = as_lists(net.predict([intensity] * 149 + [0.0] * 635))
@@ -340,7 +340,7 @@ def test_zhou_worked_numbers(make_network):
 
 
 def zhou_step(P, x, t, rate=0.1):
-    """Zhou's update for one row, each partial derivative written out; P is w1..w4, b1, b2, w5, w6, b3."""
+    """Return Zhou's update for one row, with each partial derivative written out; P is w1..w4, b1, b2, w5, w6, b3."""
     w1, w2, w3, w4, b1, b2, w5, w6, b3 = P
     h1, h2 = S(w1 * x[0] + w2 * x[1] + b1), S(w3 * x[0] + w4 * x[1] + b2)
     o = S(w5 * h1 + w6 * h2 + b3)
@@ -385,7 +385,7 @@ def test_skalski_two_circles(implementation, make_network):
 
 
 def test_olah_graph():
-    """e = (a + b)(b + 1) at a = 2, b = 1, by reverse mode: from e back, summing over the paths."""
+    """e = (a + b)(b + 1) at a = 2, b = 1, by reverse mode: from e back, as sums over the paths."""
     a, b = 2.0, 1.0
     c, d = a + b, b + 1
     e = c * d
@@ -394,7 +394,7 @@ def test_olah_graph():
 
 
 def test_olah_graph_as_a_network(make_network):
-    """The same graph from networks: (c, d) is a linear layer, and (c^2, d^2, (c + d)^2) carry the product."""
+    """The graph e = (a + b)(b + 1) as networks: (c, d) is a linear layer; (c^2, d^2, (c + d)^2) give the product."""
     linear = make_network([2, 2], [([[1, 1], [0, 1]], [0, 1])], loss="half_squared_error")
     c, d = as_lists(linear.predict([2.0, 1.0]))
     assert (c, d, c * d) == (3.0, 2.0, 6.0)

@@ -135,7 +135,7 @@ PAIRS = [
 
 
 def check_gradients(net, X, y):
-    """Both gradients against central differences of `evaluate`, which shares no line with backpropagation."""
+    """Check both gradients against central differences of `evaluate`, which shares no code with backpropagation."""
     twin = net.copy()
 
     def loss_at(P):
@@ -366,7 +366,7 @@ def test_names_and_text():
 
 
 def test_a_gaussian_nll_that_overflows_is_infinite() -> None:
-    """As in the core, which raises no OverflowError either."""
+    """A loss that overflows is infinite, as in the core, and raises no OverflowError."""
     net = reference.Network([1, 2], loss="gaussian_nll", init="normal", seed=0)
     net.set_layer(0, [[1e200], [0.0]], [0.0, 0.0])
     assert net.evaluate([[1.0]], [0.0])["loss"] == math.inf

@@ -1,16 +1,16 @@
-"""Follows the worked pages of docs/extending: reads what a page adds to which file, and does it in a copy of the tree.
+"""Follow a worked page of docs/extending: make its changes of files in a copy of the tree, and run its commands.
 
     git worktree add /tmp/copy && cd /tmp/copy
     python tests/support/worked_pages.py docs/extending/activation.md    # adds the page's code, then runs its commands
 
-A page speaks of a place in one of three ways, and the code to put there is the fenced block that comes next:
+A page names a place in one of three ways; the next fenced block has the code for that place:
 
     Add to `FILE`, after the line that begins with `TEXT`:      (or "before the line")
     Replace in `FILE` the line that begins with `TEXT` by:
     Make the file `FILE`:
 
-Leading spaces of the line do not count, and only one line of the file may begin so. Blocks of the language `sh` are
-commands. The working folder is the tree that is changed.
+Leading spaces of a line are ignored, and exactly one line of the file must begin with the text. Blocks of the language
+`sh` are commands. The tree to change is the working folder.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.MULTILINE | 
 
 @dataclass(frozen=True)
 class Step:
-    """A block of a page: code for a place in a file ("after", "before", "Replace", "Make"), or commands ("run")."""
+    """A block of a page: code for a place in a file (`where`: after, before, Replace, Make), or commands (run)."""
 
     where: str
     code: str
@@ -43,14 +43,14 @@ class Step:
     text: str = ""
 
     def line(self, lines: list[str]) -> int:
-        """The index of the only line that begins with the text."""
+        """Return the index of the only line that begins with the text."""
         found = [i for i, line in enumerate(lines) if line.strip().startswith(self.text)]
         if len(found) != 1:
             raise LookupError(f"{self.file}: {len(found)} lines begin with {self.text!r}, expected one")
         return found[0]
 
     def add(self, top: Path) -> None:
-        """Put the code in its place."""
+        """Insert the code at its place in the tree `top`."""
         path = top / self.file
         if self.where == "Make":
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ class Step:
 
 
 def steps(page: Path) -> Iterator[Step]:
-    """The steps of a page in their order; a place without a block after it, or a block without a place, is an error."""
+    """Yield the steps of a page in order; a place without a block, or a block without a place, is a LookupError."""
     text = page.read_text(encoding="utf-8")
     places = {
         match.end(): match.groupdict()
