@@ -35,9 +35,8 @@ typedef struct {
     size_t n_threads, n_tiles;
     size_t first_tile, last_tile; /* of the round, which ends before last_tile */
     double *losses, *right;       /* results of fml_evaluate for the tiles of the round */
-    float_mode callers_mode;
-    arena memory;      /* the rest of the workspace: the buffers of each thread, */
-    size_t per_thread; /* which take this many bytes */
+    arena memory;                 /* the rest of the workspace: the buffers of each thread, */
+    size_t per_thread;            /* which take this many bytes */
 } pass;
 
 static pass begin(const fml_network *net, const void *block, const fml_data *data, arena a) {
@@ -196,7 +195,6 @@ fml_status fml_evaluate(const fml_network *net, const void *block, const fml_dat
                         fml_poll *poll, void *workspace) {
     float_mode mode = flush_denormals();
     pass p = begin(net, block, data, (arena){workspace, 0});
-    p.callers_mode = mode;
     fml_status status = FML_OK;
     size_t round = size_min(MAX_ROUND_TILES, 1 + WORK_PER_ROUND / (multiply_adds(net) * net->engine->tile_rows));
     *loss = 0;
