@@ -424,9 +424,11 @@ cdef class Predictor:
         """Return the outputs (K, n_rows, O) for each parameter vector in P (K, n_parameters), which is C-contiguous and
         has the network's dtype. X has n_rows rows for all of them, or K n_rows rows, n_rows for each."""
         cdef object x = self._input(X)
-        cdef size_t K = <size_t>cnp.PyArray_DIM(P, 0), found = <size_t>x.shape[0]
-        if (cnp.PyArray_TYPE(P) != self.typenum or not cnp.PyArray_ISCARRAY_RO(P)
-                or <size_t>P.size != K * self.net.n_parameters or len(x.shape) != 2 or n_rows == 0
+        cdef size_t K = 0, found = <size_t>x.shape[0]
+        if cnp.PyArray_NDIM(P) == 2:
+            K = <size_t>cnp.PyArray_DIM(P, 0)
+        if (K == 0 or cnp.PyArray_TYPE(P) != self.typenum or not cnp.PyArray_ISCARRAY_RO(P)
+                or <size_t>cnp.PyArray_DIM(P, 1) != self.net.n_parameters or len(x.shape) != 2 or n_rows == 0
                 or (found != n_rows and found != K * n_rows) or (found != n_rows and type(x) is Sparse)):
             raise ValueError("P, X: expected arrays that `predict_population` has checked, got others")
         cdef Block block = self._readable()
