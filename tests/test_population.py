@@ -9,6 +9,7 @@ import pytest
 from scipy import sparse
 
 import fastmlp
+from oracles import twin
 
 
 def population(net: fastmlp.Network, n: int, seed: int = 0) -> Any:
@@ -36,6 +37,14 @@ def test_the_bits_of_each_network_alone(build: Any, sizes: list[int], n_threads:
         assert np.array_equal(net.predict_population(P, shared), alone(net, P, shared))
         assert np.array_equal(net.predict_population(P, own), alone(net, P, own, own=True))
         assert np.array_equal(net.parameters, before)
+
+
+def test_against_the_reference(build: Any) -> None:
+    net = build([3, 5, 4, 2], activation="gelu", output_activation="sigmoid", seed=1)
+    rng = np.random.default_rng(2)
+    P, shared, own = population(net, 4) / 3, rng.normal(size=(7, 3)), rng.normal(size=(4, 6, 3))
+    for X in (shared, own):
+        build.assert_close(net.predict_population(P, X), twin(net).predict_population(P, X), net.sizes)
 
 
 def test_work_that_threads_share(build: Any) -> None:

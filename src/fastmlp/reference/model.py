@@ -173,6 +173,16 @@ class Model:
 
     __call__ = predict
 
+    def predict_population(self, P: Any, X: Any) -> list[Matrix]:
+        """Return the outputs (K, B, O) with each of K parameter vectors, for X (B, I) or for own rows (K, B, I)."""
+        P, X = checks.plain(P), checks.plain(X)
+        has_own_rows = len(checks.shape_of(X)) == 3
+        outputs, other = [], self.copy()
+        for k, vector in enumerate(P):
+            other.parameters = vector
+            outputs.append(other.predict(X[k] if has_own_rows else X))
+        return outputs
+
     def classify(self, X: Any) -> Any:
         """Return the class of each row: the index of the largest output, the lowest one on a tie; 0 for NaN.
 
