@@ -236,9 +236,12 @@ cdef class Predictor:
         if columns.schema.feature_names is not None:
             X = to_inputs(columns.schema, X)
         x = convert(X, self.n_inputs, self._type(), scaled=columns.inputs is not None)
-        if isinstance(x, np.ndarray):
-            return <cnp.ndarray?>x
-        return Sparse(x)
+        cdef Sparse sparse = None if isinstance(x, np.ndarray) else Sparse(x)
+        cdef bint known = (is_ready(<cnp.ndarray?>x, self.typenum, self.n_inputs) if sparse is None
+                           else sparse.is_ready(self.typenum, self.n_inputs))
+        if not known:  # never, unless `convert` keeps a dtype that `element_of` lacks
+            raise TypeError(f"X: expected a dtype that the core reads, got {x.dtype}")
+        return x if sparse is None else sparse
 
     cdef cnp.ndarray _row_output(self):
         """Return an array (O,) for the output of one row: one that was returned before, if only the network still holds

@@ -94,6 +94,20 @@ def test_a_double_too_large_for_float32_is_named() -> None:
         net.fit(X, TARGETS)  # fit converts it once for all epochs
 
 
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_a_dtype_that_only_python_knows_is_refused(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If `convert` kept a dtype that the core does not know, kernels would read beyond the array's end."""
+    monkeypatch.setattr(arrays, "READ_AS_THEY_ARE", (*arrays.READ_AS_THEY_ARE, np.dtype(np.int16)))
+    X: Any = np.ones((3, 5), np.int16)
+    X = scipy.sparse.csr_array(X) if kind == "sparse" else X
+    net = fastmlp.Network([5, 2])
+    for call in (net.predict, net.classify, net.activations):
+        with pytest.raises(TypeError, match="X: expected a dtype that the core reads, got int16"):
+            call(X)
+    with pytest.raises((TypeError, ValueError), match="X: expected"):
+        net.fit(X, np.ones((3, 2)), epochs=1)
+
+
 @pytest.mark.parametrize("kind", ["array", "memoryview", "bytearray", "ctypes", "__array__", "__array_interface__"])
 def test_memory_of_other_objects(kind: str) -> None:
     row = np.arange(I, dtype=np.uint8 if kind == "bytearray" else np.float32)
