@@ -43,7 +43,7 @@ typedef struct {
     void *t;            /* targets */
     float_mode callers_mode;
     int stopped;                   /* whether the caller's poll has said stop */
-    size_t tile_work;              /* multiply-adds of a tile, after which a single thread polls */
+    size_t tile_work;              /* multiply-adds of its forward pass: after about so many, a single thread polls */
     int is_long;                   /* whether a tile takes so long that a single thread polls after each layer */
     size_t done, round_rows;       /* rows of each thread: those that are done, and those of a round */
     size_t first_layer, end_layer; /* the layers of a round of the weights phase: first_layer ... end_layer - 1 */
@@ -120,6 +120,7 @@ static piece begin(const fml_pass *pass, arena a) {
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         *lists[i] = arena_alloc(&a, net->n_layers * sizeof(void *));
     p.finite = arena_alloc(&a, p.n_threads * sizeof *p.finite);
+    /* A custom loss runs on one thread (see core.h), so that no two threads write to an entry of losses. */
     p.loss_rows = net->own_loss == NULL ? LOSS_ROWS : net->engine->tile_rows;
     p.losses = arena_alloc(&a, (rows / LOSS_ROWS + 1) * sizeof *p.losses);
     p.weights = arena_alloc(&a, rows * sizeof *p.weights);
@@ -356,7 +357,6 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
     p.tile_work = multiply_adds(pass->net) * size_min(pass->rows, pass->net->engine->tile_rows);
     p.is_long = p.n_threads == 1 && p.tile_work > WORK_PER_ROUND;
     *loss = 0;
-    p.rows = next_piece_rows(pass->net, pass->rows);
     if (pass->net->engine->prepare != NULL && (pass->net->n_layers > 1 || pass->dx != NULL))
         run(p.n_threads, prepare_task, &p);
     for (p.first = 0; p.first < pass->rows && status == FML_OK; p.first += p.rows) {

@@ -16,23 +16,24 @@ typedef struct {
     size_t block_bytes, per_thread;
 } population;
 
-static population begin(const fml_network *net, size_t n_networks, size_t rows, arena *a, fml_network *single) {
+/* each: the network as every prediction uses it, on one thread if threads share the networks. */
+static population begin(const fml_network *net, size_t n_networks, size_t rows, arena *a, fml_network *each) {
     double work = (double)multiply_adds(net) * (double)rows * (double)n_networks;
     size_t worth = (size_t)(work / MIN_WORK_PER_THREAD), n = size_min(net->n_threads, n_networks);
-    population p = {.net = net, .n_threads = 1};
+    population p = {.n_threads = 1};
     if (net->engine->takes_threads && n_networks >= 2 * net->n_threads) p.n_threads = size_max(1, size_min(worth, n));
-    *single = *net;
-    if (p.n_threads > 1) single->n_threads = 1;
+    *each = *net;
+    if (p.n_threads > 1) each->n_threads = 1;
     p.block_bytes = padded(net->n_packed * net->kernels->real_size, FML_ALIGNMENT);
-    p.per_thread = p.block_bytes + padded(fml_forward_workspace(single, rows), FML_ALIGNMENT);
+    p.per_thread = p.block_bytes + padded(fml_forward_workspace(each, rows), FML_ALIGNMENT);
     p.memory = arena_alloc(a, p.n_threads * p.per_thread);
     return p;
 }
 
 size_t fml_population_workspace(const fml_network *net, size_t n_networks, size_t rows) {
     arena a = {NULL, 0};
-    fml_network single;
-    begin(net, n_networks, rows, &a, &single);
+    fml_network each;
+    begin(net, n_networks, rows, &a, &each);
     return a.used;
 }
 
@@ -55,10 +56,10 @@ static void networks_task(void *context, size_t i) {
 fml_status fml_forward_population(const fml_network *net, const void *P, size_t n_networks, const fml_data *data,
                                   int has_own_rows, void *output, fml_poll *poll, void *workspace) {
     arena a = {workspace, 0};
-    fml_network single;
-    population p = begin(net, n_networks, data->n_rows, &a, &single);
+    fml_network each;
+    population p = begin(net, n_networks, data->n_rows, &a, &each);
     size_t work = multiply_adds(net) * data->n_rows, round = p.n_threads * (1 + WORK_PER_ROUND / (work + 1));
-    p.net = &single;
+    p.net = &each;
     p.P = P;
     p.data = data;
     p.has_own_rows = has_own_rows;

@@ -23,9 +23,9 @@ class Ensemble:
     Parameters
     ----------
     networks : sequence of Network
-        At least one. They need the same numbers of inputs and outputs, and the same names of columns and classes; their
-        hidden layers, dtypes and scalings may differ. The ensemble refers to the networks themselves: what they learn
-        later changes its predictions.
+        At least one. They need the same numbers of inputs and outputs, the same names of columns and classes, and the
+        same encoder; their hidden layers, dtypes and scalings may differ. The ensemble refers to the networks
+        themselves: what they learn later changes its predictions.
 
     Raises
     ------

@@ -4,7 +4,8 @@ A metric is `metric(y_true, y_pred) -> float`; `METRICS` has those with a name. 
 data after each epoch, and `evaluate` on its rows. Loss and accuracy come from the compiled pass, the other metrics from
 another prediction of all rows. In this file t (targets) and y (outputs) are arrays of shape (n, O). Metrics of classes
 determine the class of a row as `classify` does: it is the index of the largest output or, where O is 1, whether the
-output is above 0.5. To add a metric, write a function and its line in `METRICS` here and in `reference/metrics.py`.
+output is above 0.5. To add a metric, write a function and its line in `HIGHER_IS_BETTER` or `LOWER_IS_BETTER`; the
+table in CONTRIBUTING.md has the other places.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .network import Network
 
     Values = NDArray[np.float64]
+    Functions = dict[str, Callable[[Values, Values], float]]
 
 
 class Metric(NamedTuple):
@@ -34,9 +36,6 @@ class Metric(NamedTuple):
     name: str
     function: Callable[[Any, Any], Any]
     is_custom: bool
-
-
-HIGHER_IS_BETTER = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "auc", "r2")
 
 
 # -------------------------------------------------------------------------------------------------- metrics of numbers
@@ -228,9 +227,10 @@ def _area(positive: NDArray[np.bool_], scores: Values) -> float | None:
     return float((np.sum(ranks[positive]) - n * (n + 1) / 2) / (n * (len(scores) - n)))
 
 
-METRICS: dict[str, Callable[[Values, Values], float]] = {
-    f.__name__: f for f in (accuracy, balanced_accuracy, precision, recall, f1, auc, mae, mse, rmse, r2)
-}
+# EarlyStopping maximises the metrics of the first table, and minimises those of the second.
+HIGHER_IS_BETTER: Functions = {f.__name__: f for f in (accuracy, balanced_accuracy, precision, recall, f1, auc, r2)}
+LOWER_IS_BETTER: Functions = {f.__name__: f for f in (mae, mse, rmse)}
+METRICS: Functions = HIGHER_IS_BETTER | LOWER_IS_BETTER
 
 
 # --------------------------------------------------------------------------------------------------- use by the network

@@ -313,13 +313,14 @@ class Network(Model):
             If a checkpoint cannot be read or written; the network keeps the last complete epoch.
         FloatingPointError
             If the loss becomes NaN or infinite. The parameters of the last complete epoch are kept; with
-            `EarlyStopping`, as after any error and Ctrl-C, those of the best epoch.
+            an `EarlyStopping` that restores weights, those of the best epoch, as after any error and Ctrl-C.
         RuntimeError
             If another fit of this network is running.
         KeyboardInterrupt
             On Ctrl-C, within 0.1 s (about 0.2 s with tens of millions of weights). The parameters after the last
-            complete step are kept; with `EarlyStopping`, those of the best epoch. As after any other exception that
-            ends the training, the history of the complete epochs is in ``error.history`` and in ``net.history``.
+            complete step are kept; with an `EarlyStopping` that restores weights, those of the best epoch. As after any
+            other exception that ends the training, the history of the complete epochs is in ``error.history`` and in
+            ``net.history``.
 
         Examples
         --------
@@ -565,7 +566,8 @@ def load(path: str | os.PathLike[str], *, engine: str = "auto", n_threads: Suppo
     Raises
     ------
     FormatError
-        If the file is truncated, altered, or not a model; no code from it is run.
+        If the file is truncated, altered, not a model, or uses what only a later fastmlp knows (the message then names
+        the version that wrote it); no code from it is run.
     OSError
         If the file cannot be read.
 

@@ -46,7 +46,7 @@ def read(path: Path) -> ModelFile:
     Raises
     ------
     FormatError
-        If the file is of no format of the table, or is truncated or altered.
+        If the file is of no format of the table, is truncated or altered, or needs a later version.
     OSError
         If the file cannot be opened or read.
     """

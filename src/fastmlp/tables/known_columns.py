@@ -1,8 +1,8 @@
 """How one column of a table becomes inputs of a network: a class for each kind of column.
 
 An `Encoder` consists of such objects, one per column. `learn` makes them from the training rows; `describe` and
-`from_description` convert them to JSON for the model file and back, the latter with every value checked. The columns
-are those of `columns`, NumPy arrays.
+`from_description` convert them to JSON for the model file and back, the latter with every value checked. A column of
+data is a `Numbers`, `Times` or `Texts` of `columns.py`; these hold NumPy arrays.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from . import columns
 from .columns import CellError, Numbers, Texts, Times
 from .parts import Chunks
 
-Input = NDArray[Any] | Chunks  # one input for the rows that were read, or for all rows of the frame that has them
+# The values of one input; or, for a plain number column of a `Part`, the chunks of the whole frame, from which the rows
+# are gathered later.
+Input = NDArray[Any] | Chunks
 CALENDAR = ("day_number", "month", "day", "weekday", "hour")
 SAMPLE = 5000  # values from which bounds of the median are estimated
 MARGIN = 0.03  # of the sample, on both sides of its median: four standard deviations of the estimate

@@ -7,7 +7,8 @@ source (sources.py), which trains on them in compiled code without the GIL.
 The parameters become visible in the network at the end of each epoch. An exception within an epoch ends the fit and
 leaves the network usable: after Ctrl-C it has all steps that were complete, and EarlyStopping restores its best
 weights; after any other exception (raised by a callback, or because the loss is not finite) it has the last complete
-epoch.
+epoch. The history has complete epochs only, so that after Ctrl-C the parameters may be ahead of it. Steps that made a
+parameter or the optimiser's state overflow are taken back in any case.
 
 One compiled call trains a whole epoch, unless batch hooks, checkpoints by steps or a progress bar have to run within
 it: then the epoch is split into several calls, with the same result to the last bit.
@@ -122,7 +123,7 @@ class Loop:
         return self.history
 
     def fail(self, error: BaseException) -> None:
-        """End a fit after an exception, which takes the history of the complete epochs with it."""
+        """End a fit after an exception, and attach the history of the complete epochs to it."""
         self.close_display()
         if self.began:
             for callback in self.callbacks:
@@ -138,7 +139,10 @@ class Loop:
     # -- an epoch -----------------------------------------------------------------------------------------------------
 
     def advance(self) -> None:
-        """Run the next epoch, or the rest of an epoch that a checkpoint interrupted; stop where the time is over."""
+        """Run the next epoch or, after a resume, the rest of the epoch in which the checkpoint was written.
+
+        Stop if no epoch or no time is left.
+        """
         if self.epoch >= self.plan.epochs or time.perf_counter() >= self.deadline:
             self.stopped = "epochs" if self.epoch >= self.plan.epochs else "max_time"
             self.write_checkpoints(self.checkpoints)
@@ -150,7 +154,7 @@ class Loop:
         if not source.is_whole:
             self.write_checkpoints(self.checkpoints)
             self.network._publish_epoch_so_far()
-        if source.position == 0:
+        if source.position == 0:  # it stopped before the first step: there is nothing to evaluate or record
             return
         self.logs = self.measured()
         self.history._append(self.logs)
