@@ -28,7 +28,7 @@ def imported() -> set[str]:
 
 
 def test_the_package_is_there(imported: set[str]) -> None:
-    assert {"fastmlp", "fastmlp._core", "fastmlp.network", "fastmlp.datasets"} <= imported
+    assert {"fastmlp", "fastmlp._core", "fastmlp.network", "fastmlp.callbacks"} <= imported
 
 
 def test_nothing_of_scipy(imported: set[str]) -> None:
@@ -36,14 +36,16 @@ def test_nothing_of_scipy(imported: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["cli", "cli.benchmark", "reference", "encoder", "tables", "tables.columns", "formats.upgrade"]
+    "name",
+    ["cli", "cli.benchmark", "reference", "datasets", "encoder", "tables", "tables.columns", "formats.upgrade"]
+    + ["training.fit"],
 )
-def test_not_what_only_a_command_or_an_oracle_needs(imported: set[str], name: str) -> None:
+def test_not_what_only_a_command_an_oracle_or_a_later_use_needs(imported: set[str], name: str) -> None:
     assert f"fastmlp.{name}" not in imported
 
 
 LATER = ["argparse", "difflib", "gzip", "csv", "multiprocessing", "torch", "sklearn", "polars", "dataclasses", "json"]
-LATER += ["shutil", "decimal", "mmap", "zipfile", "tempfile", "random", "numpy.typing"]
+LATER += ["shutil", "decimal", "mmap", "zipfile", "tempfile", "random", "threading", "numpy.typing"]
 
 
 @pytest.mark.parametrize("name", LATER)
@@ -87,7 +89,8 @@ def test_the_command_line_imports_what_a_command_needs_when_it_runs() -> None:
     for arguments in (["--version"], ["train", "--loss", "none"]):
         found = set(run(code.format(arguments))[-1].split()[1:])
         ours = {name for name in found if name.split(".")[0] == "fastmlp"}
-        assert ours == {"fastmlp.cli", "fastmlp.cli.command_line", "fastmlp.cli.options", "fastmlp.cli.preparation"}
+        modules = "cli", "cli.command_line", "cli.options", "cli.preparation", "console"
+        assert ours == {f"fastmlp.{name}" for name in modules}
         assert "argparse" in found
         assert not found & ({*LATER} - {"argparse", "shutil"})  # argparse imports shutil for the width of the terminal
 

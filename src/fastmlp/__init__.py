@@ -1,8 +1,8 @@
 """fastmlp: a compiled multilayer perceptron for Python. This file only re-exports the public names."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import datasets
 from ._version import __version__
 from .about import info
 from .activations import (
@@ -68,21 +68,19 @@ from .schedules import ConstantRate, CosineDecay, ExponentialDecay, InverseScali
 from .training.state import TrainingState
 
 if TYPE_CHECKING:
+    from . import datasets
     from .encoder import Encoder
     from .ensemble import Ensemble
 
+_LATE = {"Encoder": "encoder", "Ensemble": "ensemble", "datasets": "datasets"}  # the module of each name
+
 
 def __getattr__(name: str) -> Any:
-    """Import `Encoder` and `Ensemble` when they are first used, so that `import fastmlp` stays fast."""
-    if name == "Encoder":
-        from .encoder import Encoder
-
-        return Encoder
-    if name == "Ensemble":
-        from .ensemble import Ensemble
-
-        return Ensemble
-    raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
+    """Import a name of _LATE when it is first used, so that `import fastmlp` stays fast."""
+    if name not in _LATE:
+        raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
+    module = import_module(f".{_LATE[name]}", "fastmlp")
+    return getattr(module, name, module)
 
 
 def __dir__() -> list[str]:

@@ -41,7 +41,7 @@ from ._custom cimport CustomCall, custom_activation, new_call
 from ._rows cimport *
 
 import os
-import threading
+import sys
 import weakref
 
 import numpy as np
@@ -72,13 +72,16 @@ cdef unsigned long forking_thread = 0  # the thread that made the last of these 
 
 # Modules that this package imports only when it needs them. None of them may call os.register_at_fork: if _before_fork
 # imported such a module, its function for the child would be called without its function before the fork.
-_LATE_IMPORTS = ("fastmlp.encoder", "fastmlp.formats.upgrade", "hashlib", "json", "mmap", "numpy.ma")
+_LATE_IMPORTS = ("fastmlp.datasets", "fastmlp.encoder", "fastmlp.ensemble", "fastmlp.formats.upgrade", "fastmlp.training.fit",
+                 "hashlib", "json", "mmap", "numpy.ma")
 
 
 def _before_fork():
     """Import _LATE_IMPORTS, which waits for any thread that is importing one of them. In a child process that thread
-    would not exist, and an import would wait for it forever. With a single thread there is nothing to wait for."""
-    if threading.active_count() > 1:
+    would not exist, and an import would wait for it forever. With a single thread there is nothing to wait for: as long
+    as nothing has imported `threading`, or while it counts one thread."""
+    threading = sys.modules.get("threading")
+    if threading is not None and threading.active_count() > 1:
         for name in _LATE_IMPORTS:
             __import__(name)
 

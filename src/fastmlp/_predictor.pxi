@@ -614,6 +614,8 @@ cdef class Predictor:
     cdef fml_poll _poll(self, PollState poll_state):
         """Return how a long pass asks whether to stop: because of a signal (only the main thread receives signals), an
         error in a custom function, or the deadline."""
+        import threading  # by the first long pass, as its import would take a tenth of fastmlp's
+
         cdef fml_poll poll
         poll.stop = NULL
         poll.context, poll.last, poll.work = <void *>poll_state, fml_seconds(), 0

@@ -32,7 +32,6 @@ from .regularization import resolve as resolve_regularization
 from .scaling import Scaling
 from .schedules import check_rate
 from .training import data
-from .training.fit import fit
 from .training.plan import DEFAULT_BATCH_SIZE, FitPlan
 
 if TYPE_CHECKING:
@@ -330,6 +329,8 @@ class Network(Model):
         array([[5.]], dtype=float32)
         """
         arguments = locals()  # has all fields of FitPlan by name
+        from .training.fit import fit  # here, so that `import fastmlp` stays fast
+
         plan = FitPlan(**{name: arguments[name] for name in fields(FitPlan)})
         return fit(self, X, y, optimizer, validation_data, plan)
 

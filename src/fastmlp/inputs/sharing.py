@@ -6,11 +6,13 @@ the items. Small work runs in the calling thread only.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .. import _core
+
+if TYPE_CHECKING:
+    import threading
 
 THREAD_NUMBERS = 1 << 20  # with fewer numbers for each thread, starting threads takes longer than it saves
 
@@ -30,6 +32,8 @@ def shared(n_threads: int, items: Iterable[Item], action: Callable[[Item], Resul
     """
     if n_threads < 2:
         return list(map(action, items))
+    import threading  # here, as its import would take a tenth of the time of fastmlp's
+
     results: dict[int, Result] = {}
     errors: dict[int, BaseException] = {}
     remaining = iter(list(enumerate(items)))  # its `next` is atomic, so each item goes to one thread
