@@ -37,8 +37,7 @@ def test_nothing_of_scipy(imported: set[str]) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["cli", "cli.benchmark", "reference", "datasets", "encoder", "tables", "tables.columns", "formats.upgrade"]
-    + ["training.fit"],
+    ["cli", "cli.benchmark", "reference", "datasets", "encoder", "tables.columns", "formats.upgrade", "training.fit"],
 )
 def test_not_what_only_a_command_an_oracle_or_a_later_use_needs(imported: set[str], name: str) -> None:
     assert f"fastmlp.{name}" not in imported

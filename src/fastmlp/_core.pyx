@@ -32,7 +32,7 @@ from cpython.number cimport PyNumber_Index
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_INCREF, Py_REFCNT
 from libc.math cimport INFINITY
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport SIZE_MAX, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from ._blas cimport blas_engine
@@ -72,8 +72,8 @@ cdef unsigned long forking_thread = 0  # the thread that made the last of these 
 
 # Modules that this package imports only when it needs them. None of them may call os.register_at_fork: if _before_fork
 # imported such a module, its function for the child would be called without its function before the fork.
-_LATE_IMPORTS = ("fastmlp.datasets", "fastmlp.encoder", "fastmlp.ensemble", "fastmlp.formats.upgrade", "fastmlp.training.fit",
-                 "hashlib", "json", "mmap", "numpy.ma")
+_LATE_IMPORTS = ("fastmlp.datasets", "fastmlp.encoder", "fastmlp.ensemble", "fastmlp.formats.upgrade",
+                 "fastmlp.training.fit", "hashlib", "json", "mmap", "numpy.ma")
 
 
 def _before_fork():

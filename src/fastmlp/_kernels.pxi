@@ -1,4 +1,5 @@
-# Part of _core.pyx: the core's tables of kernels, the number of threads, and activations and schedules on arrays.
+# Part of _core.pyx: the core's tables of kernels, the number of threads, memory for a matrix, and activations and
+# schedules on arrays.
 #
 # A row of a table (an activation, loss, optimiser or schedule) is found by its index, which is the same in the tables
 # of all ISAs and dtypes. The names are read from the tables when the module is imported, so that a new row of a table
@@ -60,6 +61,33 @@ def kernel_isa(isa=None):
 def usable_threads():
     """Return how many threads the CPU affinity and the CPU quota of this process allow, at least 1."""
     return fml_usable_threads()
+
+
+cdef class Memory:
+    """The owner of an array's memory, which `fml_allocate` returned."""
+
+    cdef void *start
+
+    def __dealloc__(self):
+        fml_free(self.start)
+
+
+def new_matrix(size_t n_rows, size_t n_columns):
+    """Return a matrix of zeros, float64, whose memory the system provides when it is first written to.
+
+    It is in pages of the usual size, unless the system always makes huge ones. NumPy asks for huge pages for a large
+    array, which in a virtual machine whose host takes free memory back can take five times as long to provide.
+    """
+    cdef Memory memory = Memory.__new__(Memory)
+    cdef cnp.npy_intp[2] shape = [<cnp.npy_intp>n_rows, <cnp.npy_intp>n_columns]
+    if n_columns > 0 and n_rows > SIZE_MAX // 2 // sizeof(double) // n_columns:
+        raise MemoryError(f"no memory for a matrix of shape ({n_rows}, {n_columns})")
+    memory.start = fml_allocate(max(n_rows * n_columns, 1) * sizeof(double))
+    if memory.start == NULL:
+        raise MemoryError(f"no memory for a matrix of shape ({n_rows}, {n_columns})")
+    matrix = cnp.PyArray_SimpleNewFromData(2, shape, cnp.NPY_FLOAT64, memory.start)
+    cnp.set_array_base(matrix, memory)
+    return matrix
 
 
 def _plant_error():

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import arguments
+from . import _core, arguments
 from .frozen import frozen
 from .inputs.sharing import Item, Result, shared, threads_for
-from .tables import known_columns
+from .tables import columns, known_columns
 from .tables.columns import BOOLEANS, LIKE_NUMBER, MISSING, TIME, Column, PlainFrame, Texts, names_of, read
 from .tables.known_columns import CategoryColumn, Known, NumberColumn, TimeColumn
 from .tables.parts import Chunks, Part
@@ -228,8 +228,19 @@ class Encoder:
         absent = [known.name for known in self._known if known.name not in have]
         if absent:
             raise ValueError(f"X: expected the columns of the training, got a frame without {few(absent)}")
-        inputs = _for_each_column(frame, self._known, lambda known: _inputs(known, self._read(frame, known)))
+        inputs = _for_each_column(frame, self._known, lambda known: self._inputs_of(frame, known))
         return _assemble(frame, self._known, inputs)
+
+    def _inputs_of(self, frame: Any, known: Known) -> Inputs:
+        """Return the inputs that a column of the frame becomes.
+
+        A column of a `Part` that has nothing but finite numbers needs no look at the part's own rows.
+        """
+        if isinstance(frame, Part) and isinstance(known, NumberColumn) and not columns.number_marks(self._marks):
+            chunks = frame.finite_numbers(known.name)
+            if chunks is not None:
+                return known.inputs_without_gaps(chunks, len(frame))
+        return _inputs(known, self._read(frame, known))
 
     def _read(self, frame: Any, known: Known) -> Column:
         """Read a column in the way that `Encoder.fit` has read it.
@@ -462,7 +473,7 @@ def _assemble(frame: Any, known: Sequence[Known], inputs: Sequence[Inputs]) -> N
     """
     ends = np.cumsum([len(one.names_out) for one in known])
     n_rows, width = len(frame), int(ends[-1])
-    out = np.empty((n_rows, width))
+    out = _core.new_matrix(n_rows, width)
     plain: list[tuple[int, known_columns.Input]] = []
     active: list[NDArray[np.int64]] = []  # for each column of categories, the position of the input that is 1
     for one, part, end in zip(known, inputs, ends.tolist(), strict=True):
@@ -475,8 +486,6 @@ def _assemble(frame: Any, known: Sequence[Known], inputs: Sequence[Inputs]) -> N
     def fill(begin: int) -> None:
         for index, rows in _blocks(frame, begin, min(begin + share, n_rows)):
             block = out[rows]
-            if active:
-                block[...] = 0.0
             for position, each in plain:
                 block[:, position] = frame.gather(each, index, rows) if isinstance(each, Chunks) else each[rows]
             for positions in active:

@@ -12,7 +12,27 @@ import numpy as np
 import pytest
 
 import fastmlp
+from fastmlp import _core
 from processes import run_python
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (3, 7), (5, 0), (300_000, 20)])
+def test_a_new_matrix_is_an_ordinary_array_of_zeros(shape: tuple[int, int]) -> None:
+    matrix = _core.new_matrix(*shape)
+    assert (matrix.shape, matrix.dtype) == (shape, np.float64)
+    assert matrix.flags.c_contiguous and matrix.flags.writeable and matrix.flags.aligned  # noqa: PT018
+    assert not matrix.any()
+    part = matrix[1:]
+    part[...] = 2.0
+    del matrix
+    gc.collect()
+    assert (part == 2.0).all()
+
+
+@pytest.mark.parametrize("shape", [(2**62, 2**62), (2**61, 1), (2**50, 20), (1, 2**63)])
+def test_a_new_matrix_that_is_too_large_is_refused(shape: tuple[int, int]) -> None:
+    with pytest.raises(MemoryError, match="matrix of shape"):
+        _core.new_matrix(*shape)
 
 
 def data() -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,9 @@ import argparse
 import math
 import os
 import sys
+import threading
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -186,6 +188,8 @@ def _load_table(args: argparse.Namespace) -> Data:
         note(f"{args.data}: {table.guess}", quiet=args.quiet)
     if table.doubt is not None:
         note(f"{args.data}: {table.doubt}")
+    later = threading.Thread(target=import_module, args=("numpy.random",))
+    later.start()  # for `split`: polars leaves time for it while it reads
     frame = _read_frame(args, table, name, [*apart["drop"], *apart["keep"]])
     table_reader.refuse_columns_without_text(args.data, frame, apart["keep"])
     if table_reader.counts_rows(table, frame) and table.names[0] not in (*apart["drop"], *apart["keep"], name):

@@ -14,7 +14,7 @@ from .. import _core
 if TYPE_CHECKING:
     import threading
 
-THREAD_NUMBERS = 1 << 20  # with fewer numbers for each thread, starting threads takes longer than it saves
+THREAD_NUMBERS = 1 << 19  # with fewer numbers for each thread, starting threads takes longer than it saves
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

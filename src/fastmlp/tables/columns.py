@@ -297,9 +297,14 @@ def _numbers_as_texts(values: NDArray[Any]) -> Texts:
     return Texts(np.where(codes >= len(names), -1, codes), names, "number")
 
 
+def number_marks(missing: Iterable[str]) -> list[float]:
+    """Return the numbers that the caller has named as marks of a missing value."""
+    return [number for number in map(number_of, set(missing) - MISSING) if number is not None]
+
+
 def _mask_numbers(column: Numbers, missing: frozenset[str]) -> Numbers:
     """Replace by NaN the numbers that the caller has named as marks of a missing value."""
-    marks = [number for number in map(number_of, missing - MISSING) if number is not None]
+    marks = number_marks(missing)
     if not marks:
         return column
     values = column.values.astype(np.float64)

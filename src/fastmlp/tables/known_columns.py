@@ -52,8 +52,12 @@ class NumberColumn:
         values = column.values
         gaps = _missing_mask(values, self.name)
         if gaps is None:
-            return [column.chunks or values, *[np.zeros(len(values))] * self.indicator]
+            return self.inputs_without_gaps(column.chunks or values, len(values))
         return [np.where(gaps, self.median, values), *[gaps] * self.indicator]
+
+    def inputs_without_gaps(self, numbers: Input, n_rows: int) -> list[Input]:
+        """The inputs that a column of that many rows becomes in which no number is missing."""
+        return [numbers, *[np.zeros(n_rows)] * self.indicator]
 
 
 @frozen

@@ -56,14 +56,28 @@ class Part:
         series = self.frame[name]
         if str(series.dtype) not in PLAIN_NUMBERS:
             return None
+        chunks = self._chunks(series)
+        values = np.empty(len(self.rows), chunks.arrays[0].dtype)
+        for index, rows in self.blocks(0, len(self), len(self.frame)):
+            offsets, out = self._offsets[rows], values[rows]
+            chunks.arrays[index].take(offsets, out=out, mode="clip")  # other modes use a temporary copy
+        return values, chunks
+
+    def finite_numbers(self, name: str) -> Chunks | None:
+        """Return all rows of a column of the frame, if it has nothing but finite numbers; else None."""
+        series = self.frame[name]
+        if str(series.dtype) not in PLAIN_NUMBERS:
+            return None
+        chunks = self._chunks(series)
+        return chunks if all(np.isfinite(array).all() for array in chunks.arrays) else None
+
+    def _chunks(self, series: Any) -> Chunks:
+        """Return all rows of a column of numbers, NaN where missing."""
         arrays = [chunk.to_numpy() for chunk in series.get_chunks()]
         one_type = len({array.dtype for array in arrays}) == 1  # chunks of integers with gaps become floats
         if not one_type or _bounds(map(len, arrays)) != self._bounds:
             arrays = np.split(np.concatenate(arrays), self._bounds[1:-1])
-        values = np.empty(len(self.rows), arrays[0].dtype)
-        for index, rows in self.blocks(0, len(self), len(self.frame)):
-            arrays[index].take(self._offsets[rows], out=values[rows], mode="clip")  # other modes use a temporary copy
-        return values, Chunks(arrays)
+        return Chunks(arrays)
 
     def blocks(self, begin: int, end: int, n_rows: int) -> Iterator[tuple[int, slice]]:
         """Split the part's rows [begin, end) into slices of at most n_rows, each within one chunk; yield the index of
