@@ -1,10 +1,10 @@
-/* Backward passes: the gradient of the mean loss of a batch with respect to the parameters and to the inputs.
+/* The backward pass over consecutive rows of a batch by one team of threads; gradient.c divides a batch among teams.
  *
- * A batch is processed in pieces of about the engine's gradient_rows rows, and each piece in two phases. The rows phase
- * takes a tile of rows at a time forward through all layers, computes its losses, and takes it backward through all
- * layers; it stores the inputs and the deltas of every layer (a delta is dz, the gradient with respect to z). The
+ * The rows are processed in pieces of about the engine's gradient_rows rows, and each piece in two phases. The rows
+ * phase takes a tile of rows at a time forward through all layers, computes its losses, and takes it backward through
+ * all layers; it stores the inputs and the deltas of every layer (a delta is dz, the gradient with respect to z). The
  * weights phase then computes each part of the weight gradients by a sum over all rows of the piece. If the pass has an
- * update, the last piece applies it to each part as soon as it is complete, while it is in the cache.
+ * update, the batch's last piece applies it to each part as soon as it is complete, while it is in the cache.
  *
  * Threads divide the rows in the first phase and the inputs of each layer in the second, and synchronise after each
  * phase. A long phase is divided into rounds, after which the caller polls whether to stop; a single thread polls
@@ -13,10 +13,13 @@
  * Results have the same bits for any number of threads: one thread computes each element of the gradient, summing rows
  * in their order, and losses are computed for LOSS_ROWS rows at a time (a custom loss: for a tile) and added in their
  * order. */
+#include "backward.h"
+
 #include "pass_common.h"
 #include "regularization.h"
 
-enum { LOSS_ROWS = 16 };
+/* Pieces begin at multiples of so many rows, so that several numbers of threads can divide a piece evenly. */
+enum { PIECE_UNIT = 4 * LOSS_ROWS };
 
 /* A thread's buffers: the deltas of a tile, alternately for one layer and the next, and weight_gradient's scratch. */
 typedef struct {
@@ -28,19 +31,21 @@ typedef struct {
 typedef struct {
     const fml_pass *pass;
     size_t n_threads;
-    size_t first, rows; /* the piece: rows first ... first + rows - 1 of the batch */
-    size_t x_row;       /* row stride of x */
-    int *finite;        /* for each thread, whether all inputs that it has gathered are finite */
-    size_t loss_rows;   /* rows for which the loss is called together */
-    double scale;       /* factor of each row's gradient: 1 / the weight of the batch */
-    double *losses;     /* the loss of each loss_rows rows */
-    double *weights;    /* the weight of each row */
-    void *x;            /* inputs */
-    void **z, **y;      /* NULL where nobody reads them */
-    void **outputs;     /* the inputs of the next layer: y, or y after dropout */
-    void **deltas;      /* in the layout of the engine's keep_delta */
-    void **prepared;    /* weights in the layout of the engine's prepare; NULL where they are not needed */
-    void *t;            /* targets */
+    size_t first, rows;    /* the piece: rows first ... first + rows - 1 of the batch */
+    size_t begin, end;     /* the rows of all pieces, */
+    size_t k, n_pieces;    /* of which this is piece k */
+    size_t x_row;          /* row stride of x */
+    int *finite;           /* for each thread, whether all inputs that it has gathered are finite */
+    size_t loss_rows;      /* rows for which the loss is called together */
+    double scale;          /* factor of each row's gradient: 1 / the weight of the batch */
+    double *losses;        /* the loss of each loss_rows rows */
+    double *weights;       /* the weight of each row */
+    void *x;               /* inputs */
+    void **z, **y;         /* NULL where nobody reads them */
+    void **outputs;        /* the inputs of the next layer: y, or y after dropout */
+    void **deltas;         /* in the layout of the engine's keep_delta */
+    void *const *prepared; /* weights in the layout of the engine's prepare, see backward.h */
+    void *t;               /* targets */
     float_mode callers_mode;
     int stopped;                   /* whether the caller's poll has said stop */
     size_t tile_work;              /* multiply-adds of its forward pass: after about so many, a single thread polls */
@@ -89,34 +94,39 @@ static int stores_z(const fml_network *net, size_t l) {
 static int stores_y(const fml_network *net, size_t l) { return l + 1 < net->n_layers || !net->loss->from_z; }
 
 /* Allocate the buffers of layer l for `rows` rows. */
-static void alloc_layer(const fml_network *net, size_t l, size_t rows, int prepare, piece *p, arena *a) {
+static void alloc_layer(const fml_network *net, size_t l, size_t rows, piece *p, arena *a) {
     const fml_engine *engine = net->engine;
-    size_t I = net->layers[l].n_inputs, O = net->layers[l].n_outputs, size = rows * layer_stride(net, l);
+    size_t O = net->layers[l].n_outputs, size = rows * layer_stride(net, l);
     void *z = stores_z(net, l) ? arena_alloc_reals(net, a, size) : NULL,
          *y = stores_y(net, l) ? arena_alloc_reals(net, a, size) : NULL;
     void *output = dropout_of(p->pass->regularization, net, l) > 0 ? arena_alloc_reals(net, a, size) : y;
     void *delta = arena_alloc_reals(net, a, engine->keep_delta != NULL ? engine->delta_size(rows, O) : size);
-    void *prepared = engine->prepare != NULL && prepare ? arena_alloc_reals(net, a, engine->prepared_size(I, O)) : NULL;
     if (a->base == NULL) return;
     p->z[l] = z;
     p->y[l] = y;
     p->outputs[l] = output;
     p->deltas[l] = delta;
-    p->prepared[l] = prepared;
 }
 
-static size_t max_piece_rows(const fml_network *net) { return net->engine->gradient_rows / 3 * 5; }
+size_t max_piece_rows(const fml_network *net) { return net->engine->gradient_rows / 2 * 3; }
 
-/* The rows of the next piece if `left` rows are left. The last piece is longer than others rather than very short. */
-static size_t next_piece_rows(const fml_network *net, size_t left) {
-    return left <= max_piece_rows(net) ? left : net->engine->gradient_rows;
+/* The number of pieces of that many rows; each has about the engine's gradient_rows rows. */
+static size_t n_pieces_of(const fml_network *net, size_t rows) {
+    size_t about = net->engine->gradient_rows;
+    return size_max(1, (rows + about / 2) / about);
 }
 
-static piece begin(const fml_pass *pass, arena a) {
+/* The first row of piece k, or for k = n_pieces the row after the last piece. */
+static size_t piece_first(const piece *p, size_t k) {
+    return p->begin + part_begin(p->end - p->begin, PIECE_UNIT, k, p->n_pieces);
+}
+
+/* The first piece of at most max_rows rows for a team of n_threads threads. */
+static piece new_piece(const fml_pass *pass, size_t max_rows, size_t n_threads, arena a) {
     const fml_network *net = pass->net;
-    size_t rows = size_min(pass->rows, max_piece_rows(net)), I = net->layers[0].n_inputs;
-    piece p = {.pass = pass, .n_threads = size_min(threads_for(net, rows), rows / LOSS_ROWS + 1)};
-    void ***const lists[] = {&p.z, &p.y, &p.outputs, &p.deltas, &p.prepared};
+    size_t rows = size_min(max_rows, max_piece_rows(net)), I = net->layers[0].n_inputs;
+    piece p = {.pass = pass, .n_threads = n_threads};
+    void ***const lists[] = {&p.z, &p.y, &p.outputs, &p.deltas};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         *lists[i] = arena_alloc(&a, net->n_layers * sizeof(void *));
     p.finite = arena_alloc(&a, p.n_threads * sizeof *p.finite);
@@ -127,7 +137,7 @@ static piece begin(const fml_pass *pass, arena a) {
     p.x_row = row_stride(net, I);
     p.x = arena_alloc_reals(net, &a, rows * p.x_row);
     p.t = arena_alloc_reals(net, &a, rows * net->n_targets);
-    for (size_t l = 0; l < net->n_layers; l++) alloc_layer(net, l, rows, l > 0 || pass->dx != NULL, &p, &a);
+    for (size_t l = 0; l < net->n_layers; l++) alloc_layer(net, l, rows, &p, &a);
     p.memory = a;
     arena one = {NULL, 0};
     alloc_buffers(net, rows, &one);
@@ -140,15 +150,13 @@ static buffers thread_buffers(const piece *p, size_t i) {
     return alloc_buffers(p->pass->net, p->rows, &own);
 }
 
-size_t fml_gradient_workspace(const fml_network *net, size_t rows, int with_dx) {
-    fml_pass pass = {.net = net, .rows = rows, .dx = with_dx ? &pass : NULL};
-    piece p = begin(&pass, (arena){NULL, 0});
-    return p.memory.used + p.n_threads * p.per_thread;
+size_t team_threads(const fml_network *net, size_t rows) {
+    rows = size_min(rows, max_piece_rows(net));
+    return size_min(threads_for(net, rows), rows / LOSS_ROWS + 1);
 }
 
-size_t fml_training_workspace(const fml_trainer *trainer, size_t rows) {
-    fml_pass pass = {.net = trainer->net, .rows = rows, .regularization = trainer->regularization};
-    piece p = begin(&pass, (arena){NULL, 0});
+size_t backward_workspace(const fml_pass *pass, size_t rows, size_t n_threads) {
+    piece p = new_piece(pass, rows, n_threads, (arena){NULL, 0});
     return p.memory.used + p.n_threads * p.per_thread;
 }
 
@@ -165,15 +173,6 @@ static size_t inputs_begin(const piece *p, size_t l, size_t i) {
 static int interrupted(piece *p) {
     if (p->n_threads == 1 && !p->stopped) p->stopped = should_stop(p->pass->poll, p->tile_work, p->callers_mode);
     return p->stopped;
-}
-
-static void prepare_task(void *context, size_t i) {
-    const piece *p = context;
-    const fml_pass *pass = p->pass;
-    for (size_t l = 0; l < pass->net->n_layers; l++)
-        if (p->prepared[l] != NULL)
-            pass->net->engine->prepare(pass->net, l, pass->block, p->prepared[l], inputs_begin(p, l, i),
-                                       inputs_begin(p, l, i + 1));
 }
 
 /* Whether dropout is applied to the outputs of layer l. */
@@ -290,9 +289,12 @@ static void rows_phase(piece *p) {
 static fml_ahead rows_ahead(const piece *p, size_t i) {
     const fml_pass *pass = p->pass;
     size_t done = p->first + p->rows, bytes = row_bytes(pass->net, pass->data);
+    int is_last = done == pass->rows;
     if (pass->order == NULL || pass->data->begins != NULL || pass->data->x_row > 0)
         return (fml_ahead){NULL, NULL, 0, bytes};
-    size_t left = pass->rows - done, n = next_piece_rows(pass->net, left > 0 ? left : pass->n_next);
+    size_t n = p->k + 1 < p->n_pieces ? piece_first(p, p->k + 2) - done
+               : is_last              ? pass->n_next / n_pieces_of(pass->net, pass->n_next)
+                                      : 0;
     size_t begin = part_begin(n, LOSS_ROWS, i, p->n_threads), end = part_begin(n, LOSS_ROWS, i + 1, p->n_threads);
     return (fml_ahead){pass->data->x, pass->order + done + begin, end - begin, bytes};
 }
@@ -313,7 +315,7 @@ static void weights_task(void *context, size_t i) {
         const void *x = l == 0 ? p->x : p->outputs[l - 1];
         size_t x_row = l == 0 ? p->x_row : layer_stride(net, l - 1);
         if (update == NULL && interrupted(p)) return;
-        net->engine->weight_gradient(p->pass, l, x, x_row, p->deltas[l], p->rows, p->first > 0, update,
+        net->engine->weight_gradient(p->pass, l, x, x_row, p->deltas[l], p->rows, p->first > p->begin, update,
                                      inputs_begin(p, l, i), inputs_begin(p, l, i + 1), b.scratch,
                                      l == 0 ? &ahead : NULL);
     }
@@ -339,35 +341,28 @@ static fml_status add_losses(const piece *p, double *loss) {
     return *loss - *loss == 0 ? FML_OK : FML_LOSS_NOT_FINITE;
 }
 
-double fml_total_weight(const fml_data *data, const uint32_t *order, size_t rows) {
-    double total = 0;
-    if (data->weights == NULL) return (double)rows;
-    for (size_t i = 0; i < rows; i++) total += data->weights[order == NULL ? i : order[i]];
-    return total;
-}
-
-int fml_updates_in_pass(const fml_network *net) { return net->engine->gradient_scratch != NULL; }
-
-fml_status fml_gradient(const fml_pass *pass, double *loss) {
-    float_mode mode = flush_denormals();
-    piece p = begin(pass, (arena){pass->workspace, 0});
+fml_status backward(const team *team, size_t begin, size_t end, void *workspace, double *loss) {
+    const fml_pass *pass = team->pass;
+    const fml_network *net = pass->net;
+    piece p = new_piece(pass, end - begin, team->n_threads, (arena){workspace, 0});
     fml_status status = FML_OK;
-    p.callers_mode = mode;
+    p.begin = begin;
+    p.end = end;
+    p.prepared = team->prepared;
+    p.callers_mode = team->callers_mode;
     p.scale = pass->weight > 0 ? 1 / pass->weight : 0;
-    p.tile_work = multiply_adds(pass->net) * size_min(pass->rows, pass->net->engine->tile_rows);
+    p.tile_work = multiply_adds(net) * size_min(end - begin, net->engine->tile_rows);
     p.is_long = p.n_threads == 1 && p.tile_work > WORK_PER_ROUND;
     *loss = 0;
-    if (pass->net->engine->prepare != NULL && (pass->net->n_layers > 1 || pass->dx != NULL))
-        run(p.n_threads, prepare_task, &p);
-    for (p.first = 0; p.first < pass->rows && status == FML_OK; p.first += p.rows) {
-        p.rows = next_piece_rows(pass->net, pass->rows - p.first);
+    p.n_pieces = n_pieces_of(net, end - begin);
+    for (p.k = 0; p.k < p.n_pieces && status == FML_OK; p.k++) {
+        p.first = piece_first(&p, p.k);
+        p.rows = piece_first(&p, p.k + 1) - p.first;
         rows_phase(&p);
         if (!p.stopped) status = add_losses(&p, loss);
-        if (p.stopped || should_stop(pass->poll, p.tile_work, mode)) status = FML_STOPPED;
+        if (p.stopped || should_stop(pass->poll, p.tile_work, p.callers_mode)) status = FML_STOPPED;
         if (status == FML_OK) weights_phase(&p);
         if (p.stopped) status = FML_STOPPED;
     }
-    if (pass->suspect != NULL) *pass->suspect |= p.n_threads > 1 || exceptions_raised();
-    restore_mode(mode);
     return status;
 }

@@ -360,8 +360,8 @@ struct fml_pass {
 
 /* The sum of the weights of the rows order[0 ... rows - 1] of data, or 0 ... rows - 1 if order is NULL. */
 double fml_total_weight(const fml_data *data, const uint32_t *order, size_t rows);
-/* Whether fml_pass may have an update. */
-int fml_updates_in_pass(const fml_network *net);
+/* Whether a pass over that many rows may have an update. */
+int fml_updates_in_pass(const fml_network *net, size_t rows);
 /* Compute the gradient, and *loss = the sum of w_i l_i over the rows; both are 0 if the weight is 0. Unless the
  * result is FML_OK, nothing but gradient, dx and workspace has changed. */
 fml_status fml_gradient(const fml_pass *pass, double *loss);

@@ -16,6 +16,9 @@
 #include <math.h>
 #include <string.h>
 
+/* The least number of parameters for which another thread takes part in an update. */
+enum { MIN_SHARE = 1 << 12 };
+
 /* An update that runs after the backward pass: each thread updates its share of the parameters. */
 typedef struct {
     const fml_trainer *trainer;
@@ -72,7 +75,8 @@ static void whole_gradient(late_step *late, fml_update *update, fml_shaping scal
  * the parameters after an update. */
 static void finish_step(fml_trainer *trainer, fml_update *update, size_t rows, int updated) {
     const fml_regularization *r = trainer->regularization;
-    late_step late = {trainer, update, threads_for(trainer->net, rows)};
+    size_t shares = 1 + trainer->net->n_packed / MIN_SHARE;
+    late_step late = {trainer, update, size_min(threads_for(trainer->net, rows), shares)};
     fml_shaping scaling[2];
     float_mode mode = flush_denormals();
     if (needs_whole_gradient(trainer)) whole_gradient(&late, update, scaling);
@@ -126,7 +130,8 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
     prepare_step(trainer, &update);
     double penalty = 0;
     if (r != NULL && pass.weight > 0) penalty = regularize(trainer, pass.weight, &update, shaping);
-    int finite = penalty - penalty == 0, in_pass = fml_updates_in_pass(trainer->net) && !needs_whole_gradient(trainer);
+    int finite = penalty - penalty == 0,
+        in_pass = fml_updates_in_pass(trainer->net, rows) && !needs_whole_gradient(trainer);
     if (pass.weight > 0 && finite && in_pass) pass.update = &update;
     fml_status status = fml_gradient(&pass, loss);
     if (status != FML_OK || pass.weight == 0) return status;
