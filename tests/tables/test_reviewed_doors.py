@@ -16,7 +16,7 @@ import pytest
 
 import fastmlp
 from fastmlp import cli
-from fastmlp.tables import table_reader, target_column
+from fastmlp.tables import dialect, table_reader, target_column
 
 pandas = pytest.importorskip("pandas", reason="needs pandas: pip install pandas")
 polars = pytest.importorskip("polars", reason="needs polars: pip install polars")
@@ -263,6 +263,29 @@ def test_a_long_cell_is_a_cell(quoted: bool, extra: bool, tmp_path: Path, monkey
     assert list(map(len, table.first_cells("b")))[:1] == [1]
     read = table.read(["b"])["b"]
     assert [cell.strip() for cell in (read.to_list() if extra else read.tolist())] == cells
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize(
+    ("first", "cells"),
+    [
+        ('#1,"two\nlines"', ("#1", "two\nlines")),
+        ('#1,x,"two\r\nlines"', ("#1", "x", "two\r\nlines")),
+        ('#1;"a ""word"", and\na line"', ("#1", 'a "word", and\na line')),
+        ('# 5" pipes\na,"b\nc"', ("a", "b\nc")),
+        ('# the "b", and, c\na,"b"', ("a", "b")),
+        ('# "quoted",,\na,b', ("a", "b")),
+    ],
+)
+def test_a_row_that_begins_with_a_hash_and_spans_lines_is_no_comment(
+    first: str, cells: tuple[str, ...], header: bool
+) -> None:
+    """The row may be the only one, or the header: a comment is one line."""
+    separator = ";" if ";" in first else ","
+    rest = "" if not header else "\n" + separator.join("1" * len(cells)) + "\n"
+    found = dialect.look(first + rest, True, dialect.Options(header=header))
+    assert found.names == (cells if header else tuple(map(str, range(len(cells)))))
+    assert tuple(dialect.cells(found.header_text, found.separator)) == cells
 
 
 @pytest.mark.parametrize("name", ["a ", " a", "# a", "#a", "", "Unnamed: 0", "1"])

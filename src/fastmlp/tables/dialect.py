@@ -18,6 +18,8 @@ SEPARATORS = ("\t", ";", "|", ",", " ")  # of equally good ones, the first is ch
 SAMPLE_LINES = 200
 QUOTED = re.compile(r'(?:(?<=[\s,;|])|^)"(?:[^"]|"")*"', re.MULTILINE)
 LINE_END = re.compile(r"\r\n|\n|\r")
+# A cell in quotation marks that begins in this line and ends, as a cell does, in a later one.
+SPANS_LINES = re.compile(r'[^\r\n]*[,;\t|] *"(?:[^"\r\n]|"")*[\r\n](?:[^"]|"")*" *(?:[,;\t|\r\n]|\Z)')
 SEPARATOR_LINE = re.compile(r'"?sep=([\t -~])"?\s*', re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
 DECIMAL_POINT = re.compile(r"[+-]?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?")
@@ -101,7 +103,7 @@ def look(text: str, complete: bool, options: Options = Options()) -> Dialect:  #
 
 def _skip_preamble(text: str) -> tuple[int, list[int], str | None]:
     """Return the offsets of the table and of each comment line (#) directly above it, and the separator that a line
-    `sep=;`, as Excel writes it, declares.
+    `sep=;`, as Excel writes it, declares. A line that begins with # is a row if one of its cells goes on in the next.
     """
     start, separator = 0, None
     comments: list[int] = []
@@ -109,6 +111,8 @@ def _skip_preamble(text: str) -> tuple[int, list[int], str | None]:
         end = LINE_END.search(text, start)
         line, after = (text[start:], len(text)) if end is None else (text[start : end.start()], end.end())
         declared = SEPARATOR_LINE.fullmatch(line)
+        if line.startswith("#") and SPANS_LINES.match(text, start):
+            break
         if line.startswith("#"):
             comments.append(start)
         elif declared is not None:
