@@ -135,7 +135,7 @@ def test_ctrl_c_between_short_epochs() -> None:
 
 def test_a_full_batch_epoch_is_whole_or_not_there() -> None:
     """A full-batch fit that is interrupted in its second epoch keeps the parameters of the first."""
-    X = np.random.default_rng(0).integers(0, 256, (6_000, 784), np.uint8)
+    X = np.random.default_rng(0).integers(0, 256, (30_000, 784), np.uint8)  # an epoch takes over 0.1 s
     net = fastmlp.Network([784, 512, 512, 10], loss="cross_entropy", seed=0)
     interrupt = Interrupt(epoch=1, delay=0.02)
     interrupt.network = net
