@@ -286,11 +286,11 @@ static void rows_phase(piece *p) {
     }
 }
 
-/* The rows that thread i will gather for the next piece or batch, if they are dense and in a known order. */
+/* The rows that thread i will gather for the next piece or batch, if they are dense and `order` has their places. */
 static fml_ahead rows_ahead(const piece *p, size_t i) {
     const fml_pass *pass = p->pass;
     size_t done = p->first + p->rows, bytes = row_bytes(pass->net, pass->data);
-    if (pass->order == NULL || pass->data->begins != NULL || pass->data->x_row > 0)
+    if (pass->order == NULL || pass->data->begins != NULL || pass->data->x_row > 0 || pass->data->x_rows != NULL)
         return (fml_ahead){NULL, NULL, 0, bytes};
     size_t left = pass->rows - done, n = next_piece_rows(pass->net, left > 0 ? left : pass->n_next);
     size_t begin = part_begin(n, LOSS_ROWS, i, p->n_threads), end = part_begin(n, LOSS_ROWS, i + 1, p->n_threads);

@@ -87,6 +87,10 @@ def _after_fork():
     global n_forks, forking_thread
     n_forks += 1
     forking_thread = PyThread_get_thread_ident()
+    flag = stop_flag_here()  # the other threads do not exist, and new ones may get their numbers
+    stop_flags.clear()
+    if flag is not None:
+        flag.enter()
 
 
 if hasattr(os, "register_at_fork"):
@@ -367,6 +371,7 @@ cdef class Trainer(Predictor):
         cdef size_t n = rows.data.n_rows
         cdef uint32_t *drawn = order_pointer(order, n)
         cdef Training training = self._current_training()
+        check_stop_flag()
         training.trainer.random, self.mid_epoch = self.random, True
         if order is None:
             return
@@ -389,6 +394,7 @@ cdef class Trainer(Predictor):
         rows.scale(self.columns)
         if not self.mid_epoch or batch_size < 1 or end > rows.data.n_rows or first > end:
             raise ValueError(f"end: expected a stretch of an epoch of {rows.data.n_rows} rows, got {first} to {end}")
+        check_stop_flag()
         cdef PollState poll_state = PollState()
         poll_state.deadline = fml_seconds() + seconds
         cdef BlockOrder blocks = order if type(order) is BlockOrder else None

@@ -62,6 +62,11 @@ def usable_threads():
     return fml_usable_threads()
 
 
+def limit_threads(size_t n):
+    """Limit the threads of each pass that the calling thread begins to n, its own included; 0 is no limit."""
+    fml_limit_threads(n)
+
+
 def _plant_error():
     """Read out of bounds in a sanitizer build, so that CI can test that such a build finds errors; else do nothing."""
     fml_plant_error()

@@ -48,9 +48,18 @@ class Loop:
     plan : FitPlan
     optimizer : Optimizer or None
         None continues with the optimiser of the last fit, and its state.
+    display : Display, optional
+        What shows the progress; None is what `plan.verbose` stands for.
     """
 
-    def __init__(self, network: Network, source: Source, plan: FitPlan, optimizer: Optimizer | None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        source: Source,
+        plan: FitPlan,
+        optimizer: Optimizer | None,
+        display: Display | None = None,
+    ) -> None:
         self.network, self.source, self.plan = network, source, plan
         used = optimizer or network._optimizer
         assert used is not None
@@ -72,6 +81,7 @@ class Loop:
         self.epoch = 0  # the number of complete epochs
         self.random_state = network._random_state  # at the beginning of the current epoch, before its order was drawn
         self.display, self.pace = Display(plan.epochs), Pace()
+        self.given_display = display
 
     # -- the whole fit ------------------------------------------------------------------------------------------------
 
@@ -112,7 +122,7 @@ class Loop:
         self.logs = {name: values[-1] for name, values in self.history.items() if values}
         self.began = True
         own = [each.display for each in self.callbacks if isinstance(each, Progress)]
-        self.display = own[0] if own else open_display(plan.verbose, plan.epochs)
+        self.display = own[0] if own else self.given_display or open_display(plan.verbose, plan.epochs)
         self.display.begin(self.epoch)
 
     def finish(self) -> History:

@@ -83,6 +83,7 @@ class Display:
     """
 
     moves = False  # whether the display uses `move`, the progress within an epoch
+    unit = "epoch"  # what is counted, and is called an epoch here; see `open_display`
 
     def __init__(self, epochs: int, describe: Describe = figures) -> None:
         self.epochs, self.describe = epochs, describe
@@ -154,7 +155,7 @@ class Lines(Display):
         elapsed = now - self.begun
         left = elapsed / (done - self.first) * (self.epochs - done)
         self.waiting = (
-            f"epoch {done}/{self.epochs}  {self.describe(logs)}  {rows_per_second:,.0f} rows/s  "
+            f"{self.unit} {done}/{self.epochs}  {self.describe(logs)}  {rows_per_second:,.0f} rows/s  "
             f"{clock(elapsed)}, {clock(left)} left"
         )
         every = self.every or max(1, -(-self.epochs // 10))
@@ -183,10 +184,10 @@ class Bar(Display):
 
     def _begin(self) -> None:
         options = {"total": self.epochs, "initial": self.first, "desc": self._place(self.first), "bar_format": BAR}
-        self.bar = self.tqdm(**options, **width(self.stream), file=self.stream, unit="epoch", miniters=0)
+        self.bar = self.tqdm(**options, **width(self.stream), file=self.stream, unit=self.unit, miniters=0)
 
     def _place(self, epoch: int) -> str:
-        return f"epoch {epoch}/{self.epochs}"
+        return f"{self.unit} {epoch}/{self.epochs}"
 
     def _show(self, epoch: int, logs: Mapping[str, float], rows_per_second: float) -> None:
         self._set(epoch + 1, f"{self.describe(logs)}  {rows_per_second:,.0f} rows/s", epoch + 1)
@@ -230,12 +231,19 @@ def in_notebook() -> bool:
     return "IPKernelApp" in getattr(shell, "config", ())
 
 
-def open_display(verbose: int | None, epochs: int, describe: Describe = figures) -> Display:
-    """Return the display for an argument `verbose`.
+def open_display(verbose: int | None, epochs: int, describe: Describe = figures, unit: str = "epoch") -> Display:
+    """Return the display for an argument `verbose`, which counts to `epochs` in that unit.
 
     0 shows nothing; 1 shows a bar on a terminal or in a notebook, elsewhere a line per epoch; a larger number N shows a
     line every N epochs. None, which the command line uses, is like 1 with fewer lines.
     """
+    display = _chosen_display(verbose, epochs, describe)
+    display.unit = unit
+    return display
+
+
+def _chosen_display(verbose: int | None, epochs: int, describe: Describe) -> Display:
+    """Return the display that `open_display` describes."""
     stream = sys.stderr
     if verbose == 0 or stream is None or getattr(stream, "closed", False):
         return Display(epochs)
