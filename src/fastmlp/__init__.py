@@ -70,10 +70,11 @@ from .training.state import TrainingState
 if TYPE_CHECKING:
     from .encoder import Encoder
     from .ensemble import Ensemble
+    from .training.many import fit_many
 
 
 def __getattr__(name: str) -> Any:
-    """Import `Encoder` and `Ensemble` when they are first used, so that `import fastmlp` stays fast."""
+    """Import `Encoder`, `Ensemble` and `fit_many` when they are first used, so that `import fastmlp` stays fast."""
     if name == "Encoder":
         from .encoder import Encoder
 
@@ -82,6 +83,10 @@ def __getattr__(name: str) -> Any:
         from .ensemble import Ensemble
 
         return Ensemble
+    if name == "fit_many":
+        from .training.many import fit_many
+
+        return fit_many
     raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
 
 
@@ -157,6 +162,7 @@ __all__ = [
     "TrainingState",
     "__version__",
     "datasets",
+    "fit_many",
     "info",
     "load",
 ]

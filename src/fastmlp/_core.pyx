@@ -72,7 +72,8 @@ cdef unsigned long forking_thread = 0  # the thread that made the last of these 
 
 # Modules that this package imports only when it needs them. None of them may call os.register_at_fork: if _before_fork
 # imported such a module, its function for the child would be called without its function before the fork.
-_LATE_IMPORTS = ("fastmlp.encoder", "fastmlp.formats.upgrade", "hashlib", "json", "mmap", "numpy.ma")
+_LATE_IMPORTS = ("fastmlp.encoder", "fastmlp.formats.upgrade", "fastmlp.training.many", "hashlib", "json", "mmap",
+                 "numpy.ma")
 
 
 def _before_fork():

@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from ..optimizers import Optimizer
 
 
+def reported_names(network: Network, validates: bool, plan: FitPlan) -> list[str]:
+    """Return the names of the numbers that a fit reports of each epoch, but for those that callbacks add."""
+    return ["loss", *([f"val_{name}" for name in metrics.names(network, plan.metrics)] if validates else [])]
+
+
 class Loop:
     """A fit that is running: where it is, and what is called at which point.
 
@@ -70,9 +75,7 @@ class Loop:
         self.by_steps = [each for each in self.checkpoints if each.unit == "step"]
         self.every_batch = any(hasattr(each, hook) for each in self.callbacks for hook in callbacks.BATCH_HOOKS)
         self.deadline = math.inf if plan.max_time is None else time.perf_counter() + plan.max_time
-        self.names = ["loss"]
-        if source.validation is not None:
-            self.names += [f"val_{name}" for name in metrics.names(network, plan.metrics)]
+        self.names = reported_names(network, source.validation is not None, plan)
         self.settings: dict[str, Any] = {}
         self.history = History()
         self.logs: dict[str, float] = {}  # the figures of the last epoch

@@ -15,6 +15,7 @@ import contextlib
 import importlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
@@ -330,3 +331,47 @@ class Progress:
         elif "test_loss" in logs:
             parts.append(f"test loss {logs['test_loss']:.4g}")
         return "  ".join(parts)
+
+
+class Overview:
+    """The display of several networks that train at the same time: it counts the networks that have ended.
+
+    Any thread may call its methods.
+
+    Parameters
+    ----------
+    verbose : int
+        As for `open_display`, with networks in place of epochs.
+    n_networks : int
+    """
+
+    def __init__(self, verbose: int, n_networks: int) -> None:
+        self.display = open_display(verbose, n_networks, unit="network")
+        self.moves = self.display.moves
+        self._lock = threading.Lock()
+        self._shares: dict[int, float] = {}  # of the networks that are being trained: the share that is done
+        self._n_ended, self._n_rows = 0, 0
+
+    def begin(self) -> None:
+        """Start the clock."""
+        self.display.begin(0)
+
+    def move(self, network: int, share: float) -> None:
+        """Note that this share of the training of a network is done."""
+        with self._lock:
+            self._shares[network] = share
+            if self.display.is_due():
+                self.display.move(self._n_ended, sum(self._shares.values()), self._n_rows, {})
+
+    def end(self, network: int, logs: Mapping[str, float], n_rows: int) -> None:
+        """Note that the training of a network has ended, with these figures of its last epoch, after n_rows rows."""
+        with self._lock:
+            self._shares.pop(network, None)
+            self._n_ended, self._n_rows = self._n_ended + 1, self._n_rows + n_rows
+            seconds = time.perf_counter() - self.display.begun
+            self.display.show(self._n_ended - 1, logs, self._n_rows / max(seconds, 1e-9))
+
+    def close(self) -> None:
+        """End the display."""
+        with self._lock:
+            self.display.close()
