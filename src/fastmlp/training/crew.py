@@ -68,6 +68,7 @@ class Crew:
     def __init__(self, turns: Sequence[Turn], n_threads: int) -> None:
         self.n_threads, self.flag = n_threads, _core.StopFlag()
         self._waiting, self._active = deque(turns), list[Turn]()
+        self.n_changes = 0  # how often a turn has begun or ended, that is, the shares may have changed
         self._error: BaseException | None = None
 
     def run(self) -> None:
@@ -121,11 +122,13 @@ class Crew:
                 except IndexError:  # another thread was faster
                     break
                 self._active.append(turn)
+                self.n_changes += 1
                 try:
                     self.share(turn)
                     turn(self)
                 finally:
                     self._active.remove(turn)
+                    self.n_changes += 1
         except BaseException as error:
             self.stop(error)
         finally:

@@ -132,6 +132,7 @@ class TurnDisplay(Display):
         self.training, self.crew = training, crew
         overview = training.overview
         self.moves = crew.n_threads > 1 or (overview is not None and overview.moves)
+        self.n_changes = -1  # of the crew, when the number of threads was adjusted last
 
     def _show(self, epoch: int, logs: Mapping[str, float], rows_per_second: float) -> None:
         self._progress(epoch + 1)
@@ -142,7 +143,9 @@ class TurnDisplay(Display):
     def _progress(self, epochs: float) -> None:
         if self.training.overview is not None:
             self.training.overview.move(self.training.place, epochs / self.epochs)
-        self.crew.share(self.training)
+        if self.n_changes != self.crew.n_changes:
+            self.n_changes = self.crew.n_changes
+            self.crew.share(self.training)
 
 
 def fit_many(

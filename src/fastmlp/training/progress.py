@@ -358,6 +358,8 @@ class Overview:
 
     def move(self, network: int, share: float) -> None:
         """Note that this share of the training of a network is done."""
+        if not self.moves:  # so that threads whose epochs are short do not wait for one another
+            return
         with self._lock:
             self._shares[network] = share
             if self.display.is_due():
