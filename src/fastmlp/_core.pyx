@@ -415,7 +415,7 @@ cdef class Trainer(Predictor):
             with nogil:
                 status = fml_train_blocks(trainer, &rows.data, batch_size, &blocks.order, blocks.advise, &first, end,
                                           &loss, &poll, workspace)
-        elif (end - first) * self.n_weights < self.gil_work_limit // 4:
+        elif poll_state.flag is None and (end - first) * self.n_weights < self.gil_work_limit // 4:
             status = fml_train_rows(trainer, &rows.data, batch_size, drawn, &first, end, &loss, &poll, workspace)
         else:
             with nogil:

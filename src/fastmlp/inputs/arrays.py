@@ -225,7 +225,7 @@ def pieces(x: Any, dtype: Any = None) -> Iterator[tuple[int, NDArray[Any]]]:
 def first_not_finite(x: Any, dtype: np.dtype[Any], scaling: Scaling | None = None) -> tuple[int, int, float] | None:
     """Return row, column and value of the first number that is NaN or infinite in that dtype, or None.
 
-    If a scaling is given, the test is of the scaled numbers.
+    If a scaling is given, the test is of the scaled numbers. The row of a `RowSubset` is counted in the whole matrix.
     """
     if x.dtype.kind != "f" and scaling is None:
         return None
@@ -238,7 +238,8 @@ def first_not_finite(x: Any, dtype: np.dtype[Any], scaling: Scaling | None = Non
                 if not isinstance(x, np.ndarray) and np.isinf(value):  # may be a sum of several elements that overflowed
                     wide = x[first + row : first + row + 1].toarray(np.float64)[0, column]
                     value = wide if abs(wide) > np.finfo(dtype).max else value
-                return first + row, column, value
+                row += first
+                return int(x.indices[row]) if isinstance(x, RowSubset) else row, column, value
     return None
 
 
