@@ -35,7 +35,7 @@ def networks(n: int = 3, sizes: tuple[int, ...] = (6, 16, 1), **words: Any) -> l
 
 
 def state_of(network: fastmlp.Network) -> fastmlp.TrainingState | None:
-    """Return the training state; None after EarlyStopping has restored parameters, so that the optimiser starts anew."""
+    """Return the training state; None after EarlyStopping has restored parameters: the optimiser starts anew."""
     try:
         return network.training_state()
     except RuntimeError:
@@ -158,6 +158,21 @@ def test_scalings_are_those_of_the_rows_of_a_network() -> None:
     fastmlp.fit_many(together, X, Y, rows=FOLDS, epochs=1)
     for network, rows in zip(together, FOLDS, strict=True):
         assert network.input_scaling == fastmlp.Scaling.fit(X[rows], "standard")
+
+
+def test_validation_rows_for_all_with_scalings_of_each() -> None:
+    """A pass over rows keeps the network's scaling with them, so each network needs rows of its own."""
+    many = np.tile(X, (60, 1)), np.tile(Y, 60), RNG.random(9000)
+    compare(
+        lambda: networks(6, (6, 200, 1), input_scaling="standard", target_scaling="standard"),
+        X,
+        Y,
+        rows=[np.sort(RNG.integers(0, 150, size=40)) for _ in range(6)],
+        n_threads=3,
+        epochs=8,
+        validation_data=many,
+        metrics=["r2"],
+    )
 
 
 def test_networks_may_differ_in_everything() -> None:

@@ -29,7 +29,9 @@ def _is_list(value: Any) -> bool:
 
 def _is_list_of_lists(value: Any) -> bool:
     """Return whether the value is a list or tuple of these; for arguments that are a list of other things."""
-    return isinstance(value, (list, tuple)) and len(value) > 0 and all(isinstance(each, (list, tuple)) for each in value)
+    return (
+        isinstance(value, (list, tuple)) and len(value) > 0 and all(isinstance(each, (list, tuple)) for each in value)
+    )
 
 
 def _is_list_of_vectors(value: Any) -> bool:
@@ -116,7 +118,9 @@ def callbacks_of(value: Any, n_networks: int) -> list[list[Any]]:
                 f"callbacks[{i}]: expected a function or an EarlyStopping, as all networks share these callbacks, got "
                 f"{callback!r:.80}; write a list for each network, callbacks=[[...] for network in networks]"
             )
-    return [[copy.copy(each) if isinstance(each, EarlyStopping) else each for each in shared] for _ in range(n_networks)]
+    return [
+        [copy.copy(each) if isinstance(each, EarlyStopping) else each for each in shared] for _ in range(n_networks)
+    ]
 
 
 def _refuse_shared(lists: Sequence[Sequence[Any]]) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import _core
-from ..inputs import arrays, row_weights, schema as schemas
+from ..inputs import arrays, row_weights
+from ..inputs import schema as schemas
 from . import data
 
 if TYPE_CHECKING:
