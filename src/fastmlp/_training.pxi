@@ -324,8 +324,8 @@ cdef dict stop_flags = {}  # the StopFlag of each thread that works under one, b
 
 
 cdef class StopFlag:
-    """A flag with which one thread asks others, which work for it, to stop as after Ctrl-C: only the main thread receives
-    signals. A training in a thread that has called `enter` raises KeyboardInterrupt once the flag is set."""
+    """A flag with which one thread asks others, which work for it, to stop as after Ctrl-C, as only the main thread
+    receives signals. A training in a thread that has called `enter` raises KeyboardInterrupt once the flag is set."""
 
     cdef readonly bint is_set
 
@@ -356,7 +356,7 @@ cpdef int check_stop_flag() except -1:
 
 
 cdef class PollState:
-    """What decides whether a long pass stops: errors of signal handlers and custom functions, a flag, and a deadline."""
+    """What decides whether a long pass stops: errors of signal handlers and custom functions, a flag, a deadline."""
 
     cdef list errors      # the exceptions raised so far
     cdef StopFlag flag    # the flag that the thread follows, or None

@@ -235,9 +235,7 @@ def first_not_finite(x: Any, dtype: np.dtype[Any], scaling: Scaling | None = Non
             if not finite.all():
                 row, column = divmod(int(np.argmin(finite)), finite.shape[1])
                 value = piece[row, column]
-                if not isinstance(x, np.ndarray) and np.isinf(
-                    value
-                ):  # may be a sum of several elements that overflowed
+                if not isinstance(x, np.ndarray) and np.isinf(value):  # a sum of several elements may have overflowed
                     wide = x[first + row : first + row + 1].toarray(np.float64)[0, column]
                     value = wide if abs(wide) > np.finfo(dtype).max else value
                 row += first

@@ -270,7 +270,8 @@ def _verbosity(verbose: Any) -> int:
 
 def _train_all(trainings: Sequence[Training], n_threads: int, overview: Overview, errors: str) -> list[History]:
     """Train all networks, the longest training first; return their histories or raise the first error."""
-    crew = Crew(sorted(trainings, key=lambda training: -training.cost), n_threads)
+    longest_first = sorted(trainings, key=lambda training: -training.cost)
+    crew = Crew(longest_first, n_threads)
     try:
         overview.begin()
         crew.run()
