@@ -19,6 +19,7 @@ import pytest
 import fastmlp
 from fastmlp import _core
 from fastmlp.inputs.arrays import RowSubset
+from fastmlp.training import crew
 from processes import run_python
 
 RNG = np.random.default_rng(0)
@@ -269,7 +270,7 @@ def test_a_matrix_is_not_copied() -> None:
         def on_train_begin(self, logs: Any) -> None:
             import gc
 
-            seen.extend(each for each in gc.get_objects() if isinstance(each, RowSubset))
+            seen.extend(each for each in gc.get_objects() if type(each) is RowSubset)
 
     fastmlp.fit_many(networks(), x, Y, rows=FOLDS, epochs=1, callbacks=[[Watcher()] for _ in range(3)])
     assert len(seen) >= 3
@@ -738,6 +739,55 @@ def test_after_a_fork() -> None:
     print(codes)
     """
     assert run_python(SETUP + code) == "[0, 0, 0, 0]\n"
+
+
+@pytest.mark.parametrize(
+    ("n_threads", "n_turns", "expected"),
+    [(1, 1, [1]), (2, 2, [1, 1]), (5, 3, [2, 2, 1]), (8, 3, [3, 3, 2]), (6, 1, [6]), (2, 3, [1, 1, 1])],
+)
+def test_shares_of_threads(monkeypatch: pytest.MonkeyPatch, n_threads: int, n_turns: int, expected: list[int]) -> None:
+    """Threads without a turn are lent to the turns that are left, the earlier ones first."""
+    limits: list[int] = []
+    monkeypatch.setattr(_core, "limit_threads", limits.append)
+    turns: list[Any] = [lambda own, k=k: k for k in range(n_turns)]
+    own = crew.Crew(turns, n_threads)
+    own._active = list(turns)
+    for turn in turns:
+        own.share(turn)
+    assert limits == expected
+
+
+def test_threads_are_lent_as_others_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The longest training gets all threads once it is the last one."""
+    limits: dict[Any, list[int]] = {}
+    monkeypatch.setattr(
+        _core, "limit_threads", lambda n: limits.setdefault(threading.current_thread().ident, []).append(n)
+    )
+    ended = threading.Event()
+
+    def end(logs: Any) -> None:
+        ended.set()
+
+    class Short:
+        on_train_end = staticmethod(end)
+
+    class Long:
+        @staticmethod
+        def on_epoch_begin(epoch: int, logs: Any) -> None:
+            assert epoch < 3 or ended.wait(60)
+
+    fastmlp.fit_many(networks(2), X, Y, epochs=[3000, 2], callbacks=[[Long()], [Short()]], n_threads=2)
+    assert sorted(each[-2:] for each in limits.values()) == [[1, 0], [2, 0]]
+
+
+def test_the_longest_training_is_first() -> None:
+    began: list[int] = []
+    watchers = [type("Watcher", (), {"on_train_begin": lambda self, logs, k=k: began.append(k)})() for k in range(4)]
+    nets = [fastmlp.Network([6, width, 1]) for width in (2, 50, 10, 10)]
+    rows = [None, None, None, range(20)]
+    words: dict[str, Any] = {"epochs": [40, 4, 10, 10], "callbacks": [[each] for each in watchers]}
+    fastmlp.fit_many(nets, X, Y, rows=rows, n_threads=1, **words)
+    assert began == [1, 2, 0, 3]  # 4 * 401 > 10 * 81 > 40 * 17 > 10 * 81 * 20 / 150
 
 
 def test_a_limit_of_threads_ends_with_the_thread() -> None:
