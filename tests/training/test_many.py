@@ -177,12 +177,14 @@ def test_validation_rows_for_all_with_scalings_of_each() -> None:
 
 
 def test_networks_may_differ_in_everything() -> None:
+    own = fastmlp.CustomActivation(np.sin, np.cos)
+
     def make() -> list[fastmlp.Network]:
         return [
             fastmlp.Network([6, 5, 3], loss="cross_entropy", seed=0),
             fastmlp.Network([6, 30, 30, 3], loss="hinge", seed=1, dtype="float64", activation="tanh"),
             fastmlp.Network([6, 3], loss="focal", seed=2, engine="blas", input_scaling="standard"),
-            fastmlp.Network([6, 9, 3], loss="cross_entropy", seed=3, n_threads=1),
+            fastmlp.Network([6, 9, 3], loss="cross_entropy", seed=3, n_threads=1, activation=own),
         ]
 
     per_network: dict[str, list[Any]] = {
@@ -354,6 +356,7 @@ HOOKED = Hooked()
         (ValueError, r"networks\[0\]: X: expected shape", {"x": X[:, :5]}),
         (ValueError, r"networks\[0\]: X: expected shape \(B, 6\), got shape \(6,\)", {"x": X[0], "y": 1.0}),
         (ValueError, r"networks\[0\]: y: expected shape", {"y": Y[:-1]}),
+        (TypeError, "X: expected an array of rows, got generator", {"x": (row for row in X), "rows": FOLDS}),
         (ValueError, r"networks\[2\]: epochs", {"epochs": [1, 2, 0]}),
         (ValueError, "epochs: expected one value for all networks, or a list of 3", {"epochs": [1, 2]}),
         (ValueError, "validation_data.*are a tuple", {"validation_data": [X, Y]}),

@@ -51,6 +51,8 @@ class Worker:
         while not self.has_ended:
             self._ending.acquire(timeout=WAIT_SECONDS)
             _core.check_stop_flag()  # of a crew in one of whose turns this crew works
+            if self._thread.ident is None:  # an exception came before the thread was started
+                return
         self._thread.join()
 
 
@@ -99,12 +101,12 @@ class Crew:
     def _start(self, workers: list[Worker]) -> None:
         """Start the threads, one for each turn if there are fewer turns; work here if the system allows none."""
         for _ in range(min(self.n_threads, len(self._waiting))):
-            worker = Worker(self._work)
+            workers.append(Worker(self._work))
             try:
-                worker.start()
+                workers[-1].start()
             except RuntimeError:
+                workers.pop()
                 break
-            workers.append(worker)
         if not workers:
             self._work()
 

@@ -37,23 +37,23 @@ def fit(network: Network, X: Any, y: Any, optimizer: object, validation_data: An
             source: Source = _batch_rows(network, X, validation_data, plan, _optimizer_of_fit(network, wanted))
         else:
             rows, validation = _checked_rows(network, X, y, validation_data, plan)
-            return train_on_rows(network, rows, validation, optimizer, plan)
+            return loop_on_rows(network, rows, validation, optimizer, plan).train()
         return Loop(network, source, plan, wanted).train()
     finally:
         network._end_fit(token)
 
 
-def train_on_rows(
+def loop_on_rows(
     network: Network,
     rows: _core.Rows,
     validation: _core.Rows | None,
     optimizer: object,
     plan: FitPlan,
     display: Display | None = None,
-) -> History:
-    """Train on checked rows, whose columns the network has, and return the history; `display` is as for `Loop`."""
+) -> Loop:
+    """Return the loop over checked rows, whose columns the network has; `display` is as for `Loop`."""
     wanted, used = check_optimizer(network, optimizer, validation, plan)
-    return Loop(network, ArrayRows(network, rows, validation, plan, used), plan, wanted, display).train()
+    return Loop(network, ArrayRows(network, rows, validation, plan, used), plan, wanted, display)
 
 
 def check_optimizer(

@@ -22,7 +22,7 @@ from ..history import History
 from ..network import Network
 from . import per_network
 from .crew import Crew
-from .fit import Token, check_optimizer, train_on_rows
+from .fit import Token, check_optimizer, loop_on_rows
 from .loop import reported_names
 from .plan import DEFAULT_BATCH_SIZE, FitPlan
 from .progress import Display, Overview
@@ -93,7 +93,7 @@ class Training:
     def __call__(self, crew: Crew) -> None:
         """Train the network; record an exception, unless it is one that stops the crew."""
         try:
-            self.history = self._train(crew)
+            self._train(crew)
         except Exception as error:
             self._end_by(error)
         except BaseException as error:  # of the crew's flag, or raised by a callback
@@ -104,22 +104,22 @@ class Training:
             logs = {name: values[-1] for name, values in self.history.items() if values}
             self.overview.end(self.place, logs, self.history.epochs * self.n_rows)
 
-    def _train(self, crew: Crew) -> History:
+    def _train(self, crew: Crew) -> None:
         network, plan, token = self.network, self.plan, Token()
         try:
             network._begin_fit(token)
             rows, validation, schema = self.shared.checked(network, plan, self.validation_data, self.indices)
             network._fit_columns(schema, rows)
-            return train_on_rows(network, rows, validation, self.optimizer, plan, TurnDisplay(self, crew))
+            loop = loop_on_rows(network, rows, validation, self.optimizer, plan, TurnDisplay(self, crew))
+            self.history = loop.history
+            loop.train()
         finally:
             network._end_fit(token)
             network._release_workspace()
 
     def _end_by(self, error: BaseException) -> None:
-        """Keep the exception, and the history of the epochs before it, if the training came so far."""
-        history = getattr(error, "history", None)
-        self.history = history if isinstance(history, History) else History()
-        if history is None:
+        """Keep the exception in the history, which also gets the reason if the training has not come to its loop."""
+        if self.history.stopped is None:
             self.history._end_by(error)
         self.history._error = error
 

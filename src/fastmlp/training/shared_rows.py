@@ -54,6 +54,10 @@ class SharedRows:
 
     def __init__(self, X: Any, y: Any) -> None:
         self.X, self.y = X, y
+        if not (hasattr(X, "shape") or hasattr(X, "__len__")):
+            self.X = arrays.as_array("X", X)
+            if self.X.ndim == 0:
+                raise TypeError(f"X: expected an array of rows, got {type(X).__name__}")
         self._schemas, self._inputs, self._rows, self._validations, self._weights = (Memo() for _ in range(5))
 
     def checked(
