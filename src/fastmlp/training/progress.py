@@ -84,6 +84,7 @@ class Display:
     """
 
     moves = False  # whether the display uses `move`, the progress within an epoch
+    wants_all = False  # whether it has to be called for each epoch, however short
     unit = "epoch"  # what is counted, and is called an epoch here; see `open_display`
 
     def __init__(self, epochs: int, describe: Describe = figures) -> None:
@@ -145,6 +146,8 @@ class Lines(Display):
     five seconds or more after the last line.
     """
 
+    wants_all = True
+
     def __init__(self, epochs: int, describe: Describe, stream: FailSafeStream, every: int | None) -> None:
         super().__init__(epochs, describe)
         self.stream, self.every = stream, every
@@ -177,6 +180,7 @@ class Bar(Display):
     """A display that is a bar of tqdm over the epochs."""
 
     moves = True
+    wants_all = True
 
     def __init__(self, epochs: int, describe: Describe, stream: Any, tqdm: Any) -> None:
         super().__init__(epochs, describe)
