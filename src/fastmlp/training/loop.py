@@ -11,8 +11,8 @@ epoch. The history has complete epochs only, so that after Ctrl-C the parameters
 parameter or the optimiser's state overflow are taken back in any case.
 
 One compiled call trains a whole epoch, unless batch hooks, checkpoints by steps or a progress bar have to run within
-it: then the epoch is split into several calls. Where nothing has to happen between epochs that are short, one call trains
-several. The result is the same to the last bit.
+it: then the epoch is split into several calls. Where nothing has to happen between epochs that are short, one call
+trains several. The result is the same to the last bit.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ class Loop:
             self.end_epoch()
 
     def train_short_epochs(self) -> bool:
-        """Train several epochs in one call if they are short; return False if there is nothing to be gained, or an error.
+        """Train several epochs in one call if they are short; return False if they are not, or there is an error.
 
         The error belongs to one of these epochs: trained one by one, it is raised where it belongs.
         """

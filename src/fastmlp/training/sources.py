@@ -191,7 +191,7 @@ class ArrayRows(Source):
         return max(1, EPOCHS_WORK // (self.n_rows * self.network.n_parameters))
 
     def train_epochs(self, n_epochs: int) -> tuple[list[float], BaseException | None]:
-        """Train that many epochs; return the mean loss of each complete one, and an exception, see `Trainer._epochs`."""
+        """Train that many epochs; return the mean loss of each, and an exception or None, see `Trainer._epochs`."""
         losses, error = self.network._epochs(self.rows, self.batch_size, self.order, n_epochs)
         return [loss / self.rows.total_weight for loss in losses], error
 
