@@ -459,8 +459,8 @@ cdef class Trainer(Predictor):
                 and training.plateau is None)
 
     def _epochs(self, Rows rows not None, size_t batch_size, order, size_t n_epochs):
-        """Train n_epochs whole epochs without the GIL, and publish after the last one. `order` is as for `_begin_epoch`,
-        but no BlockOrder.
+        """Train n_epochs whole epochs without the GIL, and publish after the last one. `order` is that of
+        `_begin_epoch`, but no BlockOrder.
 
         Return a list with the sum of the weighted losses of each complete epoch, and None or the exception of a signal
         handler, before which the complete steps are published. If something else goes wrong, the list is empty and
