@@ -285,12 +285,12 @@ static void rows_phase(piece *p) {
     }
 }
 
-/* The rows that thread i will gather for the next piece or batch, if they are dense and in a known order. */
+/* The rows that thread i will gather for the next piece or batch, if they are dense and `order` has their places. */
 static fml_ahead rows_ahead(const piece *p, size_t i) {
     const fml_pass *pass = p->pass;
     size_t done = p->first + p->rows, bytes = row_bytes(pass->net, pass->data);
     int is_last = done == pass->rows;
-    if (pass->order == NULL || pass->data->begins != NULL || pass->data->x_row > 0)
+    if (pass->order == NULL || pass->data->begins != NULL || pass->data->x_row > 0 || pass->data->x_rows != NULL)
         return (fml_ahead){NULL, NULL, 0, bytes};
     size_t n = p->k + 1 < p->n_pieces ? piece_first(p, p->k + 2) - done
                : is_last              ? pass->n_next / n_pieces_of(pass->net, pass->n_next)

@@ -221,9 +221,11 @@ struct fml_network {
     size_t n_threads;    /* the maximum number of threads of a pass, the caller's included; 0 means 1 */
 };
 
+enum { FML_MAX_TILE_ROWS = 256 };
+
 struct fml_engine {
     const char *name;
-    size_t tile_rows;     /* maximum number of rows that pass through all layers together */
+    size_t tile_rows;     /* maximum number of rows that pass through all layers together, at most FML_MAX_TILE_ROWS */
     size_t gradient_rows; /* rows over which one call of weight_gradient sums, about; a multiple of tile_rows */
     int takes_threads;    /* whether its functions may run on several threads at once */
     int odd_rows;         /* whether training should avoid row strides that are a power of two */
@@ -275,11 +277,12 @@ typedef struct {
 } fml_scaling;
 
 typedef struct {
-    const void *x; /* (n_rows, I), or the elements of sparse rows, see fml_matrix */
+    const void *x; /* (n_rows, I) or as many rows as x_rows refers to; or the elements of sparse rows, see fml_matrix */
     fml_element element;
     size_t x_row;          /* stride of dense rows in elements; 0: I */
     const int64_t *begins; /* of sparse rows, see fml_matrix: (n_rows + 1,); NULL: dense */
     const int32_t *columns;
+    const uint32_t *x_rows;     /* (n_rows,): the row of x that has the inputs of each row; NULL: its own index */
     const fml_scaling *scaling; /* NULL: none */
     size_t n_rows;              /* below 2^32 */
     fml_element values_element;
@@ -491,6 +494,10 @@ size_t fml_usable_threads(void);
  * as /proc/self/cgroup, which names the cgroups; mount: a folder such as /sys/fs/cgroup, under which their trees
  * are. */
 size_t fml_quota_threads(const char *membership, const char *mount);
+/* Limit the threads of each pass that the calling thread begins to n, its own included; 0: no limit but that of the
+ * network. fml_thread_limit returns n, or SIZE_MAX if there is no limit. */
+void fml_limit_threads(size_t n);
+size_t fml_thread_limit(void);
 /* Run task(context, i) once for each 0 <= i < n, on at most min(n, 256) threads including the caller's, and return
  * when all are done. Tasks must not wait for one another: if the pool is busy with another job, cannot start a
  * thread, or does not exist on this platform, the caller runs all tasks itself, in order; a call of fml_parallel

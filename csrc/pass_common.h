@@ -69,12 +69,24 @@ static inline int needs_no_conversion(const fml_data *data) {
            (data->scaling == NULL || data->scaling->inputs.offset == NULL);
 }
 
-/* The inputs of `rows` rows: order[first], order[first + 1], ..., or first, first + 1, ... if order is NULL. They
- * are gathered into x with the row stride *x_row, and *finite tells whether all are finite. If `finite` is NULL and
- * the rows need neither order nor conversion, they are not copied: the result points into the data, and *x_row
- * becomes their stride. */
+/* The rows of data->x that have the inputs of the rows of input_rows, written to picked (rows,). */
+static inline const uint32_t *picked_rows(const fml_data *data, const uint32_t *order, size_t first, size_t rows,
+                                          uint32_t *picked) {
+    for (size_t i = 0; i < rows; i++) picked[i] = data->x_rows[order == NULL ? first + i : order[first + i]];
+    return picked;
+}
+
+/* The inputs of `rows` rows: order[first], order[first + 1], ..., or first, first + 1, ... if order is NULL; at most
+ * FML_MAX_TILE_ROWS of them. They are gathered into x with the row stride *x_row, and *finite tells whether all are
+ * finite. If `finite` is NULL and the rows need neither order nor conversion, they are not copied: the result points
+ * into the data, and *x_row becomes their stride. */
 static inline const void *input_rows(const fml_network *net, const fml_data *data, const uint32_t *order, size_t first,
                                      size_t rows, void *x, size_t *x_row, int *finite) {
+    uint32_t picked[FML_MAX_TILE_ROWS];
+    if (data->x_rows != NULL) {
+        order = picked_rows(data, order, first, rows, picked);
+        first = 0;
+    }
     size_t I = net->layers[0].n_inputs, begin = order == NULL ? first : 0;
     int plain = needs_no_conversion(data), all_finite;
     if (order != NULL) order += first;
@@ -172,7 +184,7 @@ static inline size_t multiply_adds(const fml_network *net) {
 static inline size_t threads_for(const fml_network *net, size_t rows) {
     if (net->n_threads <= 1 || !net->engine->takes_threads) return 1;
     size_t useful = (size_t)((double)multiply_adds(net) * (double)rows / MIN_WORK_PER_THREAD);
-    return size_max(1, size_min(useful, net->n_threads));
+    return useful < 2 ? 1 : size_min(useful, size_min(net->n_threads, fml_thread_limit()));
 }
 
 /* Run task(context, i) for each 0 <= i < n_threads, and return when all are done. */

@@ -26,6 +26,11 @@ static void run_in_order(size_t n, void (*task)(void *context, size_t i), void *
 #include <stdalign.h>
 #include <stdatomic.h>
 
+static _Thread_local size_t thread_limit; /* 0: none */
+
+void fml_limit_threads(size_t n) { thread_limit = n; }
+size_t fml_thread_limit(void) { return thread_limit > 0 ? thread_limit : SIZE_MAX; }
+
 enum { MAX_THREADS = 256, PAUSES = 16 };
 
 /* How long a thread spins before it sleeps, in seconds. That bridges the work that a caller does alone between the
@@ -219,6 +224,10 @@ void fml_parallel(size_t n, void (*task)(void *context, size_t i), void *context
 }
 
 #else
+
+/* Passes run on one thread in any case. */
+void fml_limit_threads(size_t n) { (void)n; }
+size_t fml_thread_limit(void) { return SIZE_MAX; }
 
 void fml_parallel(size_t n, void (*task)(void *context, size_t i), void *context) { run_in_order(n, task, context); }
 

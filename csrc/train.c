@@ -146,7 +146,9 @@ fml_status fml_train_step(fml_trainer *trainer, const fml_data *data, const uint
 /* The data without their first rows. */
 static fml_data rows_from(const fml_network *net, const fml_data *data, size_t first) {
     fml_data rest = *data;
-    if (data->begins != NULL)
+    if (data->x_rows != NULL)
+        rest.x_rows = data->x_rows + first;
+    else if (data->begins != NULL)
         rest.begins = data->begins + first;
     else
         rest.x = (const char *)data->x + first * row_bytes(net, data);

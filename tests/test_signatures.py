@@ -13,6 +13,7 @@ from fastmlp import reference
 from fastmlp.architecture import Architecture
 from fastmlp.frozen import defaults as defaults_of_fields
 from fastmlp.frozen import fields, replace
+from fastmlp.training import per_network
 from fastmlp.training.plan import FitPlan
 
 METHODS = [
@@ -111,3 +112,12 @@ def test_a_plan_has_the_arguments_of_fit() -> None:
     """A FitPlan has all arguments of `fit` except the data and the optimiser."""
     beside = {"self", "X", "y", "optimizer", "validation_data"}
     assert set(fields(FitPlan)) == set(inspect.signature(fastmlp.Network.fit).parameters) - beside
+
+
+def test_fit_many_has_the_arguments_of_fit() -> None:
+    """Each of them is an argument of `fit_many` with the same default; all but `verbose` may differ by network."""
+    own, many = (inspect.signature(function).parameters for function in (fastmlp.Network.fit, fastmlp.fit_many))
+    shared = {name: parameter.default for name, parameter in own.items() if name not in ("self", "X", "y")}
+    assert shared == {name: many[name].default for name in shared}
+    assert set(many) - set(shared) == {"networks", "X", "y", "rows", "n_threads", "errors"}
+    assert set(per_network.PER_NETWORK) == set(shared) - {"verbose"}

@@ -71,8 +71,10 @@ if TYPE_CHECKING:
     from . import datasets
     from .encoder import Encoder
     from .ensemble import Ensemble
+    from .training.many import fit_many
 
-_LATE = {"Encoder": "encoder", "Ensemble": "ensemble", "datasets": "datasets"}  # the module of each name
+# The module of each name that is imported when it is first used.
+_LATE = {"Encoder": "encoder", "Ensemble": "ensemble", "datasets": "datasets", "fit_many": "training.many"}
 
 
 def __getattr__(name: str) -> Any:
@@ -155,6 +157,7 @@ __all__ = [
     "TrainingState",
     "__version__",
     "datasets",
+    "fit_many",
     "info",
     "load",
 ]

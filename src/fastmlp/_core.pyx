@@ -61,6 +61,7 @@ cdef enum target_kind:  # the kinds of targets that learn_one can log; NOT_LOGGE
     NOT_LOGGED, LABEL, NUMBER, VECTOR
 
 cdef enum:
+    MAX_EPOCHS = 1 << 16  # of one call of _epochs
     MANY_MULTIPLY_ADDS = 1 << 20  # about 100 us of one core: work of this size or more releases the GIL
     WORKSPACE_HEADER = 64  # bytes before a workspace, where its capacity is stored
 
@@ -73,7 +74,7 @@ cdef unsigned long forking_thread = 0  # the thread that made the last of these 
 # Modules that this package imports only when it needs them. None of them may call os.register_at_fork: if _before_fork
 # imported such a module, its function for the child would be called without its function before the fork.
 _LATE_IMPORTS = ("fastmlp.datasets", "fastmlp.encoder", "fastmlp.ensemble", "fastmlp.formats.upgrade",
-                 "fastmlp.training.fit", "hashlib", "json", "mmap", "numpy.ma")
+                 "fastmlp.training.fit", "fastmlp.training.many", "hashlib", "json", "mmap", "numpy.ma")
 
 
 def _before_fork():
@@ -90,6 +91,10 @@ def _after_fork():
     global n_forks, forking_thread
     n_forks += 1
     forking_thread = PyThread_get_thread_ident()
+    flag = stop_flag_here()  # the other threads do not exist, and new ones may get their numbers
+    stop_flags.clear()
+    if flag is not None:
+        flag.enter()
 
 
 if hasattr(os, "register_at_fork"):
@@ -99,6 +104,21 @@ if hasattr(os, "register_at_fork"):
 include "_kernels.pxi"
 include "_training.pxi"
 include "_predictor.pxi"
+
+
+cdef bint has_become_not_finite(fml_trainer *trainer) noexcept nogil:
+    """Return whether a parameter or a number of the optimiser's state is NaN or infinite, if a step since the last call
+    may have made it so."""
+    cdef size_t n = trainer.net.n_packed
+    if not trainer.suspect:
+        return False
+    trainer.suspect = False
+    if trainer.net.kernels.first_not_finite(trainer.block, n) < n:
+        return True
+    for k in range(trainer.optimizer.n_states):
+        if trainer.net.kernels.first_not_finite(trainer.states[k], n) < n:
+            return True
+    return False
 
 
 cdef class Trainer(Predictor):
@@ -370,6 +390,7 @@ cdef class Trainer(Predictor):
         cdef size_t n = rows.data.n_rows
         cdef uint32_t *drawn = order_pointer(order, n)
         cdef Training training = self._current_training()
+        check_stop_flag()
         training.trainer.random, self.mid_epoch = self.random, True
         if order is None:
             return
@@ -392,6 +413,7 @@ cdef class Trainer(Predictor):
         rows.scale(self.columns)
         if not self.mid_epoch or batch_size < 1 or end > rows.data.n_rows or first > end:
             raise ValueError(f"end: expected a stretch of an epoch of {rows.data.n_rows} rows, got {first} to {end}")
+        check_stop_flag()
         cdef PollState poll_state = PollState()
         poll_state.deadline = fml_seconds() + seconds
         cdef BlockOrder blocks = order if type(order) is BlockOrder else None
@@ -429,6 +451,54 @@ cdef class Trainer(Predictor):
             self._publish_epoch_so_far()
         self._raise_status(status, rows, poll_state)
         return first, loss
+
+    @property
+    def _repeats_epochs(self):
+        """Whether `_epochs` can train: what is published can be trained on again from, with the same bits, and nothing
+        has to happen between two epochs."""
+        cdef Training training = self.training
+        return (training is not None and not self.tentative and not self.custom and training.can_repeat()
+                and training.plateau is None)
+
+    def _epochs(self, Rows rows not None, size_t batch_size, order, size_t n_epochs):
+        """Train n_epochs whole epochs without the GIL, and publish after the last one. `order` is that of
+        `_begin_epoch`, but no BlockOrder.
+
+        Return a list with the sum of the weighted losses of each complete epoch, and None or the exception of a signal
+        handler, before which the complete steps are published. If something else goes wrong, the list is empty and
+        nothing has changed: the epochs can be trained one by one, up to the one with the error."""
+        self._check_rows(rows)
+        cdef Training training = self._current_training()
+        cdef size_t n = rows.data.n_rows, done = 0, first
+        cdef uint32_t *drawn = order_pointer(order, n)
+        if not self._repeats_epochs or type(order) is BlockOrder or batch_size < 1 or not 1 <= n_epochs <= MAX_EPOCHS:
+            raise ValueError(f"n_epochs: expected epochs that can be trained together, got {n_epochs}")
+        check_stop_flag()
+        cdef cnp.ndarray losses = np.zeros(n_epochs)
+        cdef double *loss = <double *>cnp.PyArray_DATA(losses)
+        cdef PollState poll_state = PollState()
+        cdef fml_poll poll = self._poll(poll_state)
+        cdef fml_trainer *trainer = &training.trainer
+        cdef fml_status status = FML_OK
+        cdef bint finite = True
+        cdef void *workspace = self._take_workspace(fml_training_workspace(trainer, min(batch_size, n)))
+        rows.scale(self.columns)
+        trainer.random, self.mid_epoch = self.random, True
+        with nogil:
+            while done < n_epochs and status == FML_OK and finite:
+                first = 0
+                if drawn != NULL:
+                    fml_random_order(&trainer.random, drawn, n)
+                status = fml_train_rows(trainer, &rows.data, batch_size, drawn, &first, n, &loss[done], &poll,
+                                        workspace)
+                finite = not has_become_not_finite(trainer)
+                done += status == FML_OK and finite
+        self._return_workspace(workspace)
+        if not finite or status not in (FML_OK, FML_STOPPED):
+            self._roll_back()
+            return [], poll_state.errors[0] if status == FML_STOPPED else None
+        self._publish_epoch_so_far()
+        return losses[:done].tolist(), poll_state.errors[0] if status == FML_STOPPED else None
 
     def _publish_epoch_so_far(self):
         """Publish the parameters after the steps that the epoch has taken so far."""
@@ -542,24 +612,12 @@ cdef class Trainer(Predictor):
     cdef bint _trained_not_finite(self, Training training):
         """Return whether training has made a parameter or a number of the optimiser's state not finite since the last
         call. The state matters, too: a parameter whose state overflows would silently never change again."""
-        if not training.trainer.suspect:
-            return False
-        training.trainer.suspect = False
-        if self._has_not_finite(training.trainer.block):
-            return True
-        for k in range(training.trainer.optimizer.n_states):
-            if self._has_not_finite(training.trainer.states[k]):
-                return True
-        return False
-
-    cdef bint _has_not_finite(self, const void *block):
-        """Return whether one of the n_packed numbers of a block is NaN or infinite."""
-        cdef size_t i
+        cdef bint found
         if self.net.n_packed < MANY_MULTIPLY_ADDS:
-            return self.net.kernels.first_not_finite(block, self.net.n_packed) < self.net.n_packed
+            return has_become_not_finite(&training.trainer)
         with nogil:
-            i = self.net.kernels.first_not_finite(block, self.net.n_packed)
-        return i < self.net.n_packed
+            found = has_become_not_finite(&training.trainer)
+        return found
 
     @property
     def _random_state(self):

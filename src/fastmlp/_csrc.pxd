@@ -118,6 +118,7 @@ cdef extern from "core.h" nogil:
         size_t x_row
         const int64_t *begins
         const int32_t *columns
+        const uint32_t *x_rows
         const fml_scaling *scaling
         size_t n_rows
         fml_element values_element
@@ -227,6 +228,8 @@ cdef extern from "core.h" nogil:
                                 int advise, size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace)
 
     size_t fml_usable_threads()
+    void fml_limit_threads(size_t n)
+    size_t fml_thread_limit()
 
     uint64_t fml_random_next(uint64_t *state)
     void fml_random_order(uint64_t *state, uint32_t *order, size_t n)

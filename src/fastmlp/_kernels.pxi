@@ -63,6 +63,11 @@ def usable_threads():
     return fml_usable_threads()
 
 
+def limit_threads(size_t n):
+    """Limit the threads of each pass that the calling thread begins to n, its own included; 0 is no limit."""
+    fml_limit_threads(n)
+
+
 cdef class Memory:
     """The owner of an array's memory, which `fml_allocate` returned."""
 

@@ -308,6 +308,12 @@ cdef class Predictor:
         else:
             fml_free(memory)
 
+    def _release_workspace(self):
+        """Free the spare workspace. The next call that needs one allocates it again."""
+        cdef void *memory = self.spare_workspace
+        self.spare_workspace = NULL
+        fml_free(memory)
+
     # -- predictions ------------------------------------------------------------------------------------------------
 
     cdef int _forward(self, x, void **z, void **y, void *output, int64_t *classes=NULL, Block block=None) except -1:
@@ -612,8 +618,8 @@ cdef class Predictor:
     # -- long passes -------------------------------------------------------------------------------------------------
 
     cdef fml_poll _poll(self, PollState poll_state):
-        """Return how a long pass asks whether to stop: because of a signal (only the main thread receives signals), an
-        error in a custom function, or the deadline."""
+        """Return how a long pass asks whether to stop: because of a signal (only the main thread receives signals), the
+        flag that the thread follows, an error in a custom function, or the deadline."""
         import threading  # by the first long pass, as its import would take a tenth of fastmlp's
 
         cdef fml_poll poll
@@ -623,7 +629,7 @@ cdef class Predictor:
         if poll_state.deadline < INFINITY:
             poll.interval = min(poll.interval, max(poll_state.deadline - poll.last, 0))
         in_main_thread = threading.current_thread() is threading.main_thread()
-        if self.custom or poll_state.deadline < INFINITY or in_main_thread:
+        if self.custom or poll_state.deadline < INFINITY or poll_state.flag is not None or in_main_thread:
             poll.stop = poll_python
         return poll
 

@@ -3,7 +3,7 @@
 # a pointer, which the compiler cannot inline.
 cimport numpy as cnp
 from cpython.ref cimport PyObject
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.string cimport memset
 
 from ._csrc cimport *
@@ -33,13 +33,16 @@ cdef class Columns:
 
 cdef class Rows:
     cdef fml_data data
-    cdef readonly object x  # an array, or inputs.arrays.SparseRows
+    cdef readonly object x  # an array, or inputs.arrays.SparseRows or RowSubset
     cdef readonly cnp.ndarray values, labels, weights
     cdef readonly double total_weight
     cdef int64_t largest_label
-    cdef object source  # `x` as an array or a Sparse
+    cdef object source  # `x` as an array or a Sparse; of an arrays.RowSubset, those that it picks rows of
+    cdef cnp.ndarray picked  # the indices of an arrays.RowSubset, to which `data` points; else None
+    cdef int64_t largest_index  # of `picked`; -1 without it
     cdef Columns columns  # the scalings and schema that the last pass over the rows has used
 
+    cdef int _pick(self) except -1
     cdef bint matches(self, int typenum, size_t n_inputs, size_t n_targets)
     cdef void scale(self, Columns columns) noexcept
 

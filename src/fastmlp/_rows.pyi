@@ -28,7 +28,7 @@ class Rows:
     total_weight: float
     def __init__(
         self,
-        x: NDArray[Any] | arrays.SparseRows,
+        x: NDArray[Any] | arrays.SparseRows | arrays.RowSubset,
         values: NDArray[Any] | None = ...,
         labels: NDArray[Any] | None = ...,
         weights: NDArray[Any] | None = ...,

@@ -6,6 +6,7 @@
 # of the C core and so need not be linked with it.
 import numpy as np
 
+from .inputs.arrays import RowSubset
 from .inputs.labels import are_indices
 
 cnp.import_array()
@@ -63,13 +64,30 @@ cdef class Rows:
 
     def __init__(self, x not None, cnp.ndarray values=None, cnp.ndarray labels=None, cnp.ndarray weights=None):
         self.x, self.values, self.labels, self.weights = x, values, labels, weights
+        self.picked, self.largest_index = None, -1
+        if isinstance(x, RowSubset):
+            self.picked, x = x.indices, x.whole
         self.source = x if isinstance(x, np.ndarray) else Sparse(x)
         describe(self.source, -1, &self.data)
+        if self.picked is not None:
+            self._pick()
         self.data.values = NULL if values is None else cnp.PyArray_DATA(values)
         self.data.labels = NULL if labels is None else <int64_t *>cnp.PyArray_DATA(labels)
         self.largest_label = -1 if labels is None else np.max(labels)
         self.data.weights = NULL if weights is None else <double *>cnp.PyArray_DATA(weights)
         self.total_weight = self.data.n_rows if weights is None else np.sum(weights)
+
+    cdef int _pick(self) except -1:
+        """Take the rows `picked` of the inputs, instead of all of them."""
+        cdef size_t n_rows = self.data.n_rows
+        if (cnp.PyArray_TYPE(self.picked) != cnp.NPY_UINT32 or not cnp.PyArray_ISCARRAY_RO(self.picked)
+                or cnp.PyArray_NDIM(self.picked) != 1 or self.picked.size < 1 or len(self.x.whole.shape) != 2):
+            raise ValueError("x: expected a subset of at least one row, with indices of uint32, of a matrix")
+        self.largest_index = np.max(self.picked)
+        if self.largest_index >= <int64_t>n_rows:
+            raise ValueError(f"x: expected indices below {n_rows}, got {self.largest_index}")
+        self.data.n_rows, self.data.x_rows = self.picked.size, <uint32_t *>cnp.PyArray_DATA(self.picked)
+        return 0
 
     cdef bint matches(self, int typenum, size_t n_inputs, size_t n_targets):
         """Return whether the rows have the types and shapes that a network of that type and size can read. It is False

@@ -1,8 +1,8 @@
 # Part of _core.pyx: the objects that a Core holds while it predicts and trains.
 #
 # Block is memory for parameters; Training is an optimiser with its state, its parameters and its gradient; BlockOrder
-# is the order of rows that are shuffled by blocks; RowLog has the rows of learn_one; PollState decides when a long pass
-# stops. Each frees its memory when the Python object is deallocated.
+# is the order of rows that are shuffled by blocks; RowLog has the rows of learn_one; StopFlag asks worker threads
+# to stop; PollState decides when a long pass stops. Each frees its memory when the Python object is deallocated.
 
 
 cdef class Block:
@@ -320,15 +320,51 @@ cdef class RowLog:
         return status
 
 
+cdef dict stop_flags = {}  # the StopFlag of each thread that works under one, by the number of the thread
+
+
+cdef class StopFlag:
+    """A flag with which one thread asks others, which work for it, to stop as after Ctrl-C, as only the main thread
+    receives signals. A training in a thread that has called `enter` raises KeyboardInterrupt once the flag is set."""
+
+    cdef readonly bint is_set
+
+    def set(self):
+        """Ask the threads to stop."""
+        self.is_set = True
+
+    def enter(self):
+        """Have the trainings in the calling thread follow the flag, until it calls `leave`."""
+        stop_flags[PyThread_get_thread_ident()] = self
+
+    def leave(self):
+        """End what `enter` began."""
+        stop_flags.pop(PyThread_get_thread_ident(), None)
+
+
+cdef StopFlag stop_flag_here():
+    """Return the flag that the calling thread follows, or None."""
+    return stop_flags.get(PyThread_get_thread_ident()) if stop_flags else None
+
+
+cpdef int check_stop_flag() except -1:
+    """Raise KeyboardInterrupt if the calling thread follows a flag that is set."""
+    cdef StopFlag flag = stop_flag_here()
+    if flag is not None and flag.is_set:
+        raise KeyboardInterrupt
+    return 0
+
+
 cdef class PollState:
-    """What decides whether a long pass stops: errors of signal handlers and custom functions, and a deadline."""
+    """What decides whether a long pass stops: errors of signal handlers and custom functions, a flag, a deadline."""
 
     cdef list errors      # the exceptions raised so far
+    cdef StopFlag flag    # the flag that the thread follows, or None
     cdef double deadline  # on the clock of fml_seconds
     cdef bint deadline_passed
 
     def __cinit__(self):
-        self.errors, self.deadline = [], INFINITY
+        self.errors, self.flag, self.deadline = [], stop_flag_here(), INFINITY
 
 
 cdef int poll_python(void *poll_state) noexcept with gil:
@@ -338,6 +374,7 @@ cdef int poll_python(void *poll_state) noexcept with gil:
         if (<PollState>poll_state).errors:
             return 1
         PyErr_CheckSignals()
+        check_stop_flag()
     except BaseException as error:
         (<PollState>poll_state).errors.append(error)
         return 1

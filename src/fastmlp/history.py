@@ -40,11 +40,12 @@ class History(dict[str, list[float]]):
     {'loss': [0.5, 0.25], 'val_loss': [0.75, 0.5]}
     """
 
-    __slots__ = ("_stopped",)
+    __slots__ = ("_error", "_stopped")
 
     def __init__(self, records: Mapping[str, list[float]] | None = None) -> None:
         super().__init__({name: list(values) for name, values in (records or {}).items()})
         self._stopped: str | None = None
+        self._error: BaseException | None = None
         lengths = {name: len(values) for name, values in self.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"records: expected lists of equal length, got {lengths}")
@@ -63,6 +64,14 @@ class History(dict[str, list[float]]):
         callback, "interrupted" (Ctrl-C) or "error" (another exception).
         """
         return self._stopped
+
+    @property
+    def error(self) -> BaseException | None:
+        """The exception that ended the training of this network in `fastmlp.fit_many`; None if there was none.
+
+        `fit` raises its exception instead. Pickles and copies of a history do not contain it.
+        """
+        return self._error
 
     def to_dict(self) -> dict[str, list[float]]:
         """Return the lists as a plain dict of new lists of floats, without `stopped`."""
@@ -110,9 +119,12 @@ class History(dict[str, list[float]]):
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self]
 
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        return None, {"_stopped": self._stopped}
+
     def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
         """Restore a pickled history. Version 0.1.0 stored the lists in an attribute `_records`."""
-        self._stopped = state[1]["_stopped"]
+        self._stopped, self._error = state[1]["_stopped"], None
         self.update(state[1].get("_records", {}))
 
     def __repr__(self) -> str:

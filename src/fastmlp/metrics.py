@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import arguments
+from .inputs.arrays import RowSubset
 from .losses import Loss
 
 if TYPE_CHECKING:
@@ -266,7 +267,8 @@ def evaluate(network: Network, rows: Rows, metrics: Sequence[Metric]) -> dict[st
     others = [metric for metric in metrics if metric.function is not from_core]
     if not others:
         return results
-    y = network.predict(rows.x).reshape(rows.n_rows, -1)
+    x = rows.x.copied() if isinstance(rows.x, RowSubset) else rows.x
+    y = network.predict(x).reshape(rows.n_rows, -1)
     pair: tuple[Any, ...] = ()  # targets and estimates for the metrics of this file
     if not all(metric.is_custom for metric in others):
         pair = _targets(rows, network), _estimates(y, network)

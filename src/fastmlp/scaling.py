@@ -186,10 +186,10 @@ class Scaling:
 
 
 def _rows(X: Any) -> Any:
-    """Return X as rows (B, n) with B >= 1, an array or `arrays.SparseRows`."""
+    """Return X as rows (B, n) with B >= 1, an array, `arrays.SparseRows` or `arrays.RowSubset`."""
     float64 = np.dtype(np.float64)
     rows = arrays.sparse_rows(X, float64) if arrays.is_sparse(X) else X
-    if not isinstance(rows, arrays.SparseRows):
+    if not isinstance(rows, (arrays.SparseRows, arrays.RowSubset)):
         rows = arrays.as_array("X", X)
         rows = rows[:, np.newaxis] if rows.ndim == 1 else rows
     if rows.dtype.kind not in "fiub":

@@ -119,6 +119,20 @@ static void check_splits(run *r, const model *m, const void *x, const void *alon
 }
 
 /* Check that bytes give the same bits as reals of the same values. */
+/* Check that rows which are picked by index, most of them twice, have the bits that they have alone. */
+static void check_picked(run *r, const model *m, const void *x, const void *alone) {
+    enum { N_PICKED = 2 * MAX_ROWS };
+    uint32_t *picked = take(r, N_PICKED * sizeof *picked);
+    for (size_t i = 0; i < N_PICKED; i++) picked[i] = (uint32_t)(i * 7 % MAX_ROWS);
+    fml_data data = {.x = x, .n_rows = N_PICKED, .x_rows = picked};
+    char *y = take_reals(r, N_PICKED * m->O), *expected = take_reals(r, N_PICKED * m->O);
+    void *workspace = take_aligned(r, fml_forward_workspace(&m->net, N_PICKED));
+    fml_forward(&m->net, m->block, &data, NULL, NULL, y, workspace);
+    size_t bytes = m->O * r->kernels->real_size;
+    for (size_t i = 0; i < N_PICKED; i++) memcpy(expected + i * bytes, at(r, alone, picked[i] * m->O), bytes);
+    check_same_reals(r, y, expected, N_PICKED * m->O, "%s: picked rows", m->name);
+}
+
 static void check_bytes(run *r, const model *m) {
     fml_data bytes = make_data(r, m, MAX_ROWS, BYTES, 5);
     void *x = take_reals(r, MAX_ROWS * m->I), *y = take_reals(r, MAX_ROWS * m->O);
@@ -145,7 +159,8 @@ static void check_packing(run *r, const model *m) {
     check(r, n_set == n_there, "%s: %zu of %zu parameters in the block", m->name, n_set, n_there);
 }
 
-/* Check that predictions, loss and accuracy are the same on any number of threads. */
+/* Check that predictions, loss and accuracy are the same on any number of threads, and that a limit of the calling
+ * thread holds for the workspace, which has buffers for each thread. */
 static void check_threads(run *r, const design *wanted) {
     enum { ROWS = 7 * MAX_ROWS };
     void *first_y = NULL;
@@ -164,6 +179,14 @@ static void check_threads(run *r, const design *wanted) {
         check_same_reals(r, y, first_y, ROWS * m->O, "%s on %zu threads", m->name, THREAD_COUNTS[i]);
         check(r, loss == first_loss && right == first_right, "%s on %zu threads: loss %.17g and %.17g", m->name,
               THREAD_COUNTS[i], loss, first_loss);
+        size_t whole = fml_forward_workspace(&m->net, ROWS);
+        fml_limit_threads(1);
+        size_t limited = fml_forward_workspace(&m->net, ROWS);
+        m->net.n_threads = 1;
+        check(r, limited == fml_forward_workspace(&m->net, ROWS), "%s: a limit of one thread", m->name);
+        m->net.n_threads = THREAD_COUNTS[i];
+        fml_limit_threads(0);
+        check(r, whole == fml_forward_workspace(&m->net, ROWS), "%s: no limit any more", m->name);
     }
 }
 
@@ -234,6 +257,7 @@ void check_networks(run *r) {
         check_all_layers(r, m, &data, alone);
         check_batches(r, m, data.x, alone);
         check_splits(r, m, data.x, alone);
+        check_picked(r, m, data.x, alone);
         check_bytes(r, m);
         check_packing(r, m);
         check_evaluation(r, m, VALUES, alone);

@@ -317,6 +317,23 @@ static int does_with_fewer(void) {
     return ok && hold_meeting().halves[1] != -1 && holds_in_child_of_job(2, runs_its_own);
 }
 
+static void *limit_here(void *found) {
+    *(size_t *)found = fml_thread_limit();
+    fml_limit_threads(5);
+    return NULL;
+}
+
+static void check_limit(tally *t) {
+    pthread_t thread;
+    size_t found = 0;
+    check(t, fml_thread_limit() == SIZE_MAX, "no limit by default");
+    fml_limit_threads(3);
+    if (pthread_create(&thread, NULL, limit_here, &found) == 0) pthread_join(thread, NULL);
+    check(t, found == SIZE_MAX && fml_thread_limit() == 3, "a limit is that of one thread");
+    fml_limit_threads(0);
+    check(t, fml_thread_limit() == SIZE_MAX, "no limit any more");
+}
+
 void check_pool(tally *t, int may_fork) {
     if (IS_SANITIZED) may_fork = 0; /* a child may inherit locks that the sanitizer itself holds */
     if (may_fork) {                 /* before any thread was started, as the stack of an earlier thread is reused */
@@ -329,6 +346,7 @@ void check_pool(tally *t, int may_fork) {
     check_nested(t);
     check_float_mode(t);
     check_signals(t);
+    check_limit(t);
     if (!may_fork) return;
     check_fork(t);
     check_fork_anywhere(t);

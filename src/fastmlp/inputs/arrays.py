@@ -54,6 +54,45 @@ class SparseRows:
         return dense
 
 
+class RowSubset:
+    """Rows of a matrix (B, I), an array or `SparseRows`, that is not copied.
+
+    Row i is row `indices[i]` of `whole`; a row may occur several times.
+
+    Parameters
+    ----------
+    whole : ndarray or SparseRows
+    indices : ndarray of uint32
+        Integers below B. Nobody may change them, as the core reads them.
+    """
+
+    ndim = 2
+
+    def __init__(self, whole: NDArray[Any] | SparseRows, indices: NDArray[np.uint32]) -> None:
+        self.whole, self.indices = whole, indices
+        self.shape = (len(indices), whole.shape[1])
+        self.dtype = whole.dtype
+
+    def __getitem__(self, part: slice) -> RowSubset:
+        """Return the rows of a slice with the step 1."""
+        return RowSubset(self.whole, self.indices[part])
+
+    def copied(self) -> NDArray[Any] | SparseRows:
+        """Return a copy of the rows as a matrix of the kind of `whole`."""
+        whole = self.whole
+        if not isinstance(whole, SparseRows):
+            return np.ascontiguousarray(whole[self.indices])
+        lengths = np.diff(whole.begins)[self.indices]
+        begins = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        elements = np.repeat(whole.begins[self.indices] - begins[:-1], lengths) + np.arange(begins[-1])
+        return SparseRows(whole.elements[elements], whole.columns[elements], begins, whole.shape[1])
+
+    def toarray(self, dtype: Any = None) -> NDArray[Any]:
+        """Return a copy of the rows as a dense array; sparse rows get a float dtype, see `SparseRows.toarray`."""
+        copied = self.copied()
+        return copied.toarray(dtype) if isinstance(copied, SparseRows) else copied
+
+
 # ------------------------------------------------------------------------------------------------------------ arrays
 
 
@@ -155,7 +194,12 @@ def plain_numbers(array: NDArray[Any]) -> list[Any]:
 
 
 def memory(x: Any) -> list[NDArray[Any]]:
-    """Return the arrays that rows consist of: three for `SparseRows`, else one."""
+    """Return the arrays that rows consist of: three for `SparseRows`, else one; a `RowSubset` counts as one array.
+
+    Sparse rows of a `RowSubset` are copied.
+    """
+    if isinstance(x, RowSubset) and isinstance(x.whole, SparseRows):
+        x = x.copied()
     return [x.elements, x.columns, x.begins] if isinstance(x, SparseRows) else [x]
 
 
@@ -175,13 +219,13 @@ def pieces(x: Any, dtype: Any = None) -> Iterator[tuple[int, NDArray[Any]]]:
     n_rows = max(1, PIECE_NUMBERS // max(1, x.shape[1]))
     for first in range(0, x.shape[0], n_rows):
         piece = x[first : first + n_rows]
-        yield first, piece.toarray(dtype) if isinstance(piece, SparseRows) else piece
+        yield first, piece if isinstance(piece, np.ndarray) else piece.toarray(dtype)
 
 
 def first_not_finite(x: Any, dtype: np.dtype[Any], scaling: Scaling | None = None) -> tuple[int, int, float] | None:
     """Return row, column and value of the first number that is NaN or infinite in that dtype, or None.
 
-    If a scaling is given, the test is of the scaled numbers.
+    If a scaling is given, the test is of the scaled numbers. The row of a `RowSubset` is counted in the whole matrix.
     """
     if x.dtype.kind != "f" and scaling is None:
         return None
@@ -191,10 +235,11 @@ def first_not_finite(x: Any, dtype: np.dtype[Any], scaling: Scaling | None = Non
             if not finite.all():
                 row, column = divmod(int(np.argmin(finite)), finite.shape[1])
                 value = piece[row, column]
-                if isinstance(x, SparseRows) and np.isinf(value):  # may be a sum of several elements that overflowed
+                if not isinstance(x, np.ndarray) and np.isinf(value):  # a sum of several elements may have overflowed
                     wide = x[first + row : first + row + 1].toarray(np.float64)[0, column]
                     value = wide if abs(wide) > np.finfo(dtype).max else value
-                return first + row, column, value
+                row += first
+                return int(x.indices[row]) if isinstance(x, RowSubset) else row, column, value
     return None
 
 

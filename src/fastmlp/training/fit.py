@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..history import History
     from ..network import Network
     from ..optimizers import Optimizer
+    from .progress import Display
 
 
 class Token:
@@ -36,12 +37,33 @@ def fit(network: Network, X: Any, y: Any, optimizer: object, validation_data: An
             source: Source = _batch_rows(network, X, validation_data, plan, _optimizer_of_fit(network, wanted))
         else:
             rows, validation = _checked_rows(network, X, y, validation_data, plan)
-            wanted = network._resolve_optimizer(optimizer)
-            _check_use(network, _optimizer_of_fit(network, wanted), validation, plan)
-            source = ArrayRows(network, rows, validation, plan, _optimizer_of_fit(network, wanted))
+            return loop_on_rows(network, rows, validation, optimizer, plan).train()
         return Loop(network, source, plan, wanted).train()
     finally:
         network._end_fit(token)
+
+
+def loop_on_rows(
+    network: Network,
+    rows: _core.Rows,
+    validation: _core.Rows | None,
+    optimizer: object,
+    plan: FitPlan,
+    display: Display | None = None,
+) -> Loop:
+    """Return the loop over checked rows, whose columns the network has; `display` is as for `Loop`."""
+    wanted, used = check_optimizer(network, optimizer, validation, plan)
+    return Loop(network, ArrayRows(network, rows, validation, plan, used), plan, wanted, display)
+
+
+def check_optimizer(
+    network: Network, optimizer: object, validation: _core.Rows | None, plan: FitPlan
+) -> tuple[Optimizer | None, Optimizer]:
+    """Return the optimiser that the argument stands for (see `_resolve_optimizer`), and the one of this fit."""
+    wanted = network._resolve_optimizer(optimizer)
+    used = _optimizer_of_fit(network, wanted)
+    _check_use(network, used, validation, plan)
+    return wanted, used
 
 
 def _optimizer_of_fit(network: Network, wanted: Optimizer | None) -> Optimizer:

@@ -11,7 +11,8 @@ epoch. The history has complete epochs only, so that after Ctrl-C the parameters
 parameter or the optimiser's state overflow are taken back in any case.
 
 One compiled call trains a whole epoch, unless batch hooks, checkpoints by steps or a progress bar have to run within
-it: then the epoch is split into several calls, with the same result to the last bit.
+it: then the epoch is split into several calls. Where nothing has to happen between epochs that are short, one call
+trains several. The result is the same to the last bit.
 """
 
 from __future__ import annotations
@@ -37,6 +38,14 @@ if TYPE_CHECKING:
     from ..optimizers import Optimizer
 
 
+def reported_names(network: Network, validates: bool, plan: FitPlan) -> list[str]:
+    """Return the names of the numbers that a fit reports of each epoch, but for those that callbacks add."""
+    return ["loss", *([f"val_{name}" for name in metrics.names(network, plan.metrics)] if validates else [])]
+
+
+MAX_EPOCHS = 1 << 10  # of one call
+
+
 class Loop:
     """A fit that is running: where it is, and what is called at which point.
 
@@ -48,9 +57,18 @@ class Loop:
     plan : FitPlan
     optimizer : Optimizer or None
         None continues with the optimiser of the last fit, and its state.
+    display : Display, optional
+        What shows the progress; None is what `plan.verbose` stands for.
     """
 
-    def __init__(self, network: Network, source: Source, plan: FitPlan, optimizer: Optimizer | None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        source: Source,
+        plan: FitPlan,
+        optimizer: Optimizer | None,
+        display: Display | None = None,
+    ) -> None:
         self.network, self.source, self.plan = network, source, plan
         used = optimizer or network._optimizer
         assert used is not None
@@ -61,9 +79,10 @@ class Loop:
         self.by_steps = [each for each in self.checkpoints if each.unit == "step"]
         self.every_batch = any(hasattr(each, hook) for each in self.callbacks for hook in callbacks.BATCH_HOOKS)
         self.deadline = math.inf if plan.max_time is None else time.perf_counter() + plan.max_time
-        self.names = ["loss"]
-        if source.validation is not None:
-            self.names += [f"val_{name}" for name in metrics.names(network, plan.metrics)]
+        self.names = reported_names(network, source.validation is not None, plan)
+        self.short_source: ArrayRows | None = None  # the source, where nothing has to happen between its epochs
+        if isinstance(source, ArrayRows) and source.validation is None and not plan.callbacks and plan.max_time is None:
+            self.short_source = source
         self.settings: dict[str, Any] = {}
         self.history = History()
         self.logs: dict[str, float] = {}  # the figures of the last epoch
@@ -72,6 +91,7 @@ class Loop:
         self.epoch = 0  # the number of complete epochs
         self.random_state = network._random_state  # at the beginning of the current epoch, before its order was drawn
         self.display, self.pace = Display(plan.epochs), Pace()
+        self.given_display = display
 
     # -- the whole fit ------------------------------------------------------------------------------------------------
 
@@ -112,7 +132,7 @@ class Loop:
         self.logs = {name: values[-1] for name, values in self.history.items() if values}
         self.began = True
         own = [each.display for each in self.callbacks if isinstance(each, Progress)]
-        self.display = own[0] if own else open_display(plan.verbose, plan.epochs)
+        self.display = own[0] if own else self.given_display or open_display(plan.verbose, plan.epochs)
         self.display.begin(self.epoch)
 
     def finish(self) -> History:
@@ -147,6 +167,8 @@ class Loop:
             self.stopped = "epochs" if self.epoch >= self.plan.epochs else "max_time"
             self.write_checkpoints(self.checkpoints)
             return
+        if self.train_short_epochs():
+            return
         callbacks.call(self.callbacks, "on_epoch_begin", self.epoch, {})
         source, start, first = self.source, time.perf_counter(), self.source.position
         self.train_rows()
@@ -168,6 +190,34 @@ class Loop:
             self.stopped = "converged"
         if source.is_whole:
             self.end_epoch()
+
+    def train_short_epochs(self) -> bool:
+        """Train several epochs in one call if they are short; return False if they are not, or there is an error.
+
+        The error belongs to one of these epochs: trained one by one, it is raised where it belongs.
+        """
+        source = self.short_source
+        if source is None or self.display.wants_all:
+            return False
+        n_epochs = min(source.epochs_at_once(), self.plan.epochs - self.epoch, MAX_EPOCHS)
+        if n_epochs < 2:
+            return False
+        start = time.perf_counter()
+        losses, error = source.train_epochs(n_epochs)
+        for loss in losses:
+            self.logs = {"loss": loss}
+            self.history._append(self.logs)
+        self.epoch += len(losses)
+        if error is not None:
+            raise error
+        if not losses:
+            self.short_source = None
+            return False
+        rows_per_second = n_epochs * source.n_rows / max(time.perf_counter() - start, 1e-9)
+        self.display.show(self.epoch - 1, self.logs, rows_per_second)
+        if self.epoch == self.plan.epochs:
+            self.stopped = "epochs"
+        return True
 
     def measured(self) -> dict[str, float]:
         """Evaluate the epoch that has just ended: its loss, and the metrics of the validation set."""

@@ -1,8 +1,9 @@
 """The class FitPlan: the checked arguments of `Network.fit` apart from the data and the optimiser.
 
-The arguments are listed twice: in the signature of `Network.fit`, with their defaults, and as the fields of FitPlan,
-which are checked when a plan is made; tests/test_signatures.py compares the two lists. To add an argument, add it to
-both, and its check to `__post_init__`. Weights of rows are checked together with the rows, in inputs/row_weights.py.
+The arguments are listed three times: in the signatures of `Network.fit` and `fit_many`, with their defaults, and as the
+fields of FitPlan, which are checked when a plan is made; tests/test_signatures.py compares the lists. To add an
+argument, add it to all of them, its check to `__post_init__`, and its test to the table in per_network.py. Weights of
+rows are checked together with the rows, in inputs/row_weights.py.
 """
 
 from __future__ import annotations

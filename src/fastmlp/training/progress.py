@@ -15,6 +15,7 @@ import contextlib
 import importlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
@@ -83,6 +84,8 @@ class Display:
     """
 
     moves = False  # whether the display uses `move`, the progress within an epoch
+    wants_all = False  # whether it has to be called for each epoch, however short
+    unit = "epoch"  # what is counted, and is called an epoch here; see `open_display`
 
     def __init__(self, epochs: int, describe: Describe = figures) -> None:
         self.epochs, self.describe = epochs, describe
@@ -143,6 +146,8 @@ class Lines(Display):
     five seconds or more after the last line.
     """
 
+    wants_all = True
+
     def __init__(self, epochs: int, describe: Describe, stream: FailSafeStream, every: int | None) -> None:
         super().__init__(epochs, describe)
         self.stream, self.every = stream, every
@@ -154,7 +159,7 @@ class Lines(Display):
         elapsed = now - self.begun
         left = elapsed / (done - self.first) * (self.epochs - done)
         self.waiting = (
-            f"epoch {done}/{self.epochs}  {self.describe(logs)}  {rows_per_second:,.0f} rows/s  "
+            f"{self.unit} {done}/{self.epochs}  {self.describe(logs)}  {rows_per_second:,.0f} rows/s  "
             f"{clock(elapsed)}, {clock(left)} left"
         )
         every = self.every or max(1, -(-self.epochs // 10))
@@ -175,6 +180,7 @@ class Bar(Display):
     """A display that is a bar of tqdm over the epochs."""
 
     moves = True
+    wants_all = True
 
     def __init__(self, epochs: int, describe: Describe, stream: Any, tqdm: Any) -> None:
         super().__init__(epochs, describe)
@@ -183,10 +189,10 @@ class Bar(Display):
 
     def _begin(self) -> None:
         options = {"total": self.epochs, "initial": self.first, "desc": self._place(self.first), "bar_format": BAR}
-        self.bar = self.tqdm(**options, **width(self.stream), file=self.stream, unit="epoch", miniters=0)
+        self.bar = self.tqdm(**options, **width(self.stream), file=self.stream, unit=self.unit, miniters=0)
 
     def _place(self, epoch: int) -> str:
-        return f"epoch {epoch}/{self.epochs}"
+        return f"{self.unit} {epoch}/{self.epochs}"
 
     def _show(self, epoch: int, logs: Mapping[str, float], rows_per_second: float) -> None:
         self._set(epoch + 1, f"{self.describe(logs)}  {rows_per_second:,.0f} rows/s", epoch + 1)
@@ -230,12 +236,19 @@ def in_notebook() -> bool:
     return "IPKernelApp" in getattr(shell, "config", ())
 
 
-def open_display(verbose: int | None, epochs: int, describe: Describe = figures) -> Display:
-    """Return the display for an argument `verbose`.
+def open_display(verbose: int | None, epochs: int, describe: Describe = figures, unit: str = "epoch") -> Display:
+    """Return the display for an argument `verbose`, which counts to `epochs` in that unit.
 
     0 shows nothing; 1 shows a bar on a terminal or in a notebook, elsewhere a line per epoch; a larger number N shows a
     line every N epochs. None, which the command line uses, is like 1 with fewer lines.
     """
+    display = _chosen_display(verbose, epochs, describe)
+    display.unit = unit
+    return display
+
+
+def _chosen_display(verbose: int | None, epochs: int, describe: Describe) -> Display:
+    """Return the display that `open_display` describes."""
     stream = sys.stderr
     if verbose == 0 or stream is None or getattr(stream, "closed", False):
         return Display(epochs)
@@ -322,3 +335,49 @@ class Progress:
         elif "test_loss" in logs:
             parts.append(f"test loss {logs['test_loss']:.4g}")
         return "  ".join(parts)
+
+
+class Overview:
+    """The display of several networks that train at the same time: it counts the networks that have ended.
+
+    Any thread may call its methods.
+
+    Parameters
+    ----------
+    verbose : int
+        As for `open_display`, with networks in place of epochs.
+    n_networks : int
+    """
+
+    def __init__(self, verbose: int, n_networks: int) -> None:
+        self.display = open_display(verbose, n_networks, unit="network")
+        self.moves = self.display.moves
+        self._lock = threading.Lock()
+        self._shares: dict[int, float] = {}  # of the networks that are being trained: the share that is done
+        self._n_ended, self._n_rows = 0, 0
+
+    def begin(self) -> None:
+        """Start the clock."""
+        self.display.begin(0)
+
+    def move(self, network: int, share: float) -> None:
+        """Note that this share of the training of a network is done."""
+        if not self.moves:  # so that threads whose epochs are short do not wait for one another
+            return
+        with self._lock:
+            self._shares[network] = share
+            if self.display.is_due():
+                self.display.move(self._n_ended, sum(self._shares.values()), self._n_rows, {})
+
+    def end(self, network: int, logs: Mapping[str, float], n_rows: int) -> None:
+        """Note that the training of a network has ended, with these figures of its last epoch, after n_rows rows."""
+        with self._lock:
+            self._shares.pop(network, None)
+            self._n_ended, self._n_rows = self._n_ended + 1, self._n_rows + n_rows
+            seconds = time.perf_counter() - self.display.begun
+            self.display.show(self._n_ended - 1, logs, self._n_rows / max(seconds, 1e-9))
+
+    def close(self) -> None:
+        """End the display."""
+        with self._lock:
+            self.display.close()

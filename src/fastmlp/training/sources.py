@@ -101,6 +101,9 @@ class Source(ABC):
         self.position, self.loss = 0, 0.0
 
 
+EPOCHS_WORK = 1 << 22  # the multiply-adds of a forward pass over the rows of epochs that are trained in one call, 1 ms
+
+
 class ArrayRows(Source):
     """Rows of an array, a frame, a sparse matrix or a memory-mapped file."""
 
@@ -180,6 +183,17 @@ class ArrayRows(Source):
             self.rows, self.batch_size, self.order, self.position, end, self.loss, seconds
         )
         return self.position == end
+
+    def epochs_at_once(self) -> int:
+        """Return how many epochs are so short that one call should train them; 1 also where it cannot train several."""
+        if self.position > 0 or isinstance(self.order, _core.BlockOrder) or not self.network._repeats_epochs:
+            return 1
+        return max(1, EPOCHS_WORK // (self.n_rows * self.network.n_parameters))
+
+    def train_epochs(self, n_epochs: int) -> tuple[list[float], BaseException | None]:
+        """Train that many epochs; return the mean loss of each, and an exception or None, see `Trainer._epochs`."""
+        losses, error = self.network._epochs(self.rows, self.batch_size, self.order, n_epochs)
+        return [loss / self.rows.total_weight for loss in losses], error
 
     def end_epoch(self, epoch: int) -> None:
         """Do nothing: the step on the last row has published the parameters."""
