@@ -198,9 +198,10 @@ def _load_table(args: argparse.Namespace) -> Data:
     if table.decimal == "," and args.task != "classification":
         frame = csv_reader.numbers_with_points(frame, name, args.null)
     learnt = _read_target(args, target_column.of_frame(frame, name, args.null))
-    rows = np.arange(len(frame)) if learnt.present is None else np.flatnonzero(learnt.present)
     train, test, how = _split(args, learnt)
-    part = _select_rows(frame, rows[train])
+    present = None if learnt.present is None else np.flatnonzero(learnt.present)
+    train_rows, test_rows = (which if present is None else present[which] for which in (train, test))
+    part = _select_rows(frame, train_rows)
     try:
         fitted, notes, x = encoder.learn_and_transform(
             part, target=name, drop=apart["drop"], keep=apart["keep"], missing=args.null
@@ -208,10 +209,10 @@ def _load_table(args: argparse.Namespace) -> Data:
         for each in notes:
             note(f"{args.data}: {each.text}", quiet=args.quiet and not each.warning)
     except CellError as error:
-        raise _error_in_file(args.data, error, rows[train]) from None
+        raise _error_in_file(args.data, error, train_rows) from None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{args.data}: {error}") from None
-    x_test = _encode(args.data, fitted, _select_rows(frame, rows[test]), rows[test]) if len(test) else x[:0]
+    x_test = _encode(args.data, fitted, _select_rows(frame, test_rows), test_rows) if len(test) else x[:0]
     return _make_data(args, how, learnt, (train, test), (x, x_test), name, fitted)
 
 

@@ -39,7 +39,9 @@ class Part:
             lengths = [len(chunk) for chunk in frame.to_series(0).get_chunks()]
         self._bounds = _bounds(lengths)  # the frame's row at which each chunk begins, and the number of rows
         self._part_bounds = np.searchsorted(rows, self._bounds).tolist()  # the bounds, as indices into `rows`
-        self._offsets = rows - np.repeat(self._bounds[:-1], np.diff(self._part_bounds))  # of each row in its chunk
+        self._offsets = rows.copy()  # of each row in its chunk
+        for first, (begin, end) in zip(self._bounds, itertools.pairwise(self._part_bounds), strict=False):
+            self._offsets[begin:end] -= first
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -122,7 +122,7 @@ def read(target: Target, task: str = "auto", *, drop_missing: bool = False) -> L
     if task == "auto":
         task = _choose_task(target)
     if task == "regression":
-        numbers = as_numbers(target)[kept].astype(np.float64)
+        numbers = as_numbers(target)[kept].astype(np.float64, copy=False)
         return Learnt(task, None, numbers.reshape(len(numbers), -1), rows)
     if target.texts is None or (target.numbers is not None and target.numbers.ndim != 1):
         shape = "" if target.numbers is None else f", got shape {target.numbers.shape}"
@@ -159,7 +159,7 @@ def present(target: Target, drop: bool) -> NDArray[np.bool_] | None:
     else:
         assert target.texts is not None
         gaps = target.texts().codes < 0
-    lacking: NDArray[np.bool_] = np.any(gaps.reshape(target.n_rows, -1), axis=1)
+    lacking: NDArray[np.bool_] = gaps if gaps.ndim == 1 else gaps.any(axis=1)
     count = int(np.count_nonzero(lacking))
     if not count:
         return None
