@@ -81,7 +81,7 @@ def new_matrix(size_t n_rows, size_t n_columns):
     """Return a matrix of zeros, float64, whose memory the system provides when it is first written to.
 
     It is in pages of the usual size, unless the system always makes huge ones. NumPy asks for huge pages for a large
-    array, which in a virtual machine whose host takes free memory back can take five times as long to provide.
+    array. In a virtual machine whose host takes free memory back, these can take five times as long to provide.
     """
     cdef Memory memory = Memory.__new__(Memory)
     cdef cnp.npy_intp[2] shape = [<cnp.npy_intp>n_rows, <cnp.npy_intp>n_columns]

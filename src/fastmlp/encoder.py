@@ -30,6 +30,8 @@ VERSION = 1
 MIN_COUNT = 2
 MAX_CATEGORIES = 100
 LIKE_DATE = re.compile(r"(?:\d{4}([-/.])\d\d?\1\d\d?|\d\d?([-/.])\d\d?\2\d{4})(?:[T ]\d\d?:\d\d.*)?", re.ASCII)
+MANY_READS = float("inf")  # of a matrix
+FEW_READS = 20  # up to which usual pages take less time in all than huge ones (bench/RESULTS.md)
 BLOCK_ROWS = 4096  # rows that `_assemble` fills at a time, so that they stay in the cache
 
 
@@ -224,12 +226,16 @@ class Encoder:
         ValueError
             If a column is missing, or a value is not of the kind that its column had in `Encoder.fit`.
         """
+        return self._transform(frame, MANY_READS)
+
+    def _transform(self, frame: Any, n_reads: float) -> NDArray[np.float64]:
+        """Convert the rows like `transform`, to a matrix that will be read about n_reads times."""
         have = set(names_of(frame))
         absent = [known.name for known in self._known if known.name not in have]
         if absent:
             raise ValueError(f"X: expected the columns of the training, got a frame without {few(absent)}")
         inputs = _for_each_column(frame, self._known, lambda known: self._inputs_of(frame, known))
-        return _assemble(frame, self._known, inputs)
+        return _assemble(frame, self._known, inputs, n_reads)
 
     def _inputs_of(self, frame: Any, known: Known) -> Inputs:
         """Return the inputs that a column of the frame becomes.
@@ -328,10 +334,18 @@ def learn(frame: Any, **options: Any) -> tuple[Encoder, list[Note]]:
     return encoder, notes
 
 
-def learn_and_transform(frame: Any, **options: Any) -> tuple[Encoder, list[Note], NDArray[np.float64]]:
-    """Make an encoder, notes, and the rows as `transform` returns them, reading each column only once."""
+def learn_and_transform(frame: Any, n_reads: float, **options: Any) -> tuple[Encoder, list[Note], NDArray[np.float64]]:
+    """Make an encoder, notes, and the rows as `transform` does, reading each column only once.
+
+    The matrix of the rows will be read about n_reads times.
+    """
     encoder, notes, inputs = _learn(frame, **options, transform=True)
-    return encoder, notes, _assemble(frame, encoder._known, inputs)
+    return encoder, notes, _assemble(frame, encoder._known, inputs, n_reads)
+
+
+def transform(encoder: Encoder, frame: Any, n_reads: float) -> NDArray[np.float64]:
+    """Return what `encoder.transform(frame)` returns, as a matrix that will be read about n_reads times."""
+    return encoder._transform(frame, n_reads)
 
 
 def _learn(
@@ -466,14 +480,15 @@ def _for_each_column(frame: Any, items: Sequence[Item], action: Callable[[Item],
     return shared(n_threads, items, action)
 
 
-def _assemble(frame: Any, known: Sequence[Known], inputs: Sequence[Inputs]) -> NDArray[np.float64]:
+def _assemble(frame: Any, known: Sequence[Known], inputs: Sequence[Inputs], n_reads: float) -> NDArray[np.float64]:
     """Write the inputs of all columns into one array (rows, inputs), a block of rows at a time.
 
-    Most of the time goes into the first access to new memory; threads share it, each with its part of the rows.
+    Most of the time goes into the first access to new memory; threads share it, each with its part of the rows. Pages
+    of the usual size are there sooner than huge ones, for which NumPy asks, but take longer to read in another order.
     """
     ends = np.cumsum([len(one.names_out) for one in known])
     n_rows, width = len(frame), int(ends[-1])
-    out = _core.new_matrix(n_rows, width)
+    out = _core.new_matrix(n_rows, width) if n_reads <= FEW_READS else np.zeros((n_rows, width))
     plain: list[tuple[int, known_columns.Input]] = []
     active: list[NDArray[np.int64]] = []  # for each column of categories, the position of the input that is 1
     for one, part, end in zip(known, inputs, ends.tolist(), strict=True):

@@ -201,10 +201,10 @@ def _load_table(args: argparse.Namespace) -> Data:
     train, test, how = _split(args, learnt)
     present = None if learnt.present is None else np.flatnonzero(learnt.present)
     train_rows, test_rows = (which if present is None else present[which] for which in (train, test))
-    part = _select_rows(frame, train_rows)
+    part, n_epochs = _select_rows(frame, train_rows), args.epochs or TABLE_EPOCHS[0]
     try:
         fitted, notes, x = encoder.learn_and_transform(
-            part, target=name, drop=apart["drop"], keep=apart["keep"], missing=args.null
+            part, n_epochs, target=name, drop=apart["drop"], keep=apart["keep"], missing=args.null
         )
         for each in notes:
             note(f"{args.data}: {each.text}", quiet=args.quiet and not each.warning)
@@ -212,7 +212,8 @@ def _load_table(args: argparse.Namespace) -> Data:
         raise _error_in_file(args.data, error, train_rows) from None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{args.data}: {error}") from None
-    x_test = _encode(args.data, fitted, _select_rows(frame, test_rows), test_rows) if len(test) else x[:0]
+    tested = _select_rows(frame, test_rows)
+    x_test = _encode(args.data, fitted, tested, test_rows, n_epochs) if len(test) else x[:0]
     return _make_data(args, how, learnt, (train, test), (x, x_test), name, fitted)
 
 
@@ -254,9 +255,10 @@ def _error_in_file(path: str, error: CellError, rows: NDArray[Any] | None = None
     return ValueError(f"{path}: row {row + 1}, column {error.column!r}: {error.problem}")
 
 
-def _encode(path: str, fitted: Encoder, frame: Any, rows: NDArray[Any] | None = None) -> NDArray[Any]:
+def _encode(path: str, fitted: Encoder, frame: Any, rows: NDArray[Any] | None = None, n_reads: int = 1) -> NDArray[Any]:
+    """Encode rows of a file, to a matrix that will be read about n_reads times; `rows` as for `_error_in_file`."""
     try:
-        return fitted.transform(frame)
+        return encoder.transform(fitted, frame, n_reads)
     except CellError as error:
         raise _error_in_file(path, error, rows) from None
     except (ValueError, TypeError) as error:

@@ -159,7 +159,7 @@ def present(target: Target, drop: bool) -> NDArray[np.bool_] | None:
     else:
         assert target.texts is not None
         gaps = target.texts().codes < 0
-    lacking: NDArray[np.bool_] = gaps if gaps.ndim == 1 else gaps.any(axis=1)
+    lacking: NDArray[np.bool_] = gaps if gaps.ndim == 1 else np.any(gaps.reshape(target.n_rows, -1), axis=1)
     count = int(np.count_nonzero(lacking))
     if not count:
         return None
