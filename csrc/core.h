@@ -363,6 +363,12 @@ struct fml_pass {
 
 /* The sum of the weights of the rows order[0 ... rows - 1] of data, or 0 ... rows - 1 if order is NULL. */
 double fml_total_weight(const fml_data *data, const uint32_t *order, size_t rows);
+/* How fml_gradient divides a batch: into n_rounds rounds of n_parts parts each, see gradient.c. */
+typedef struct {
+    size_t n_rounds, n_parts, n_threads;
+} fml_division;
+
+fml_division fml_division_of(const fml_network *net, size_t rows);
 /* Whether a pass over that many rows may have an update. */
 int fml_updates_in_pass(const fml_network *net, size_t rows);
 /* Compute the gradient, and *loss = the sum of w_i l_i over the rows; both are 0 if the weight is 0. Unless the

@@ -19,15 +19,10 @@ enum {
     SUM_REALS = 1 << 10          /* so many elements are added up over all parts at a time, in the first-level cache */
 };
 
-/* How a batch is divided: into rounds of n_parts parts each. */
-typedef struct {
-    size_t n_rounds, n_parts, n_threads;
-} division;
-
 /* A gradient in parts, shared by its threads. */
 typedef struct {
     const fml_pass *pass;
-    division by;
+    fml_division by;
     size_t round;
     team team;         /* of each part: one thread */
     void **prepared;   /* see backward.h */
@@ -48,12 +43,12 @@ static size_t round_number(size_t n) {
     return 1;
 }
 
-static division division_of(const fml_network *net, size_t rows) {
+fml_division fml_division_of(const fml_network *net, size_t rows) {
     size_t work = multiply_adds(net);
     if (!net->engine->takes_threads || net->own_loss != NULL || work > MAX_WORK_BY_PARTS || rows < max_piece_rows(net))
-        return (division){1, 1, team_threads(net, rows)};
+        return (fml_division){1, 1, team_threads(net, rows)};
     size_t max_rows = MAX_PARTS * LOSS_ROWS * (1 + WORK_PER_ROUND / (work * MAX_PARTS * LOSS_ROWS));
-    division by = {.n_rounds = (rows + max_rows - 1) / max_rows};
+    fml_division by = {.n_rounds = (rows + max_rows - 1) / max_rows};
     by.n_parts = round_number(rows / by.n_rounds / MIN_PART_ROWS);
     by.n_threads = size_min(threads_for(net, rows), by.n_parts);
     return by;
@@ -68,9 +63,9 @@ static size_t part_first(const parts *p, size_t part) {
 
 /* -- the workspace ----------------------------------------------------------------------------------------------- */
 
-static int in_parts(const division *by) { return by->n_rounds * by->n_parts > 1; }
+static int in_parts(const fml_division *by) { return by->n_rounds * by->n_parts > 1; }
 
-static parts begin(const fml_pass *pass, const division *by, arena *a) {
+static parts begin(const fml_pass *pass, const fml_division *by, arena *a) {
     const fml_network *net = pass->net;
     const fml_engine *engine = net->engine;
     parts p = {.pass = pass, .by = *by, .prepared = arena_alloc(a, net->n_layers * sizeof(void *))};
@@ -91,7 +86,7 @@ static size_t workspace_of(const fml_pass *pass, size_t rows) {
     const fml_network *net = pass->net;
     size_t one = size_min(rows, max_piece_rows(net)), bytes = 0;
     for (int i = 0; i < 2; i++) {
-        division by = division_of(net, i == 0 ? one : rows);
+        fml_division by = fml_division_of(net, i == 0 ? one : rows);
         arena a = {NULL, 0};
         begin(pass, &by, &a);
         if (!in_parts(&by)) a.used += backward_workspace(pass, rows, by.n_threads);
@@ -187,7 +182,7 @@ static fml_status gradient_in_parts(parts *p, double *loss) {
 fml_status fml_gradient(const fml_pass *pass, double *loss) {
     const fml_network *net = pass->net;
     float_mode mode = flush_denormals();
-    division by = division_of(net, pass->rows);
+    fml_division by = fml_division_of(net, pass->rows);
     arena a = {pass->workspace, 0};
     parts p = begin(pass, &by, &a);
     fml_status status;
@@ -204,7 +199,7 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
 }
 
 int fml_updates_in_pass(const fml_network *net, size_t rows) {
-    division by = division_of(net, rows);
+    fml_division by = fml_division_of(net, rows);
     return net->engine->gradient_scratch != NULL && !in_parts(&by);
 }
 

@@ -126,6 +126,9 @@ cdef extern from "core.h" nogil:
         const int64_t *labels
         const double *weights
     size_t fml_forward_workspace(const fml_network *net, size_t rows)
+    ctypedef struct fml_division:
+        size_t n_rounds, n_parts, n_threads
+    fml_division fml_division_of(const fml_network *net, size_t rows)
     size_t fml_gradient_workspace(const fml_network *net, size_t rows, int with_dx)
     void fml_forward(const fml_network *net, const void *block, const fml_data *data, void **z, void **y,
                      void *output, void *workspace)

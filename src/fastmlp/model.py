@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     Columns = tuple[Scaling | None, Scaling | None, Schema]
 
+BATCHES_SHOWN = (32, 256, 2048, 16384)  # the numbers of rows for which `summary` tells the number of threads
+
 
 class Model(_core.Core):
     """A network without its training. Users construct a `Network`, which documents the arguments."""
@@ -207,7 +209,9 @@ class Model(_core.Core):
         -------
         str
             For each layer its index, the shape of its weights, its activation and its number of parameters; then the
-            loss, the engine with the reason for its choice, and in which cases results have the same bits.
+            loss, the engine with the reason for its choice, in which cases results have the same bits, and how many
+            threads a training step takes with some batch sizes. Where a network is small, the rows of a large batch are
+            divided into parts, each of which one thread processes by itself.
 
         Examples
         --------
@@ -238,8 +242,19 @@ class Model(_core.Core):
                 *self._column_lines(),
                 f"engine {self.engine} ({self._engine_reason}), kernels {self._isa}",
                 bits[self.engine],
+                *self._thread_lines(),
             ]
         )
+
+    def _thread_lines(self) -> list[str]:
+        """Return the line of `summary` about the threads of a training step, or no line if there is only one thread."""
+        if self.engine != "native" or self._max_threads == 1:
+            return []
+        shown = []
+        for n_rows in BATCHES_SHOWN:
+            n_threads, n_parts = self._division(n_rows)
+            shown.append(f"{n_threads} with {n_rows:,} rows" + f" in {n_parts} parts" * (n_parts > 1))
+        return [f"threads of a step: {', '.join(shown)}"]
 
     def _column_lines(self) -> list[str]:
         """Return the line of `summary` about scaling and names of columns and classes, or no line without these."""

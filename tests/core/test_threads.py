@@ -102,6 +102,37 @@ def test_the_gradient_is_the_sum_over_short_stretches_of_rows(n_rows: int, sizes
     np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("n_threads", [2, 3, 16])
+@pytest.mark.parametrize("sizes", [[1, 1], SMALL, [64, 64, 10], [784, 128, 10], LARGE, [784, 512, 512, 10]])
+def test_the_division_of_a_batch(sizes: list[int], n_threads: int) -> None:
+    """The parts do not depend on the number of threads, and more rows that are divided alike get no fewer threads."""
+    net = fastmlp.Network(sizes, seed=0, n_threads=n_threads, engine="native")
+    alone = fastmlp.Network(sizes, seed=0, n_threads=1, engine="native")
+    is_small = sum(a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True)) <= 2**16
+    before = {True: 1, False: 1}
+    for n_rows in (1, 32, 100, 215, 216, 400, 1000, 5000, 10_000, 20_000):
+        threads, parts = net._division(n_rows)
+        assert before[parts > 1] <= threads <= min(n_threads, max(parts, n_rows // 16 + 1))
+        assert alone._division(n_rows) == (1, parts)
+        assert (parts > 1) == (is_small and n_rows > 215)
+        assert n_rows / parts >= 96 or parts == 1
+        before[parts > 1] = threads
+
+
+@pytest.mark.parametrize(
+    ("sizes", "n_threads", "expected"),
+    [
+        ([10, 32, 32, 1], 1, None),
+        ([10, 32, 32, 1], 16, "1 with 32 rows, 1 with 256 rows in 2 parts, 10 with 2,048 rows in 16 parts, 16 with"),
+        ([784, 512, 512, 10], 4, "3 with 32 rows, 4 with 256 rows, 4 with 2,048 rows, 4 with 16,384 rows"),
+    ],
+)
+def test_the_summary_tells_the_threads(sizes: list[int], n_threads: int, expected: str | None) -> None:
+    text = fastmlp.Network(sizes, n_threads=n_threads, engine="native").summary()
+    assert ("threads of a step" in text) == (expected is not None)
+    assert f"threads of a step: {expected}" in text or expected is None
+
+
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
 @pytest.mark.parametrize("row", [0, 700, 1999])
 def test_a_bad_row_in_any_part_is_refused(row: int, n_threads: int) -> None:
