@@ -616,7 +616,7 @@ cdef class Predictor:
         return loss / rows.total_weight, result
 
     def _division(self, size_t n_rows):
-        """Return on how many threads a gradient of that many rows is computed, and into how many parts it is divided."""
+        """Return on how many threads a gradient of that many rows is computed, and in how many parts."""
         self._check_built()
         cdef fml_division by = fml_division_of(&self.net, n_rows)
         return by.n_threads, by.n_rounds * by.n_parts

@@ -6,6 +6,7 @@ pieces where it is not (csrc/gradient.c).
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ def test_the_division_of_a_batch(sizes: list[int], n_threads: int) -> None:
     """The parts do not depend on the number of threads, and more rows that are divided alike get no fewer threads."""
     net = fastmlp.Network(sizes, seed=0, n_threads=n_threads, engine="native")
     alone = fastmlp.Network(sizes, seed=0, n_threads=1, engine="native")
-    is_small = sum(a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True)) <= 2**16
+    is_small = sum(a * b for a, b in itertools.pairwise(sizes)) <= 2**16
     before = {True: 1, False: 1}
     for n_rows in (1, 32, 100, 215, 216, 400, 1000, 5000, 10_000, 20_000):
         threads, parts = net._division(n_rows)
