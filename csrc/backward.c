@@ -10,6 +10,12 @@
  * phase. A long phase is divided into rounds, after which the caller polls whether to stop; a single thread polls
  * between tiles. An update that has begun is always completed.
  *
+ * Where a piece has few rows for the number of threads and the network many weights, each thread would read all weights
+ * for its few rows. Then the rows phase is divided otherwise, layer by layer: for the first layers, which are wide,
+ * each thread computes some of the outputs for all rows, so that it reads only its share of the weights; the layers
+ * behind them and the loss are computed row by row; on the way back each thread computes some of the inputs' gradients.
+ * That is a phase for each wide layer and direction, after each of which the threads synchronise (wide_phases).
+ *
  * Results have the same bits for any number of threads: one thread computes each element of the gradient, summing rows
  * in their order, and losses are computed for LOSS_ROWS rows at a time (a custom loss: for a tile) and added in their
  * order. */
@@ -20,6 +26,12 @@
 
 /* Pieces begin at multiples of so many rows, so that several numbers of threads can divide a piece evenly. */
 enum { PIECE_UNIT = 4 * LOSS_ROWS };
+
+/* The cost model of dividing rows or outputs, in multiply-adds of one thread, of which 1 us is about 60,000: reading a
+ * real from another core's cache, and a meeting of all threads. */
+enum { READ = 12, MEETING = 1 << 16 };
+/* The least number of cache lines of outputs that a thread takes. */
+enum { MIN_SHARE_LINES = 2 };
 
 /* A thread's buffers: the deltas of a tile, alternately for one layer and the next, and weight_gradient's scratch. */
 typedef struct {
@@ -46,6 +58,9 @@ typedef struct {
     void **deltas;         /* in the layout of the engine's keep_delta */
     void *const *prepared; /* weights in the layout of the engine's prepare, see backward.h */
     void *t;               /* targets */
+    size_t n_wide;         /* the number of layers, the first ones, whose outputs are divided among threads */
+    void *d[2];            /* if there are any, the deltas of all rows, alternately for one wide layer and the next */
+    size_t layer;          /* the layer of a phase */
     float_mode callers_mode;
     int stopped;                   /* whether the caller's poll has said stop */
     size_t tile_work;              /* multiply-adds of its forward pass: after about so many, a single thread polls */
@@ -121,6 +136,43 @@ static size_t piece_first(const piece *p, size_t k) {
     return p->begin + part_begin(p->end - p->begin, PIECE_UNIT, k, p->n_pieces);
 }
 
+/* The number of the first layers that have outputs enough for each of that many threads. */
+static size_t n_wide_enough(const fml_network *net, size_t n_threads) {
+    size_t l = 0, least = n_threads * MIN_SHARE_LINES * FML_ALIGNMENT / net->kernels->real_size;
+    while (l + 1 < net->n_layers && net->layers[l].n_outputs >= least && !net->layers[l].activation->whole_tiles) l++;
+    return l;
+}
+
+/* The times of the rows phase, as multiply-adds of one thread, if n_threads threads divide the rows, and if they divide
+ * the outputs of the first n_wide layers. */
+static double time_by_rows(const fml_network *net, size_t rows, size_t n_threads) {
+    double work = (double)multiply_adds(net), units = (double)((rows + LOSS_ROWS - 1) / LOSS_ROWS);
+    double rounds = (double)(size_t)((units + (double)n_threads - 1) / (double)n_threads);
+    return 2 * work * rounds * LOSS_ROWS + 2 * work * READ + MEETING;
+}
+static double time_by_outputs(const fml_network *net, size_t rows, size_t n_threads, size_t n_wide) {
+    double work = 0, read = (double)net->layers[0].n_inputs;
+    for (size_t l = 0; l < n_wide; l++) {
+        work += 2 * (double)(net->layers[l].n_inputs * net->layers[l].n_outputs);
+        read += 2 * (double)net->layers[l].n_outputs;
+    }
+    double rest = 2 * (double)multiply_adds(net) - work, n = (double)n_threads, r = (double)rows;
+    double units = (double)((rows + LOSS_ROWS - 1) / LOSS_ROWS), rounds = (double)(size_t)((units + n - 1) / n);
+    return work * r / n + rest * rounds * LOSS_ROWS + read * r * READ + 2 * (double)(n_wide + 1) * MEETING;
+}
+
+/* The number of layers whose outputs the threads divide for a piece of that many rows: 0 if dividing the rows is
+ * quicker, or where a phase is so long that the caller has to poll within it, or masks of dropout are drawn. */
+static size_t n_wide_layers(const fml_pass *pass, size_t rows, size_t n_threads) {
+    const fml_network *net = pass->net;
+    if (n_threads == 1 || net->engine->forward_outputs == NULL) return 0;
+    for (size_t l = 0; l < net->n_layers; l++)
+        if (dropout_of(pass->regularization, net, l) > 0) return 0;
+    if (multiply_adds(net) * max_piece_rows(net) > WORK_PER_ROUND) return 0;
+    size_t n_wide = n_wide_enough(net, n_threads);
+    return time_by_outputs(net, rows, n_threads, n_wide) < time_by_rows(net, rows, n_threads) ? n_wide : 0;
+}
+
 /* The first piece of at most max_rows rows for a team of n_threads threads. */
 static piece new_piece(const fml_pass *pass, size_t max_rows, size_t n_threads, arena a) {
     const fml_network *net = pass->net;
@@ -137,6 +189,8 @@ static piece new_piece(const fml_pass *pass, size_t max_rows, size_t n_threads, 
     p.x_row = row_stride(net, I);
     p.x = arena_alloc_reals(net, &a, rows * p.x_row);
     p.t = arena_alloc_reals(net, &a, rows * net->n_targets);
+    p.n_wide = n_wide_layers(pass, rows, n_threads);
+    for (int i = 0; i < 2 && p.n_wide > 0; i++) p.d[i] = arena_alloc_reals(net, &a, rows * widest_stride(net));
     for (size_t l = 0; l < net->n_layers; l++) alloc_layer(net, l, rows, &p, &a);
     p.memory = a;
     arena one = {NULL, 0};
@@ -151,8 +205,10 @@ static buffers thread_buffers(const piece *p, size_t i) {
 }
 
 size_t team_threads(const fml_network *net, size_t rows) {
+    fml_pass pass = {.net = net};
     rows = size_min(rows, max_piece_rows(net));
-    return size_min(threads_for(net, rows), rows / LOSS_ROWS + 1);
+    size_t n_threads = threads_for(net, rows);
+    return n_wide_layers(&pass, rows, n_threads) > 0 ? n_threads : size_min(n_threads, rows / LOSS_ROWS + 1);
 }
 
 size_t backward_workspace(const fml_pass *pass, size_t rows, size_t n_threads) {
@@ -178,11 +234,10 @@ static int interrupted(piece *p) {
 /* Whether dropout is applied to the outputs of layer l. */
 static int drops(const piece *p, size_t l) { return p->outputs[l] != p->y[l]; }
 
-/* Take a tile forward through all layers: the rows at ... at + rows - 1 of the piece, with the inputs x. */
-static void tile_forward(piece *p, const void *x, size_t at, size_t rows) {
+/* Take a tile forward through the layers from `l` on: the rows at ... at + rows - 1 of the piece, with the inputs x. */
+static void tile_forward(piece *p, size_t l, const void *x, size_t x_row, size_t at, size_t rows) {
     const fml_network *net = p->pass->net;
-    size_t x_row = p->x_row;
-    for (size_t l = 0; l < net->n_layers; l++) {
+    for (; l < net->n_layers; l++) {
         size_t stride = layer_stride(net, l);
         void *z = p->z[l] == NULL ? NULL : reals(net, p->z[l], at * stride);
         void *y = p->y[l] == NULL ? NULL : reals(net, p->y[l], at * stride);
@@ -219,7 +274,8 @@ static void tile_loss(const piece *p, const void *t, const double *w, size_t at,
     last->activation->backward(z, reals(net, p->y[l], at * O), d, d, rows, O, last->hyper_parameters);
 }
 
-/* Take a tile backward through all layers, from d = dz of the last layer: store the deltas, and write pass->dx. */
+/* Take a tile backward through all layers, from d = dz of the last layer: store the deltas, and write pass->dx. If
+ * there are wide layers, end with the delta of the last of these. */
 static void tile_backward(piece *p, const buffers *b, size_t at, size_t rows, void *d) {
     const fml_pass *pass = p->pass;
     const fml_network *net = pass->net;
@@ -229,9 +285,10 @@ static void tile_backward(piece *p, const buffers *b, size_t at, size_t rows, vo
         size_t stride = layer_stride(net, l), I = layer->n_inputs;
         if (engine->keep_delta != NULL)
             engine->keep_delta(d, stride, at, rows, p->rows, layer->n_outputs, p->deltas[l]);
-        if (l == 0 && pass->dx == NULL) return;
+        if ((l == 0 && pass->dx == NULL) || l + 1 == p->n_wide) return;
         size_t below = l == 0 ? I : layer_stride(net, l - 1);
         void *dx = l == 0                       ? reals(net, pass->dx, (p->first + at) * I)
+                   : l == p->n_wide             ? reals(net, p->d[(l - 1) % 2], at * below)
                    : engine->keep_delta == NULL ? reals(net, p->deltas[l - 1], at * below)
                                                 : b->d[(l - 1) % 2];
         engine->input_gradient(net, l, pass->block, p->prepared[l], d, stride, rows, dx, below);
@@ -266,7 +323,7 @@ static void rows_task(void *context, size_t i) {
         if (draws_for_inputs(pass->regularization))
             fml_perturb_inputs(pass, p->first + at, rows, reals(net, p->x, at * x_row), x_row);
         void *d = net->engine->keep_delta == NULL ? reals(net, p->deltas[last], at * O) : b.d[last % 2];
-        tile_forward(p, x, at, rows);
+        tile_forward(p, 0, x, x_row, at, rows);
         if (p->stopped) return;
         tile_loss(p, t, w, at, rows, d);
         tile_backward(p, &b, at, rows, d);
@@ -274,7 +331,100 @@ static void rows_task(void *context, size_t i) {
     }
 }
 
+/* -- the rows phase where the outputs of the first layers are divided -- */
+
+/* The first of thread i's outputs of the wide layer l. */
+static size_t outputs_begin(const piece *p, size_t l, size_t i) {
+    size_t unit = MIN_SHARE_LINES * FML_ALIGNMENT / p->pass->net->kernels->real_size;
+    return part_begin(p->pass->net->layers[l].n_outputs, unit, i, p->n_threads);
+}
+
+/* The first of thread i's rows. */
+static size_t rows_begin(const piece *p, size_t i) { return part_begin(p->rows, LOSS_ROWS, i, p->n_threads); }
+
+static void gather_task(void *context, size_t i) {
+    piece *p = context;
+    const fml_pass *pass = p->pass;
+    const fml_network *net = pass->net;
+    size_t end = rows_begin(p, i + 1), rows;
+    p->finite[i] = 1;
+    for (size_t at = rows_begin(p, i); at < end && p->finite[i]; at += rows) {
+        size_t x_row = p->x_row;
+        void *x = reals(net, p->x, at * x_row);
+        rows = size_min(net->engine->tile_rows, end - at);
+        input_rows(net, pass->data, pass->order, p->first + at, rows, x, &x_row, &p->finite[i]);
+        if (draws_for_inputs(pass->regularization)) fml_perturb_inputs(pass, p->first + at, rows, x, x_row);
+    }
+}
+
+static void forward_task(void *context, size_t i) {
+    const piece *p = context;
+    size_t l = p->layer, begin = outputs_begin(p, l, i), end = outputs_begin(p, l, i + 1);
+    const void *x = l == 0 ? p->x : p->y[l - 1];
+    size_t x_row = l == 0 ? p->x_row : layer_stride(p->pass->net, l - 1), y_row = layer_stride(p->pass->net, l);
+    if (begin < end)
+        p->pass->net->engine->forward_outputs(p->pass->net, l, p->pass->block, x, x_row, p->rows, p->z[l], p->y[l],
+                                              y_row, begin, end);
+}
+
+/* The layers behind the wide ones and the loss, forward and backward, for thread i's rows. */
+static void tail_task(void *context, size_t i) {
+    piece *p = context;
+    const fml_pass *pass = p->pass;
+    const fml_network *net = pass->net;
+    size_t end = rows_begin(p, i + 1), last = net->n_layers - 1, x_row = layer_stride(net, p->n_wide - 1), rows;
+    buffers b = thread_buffers(p, i);
+    for (size_t at = rows_begin(p, i); at < end; at += rows) {
+        rows = size_min(net->engine->tile_rows, end - at);
+        const void *t =
+            target_rows(net, pass->data, pass->order, p->first + at, rows, reals(net, p->t, at * net->n_targets));
+        const double *w = row_weights(pass->data, pass->order, p->first + at, rows, p->weights + at);
+        tile_forward(p, p->n_wide, reals(net, p->y[p->n_wide - 1], at * x_row), x_row, at, rows);
+        tile_loss(p, t, w, at, rows, b.d[last % 2]);
+        tile_backward(p, &b, at, rows, b.d[last % 2]);
+    }
+}
+
+/* dz of the layer below the wide layer p->layer, or pass->dx: thread i's share of the inputs. */
+static void backward_task(void *context, size_t i) {
+    const piece *p = context;
+    const fml_network *net = p->pass->net;
+    size_t l = p->layer, I = net->layers[l].n_inputs, line = FML_ALIGNMENT / net->kernels->real_size;
+    size_t begin = l > 0 ? outputs_begin(p, l - 1, i) : part_begin(I, line, i, p->n_threads);
+    size_t end = l > 0 ? outputs_begin(p, l - 1, i + 1) : part_begin(I, line, i + 1, p->n_threads);
+    size_t row = l > 0 ? layer_stride(net, l - 1) : I;
+    void *dx = l > 0 ? p->d[(l - 1) % 2] : reals(net, p->pass->dx, p->first * I);
+    if (begin == end) return;
+    net->engine->gradient_of_inputs(net, l, p->pass->block, p->prepared[l], p->d[l % 2], layer_stride(net, l), p->rows,
+                                    dx, row, begin, end);
+    if (l == 0) return;
+    const fml_layer *below = &net->layers[l - 1];
+    for (size_t r = 0; r < p->rows; r++) {
+        size_t at = r * row + begin;
+        const void *z = p->z[l - 1] == NULL ? NULL : reals(net, p->z[l - 1], at);
+        void *d = reals(net, dx, at);
+        below->activation->backward(z, reals(net, p->y[l - 1], at), d, d, 1, end - begin, below->hyper_parameters);
+    }
+    size_t panel = begin * p->rows; /* a delta is in panels of a cache line's outputs, see keep_delta */
+    net->engine->keep_delta(reals(net, dx, begin), row, 0, p->rows, p->rows, end - begin,
+                            reals(net, p->deltas[l - 1], panel));
+}
+
+static void wide_phases(piece *p) {
+    run(p->n_threads, gather_task, p);
+    for (size_t i = 0; i < p->n_threads; i++)
+        if (!p->finite[i]) return;
+    for (p->layer = 0; p->layer < p->n_wide; p->layer++) run(p->n_threads, forward_task, p);
+    run(p->n_threads, tail_task, p);
+    size_t last = p->pass->dx == NULL ? 1 : 0;
+    for (p->layer = p->n_wide; p->layer-- > last;) run(p->n_threads, backward_task, p);
+}
+
 static void rows_phase(piece *p) {
+    if (p->n_wide > 0) {
+        wide_phases(p);
+        return;
+    }
     size_t tile = p->pass->net->engine->tile_rows, work = 3 * multiply_adds(p->pass->net);
     size_t units = (p->rows + LOSS_ROWS - 1) / LOSS_ROWS;
     size_t max_rows = (units + p->n_threads - 1) / p->n_threads * LOSS_ROWS;

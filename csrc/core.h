@@ -238,6 +238,10 @@ struct fml_engine {
      * prefetch the next `rows` rows in memory, which will be read next. */
     void (*forward_layer)(const fml_network *net, size_t l, const void *block, const void *x, size_t x_row, size_t rows,
                           void *z, void *y, size_t y_row, int ahead);
+    /* z and y as by forward_layer, with the same bits, for the outputs begin ... end - 1 only, and for any number of
+     * rows; begin is a multiple of the reals of a cache line. NULL if there is no such function. */
+    void (*forward_outputs)(const fml_network *net, size_t l, const void *block, const void *x, size_t x_row,
+                            size_t rows, void *z, void *y, size_t y_row, size_t begin, size_t end);
     /* Copy the weights of layer l and the inputs begin ... end - 1 to `prepared`, in the layout that input_gradient
      * reads; begin is a multiple of the reals of a cache line. NULL if input_gradient reads the block. */
     void (*prepare)(const fml_network *net, size_t l, const void *block, void *prepared, size_t begin, size_t end);
@@ -245,6 +249,11 @@ struct fml_engine {
     /* dx = dz w for 1 <= rows <= tile_rows. */
     void (*input_gradient)(const fml_network *net, size_t l, const void *block, const void *prepared, const void *dz,
                            size_t dz_row, size_t rows, void *dx, size_t dx_row);
+    /* dx as by input_gradient, with the same bits, for the inputs begin ... end - 1 only, and for any number of rows.
+     * Both may be NULL together with forward_outputs. */
+    void (*gradient_of_inputs)(const fml_network *net, size_t l, const void *block, const void *prepared,
+                               const void *dz, size_t dz_row, size_t rows, void *dx, size_t dx_row, size_t begin,
+                               size_t end);
     /* Copy dz (rows, O) of the rows first ... first + rows - 1 into `delta`, which holds dz of all_rows rows in the
      * layout that weight_gradient reads. NULL if that layout is (all_rows, O). */
     void (*keep_delta)(const void *dz, size_t dz_row, size_t first, size_t rows, size_t all_rows, size_t O,

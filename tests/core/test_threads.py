@@ -1,7 +1,8 @@
 """How a batch is divided among threads: the same bits for any number of them, and the right gradient.
 
 Batches of less than 216 rows are one piece; longer ones are divided into parts where the network is small, and into
-pieces where it is not (csrc/gradient.c).
+pieces where it is not (csrc/gradient.c). Within a piece, threads divide the rows or, in wide layers with few rows for
+each thread, the outputs (csrc/backward.c).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def bits_of(n_threads: int, seed: int) -> dict[str, bytes]:
     depth = int(generator.integers(1, 4))
     sizes = [int(n) for n in generator.integers(1, 70, depth + 1)]
     if seed % 5 == 0:
-        sizes[1:1] = [300, 300]
+        sizes[1:1] = [[300, 300], [530, 515], [600]][seed // 5 % 3]  # wide, also for 8 and 16 threads
     n_rows = int(generator.choice([generator.integers(1, 300), generator.integers(300, 5000)]))
     dtype = DTYPES[seed % 2]
     name = generator.choice(list(OPTIMIZERS))
@@ -113,7 +114,8 @@ def test_the_division_of_a_batch(sizes: list[int], n_threads: int) -> None:
     before = {True: 1, False: 1}
     for n_rows in (1, 32, 100, 215, 216, 400, 1000, 5000, 10_000, 20_000):
         threads, parts = net._division(n_rows)
-        assert before[parts > 1] <= threads <= min(n_threads, max(parts, n_rows // 16 + 1))
+        assert before[parts > 1] <= threads <= n_threads
+        assert threads <= parts or parts == 1
         assert alone._division(n_rows) == (1, parts)
         assert (parts > 1) == (is_small and n_rows > 215)
         assert n_rows / parts >= 96 or parts == 1
@@ -125,7 +127,7 @@ def test_the_division_of_a_batch(sizes: list[int], n_threads: int) -> None:
     [
         ([10, 32, 32, 1], 1, None),
         ([10, 32, 32, 1], 16, "1 with 32 rows, 1 with 256 rows in 2 parts, 10 with 2,048 rows in 16 parts, 16 with"),
-        ([784, 512, 512, 10], 4, "3 with 32 rows, 4 with 256 rows, 4 with 2,048 rows, 4 with 16,384 rows"),
+        ([784, 512, 512, 10], 4, "4 with 32 rows, 4 with 256 rows, 4 with 2,048 rows, 4 with 16,384 rows"),
     ],
 )
 def test_the_summary_tells_the_threads(sizes: list[int], n_threads: int, expected: str | None) -> None:
@@ -136,9 +138,10 @@ def test_the_summary_tells_the_threads(sizes: list[int], n_threads: int, expecte
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
 @pytest.mark.parametrize("row", [0, 700, 1999])
-def test_a_bad_row_in_any_part_is_refused(row: int, n_threads: int) -> None:
-    X, y, _ = data(2000, SMALL, "float64")
-    net = fastmlp.Network(SMALL, dtype="float64", seed=0, n_threads=n_threads, engine="native")
+@pytest.mark.parametrize("sizes", [SMALL, LARGE], ids=["parts", "outputs"])
+def test_a_bad_row_in_any_part_is_refused(sizes: list[int], row: int, n_threads: int) -> None:
+    X, y, _ = data(2000, sizes, "float64")
+    net = fastmlp.Network(sizes, dtype="float64", seed=0, n_threads=n_threads, engine="native")
     before = net.parameters
     X[row, 3] = np.nan
     with pytest.raises(ValueError, match=f"row {row}"):
