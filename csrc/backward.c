@@ -30,13 +30,20 @@ enum { PIECE_UNIT = 4 * LOSS_ROWS };
 /* The cost model of dividing rows or outputs, in multiply-adds of one thread, of which 1 us is about 60,000: reading a
  * real from another core's cache, and a meeting of all threads. */
 enum { READ = 12, MEETING = 1 << 16 };
-/* The least number of cache lines of outputs that a thread takes. */
-enum { MIN_SHARE_LINES = 2 };
+/* A share of outputs is a multiple of so many cache lines: the width of the widest tile. */
+enum { SHARE_LINES = 2 };
 
 /* A thread's buffers: the deltas of a tile, alternately for one layer and the next, and weight_gradient's scratch. */
 typedef struct {
     void *d[2], *scratch;
 } buffers;
+
+/* How threads divide the rows phase. The outputs of the first n_wide layers are divided among groups of threads, and so
+ * are the rows: thread i takes output group i % n_output_groups of row group i / n_output_groups. If n_wide is 0, the
+ * threads divide the rows only. */
+typedef struct {
+    size_t n_wide, n_row_groups, n_output_groups;
+} grid;
 
 /* A pass and its current piece, shared by its threads. The buffers have all rows of the piece; layer l has those with
  * the index l. */
@@ -58,7 +65,7 @@ typedef struct {
     void **deltas;         /* in the layout of the engine's keep_delta */
     void *const *prepared; /* weights in the layout of the engine's prepare, see backward.h */
     void *t;               /* targets */
-    size_t n_wide;         /* the number of layers, the first ones, whose outputs are divided among threads */
+    grid grid;             /* how the threads divide the rows phase */
     void *d[2];            /* if there are any, the deltas of all rows, alternately for one wide layer and the next */
     size_t layer;          /* the layer of a phase */
     float_mode callers_mode;
@@ -136,41 +143,48 @@ static size_t piece_first(const piece *p, size_t k) {
     return p->begin + part_begin(p->end - p->begin, PIECE_UNIT, k, p->n_pieces);
 }
 
-/* The number of the first layers that have outputs enough for each of that many threads. */
-static size_t n_wide_enough(const fml_network *net, size_t n_threads) {
-    size_t l = 0, least = n_threads * MIN_SHARE_LINES * FML_ALIGNMENT / net->kernels->real_size;
-    while (l + 1 < net->n_layers && net->layers[l].n_outputs >= least && !net->layers[l].activation->whole_tiles) l++;
-    return l;
-}
+static size_t ceiling(size_t n, size_t by) { return (n + by - 1) / by; }
 
-/* The times of the rows phase, as multiply-adds of one thread, if n_threads threads divide the rows, and if they divide
- * the outputs of the first n_wide layers. */
-static double time_by_rows(const fml_network *net, size_t rows, size_t n_threads) {
-    double work = (double)multiply_adds(net), units = (double)((rows + LOSS_ROWS - 1) / LOSS_ROWS);
-    double rounds = (double)(size_t)((units + (double)n_threads - 1) / (double)n_threads);
-    return 2 * work * rounds * LOSS_ROWS + 2 * work * READ + MEETING;
-}
-static double time_by_outputs(const fml_network *net, size_t rows, size_t n_threads, size_t n_wide) {
-    double work = 0, read = (double)net->layers[0].n_inputs;
-    for (size_t l = 0; l < n_wide; l++) {
-        work += 2 * (double)(net->layers[l].n_inputs * net->layers[l].n_outputs);
-        read += 2 * (double)net->layers[l].n_outputs;
+/* The number of reals that a share of outputs is a multiple of. */
+static size_t share_unit(const fml_network *net) { return SHARE_LINES * FML_ALIGNMENT / net->kernels->real_size; }
+
+/* The time of the rows phase by a grid of threads, in multiply-adds of one thread. */
+static double time_of(const fml_network *net, size_t rows, grid g) {
+    double rows_of_one = (double)(ceiling(ceiling(rows, LOSS_ROWS), g.n_row_groups) * LOSS_ROWS);
+    double rows_behind = (double)(ceiling(ceiling(rows, LOSS_ROWS), g.n_row_groups * g.n_output_groups) * LOSS_ROWS);
+    double time = 2 * (double)(g.n_wide + 1) * MEETING, unit = (double)share_unit(net);
+    for (size_t l = 0; l < net->n_layers; l++) {
+        double I = (double)net->layers[l].n_inputs, passes = l == 0 ? 1 : 2, O = (double)net->layers[l].n_outputs;
+        int is_wide = l < g.n_wide;
+        double share = is_wide ? (double)ceiling(ceiling((size_t)O, (size_t)unit), g.n_output_groups) * unit : O;
+        double rows_of_layer = is_wide ? rows_of_one : rows_behind;
+        time += passes * I * share * (rows_of_layer + READ);
+        if (is_wide) time += passes * rows_of_layer * I * READ;
     }
-    double rest = 2 * (double)multiply_adds(net) - work, n = (double)n_threads, r = (double)rows;
-    double units = (double)((rows + LOSS_ROWS - 1) / LOSS_ROWS), rounds = (double)(size_t)((units + n - 1) / n);
-    return work * r / n + rest * rounds * LOSS_ROWS + read * r * READ + 2 * (double)(n_wide + 1) * MEETING;
+    return time;
 }
 
-/* The number of layers whose outputs the threads divide for a piece of that many rows: 0 if dividing the rows is
- * quicker, or where a phase is so long that the caller has to poll within it, or masks of dropout are drawn. */
-static size_t n_wide_layers(const fml_pass *pass, size_t rows, size_t n_threads) {
+/* The grid in which a team of n_threads threads is quickest with a piece of that many rows. Only rows are divided where
+ * a phase is so long that the caller has to poll within it, or masks of dropout are drawn. */
+static grid grid_of(const fml_pass *pass, size_t rows, size_t n_threads) {
     const fml_network *net = pass->net;
-    if (n_threads == 1 || net->engine->forward_outputs == NULL) return 0;
+    grid best = {0, n_threads, 1};
+    if (n_threads == 1 || net->engine->forward_outputs == NULL) return best;
     for (size_t l = 0; l < net->n_layers; l++)
-        if (dropout_of(pass->regularization, net, l) > 0) return 0;
-    if (multiply_adds(net) * max_piece_rows(net) > WORK_PER_ROUND) return 0;
-    size_t n_wide = n_wide_enough(net, n_threads);
-    return time_by_outputs(net, rows, n_threads, n_wide) < time_by_rows(net, rows, n_threads) ? n_wide : 0;
+        if (dropout_of(pass->regularization, net, l) > 0) return best;
+    if (multiply_adds(net) * max_piece_rows(net) > WORK_PER_ROUND) return best;
+    double least = time_of(net, rows, best);
+    for (size_t n = 1; n <= ceiling(rows, LOSS_ROWS) && 2 * n <= n_threads; n++) {
+        grid g = {0, n, n_threads / n};
+        while (g.n_wide + 1 < net->n_layers && !net->layers[g.n_wide].activation->whole_tiles &&
+               net->layers[g.n_wide].n_outputs >= g.n_output_groups * share_unit(net))
+            g.n_wide++;
+        double time = time_of(net, rows, g);
+        if (g.n_wide == 0 || time >= least) continue;
+        least = time;
+        best = g;
+    }
+    return best;
 }
 
 /* The first piece of at most max_rows rows for a team of n_threads threads. */
@@ -189,8 +203,8 @@ static piece new_piece(const fml_pass *pass, size_t max_rows, size_t n_threads, 
     p.x_row = row_stride(net, I);
     p.x = arena_alloc_reals(net, &a, rows * p.x_row);
     p.t = arena_alloc_reals(net, &a, rows * net->n_targets);
-    p.n_wide = n_wide_layers(pass, rows, n_threads);
-    for (int i = 0; i < 2 && p.n_wide > 0; i++) p.d[i] = arena_alloc_reals(net, &a, rows * widest_stride(net));
+    p.grid = grid_of(pass, rows, n_threads);
+    for (int i = 0; i < 2 && p.grid.n_wide > 0; i++) p.d[i] = arena_alloc_reals(net, &a, rows * widest_stride(net));
     for (size_t l = 0; l < net->n_layers; l++) alloc_layer(net, l, rows, &p, &a);
     p.memory = a;
     arena one = {NULL, 0};
@@ -208,7 +222,7 @@ size_t team_threads(const fml_network *net, size_t rows) {
     fml_pass pass = {.net = net};
     rows = size_min(rows, max_piece_rows(net));
     size_t n_threads = threads_for(net, rows);
-    return n_wide_layers(&pass, rows, n_threads) > 0 ? n_threads : size_min(n_threads, rows / LOSS_ROWS + 1);
+    return grid_of(&pass, rows, n_threads).n_wide > 0 ? n_threads : size_min(n_threads, rows / LOSS_ROWS + 1);
 }
 
 size_t backward_workspace(const fml_pass *pass, size_t rows, size_t n_threads) {
@@ -285,10 +299,10 @@ static void tile_backward(piece *p, const buffers *b, size_t at, size_t rows, vo
         size_t stride = layer_stride(net, l), I = layer->n_inputs;
         if (engine->keep_delta != NULL)
             engine->keep_delta(d, stride, at, rows, p->rows, layer->n_outputs, p->deltas[l]);
-        if ((l == 0 && pass->dx == NULL) || l + 1 == p->n_wide) return;
+        if ((l == 0 && pass->dx == NULL) || l + 1 == p->grid.n_wide) return;
         size_t below = l == 0 ? I : layer_stride(net, l - 1);
         void *dx = l == 0                       ? reals(net, pass->dx, (p->first + at) * I)
-                   : l == p->n_wide             ? reals(net, p->d[(l - 1) % 2], at * below)
+                   : l == p->grid.n_wide        ? reals(net, p->d[(l - 1) % 2], at * below)
                    : engine->keep_delta == NULL ? reals(net, p->deltas[l - 1], at * below)
                                                 : b->d[(l - 1) % 2];
         engine->input_gradient(net, l, pass->block, p->prepared[l], d, stride, rows, dx, below);
@@ -333,10 +347,20 @@ static void rows_task(void *context, size_t i) {
 
 /* -- the rows phase where the outputs of the first layers are divided -- */
 
-/* The first of thread i's outputs of the wide layer l. */
-static size_t outputs_begin(const piece *p, size_t l, size_t i) {
-    size_t unit = MIN_SHARE_LINES * FML_ALIGNMENT / p->pass->net->kernels->real_size;
-    return part_begin(p->pass->net->layers[l].n_outputs, unit, i, p->n_threads);
+/* A range of rows of the piece, and of the outputs or inputs of a layer. */
+typedef struct {
+    size_t first_row, n_rows, begin, end;
+} block;
+
+/* Thread i's block of n outputs or inputs in a wide layer; end is 0 if it has none. */
+static block block_of(const piece *p, size_t n, size_t i) {
+    size_t row_group = i / p->grid.n_output_groups, group = i % p->grid.n_output_groups;
+    if (row_group >= p->grid.n_row_groups) return (block){0, 0, 0, 0};
+    size_t first = part_begin(p->rows, LOSS_ROWS, row_group, p->grid.n_row_groups);
+    size_t after = part_begin(p->rows, LOSS_ROWS, row_group + 1, p->grid.n_row_groups);
+    size_t unit = share_unit(p->pass->net), n_groups = p->grid.n_output_groups;
+    size_t begin = part_begin(n, unit, group, n_groups), end = part_begin(n, unit, group + 1, n_groups);
+    return (block){first, after - first, begin, first < after && begin < end ? end : 0};
 }
 
 /* The first of thread i's rows. */
@@ -359,12 +383,14 @@ static void gather_task(void *context, size_t i) {
 
 static void forward_task(void *context, size_t i) {
     const piece *p = context;
-    size_t l = p->layer, begin = outputs_begin(p, l, i), end = outputs_begin(p, l, i + 1);
-    const void *x = l == 0 ? p->x : p->y[l - 1];
-    size_t x_row = l == 0 ? p->x_row : layer_stride(p->pass->net, l - 1), y_row = layer_stride(p->pass->net, l);
-    if (begin < end)
-        p->pass->net->engine->forward_outputs(p->pass->net, l, p->pass->block, x, x_row, p->rows, p->z[l], p->y[l],
-                                              y_row, begin, end);
+    const fml_network *net = p->pass->net;
+    size_t l = p->layer, x_row = l == 0 ? p->x_row : layer_stride(net, l - 1), y_row = layer_stride(net, l);
+    block own = block_of(p, net->layers[l].n_outputs, i);
+    if (own.end == 0) return;
+    const void *x = reals(net, l == 0 ? p->x : p->y[l - 1], own.first_row * x_row);
+    void *z = p->z[l] == NULL ? NULL : reals(net, p->z[l], own.first_row * y_row);
+    void *y = p->y[l] == NULL ? NULL : reals(net, p->y[l], own.first_row * y_row);
+    net->engine->forward_outputs(net, l, p->pass->block, x, x_row, own.n_rows, z, y, y_row, own.begin, own.end);
 }
 
 /* The layers behind the wide ones and the loss, forward and backward, for thread i's rows. */
@@ -372,56 +398,57 @@ static void tail_task(void *context, size_t i) {
     piece *p = context;
     const fml_pass *pass = p->pass;
     const fml_network *net = pass->net;
-    size_t end = rows_begin(p, i + 1), last = net->n_layers - 1, x_row = layer_stride(net, p->n_wide - 1), rows;
+    size_t end = rows_begin(p, i + 1), last = net->n_layers - 1, x_row = layer_stride(net, p->grid.n_wide - 1), rows;
     buffers b = thread_buffers(p, i);
     for (size_t at = rows_begin(p, i); at < end; at += rows) {
         rows = size_min(net->engine->tile_rows, end - at);
         const void *t =
             target_rows(net, pass->data, pass->order, p->first + at, rows, reals(net, p->t, at * net->n_targets));
         const double *w = row_weights(pass->data, pass->order, p->first + at, rows, p->weights + at);
-        tile_forward(p, p->n_wide, reals(net, p->y[p->n_wide - 1], at * x_row), x_row, at, rows);
+        tile_forward(p, p->grid.n_wide, reals(net, p->y[p->grid.n_wide - 1], at * x_row), x_row, at, rows);
         tile_loss(p, t, w, at, rows, b.d[last % 2]);
         tile_backward(p, &b, at, rows, b.d[last % 2]);
     }
 }
 
-/* dz of the layer below the wide layer p->layer, or pass->dx: thread i's share of the inputs. */
+/* dz of the layer below the wide layer p->layer, or pass->dx: thread i's block. */
 static void backward_task(void *context, size_t i) {
     const piece *p = context;
     const fml_network *net = p->pass->net;
-    size_t l = p->layer, I = net->layers[l].n_inputs, line = FML_ALIGNMENT / net->kernels->real_size;
-    size_t begin = l > 0 ? outputs_begin(p, l - 1, i) : part_begin(I, line, i, p->n_threads);
-    size_t end = l > 0 ? outputs_begin(p, l - 1, i + 1) : part_begin(I, line, i + 1, p->n_threads);
-    size_t row = l > 0 ? layer_stride(net, l - 1) : I;
-    void *dx = l > 0 ? p->d[(l - 1) % 2] : reals(net, p->pass->dx, p->first * I);
-    if (begin == end) return;
-    net->engine->gradient_of_inputs(net, l, p->pass->block, p->prepared[l], p->d[l % 2], layer_stride(net, l), p->rows,
-                                    dx, row, begin, end);
+    size_t l = p->layer, row = l > 0 ? layer_stride(net, l - 1) : net->layers[0].n_inputs,
+           dz_row = layer_stride(net, l);
+    block own = block_of(p, net->layers[l].n_inputs, i);
+    if (own.end == 0) return;
+    void *dx = l > 0 ? p->d[(l - 1) % 2] : reals(net, p->pass->dx, p->first * row);
+    dx = reals(net, dx, own.first_row * row);
+    net->engine->gradient_of_inputs(net, l, p->pass->block, p->prepared[l],
+                                    reals(net, p->d[l % 2], own.first_row * dz_row), dz_row, own.n_rows, dx, row,
+                                    own.begin, own.end);
     if (l == 0) return;
     const fml_layer *below = &net->layers[l - 1];
-    for (size_t r = 0; r < p->rows; r++) {
-        size_t at = r * row + begin;
+    size_t width = own.end - own.begin;
+    for (size_t r = 0; r < own.n_rows; r++) {
+        size_t at = (own.first_row + r) * row + own.begin;
         const void *z = p->z[l - 1] == NULL ? NULL : reals(net, p->z[l - 1], at);
-        void *d = reals(net, dx, at);
-        below->activation->backward(z, reals(net, p->y[l - 1], at), d, d, 1, end - begin, below->hyper_parameters);
+        void *d = reals(net, dx, r * row + own.begin);
+        below->activation->backward(z, reals(net, p->y[l - 1], at), d, d, 1, width, below->hyper_parameters);
     }
-    size_t panel = begin * p->rows; /* a delta is in panels of a cache line's outputs, see keep_delta */
-    net->engine->keep_delta(reals(net, dx, begin), row, 0, p->rows, p->rows, end - begin,
-                            reals(net, p->deltas[l - 1], panel));
+    net->engine->keep_delta(reals(net, dx, own.begin), row, own.first_row, own.n_rows, p->rows, width,
+                            reals(net, p->deltas[l - 1], own.begin * p->rows)); /* panels of all rows, see core.h */
 }
 
 static void wide_phases(piece *p) {
     run(p->n_threads, gather_task, p);
     for (size_t i = 0; i < p->n_threads; i++)
         if (!p->finite[i]) return;
-    for (p->layer = 0; p->layer < p->n_wide; p->layer++) run(p->n_threads, forward_task, p);
+    for (p->layer = 0; p->layer < p->grid.n_wide; p->layer++) run(p->n_threads, forward_task, p);
     run(p->n_threads, tail_task, p);
     size_t last = p->pass->dx == NULL ? 1 : 0;
-    for (p->layer = p->n_wide; p->layer-- > last;) run(p->n_threads, backward_task, p);
+    for (p->layer = p->grid.n_wide; p->layer-- > last;) run(p->n_threads, backward_task, p);
 }
 
 static void rows_phase(piece *p) {
-    if (p->n_wide > 0) {
+    if (p->grid.n_wide > 0) {
         wide_phases(p);
         return;
     }

@@ -255,7 +255,8 @@ struct fml_engine {
                                const void *dz, size_t dz_row, size_t rows, void *dx, size_t dx_row, size_t begin,
                                size_t end);
     /* Copy dz (rows, O) of the rows first ... first + rows - 1 into `delta`, which holds dz of all_rows rows in the
-     * layout that weight_gradient reads. NULL if that layout is (all_rows, O). */
+     * layout that weight_gradient reads. NULL if that layout is (all_rows, O). With forward_outputs, the layout is
+     * panels of a cache line's outputs, each for all_rows rows, so that outputs can be copied a share at a time. */
     void (*keep_delta)(const void *dz, size_t dz_row, size_t first, size_t rows, size_t all_rows, size_t O,
                        void *delta);
     size_t (*delta_size)(size_t rows, size_t O); /* in reals */
