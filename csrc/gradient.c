@@ -171,9 +171,8 @@ static fml_status gradient_in_parts(parts *p, double *loss) {
         }
         if (status == FML_OK && *loss - *loss != 0) status = FML_LOSS_NOT_FINITE;
         size_t rows = (part_first(p, p->by.n_parts) - part_first(p, 0)) / p->by.n_threads;
-        if (status == FML_OK && p->by.n_threads > 1 &&
-            should_stop(p->pass->poll, 3 * work * rows, p->team.callers_mode))
-            status = FML_STOPPED;
+        if (p->by.n_threads > 1 && should_stop(p->pass->poll, 3 * work * rows, p->team.callers_mode))
+            status = FML_STOPPED; /* also if the loss is not finite: an error in a custom function may be why */
         if (status == FML_OK) run(p->by.n_threads, sum_task, p);
     }
     return status;
