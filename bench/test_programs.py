@@ -27,7 +27,7 @@ import threads
 from face import Implementation
 from measurement import Measurement
 from test_calibration import MACHINE
-from timing import EPOCH, ROW, Case, kinds
+from timing import EPOCH, ROW, ROWS, Case, kinds
 from verification import Verified
 from workloads import RANDOM, WORKLOADS, Workload
 
@@ -166,11 +166,28 @@ def test_every_cell_has_a_target() -> None:
 
 
 def test_two_threads_are_judged_where_two_cores_are_two() -> None:
-    assert [threads.judged(0.9, 1.9), threads.judged(0.8, 1.9), threads.judged(0.8, 1.5)] == [
+    assert targets.JUDGED_FROM == 1.9
+    assert [threads.judged(1.9, 1.9, 1.9), threads.judged(1.89, 1.9, 1.9), threads.judged(1.89, 1.9, 1.8)] == [
         "yes",
         "**no**",
         "not judged",
     ]
+    found = {(threads.LOOP, 2): [2.0], (("D", ROWS), 2): [1.5], (("D", ROWS), "auto"): [0.9]}
+    loop, two, auto = threads.lines(found)
+    assert loop[6:] == ("", "", "")
+    assert two[6:] == ("0.75", "≥ 1.9×", "**no**")
+    assert auto[7:] == ("≥ 0.95×", "**no**")
+
+
+def test_numbers_of_threads_come_to_the_machines() -> None:
+    assert threads.numbers(2) == [1, 2]
+    assert threads.numbers(5) == [1, 2, 3, 4, 5]
+    assert threads.numbers(16) == [1, 2, 3, 4, 6, 8, 12, 16]
+    assert threads.numbers(20) == [1, 2, 3, 4, 6, 8, 12, 16, 20]
+
+
+def test_every_gain_with_a_target_is_of_a_workload() -> None:
+    assert all(kind in kinds(threads.ALL[name]) for name, kind in targets.GAINS)
 
 
 @pytest.mark.parametrize(
