@@ -192,10 +192,13 @@ def empty_call_probe() -> Probe:
     return Probe.make(run, len(rows))
 
 
-class TwoLoops:
-    """Compares the loop of multiply-adds on one core and on two at once; `gain` runs one round."""
+class Loops:
+    """Compares the loop of multiply-adds on one core and on several at once; `gain` runs one round."""
 
-    def __init__(self, dtype: str = "float32", wanted: float = 0.05) -> None:
+    def __init__(self, n_cores: int = 2, dtype: str = "float32", wanted: float = 0.05) -> None:
+        self._cpus = AVAILABLE[:n_cores]
+        if len(self._cpus) < n_cores:
+            raise ValueError(f"n_cores: expected at most {len(AVAILABLE)}, got {n_cores}")
         self._loop = fma_loop(dtype, widths()[-1])
         self._n = repeats(self._loop, wanted)
 
@@ -218,9 +221,8 @@ class TwoLoops:
         return max(end for _, end in times) - min(start for start, _ in times)
 
     def gain(self) -> float:
-        """Return the rate of two loops at once over the mean rate of one loop on either core."""
-        one, other = AVAILABLE[:2]
-        return (self._at_once([one]) + self._at_once([other])) / self._at_once([one, other])
+        """Return the rate of the loops at once over that of one loop, whose time is the mean over the cores."""
+        return sum(self._at_once([cpu]) for cpu in self._cpus) / self._at_once(self._cpus)
 
 
 def cache_sizes() -> dict[str, int]:
@@ -256,7 +258,7 @@ def measure(quick: bool = False) -> Machine:
     rates = best_rates({**peaks, **moves, "call": empty_call_probe()}, n_rounds)
     two_cores = {}
     if len(AVAILABLE) > 1:
-        loops = {dtype: TwoLoops(dtype, 1e-3 if quick else 0.02) for dtype in DTYPES}
+        loops = {dtype: Loops(2, dtype, 1e-3 if quick else 0.02) for dtype in DTYPES}
         two_cores = {dtype: median(loop.gain() for _ in range(min(n_rounds, 15))) for dtype, loop in loops.items()}
     return Machine(
         peaks={pair: rates[pair] for pair in peaks},

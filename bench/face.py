@@ -62,6 +62,8 @@ class Implementation:
 def optimizer_of(workload: Workload) -> Any:
     """Return the workload's optimiser, with its hyper-parameters."""
     name, rate = workload.optimizer or ("sgd", 0.01)
+    if name == "lbfgs":
+        return fastmlp.LBFGS(gradient_tolerance=0.0, loss_tolerance=0.0)  # so that no fit ends early
     return fastmlp.Adam(rate, epsilon=workload.epsilon) if name == "adam" else fastmlp.SGD(rate)
 
 

@@ -6,6 +6,7 @@ Each program runs once with --quick in a child process, without a check of its f
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import os
@@ -18,18 +19,20 @@ import instructions
 import measurement
 import numpy as np
 import peers
+import populations
 import pytest
 import report
 import seeded_cases
 import sweep
 import targets
 import threads
-from face import Implementation
+from face import Array, Implementation
+from many_networks import Alone, FitMany, Many
 from measurement import Measurement
 from test_calibration import MACHINE
-from timing import EPOCH, ROW, Case, kinds
-from verification import Verified
-from workloads import RANDOM, WORKLOADS, Workload
+from timing import EPOCH, ROW, ROWS, Case, kinds
+from verification import UnverifiedError, Verified
+from workloads import RANDOM, WORKLOADS, Workload, data
 
 import fastmlp
 
@@ -49,6 +52,8 @@ PROGRAMS = {
     "lbfgs": (),
     "online": (),
     "import_time": (),
+    "populations": (),
+    "population_memory": (),
     "same_bits": (),
 }
 
@@ -166,11 +171,102 @@ def test_every_cell_has_a_target() -> None:
 
 
 def test_two_threads_are_judged_where_two_cores_are_two() -> None:
-    assert [threads.judged(0.9, 1.9), threads.judged(0.8, 1.9), threads.judged(0.8, 1.5)] == [
+    assert targets.JUDGED_FROM == 1.9
+    assert [threads.judged(1.9, 1.9, 1.9), threads.judged(1.89, 1.9, 1.9), threads.judged(1.89, 1.9, 1.8)] == [
         "yes",
         "**no**",
         "not judged",
     ]
+    found = {(threads.LOOP, 2): [2.0], (("D", ROWS), 2): [1.5], (("D", ROWS), "auto"): [0.9]}
+    loop, two, auto = threads.lines(found)
+    assert loop[6:] == ("", "", "")
+    assert two[6:] == ("0.75", "≥ 1.9×", "**no**")
+    assert auto[7:] == ("≥ 0.95×", "**no**")
+
+
+def test_numbers_of_threads_come_to_the_machines() -> None:
+    assert threads.numbers(2) == [1, 2]
+    assert threads.numbers(5) == [1, 2, 3, 4, 5]
+    assert threads.numbers(16) == [1, 2, 3, 4, 6, 8, 12, 16]
+    assert threads.numbers(20) == [1, 2, 3, 4, 6, 8, 12, 16, 20]
+
+
+def test_every_gain_with_a_target_is_of_a_workload() -> None:
+    assert all(kind in kinds(threads.ALL[name]) for name, kind in targets.GAINS)
+
+
+class OtherBits(threads.Steps):
+    """The engine with other last bits on two threads."""
+
+    def __init__(self, workload: Workload, engine: str, dtype: str, n_threads: int) -> None:
+        super().__init__(workload, engine, dtype, n_threads)
+        self._off = 1e-7 * (n_threads == 2)
+
+    @property
+    def parameters(self) -> Array:
+        return super().parameters + self._off
+
+
+@pytest.mark.parametrize("name", ["F2", "F4"])
+def test_threads_are_verified(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    workload = threads.ALL[name]
+    x, y = data(workload, RANDOM, 200)
+    assert threads.verified(workload, "float32", 2, x, y).workload is workload
+    monkeypatch.setattr(threads, "Steps", OtherBits)
+    with pytest.raises(UnverifiedError, match="on 2 threads than on one"):
+        threads.verified(workload, "float32", 2, x, y)
+
+
+class Peer(Many):
+    """A peer that calls `fit`, with a learning rate that is right, or off by one per cent."""
+
+    shuffles = False
+    off = 1.0
+
+    def __init__(self, workload: Workload, P: Array, dtype: str, n_threads: int) -> None:
+        name, rate = workload.optimizer or ("adam", 0.0)
+        self._one = Alone(dataclasses.replace(workload, optimizer=(name, self.off * rate)), P, dtype, 1)
+        super().__init__(workload, P, dtype, n_threads)
+        self.epoch = self._one.epoch  # type: ignore[method-assign]
+
+    @property
+    def parameters(self) -> Array:
+        return self._one.parameters
+
+
+class WrongPeer(Peer):
+    off = 1.01
+
+
+class WrongBits(FitMany):
+    """The networks of fastmlp, one of which differs in the last bits."""
+
+    @property
+    def parameters(self) -> Array:
+        return super().parameters + 1e-7 * (np.arange(len(self.P)) == 1)[:, None]
+
+
+def test_ways_to_train_many_networks_are_verified() -> None:
+    P, (x, y) = populations.stacked(3), data(populations.WORKLOAD, RANDOM, 100)
+    for right in (Peer, FitMany):
+        assert populations.verified_epoch("right", right, P, x, y, "float32", 1)().shape == (3,)
+    with pytest.raises(UnverifiedError, match="change of parameters"):
+        populations.verified_epoch("wrong", WrongPeer, P, x, y, "float32", 1)
+    with pytest.raises(UnverifiedError, match="own fit"):
+        populations.verified_epoch("wrong", WrongBits, P, x, y, "float32", 1)
+    with pytest.raises(UnverifiedError, match="shape"):
+        populations.compare("wrong", np.ones(2), np.ones(3), 1.0)
+    with pytest.raises(UnverifiedError, match="off by nan"):
+        populations.compare("wrong", np.array([np.nan]), np.ones(1), 1.0)
+
+
+def test_efficiency_is_of_one_network_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(populations, "cores", lambda: 2)
+    keys = [(populations.ALONE, 1), (populations.OWN, 1), (populations.OWN, 2), ("X", 2)]
+    ways = [populations.Way(name, n, lambda: None) for name, n in keys]
+    times = [np.array(each) for each in ([8.0, 9.0], [8.0, 9.0], [5.0, 5.0], [10.0, 20.0])]
+    rows = list(populations.lines(ways, times, populations.OWN, "64", populations.ALONE, np.array([1.9, 1.9, 1.0])))
+    assert [row[6:] for row in rows] == [("", "1.00×"), ("100%", "1.00×"), ("85%", "1.00×"), ("", "3.00×"), ("95%", "")]
 
 
 @pytest.mark.parametrize(
@@ -229,3 +325,4 @@ def test_durations() -> None:
 def test_every_peer_is_installed() -> None:
     """The extra `bench` installs them; without one, a comparison would silently lack it."""
     assert peers.installed() == list(peers.PEERS)
+    assert {peer.package for peer in peers.MANY.values()} <= {peer.package for peer in peers.PEERS.values()}

@@ -1,11 +1,13 @@
 """WORKLOADS: the table of the workloads of all benchmarks, and the data they run on.
 
-A-D are forward passes (of one row, and of many rows at once), T1-T4 are training epochs. Sizes, activations, losses,
-optimisers, batch sizes and numbers of rows are defined only here.
+A-D are forward passes (of one row, and of many rows at once), T1-T4 are training epochs. LARGE_BATCHES has further
+ones, which only `threads.py` measures: T2 and T3 with larger batches, and F1-F4 with all rows in each step. Sizes,
+activations, losses, optimisers, batch sizes and numbers of rows are defined only here.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 from dataclasses import dataclass
@@ -29,7 +31,7 @@ class Workload:
     activation: str
     output_activation: str = "identity"
     loss: str = "half_squared_error"
-    optimizer: tuple[str, float] | None = None  # None: the workload is a forward pass
+    optimizer: tuple[str, float] | None = None  # None: the workload is a forward pass; L-BFGS has no rate
     batch_size: int = 0
     n_rows: int = 10_000
     reference_batches: int = 1  # number of batches on which pure Python is timed
@@ -44,6 +46,11 @@ class Workload:
     def images(self) -> bool:
         """Whether a row is an image of 28 x 28 pixels with one of ten labels."""
         return self.sizes[0] == 784
+
+    @property
+    def labelled(self) -> bool:
+        """Whether a target is a label, not a row of values."""
+        return self.images or self.loss == "cross_entropy"
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -93,6 +100,21 @@ WORKLOADS = {
     )
 }  # fmt: skip
 
+_ALL_ROWS = {"optimizer": ("adam", 1e-3), "batch_size": 10_000}
+_DIGITS = {**_CLASSIFIER, "batch_size": 1500, "n_rows": 1500}
+
+LARGE_BATCHES = {
+    workload.name: workload
+    for workload in (
+        dataclasses.replace(WORKLOADS["T2"], name="T2 large", batch_size=512),
+        dataclasses.replace(WORKLOADS["T3"], name="T3 large", batch_size=1024),
+        Workload("F1", (10, 32, 32, 1), "tanh", **_ALL_ROWS),
+        Workload("F2", (4, 32, 16, 4), "tanh", **_ALL_ROWS),
+        Workload("F3", (64, 64, 10), "relu", **_DIGITS),
+        Workload("F4", (64, 64, 10), "relu", **{**_DIGITS, "optimizer": ("lbfgs", 1.0)}),
+    )
+}
+
 
 def initial_parameters(workload: Workload, seed: int = 0) -> Array:
     """Return Glorot-uniform weights and small biases as one float64 vector, from which every implementation starts."""
@@ -110,9 +132,10 @@ def _fashion_mnist() -> tuple[Array, Array]:
 
 
 def data(workload: Workload, source: str, n_rows: int, dtype: str = "float32", seed: int = 0) -> tuple[Array, Array]:
-    """Return n_rows inputs of the dtype, and their targets: labels of images, or a column of values.
+    """Return n_rows inputs of the dtype, and their targets: labels, or rows of values.
 
-    Random images are dense, uniform in [0, 1), and their labels are a function of them, so that they can be learnt.
+    Random inputs with labels are dense, uniform in [0, 1), and the labels are a function of them, so that they can be
+    learnt.
     """
     if source == FASHION_MNIST:
         x, labels = _fashion_mnist()
@@ -120,9 +143,9 @@ def data(workload: Workload, source: str, n_rows: int, dtype: str = "float32", s
             raise ValueError(f"n_rows: expected at most {len(x)} images, got {n_rows}")
         return np.ascontiguousarray(x[:n_rows], dtype), labels[:n_rows]
     generator = np.random.default_rng(seed)
-    if workload.images:
+    if workload.labelled:
         x = generator.random((n_rows, workload.sizes[0]), dtype="float32").astype(dtype, copy=False)
         scores = x @ generator.standard_normal((workload.sizes[0], 10)).astype(dtype)
         return x, np.argmax(scores - scores.mean(axis=0), axis=1)
     x = generator.standard_normal((n_rows, workload.sizes[0]), dtype="float32").astype(dtype, copy=False)
-    return x, np.sin(x @ generator.standard_normal((workload.sizes[0], 1))).astype(dtype)
+    return x, np.sin(x @ generator.standard_normal((workload.sizes[0], workload.sizes[-1]))).astype(dtype)

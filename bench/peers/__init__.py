@@ -3,6 +3,8 @@
 A peer is a subclass of `face.Implementation` in its own module, which is imported when it is first used. It computes
 the workload on one thread, in the fastest way that its library offers to users. The extra `bench` installs all of
 these libraries. The NumPy network, which is written for the comparison, is in `numpy_network.py`.
+
+MANY is the table of the ways in which these libraries train many networks at once: subclasses of `many_networks.Many`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import importlib.util
 from typing import NamedTuple
 
 from face import Implementation
+from many_networks import Many
 from workloads import Workload
 
 
@@ -32,6 +35,13 @@ PEERS = {
     "JAX": Peer("jax", "jax_xla", "Jax", True),
 }
 
+MANY = {
+    "JAX vmap": Peer("jax", "many_jax", "JaxMany", True),
+    "torch.func vmap": Peer("torch", "many_torch", "TorchMany", True),
+    "scikit-learn, joblib threading": Peer("sklearn", "many_scikit_learn", "Threading", True),
+    "scikit-learn, joblib loky": Peer("sklearn", "many_scikit_learn", "Loky", True),
+}
+
 
 def installed() -> list[str]:
     """Return the names of the peers of which the package is installed."""
@@ -43,3 +53,12 @@ def make(name: str, workload: Workload, dtype: str) -> Implementation:
     module = importlib.import_module(f"peers.{PEERS[name].module}")
     result: Implementation = getattr(module, PEERS[name].name)(workload, dtype)
     return result
+
+
+def many() -> dict[str, type[Many]]:
+    """Return the classes of MANY whose packages are installed."""
+    return {
+        name: getattr(importlib.import_module(f"peers.{peer.module}"), peer.name)
+        for name, peer in MANY.items()
+        if importlib.util.find_spec(peer.package)
+    }

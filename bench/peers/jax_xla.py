@@ -36,8 +36,8 @@ class _Compiled:
 
     def __init__(self, workload: Workload) -> None:
         self._workload, self._optimizer = workload, optimizer_of(workload)
-        self.forward = jax.jit(self._output)
-        self.epoch = jax.jit(self._scan, donate_argnums=(0, 1))
+        self.forward = jax.jit(self.output)
+        self.epoch = jax.jit(self.scan, donate_argnums=(0, 1))
 
     def _pre_activation(self, parameters: Any, y: Any) -> Any:
         for w, b in parameters[:-1]:
@@ -45,13 +45,13 @@ class _Compiled:
         w, b = parameters[-1]
         return y @ w + b
 
-    def _output(self, parameters: Any, x: Any) -> Any:
+    def output(self, parameters: Any, x: Any) -> Any:
         return _ACTIVATIONS[self._workload.output_activation](self._pre_activation(parameters, x))
 
     def _loss(self, parameters: Any, x: Any, t: Any) -> Any:
         if self._workload.loss == "cross_entropy":
             return -jnp.sum(jax.nn.log_softmax(self._pre_activation(parameters, x)) * t) / len(t)
-        return 0.5 * jnp.sum((self._output(parameters, x) - t) ** 2) / len(t)
+        return 0.5 * jnp.sum((self.output(parameters, x) - t) ** 2) / len(t)
 
     def _step(self, parameters: Any, moments: Any, gradient: Any, rate: Any) -> Any:
         """Return the parameters and the moments after a step."""
@@ -63,7 +63,7 @@ class _Compiled:
         update = partial(jax.tree.map, lambda p, m, v: p - rate[0] * m / (jnp.sqrt(v) + rate[1]))
         return update(parameters, m, v), [m, v]
 
-    def _scan(self, parameters: Any, moments: Any, x: Any, t: Any, order: Any, rates: Any) -> Any:
+    def scan(self, parameters: Any, moments: Any, x: Any, t: Any, order: Any, rates: Any) -> Any:
         """Take all steps of an epoch; `order` (steps, B) has the indices of the rows of each batch."""
 
         def body(carried: Any, step: Any) -> Any:
@@ -77,6 +77,16 @@ class _Compiled:
 
 
 compiled = cache(_Compiled)
+
+
+def rates(optimizer: Any, n_done: int, n_steps: int, dtype: str) -> Array:
+    """Return the learning rate and epsilon of each step after the first n_done, with Adam's bias corrections."""
+    if optimizer.name == "sgd":
+        return np.full((n_steps, 2), optimizer.learning_rate, dtype)
+    t = np.arange(n_done + 1, n_done + n_steps + 1, dtype="float64")
+    root = np.sqrt(1 - optimizer.beta_2**t)
+    rate = optimizer.learning_rate * root / (1 - optimizer.beta_1**t)
+    return np.stack((rate, optimizer.epsilon * root), 1).astype(dtype)
 
 
 class Jax(Implementation):
@@ -113,20 +123,14 @@ class Jax(Implementation):
         for part, size in ((order[:full], batch_size), (order[full:], n_rows - full)):
             if len(part):
                 indices = part.astype("int32").reshape(-1, size)
-                arguments = (self._parameters, self._moments, x, y, indices, self._rates(len(indices)))
+                arguments = (self._parameters, self._moments, x, y, indices, self._next_rates(len(indices)))
                 self._parameters, self._moments, loss = self._epoch(*arguments)
                 total += float(loss) * size
         return total / n_rows
 
-    def _rates(self, n_steps: int) -> Array:
-        """Return the learning rate and epsilon of each of the next steps, with Adam's bias corrections included."""
-        t = np.arange(self._n_steps + 1, self._n_steps + n_steps + 1, dtype="float64")
+    def _next_rates(self, n_steps: int) -> Array:
         self._n_steps += n_steps
-        if self._optimizer.name == "sgd":
-            return np.full((n_steps, 2), self._optimizer.learning_rate, self.dtype)
-        root = np.sqrt(1 - self._optimizer.beta_2**t)
-        rate = self._optimizer.learning_rate * root / (1 - self._optimizer.beta_1**t)
-        return np.stack((rate, self._optimizer.epsilon * root), 1).astype(self.dtype)
+        return rates(self._optimizer, self._n_steps - n_steps, n_steps, self.dtype)
 
     @property
     def parameters(self) -> Array:

@@ -35,7 +35,7 @@ class ScikitLearn(Implementation):
             workload = dataclasses.replace(workload, output_activation="identity", optimizer=workload.optimizer and sgd)
         super().__init__(workload, dtype)
         optimizer = optimizer_of(workload)
-        self._estimator: Any = (MLPClassifier if self._classifies else MLPRegressor)(
+        self.estimator: Any = (MLPClassifier if self._classifies else MLPRegressor)(
             hidden_layer_sizes=workload.sizes[1:-1],
             activation=_ACTIVATIONS[workload.activation],
             solver=optimizer.name,
@@ -46,23 +46,23 @@ class ScikitLearn(Implementation):
             epsilon=workload.epsilon,
             random_state=0,
         )
-        self._set_parameters(initial_parameters(workload))
-        self.predict_row = self.predict = self._estimator.predict
+        self.set_parameters(initial_parameters(workload))
+        self.predict_row = self.predict = self.estimator.predict
         if self._classifies:
-            self.predict_row = self.predict = self._estimator.predict_proba
+            self.predict_row = self.predict = self.estimator.predict_proba
 
-    def _set_parameters(self, vector: Array) -> None:
+    def set_parameters(self, vector: Array) -> None:
         """Fit on a few rows, so that the attributes exist; then set the parameters and delete the optimiser's state."""
         n_outputs = self.workload.sizes[-1]
         x = np.zeros((n_outputs, self.workload.sizes[0]), self.dtype)
         if self._classifies:
-            self._estimator.partial_fit(x, np.arange(n_outputs), classes=np.arange(n_outputs))
+            self.estimator.partial_fit(x, np.arange(n_outputs), classes=np.arange(n_outputs))
         else:
-            self._estimator.partial_fit(x, self.convert(np.zeros((n_outputs, n_outputs))))
-        del self._estimator._optimizer
+            self.estimator.partial_fit(x, self.convert(np.zeros((n_outputs, n_outputs))))
+        del self.estimator._optimizer
         layers = layer_arrays(vector, self.workload, self.dtype)
-        self._estimator.coefs_ = [np.ascontiguousarray(w.T) for w, _ in layers]
-        self._estimator.intercepts_ = [b for _, b in layers]
+        self.estimator.coefs_ = [np.ascontiguousarray(w.T) for w, _ in layers]
+        self.estimator.intercepts_ = [b for _, b in layers]
 
     def convert(self, rows: Array) -> Any:
         if rows.dtype.kind == "i":
@@ -74,11 +74,11 @@ class ScikitLearn(Implementation):
         return list(self.convert(rows)[:, None])
 
     def fit(self, x: Any, y: Any, *, shuffle: bool, batch_size: int) -> float:
-        self._estimator.set_params(shuffle=shuffle, batch_size=batch_size)
-        self._estimator.partial_fit(x, y)
-        return float(self._estimator.loss_) * (1 if self._classifies else self.workload.sizes[-1])
+        self.estimator.set_params(shuffle=shuffle, batch_size=batch_size)
+        self.estimator.partial_fit(x, y)
+        return float(self.estimator.loss_) * (1 if self._classifies else self.workload.sizes[-1])
 
     @property
     def parameters(self) -> Array:
-        coefficients, intercepts = self._estimator.coefs_, self._estimator.intercepts_
+        coefficients, intercepts = self.estimator.coefs_, self.estimator.intercepts_
         return flat([(w.T, b) for w, b in zip(coefficients, intercepts, strict=True)])
