@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import callbacks, metrics
-from ..callbacks import Checkpoint, EarlyStopping
+from ..callbacks import Checkpoint, EarlyStopping, Monitor
 from ..formats import atomic
 from ..formats.safetensors import FormatError
 from ..history import History
@@ -109,7 +109,7 @@ class Loop:
     def begin(self) -> None:
         """Prepare optimiser, callbacks and display; restore all of them from the checkpoint to resume from, if any."""
         for callback in self.callbacks:
-            if isinstance(callback, EarlyStopping):
+            if isinstance(callback, Monitor):
                 callback.check_monitor(self.names)
             if hasattr(callback, "set_network"):
                 callback.set_network(self.network)
