@@ -108,6 +108,24 @@ def test_what_needs_each_epoch_by_itself(words: dict[str, Any], calls: list[int]
     assert not calls
 
 
+def test_after_ctrl_c_the_curve_is_no_more_than_32_epochs_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interruption while the estimator is told of the epochs of a call keeps those that it was told of."""
+    end_epoch = loop.callbacks.end_epoch
+
+    def interrupted(callbacks: Any, epoch: int, *rest: Any) -> Any:
+        if epoch == 70:
+            raise KeyboardInterrupt
+        return end_epoch(callbacks, epoch, *rest)
+
+    monkeypatch.setattr(loop.callbacks, "end_epoch", interrupted)
+    model = MLPClassifier([6], random_state=0, max_iter=1000, n_iter_no_change=math.inf)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        model.fit(X, CLASSES)
+    assert model.n_iter_ == len(model.loss_curve_) == 70
+    assert model.history_.stopped == "interrupted"
+    assert model._network.training_state().n_steps == 97  # the first epoch is trained by itself, as the optimiser begins
+
+
 def test_partial_fit_is_one_epoch(calls: list[int]) -> None:
     MLPClassifier([6], random_state=0).partial_fit(X, CLASSES, classes=[0, 1])
     assert not calls

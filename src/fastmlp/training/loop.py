@@ -47,6 +47,7 @@ def reported_names(network: Network, validates: bool, plan: FitPlan) -> list[str
 
 
 MAX_EPOCHS = 1 << 10  # of one call
+MAX_WAITING = 32  # of one call where callbacks are called after it, which Ctrl-C may keep from hearing of all of them
 
 
 class Loop:
@@ -203,8 +204,8 @@ class Loop:
         source = self.short_source
         if source is None or self.display.wants_all:
             return False
-        soonest = [each._soonest_stop() for each in self.callbacks]
-        n_epochs = min(source.epochs_at_once(), self.plan.epochs - self.epoch, MAX_EPOCHS, *soonest)
+        limits = [MAX_WAITING, *[each._soonest_stop() for each in self.callbacks]] if self.callbacks else [MAX_EPOCHS]
+        n_epochs = min(source.epochs_at_once(), self.plan.epochs - self.epoch, *limits)
         if n_epochs < 2:
             return False
         start = time.perf_counter()
