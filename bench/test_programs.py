@@ -45,6 +45,7 @@ PROGRAMS = {
     "builds": ("--workloads", "C", "--", *2 * [str(Path(fastmlp.__file__).parents[1])]),
     "calibrate": (),
     "sklearn_speed": (),
+    "model_selection": (),
     "sklearn_scores": ("--datasets", "digits", "wine"),
     "memmap": (),
     "tables": ("--text",),

@@ -44,7 +44,7 @@ def test_not_what_only_a_command_an_oracle_or_a_later_use_needs(imported: set[st
 
 
 LATER = ["argparse", "difflib", "gzip", "csv", "multiprocessing", "torch", "sklearn", "polars", "dataclasses", "json"]
-LATER += ["shutil", "decimal", "mmap", "zipfile", "tempfile", "random", "threading", "numpy.typing"]
+LATER += ["optuna", "shutil", "decimal", "mmap", "zipfile", "tempfile", "random", "threading", "numpy.typing"]
 
 
 @pytest.mark.parametrize("name", LATER)

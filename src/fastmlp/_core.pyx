@@ -121,6 +121,23 @@ cdef bint has_become_not_finite(fml_trainer *trainer) noexcept nogil:
     return False
 
 
+cdef fml_status train_epochs(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *drawn,
+                             size_t n_epochs, size_t *done, bint *finite, double *loss, fml_poll *poll,
+                             void *workspace) noexcept nogil:
+    """Train n_epochs epochs, each in an order that is drawn into `drawn` unless that is NULL. Add the loss of epoch k
+    to loss[k], count the epochs in `done`, and stop after one that is not complete or has made something not finite."""
+    cdef fml_status status = FML_OK
+    cdef size_t first
+    while done[0] < n_epochs and status == FML_OK and finite[0]:
+        first = 0
+        if drawn != NULL:
+            fml_random_order(&trainer.random, drawn, data.n_rows)
+        status = fml_train_rows(trainer, data, batch_size, drawn, &first, data.n_rows, &loss[done[0]], poll, workspace)
+        finite[0] = not has_become_not_finite(trainer)
+        done[0] += status == FML_OK and finite[0]
+    return status
+
+
 cdef class Trainer(Predictor):
     """Parameters, predictions, training steps and epochs of one network."""
 
@@ -461,7 +478,7 @@ cdef class Trainer(Predictor):
                 and training.plateau is None)
 
     def _epochs(self, Rows rows not None, size_t batch_size, order, size_t n_epochs):
-        """Train n_epochs whole epochs without the GIL, and publish after the last one. `order` is that of
+        """Train n_epochs whole epochs in one call, and publish after the last one. `order` is that of
         `_begin_epoch`, but no BlockOrder.
 
         Return a list with the sum of the weighted losses of each complete epoch, and None or the exception of a signal
@@ -469,7 +486,7 @@ cdef class Trainer(Predictor):
         nothing has changed: the epochs can be trained one by one, up to the one with the error."""
         self._check_rows(rows)
         cdef Training training = self._current_training()
-        cdef size_t n = rows.data.n_rows, done = 0, first
+        cdef size_t n = rows.data.n_rows, done = 0
         cdef uint32_t *drawn = order_pointer(order, n)
         if not self._repeats_epochs or type(order) is BlockOrder or batch_size < 1 or not 1 <= n_epochs <= MAX_EPOCHS:
             raise ValueError(f"n_epochs: expected epochs that can be trained together, got {n_epochs}")
@@ -479,20 +496,18 @@ cdef class Trainer(Predictor):
         cdef PollState poll_state = PollState()
         cdef fml_poll poll = self._poll(poll_state)
         cdef fml_trainer *trainer = &training.trainer
-        cdef fml_status status = FML_OK
+        cdef fml_status status
         cdef bint finite = True
         cdef void *workspace = self._take_workspace(fml_training_workspace(trainer, min(batch_size, n)))
         rows.scale(self.columns)
         trainer.random, self.mid_epoch = self.random, True
-        with nogil:
-            while done < n_epochs and status == FML_OK and finite:
-                first = 0
-                if drawn != NULL:
-                    fml_random_order(&trainer.random, drawn, n)
-                status = fml_train_rows(trainer, &rows.data, batch_size, drawn, &first, n, &loss[done], &poll,
-                                        workspace)
-                finite = not has_become_not_finite(trainer)
-                done += status == FML_OK and finite
+        if n_epochs * n * self.n_weights < self.gil_work_limit // 4:
+            status = train_epochs(trainer, &rows.data, batch_size, drawn, n_epochs, &done, &finite, loss, &poll,
+                                  workspace)
+        else:
+            with nogil:
+                status = train_epochs(trainer, &rows.data, batch_size, drawn, n_epochs, &done, &finite, loss, &poll,
+                                      workspace)
         self._return_workspace(workspace)
         if not finite or status not in (FML_OK, FML_STOPPED):
             self._roll_back()

@@ -1,4 +1,4 @@
-"""Callbacks, which `fit` calls while it trains; the package has two of them, EarlyStopping and Checkpoint.
+"""Callbacks, which `fit` calls while it trains; the package has EarlyStopping, Checkpoint and OptunaPruning.
 
 A callback is a function `f(epoch, logs)`, which is called at the end of each epoch, or an object with any of the
 methods in `HOOKS`. A callback that returns True stops the training. Numbers that it adds to the `logs` at the end of an
@@ -131,7 +131,29 @@ def checked_number(callback: str, key: object, value: Any) -> float:
     raise TypeError(f"callback {callback}: expected a number in logs[{key!r}], got {value!r:.60}")
 
 
-class EarlyStopping:
+def better(monitor: str) -> str | None:
+    """Return "min" or "max", whichever is better of that number in a history; None for a metric of the user's own."""
+    name = monitor.removeprefix("val_")
+    if name in metrics.HIGHER_IS_BETTER:
+        return "max"
+    return "min" if name == "loss" or name in metrics.METRICS else None
+
+
+class Monitor:
+    """What callbacks share that monitor a number in the history."""
+
+    def __init__(self, monitor: str) -> None:
+        if not isinstance(monitor, str):
+            raise TypeError(f"monitor: expected the name of a figure in the history, got {monitor!r}")
+        self.monitor = monitor
+
+    def check_monitor(self, names: Sequence[str]) -> None:
+        """Raise `ValueError` if the monitored name is not one that the training reports. `fit` calls this method."""
+        if self.monitor not in names:
+            raise ValueError(f"monitor: expected one of {', '.join(map(repr, names))}, got {self.monitor!r}")
+
+
+class EarlyStopping(Monitor):
     """Stop training when a monitored number has not improved for some epochs, and restore the best parameters.
 
     Parameters
@@ -186,19 +208,17 @@ class EarlyStopping:
         restore_best_weights: bool = True,
         start_from_epoch: SupportsIndex = 0,
     ) -> None:
-        if not isinstance(monitor, str):
-            raise TypeError(f"monitor: expected the name of a figure in the history, got {monitor!r}")
-        self.monitor = monitor
+        super().__init__(monitor)
         self.patience = arguments.integer("patience", patience, minimum=1)
         self.min_delta = arguments.real("min_delta", min_delta, minimum=0.0)
         self.mode = arguments.name("mode", mode, MODES)
         self.cumulative = arguments.flag("cumulative", cumulative)
         self.restore_best_weights = arguments.flag("restore_best_weights", restore_best_weights)
         self.start_from_epoch = arguments.integer("start_from_epoch", start_from_epoch, minimum=0)
-        name = monitor.removeprefix("val_")
-        if self.mode == "auto" and name != "loss" and name not in metrics.METRICS:
+        chosen = better(monitor) if self.mode == "auto" else self.mode
+        if chosen is None:
             raise ValueError(f"mode: expected 'min' or 'max' for a metric of your own, {monitor!r}, got 'auto'")
-        self._sign = -1.0 if self.mode == "max" or (self.mode == "auto" and name in metrics.HIGHER_IS_BETTER) else 1.0
+        self._sign = -1.0 if chosen == "max" else 1.0
         self._network: Any = None
         self._reset()
 
@@ -219,11 +239,6 @@ class EarlyStopping:
     def set_network(self, network: Any) -> None:
         """Set the network whose parameters are to be restored. `fit` calls this method."""
         self._network = network
-
-    def check_monitor(self, names: Sequence[str]) -> None:
-        """Raise `ValueError` if the monitored name is not one that the training reports. `fit` calls this method."""
-        if self.monitor not in names:
-            raise ValueError(f"monitor: expected one of {', '.join(map(repr, names))}, got {self.monitor!r}")
 
     def on_train_begin(self, logs: Mapping[str, float]) -> None:
         """Reset the state, so that nothing of an earlier training counts."""
@@ -316,3 +331,117 @@ class Checkpoint:
 
     def __repr__(self) -> str:
         return f"Checkpoint({self.path!r}, every={self.every}, unit={self.unit!r})"
+
+
+class OptunaPruning(Monitor):
+    """Report a monitored number of each epoch to a trial of Optuna, and end the training if Optuna prunes the trial.
+
+    After each epoch the number is reported with ``trial.report(value, step=epoch)``; steps count from 0. If
+    ``trial.should_prune()`` is then true, `optuna.TrialPruned` is raised, by which the study marks the trial as pruned.
+    The network keeps what it has learnt, and `EarlyStopping` restores its best parameters.
+
+    A trial has one value for each step, so it is given to one fit alone. A copy is the callback itself, so that
+    an estimator that scikit-learn clones reports to the same trial. `fit_many` takes one callback with a trial of its
+    own for each network.
+
+    Parameters
+    ----------
+    trial : optuna.Trial
+        A trial of a study with a single objective.
+    monitor : str, default "val_loss"
+        The name in the history of the number to report, such as "loss" or "val_accuracy".
+
+    Raises
+    ------
+    TypeError
+        If the trial has no methods `report` and `should_prune`.
+    ValueError
+        If the study maximises and a lower number is better, or the other way round, as its pruner would then prune the
+        best trials; for metrics of your own this is not known. `fit` raises it if it does not report the number, and if
+        another fit has reported to this callback's trial before.
+    NotImplementedError
+        If the study has several objectives, for which Optuna has no pruning.
+    ModuleNotFoundError
+        If Optuna is not installed (the extra `optuna`).
+
+    Examples
+    --------
+    >>> import optuna
+    >>> X, y = np.linspace(-1, 1, 40).reshape(-1, 1), np.linspace(-1, 1, 40) ** 2
+    >>> def objective(trial):
+    ...     rate = trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True)
+    ...     net = fastmlp.Network([1, 8, 1], activation="tanh", seed=0)
+    ...     pruning = fastmlp.callbacks.OptunaPruning(trial)
+    ...     validation = X[1::2], y[1::2]
+    ...     history = net.fit(
+    ...         X[::2], y[::2], epochs=50, optimizer=fastmlp.Adam(rate), validation_data=validation, callbacks=[pruning]
+    ...     )
+    ...     return history.val_loss[-1]
+    >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+    >>> study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0), pruner=optuna.pruners.MedianPruner(3))
+    >>> study.optimize(objective, n_trials=10)
+    >>> {trial.state.name for trial in study.trials} == {"COMPLETE", "PRUNED"}
+    True
+    >>> all(len(trial.intermediate_values) < 50 for trial in study.get_trials(states=[optuna.trial.TrialState.PRUNED]))
+    True
+    """
+
+    def __init__(self, trial: Any, monitor: str = "val_loss") -> None:
+        super().__init__(monitor)
+        has_methods = all(callable(getattr(trial, name, None)) for name in ("report", "should_prune"))
+        if isinstance(trial, type) or not has_methods:
+            raise TypeError(
+                f"trial: expected a trial of Optuna, with methods report and should_prune, got {trial!r:.80}; Optuna "
+                "passes one to the objective, and study.ask() returns one"
+            )
+        try:
+            from optuna import TrialPruned
+        except ModuleNotFoundError as error:
+            if error.name != "optuna":
+                raise
+            raise ModuleNotFoundError("OptunaPruning needs Optuna: pip install optuna", name="optuna") from error
+        self._check_directions([each.name for each in getattr(getattr(trial, "study", None), "directions", [])])
+        self.trial = trial
+        self._pruned = TrialPruned
+        self._n_reported = 0  # the number of epochs up to the last one reported
+
+    def _check_directions(self, directions: Sequence[str]) -> None:
+        """Refuse a study of several objectives, or one that takes the worse of two monitored numbers for the better."""
+        if len(directions) > 1:
+            raise NotImplementedError(
+                f"trial: expected one of a study with one objective, as Optuna prunes no others, got one with "
+                f"{len(directions)} directions; leave the callback out"
+            )
+        mode = better(self.monitor)
+        if directions and mode is not None and not directions[0].lower().startswith(mode):
+            which, other, direction = (
+                ("lower", "higher", "minimize") if mode == "min" else ("higher", "lower", "maximize")
+            )
+            raise ValueError(
+                f"monitor: {self.monitor!r} is better the {which} it is, but the study of the trial has "
+                f"direction={directions[0].lower()!r}; expected create_study(direction={direction!r}), or a number to "
+                f"monitor that is better the {other} it is"
+            )
+
+    def __repr__(self) -> str:
+        return f"OptunaPruning({self.trial!r:.60}, {self.monitor!r})"
+
+    def __copy__(self) -> OptunaPruning:
+        return self
+
+    def __deepcopy__(self, memo: object) -> OptunaPruning:
+        return self  # a copy of the trial would have a copy of its study, which nobody reads
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Report the number of the epoch; raise `optuna.TrialPruned` if the trial is to be pruned."""
+        self.check_monitor(list(logs))
+        if epoch < self._n_reported:
+            raise ValueError(
+                f"trial: expected one that no other fit has reported to, got one that has a value for epoch "
+                f"{epoch} already; for folds, call trial.report(mean, step=fold) after each of them instead"
+            )
+        value = logs[self.monitor]
+        self.trial.report(value, step=epoch)
+        self._n_reported = epoch + 1
+        if self.trial.should_prune():
+            raise self._pruned(f"{self.monitor} was {value:.6g} after epoch {epoch + 1}.")

@@ -270,8 +270,8 @@ class Network(Model):
             ``on_epoch_begin(epoch, logs)``, ``on_batch_begin(batch, logs)``, ``on_batch_end(batch, logs)``,
             ``on_epoch_end(epoch, logs)``, ``on_train_end(logs)``. Epochs count from 0, batches from 0 within their
             epoch. A function, ``on_batch_end`` or ``on_epoch_end`` that returns True stops the training; a number that
-            one of them adds to the ``logs`` at the end of an epoch is recorded. `EarlyStopping` and `Checkpoint` are
-            callbacks, too.
+            one of them adds to the ``logs`` at the end of an epoch is recorded. `EarlyStopping`, `Checkpoint` and
+            `fastmlp.callbacks.OptunaPruning` are callbacks, too.
         max_time : float, optional
             Seconds of this call after which the training stops, between two steps; checked every 0.05 s. An epoch
             that is cut short is validated, and recorded with the loss of the rows that it has trained on.

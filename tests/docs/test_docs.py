@@ -28,6 +28,7 @@ TOP = pathlib.Path(__file__).parents[2]
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
 LINKED = [TOP / "CONTRIBUTING.md", *PAGES, *sorted((TOP / "docs" / "extending").glob("*.md"))]
 HAS_SCIKIT_LEARN = importlib.util.find_spec("sklearn") is not None
+EXAMPLES_NEED = {"fastmlp.callbacks.OptunaPruning": "optuna"}  # objects whose examples need a package
 COMPILED = {"_blas", "_core", "_custom", "_rows"}  # their public methods are those of Network
 
 
@@ -83,7 +84,7 @@ METHODS = [path for path in OBJECTS if re.fullmatch(r"fastmlp\.network\.Network\
 WITH_EXAMPLES = sorted(
     [f"{cls.__module__}.{cls.__name__}" for cls in CLASSES]
     + [path for path in METHODS if inspect.isroutine(OBJECTS[path])]
-    + ["fastmlp.scaling.Scaling", "fastmlp.scaling.Scaling.fit", "fastmlp.scaling.Scaling.undo"]
+    + [*EXAMPLES_NEED, "fastmlp.scaling.Scaling", "fastmlp.scaling.Scaling.fit", "fastmlp.scaling.Scaling.undo"]
     + ["fastmlp.network.Network", "fastmlp.network.load", "fastmlp.about.info", "fastmlp.history.History"]
     + [path for path in OBJECTS if path.startswith("fastmlp.datasets.")]
     + [path for path in OBJECTS if re.fullmatch(r"fastmlp\.sklearn\.estimators\.MLP\w+", path)]
@@ -138,6 +139,8 @@ def test_has_an_example(path: str) -> None:
 def test_examples_give_what_they_say(path: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if path.endswith("load_fashion_mnist") and not os.path.isdir(fastmlp.datasets.FASHION_MNIST_FOLDER):
         pytest.skip("needs Fashion-MNIST: apt-get install dataset-fashion-mnist")
+    if path in EXAMPLES_NEED:
+        pytest.importorskip(EXAMPLES_NEED[path])
     monkeypatch.chdir(tmp_path)
     for test in examples_of(path):
         report: list[str] = []

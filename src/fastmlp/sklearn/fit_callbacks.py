@@ -55,6 +55,13 @@ class Following(EarlyStopping):
         if self.score and self.best is not None:
             self._weights = self._network.parameters  # the best weights, which the fit before has restored
 
+    def _soonest_stop(self) -> int:
+        """Return after how many further epochs it may stop the fit or change the network at the soonest, see loop.py.
+
+        1 also where each epoch has to be printed at once.
+        """
+        return 1 if self.score or self.scales or self.estimator.verbose else self.patience - self._wait
+
     @property
     def has_gone_back(self) -> bool:
         """Whether the base class restores best weights after an error in this fit."""

@@ -12,7 +12,10 @@ parameter or the optimiser's state overflow are taken back in any case.
 
 One compiled call trains a whole epoch, unless batch hooks, checkpoints by steps or a progress bar have to run within
 it: then the epoch is split into several calls. Where nothing has to happen between epochs that are short, one call
-trains several. The result is the same to the last bit.
+trains several. This includes callbacks that need no more than the loss of each epoch for some time: such a callback has
+a method `_soonest_stop`, which returns after how many further epochs it may stop the fit, read the network or change it
+at the soonest, and `on_epoch_end` as its one hook. It is called afterwards, once for each epoch. The result is the same
+to the last bit.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import callbacks, metrics
-from ..callbacks import Checkpoint, EarlyStopping
+from ..callbacks import Checkpoint, EarlyStopping, Monitor
 from ..formats import atomic
 from ..formats.safetensors import FormatError
 from ..history import History
@@ -44,6 +47,7 @@ def reported_names(network: Network, validates: bool, plan: FitPlan) -> list[str
 
 
 MAX_EPOCHS = 1 << 10  # of one call
+MAX_WAITING = 32  # of one call where callbacks are called after it, which Ctrl-C may keep from hearing of all of them
 
 
 class Loop:
@@ -81,7 +85,8 @@ class Loop:
         self.deadline = math.inf if plan.max_time is None else time.perf_counter() + plan.max_time
         self.names = reported_names(network, source.validation is not None, plan)
         self.short_source: ArrayRows | None = None  # the source, where nothing has to happen between its epochs
-        if isinstance(source, ArrayRows) and source.validation is None and not plan.callbacks and plan.max_time is None:
+        can_wait = plan.max_time is None and all(hasattr(each, "_soonest_stop") for each in plan.callbacks)
+        if isinstance(source, ArrayRows) and source.validation is None and can_wait:
             self.short_source = source
         self.settings: dict[str, Any] = {}
         self.history = History()
@@ -109,7 +114,7 @@ class Loop:
     def begin(self) -> None:
         """Prepare optimiser, callbacks and display; restore all of them from the checkpoint to resume from, if any."""
         for callback in self.callbacks:
-            if isinstance(callback, EarlyStopping):
+            if isinstance(callback, Monitor):
                 callback.check_monitor(self.names)
             if hasattr(callback, "set_network"):
                 callback.set_network(self.network)
@@ -199,7 +204,8 @@ class Loop:
         source = self.short_source
         if source is None or self.display.wants_all:
             return False
-        n_epochs = min(source.epochs_at_once(), self.plan.epochs - self.epoch, MAX_EPOCHS)
+        limits = [MAX_WAITING, *[each._soonest_stop() for each in self.callbacks]] if self.callbacks else [MAX_EPOCHS]
+        n_epochs = min(source.epochs_at_once(), self.plan.epochs - self.epoch, *limits)
         if n_epochs < 2:
             return False
         start = time.perf_counter()
@@ -207,7 +213,8 @@ class Loop:
         for loss in losses:
             self.logs = {"loss": loss}
             self.history._append(self.logs)
-        self.epoch += len(losses)
+            self.stopped = callbacks.end_epoch(self.callbacks, self.epoch, self.logs, self.history._note)
+            self.epoch += 1
         if error is not None:
             raise error
         if not losses:
@@ -215,7 +222,7 @@ class Loop:
             return False
         rows_per_second = n_epochs * source.n_rows / max(time.perf_counter() - start, 1e-9)
         self.display.show(self.epoch - 1, self.logs, rows_per_second)
-        if self.epoch == self.plan.epochs:
+        if self.epoch == self.plan.epochs and self.stopped is None:
             self.stopped = "epochs"
         return True
 

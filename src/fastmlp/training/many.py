@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from .. import _core, arguments, engines
-from ..callbacks import Checkpoint, EarlyStopping
+from ..callbacks import Checkpoint, Monitor
 from ..formats import atomic
 from ..frozen import fields
 from ..history import History
@@ -79,7 +79,7 @@ class Training:
         _, used = check_optimizer(network, self.optimizer, validation, self.plan)
         rows_of_a_step(used, self.plan.batch_size, rows.n_rows)
         for callback in self.plan.callbacks:
-            if isinstance(callback, EarlyStopping):
+            if isinstance(callback, Monitor):
                 callback.check_monitor(reported_names(network, validation is not None, self.plan))
             elif isinstance(callback, Checkpoint):
                 atomic.check_place(callback.path)
