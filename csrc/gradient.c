@@ -16,6 +16,7 @@ enum {
     MAX_WORK_BY_PARTS = 1 << 16, /* networks with more multiply-adds per row are processed by one team */
     MIN_PART_ROWS = 96,          /* with fewer, reading and adding the weight gradients would take a noticeable time */
     MAX_PARTS = 32,              /* of a round */
+    MIN_PREPARED = 1 << 14,      /* reals for which another thread helps to prepare weights, about 2 us */
     SUM_REALS = 1 << 10          /* so many elements are added up over all parts at a time, in the first-level cache */
 };
 
@@ -24,11 +25,12 @@ typedef struct {
     const fml_pass *pass;
     fml_division by;
     size_t round;
-    team team;         /* of each part: one thread */
-    void **prepared;   /* see backward.h */
-    char *gradients;   /* a block for each part of a round */
-    char *workspaces;  /* one for each thread, */
-    size_t per_thread; /* of so many bytes */
+    team team;          /* of each part: one thread */
+    void **prepared;    /* see backward.h */
+    size_t n_preparing; /* the number of threads that write them */
+    char *gradients;    /* a block for each part of a round */
+    char *workspaces;   /* one for each thread, */
+    size_t per_thread;  /* of so many bytes */
     double losses[MAX_PARTS];
     fml_status statuses[MAX_PARTS];
 } parts;
@@ -69,12 +71,15 @@ static parts begin(const fml_pass *pass, const fml_division *by, arena *a) {
     const fml_network *net = pass->net;
     const fml_engine *engine = net->engine;
     parts p = {.pass = pass, .by = *by, .prepared = arena_alloc(a, net->n_layers * sizeof(void *))};
+    size_t n_prepared = 0;
     for (size_t l = 0; l < net->n_layers; l++) {
         int needed = engine->prepare != NULL && (l > 0 || pass->dx != NULL);
         size_t size = needed ? engine->prepared_size(net->layers[l].n_inputs, net->layers[l].n_outputs) : 0;
         void *prepared = needed ? arena_alloc_reals(net, a, size) : NULL;
+        n_prepared += size;
         if (a->base != NULL) p.prepared[l] = prepared;
     }
+    p.n_preparing = size_min(by->n_threads, 1 + n_prepared / MIN_PREPARED);
     if (in_parts(by)) p.gradients = arena_alloc_reals(net, a, by->n_parts * net->n_packed);
     p.per_thread = backward_workspace(pass, max_piece_rows(net), 1);
     p.workspaces = arena_alloc(a, in_parts(by) ? by->n_threads * p.per_thread : 0);
@@ -112,7 +117,7 @@ static void prepare_task(void *context, size_t i) {
     const fml_network *net = p->pass->net;
     size_t line = FML_ALIGNMENT / net->kernels->real_size;
     for (size_t l = 0; l < net->n_layers; l++) {
-        size_t I = net->layers[l].n_inputs, n_threads = p->by.n_threads;
+        size_t I = net->layers[l].n_inputs, n_threads = p->n_preparing;
         if (p->prepared[l] != NULL)
             net->engine->prepare(net, l, p->pass->block, p->prepared[l], part_begin(I, line, i, n_threads),
                                  part_begin(I, line, i + 1, n_threads));
@@ -186,7 +191,7 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
     parts p = begin(pass, &by, &a);
     fml_status status;
     *loss = 0;
-    if (net->engine->prepare != NULL && (net->n_layers > 1 || pass->dx != NULL)) run(by.n_threads, prepare_task, &p);
+    if (net->engine->prepare != NULL && (net->n_layers > 1 || pass->dx != NULL)) run(p.n_preparing, prepare_task, &p);
     p.team = (team){pass, in_parts(&by) ? 1 : by.n_threads, p.prepared, mode};
     if (in_parts(&by))
         status = gradient_in_parts(&p, loss);
