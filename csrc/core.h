@@ -454,6 +454,12 @@ int fml_trainer_allocate(fml_trainer *trainer, fml_published_state *published, c
  * a new block. Returns 0 if there is not enough memory. */
 int fml_trainer_allocate_average(fml_trainer *trainer, fml_published_state *published, fml_regularization *terms);
 void fml_trainer_free(fml_trainer *trainer, fml_published_state *published);
+/* Free the memory that steps work in, while everything is published; nothing is freed where the published state is not
+ * all of the state (whole-batch methods, averages). Before the next step, fml_trainer_regain must allocate it again,
+ * with the published parameters and state; it returns 0 if there is not enough memory. */
+void fml_trainer_release(fml_trainer *trainer);
+int fml_trainer_is_released(const fml_trainer *trainer);
+int fml_trainer_regain(fml_trainer *trainer, const fml_published_state *published, const void *block);
 
 /* The block of parameters that readers should see: the average if one is kept, else the parameters. */
 void *fml_trainer_visible(const fml_trainer *trainer);

@@ -15,21 +15,33 @@ static size_t states_bytes(const fml_trainer *trainer) {
 
 /* -- memory ------------------------------------------------------------------------------------------------------ */
 
-int fml_trainer_allocate(fml_trainer *trainer, fml_published_state *published, const void *parameters) {
-    const fml_network *net = trainer->net;
-    const fml_method *method = trainer->optimizer->method;
-    size_t size = block_bytes(net);
+/* Allocate the memory that steps work in; return whether there was enough. */
+static int allocate_working(fml_trainer *trainer) {
+    size_t size = block_bytes(trainer->net);
     trainer->block = fml_allocate(size);
     trainer->gradient = fml_allocate(size);
     trainer->states[0] = fml_allocate(states_bytes(trainer));
-    published->states = fml_allocate(states_bytes(trainer));
-    if (method != NULL) trainer->method_state = fml_allocate(method->state_size(net, trainer->hyper_parameters));
-    if (trainer->block == NULL || trainer->gradient == NULL || trainer->states[0] == NULL ||
-        published->states == NULL || (method != NULL && trainer->method_state == NULL))
-        return 0;
+    if (trainer->block == NULL || trainer->gradient == NULL || trainer->states[0] == NULL) return 0;
     for (int k = 1; k < trainer->optimizer->n_states; k++)
         trainer->states[k] = (char *)trainer->states[0] + (size_t)k * size;
-    memcpy(trainer->block, parameters, size);
+    return 1;
+}
+
+static void free_working(fml_trainer *trainer) {
+    fml_free(trainer->states[0]);
+    fml_free(trainer->gradient);
+    fml_free(trainer->block);
+    trainer->states[0] = trainer->gradient = trainer->block = NULL;
+}
+
+int fml_trainer_allocate(fml_trainer *trainer, fml_published_state *published, const void *parameters) {
+    const fml_network *net = trainer->net;
+    const fml_method *method = trainer->optimizer->method;
+    int has_working = allocate_working(trainer);
+    published->states = fml_allocate(states_bytes(trainer));
+    if (method != NULL) trainer->method_state = fml_allocate(method->state_size(net, trainer->hyper_parameters));
+    if (!has_working || published->states == NULL || (method != NULL && trainer->method_state == NULL)) return 0;
+    memcpy(trainer->block, parameters, block_bytes(net));
     if (method != NULL) method->begin(net, trainer->hyper_parameters, trainer->method_state);
     return 1;
 }
@@ -45,14 +57,29 @@ int fml_trainer_allocate_average(fml_trainer *trainer, fml_published_state *publ
     return 1;
 }
 
+void fml_trainer_release(fml_trainer *trainer) {
+    int has_average = trainer->regularization != NULL && trainer->regularization->average != NULL;
+    if (trainer->optimizer->method == NULL && !has_average) free_working(trainer);
+}
+
+int fml_trainer_is_released(const fml_trainer *trainer) { return trainer->block == NULL; }
+
+int fml_trainer_regain(fml_trainer *trainer, const fml_published_state *published, const void *block) {
+    if (trainer->block != NULL) return 1;
+    if (!allocate_working(trainer)) {
+        free_working(trainer);
+        return 0;
+    }
+    fml_trainer_roll_back(trainer, published, block);
+    return 1;
+}
+
 void fml_trainer_free(fml_trainer *trainer, fml_published_state *published) {
     if (trainer->regularization != NULL) fml_free(trainer->regularization->average);
     fml_free(published->unaveraged);
     fml_free(published->states);
     fml_free(trainer->method_state);
-    fml_free(trainer->states[0]);
-    fml_free(trainer->gradient);
-    fml_free(trainer->block);
+    free_working(trainer);
 }
 
 /* -- publishing and rolling back --------------------------------------------------------------------------------- */
@@ -77,6 +104,7 @@ void fml_trainer_publish(const fml_trainer *trainer, fml_published_state *publis
 
 void fml_trainer_roll_back(fml_trainer *trainer, const fml_published_state *published, const void *block) {
     size_t size = block_bytes(trainer->net);
+    if (trainer->block == NULL) return; /* it is copied from there when it is needed again */
     memset(trainer->gradient, 0, size); /* its padding, which no pass writes, may have become NaN */
     memcpy(fml_trainer_visible(trainer), block, size);
     if (published->unaveraged != NULL) memcpy(trainer->block, published->unaveraged, size);

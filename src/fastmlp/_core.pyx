@@ -347,10 +347,21 @@ cdef class Trainer(Predictor):
         self.training = training
 
     cdef Training _current_training(self):
-        """Return the training in use; a RuntimeError if there is none."""
-        if self.training is None:
+        """Return the training in use, with the memory that steps need; a RuntimeError if there is none."""
+        cdef Training training = self.training
+        if training is None:
             raise RuntimeError("optimizer: expected _use_optimizer before an epoch")
-        return self.training
+        if not fml_trainer_regain(&training.trainer, &training.published, self.published.data):
+            raise MemoryError(f"fit: no memory to train {self.net.n_parameters} parameters")
+        return training
+
+    def _release_memory(self):
+        """Free the spare workspace and, unless something is training or has steps to publish, the memory that steps
+        work in. What the network knows is kept; the next call that needs memory allocates it again."""
+        cdef Training training = self.training
+        self._release_workspace()
+        if training is not None and not (self.unpublished or self.tentative or self.mid_epoch or self._is_fitting()):
+            fml_trainer_release(&training.trainer)
 
     cdef bint _is_fitting(self):
         """Return whether a fit or a step is running. A fit whose token no longer exists has ended, even if an exception
@@ -528,10 +539,10 @@ cdef class Trainer(Predictor):
         steps, and the state of the generator. If averaged parameters are kept, P is the average, and the parameters
         that training continues with are one of the vectors."""
         self._check_built()
-        cdef Training training = self.training
-        if training is None:
+        if self.training is None:
             raise RuntimeError("training_state: the network has no optimizer at work yet; fit, train_on_batch or "
                                "learn_one begins one")
+        cdef Training training = self._current_training()
         cdef uint64_t random = self.random
         cdef list names = training.vector_names()
         cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0]), vector

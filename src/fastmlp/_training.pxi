@@ -133,7 +133,7 @@ cdef class Training:
 
     cdef bint can_repeat(self) noexcept:
         """Return whether steps can be repeated from the published state with the same bits, without calling Python."""
-        return self.method == NULL and not self.rate_by_function
+        return self.method == NULL and not self.rate_by_function and not fml_trainer_is_released(&self.trainer)
 
     # -- the optimiser's state without the number of its steps, by name: vectors of n_packed reals, and numbers ------
 

@@ -115,7 +115,7 @@ class Training:
             loop.train()
         finally:
             network._end_fit(token)
-            network._release_workspace()
+            network._release_memory()
 
     def _end_by(self, error: BaseException) -> None:
         """Keep the exception in the history, which also gets the reason if the training has not come to its loop."""
