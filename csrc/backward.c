@@ -158,7 +158,10 @@ static double time_of(const fml_network *net, size_t rows, grid g) {
         int is_wide = l < g.n_wide;
         double share = is_wide ? (double)ceiling(ceiling((size_t)O, (size_t)unit), g.n_output_groups) * unit : O;
         double rows_of_layer = is_wide ? rows_of_one : rows_behind;
-        time += passes * I * share * (rows_of_layer + READ);
+        time += passes * I * share * rows_of_layer;
+        /* It has updated some of the weights itself; those for the way back are prepared by other threads. */
+        double others = is_wide ? (double)(g.n_row_groups - 1) / (double)g.n_row_groups : 1;
+        time += (others + passes - 1) * I * share * READ;
         if (is_wide) time += passes * rows_of_layer * I * READ;
     }
     return time;
@@ -481,7 +484,21 @@ static const fml_update *update_of(const piece *p) {
     return p->first + p->rows == p->pass->rows ? p->pass->update : NULL;
 }
 
-/* The weights phase of one round for thread i: the weight gradients of its share of the inputs of each layer. */
+/* Thread i's share of the weights of layer l. In a wide layer it has the outputs that it computes in the rows phase, so
+ * that these weights need not move from one cache to another; row groups share the inputs. */
+static fml_share share_of(const piece *p, size_t l, size_t i) {
+    size_t I = p->pass->net->layers[l].n_inputs, O = p->pass->net->layers[l].n_outputs;
+    if (l >= p->grid.n_wide) return (fml_share){inputs_begin(p, l, i), inputs_begin(p, l, i + 1), 0, O};
+    size_t line = FML_ALIGNMENT / p->pass->net->kernels->real_size, unit = share_unit(p->pass->net);
+    size_t row_group = i / p->grid.n_output_groups, group = i % p->grid.n_output_groups;
+    size_t first = part_begin(O, unit, group, p->grid.n_output_groups);
+    size_t last = part_begin(O, unit, group + 1, p->grid.n_output_groups);
+    if (row_group >= p->grid.n_row_groups || first == last) return (fml_share){0, 0, 0, O};
+    return (fml_share){part_begin(I, line, row_group, p->grid.n_row_groups),
+                       part_begin(I, line, row_group + 1, p->grid.n_row_groups), first, last};
+}
+
+/* The weights phase of one round for thread i: the gradients of its share of the weights of each layer. */
 static void weights_task(void *context, size_t i) {
     piece *p = context;
     const fml_network *net = p->pass->net;
@@ -492,9 +509,9 @@ static void weights_task(void *context, size_t i) {
         const void *x = l == 0 ? p->x : p->outputs[l - 1];
         size_t x_row = l == 0 ? p->x_row : layer_stride(net, l - 1);
         if (update == NULL && interrupted(p)) return;
-        net->engine->weight_gradient(p->pass, l, x, x_row, p->deltas[l], p->rows, p->first > p->begin, update,
-                                     inputs_begin(p, l, i), inputs_begin(p, l, i + 1), b.scratch,
-                                     l == 0 ? &ahead : NULL);
+        fml_share share = share_of(p, l, i);
+        net->engine->weight_gradient(p->pass, l, x, x_row, p->deltas[l], p->rows, p->first > p->begin, update, &share,
+                                     b.scratch, l == 0 ? &ahead : NULL);
     }
 }
 

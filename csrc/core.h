@@ -223,6 +223,13 @@ struct fml_network {
 
 enum { FML_MAX_TILE_ROWS = 256 };
 
+/* Some of the weights of a layer: from the inputs begin ... end - 1 to the outputs first ... last - 1. Both ranges
+ * begin at multiples of the reals of a cache line, and end at one or at the layer's end. Without forward_outputs, an
+ * engine is given all outputs. */
+typedef struct {
+    size_t begin, end, first, last;
+} fml_share;
+
 struct fml_engine {
     const char *name;
     size_t tile_rows;     /* maximum number of rows that pass through all layers together, at most FML_MAX_TILE_ROWS */
@@ -260,12 +267,12 @@ struct fml_engine {
     void (*keep_delta)(const void *dz, size_t dz_row, size_t first, size_t rows, size_t all_rows, size_t O,
                        void *delta);
     size_t (*delta_size)(size_t rows, size_t O); /* in reals */
-    /* dw = [dw +] dz^T x for the inputs begin ... end - 1, and if begin is 0 also db = [db +] the sum of the rows of
-     * dz, both in pass->gradient. With an update, the step is applied to pass->block instead, and pass->gradient is
-     * only read (to accumulate). scratch: gradient_scratch reals, for the calling thread alone. ahead: rows to
-     * prefetch, or NULL. */
+    /* dw = [dw +] dz^T x for a share of the weights, and if its first input is 0 also db = [db +] the sum of the rows
+     * of dz for its outputs, both in pass->gradient. With an update, the step is applied to pass->block instead, and
+     * pass->gradient is only read (to accumulate). scratch: gradient_scratch reals, for the calling thread alone.
+     * ahead: rows to prefetch, or NULL. */
     void (*weight_gradient)(const fml_pass *pass, size_t l, const void *x, size_t x_row, const void *delta, size_t rows,
-                            int accumulate, const fml_update *update, size_t begin, size_t end, void *scratch,
+                            int accumulate, const fml_update *update, const fml_share *share, void *scratch,
                             const fml_ahead *ahead);
     size_t (*gradient_scratch)(size_t I, size_t O); /* in reals; NULL if weight_gradient takes no update */
     /* Scale the weights into each output of layer l down to the Euclidean norm max_norm if their norm is larger. */

@@ -15,7 +15,7 @@ from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from cython cimport floating
 from libc.string cimport memcpy
 
-from ._csrc cimport FML_F32, fml_ahead, fml_engine, fml_layer, fml_network, fml_pass, fml_update
+from ._csrc cimport FML_F32, fml_ahead, fml_engine, fml_layer, fml_network, fml_pass, fml_share, fml_update
 
 import os
 from _thread import RLock  # that of `threading`, whose import would take a tenth of fastmlp's
@@ -149,7 +149,7 @@ cdef void input_gradient(const fml_network *net, size_t l, const void *block, co
 
 
 cdef void weight_gradient(const fml_pass *pass_, size_t l, const void *x, size_t x_row, const void *delta, size_t rows,
-                          int accumulate, const fml_update *update, size_t begin, size_t end, void *scratch,
+                          int accumulate, const fml_update *update, const fml_share *share, void *scratch,
                           const fml_ahead *ahead) noexcept nogil:
     if pass_.net.kernels.dtype == FML_F32:
         gradient[float](pass_, l, <float *>x, <float *>delta, rows, accumulate)

@@ -77,6 +77,8 @@ cdef extern from "core.h" nogil:
         size_t n_parameters
         size_t n_packed
         size_t n_threads
+    ctypedef struct fml_share:
+        pass
     ctypedef struct fml_ahead:
         pass
     ctypedef struct fml_update:
@@ -93,7 +95,7 @@ cdef extern from "core.h" nogil:
         void (*input_gradient)(const fml_network *net, size_t l, const void *block, const void *prepared,
                                const void *dz, size_t dz_row, size_t rows, void *dx, size_t dx_row) noexcept nogil
         void (*weight_gradient)(const fml_pass *pass_, size_t l, const void *x, size_t x_row, const void *delta,
-                                size_t rows, int accumulate, const fml_update *update, size_t begin, size_t end,
+                                size_t rows, int accumulate, const fml_update *update, const fml_share *share,
                                 void *scratch, const fml_ahead *ahead) noexcept nogil
         void (*limit_norms)(const fml_network *net, size_t l, void *block, double max_norm) noexcept nogil
     void fml_network_lay_out(fml_network *net)
