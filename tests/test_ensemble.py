@@ -228,3 +228,14 @@ def test_a_file_that_is_not_there_and_one_that_cannot_be_written(tmp_path: Path)
     with pytest.raises(ValueError, match="CustomActivation"):
         fastmlp.Ensemble(networks(1, activation=own)).save(tmp_path / "e")
     assert not (tmp_path / "e").exists()
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_all", "std", "classify"])
+def test_rows_of_each_network_of_its_own_are_no_rows(method: str) -> None:
+    """X of shape (K, B, I) is what `predict_population` takes; an ensemble would mix different rows."""
+    ensemble = fastmlp.Ensemble([fastmlp.Network([5, 8, 1], seed=k) for k in range(3)])
+    with pytest.raises(ValueError, match=r"expected shape \(B, 5\)"):
+        getattr(ensemble, method)(np.ones((3, 4, 5)))
+    with pytest.raises(ValueError, match=r"expected shape \(B, 5\)") as caught:
+        getattr(ensemble, method)(np.ones((4, 3)))
+    assert "(3, B, 5)" not in str(caught.value)

@@ -250,3 +250,14 @@ def test_the_default_is_that_of_early_stopping() -> None:
         inspect.signature(each).parameters["monitor"].default for each in (OptunaPruning, fastmlp.EarlyStopping)
     }
     assert defaults == {"val_loss"}
+
+
+def test_a_trial_reports_one_training_only() -> None:
+    trial = study_of().ask()
+    first = OptunaPruning(trial, "loss")
+    with pytest.raises(ValueError, match="no other fit reports to"):
+        OptunaPruning(trial, "loss")
+    fastmlp.Network([2, 1]).fit(np.ones((5, 2)), np.ones(5), epochs=2, callbacks=[first])
+    del first
+    with pytest.raises(ValueError, match=r"trial.report\(mean, step=fold\)"):
+        OptunaPruning(trial, "loss")

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
+import weakref
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
@@ -333,6 +334,9 @@ class Checkpoint:
         return f"Checkpoint({self.path!r}, every={self.every}, unit={self.unit!r})"
 
 
+_REPORTED: weakref.WeakValueDictionary[int, OptunaPruning] = weakref.WeakValueDictionary()  # by the id of its trial
+
+
 class OptunaPruning(Monitor):
     """Report a monitored number of each epoch to a trial of Optuna, and end the training if Optuna prunes the trial.
 
@@ -402,8 +406,22 @@ class OptunaPruning(Monitor):
             raise ModuleNotFoundError("OptunaPruning needs Optuna: pip install optuna", name="optuna") from error
         self._check_directions([each.name for each in getattr(getattr(trial, "study", None), "directions", [])])
         self.trial = trial
+        self._check_unused()
         self._pruned = TrialPruned
         self._n_reported = 0  # the number of epochs up to the last one reported
+
+    def _check_unused(self) -> None:
+        """Refuse a trial that has a value already, or another callback: it reports one training."""
+        study: Any = getattr(self.trial, "study", None)
+        reported = {}
+        if hasattr(study, "get_trials"):
+            reported = study.get_trials(deepcopy=False)[self.trial.number].intermediate_values
+        if reported or id(self.trial) in _REPORTED:
+            raise ValueError(
+                "trial: expected one that no other fit reports to, got one that has a callback or values already; for "
+                "folds, call trial.report(mean, step=fold) after each of them instead"
+            )
+        _REPORTED[id(self.trial)] = self  # it keeps the trial alive, so that no other object gets its id
 
     def _check_directions(self, directions: Sequence[str]) -> None:
         """Refuse a study of several objectives, or one that takes the worse of two monitored numbers for the better."""

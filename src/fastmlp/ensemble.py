@@ -105,7 +105,7 @@ class Ensemble:
         predictions: list[Any] = [None] * len(self)
         for group in self._groups():
             first = self._networks[group[0]]
-            if len(group) == 1 or _is_row(X):
+            if len(group) == 1 or not _are_rows(X, first.sizes[0]):
                 for k in group:
                     predictions[k] = self._networks[k].predict(X)
                 continue
@@ -312,6 +312,11 @@ def _kind(network: Network) -> tuple[Any, ...]:
     )
 
 
-def _is_row(X: Any) -> bool:
-    """Whether X is a single row."""
-    return not (arrays.is_frame(X) or arrays.is_sparse(X)) and np.ndim(X) == 1
+def _are_rows(X: Any, n_inputs: int) -> bool:
+    """Whether X is rows of that width, and neither a single row nor anything that `Network.predict` has to refuse."""
+    if arrays.is_frame(X) or arrays.is_sparse(X):
+        return True
+    try:
+        return np.ndim(X) == 2 and np.shape(X)[1] == n_inputs
+    except ValueError:  # a list of unequal lengths
+        return False

@@ -849,3 +849,82 @@ def test_memory() -> None:
     print(grown < 8 * parameters + 40, grown, parameters)
     """
     assert run_python(SETUP + code).startswith("True")
+
+
+# -- what a network in the list may meet before its turn, and messages --
+
+
+def test_a_network_that_waits_for_its_turn_cannot_be_changed() -> None:
+    X, y = np.ones((30, 2)), np.ones(30)
+    networks = [fastmlp.Network([2, 3, 1], seed=k) for k in range(3)]
+    refused = []
+
+    def change_the_last(epoch: int, logs: dict[str, float]) -> None:
+        for act in (
+            lambda: networks[2].fit(X, y, epochs=1),
+            lambda: setattr(networks[2], "parameters", networks[2].parameters * 0),
+        ):
+            with pytest.raises(RuntimeError, match="a network at rest"):
+                act()
+            refused.append(epoch)
+        assert np.isfinite(networks[2].predict(X)).all()
+
+    fastmlp.fit_many(networks, X, y, epochs=[3, 2, 1], n_threads=1, callbacks=[[change_the_last], [], []])
+    assert refused == [0, 0, 1, 1, 2, 2]
+    alone = fastmlp.Network([2, 3, 1], seed=2)
+    alone.fit(X, y, epochs=1)
+    assert np.array_equal(alone.parameters, networks[2].parameters)
+    networks[2].fit(X, y, epochs=1)  # it is free again
+
+
+def test_networks_are_free_again_after_an_error() -> None:
+    networks = [fastmlp.Network([2, 1], seed=k) for k in range(3)]
+
+    def stop(epoch: int, logs: dict[str, float]) -> None:
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        fastmlp.fit_many(networks, np.ones((9, 2)), np.ones(9), n_threads=1, callbacks=[stop])
+    for network in networks:
+        network.fit(np.ones((9, 2)), np.ones(9), epochs=1)
+
+
+def test_an_exception_that_allows_no_attributes_is_raised_itself() -> None:
+    class ReadOnlyError(Exception):
+        histories = property(lambda self: None)
+        history = property(lambda self: None)
+
+    def fail(epoch: int, logs: dict[str, float]) -> None:
+        raise ReadOnlyError("the cause")
+
+    networks = [fastmlp.Network([2, 1], seed=k) for k in range(2)]
+    with pytest.raises(ReadOnlyError, match="the cause"):
+        fastmlp.fit_many(networks, np.ones((9, 2)), np.ones(9), callbacks=[fail])
+
+
+def test_a_file_to_resume_from_is_looked_for_before_any_training(tmp_path: pathlib.Path) -> None:
+    networks = [fastmlp.Network([2, 1], seed=k) for k in range(2)]
+    before = networks[0].parameters
+    with pytest.raises(FileNotFoundError) as caught:
+        fastmlp.fit_many(networks, np.ones((9, 2)), np.ones(9), resume=[None, tmp_path / "none"])
+    assert "networks[1]" in "".join(caught.value.__notes__)
+    assert np.array_equal(networks[0].parameters, before)
+
+
+def test_folds_with_their_test_rows_are_refused_with_how_to_write_them() -> None:
+    folds = [(np.arange(6), np.arange(6, 9)), (np.arange(3, 9), np.arange(3))]
+    networks = [fastmlp.Network([2, 1], seed=k) for k in range(2)]
+    with pytest.raises(TypeError, match=r"rows\[0\]: .*folds \(train, test\)"):
+        fastmlp.fit_many(networks, np.ones((9, 2)), np.ones(9), rows=folds)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_weights_in_a_frame_are_a_row_for_each_network(library: str) -> None:
+    frames = pytest.importorskip(library)
+    X, y = np.random.default_rng(0).normal(size=(4, 2)), np.arange(4.0)
+    weights = np.arange(1.0, 17.0).reshape(4, 4)  # as many networks as rows, so that columns would be taken, too
+    pairs = [[fastmlp.Network([2, 3, 1], seed=k) for k in range(4)] for _ in range(2)]
+    fastmlp.fit_many(pairs[0], X, y, epochs=2, sample_weight=weights)
+    fastmlp.fit_many(pairs[1], X, y, epochs=2, sample_weight=frames.DataFrame(weights))
+    assert all(np.array_equal(a.parameters, b.parameters) for a, b in zip(*pairs, strict=True))

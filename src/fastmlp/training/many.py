@@ -10,6 +10,8 @@ network in whose training it was raised, and the others go on.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -24,7 +26,7 @@ from . import per_network
 from .crew import Crew
 from .fit import Token, check_optimizer, loop_on_rows
 from .loop import reported_names
-from .plan import DEFAULT_BATCH_SIZE, FitPlan
+from .plan import DEFAULT_BATCH_SIZE, FitPlan, is_auto
 from .progress import Display, Overview
 from .shared_rows import SharedRows
 from .sources import rows_of_a_step
@@ -64,11 +66,15 @@ class Training:
         self.overview: Overview | None = None
         self.history = History()
         self.n_rows = 0
+        self.reservation = Token()
         try:
             self.plan = FitPlan(verbose=0, **{name: values[name] for name in fields(FitPlan) if name != "verbose"})
             self._check()
         except (ValueError, TypeError, RuntimeError) as error:
             raise type(error)(f"networks[{place}]: {error}") from None
+        except OSError as error:  # of a Checkpoint or of `resume`
+            error.add_note(f"of networks[{place}], found before any training began")
+            raise
 
     def _check(self) -> None:
         """Check all that can be checked without a change of the network; count the rows."""
@@ -83,7 +89,17 @@ class Training:
                 callback.check_monitor(reported_names(network, validation is not None, self.plan))
             elif isinstance(callback, Checkpoint):
                 atomic.check_place(callback.path)
+        if self.plan.resume is not None and not is_auto(self.plan.resume):
+            os.stat(self.plan.resume)
         self.n_rows = rows.n_rows
+
+    def reserve(self) -> None:
+        """Mark the network as being fitted until its turn comes, so that nothing else changes it."""
+        self.network._begin_fit(self.reservation)
+
+    def release(self) -> None:
+        """Remove that mark."""
+        self.network._end_fit(self.reservation)
 
     @property
     def cost(self) -> float:
@@ -107,6 +123,7 @@ class Training:
     def _train(self, crew: Crew) -> None:
         network, plan, token = self.network, self.plan, Token()
         try:
+            self.release()
             network._begin_fit(token)
             rows, validation, schema = self.shared.checked(network, plan, self.validation_data, self.indices)
             network._fit_columns(schema, rows)
@@ -189,7 +206,8 @@ def fit_many(
         For each of the K networks the rows that it trains on: indices into X, in any order and also repeated, or a mask
         with a Boolean for each row of X; None is all rows. Network k is trained as by
         ``fit(X[rows[k]], y[rows[k]])``, with ``sample_weight[rows[k]]`` if there are weights. Names of columns and
-        classes come from all rows, scalings and ``"balanced"`` class weights from those of the network.
+        classes come from all rows, scalings and ``"balanced"`` class weights from those of the network; targets and
+        weights are checked in all rows, those that no network uses too.
     n_threads : int or "auto", default "auto"
         The number of threads in all. "auto" is as many as the CPU affinity and the CPU quota of this process allow.
         Each network is trained on one of them, the longest training first; threads that have nothing more to do help
@@ -273,6 +291,8 @@ def _train_all(trainings: Sequence[Training], n_threads: int, overview: Overview
     longest_first = sorted(trainings, key=lambda training: -training.cost)
     crew = Crew(longest_first, n_threads)
     try:
+        for training in trainings:
+            training.reserve()
         overview.begin()
         crew.run()
     except BaseException as error:
@@ -283,6 +303,8 @@ def _train_all(trainings: Sequence[Training], n_threads: int, overview: Overview
         raise
     finally:
         overview.close()
+        for training in trainings:
+            training.release()
     for training in trainings:
         failure = training.history.error
         if failure is not None and errors == "raise":
@@ -296,4 +318,5 @@ def _train_all(trainings: Sequence[Training], n_threads: int, overview: Overview
 
 def _attach(error: BaseException, trainings: Sequence[Training]) -> None:
     """Make the histories of all networks the exception's attribute `histories`."""
-    error.histories = [training.history for training in trainings]  # type: ignore[attr-defined]
+    with contextlib.suppress(Exception):  # an exception class need not allow it
+        error.histories = [training.history for training in trainings]  # type: ignore[attr-defined]

@@ -38,7 +38,7 @@ def _is_list_of_vectors(value: Any) -> bool:
     """Return whether the value is a matrix, or a list of vectors and None; for arguments that are a vector."""
     if isinstance(value, (list, tuple)):
         return any(each is None or np.ndim(each) > 0 for each in value)
-    return getattr(value, "ndim", 1) > 1
+    return len(getattr(value, "shape", ())) > 1
 
 
 PER_NETWORK: Mapping[str, Callable[[Any], bool]] = {
@@ -89,6 +89,8 @@ def _column(name: str, value: Any, n_networks: int) -> Sequence[Any]:
     """Return the value of an argument for each network."""
     if not PER_NETWORK[name](value):
         return [value] * n_networks
+    if not isinstance(value, (list, tuple)):
+        value = np.asarray(value)  # the rows of a frame, whose own items are its columns
     if len(value) != n_networks:
         raise ValueError(
             f"{name}: expected one value for all networks, or a list of {n_networks}, one for each, got a list of "
@@ -165,7 +167,13 @@ def check_rows(rows: Any, n_networks: int, n_rows: int) -> list[NDArray[np.uint3
 
 def _check_indices(argument: str, indices: Any, n_rows: int) -> NDArray[np.uint32]:
     """Return row indices, or a mask with a Boolean for each row, as a new read-only array of indices."""
-    array = np.asarray(indices)
+    try:
+        array = np.asarray(indices)
+    except ValueError:
+        raise TypeError(
+            f"{argument}: expected a vector of row indices or a mask, got a {type(indices).__name__} of vectors of "
+            "unequal lengths; of scikit-learn's folds (train, test) give the rows to train on alone"
+        ) from None
     if array.ndim != 1 or array.dtype.kind not in "iub":
         raise TypeError(
             f"{argument}: expected a vector of row indices or a mask, got {type(indices).__name__} of dtype "
