@@ -190,8 +190,9 @@ static grid grid_of(const fml_pass *pass, size_t rows, size_t n_threads) {
     return best;
 }
 
-/* The first piece of at most max_rows rows for a team of n_threads threads. */
-static piece new_piece(const fml_pass *pass, size_t max_rows, size_t n_threads, arena a) {
+/* The first piece of at most max_rows rows for a team of n_threads threads. any_grid: allocate what any grid of so many
+ * threads or fewer may need, for any smaller number of rows, too. */
+static piece new_piece(const fml_pass *pass, size_t max_rows, size_t n_threads, int any_grid, arena a) {
     const fml_network *net = pass->net;
     size_t rows = size_min(max_rows, max_piece_rows(net)), I = net->layers[0].n_inputs;
     piece p = {.pass = pass, .n_threads = n_threads};
@@ -207,7 +208,8 @@ static piece new_piece(const fml_pass *pass, size_t max_rows, size_t n_threads, 
     p.x = arena_alloc_reals(net, &a, rows * p.x_row);
     p.t = arena_alloc_reals(net, &a, rows * net->n_targets);
     p.grid = grid_of(pass, rows, n_threads);
-    for (int i = 0; i < 2 && p.grid.n_wide > 0; i++) p.d[i] = arena_alloc_reals(net, &a, rows * widest_stride(net));
+    for (int i = 0; i < 2 && (p.grid.n_wide > 0 || any_grid); i++)
+        p.d[i] = arena_alloc_reals(net, &a, rows * widest_stride(net));
     for (size_t l = 0; l < net->n_layers; l++) alloc_layer(net, l, rows, &p, &a);
     p.memory = a;
     arena one = {NULL, 0};
@@ -224,13 +226,30 @@ static buffers thread_buffers(const piece *p, size_t i) {
 size_t team_threads(const fml_network *net, size_t rows) {
     fml_pass pass = {.net = net};
     rows = size_min(rows, max_piece_rows(net));
-    size_t n_threads = threads_for(net, rows);
+    size_t n_threads = max_team_threads(net, rows);
     return grid_of(&pass, rows, n_threads).n_wide > 0 ? n_threads : size_min(n_threads, rows / LOSS_ROWS + 1);
 }
 
-size_t backward_workspace(const fml_pass *pass, size_t rows, size_t n_threads) {
-    piece p = new_piece(pass, rows, n_threads, (arena){NULL, 0});
-    return p.memory.used + p.n_threads * p.per_thread;
+size_t max_team_threads(const fml_network *net, size_t rows) {
+    /* A step on one row has one thread, whatever the limit of threads is when its workspace is allocated. */
+    return rows == 1 ? 1 : threads_for(net, size_min(rows, max_piece_rows(net)));
+}
+
+size_t n_wide_layers(const fml_network *net, size_t rows) {
+    fml_pass pass = {.net = net};
+    rows = size_min(rows, max_piece_rows(net));
+    return grid_of(&pass, rows, team_threads(net, rows)).n_wide;
+}
+
+size_t max_backward_workspace(const fml_pass *pass, size_t rows) {
+    size_t n_threads = max_team_threads(pass->net, rows);
+    piece p = new_piece(pass, rows, n_threads, 1, (arena){NULL, 0});
+    return p.memory.used + n_threads * p.per_thread;
+}
+
+size_t thread_workspace(const fml_pass *pass) {
+    piece p = new_piece(pass, max_piece_rows(pass->net), 1, 0, (arena){NULL, 0});
+    return p.memory.used + p.per_thread;
 }
 
 /* -- the phases -------------------------------------------------------------------------------------------------- */
@@ -538,7 +557,7 @@ static fml_status add_losses(const piece *p, double *loss) {
 fml_status backward(const team *team, size_t begin, size_t end, void *workspace, double *loss) {
     const fml_pass *pass = team->pass;
     const fml_network *net = pass->net;
-    piece p = new_piece(pass, end - begin, team->n_threads, (arena){workspace, 0});
+    piece p = new_piece(pass, end - begin, team->n_threads, 0, (arena){workspace, 0});
     fml_status status = FML_OK;
     p.begin = begin;
     p.end = end;

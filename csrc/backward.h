@@ -17,11 +17,17 @@ typedef struct {
     float_mode callers_mode; /* in which the pass polls */
 } team;
 
-/* Fewer rows than this are a single piece. */
+/* The number of rows from which on they are divided into several pieces. */
 size_t max_piece_rows(const fml_network *net);
-/* The number of threads that a team for that many rows should have. */
+/* The number of threads that a team for that many rows has, and a bound of it for that many rows or fewer. */
 size_t team_threads(const fml_network *net, size_t rows);
-size_t backward_workspace(const fml_pass *pass, size_t rows, size_t n_threads);
+size_t max_team_threads(const fml_network *net, size_t rows);
+/* The number of layers whose outputs such a team divides. */
+size_t n_wide_layers(const fml_network *net, size_t rows);
+/* The bytes of workspace that suffice for a team with that many rows or fewer, and for a single thread with any number
+ * of rows. */
+size_t max_backward_workspace(const fml_pass *pass, size_t rows);
+size_t thread_workspace(const fml_pass *pass);
 /* Write the sum over the rows begin ... end - 1 of the batch of w_i times the gradient of their loss, divided by the
  * batch's weight, to pass->gradient, and its rows of pass->dx. *loss is the sum of w_i l_i over these rows. If the rows
  * are the batch's last ones, pass->update is applied instead of writing the gradient. */

@@ -312,7 +312,8 @@ typedef struct {
 
 /* Bytes of workspace for predictions of `rows` rows. */
 size_t fml_forward_workspace(const fml_network *net, size_t rows);
-/* Bytes of workspace for fml_gradient on `rows` rows without regularisation. */
+/* Bytes of workspace for fml_gradient on up to `rows` rows without regularisation, on a thread with the same limit of
+ * threads (fml_limit_threads); a pass over one row does not depend on that limit. */
 size_t fml_gradient_workspace(const fml_network *net, size_t rows, int with_dx);
 
 /* Compute all layers for all rows of data: z[l] and y[l] (n_rows, O_l), and output (n_rows, O), the last y scaled

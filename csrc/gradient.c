@@ -81,23 +81,20 @@ static parts begin(const fml_pass *pass, const fml_division *by, arena *a) {
     }
     p.n_preparing = size_min(by->n_threads, 1 + n_prepared / MIN_PREPARED);
     if (in_parts(by)) p.gradients = arena_alloc_reals(net, a, by->n_parts * net->n_packed);
-    p.per_thread = backward_workspace(pass, max_piece_rows(net), 1);
+    p.per_thread = thread_workspace(pass);
     p.workspaces = arena_alloc(a, in_parts(by) ? by->n_threads * p.per_thread : 0);
     return p;
 }
 
-/* The bytes of workspace of a pass over up to `rows` rows. A single piece can need more than several parts. */
+/* The bytes of workspace that suffice for a pass over that many rows or fewer: the larger of what a team needs, and
+ * what parts need. Either only grows with the rows; but fewer rows may go to a team where more are divided into parts.
+ */
 static size_t workspace_of(const fml_pass *pass, size_t rows) {
-    const fml_network *net = pass->net;
-    size_t one = size_min(rows, max_piece_rows(net)), bytes = 0;
-    for (int i = 0; i < 2; i++) {
-        fml_division by = fml_division_of(net, i == 0 ? one : rows);
-        arena a = {NULL, 0};
-        begin(pass, &by, &a);
-        if (!in_parts(&by)) a.used += backward_workspace(pass, rows, by.n_threads);
-        bytes = size_max(bytes, a.used);
-    }
-    return bytes;
+    fml_division by = fml_division_of(pass->net, rows), team = {1, 1, 1};
+    arena parts = {NULL, 0}, one = {NULL, 0};
+    begin(pass, &by, &parts);
+    begin(pass, &team, &one);
+    return size_max(parts.used, one.used + max_backward_workspace(pass, rows));
 }
 
 size_t fml_gradient_workspace(const fml_network *net, size_t rows, int with_dx) {

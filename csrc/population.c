@@ -19,7 +19,8 @@ typedef struct {
 /* each: the network as every prediction uses it, on one thread if threads share the networks. */
 static population begin(const fml_network *net, size_t n_networks, size_t rows, arena *a, fml_network *each) {
     double work = (double)multiply_adds(net) * (double)rows * (double)n_networks;
-    size_t worth = (size_t)(work / MIN_WORK_PER_THREAD), n = size_min(net->n_threads, n_networks);
+    size_t worth = (size_t)(work / MIN_WORK_PER_THREAD),
+           n = size_min(size_min(net->n_threads, n_networks), fml_thread_limit());
     population p = {.n_threads = 1};
     if (net->engine->takes_threads && n_networks >= 2 * net->n_threads) p.n_threads = size_max(1, size_min(worth, n));
     *each = *net;

@@ -31,7 +31,8 @@ static void free_working(fml_trainer *trainer) {
     fml_free(trainer->states[0]);
     fml_free(trainer->gradient);
     fml_free(trainer->block);
-    trainer->states[0] = trainer->gradient = trainer->block = NULL;
+    for (int k = 0; k < FML_MAX_STATES; k++) trainer->states[k] = NULL;
+    trainer->gradient = trainer->block = NULL;
 }
 
 int fml_trainer_allocate(fml_trainer *trainer, fml_published_state *published, const void *parameters) {
@@ -104,7 +105,7 @@ void fml_trainer_publish(const fml_trainer *trainer, fml_published_state *publis
 
 void fml_trainer_roll_back(fml_trainer *trainer, const fml_published_state *published, const void *block) {
     size_t size = block_bytes(trainer->net);
-    if (trainer->block == NULL) return; /* it is copied from there when it is needed again */
+    if (trainer->block == NULL) return; /* released: fml_trainer_regain copies the published state */
     memset(trainer->gradient, 0, size); /* its padding, which no pass writes, may have become NaN */
     memcpy(fml_trainer_visible(trainer), block, size);
     if (published->unaveraged != NULL) memcpy(trainer->block, published->unaveraged, size);

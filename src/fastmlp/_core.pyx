@@ -300,7 +300,10 @@ cdef class Trainer(Predictor):
             self._refuse_while_fitting("learning_rate")
         while self.unpublished and not self._is_fitting():  # another thread may train during an allocation
             self._publish_steps()
-        self._current_training().trainer.hyper_parameters[0] = rate
+        cdef Training training = self.training
+        if training is None:
+            raise RuntimeError("learning_rate: expected a network with an optimizer at work, got one without")
+        training.trainer.hyper_parameters[0] = rate
 
     @property
     def _n_evaluations(self):
@@ -352,7 +355,7 @@ cdef class Trainer(Predictor):
         if training is None:
             raise RuntimeError("optimizer: expected _use_optimizer before an epoch")
         if not fml_trainer_regain(&training.trainer, &training.published, self.published.data):
-            raise MemoryError(f"fit: no memory to train {self.net.n_parameters} parameters")
+            raise MemoryError(f"sizes: no memory to train {self.net.n_parameters} parameters")
         return training
 
     def _release_memory(self):
@@ -542,17 +545,21 @@ cdef class Trainer(Predictor):
         if self.training is None:
             raise RuntimeError("training_state: the network has no optimizer at work yet; fit, train_on_batch or "
                                "learn_one begins one")
-        cdef Training training = self._current_training()
+        cdef Training training = self.training
         cdef uint64_t random = self.random
         cdef list names = training.vector_names()
-        cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0]), vector
-        fml_network_unpack(&self.net, fml_trainer_visible(&training.trainer), cnp.PyArray_DATA(P))
-        cdef dict vectors = {}
-        for k, name in enumerate(names):
-            vector = self._empty(1, [self.net.n_parameters, 0])
-            fml_network_unpack(&self.net, fml_trainer_vector(&training.trainer, k), cnp.PyArray_DATA(vector))
-            vectors[name] = vector
+        cdef list arrays = [self._empty(1, [self.net.n_parameters, 0]) for _ in range(len(names) + 1)]
         numbers = training.numbers()
+        # Python code has run, in which another thread may have trained.
+        if self.training is not training or fml_trainer_n_vectors(&training.trainer) != <size_t>len(names):
+            return self._training_state()
+        self._current_training()
+        cdef cnp.ndarray P = arrays.pop(), vector  # from here on, no Python code runs
+        fml_network_unpack(&self.net, fml_trainer_visible(&training.trainer), cnp.PyArray_DATA(P))
+        for k in range(len(arrays)):
+            vector = arrays[k]
+            fml_network_unpack(&self.net, fml_trainer_vector(&training.trainer, k), cnp.PyArray_DATA(vector))
+        vectors = dict(zip(names, arrays))
         return training.optimizer, training.regularization, P, vectors, numbers, training.trainer.n_steps, random
 
     def _resume_training(self, optimizer, regularization, cnp.ndarray P not None, dict vectors not None,

@@ -132,7 +132,8 @@ cdef class Training:
         return 0
 
     cdef bint can_repeat(self) noexcept:
-        """Return whether steps can be repeated from the published state with the same bits, without calling Python."""
+        """Return whether steps can be repeated from the published state with the same bits, without calling Python or
+        allocating memory, as a released trainer would."""
         return self.method == NULL and not self.rate_by_function and not fml_trainer_is_released(&self.trainer)
 
     # -- the optimiser's state without the number of its steps, by name: vectors of n_packed reals, and numbers ------
