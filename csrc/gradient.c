@@ -37,8 +37,8 @@ typedef struct {
 
 /* -- the division ------------------------------------------------------------------------------------------------ */
 
-/* Numbers of parts that many numbers of threads divide. */
-static size_t round_number(size_t n) {
+/* The largest number of parts that is at most n, among those that many numbers of threads divide. */
+static size_t even_number_of_parts(size_t n) {
     static const size_t numbers[] = {MAX_PARTS, 24, 16, 12, 8, 6, 4, 2};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (n >= numbers[i]) return numbers[i];
@@ -51,7 +51,7 @@ fml_division fml_division_of(const fml_network *net, size_t rows) {
         return (fml_division){1, 1, team_threads(net, rows)};
     size_t max_rows = MAX_PARTS * LOSS_ROWS * (1 + WORK_PER_ROUND / (work * MAX_PARTS * LOSS_ROWS));
     fml_division by = {.n_rounds = (rows + max_rows - 1) / max_rows};
-    by.n_parts = round_number(rows / by.n_rounds / MIN_PART_ROWS);
+    by.n_parts = even_number_of_parts(rows / by.n_rounds / MIN_PART_ROWS);
     by.n_threads = size_min(threads_for(net, rows), by.n_parts);
     return by;
 }
