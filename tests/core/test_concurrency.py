@@ -582,8 +582,10 @@ def test_fork_from_a_callback_and_while_a_thread_fits() -> None:
     )
 
 
+# logging comes first, because SciPy imports it: if a thread is importing it when another one forks, the function that
+# it has registered for forks takes the lock that the import still needs, and Python itself waits for ever.
 CHILD = """
-import os, signal, sys, threading, time, traceback
+import logging, os, signal, sys, threading, time, traceback
 import numpy as np
 import fastmlp
 
