@@ -11,10 +11,11 @@
  * between tiles. An update that has begun is always completed.
  *
  * Where a piece has few rows for the number of threads and the network many weights, each thread would read all weights
- * for its few rows. Then the rows phase is divided otherwise, layer by layer: for the first layers, which are wide,
- * each thread computes some of the outputs for all rows, so that it reads only its share of the weights; the layers
- * behind them and the loss are computed row by row; on the way back each thread computes some of the inputs' gradients.
- * That is a phase for each wide layer and direction, after each of which the threads synchronise (wide_phases).
+ * for its few rows. Then the threads form a grid, and the rows phase goes layer by layer (wide_phases): in the first
+ * layers, which are wide, each thread computes some of the outputs for some of the rows, so that it reads only its
+ * share of the weights; the layers after them and the loss are computed row by row; on the way back each thread
+ * computes some of the inputs' gradients. That is a phase for each wide layer and direction, after each of which the
+ * threads synchronise. In the weights phase, a thread has the weights of a wide layer that it reads in the rows phase.
  *
  * Results have the same bits for any number of threads: one thread computes each element of the gradient, summing rows
  * in their order, and losses are computed for LOSS_ROWS rows at a time (a custom loss: for a tile) and added in their
@@ -27,9 +28,10 @@
 /* Pieces begin at multiples of so many rows, so that several numbers of threads can divide a piece evenly. */
 enum { PIECE_UNIT = 4 * LOSS_ROWS };
 
-/* The cost model of dividing rows or outputs, in multiply-adds of one thread, of which 1 us is about 60,000: reading a
- * real from another core's cache, and a meeting of all threads. */
-enum { READ = 12, MEETING = 1 << 16 };
+/* The cost model that chooses how threads divide the rows phase, in multiply-adds of one thread, of which an AVX-512
+ * core does about 120,000 in 1 us: reading a real that another core has written, and synchronising all threads. Both
+ * are assumptions for processors with many cores; two cores that share a cache synchronise in 0.2 us. */
+enum { READ = 12, BARRIER = 1 << 16 };
 /* A share of outputs is a multiple of so many cache lines: the width of the widest tile. */
 enum { SHARE_LINES = 2 };
 
@@ -143,21 +145,19 @@ static size_t piece_first(const piece *p, size_t k) {
     return p->begin + part_begin(p->end - p->begin, PIECE_UNIT, k, p->n_pieces);
 }
 
-static size_t ceiling(size_t n, size_t by) { return (n + by - 1) / by; }
-
 /* The number of reals that a share of outputs is a multiple of. */
 static size_t share_unit(const fml_network *net) { return SHARE_LINES * FML_ALIGNMENT / net->kernels->real_size; }
 
 /* The time of the rows phase by a grid of threads, in multiply-adds of one thread. */
-static double time_of(const fml_network *net, size_t rows, grid g) {
+static double estimated_time(const fml_network *net, size_t rows, grid g) {
     double rows_of_one = (double)(ceiling(ceiling(rows, LOSS_ROWS), g.n_row_groups) * LOSS_ROWS);
-    double rows_behind = (double)(ceiling(ceiling(rows, LOSS_ROWS), g.n_row_groups * g.n_output_groups) * LOSS_ROWS);
-    double time = 2 * (double)(g.n_wide + 1) * MEETING, unit = (double)share_unit(net);
+    double rows_after = (double)(ceiling(ceiling(rows, LOSS_ROWS), g.n_row_groups * g.n_output_groups) * LOSS_ROWS);
+    double time = 2 * (double)(g.n_wide + 1) * BARRIER, unit = (double)share_unit(net);
     for (size_t l = 0; l < net->n_layers; l++) {
         double I = (double)net->layers[l].n_inputs, passes = l == 0 ? 1 : 2, O = (double)net->layers[l].n_outputs;
         int is_wide = l < g.n_wide;
         double share = is_wide ? (double)ceiling(ceiling((size_t)O, (size_t)unit), g.n_output_groups) * unit : O;
-        double rows_of_layer = is_wide ? rows_of_one : rows_behind;
+        double rows_of_layer = is_wide ? rows_of_one : rows_after;
         time += passes * I * share * rows_of_layer;
         /* It has updated some of the weights itself; those for the way back are prepared by other threads. */
         double others = is_wide ? (double)(g.n_row_groups - 1) / (double)g.n_row_groups : 1;
@@ -176,15 +176,15 @@ static grid grid_of(const fml_pass *pass, size_t rows, size_t n_threads) {
     for (size_t l = 0; l < net->n_layers; l++)
         if (dropout_of(pass->regularization, net, l) > 0) return best;
     if (multiply_adds(net) * max_piece_rows(net) > WORK_PER_ROUND) return best;
-    double least = time_of(net, rows, best);
+    double min_time = estimated_time(net, rows, best);
     for (size_t n = 1; n <= ceiling(rows, LOSS_ROWS) && 2 * n <= n_threads; n++) {
         grid g = {0, n, n_threads / n};
         while (g.n_wide + 1 < net->n_layers && !net->layers[g.n_wide].activation->whole_tiles &&
                net->layers[g.n_wide].n_outputs >= g.n_output_groups * share_unit(net))
             g.n_wide++;
-        double time = time_of(net, rows, g);
-        if (g.n_wide == 0 || time >= least) continue;
-        least = time;
+        double time = estimated_time(net, rows, g);
+        if (g.n_wide == 0 || time >= min_time) continue;
+        min_time = time;
         best = g;
     }
     return best;
@@ -415,7 +415,7 @@ static void forward_task(void *context, size_t i) {
     net->engine->forward_outputs(net, l, p->pass->block, x, x_row, own.n_rows, z, y, y_row, own.begin, own.end);
 }
 
-/* The layers behind the wide ones and the loss, forward and backward, for thread i's rows. */
+/* The layers after the wide ones and the loss, forward and backward, for thread i's rows. */
 static void tail_task(void *context, size_t i) {
     piece *p = context;
     const fml_pass *pass = p->pass;
@@ -475,7 +475,7 @@ static void rows_phase(piece *p) {
         return;
     }
     size_t tile = p->pass->net->engine->tile_rows, work = 3 * multiply_adds(p->pass->net);
-    size_t units = (p->rows + LOSS_ROWS - 1) / LOSS_ROWS;
+    size_t units = ceiling(p->rows, LOSS_ROWS);
     size_t max_rows = (units + p->n_threads - 1) / p->n_threads * LOSS_ROWS;
     p->round_rows = p->n_threads == 1 ? p->rows : (1 + WORK_PER_ROUND / (work * tile)) * tile;
     for (p->done = 0; p->done < max_rows && !p->stopped; p->done += p->round_rows) {

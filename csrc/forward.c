@@ -42,7 +42,7 @@ typedef struct {
 static pass begin(const fml_network *net, const void *block, const fml_data *data, arena a) {
     pass p = {.net = net, .block = block, .data = data};
     size_t tile = net->engine->tile_rows;
-    p.n_tiles = p.last_tile = (data->n_rows + tile - 1) / tile;
+    p.n_tiles = p.last_tile = ceiling(data->n_rows, tile);
     p.n_threads = size_min(threads_for(net, data->n_rows), size_min(p.n_tiles, MAX_ROUND_TILES));
     p.losses = arena_alloc(&a, MAX_ROUND_TILES * sizeof *p.losses);
     p.right = arena_alloc(&a, MAX_ROUND_TILES * sizeof *p.right);

@@ -2,9 +2,9 @@
  * work is divided among threads.
  *
  * There are two ways. Large networks, and batches that are a single piece, are processed by one team of threads, piece
- * by piece: the threads divide the rows of a piece, meet, divide its weights, and meet again (backward.c). In a small
+ * by piece: the threads divide the rows of a piece, synchronise, and divide its weights (backward.c). In a small
  * network a piece is too short for that: its many rows are divided into parts, each of which one thread takes through
- * all phases by itself into a gradient of its own, and the threads meet once before they add these gradients.
+ * all phases by itself into a gradient of its own, and the threads synchronise once before they add these gradients.
  *
  * Which way is taken, and into which parts a batch is divided, depends on the network and on the number of rows, and
  * not on the number of threads, and the gradients of the parts are added in their order. So the result has the same
@@ -23,7 +23,7 @@ enum {
 /* A gradient in parts, shared by its threads. */
 typedef struct {
     const fml_pass *pass;
-    fml_division by;
+    fml_division division;
     size_t round;
     team team;          /* of each part: one thread */
     void **prepared;    /* see backward.h */
@@ -50,27 +50,28 @@ fml_division fml_division_of(const fml_network *net, size_t rows) {
     if (!net->engine->takes_threads || net->own_loss != NULL || work > MAX_WORK_BY_PARTS || rows < max_piece_rows(net))
         return (fml_division){1, 1, team_threads(net, rows)};
     size_t max_rows = MAX_PARTS * LOSS_ROWS * (1 + WORK_PER_ROUND / (work * MAX_PARTS * LOSS_ROWS));
-    fml_division by = {.n_rounds = (rows + max_rows - 1) / max_rows};
-    by.n_parts = even_number_of_parts(rows / by.n_rounds / MIN_PART_ROWS);
-    by.n_threads = size_min(threads_for(net, rows), by.n_parts);
-    return by;
+    fml_division division = {.n_rounds = ceiling(rows, max_rows)};
+    division.n_parts = even_number_of_parts(rows / division.n_rounds / MIN_PART_ROWS);
+    division.n_threads = size_min(threads_for(net, rows), division.n_parts);
+    return division;
 }
 
 /* The first row of part `part` of the current round; that of part n_parts is where the next round begins. */
 static size_t part_first(const parts *p, size_t part) {
-    size_t n_rows = p->pass->rows, begin = part_begin(n_rows, LOSS_ROWS, p->round, p->by.n_rounds);
-    size_t end = part_begin(n_rows, LOSS_ROWS, p->round + 1, p->by.n_rounds);
-    return begin + part_begin(end - begin, LOSS_ROWS, part, p->by.n_parts);
+    size_t n_rows = p->pass->rows, begin = part_begin(n_rows, LOSS_ROWS, p->round, p->division.n_rounds);
+    size_t end = part_begin(n_rows, LOSS_ROWS, p->round + 1, p->division.n_rounds);
+    return begin + part_begin(end - begin, LOSS_ROWS, part, p->division.n_parts);
 }
 
 /* -- the workspace ----------------------------------------------------------------------------------------------- */
 
-static int in_parts(const fml_division *by) { return by->n_rounds * by->n_parts > 1; }
+/* Whether a batch is divided into parts, rather than given to one team as a whole. */
+static int in_parts(const fml_division *division) { return division->n_rounds * division->n_parts > 1; }
 
-static parts begin(const fml_pass *pass, const fml_division *by, arena *a) {
+static parts new_parts(const fml_pass *pass, const fml_division *division, arena *a) {
     const fml_network *net = pass->net;
     const fml_engine *engine = net->engine;
-    parts p = {.pass = pass, .by = *by, .prepared = arena_alloc(a, net->n_layers * sizeof(void *))};
+    parts p = {.pass = pass, .division = *division, .prepared = arena_alloc(a, net->n_layers * sizeof(void *))};
     size_t n_prepared = 0;
     for (size_t l = 0; l < net->n_layers; l++) {
         int needed = engine->prepare != NULL && (l > 0 || pass->dx != NULL);
@@ -79,10 +80,10 @@ static parts begin(const fml_pass *pass, const fml_division *by, arena *a) {
         n_prepared += size;
         if (a->base != NULL) p.prepared[l] = prepared;
     }
-    p.n_preparing = size_min(by->n_threads, 1 + n_prepared / MIN_PREPARED);
-    if (in_parts(by)) p.gradients = arena_alloc_reals(net, a, by->n_parts * net->n_packed);
+    p.n_preparing = size_min(division->n_threads, 1 + n_prepared / MIN_PREPARED);
+    if (in_parts(division)) p.gradients = arena_alloc_reals(net, a, division->n_parts * net->n_packed);
     p.per_thread = thread_workspace(pass);
-    p.workspaces = arena_alloc(a, in_parts(by) ? by->n_threads * p.per_thread : 0);
+    p.workspaces = arena_alloc(a, in_parts(division) ? division->n_threads * p.per_thread : 0);
     return p;
 }
 
@@ -90,10 +91,10 @@ static parts begin(const fml_pass *pass, const fml_division *by, arena *a) {
  * what parts need. Either only grows with the rows; but fewer rows may go to a team where more are divided into parts.
  */
 static size_t workspace_of(const fml_pass *pass, size_t rows) {
-    fml_division by = fml_division_of(pass->net, rows), team = {1, 1, 1};
+    fml_division division = fml_division_of(pass->net, rows), team = {1, 1, 1};
     arena parts = {NULL, 0}, one = {NULL, 0};
-    begin(pass, &by, &parts);
-    begin(pass, &team, &one);
+    new_parts(pass, &division, &parts);
+    new_parts(pass, &team, &one);
     return size_max(parts.used, one.used + max_backward_workspace(pass, rows));
 }
 
@@ -129,10 +130,10 @@ static void parts_task(void *context, size_t i) {
     team team = p->team;
     team.pass = &own;
     own.update = NULL;
-    if (p->by.n_threads > 1)
+    if (p->division.n_threads > 1)
         own.poll = NULL; /* only the caller's thread may poll, and only while no other works for it */
-    size_t end = part_begin(p->by.n_parts, 1, i + 1, p->by.n_threads);
-    for (size_t part = part_begin(p->by.n_parts, 1, i, p->by.n_threads); part < end; part++) {
+    size_t end = part_begin(p->division.n_parts, 1, i + 1, p->division.n_threads);
+    for (size_t part = part_begin(p->division.n_parts, 1, i, p->division.n_threads); part < end; part++) {
         own.gradient = reals(net, p->gradients, part * net->n_packed);
         p->statuses[part] = backward(&team, part_first(p, part), part_first(p, part + 1),
                                      p->workspaces + i * p->per_thread, &p->losses[part]);
@@ -145,11 +146,11 @@ static void sum_task(void *context, size_t i) {
     const parts *p = context;
     const fml_network *net = p->pass->net;
     size_t line = FML_ALIGNMENT / net->kernels->real_size, n;
-    size_t end = part_begin(net->n_packed, line, i + 1, p->by.n_threads);
-    for (size_t at = part_begin(net->n_packed, line, i, p->by.n_threads); at < end; at += n) {
+    size_t end = part_begin(net->n_packed, line, i + 1, p->division.n_threads);
+    for (size_t at = part_begin(net->n_packed, line, i, p->division.n_threads); at < end; at += n) {
         void *sum = reals(net, p->pass->gradient, at);
         n = size_min(SUM_REALS, end - at);
-        for (size_t part = 0; part < p->by.n_parts; part++) {
+        for (size_t part = 0; part < p->division.n_parts; part++) {
             const void *gradient = reals(net, p->gradients, part * net->n_packed + at);
             if (p->round == 0 && part == 0)
                 memcpy(sum, gradient, n * net->kernels->real_size);
@@ -164,18 +165,18 @@ static void sum_task(void *context, size_t i) {
 static fml_status gradient_in_parts(parts *p, double *loss) {
     fml_status status = FML_OK;
     size_t work = multiply_adds(p->pass->net);
-    for (p->round = 0; p->round < p->by.n_rounds && status == FML_OK; p->round++) {
-        for (size_t i = 0; i < p->by.n_parts; i++) p->statuses[i] = FML_OK;
-        run(p->by.n_threads, parts_task, p);
-        for (size_t i = 0; i < p->by.n_parts && status == FML_OK; i++) {
+    for (p->round = 0; p->round < p->division.n_rounds && status == FML_OK; p->round++) {
+        for (size_t i = 0; i < p->division.n_parts; i++) p->statuses[i] = FML_OK;
+        run(p->division.n_threads, parts_task, p);
+        for (size_t i = 0; i < p->division.n_parts && status == FML_OK; i++) {
             status = p->statuses[i];
             *loss += p->losses[i];
         }
         if (status == FML_OK && *loss - *loss != 0) status = FML_LOSS_NOT_FINITE;
-        size_t rows = (part_first(p, p->by.n_parts) - part_first(p, 0)) / p->by.n_threads;
-        if (p->by.n_threads > 1 && should_stop(p->pass->poll, 3 * work * rows, p->team.callers_mode))
+        size_t rows = (part_first(p, p->division.n_parts) - part_first(p, 0)) / p->division.n_threads;
+        if (p->division.n_threads > 1 && should_stop(p->pass->poll, 3 * work * rows, p->team.callers_mode))
             status = FML_STOPPED; /* also if the loss is not finite: an error in a custom function may be why */
-        if (status == FML_OK) run(p->by.n_threads, sum_task, p);
+        if (status == FML_OK) run(p->division.n_threads, sum_task, p);
     }
     return status;
 }
@@ -183,25 +184,25 @@ static fml_status gradient_in_parts(parts *p, double *loss) {
 fml_status fml_gradient(const fml_pass *pass, double *loss) {
     const fml_network *net = pass->net;
     float_mode mode = flush_denormals();
-    fml_division by = fml_division_of(net, pass->rows);
+    fml_division division = fml_division_of(net, pass->rows);
     arena a = {pass->workspace, 0};
-    parts p = begin(pass, &by, &a);
+    parts p = new_parts(pass, &division, &a);
     fml_status status;
     *loss = 0;
     if (net->engine->prepare != NULL && (net->n_layers > 1 || pass->dx != NULL)) run(p.n_preparing, prepare_task, &p);
-    p.team = (team){pass, in_parts(&by) ? 1 : by.n_threads, p.prepared, mode};
-    if (in_parts(&by))
+    p.team = (team){pass, in_parts(&division) ? 1 : division.n_threads, p.prepared, mode};
+    if (in_parts(&division))
         status = gradient_in_parts(&p, loss);
     else
         status = backward(&p.team, 0, pass->rows, a.base + a.used, loss);
-    if (pass->suspect != NULL) *pass->suspect |= by.n_threads > 1 || exceptions_raised();
+    if (pass->suspect != NULL) *pass->suspect |= division.n_threads > 1 || exceptions_raised();
     restore_mode(mode);
     return status;
 }
 
 int fml_updates_in_pass(const fml_network *net, size_t rows) {
-    fml_division by = fml_division_of(net, rows);
-    return net->engine->gradient_scratch != NULL && !in_parts(&by);
+    fml_division division = fml_division_of(net, rows);
+    return net->engine->gradient_scratch != NULL && !in_parts(&division);
 }
 
 double fml_total_weight(const fml_data *data, const uint32_t *order, size_t rows) {

@@ -11,7 +11,8 @@
 
 #include <string.h>
 
-static inline size_t padded(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
+static inline size_t ceiling(size_t n, size_t by) { return (n + by - 1) / by; } /* of n / by */
+static inline size_t padded(size_t n, size_t unit) { return ceiling(n, unit) * unit; }
 static inline size_t size_min(size_t a, size_t b) { return a < b ? a : b; }
 static inline size_t size_max(size_t a, size_t b) { return a > b ? a : b; }
 /* The address of real n from base on. */
@@ -197,7 +198,7 @@ static inline void run(size_t n_threads, void (*task)(void *context, size_t i), 
 
 /* The index at which part `part` of `parts` nearly equal parts of n elements begins; a multiple of unit, or n. */
 static inline size_t part_begin(size_t n, size_t unit, size_t part, size_t parts) {
-    size_t units = (n + unit - 1) / unit;
+    size_t units = ceiling(n, unit);
     return size_min(n, units * part / parts * unit);
 }
 

@@ -87,7 +87,7 @@ def new_matrix(size_t n_rows, size_t n_columns):
     cdef cnp.npy_intp[2] shape = [<cnp.npy_intp>n_rows, <cnp.npy_intp>n_columns]
     if n_columns > 0 and n_rows > SIZE_MAX // 2 // sizeof(double) // n_columns:
         raise MemoryError(f"no memory for a matrix of shape ({n_rows}, {n_columns})")
-    memory.start = fml_allocate((n_rows * n_columns + 1) * sizeof(double))
+    memory.start = fml_allocate(n_rows * n_columns * sizeof(double))
     if memory.start == NULL:
         raise MemoryError(f"no memory for a matrix of shape ({n_rows}, {n_columns})")
     matrix = cnp.PyArray_SimpleNewFromData(2, shape, cnp.NPY_FLOAT64, memory.start)

@@ -361,8 +361,8 @@ class OptunaPruning(Monitor):
         If the trial has no methods `report` and `should_prune`.
     ValueError
         If the study maximises and a lower number is better, or the other way round, as its pruner would then prune the
-        best trials; for metrics of your own this is not known. `fit` raises it if it does not report the number, and if
-        another fit has reported to this callback's trial before.
+        best trials; for metrics of your own this is not known. If the trial has a value or another callback already.
+        `fit` raises it if it does not report the number, or if another fit has reported by this callback before.
     NotImplementedError
         If the study has several objectives, for which Optuna has no pruning.
     ModuleNotFoundError
