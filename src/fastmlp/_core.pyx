@@ -66,76 +66,10 @@ cdef enum:
     WORKSPACE_HEADER = 64  # bytes before a workspace, where its capacity is stored
 
 
-# -- forks: a child process has only one thread, the one that forked --
-
-cdef uint64_t n_forks = 0          # the number of forks between the process that loaded this module and this one
-cdef unsigned long forking_thread = 0  # the thread that made the last of these forks
-
-# Modules that this package imports only when it needs them. None of them may call os.register_at_fork: if _before_fork
-# imported such a module, its function for the child would be called without its function before the fork.
-_LATE_IMPORTS = ("fastmlp.datasets", "fastmlp.encoder", "fastmlp.ensemble", "fastmlp.formats.upgrade",
-                 "fastmlp.training.fit", "fastmlp.training.many", "hashlib", "json", "mmap", "numpy.ma")
-
-
-def _before_fork():
-    """Import _LATE_IMPORTS, which waits for any thread that is importing one of them. In a child process that thread
-    would not exist, and an import would wait for it forever. With a single thread there is nothing to wait for: as long
-    as nothing has imported `threading`, or while it counts one thread."""
-    threading = sys.modules.get("threading")
-    if threading is not None and threading.active_count() > 1:
-        for name in _LATE_IMPORTS:
-            __import__(name)
-
-
-def _after_fork():
-    global n_forks, forking_thread
-    n_forks += 1
-    forking_thread = PyThread_get_thread_ident()
-    flag = stop_flag_here()  # the other threads do not exist, and new ones may get their numbers
-    stop_flags.clear()
-    if flag is not None:
-        flag.enter()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
-
-
+include "_forks.pxi"
 include "_kernels.pxi"
 include "_training.pxi"
 include "_predictor.pxi"
-
-
-cdef bint has_become_not_finite(fml_trainer *trainer) noexcept nogil:
-    """Return whether a parameter or a number of the optimiser's state is NaN or infinite, if a step since the last call
-    may have made it so."""
-    cdef size_t n = trainer.net.n_packed
-    if not trainer.suspect:
-        return False
-    trainer.suspect = False
-    if trainer.net.kernels.first_not_finite(trainer.block, n) < n:
-        return True
-    for k in range(trainer.optimizer.n_states):
-        if trainer.net.kernels.first_not_finite(trainer.states[k], n) < n:
-            return True
-    return False
-
-
-cdef fml_status train_epochs(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *drawn,
-                             size_t n_epochs, size_t *done, bint *finite, double *loss, fml_poll *poll,
-                             void *workspace) noexcept nogil:
-    """Train n_epochs epochs, each in an order that is drawn into `drawn` unless that is NULL. Add the loss of epoch k
-    to loss[k], count the epochs in `done`, and stop after one that is not complete or has made something not finite."""
-    cdef fml_status status = FML_OK
-    cdef size_t first
-    while done[0] < n_epochs and status == FML_OK and finite[0]:
-        first = 0
-        if drawn != NULL:
-            fml_random_order(&trainer.random, drawn, data.n_rows)
-        status = fml_train_rows(trainer, data, batch_size, drawn, &first, data.n_rows, &loss[done[0]], poll, workspace)
-        finite[0] = not has_become_not_finite(trainer)
-        done[0] += status == FML_OK and finite[0]
-    return status
 
 
 cdef class Trainer(Predictor):

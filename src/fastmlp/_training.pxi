@@ -225,6 +225,38 @@ cdef class Training:
         return self.trainer.hyper_parameters[0]
 
 
+cdef bint has_become_not_finite(fml_trainer *trainer) noexcept nogil:
+    """Return whether a parameter or a number of the optimiser's state is NaN or infinite, if a step since the last call
+    may have made it so."""
+    cdef size_t n = trainer.net.n_packed
+    if not trainer.suspect:
+        return False
+    trainer.suspect = False
+    if trainer.net.kernels.first_not_finite(trainer.block, n) < n:
+        return True
+    for k in range(trainer.optimizer.n_states):
+        if trainer.net.kernels.first_not_finite(trainer.states[k], n) < n:
+            return True
+    return False
+
+
+cdef fml_status train_epochs(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *drawn,
+                             size_t n_epochs, size_t *done, bint *finite, double *loss, fml_poll *poll,
+                             void *workspace) noexcept nogil:
+    """Train n_epochs epochs, each in an order that is drawn into `drawn` unless that is NULL. Add the loss of epoch k
+    to loss[k], count the epochs in `done`, and stop after one that is not complete or has made something not finite."""
+    cdef fml_status status = FML_OK
+    cdef size_t first
+    while done[0] < n_epochs and status == FML_OK and finite[0]:
+        first = 0
+        if drawn != NULL:
+            fml_random_order(&trainer.random, drawn, data.n_rows)
+        status = fml_train_rows(trainer, data, batch_size, drawn, &first, data.n_rows, &loss[done[0]], poll, workspace)
+        finite[0] = not has_become_not_finite(trainer)
+        done[0] += status == FML_OK and finite[0]
+    return status
+
+
 cdef class BlockOrder:
     """The order of rows that an epoch shuffles by blocks, see csrc/block_order.c. `advise` says whether the rows are in
     a memory-mapped file, for which the operating system gets advice on what will be read."""
