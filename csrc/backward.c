@@ -142,6 +142,7 @@ static size_t n_pieces_of(const fml_network *net, size_t rows) {
 
 /* The first row of piece k, or for k = n_pieces the row after the last piece. */
 static size_t piece_first(const piece *p, size_t k) {
+    if (k == 0 || k == p->n_pieces) return k == 0 ? p->begin : p->end; /* without the divisions of part_begin */
     return p->begin + part_begin(p->end - p->begin, PIECE_UNIT, k, p->n_pieces);
 }
 
@@ -224,9 +225,10 @@ static buffers thread_buffers(const piece *p, size_t i) {
 }
 
 size_t team_threads(const fml_network *net, size_t rows) {
+    size_t n_threads = max_team_threads(net, rows);
+    if (n_threads == 1) return 1;
     fml_pass pass = {.net = net};
     rows = size_min(rows, max_piece_rows(net));
-    size_t n_threads = max_team_threads(net, rows);
     return grid_of(&pass, rows, n_threads).n_wide > 0 ? n_threads : size_min(n_threads, rows / LOSS_ROWS + 1);
 }
 

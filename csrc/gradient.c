@@ -25,14 +25,14 @@ typedef struct {
     const fml_pass *pass;
     fml_division division;
     size_t round;
-    team team;          /* of each part: one thread */
-    void **prepared;    /* see backward.h */
-    size_t n_preparing; /* the number of threads that write them */
-    char *gradients;    /* a block for each part of a round */
-    char *workspaces;   /* one for each thread, */
-    size_t per_thread;  /* of so many bytes */
-    double losses[MAX_PARTS];
-    fml_status statuses[MAX_PARTS];
+    team team;            /* of each part: one thread */
+    void **prepared;      /* see backward.h */
+    size_t n_preparing;   /* the number of threads that write them */
+    char *gradients;      /* a block for each part of a round */
+    char *workspaces;     /* one for each thread, */
+    size_t per_thread;    /* of so many bytes */
+    double *losses;       /* of each part of a round */
+    fml_status *statuses; /* of each part of a round */
 } parts;
 
 /* -- the division ------------------------------------------------------------------------------------------------ */
@@ -45,11 +45,16 @@ static size_t even_number_of_parts(size_t n) {
     return 1;
 }
 
+/* Whether a batch of that many rows is divided into parts, rather than given to one team as a whole. */
+static int is_divided(const fml_network *net, size_t rows) {
+    return rows >= max_piece_rows(net) && net->engine->takes_threads && net->own_loss == NULL &&
+           multiply_adds(net) <= MAX_WORK_BY_PARTS;
+}
+
 fml_division fml_division_of(const fml_network *net, size_t rows) {
-    size_t work = multiply_adds(net);
-    if (!net->engine->takes_threads || net->own_loss != NULL || work > MAX_WORK_BY_PARTS || rows < max_piece_rows(net))
-        return (fml_division){1, 1, team_threads(net, rows)};
-    size_t max_rows = MAX_PARTS * LOSS_ROWS * (1 + WORK_PER_ROUND / (work * MAX_PARTS * LOSS_ROWS));
+    if (!is_divided(net, rows)) return (fml_division){1, 1, team_threads(net, rows)};
+    size_t part_work = multiply_adds(net) * MAX_PARTS * LOSS_ROWS;
+    size_t max_rows = MAX_PARTS * LOSS_ROWS * (1 + WORK_PER_ROUND / part_work);
     fml_division division = {.n_rounds = ceiling(rows, max_rows)};
     division.n_parts = even_number_of_parts(rows / division.n_rounds / MIN_PART_ROWS);
     division.n_threads = size_min(threads_for(net, rows), division.n_parts);
@@ -65,7 +70,6 @@ static size_t part_first(const parts *p, size_t part) {
 
 /* -- the workspace ----------------------------------------------------------------------------------------------- */
 
-/* Whether a batch is divided into parts, rather than given to one team as a whole. */
 static int in_parts(const fml_division *division) { return division->n_rounds * division->n_parts > 1; }
 
 static parts new_parts(const fml_pass *pass, const fml_division *division, arena *a) {
@@ -81,9 +85,12 @@ static parts new_parts(const fml_pass *pass, const fml_division *division, arena
         if (a->base != NULL) p.prepared[l] = prepared;
     }
     p.n_preparing = size_min(division->n_threads, 1 + n_prepared / MIN_PREPARED);
-    if (in_parts(division)) p.gradients = arena_alloc_reals(net, a, division->n_parts * net->n_packed);
+    if (!in_parts(division)) return p;
+    p.losses = arena_alloc(a, division->n_parts * sizeof *p.losses);
+    p.statuses = arena_alloc(a, division->n_parts * sizeof *p.statuses);
+    p.gradients = arena_alloc_reals(net, a, division->n_parts * net->n_packed);
     p.per_thread = thread_workspace(pass);
-    p.workspaces = arena_alloc(a, in_parts(division) ? division->n_threads * p.per_thread : 0);
+    p.workspaces = arena_alloc(a, division->n_threads * p.per_thread);
     return p;
 }
 
@@ -201,8 +208,7 @@ fml_status fml_gradient(const fml_pass *pass, double *loss) {
 }
 
 int fml_updates_in_pass(const fml_network *net, size_t rows) {
-    fml_division division = fml_division_of(net, rows);
-    return net->engine->gradient_scratch != NULL && !in_parts(&division);
+    return net->engine->gradient_scratch != NULL && !is_divided(net, rows);
 }
 
 double fml_total_weight(const fml_data *data, const uint32_t *order, size_t rows) {

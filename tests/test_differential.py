@@ -249,9 +249,8 @@ def run_reference(case: Case, folder: pathlib.Path, net: Any) -> tuple[Trace, li
 def assert_near_reference(case: Case, folder: pathlib.Path, expected: Trace) -> None:
     """Check the difference to the reference: the tolerance of a step for each step, plus 200 times `movement`.
 
-    What `steps_by_signs` is compared up to the first operation that trains. Where numbers grow beyond the dtype, the
-    reference, which has doubles alone, may go on for longer: there the comparison ends, and where rounding decides a line
-    search.
+    What `steps_by_signs` is compared up to the first operation that trains. The comparison also ends where rounding
+    decides a line search, and where numbers grow beyond the dtype: the reference, which has doubles alone, may go on.
     """
     net = reference.Network(case.sizes, **case.words())
     net.parameters = case.network().parameters.tolist()  # rounded as in the package

@@ -1,8 +1,8 @@
 """Invalid files with correct checksums: they load to a network that works, or raise a `FormatError`.
 
 There must be no other exception and no large amount of memory or time, and a network must be unchanged if it refuses a
-checkpoint. FASTMLP_MUTATION_SEED selects the files, FASTMLP_MUTATION_KINDS is the number of networks that write them; a failure
-prints the fewest changes that still fail.
+checkpoint. FASTMLP_MUTATION_SEED selects the files, FASTMLP_MUTATION_KINDS the number of networks that write them; a
+failure prints the fewest changes that still fail.
 """
 
 from __future__ import annotations
