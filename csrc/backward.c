@@ -509,6 +509,7 @@ static const fml_update *update_of(const piece *p) {
  * that these weights need not move from one cache to another; row groups share the inputs. */
 static fml_share share_of(const piece *p, size_t l, size_t i) {
     size_t I = p->pass->net->layers[l].n_inputs, O = p->pass->net->layers[l].n_outputs;
+    if (p->n_threads == 1) return (fml_share){0, I, 0, O};
     if (l >= p->grid.n_wide) return (fml_share){inputs_begin(p, l, i), inputs_begin(p, l, i + 1), 0, O};
     size_t line = FML_ALIGNMENT / p->pass->net->kernels->real_size, unit = share_unit(p->pass->net);
     size_t row_group = i / p->grid.n_output_groups, group = i % p->grid.n_output_groups;
