@@ -23,6 +23,7 @@ LAYERS = (  # from the lowest to the highest; a name with a dot at its end is a 
     "architecture",
     "formats. callbacks model training. network ensemble",
     "__init__",
+    "convert.",
     "reference. sklearn. cli. __main__",
 )
 COMPILED = {  # extension module: its Cython sources

@@ -1,0 +1,1 @@
+"""Networks of other tools: read into a `Network`, and written out again. One module for each format, see chain.py."""

@@ -1,0 +1,75 @@
+"""The activations in NumPy and float64, from their definitions: what an imported network is compared with.
+
+They do not use the package's kernels, whose errors they must find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from .. import activations as a
+
+Array = NDArray[np.float64]
+
+
+def _softmax(f: Any, z: Array) -> Any:
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def _gelu(f: Any, z: Array) -> Any:
+    if f.approximate == "none":
+        return z * special.ndtr(z)
+    return 0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)))
+
+
+def _piecewise_linear(f: Any, z: Array) -> Any:
+    return np.clip((z - f.x_min) / (f.x_max - f.x_min), 0, 1)
+
+
+def _gaussian(f: Any, z: Array) -> Any:
+    return np.exp(-0.5 * ((z - f.mu) / f.sigma) ** 2) / (np.sqrt(2 * np.pi) * f.sigma)
+
+
+def _softplus(f: Any, z: Array) -> Any:
+    return np.logaddexp(0, f.beta * z) / f.beta
+
+
+def _selu(z: Array) -> Any:
+    scale, alpha = 1.0507009873554804934, 1.6732632423543772848
+    return scale * np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
+
+
+FUNCTIONS: dict[type[a.Activation], Callable[[Any, Array], Any]] = {
+    a.Identity: lambda f, z: z,
+    a.Sigmoid: lambda f, z: special.expit(f.beta * z),
+    a.Tanh: lambda f, z: np.tanh(z),
+    a.ReLU: lambda f, z: np.maximum(z, 0),
+    a.PiecewiseLinear: _piecewise_linear,
+    a.Gaussian: _gaussian,
+    a.Threshold: lambda f, z: np.where(z >= 0, 1.0, 0.0),
+    a.LeakyReLU: lambda f, z: np.where(z > 0, z, f.negative_slope * z),
+    a.ELU: lambda f, z: np.where(z > 0, z, f.alpha * np.expm1(np.minimum(z, 0))),
+    a.SELU: lambda f, z: _selu(z),
+    a.GELU: _gelu,
+    a.SiLU: lambda f, z: z * special.expit(z),
+    a.Mish: lambda f, z: z * np.tanh(np.logaddexp(0, z)),
+    a.Softplus: _softplus,
+    a.Softsign: lambda f, z: z / (1 + np.abs(z)),
+    a.HardSigmoid: lambda f, z: np.clip(z / 6 + 0.5, 0, 1),
+    a.HardTanh: lambda f, z: np.clip(z, f.min_val, f.max_val),
+    a.Sine: lambda f, z: np.sin(f.omega * z),
+    a.Softmax: _softmax,
+}
+
+
+def evaluate(activation: a.Activation, z: Array) -> Array:
+    """Return f(z), shape (B, n), of z of that shape."""
+    with np.errstate(over="ignore"):
+        result: Array = FUNCTIONS[type(activation)](activation, z)
+        return result
