@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..activations import Activation
-from ..formats.model_file import FormatError
-from ..formats.safetensors import as_dict, format_error, is_integers, read_header
+from ..formats.safetensors import FormatError, as_dict, format_error, is_integers, read_header
 from .chain import Chain
 from .torch_file import MAX_TENSOR_BYTES
 from .torch_layers import EPS, without_prefixes

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..activations import Activation
 from ..formats import foreign
-from ..formats.model_file import FormatError
+from ..formats.safetensors import FormatError
 from .chain import Chain
 from .torch_layers import EPS, without_prefixes
 from .torch_pickle import Tensor, load

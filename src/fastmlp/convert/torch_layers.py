@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..activations import LeakyReLU
-from ..formats.model_file import FormatError
+from ..formats.safetensors import FormatError
+from ..frozen import frozen
 from .chain import Activate, Affine, Array, Linear, Step, refuse
 
 EPS = 1e-5  # torch's default of BatchNorm1d, which a state dict does not hold
@@ -46,23 +46,23 @@ _NAME = re.compile(r"(?:(?P<module>.*)\.)?(?P<role>" + "|".join(map(re.escape, _
 _PREFIXES = ("_orig_mod.", "module.")  # of torch.compile, and of DataParallel
 
 
-@dataclass(frozen=True)
+@frozen(eq=False)
 class Module:
-    """A module with tensors: its name in the model, the kind of its step, and the step itself."""
+    """A module with tensors: its name in the model, and its steps."""
 
     name: str
-    step: Step
+    steps: tuple[Step, ...]
     note: str = ""  # what was folded into the step
 
     @property
     def is_linear(self) -> bool:
         """Whether the module is a linear layer."""
-        return isinstance(self.step, Linear)
+        return isinstance(self.steps[0], Linear)
 
     @property
     def is_activation(self) -> bool:
         """Whether the module is an activation that has a parameter (PReLU)."""
-        return isinstance(self.step, Activate)
+        return isinstance(self.steps[0], Activate)
 
 
 def without_prefixes(names: list[str]) -> list[str]:
@@ -121,7 +121,7 @@ def module(name: str, roles: dict[str, NDArray[Any]], eps: float = EPS) -> Modul
         refuse(place, f"the tensors {', '.join(sorted(roles))}", "it is neither Linear, BatchNorm1d nor PReLU")
     weight, note = WEIGHTS[have]({role: as_float64(roles[role], f"{place}: {role}") for role in have}, place)
     if weight.shape == (1,) and "bias" not in roles:
-        return Module(name, leaky_relu(float(weight[0]), place))
+        return Module(name, (leaky_relu(float(weight[0]), place),))
     if weight.ndim == 1:
         found = "a LayerNorm, a BatchNorm without running statistics, or a PReLU of several slopes"
         refuse(place, found, "only Linear, BatchNorm1d with running statistics, and PReLU of one slope have equals here")
@@ -130,7 +130,7 @@ def module(name: str, roles: dict[str, NDArray[Any]], eps: float = EPS) -> Modul
     bias = as_float64(roles["bias"], f"{place}: bias") if "bias" in roles else np.zeros(len(weight))
     if bias.shape != weight.shape[:1]:
         refuse(place, f"a bias of shape {bias.shape} beside a weight of shape {weight.shape}")
-    return Module(name, Linear(weight, bias, place), note and f"{place}: {note}")
+    return Module(name, (Linear(weight, bias, place),), note and f"{place}: {note}")
 
 
 def leaky_relu(slope: float, place: str) -> Activate:
@@ -140,7 +140,7 @@ def leaky_relu(slope: float, place: str) -> Activate:
     return Activate(LeakyReLU(slope), place)
 
 
-def batch_norm(roles: dict[str, NDArray[Any]], eps: float, place: str) -> Affine:
+def batch_norm(roles: dict[str, NDArray[Any]], eps: float, place: str) -> tuple[Step, ...]:
     """Return BatchNorm1d in evaluation: (x - running_mean) / sqrt(running_var + eps) * weight + bias."""
     numbers = {role: as_float64(tensor, f"{place}: {role}") for role, tensor in roles.items() if role != "num_batches_tracked"}
     mean, variance = numbers["running_mean"], numbers["running_var"]
@@ -149,10 +149,10 @@ def batch_norm(roles: dict[str, NDArray[Any]], eps: float, place: str) -> Affine
     if not (variance + eps > 0).all():
         refuse(place, "a running variance that is not above 0")
     deviation = np.sqrt(variance + eps)
+    if not {"weight", "bias"} & set(numbers):
+        return (Affine(mean, deviation, place),)
     weight, bias = numbers.get("weight", np.ones(len(mean))), numbers.get("bias", np.zeros(len(mean)))
-    if not (weight != 0).all():
-        refuse(place, "a weight of 0, which removes a column", "remove the column from the layers around it")
-    return Affine(mean - bias * deviation / weight, deviation / weight, place)
+    return Affine(mean, deviation, place), Affine.times(weight, bias, place)
 
 
 # ---------------------------------------------------------------- weights of which a parametrization makes the weight

@@ -10,10 +10,10 @@ from __future__ import annotations
 import itertools
 import pickletools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from ..formats.model_file import FormatError
+from ..formats.safetensors import FormatError
+from ..frozen import frozen
 
 STORAGES = {  # storages that torch names, and NumPy's dtype of their elements; bfloat16 has none
     "DoubleStorage": "f8",
@@ -30,7 +30,7 @@ STORAGES = {  # storages that torch names, and NumPy's dtype of their elements; 
 _STATE_DICT = "torch.save(net.state_dict(), path) writes a file that can be read"
 
 
-@dataclass(frozen=True)
+@frozen
 class Storage:
     """The elements that a tensor looks at: a member of the archive, by its key."""
 
@@ -39,7 +39,7 @@ class Storage:
     n_elements: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Tensor:
     """An array of a storage's elements: element i of it is at `offset` + sum of i * `stride`."""
 
@@ -49,7 +49,7 @@ class Tensor:
     stride: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class _Name:
     """A global of Python that the pickle names."""
 

@@ -10,17 +10,17 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from .. import activations, arguments
 from ..activations import ACTIVATIONS, Activation, Identity
-from ..formats.model_file import FormatError
+from ..formats.safetensors import FormatError
+from ..frozen import frozen
 from .chain import Activate, Affine, Chain, Linear, Step, refuse
 from .torch_layers import EPS, Module, Tensors, dtype_of, modules
 
 
-@dataclass(frozen=True)
+@frozen(eq=False)
 class Spec:
     """The caller's arguments: see `from_torch`."""
 
@@ -51,7 +51,7 @@ def chain(tensors: Tensors, spec: Spec, *, sorted_by_name: bool, tool: str, vers
     else:
         ordered = _ordered(found, is_sorted)
         sequence, notes = _placed(ordered, spec), []
-    steps = tuple(each.step if isinstance(each, Module) else each for each in sequence)
+    steps = tuple(step for each in sequence for step in (each.steps if isinstance(each, Module) else [each]))
     n_inputs = check_shapes(steps)
     notes += [each.note for each in sequence if isinstance(each, Module) and each.note]
     return Chain(steps, tool, version, dtype_of(tensors), n_inputs, folded=tuple(notes))
