@@ -99,12 +99,14 @@ class _Reader:
         module = _unwrapped(module)
         kind = _class_of(module)
         place = f"module {name!r} ({type(module).__name__})" if name else f"module ({type(module).__name__})"
+        if any(nn.parameter.is_lazy(each) for each in module.parameters(recurse=False)):
+            refuse(place, "a lazy module without parameters yet", "run it once on some rows")
         _refuse_hooks(module, place)
         if kind is nn.Sequential:
             for key, child in module.named_children():
                 self._add(child, f"{name}.{key}".lstrip("."))
         elif kind in _WITH_TENSORS:
-            self._add_parameters(module, place)
+            self._add_parameters(module, name, place)
         elif kind is not None:
             made = torch_functions.of_module(module, kind.__name__, place, self.width)
             if made is None:
@@ -127,12 +129,8 @@ class _Reader:
         if note:
             self.folded.append(note)
 
-    def _add_parameters(self, module: nn.Module, place: str) -> None:
+    def _add_parameters(self, module: nn.Module, name: str, place: str) -> None:
         """Add a module that has tensors, read as those of a state dict are."""
-        if isinstance(module, nn.parameter.UninitializedTensorMixin) or torch.nn.parameter.is_lazy(
-            getattr(module, "weight", None)
-        ):
-            refuse(place, "a lazy module without parameters yet", "run it once on some rows")
         state = {key: torch_file.array(tensor) for key, tensor in module.state_dict().items()}
         if hasattr(module, "parametrizations"):  # the property computes the weight of any parametrization
             state = {key: tensor for key, tensor in state.items() if not key.startswith("parametrizations.")}
@@ -147,8 +145,9 @@ class _Reader:
             if not (slopes == slopes[0]).all():
                 refuse(place, f"a PReLU of {len(slopes)} slopes", "a PReLU of one slope has an equal, LeakyReLU")
             state["weight"] = slopes[:1]
-        (found,) = torch_layers.modules(state, float(eps))
-        self._append(tuple(_at(step, place) for step in found.steps), place, found.note and f"{place}: {found.note}")
+        named = {f"{name}.{key}".lstrip("."): tensor for key, tensor in state.items()}
+        (found,) = torch_layers.modules(named, float(eps))
+        self._append(found.steps, place, found.note)
 
     # -- traces ------------------------------------------------------------------------------------------------------
 
@@ -194,8 +193,7 @@ class _Reader:
             _check_dropout(values[1:], keywords, at)
             self.folded.append(f"{at}: left out")
         elif function == "linear" and len(values) + len(keywords) in (2, 3):
-            weight, bias = ([*values[1:], None, None][i] if i + 1 < len(values) else keywords.get(key) for i, key in enumerate(("weight", "bias")))
-            self._add_linear(weight, bias, at)
+            self._add_linear(dict(zip(("weight", "bias"), values[1:], strict=False)) | keywords, at)
         else:
             made = torch_functions.of_function(function, tuple(values[1:]), keywords, at, self.width)
             if made is None:
@@ -211,10 +209,9 @@ class _Reader:
             cut = f"{place}: PyTorch returns z where beta z is above {threshold:g}, the network computes the formula"
             self.folded.append(cut)
 
-    def _add_linear(self, weight: Any, bias: Any, at: str) -> None:
-        state = {key: torch_file.array(each) for key, each in (("weight", weight), ("bias", bias)) if each is not None}
-        (found,) = torch_layers.modules(state)
-        self._append(tuple(_at(step, at) for step in found.steps), at)
+    def _add_linear(self, arguments: Mapping[str, Any], at: str) -> None:
+        roles = {key: torch_file.array(each) for key, each in arguments.items() if isinstance(each, torch.Tensor)}
+        self._append(torch_layers.module(at, roles).steps, at)
 
     def _reshape(self, shape: Sequence[Any], at: str) -> None:
         """Check that a reshape keeps rows (B, n): to (-1, n), or to (B, -1)."""
@@ -326,12 +323,6 @@ _ARITHMETIC: dict[str, Callable[[list[Any], int, str], tuple[Step, ...]]] = {
 
 
 # -------------------------------------------------------------------------------------------------------- modules
-
-
-def _at(step: Step, place: str) -> Step:
-    """Return the step with another place."""
-    values = dict(vars(step), place=place)
-    return type(step)(**values)
 
 
 def _class_of(module: nn.Module) -> type[nn.Module] | None:
