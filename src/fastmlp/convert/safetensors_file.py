@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from ..activations import Activation
 from ..formats.safetensors import FormatError, as_dict, format_error, is_integers, read_header
 from .chain import Chain
-from .torch_file import MAX_TENSOR_BYTES
-from .torch_layers import EPS, without_prefixes
+from .torch_layers import EPS, MAX_TENSOR_BYTES, without_prefixes
 from .torch_spec import Spec, chain
 
 DTYPES = {  # safetensors' names of dtypes, and NumPy's; bfloat16 has none

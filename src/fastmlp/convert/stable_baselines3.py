@@ -215,6 +215,8 @@ def _of_object(model: Any) -> _Model:
     arguments = {key: str(value) if isinstance(value, type) else value for key, value in model.policy_kwargs.items()}
     if getattr(policy, "activation_fn", None) is not None:
         arguments["activation_fn"] = str(policy.activation_fn)
+    if getattr(policy, "features_extractor_class", None) is not None:
+        arguments["features_extractor_class"] = str(policy.features_extractor_class)
 
     def original(X: NDArray[Any]) -> Any:
         return policy.predict(X, deterministic=True)[0]

@@ -18,13 +18,12 @@ from ..activations import Activation
 from ..formats import foreign
 from ..formats.safetensors import FormatError
 from .chain import Chain
-from .torch_layers import EPS, without_prefixes
+from .torch_layers import EPS, MAX_TENSOR_BYTES, without_prefixes
 from .torch_pickle import Tensor, load
 from .torch_spec import Spec, chain
 from .zip_members import Archive
 
 ENTRIES = ("state_dict", "model_state_dict", "model")  # under which checkpoints keep the state dict
-MAX_TENSOR_BYTES = 16  # of all tensors together, in bytes of the file: tied tensors share their bytes there
 _OLD_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _SAVE = "load it with torch and write torch.save(net.state_dict(), path)"
 

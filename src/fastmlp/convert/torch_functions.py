@@ -151,7 +151,7 @@ def of_function(name: str, arguments: tuple[Any, ...], keywords: Mapping[str, An
     if name == "celu":
         alpha = arguments[0] if arguments else keywords.get("alpha", 1.0)
         return celu(float(alpha), place, width)
-    if name == "logsigmoid":
+    if name in ("logsigmoid", "log_sigmoid"):
         return log_sigmoid(place, width)
     if name not in FUNCTIONS:
         return None

@@ -20,6 +20,7 @@ from ..frozen import frozen
 from .chain import Activate, Affine, Array, Linear, Step, refuse
 
 EPS = 1e-5  # torch's default of BatchNorm1d, which a state dict does not hold
+MAX_TENSOR_BYTES = 16  # of all tensors together, in bytes of the file: tied tensors share their bytes there
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -77,7 +78,8 @@ def as_float64(tensor: NDArray[Any], place: str) -> Array:
     """Return a tensor of floats as float64; refuse other numbers, and numbers that are not finite."""
     if tensor.dtype.kind != "f":
         refuse(place, f"numbers of the type {tensor.dtype.name}", "convert a quantised model back to floats before")
-    made: Array = tensor.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # of a signalling NaN
+        made: Array = tensor.astype(np.float64)
     if not np.isfinite(made).all():
         raise FormatError(f"{place}: expected finite numbers, got NaN or infinity")
     return made
