@@ -265,10 +265,10 @@ def _activation(
     name = algorithm.activation if text is None else found[1] if found else ""
     if given is not None:
         resolved = activations.resolve("activation", given, output=False)
-        known = _steps_of(name, None, 1) if text is not None and name else None
-        if known and known != (Activate(resolved, ""),) and len(known) == 1:
-            shown = getattr(known[0], "activation", None)
-            raise ValueError(f"activation: expected {shown!r}, which the file says, or None, got {resolved!r}")
+        known = () if text is None or not name else _steps_of(name, None, 1)
+        said = known[0].activation if len(known) == 1 and isinstance(known[0], Activate) else resolved
+        if said != resolved:
+            raise ValueError(f"activation: expected {said!r}, which the file says, or None, got {resolved!r}")
         return "", resolved
     if not name:
         raise FormatError(
