@@ -178,7 +178,10 @@ def test_a_checkpoint_of_two_state_dicts_is_refused() -> None:
 def test_prefixes_of_wrappers() -> None:
     module = plain()
     compiled = torch.compile(module, backend="eager")
-    for wrapped in (compiled, *(nn.ModuleDict({name: each}) for name in ("module", "net") for each in (module, compiled))):
+    for wrapped in (
+        compiled,
+        *(nn.ModuleDict({name: each}) for name in ("module", "net") for each in (module, compiled)),
+    ):
         agrees(saved(wrapped.state_dict()), module, **TANH)
 
 
@@ -220,7 +223,7 @@ def test_pruned_weights() -> None:
     assert (net.weights[0] == 0).sum() == 12
 
 
-# ---------------------------------------------------------------------------------------------- what a file does not say
+# --------------------------------------------------------------------------------------------- what a file does not say
 
 
 def test_activations_are_asked_for() -> None:
@@ -245,7 +248,9 @@ def test_one_layer_needs_no_hidden_activation() -> None:
 
 def test_a_list_of_activations() -> None:
     torch.manual_seed(0)
-    module = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 4), nn.LeakyReLU(0.3), nn.Linear(4, 1), nn.Sigmoid())
+    module = nn.Sequential(
+        nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 4), nn.LeakyReLU(0.3), nn.Linear(4, 1), nn.Sigmoid()
+    )
     spec = {"activation": ["relu", fastmlp.LeakyReLU(0.3)], "output_activation": "sigmoid"}
     agrees(module.state_dict(), module, **spec)
 
@@ -272,7 +277,9 @@ def test_gaps_between_indices_tell_where_batch_norm_stands() -> None:
 def test_an_unclear_place_of_batch_norm_is_asked_for() -> None:
     torch.manual_seed(0)
     unclear = nn.Sequential(nn.Linear(3, 5), nn.Dropout(), batch_norm(5), nn.ReLU(), nn.Linear(5, 2))
-    with pytest.raises(FormatError, match=r"layers: after which of the modules '0', '2'.*layers=\['0', '2', 'relu', '4'\]"):
+    with pytest.raises(
+        FormatError, match=r"layers: after which of the modules '0', '2'.*layers=\['0', '2', 'relu', '4'\]"
+    ):
         torch_file.read(unclear.state_dict(), **RELU)
     agrees(unclear.state_dict(), unclear, layers=["0", "2", "relu", "4"])
     last = nn.Sequential(nn.Linear(3, 5), batch_norm(5), nn.Sigmoid())
@@ -304,7 +311,9 @@ def test_the_order_of_layers() -> None:
     agrees(by_text, module, **TANH)
     agrees(safetensors.torch.save(module.state_dict()), module, **TANH)
     other = OrderedDict((name, module.state_dict()[name]) for n in (4, 0, 2) for name in (f"{n}.weight", f"{n}.bias"))
-    with pytest.raises(FormatError, match="the order of the modules in the file is another one than that of their numb"):
+    with pytest.raises(
+        FormatError, match="the order of the modules in the file is another one than that of their numb"
+    ):
         torch_file.read(other, **TANH)
 
 
@@ -335,7 +344,10 @@ def test_named_layers_need_their_order_in_safetensors() -> None:
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2), nn.Linear(2, 2)), "module '1': .*a LayerNorm, a BatchNorm without"),
+        (
+            nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2), nn.Linear(2, 2)),
+            "module '1': .*a LayerNorm, a BatchNorm without",
+        ),
         (nn.Sequential(nn.Linear(2, 2), nn.PReLU(2)), "module '1': .*a PReLU of several slopes"),
         (nn.Sequential(nn.Conv1d(1, 2, 3), nn.Linear(2, 2)), r"module '0': .*a weight of shape \(2, 1, 3\)"),
         (nn.Sequential(nn.LSTM(2, 2)), "tensor '0.weight_ih_l0': .*no known layer"),
@@ -349,7 +361,7 @@ def test_other_layers_are_refused(module: nn.Module, message: str) -> None:
 
 
 def test_whole_modules_are_refused() -> None:
-    with pytest.raises(FormatError, match="got a whole module with the class torch.nn.modules.container.Sequential"):
+    with pytest.raises(FormatError, match="got a whole module with the class"):
         torch_file.read(saved(plain()), **TANH)
 
 
@@ -367,7 +379,9 @@ class Runs:
         return print, ("it ran",)
 
 
-@pytest.mark.parametrize("value", [Runs(), np.float64(1.0), torch.Size([1]), {"a": set()}, torch.zeros(2, dtype=torch.cfloat)])
+@pytest.mark.parametrize(
+    "value", [Runs(), np.float64(1.0), torch.Size([1]), {"a": set()}, torch.zeros(2, dtype=torch.cfloat)]
+)
 def test_other_objects_are_refused(value: Any, capsys: Any) -> None:
     with pytest.raises(FormatError, match=r"data\.pkl: expected"):
         torch_file.read(saved({"state_dict": plain().state_dict(), "other": value}), **TANH)
@@ -382,7 +396,11 @@ def test_numbers_that_are_not_finite_are_refused() -> None:
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
-    for content, message in ((b"", "an empty file"), (b"GGUF" + bytes(20), "a GGUF model"), (pickle.dumps([1]), "a pickle")):
+    for content, message in (
+        (b"", "an empty file"),
+        (b"GGUF" + bytes(20), "a GGUF model"),
+        (pickle.dumps([1]), "a pickle"),
+    ):
         with pytest.raises(FormatError, match=message):
             torch_file.read(content, **TANH)
     with pytest.raises(OSError, match="nothing"):
@@ -409,7 +427,7 @@ def test_wrong_checksums_are_refused() -> None:
     with Archive(bytes(data), "file") as archive:
         content = archive.read("archive/data/0")
     data[data.index(content)] ^= 1
-    with pytest.raises(FormatError, match="member 'archive/data/0': .*Bad CRC-32"):
+    with pytest.raises(FormatError, match=r"member 'archive/data/0': .*Bad CRC-32"):
         torch_file.read(bytes(data), **TANH)
 
 
@@ -428,7 +446,9 @@ def test_tensors_outside_of_their_storage_are_refused() -> None:
         assert pkl.count(b"K\x06K\x04\x86") == 1  # the shape (6, 4)
         members["archive/data.pkl"] = pkl.replace(b"K\x06K\x04\x86", b"K\x07K\x04\x86")
 
-    with pytest.raises(FormatError, match=r"tensor '0\.weight': expected elements of its storage of 24, got element 27"):
+    with pytest.raises(
+        FormatError, match=r"tensor '0\.weight': expected elements of its storage of 24, got element 27"
+    ):
         torch_file.read(repacked(saved(plain().state_dict()), reach), **TANH)
 
 
@@ -444,9 +464,16 @@ def test_a_deep_pickle_is_refused() -> None:
 
     with pytest.raises(FormatError, match="expected a dictionary of tensors, got list"):
         torch_file.read(repacked(saved(plain().state_dict()), deepen), **TANH)
-    for code in (b"]" + b"\x85" * 10**5 + b"]\x86.", b"}" + b")" + b"\x85" * 10**5 + b"Ns.", b"r\xff\xff\xff\xff.", b"(" * 99):
+    for code in (
+        b"]" + b"\x85" * 10**5 + b"]\x86.",
+        b"}" + b")" + b"\x85" * 10**5 + b"Ns.",
+        b"r\xff\xff\xff\xff.",
+        b"(" * 99,
+    ):
         with pytest.raises(FormatError):
-            torch_file.read(repacked(saved({}), lambda members, code=code: members.update({"archive/data.pkl": code})), **TANH)
+            torch_file.read(
+                repacked(saved({}), lambda members, code=code: members.update({"archive/data.pkl": code})), **TANH
+            )
 
 
 @pytest.mark.parametrize("kind", ["zip", "pickle", "safetensors"])
@@ -467,9 +494,11 @@ def test_fuzz(kind: str) -> None:
                 del base[rng.integers(len(base)) :]
             case 2:
                 at = rng.integers(len(base) - 8)
-                base[at : at + 4] = struct.pack("<I", int(rng.choice([0, 1, 2**31 - 1, 2**32 - 1, rng.integers(2**32)])))
+                base[at : at + 4] = struct.pack(
+                    "<I", int(rng.choice([0, 1, 2**31 - 1, 2**32 - 1, rng.integers(2**32)]))
+                )
             case 3:
-                at, to, n = rng.integers(len(base), size=2).tolist() + [int(rng.integers(1, 40))]
+                at, to, n = [*rng.integers(len(base), size=2).tolist(), int(rng.integers(1, 40))]
                 base[at : at + n] = base[to : to + n]
         altered = bytes(base)
         if kind == "pickle":

@@ -120,7 +120,9 @@ def test_softmax_of_a_network_as_a_module() -> None:
 
 
 def test_scalings_stay_in_float64_when_a_module_is_moved() -> None:
-    net = fastmlp.Network([1, 1], input_scaling=fastmlp.Scaling([0.1], [3.0]), target_scaling=fastmlp.Scaling([1e6], [1.0]))
+    net = fastmlp.Network(
+        [1, 1], input_scaling=fastmlp.Scaling([0.1], [3.0]), target_scaling=fastmlp.Scaling([1e6], [1.0])
+    )
     module = torch_modules.write(net)
     assert outputs(module, np.float32([[1.0]])).dtype == net.predict([1.0]).dtype == np.float64
     module.double()
@@ -278,7 +280,9 @@ def test_wrappers_and_subclasses() -> None:
     module = nn.Sequential(Ours(3, 3), nn.Sequential(nn.ReLU(), nn.Linear(3, 2)))
     compiled = torch.compile(module, backend="eager")
     for wrapped in (compiled, nn.Sequential(compiled)):
-        np.testing.assert_array_equal(checking.network(torch_modules.read(wrapped)).weights[0], module[0].weight.detach())
+        np.testing.assert_array_equal(
+            checking.network(torch_modules.read(wrapped)).weights[0], module[0].weight.detach()
+        )
 
 
 def test_short_floats_are_compared_with_numpy() -> None:
@@ -347,7 +351,7 @@ def test_torchscript_is_refused() -> None:
 def test_arguments_of_state_dicts_are_refused_for_modules() -> None:
     with pytest.raises(ValueError, match="activation: only for a state dict"):
         torch_modules.read(nn.Linear(2, 2), activation="relu")
-    with pytest.raises(TypeError, match="source: expected a torch.nn.Module"):
+    with pytest.raises(TypeError, match=r"source: expected a torch\.nn\.Module"):
         torch_modules.read(3)
     chain = torch_modules.read(nn.Linear(2, 2).state_dict(), output_activation="identity")
     assert chain.n_inputs == 2

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 try:
-    from numpy._core.umath import clip as _clip  # np.clip without its Python code, which takes 2 us
+    from numpy._core.umath import clip as _clip  # type: ignore[attr-defined]  # np.clip without its Python code, which takes 2 us
 except ImportError:  # NumPy may move it
 
     def _clip(x: Any, low: Any, high: Any) -> Any:
@@ -92,7 +92,9 @@ class Policy:
         return actions if len(self._shape) == 1 else actions.reshape(actions.shape[:-1] + self._shape)
 
     def __repr__(self) -> str:
-        bounds = "" if self.low is None or self.high is None else f", low={self.low.tolist()}, high={self.high.tolist()}"
+        bounds = (
+            "" if self.low is None or self.high is None else f", low={self.low.tolist()}, high={self.high.tolist()}"
+        )
         return f"<Policy, {type(self).__name__.lower()} actions of {self.network!r}{bounds:.200}>"
 
 
@@ -172,10 +174,13 @@ class Flatten:
         self._shape = tuple(shape)
 
     def __call__(self, observations: ArrayLike) -> Any:
+        """Return vectors (I,) or (B, I)."""
         rows = np.asarray(observations)
         n = len(self._shape)
         if rows.ndim not in (n, n + 1) or rows.shape[rows.ndim - n :] != self._shape:
-            raise ValueError(f"observations: expected shape {self._shape} or (B, *{self._shape}), got shape {rows.shape}")
+            raise ValueError(
+                f"observations: expected shape {self._shape} or (B, *{self._shape}), got shape {rows.shape}"
+            )
         return rows.reshape(*rows.shape[: rows.ndim - n], -1)
 
 
@@ -188,6 +193,7 @@ class OneHot:
         self._is_single = is_single
 
     def __call__(self, observations: ArrayLike) -> Any:
+        """Return vectors (I,) or (B, I)."""
         parts = np.asarray(observations)
         if parts.dtype.kind not in "iu":
             raise TypeError(f"observations: expected integers, got dtype {parts.dtype}")
@@ -195,7 +201,9 @@ class OneHot:
         if parts.ndim not in (1, 2) or parts.shape[-1] != len(self._n_values):
             raise ValueError(f"observations: expected {len(self._n_values)} numbers each, got shape {parts.shape}")
         if not ((parts >= 0) & (parts < self._n_values)).all():
-            raise ValueError(f"observations: expected numbers from 0 to below {self._n_values.tolist()!s:.60}, got others")
+            raise ValueError(
+                f"observations: expected numbers from 0 to below {self._n_values.tolist()!s:.60}, got others"
+            )
         rows = np.zeros((*parts.shape[:-1], int(self._n_values.sum())), np.float32)
         np.put_along_axis(rows, parts + self._offsets, 1.0, axis=-1)
         return rows

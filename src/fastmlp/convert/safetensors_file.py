@@ -71,7 +71,7 @@ def tensors_of_file(source: str | os.PathLike[str] | bytes) -> tuple[dict[str, N
         for name, (offset, shape, dtype) in places.items():
             elements = np.empty(math.prod(shape), DTYPES[dtype])
             stream.seek(begin + offset)
-            if stream.readinto(elements.view(np.uint8).data) != elements.nbytes:  # type: ignore[attr-defined]
+            if stream.readinto(elements.view(np.uint8).data) != elements.nbytes:
                 raise FormatError(f"tensor {name!r:.200}: expected {elements.nbytes} bytes, got the end of the file")
             if dtype == "BF16":
                 elements = (elements.astype(np.uint32) << 16).view(np.float32)
@@ -101,7 +101,9 @@ def _checked(header: dict[str, Any], length: int) -> dict[str, tuple[int, tuple[
 
 def _place(name: str, value: object) -> tuple[int, tuple[int, ...], str]:
     entry = as_dict(f"tensor {name!r:.200}", value)
-    dtype, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
+    dtype: Any = entry.get("dtype")
+    shape: Any = entry.get("shape")
+    offsets: Any = entry.get("data_offsets")
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise format_error(f"tensor {name!r:.200}: dtype", f"one of {', '.join(DTYPES)}", dtype)
     if not is_integers(shape) or len(shape) > 32 or not all(0 <= n < 2**40 for n in shape):

@@ -1,4 +1,4 @@
-"""stable-baselines3's models as policies: `read_policy`, of a file (whose pickles stay closed) or of a model object.
+"""stable-baselines3's models as policies: `policy`, of a file (whose pickles stay closed) or of a model object.
 
 A file is a zip: `data` is JSON, with cloudpickled objects beside their texts, and `policy.pth` a state dict. It names
 neither the algorithm nor the default activation; the class of the policy, which the JSON names, says both. It has
@@ -13,6 +13,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,18 +24,18 @@ from ..activations import Activation, HardTanh, Tanh
 from ..formats import strict_json
 from ..formats.safetensors import FormatError
 from ..frozen import frozen
-from ..scaling import Scaling
+from . import observation_scaling as statistics
+from . import policy_spaces as spaces
 from . import torch_file, torch_functions, torch_layers
 from .chain import Activate, Affine, Chain, Linear, Step, refuse
 from .checking import network
-from .policy import Clipped, Discrete, Flatten, MultiBinary, MultiDiscrete, OneHot, Policy, Squashed
+from .policy import Clipped, Discrete, MultiBinary, MultiDiscrete, OneHot, Policy, Squashed
 from .torch_spec import _number_key, check_shapes
 from .zip_members import Archive
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-CLIP, EPSILON = 10.0, 1e-8  # VecNormalize's defaults of clip_obs and epsilon
 _NAME = "stable-baselines3 file"
 
 
@@ -84,7 +85,7 @@ _POLICY_ARGUMENTS = {  # of policies that do not change what the network compute
     ":type:",
     ":serialized:",
 }
-_DEFAULTS = {  # the arguments of torch.nn's activations that policies make without arguments
+_DEFAULTS: dict[str, dict[str, Any]] = {  # the arguments of torch.nn's activations that policies make without arguments
     "GELU": {"approximate": "none"},
     "ELU": {"alpha": 1.0},
     "CELU": {"alpha": 1.0},
@@ -100,8 +101,7 @@ _KNOWN_BY_NAME = re.compile(r"<class 'torch\.nn\.modules\.(?:activation|linear)\
 class _Model:
     """What a file or a model object says."""
 
-    policy_class: str
-    module: str
+    module: str  # of the policy's class
     arguments: Mapping[str, Any]  # policy_kwargs
     tensors: dict[str, NDArray[Any]]
     observation_space: Mapping[str, Any]
@@ -110,13 +110,14 @@ class _Model:
     original: Callable[[NDArray[Any]], Any] | None = None
 
 
-def read_policy(
+def policy(
     source: Any,
     *,
     low: ArrayLike | None = None,
     high: ArrayLike | None = None,
     observation_scaling: Any = None,
     activation: str | Activation | None = None,
+    dtype: Any = None,
     engine: str = "auto",
     n_threads: Any = "auto",
 ) -> Policy:
@@ -133,15 +134,19 @@ def read_policy(
     algorithm = ALGORITHMS.get(model.module)
     if algorithm is None:
         refuse(
-            f"policy class {model.policy_class!r:.100}",
-            f"a class of {model.module!r:.100}, whose forward is not known",
+            "policy_class",
+            f"a class of the module {model.module!r:.100}, whose forward is not known",
             "policies of stable-baselines3 itself are: PPO, A2C, SAC, TD3, DDPG, DQN",
         )
     notes: list[str] = []
     body = _body(model, algorithm, _activation(model, algorithm, activation, notes))
     n_inputs = check_shapes(body)
-    encode = _observations(model.observation_space, n_inputs)
-    before = _normalisation(observation_scaling, model.observation_space, n_inputs)
+    encode = spaces.observations(model.observation_space, n_inputs)
+    if isinstance(encode, OneHot) and observation_scaling is not None:
+        raise ValueError(
+            f"observation_scaling: expected None for discrete observations, got {observation_scaling!r:.60}"
+        )
+    before = statistics.steps(observation_scaling, n_inputs)
     make, after, kwargs = _actions(model, algorithm, body, low, high)
     chain = Chain(
         (*before, *body, *after),
@@ -152,7 +157,7 @@ def read_policy(
         original=None if before or encode is not None else model.original,
         folded=tuple(notes),
     )
-    return make(network(chain, engine=engine, n_threads=n_threads), encode, **kwargs)
+    return make(network(chain, dtype=dtype, engine=engine, n_threads=n_threads), encode, **kwargs)
 
 
 # ------------------------------------------------------------------------------------------------- files and objects
@@ -169,22 +174,16 @@ def _of_file(source: str | os.PathLike[str] | bytes) -> _Model:
         data = _json(archive.read("data"))
         tensors = torch_file.tensors_of_file(archive.read("policy.pth"), "policy.pth")
         version = archive.read("_stable_baselines3_version") if "_stable_baselines3_version" in archive else b""
-    policy, arguments = _object(data, "policy_class"), _object(data, "policy_kwargs", {})
+    policy_class, arguments = _object(data, "policy_class"), _object(data, "policy_kwargs", {})
     shown = version.decode("ascii", "replace").strip()
     return _Model(
-        policy_class=_first_name(policy.get("__doc__")) or "unknown",
-        module=str(policy.get("__module__")),
+        module=str(policy_class.get("__module__")),
         arguments=arguments | ({"use_sde": True} if data.get("use_sde") is True else {}),
         tensors=tensors,
         observation_space=_object(data, "observation_space"),
         action_space=_object(data, "action_space"),
         version=shown if re.fullmatch(r"[0-9A-Za-z.+-]{1,40}", shown) else "",
     )
-
-
-def _first_name(doc: object) -> str:
-    """Return the first line of a docstring, which tells a reader which policy class it is."""
-    return doc.strip().splitlines()[0].strip() if isinstance(doc, str) and doc.strip() else ""
 
 
 def _json(data: bytes) -> dict[str, Any]:
@@ -211,23 +210,22 @@ def _object(data: Mapping[str, Any], key: str, default: Any = None) -> dict[str,
 
 
 def _of_object(model: Any) -> _Model:
-    policy = model.policy
+    theirs = model.policy
     arguments = {key: str(value) if isinstance(value, type) else value for key, value in model.policy_kwargs.items()}
-    if getattr(policy, "activation_fn", None) is not None:
-        arguments["activation_fn"] = str(policy.activation_fn)
-    if getattr(policy, "features_extractor_class", None) is not None:
-        arguments["features_extractor_class"] = str(policy.features_extractor_class)
+    if getattr(theirs, "activation_fn", None) is not None:
+        arguments["activation_fn"] = str(theirs.activation_fn)
+    if getattr(theirs, "features_extractor_class", None) is not None:
+        arguments["features_extractor_class"] = str(theirs.features_extractor_class)
 
     def original(X: NDArray[Any]) -> Any:
-        return policy.predict(X, deterministic=True)[0]
+        return theirs.predict(X, deterministic=True)[0]
 
     actions = _space(model.action_space)
-    squashed = actions[":type:"].endswith("Box'>") and bool(policy.squash_output)
+    squashed = actions[":type:"].endswith("Box'>") and bool(theirs.squash_output)
     return _Model(
-        policy_class=type(policy).__name__,
-        module=type(policy).__module__,
+        module=type(theirs).__module__,
         arguments=arguments | {"use_sde": bool(getattr(model, "use_sde", False))},
-        tensors={name: torch_file.array(tensor).copy() for name, tensor in policy.state_dict().items()},
+        tensors={name: torch_file.array(tensor).copy() for name, tensor in theirs.state_dict().items()},
         observation_space=_space(model.observation_space),
         action_space=actions,
         version=_installed_version(),
@@ -246,7 +244,11 @@ def _installed_version() -> str:
 
 def _space(space: Any) -> dict[str, Any]:
     """Return a space of gymnasium as the JSON of a file describes it."""
-    described: dict[str, Any] = {":type:": str(type(space)), "_shape": space.shape and list(space.shape), "dtype": str(space.dtype)}
+    described: dict[str, Any] = {
+        ":type:": str(type(space)),
+        "_shape": space.shape and list(space.shape),
+        "dtype": str(space.dtype),
+    }
     for name in ("n", "nvec"):
         if hasattr(space, name):
             described[name] = str(getattr(space, name)).replace(",", " ")
@@ -272,8 +274,8 @@ def _activation(
         return "", resolved
     if not name:
         raise FormatError(
-            f"activation: expected the activation of the hidden layers, as the file says it only as {text!r:.100}; give "
-            "activation=..., such as fastmlp.LeakyReLU(0.2)"
+            f"activation: expected the activation of the hidden layers, as the file says it only as {text!r:.100}; "
+            "give activation=..., such as fastmlp.LeakyReLU(0.2)"
         )
     if text is None:
         notes.append(f"activation {name}: the default of the policies of {algorithm.name}, as the file names none")
@@ -285,19 +287,16 @@ def _steps_of(name: str, activation: Activation | None, width: int, place: str =
     if activation is not None:
         return (Activate(activation, place),)
 
-    class Arguments:
-        pass
-
-    arguments = Arguments()
-    vars(arguments).update(_DEFAULTS.get(name, {}))
-    made = None if name in ("Flatten", "Softmax", "LogSoftmax", "Threshold") else torch_functions.of_module(arguments, name, place, width)
+    defaults = SimpleNamespace(**_DEFAULTS.get(name, {}))
+    is_one = name not in ("Flatten", "Softmax", "LogSoftmax", "Threshold")
+    made = torch_functions.of_module(defaults, name, place, width) if is_one else None
     if made is None:
         refuse("activation_fn", f"{name!r:.60}", "it has no equal here")
     return made
 
 
-def _body(model: _Model, algorithm: _Algorithm, activation: tuple[str, Any]) -> tuple[Step, ...]:
-    """Return the steps from observations to the outputs of the last linear layer, and a clip of them by SAC."""
+def _modules(model: _Model, algorithm: _Algorithm) -> list[torch_layers.Module]:
+    """Return the modules of the network in their order, after a check that the policy has no others before them."""
     unknown = model.arguments.keys() - _POLICY_ARGUMENTS - {"features_extractor_class", "features_extractor_kwargs"}
     extractor = str(model.arguments.get("features_extractor_class", "FlattenExtractor'>"))
     if unknown or not extractor.endswith("FlattenExtractor'>") or model.arguments.get("features_extractor_kwargs"):
@@ -309,12 +308,24 @@ def _body(model: _Model, algorithm: _Algorithm, activation: tuple[str, Any]) -> 
         if part is not None:
             parts[part][name] = tensor
         elif not name.startswith(_OTHER_PARTS):
-            refuse(f"tensor {name!r:.100}", f"a part that the policies of {algorithm.name} do not have", "such as a features extractor")
+            refuse(
+                f"tensor {name!r:.100}",
+                f"a part that the policies of {algorithm.name} do not have",
+                "such as a features extractor",
+            )
     modules = [
-        each for part in parts for each in sorted(torch_layers.modules(part), key=lambda module: _number_key(module.name))
+        each
+        for part in parts
+        for each in sorted(torch_layers.modules(part), key=lambda module: _number_key(module.name))
     ]
     if not modules or not modules[-1].is_linear or not parts[-1]:
         refuse("policy.pth", f"no layer {algorithm.parts[-1]!r}", f"policies of {algorithm.name} have it")
+    return modules
+
+
+def _body(model: _Model, algorithm: _Algorithm, activation: tuple[str, Any]) -> tuple[Step, ...]:
+    """Return the steps from observations to the outputs of the last linear layer, and a clip of them by SAC."""
+    modules = _modules(model, algorithm)
     steps: list[Step] = []
     for module, after in zip(modules, [*modules[1:], None], strict=True):
         if not (module.is_linear or module.is_activation):
@@ -331,108 +342,6 @@ def _body(model: _Model, algorithm: _Algorithm, activation: tuple[str, Any]) -> 
     return tuple(steps)
 
 
-# -------------------------------------------------------------------------------------------------- observations
-
-
-def _kind(space: Mapping[str, Any], what: str) -> str:
-    """Return the name of a space's class: Box, Discrete, MultiDiscrete, MultiBinary."""
-    found = re.fullmatch(r"<class 'gym(?:nasium)?\.spaces\.[a-z_]{1,40}\.([A-Za-z]{1,40})'>", str(space.get(":type:")))
-    if found is None or found[1] not in ("Box", "Discrete", "MultiDiscrete", "MultiBinary"):
-        refuse(what, f"the space {space.get(':type:')!r:.80}", "Box, Discrete, MultiDiscrete and MultiBinary are known")
-    return found[1]
-
-
-def _shape(space: Mapping[str, Any], what: str) -> tuple[int, ...]:
-    shape = space.get("_shape")
-    if not isinstance(shape, list) or not all(type(n) is int and 0 < n < 2**31 for n in shape) or len(shape) > 32:
-        raise FormatError(f"{what}: _shape: expected a list of lengths, got {shape!r:.60}")
-    return tuple(shape)
-
-
-def _counts(space: Mapping[str, Any], key: str, what: str) -> tuple[int, ...]:
-    """Return integers that are written as text, such as "3" or "[3 4]"."""
-    text = str(space.get(key))
-    numbers = tuple(int(digits) for digits in re.findall("[0-9]{1,9}", text))
-    if not re.fullmatch(r"\[?[0-9\s]+\]?", text) or not all(numbers):
-        raise FormatError(f"{what}: {key}: expected numbers of values, got {text!r:.60}")
-    return numbers
-
-
-def _observations(space: Mapping[str, Any], n_inputs: int) -> Callable[[Any], Any] | None:
-    """Return what makes the network's inputs of an observation; None if it is a vector already."""
-    what = "observation_space"
-    kind = _kind(space, what)
-    if kind in ("Discrete", "MultiDiscrete"):
-        n_values = _counts(space, "n" if kind == "Discrete" else "nvec", what)
-        if sum(n_values) != n_inputs:
-            refuse(what, f"{sum(n_values)} values for {n_inputs} inputs")
-        return OneHot(n_values, is_single=kind == "Discrete")
-    shape = _shape(space, what)
-    if len(shape) == 3 and space.get("dtype") == "uint8":
-        refuse(what, "images, which the policy divides by 255 or not", "only vectors of numbers are understood")
-    if math.prod(shape) != n_inputs:
-        refuse(what, f"observations of shape {shape} for {n_inputs} inputs")
-    return None if len(shape) == 1 else Flatten(shape)
-
-
-def _normalisation(given: Any, space: Mapping[str, Any], n_inputs: int) -> tuple[Step, ...]:
-    """Return the steps of VecNormalize: clip((x - mean) / sqrt(var + epsilon), -clip, clip)."""
-    name = "observation_scaling"
-    if given is None:
-        return ()
-    if _kind(space, "observation_space") in ("Discrete", "MultiDiscrete"):
-        raise ValueError(f"{name}: expected None for observations that are no numbers, got {given!r:.60}")
-    clip, epsilon = CLIP, EPSILON
-    if isinstance(given, (str, bytes, os.PathLike)):
-        raise TypeError(
-            f"{name}: expected the statistics, got a path: VecNormalize.save writes a pickle, which can run any code and "
-            "is not opened here; where you trust it, give VecNormalize.load(path, env), or its obs_rms.mean and "
-            "obs_rms.var as (mean, var)"
-        )
-    if isinstance(given, Scaling):
-        _check_length(name, given.offset, n_inputs)
-        return (Affine(given.offset, given.scale, name),)
-    if hasattr(given, "obs_rms"):
-        if not given.norm_obs:
-            return ()
-        mean, var = _statistics(given.obs_rms)
-        clip, epsilon = given.clip_obs, given.epsilon
-    elif isinstance(given, Mapping):
-        values = {"clip": clip, "epsilon": epsilon, **given}
-        if set(values) != {"mean", "var", "clip", "epsilon"}:
-            raise ValueError(f"{name}: expected mean, var and perhaps clip and epsilon, got {', '.join(map(str, given))!s:.100}")
-        mean, var, clip, epsilon = (values[key] for key in ("mean", "var", "clip", "epsilon"))
-    elif isinstance(given, (tuple, list)) and len(given) == 2:
-        mean, var = given
-    else:
-        mean, var = _statistics(given)
-    mean, var = (np.array(each, np.float64).ravel() for each in (mean, var))
-    clip, epsilon = float(clip), float(epsilon)
-    for each in (mean, var):
-        _check_length(name, each, n_inputs)
-    if not (np.isfinite(mean).all() and np.isfinite(var).all() and (var + epsilon > 0).all() and clip > 0):
-        raise ValueError(f"{name}: expected finite numbers, variances of at least 0 and a clip above 0, got others")
-    steps: tuple[Step, ...] = (Affine(mean, np.sqrt(var + epsilon), name),)
-    if clip < float(np.finfo(np.float32).max):
-        steps += (Activate(HardTanh(-clip, clip), f"{name}: clip"),)
-    return steps
-
-
-def _statistics(given: Any) -> tuple[Any, Any]:
-    """Return mean and variance of a RunningMeanStd."""
-    if not hasattr(given, "mean") or not hasattr(given, "var") or isinstance(given, np.ndarray):
-        raise TypeError(
-            f"observation_scaling: expected a VecNormalize, its obs_rms, (mean, var), a dictionary of mean, var, clip and "
-            f"epsilon, or a Scaling, got {type(given).__name__}"
-        )
-    return given.mean, given.var
-
-
-def _check_length(name: str, numbers: NDArray[Any], n_inputs: int) -> None:
-    if len(numbers) != n_inputs:
-        raise ValueError(f"{name}: expected {n_inputs} numbers, one for each input, got {len(numbers)}")
-
-
 # ------------------------------------------------------------------------------------------------------- actions
 
 
@@ -441,7 +350,7 @@ def _actions(
 ) -> tuple[type[Policy], tuple[Step, ...], dict[str, Any]]:
     """Return the class of the policy, the network's steps after the body, and the class's arguments."""
     space, what = model.action_space, "action_space"
-    kind = _kind(space, what)
+    kind = spaces.kind(space, what)
     n_outputs = next(len(step.bias) for step in reversed(body) if isinstance(step, Linear))
     if kind == "Box":
         return _box(model, algorithm, n_outputs, low, high)
@@ -449,10 +358,10 @@ def _actions(
         if bound is not None:
             raise ValueError(f"{name}: expected None, as the actions are {kind} and have no bounds, got {bound!r:.60}")
     if kind == "MultiBinary":
-        shape = _shape(space, what)
+        shape = spaces.shape(space, what)
         n_values, expected = shape, math.prod(shape)
     else:
-        n_values = _counts(space, "n" if kind == "Discrete" else "nvec", what)
+        n_values = spaces.counts(space, "n" if kind == "Discrete" else "nvec", what)
         shape, expected = () if kind == "Discrete" else (len(n_values),), sum(n_values)
     if expected != n_outputs or (kind == "Discrete" and len(n_values) != 1):
         refuse(what, f"{kind} of {n_values!s:.60} for {n_outputs} outputs")
@@ -466,12 +375,12 @@ def _box(
     model: _Model, algorithm: _Algorithm, n_outputs: int, low: Any, high: Any
 ) -> tuple[type[Policy], tuple[Step, ...], dict[str, Any]]:
     space, what = model.action_space, "action_space"
-    shape, dtype = _shape(space, what), str(space.get("dtype"))
+    shape, dtype = spaces.shape(space, what), str(space.get("dtype"))
     if math.prod(shape) != n_outputs:
         refuse(what, f"actions of shape {shape} for {n_outputs} outputs")
     if dtype not in ("float32", "float64"):
         refuse(what, f"actions of the type {dtype!r:.40}", "float32 and float64 are known")
-    bounds = [_bound(name, given, space, shape, dtype) for name, given in (("low", low), ("high", high))]
+    bounds = [spaces.bound(name, given, space, shape, dtype) for name, given in (("low", low), ("high", high))]
     if not (bounds[0] < bounds[1]).all():
         raise ValueError("low: expected numbers below those of high, got others")
     kwargs = {"action_shape": shape, "low": bounds[0], "high": bounds[1], "dtype": np.dtype(dtype)}
@@ -485,43 +394,3 @@ def _box(
         raise ValueError("low, high: expected finite numbers, to which actions are scaled, got infinite ones")
     scaled = Affine.times((highs - lows) / 2, (lows + highs) / 2, "action bounds")
     return Squashed, (Activate(Tanh(), "squashed output"), scaled), kwargs
-
-
-def _bound(name: str, given: Any, space: Mapping[str, Any], shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-    """Return a bound of the actions in the space's shape and dtype, which must not contradict what the file prints."""
-    printed = space.get(name)
-    if given is None:
-        shown = f", rounded as NumPy prints it: {printed!s:.80}" if isinstance(printed, str) else ""
-        raise FormatError(
-            f"{name}: expected the bounds of the environment's actions as low= and high= (env.action_space.{name}), which "
-            f"the file has only inside a pickle{shown}"
-        )
-    try:
-        bound = np.broadcast_to(np.asarray(given, np.float64), shape).astype(dtype)
-    except (ValueError, TypeError):
-        raise ValueError(f"{name}: expected a number, or numbers of shape {shape}, got {given!r:.60}") from None
-    if np.isnan(bound).any():
-        raise ValueError(f"{name}: expected numbers, got NaN")
-    rounded = _printed(printed, bound.size)
-    if rounded is not None:
-        number, error = rounded
-        flat = bound.astype(np.float64).ravel()
-        with np.errstate(invalid="ignore"):
-            fits = (flat == number) | (np.abs(flat - number) <= error + 1e-6 * np.abs(number))
-        if not fits.all():
-            raise ValueError(f"{name}: expected what the file prints, {printed!s:.80}, got {given!r:.60}")
-    return bound
-
-
-def _printed(text: object, size: int) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    """Return the numbers that NumPy has printed, and by how much each may be rounded; None if they are not all there."""
-    if not isinstance(text, str) or "..." in text:
-        return None
-    words = re.findall(r"[-+]?(?:inf|[0-9]{1,40}\.?[0-9]{0,40}(?:e[-+]?[0-9]{1,3})?)", text)
-    if len(words) != size:
-        return None
-    errors = []
-    for word in words:
-        digits, _, exponent = word.partition("e")
-        errors.append(0.5 * 10.0 ** (int(exponent or 0) - len(digits.partition(".")[2])))
-    return np.array([float(word) for word in words]), np.array(errors)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +101,7 @@ class _Reader:
         order = archive.read(f"{folder}byteorder") if f"{folder}byteorder" in archive else b"little"
         if order not in (b"little", b"big"):
             raise FormatError(f"byteorder: expected little or big, got {order[:20]!r}")
-        self._order = "<" if order == b"little" else ">"
+        self._order: Literal["<", ">"] = "<" if order == b"little" else ">"
 
     def arrays(self, tensors: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         """Return the tensors as arrays that own their elements."""
@@ -163,8 +163,8 @@ def _state_dict(found: Any) -> dict[str, Any]:
             keys = ", ".join(repr(key)[:40] for key in list(found)[:8])
             what = "several state dicts" if entries else "no state dict"
             raise FormatError(
-                f"state dict: expected a dictionary of tensors, or one with a state dict as one of {', '.join(ENTRIES)}, "
-                f"got {what} among the keys {keys}; {_SAVE}"
+                f"state dict: expected a dictionary of tensors, or one with a state dict as one of {', '.join(ENTRIES)}"
+                f", got {what} among the keys {keys}; {_SAVE}"
             )
         found = found[entries[0]]
     names = list(found)

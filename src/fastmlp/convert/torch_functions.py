@@ -118,10 +118,16 @@ FUNCTIONS: dict[str, tuple[dict[str, Any], Maker]] = {
     "selu": ({"inplace": False}, lambda inplace: a.SELU()),
     "gelu": ({"approximate": "none"}, a.GELU),
     "elu": ({"alpha": 1.0, "inplace": False}, lambda alpha, inplace: _elu(alpha)),
-    "leaky_relu": ({"negative_slope": 0.01, "inplace": False}, lambda negative_slope, inplace: _leaky_relu(negative_slope)),
+    "leaky_relu": (
+        {"negative_slope": 0.01, "inplace": False},
+        lambda negative_slope, inplace: _leaky_relu(negative_slope),
+    ),
     "softplus": ({"beta": 1.0, "threshold": 20.0}, _softplus),
     "hardsigmoid": ({"inplace": False}, lambda inplace: a.HardSigmoid()),
-    "hardtanh": ({"min_val": -1.0, "max_val": 1.0, "inplace": False}, lambda min_val, max_val, inplace: _clamp(min_val, max_val)),
+    "hardtanh": (
+        {"min_val": -1.0, "max_val": 1.0, "inplace": False},
+        lambda min_val, max_val, inplace: _clamp(min_val, max_val),
+    ),
     "clamp": ({"min": None, "max": None}, _clamp),
     "clip": ({"min": None, "max": None}, _clamp),
     "softmax": ({"dim": None, "_stacklevel": 3, "dtype": None}, lambda dim, _stacklevel, dtype: _softmax(dim)),
@@ -146,7 +152,9 @@ def of_module(module: Any, name: str, place: str, width: int) -> Steps | None:
     return _made(make, {each: getattr(module, each) for each in attributes}, place, positional=True)
 
 
-def of_function(name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any], place: str, width: int) -> Steps | None:
+def of_function(
+    name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any], place: str, width: int
+) -> Steps | None:
     """Return the steps of a function of torch with these arguments after the first; None if it is not known."""
     if name == "celu":
         alpha = arguments[0] if arguments else keywords.get("alpha", 1.0)
@@ -177,7 +185,11 @@ def celu(alpha: float, place: str, width: int) -> Steps:
     if alpha == 1:
         return (Activate(a.ELU(), place),)
     factor = np.full(width, alpha)
-    return Affine(np.zeros(width), factor, place), Activate(a.ELU(), place), Affine.times(factor, np.zeros(width), place)
+    return (
+        Affine(np.zeros(width), factor, place),
+        Activate(a.ELU(), place),
+        Affine.times(factor, np.zeros(width), place),
+    )
 
 
 def log_sigmoid(place: str, width: int) -> Steps:

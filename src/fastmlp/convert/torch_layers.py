@@ -100,7 +100,9 @@ def modules(tensors: Tensors, eps: float = EPS) -> list[Module]:
         found = _NAME.fullmatch(name)
         if found is None:
             refuse(
-                f"tensor {name!r:.200}", "a tensor of no known layer", "of Linear, BatchNorm1d and PReLU the tensors are known"
+                f"tensor {name!r:.200}",
+                "a tensor of no known layer",
+                "of Linear, BatchNorm1d and PReLU the tensors are known",
             )
         roles = grouped.setdefault(found["module"] or "", {})
         role = _ROLES[found["role"]]
@@ -126,7 +128,9 @@ def module(name: str, roles: dict[str, NDArray[Any]], eps: float = EPS) -> Modul
         return Module(name, (leaky_relu(float(weight[0]), place),))
     if weight.ndim == 1:
         found = "a LayerNorm, a BatchNorm without running statistics, or a PReLU of several slopes"
-        refuse(place, found, "only Linear, BatchNorm1d with running statistics, and PReLU of one slope have equals here")
+        refuse(
+            place, found, "only Linear, BatchNorm1d with running statistics, and PReLU of one slope have equals here"
+        )
     if weight.ndim != 2 or 0 in weight.shape:
         refuse(place, f"a weight of shape {weight.shape}", "such as of a convolution")
     bias = as_float64(roles["bias"], f"{place}: bias") if "bias" in roles else np.zeros(len(weight))
@@ -144,7 +148,9 @@ def leaky_relu(slope: float, place: str) -> Activate:
 
 def batch_norm(roles: dict[str, NDArray[Any]], eps: float, place: str) -> tuple[Step, ...]:
     """Return BatchNorm1d in evaluation: (x - running_mean) / sqrt(running_var + eps) * weight + bias."""
-    numbers = {role: as_float64(tensor, f"{place}: {role}") for role, tensor in roles.items() if role != "num_batches_tracked"}
+    numbers = {
+        role: as_float64(tensor, f"{place}: {role}") for role, tensor in roles.items() if role != "num_batches_tracked"
+    }
     mean, variance = numbers["running_mean"], numbers["running_var"]
     if mean.ndim != 1 or any(each.shape != mean.shape for each in numbers.values()):
         refuse(place, f"vectors of the shapes {', '.join(str(each.shape) for each in numbers.values())}")

@@ -1,7 +1,7 @@
 """Modules of PyTorch as chains: an nn.Sequential, or a module whose forward is one layer after another.
 
 Other modules are traced with torch.fx, which runs their forward with stand-ins for tensors; each operation must take
-what the one before gives. What a module computes is what it computes in evaluation. Importing this module imports torch.
+what the one before gives. What a module computes is what it computes in evaluation. Importing this imports torch.
 """
 
 from __future__ import annotations
@@ -13,13 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-
-try:
-    import torch
-    from torch import fx, nn
-except ImportError as error:
-    raise ImportError("from_torch of a module needs PyTorch: pip install 'fastmlp[torch]'") from error
+from torch import fx, nn
 
 from . import torch_file, torch_functions, torch_layers
 from .chain import Affine, Chain, Linear, Step, refuse
@@ -113,9 +109,10 @@ class _Reader:
                 refuse(place, f"a {type(module).__name__}", _ADVICE)
             self._append(made, place, "" if made else f"{place}: left out")
             if kind is nn.Softplus:
-                self._note_cut(module.threshold, place)
+                self._note_cut(float(module.threshold), place)  # type: ignore[arg-type]
         elif hasattr(module, "chain_steps"):
-            self._append(module.chain_steps(place), place)
+            ours: Any = module
+            self._append(ours.chain_steps(place), place)
         elif type(module).__module__.startswith("torch.nn."):
             refuse(place, f"a {type(module).__name__}", _ADVICE)
         else:
@@ -134,7 +131,7 @@ class _Reader:
         state = {key: torch_file.array(tensor) for key, tensor in module.state_dict().items()}
         if hasattr(module, "parametrizations"):  # the property computes the weight of any parametrization
             state = {key: tensor for key, tensor in state.items() if not key.startswith("parametrizations.")}
-            for key in module.parametrizations:
+            for key in list(module.parametrizations):  # type: ignore[arg-type]
                 state[key] = torch_file.array(getattr(module, key))
             self.folded.append(f"{place}: its parametrization")
         eps = getattr(module, "eps", EPS)
@@ -180,6 +177,9 @@ class _Reader:
                 refuse(at, "a module that is called with more than one argument")
             self._add(root.get_submodule(str(node.target)), f"{name}.{node.target}".lstrip("."))
             return
+        self._add_function(root, node, current, at)
+
+    def _add_function(self, root: nn.Module, node: fx.Node, current: fx.Node | None, at: str) -> None:
         values = [_value(root, each, current, at) for each in node.args]
         keywords = {key: _value(root, each, current, at) for key, each in node.kwargs.items()}
         function = str(node.target) if node.op == "call_method" else getattr(node.target, "__name__", "?")
@@ -236,11 +236,12 @@ _X, _N_ROWS = _Stand("x"), _Stand("number of rows")
 
 def _is_shape(node: fx.Node) -> bool:
     """Whether a node only asks for a shape: x.size(), x.shape, x.shape[0], x.size(0)."""
-    if node.op == "call_method" and node.target == "size":
-        return True
-    if node.op == "call_function" and node.target is getattr and node.args[1] == "shape":
-        return True
-    return node.op == "call_function" and node.target is operator.getitem and _is_shape(node.args[0])  # type: ignore[arg-type]
+    if node.op == "call_method":
+        return node.target == "size"
+    of: Any = node.args[0] if node.args else None
+    if node.op == "call_function" and node.target is operator.getitem:
+        return isinstance(of, fx.Node) and _is_shape(of)
+    return node.op == "call_function" and node.target is getattr and node.args[1] == "shape"
 
 
 def _value(root: nn.Module, argument: Any, current: fx.Node | None, at: str) -> Any:
@@ -258,7 +259,7 @@ def _value(root: nn.Module, argument: Any, current: fx.Node | None, at: str) -> 
         return found
     if argument.args[1:] == (0,):  # of _is_shape: x.size(0), x.shape[0]
         return _N_ROWS
-    refuse(at, "an operation on another part of a shape than the number of rows")
+    return refuse(at, "an operation on another part of a shape than the number of rows")
 
 
 def _check_dropout(values: Sequence[Any], keywords: Mapping[str, Any], at: str) -> None:
@@ -295,7 +296,10 @@ def _plus(values: list[Any], width: int, at: str) -> tuple[Step, ...]:
 
 def _minus(values: list[Any], width: int, at: str) -> tuple[Step, ...]:
     return _affine(
-        values, width, at, lambda n, x_first: Affine(n, np.ones(width), at) if x_first else Affine.times(-np.ones(width), n, at)
+        values,
+        width,
+        at,
+        lambda n, x_first: Affine(n, np.ones(width), at) if x_first else Affine.times(-np.ones(width), n, at),
     )
 
 
@@ -314,10 +318,10 @@ def _negative(values: list[Any], width: int, at: str) -> tuple[Step, ...]:
 
 
 _ARITHMETIC: dict[str, Callable[[list[Any], int, str], tuple[Step, ...]]] = {
-    **dict.fromkeys(("add", "__add__"), _plus),
-    **dict.fromkeys(("sub", "subtract"), _minus),
-    **dict.fromkeys(("mul", "multiply"), _times),
-    **dict.fromkeys(("truediv", "div", "divide", "true_divide"), _over),
+    **dict.fromkeys(("add", "iadd"), _plus),
+    **dict.fromkeys(("sub", "subtract", "isub"), _minus),
+    **dict.fromkeys(("mul", "multiply", "imul"), _times),
+    **dict.fromkeys(("truediv", "div", "divide", "true_divide", "itruediv"), _over),
     **dict.fromkeys(("neg", "negative"), _negative),
 }
 
@@ -329,7 +333,11 @@ def _class_of(module: nn.Module) -> type[nn.Module] | None:
     """Return the class of torch.nn whose forward the module has; None if it has one of its own, or is no leaf."""
     forward = type(module).forward
     for kind in type(module).__mro__:
-        if kind.__module__.startswith("torch.nn.modules.") and "forward" in vars(kind) and vars(kind)["forward"] is forward:
+        if (
+            kind.__module__.startswith("torch.nn.modules.")
+            and "forward" in vars(kind)
+            and vars(kind)["forward"] is forward
+        ):
             if kind in (nn.modules.batchnorm._BatchNorm,):  # the forward of all its subclasses
                 return nn.BatchNorm1d if isinstance(module, nn.BatchNorm1d) else None
             return kind

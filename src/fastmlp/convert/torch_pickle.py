@@ -118,8 +118,8 @@ def _refuse_name(name: _Name) -> NoReturn:
     module = f"{name.module}."
     if module.startswith(("torch.nn.", "__main__.")):
         raise FormatError(
-            f"data.pkl: expected a state dict, got a whole module with the class {name!s:.200}, which only its own code "
-            f"can rebuild; {_STATE_DICT}"
+            f"data.pkl: expected a state dict, got a whole module with the class {name!s:.200}, which only its own "
+            f"code can rebuild; {_STATE_DICT}"
         )
     raise FormatError(
         f"data.pkl: expected dictionaries, numbers, text and tensors alone, got the name {name!s:.200}; {_STATE_DICT}"
@@ -192,10 +192,11 @@ class _Machine:
 
     def push_name(self, name: _Name) -> None:
         if name in NAMES or (name.module == "torch" and name.name in STORAGES):
-            return self.push(name)
+            self.push(name)
+            return
         if name.module == "torch" and name.name.endswith("Storage"):
             raise FormatError(f"data.pkl: expected tensors of real numbers, got {name!s:.100}; {_STATE_DICT}")
-        return _refuse_name(name)
+        _refuse_name(name)
 
     def storage(self, _: Any) -> None:
         found = self.pop()

@@ -139,7 +139,9 @@ def _ordered(found: list[Module], is_sorted: bool) -> list[Module]:
         return by_number
     if is_sorted:
         _ask_for_layers("the file has its tensors sorted by name, so it does not say the order of its layers", found)
-    for _, group in itertools.groupby(sorted(found, key=lambda each: _skeleton(each.name)), lambda m: _skeleton(m.name)):
+    for _, group in itertools.groupby(
+        sorted(found, key=lambda each: _skeleton(each.name)), lambda m: _skeleton(m.name)
+    ):
         numbers = [_number_key(each.name) for each in group]
         if numbers != sorted(numbers):
             _ask_for_layers("the order of the modules in the file is another one than that of their numbers", found)
@@ -170,7 +172,9 @@ def _placed(ordered: list[Module], spec: Spec) -> list[Module | Step]:
             )
         output = activations.resolve("output_activation", spec.output_activation, output=True)
         if not isinstance(output, Identity) and linear[-1] != len(ordered) - 1:
-            _ask_for_layers("whether the output activation comes before or after the last BatchNorm is not known", ordered)
+            _ask_for_layers(
+                "whether the output activation comes before or after the last BatchNorm is not known", ordered
+            )
         after[len(ordered) - 1] = Activate(output, "output_activation")
     elif spec.output_activation is not None:
         raise ValueError("output_activation: expected None, as the file has a PReLU after the last layer")
@@ -190,8 +194,8 @@ def _hidden(given: Any, in_file: list[bool]) -> list[Activation | None]:
         given = None if given is None else given
     elif given is None:
         raise FormatError(
-            f"activation: expected the activation of the {len(in_file)} hidden layers, which a state dict does not say, "
-            "as a name ('relu', 'tanh', ...) or a list with one for each"
+            f"activation: expected the activation of the {len(in_file)} hidden layers, which a state dict does not "
+            "say, as a name ('relu', 'tanh', ...) or a list with one for each"
         )
     single = given is None or isinstance(given, (str, Activation))
     each = [given] * len(in_file) if single else list(given)

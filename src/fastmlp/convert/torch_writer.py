@@ -39,12 +39,13 @@ class _Columns(nn.Module):
         """Move the module as torch does, but keep the buffers in float64 and follow the dtype in the outputs."""
         numbers = self.offset.cpu(), self.scale.cpu()
         self.dtype = fn(torch.zeros(1, dtype=self.dtype)).dtype
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, value in zip(("offset", "scale"), numbers, strict=True):
             setattr(self, name, value.to(getattr(self, name).device))
         return self
 
     def extra_repr(self) -> str:
+        """Return the number of columns, for the module's text."""
         return f"{self.n_columns}"
 
 
@@ -81,18 +82,21 @@ class Elementwise(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return f(x)."""
-        return FORMULAS[type(self.activation)](self.activation, x)
+        result: torch.Tensor = FORMULAS[type(self.activation)](self.activation, x)
+        return result
 
     def chain_steps(self, place: str) -> tuple[Step, ...]:
         """Return the step of a `Chain` that this module is."""
         return (Activate(self.activation, place),)
 
     def extra_repr(self) -> str:
+        """Return the activation, for the module's text."""
         return repr(self.activation)
 
 
 def _gaussian(f: Any, z: torch.Tensor) -> torch.Tensor:
-    return torch.exp(-0.5 * ((z - f.mu) / f.sigma) ** 2) / (math.sqrt(2 * math.pi) * f.sigma)
+    result: torch.Tensor = torch.exp(-0.5 * ((z - f.mu) / f.sigma) ** 2) / (math.sqrt(2 * math.pi) * f.sigma)
+    return result
 
 
 FORMULAS: dict[type[Activation], Callable[[Any, torch.Tensor], torch.Tensor]] = {
