@@ -24,6 +24,8 @@ from .activations import (
     Softmax,
     Softplus,
     Softsign,
+    StepwiseSigmoid,
+    StepwiseTanh,
     Tanh,
     Threshold,
 )
@@ -150,6 +152,8 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Softsign",
+    "StepwiseSigmoid",
+    "StepwiseTanh",
     "SquaredError",
     "StepDecay",
     "Tanh",
