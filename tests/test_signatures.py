@@ -47,7 +47,7 @@ def test_public_names_are_the_references() -> None:
     theirs = reference.Network([2, 3, 1], seed=0)
     ours = fastmlp.Network([2, 3, 1], seed=0)
     public = {name for name in dir(ours) if not name.startswith("_")}
-    assert public - {*STATES, "dtype", "engine", "n_threads", *SCHEMA} == {
+    assert public - {*STATES, "dtype", "engine", "n_threads", "conversion", *SCHEMA} == {
         n for n in dir(theirs) if not n.startswith("_")
     }
 
