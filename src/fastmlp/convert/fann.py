@@ -268,13 +268,13 @@ def _steps(layer: _Layer, reach: Array, clip: bool, rectifiers: bool) -> tuple[l
     outputs = np.where(codes == LINEAR, np.minimum(largest, z_limit if clip else np.inf), 1.0)
     outputs = np.where(np.isin(codes, RECTIFIERS), np.minimum(largest, z_limit if clip else np.inf), outputs)
     is_alike = len(set(zip(codes.tolist(), s.tolist(), strict=True))) == 1
-    if isinstance(f, a.HardTanh) and linear.any():
+    if isinstance(f, a.HardTanh) and (codes == LINEAR).any():
         if is_alike:
             f = a.HardTanh(-float(limit[0]), float(limit[0]))
         else:
             k, p = np.where(codes == LINEAR, 1 / z_limit, k), np.where(codes == LINEAR, z_limit, p)
         is_clipped &= codes != LINEAR
-    elif is_alike and type(f) in (a.Sigmoid, a.Sine) and s[0] > 0 and codes[0] in (3, 14) and not is_clipped.any():
+    elif is_alike and s[0] > 0 and not is_clipped.any() and _keeps_weights(int(codes[0]), float(s[0])):
         f = a.Sigmoid(2 * float(s[0])) if isinstance(f, a.Sigmoid) else a.Sine(float(s[0]))  # the weights stay as is
         s, k = np.ones(len(s)), np.ones(len(s))
     f_0 = float(f(0.0))
@@ -287,12 +287,18 @@ def _steps(layer: _Layer, reach: Array, clip: bool, rectifiers: bool) -> tuple[l
         steps.append(Activate(a.HardTanh(), f"{layer.place}: clip"))
         steps.append(Affine.times(k * z_limit, c, f"{layer.place}: clip"))
     else:
-        steps.append(Linear(*_affine(layer.weights, s * k, c), layer.place))
+        factor = np.where(np.abs(s * k - 1) < 4.5e-16, 1.0, s * k)  # sqrt(pi) times 1 / sqrt(pi)
+        steps.append(Linear(*_affine(layer.weights, factor, c), layer.place))
     if not isinstance(f, a.Identity):
         steps.append(Activate(f, layer.place))
     if (p != 1).any() or (q != 0).any():
         steps.append(Affine.times(p, q, layer.place))
     return steps, outputs
+
+
+def _keeps_weights(code: int, s: float) -> bool:
+    """Return whether the steepness becomes a hyper-parameter; sine's only where a product with it would be rounded."""
+    return code == 3 or (code == 14 and math.frexp(s)[0] != 0.5)
 
 
 def _affine(weights: Array, factor: Array, shift: Array | float) -> Iterator[Array]:

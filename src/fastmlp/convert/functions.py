@@ -96,7 +96,7 @@ SLOPES: dict[type[a.Activation], Callable[[Any], float]] = {  # the largest |f'|
     a.Sigmoid: lambda f: abs(f.beta) / 4,
     a.PiecewiseLinear: lambda f: 1 / (f.x_max - f.x_min),
     a.Gaussian: lambda f: math.exp(-0.5) / (math.sqrt(2 * math.pi) * f.sigma**2),
-    a.Threshold: lambda f: math.inf,
+    a.Threshold: lambda f: 0.0,
     a.LeakyReLU: lambda f: max(1, abs(f.negative_slope)),
     a.ELU: lambda f: max(1, abs(f.alpha)),
     a.SELU: lambda f: 1.76,
@@ -105,11 +105,19 @@ SLOPES: dict[type[a.Activation], Callable[[Any], float]] = {  # the largest |f'|
     a.Mish: lambda f: 1.09,
     a.HardSigmoid: lambda f: 1 / 6,
     a.Sine: lambda f: abs(f.omega),
+    a.StepwiseSigmoid: lambda f: 0.228,
+    a.StepwiseTanh: lambda f: 0.911,
+}
+
+JUMPS: dict[type[a.Activation], tuple[tuple[float, float], ...]] = {  # where f jumps, and how high
+    a.Threshold: ((0.0, 1.0),),
+    a.StepwiseSigmoid: tuple((float(_SIGMOID_CORNERS[0][i]), 0.005) for i in (0, -1)),
+    a.StepwiseTanh: tuple((float(_TANH_CORNERS[0][i]), 0.01) for i in (0, -1)),
 }
 
 
 def slope(activation: a.Activation) -> float:
-    """Return an upper bound of |f(z) - f(z')| / |z - z'|; of softmax, that of the largest differences of a row."""
+    """Return an upper bound of |f(z) - f(z')| / |z - z'|, where f has no jump; of softmax, of a row's largest."""
     return SLOPES.get(type(activation), lambda f: 1.0)(activation)
 
 
