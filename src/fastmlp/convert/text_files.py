@@ -83,6 +83,8 @@ def whole(value: object, place: str, minimum: int = 0, maximum: int = 2**31 - 1)
     """Return a whole number, which may be text, in a range."""
     if isinstance(value, str) and re.fullmatch(r"\d{1,10}", value.strip()):
         value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
         malformed(place, f"a whole number from {minimum} to {maximum}", value)
     return value
