@@ -34,7 +34,6 @@ from .training.state import STATE_FIELDS, TrainingState, check_state
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from .convert.checking import Conversion
     from .encoder import Encoder
     from .inputs.labels import Label
 
@@ -47,7 +46,6 @@ class Model(_core.Core):
     """A network without its training. Users construct a `Network`, which documents the arguments."""
 
     _history: History | None = None
-    _conversion: Conversion | None = None
 
     def __init__(
         self,
@@ -191,16 +189,6 @@ class Model(_core.Core):
         It is also set after a fit that an error or Ctrl-C has ended. Files and pickles do not contain it.
         """
         return self._history
-
-    @property
-    def conversion(self) -> Conversion | None:
-        """Where the network comes from, if it was made of another tool's model, as `fastmlp.from_file` does; else None.
-
-        It has the fields `source` (the tool), `version`, `difference` (the largest difference of an output when the
-        network was compared with the model) and `folded` (the model's steps that are no layers of the network). Files,
-        pickles and copies do not contain it.
-        """
-        return self._conversion
 
     def __repr__(self) -> str:
         scaled = [f"{name}s" for name in ("input", "target") if getattr(self, f"{name}_scaling") is not None]
