@@ -108,8 +108,11 @@ def test_every_activation_by_itself(tmp_path: Path) -> None:
 
 def test_sources_are_ignored_where_all_are_connected(tmp_path: Path) -> None:
     path = tmp_path / "a.net"
-    swapped = text("default_stepwise").replace("(0, 7.73", "(9, 7.73").replace("(1, -1.855", "(0, -1.855").replace(
-        "(9, 7.73", "(1, 7.73"
+    swapped = (
+        text("default_stepwise")
+        .replace("(0, 7.73", "(9, 7.73")
+        .replace("(1, -1.855", "(0, -1.855")
+        .replace("(9, 7.73", "(1, 7.73")
     )
     assert swapped != text("default_stepwise")
     path.write_text(swapped)
@@ -166,7 +169,7 @@ def test_shortcuts_that_are_0_are_layers(hidden: list[int], tmp_path: Path) -> N
 
 def test_codes_that_releases_understand_differently() -> None:
     file = text("default_stepwise").replace("(4, 4, 5", "(4, 18, 5")
-    with pytest.raises(fastmlp.FormatError, match="layer 1: .*activation code 18.*rectifiers=True"):
+    with pytest.raises(fastmlp.FormatError, match=r"layer 1: .*activation code 18.*rectifiers=True"):
         fann.read(file.encode())
     net = checking.network(fann.read(file.encode(), rectifiers=True, clip=False))
     assert net.activation == (fastmlp.ReLU(),)
@@ -176,7 +179,7 @@ def test_scaling_without_parameters_or_with_zeros() -> None:
     with pytest.raises(fastmlp.FormatError, match="scale_included=0"):
         fann.read(MODELS / "sparse.net", scaling=True)
     file = text("scaling_params").replace("101.978729", "0.000000").encode()
-    with pytest.raises(fastmlp.FormatError, match="scale_deviation_in: .*got a 0"):
+    with pytest.raises(fastmlp.FormatError, match=r"scale_deviation_in: .*got a 0"):
         fann.read(file, scaling=True)
     fann.read(file)
 
@@ -253,7 +256,7 @@ def test_fuzz() -> None:
     assert refused > 500
 
 
-# --------------------------------------------------------------------------------------------------------------- writing
+# -------------------------------------------------------------------------------------------------------------- writing
 
 WRITABLE = [
     fastmlp.Tanh(), fastmlp.Sigmoid(), fastmlp.Sigmoid(2.5), fastmlp.Softsign(), fastmlp.Sine(), fastmlp.Identity(),

@@ -73,7 +73,7 @@ def test_lwtnn_functions(name: str, where: str) -> None:
     last = {"architecture": "dense", "weights": v.ravel().tolist(), "bias": [], "activation": "linear"}
     net = checking.network(lwtnn.read(lwtnn_file([*layers, norm, last], 3)))
     X = rng.standard_normal((50, 2)) * 2 - 3
-    hidden = function((X + [3, 4]) * 2 @ w.T + b)
+    hidden = function((X + np.array([3, 4])) * 2 @ w.T + b)
     np.testing.assert_allclose(net.predict(X), (hidden + norm["bias"]) * norm["weights"] @ v.T, rtol=1e-12, atol=1e-12)
 
 

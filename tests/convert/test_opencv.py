@@ -98,13 +98,23 @@ REFUSED: dict[str, tuple[str, str, str, str]] = {
     "not trained": ("gaussian.xml", "<weights>", "<weights></weights><other>", "has not been trained"),
     "format": ("gaussian.xml", "<format>3<", "<format>2<", "format: .*save the model with OpenCV 3 or 4"),
     "function": ("gaussian.xml", ">GAUSSIAN<", ">SOFTMAX<", "activation_function: .*known are SIGMOID_SYM"),
-    "NaN": ("relu_output_too.json", '"output_scale": [\n            1.0', '"output_scale": [\n ".Nan"', "NO_OUTPUT_SCALE"),
+    "NaN": (
+        "relu_output_too.json",
+        '"output_scale": [\n            1.0',
+        '"output_scale": [\n ".Nan"',
+        "NO_OUTPUT_SCALE",
+    ),
     "NaN in YAML": ("default_sigmoid_sym.yml", "- 2.0942803433066923", "- .Nan", "output_scale: .*NO_OUTPUT_SCALE"),
     "doctype": ("gaussian.xml", "<opencv_storage>", '<!DOCTYPE a [<!ENTITY b "c">]><opencv_storage>', "document type"),
     "sizes": ("gaussian.xml", "2 5 1<", "2 6 1<", r"weights\[0\]: expected a list of 18, got '?15 elements"),
     "no sizes": ("gaussian.xml", "2 5 1<", "<", "layer_sizes: "),
     "large": ("gaussian.xml", "2 5 1<", "2 50000000 1<", r"weights\[0\]: expected a list of 150000000"),
-    "slope": ("relu_output_too.json", '"RELU",\n        "f_param1": 1.0', '"LEAKYRELU",\n "f_param1": -1.0', "slope below 0"),
+    "slope": (
+        "relu_output_too.json",
+        '"RELU",\n        "f_param1": 1.0',
+        '"LEAKYRELU",\n "f_param1": -1.0',
+        "slope below 0",
+    ),
     "key twice": ("default_sigmoid_sym.yml", "   format: 3", "   format: 3\n   format: 3", "each key once"),
     "other text": ("gaussian.xml", "<?xml", "hello", "expected a file of YAML"),
 }
@@ -115,7 +125,9 @@ def test_refused(name: str) -> None:
     file, old, new, message = REFUSED[name]
     text = (MODELS / file).read_text()
     assert old in text
-    changed = text.replace(old, new).replace("</weights></opencv_ml", "</other></opencv_ml" if "other" in new else "</weights></opencv_ml")
+    changed = text.replace(old, new).replace(
+        "</weights></opencv_ml", "</other></opencv_ml" if "other" in new else "</weights></opencv_ml"
+    )
     with pytest.raises(fastmlp.FormatError, match=message):
         opencv.read(changed.encode())
 

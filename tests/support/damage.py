@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 
-def damaged(good: bytes, count: int, alphabet: bytes = b'0123456789[]{},:."-e<>/_ \n', seed: int = 0) -> Iterator[bytes]:
+def damaged(
+    good: bytes, count: int, alphabet: bytes = b'0123456789[]{},:."-e<>/_ \n', seed: int = 0
+) -> Iterator[bytes]:
     """Yield `count` damaged versions of a file, the same ones each time."""
     rng = np.random.default_rng(seed)
     for trial in range(count):

@@ -1,17 +1,17 @@
 """FANN: text files of fann_save (`FANN_FLO_2.1` and `2.0`), read into a chain; fann_writer.py writes them.
 
-A neuron computes f(z), z = s * (sum of weights times sources), clipped to [-150 / s, 150 / s]; f by its activation code,
-s its steepness. Each neuron has both of its own, so a layer is said by one `Activation` whose argument and value are
-moved and scaled by column, see `FORMS`: y = p f(k z + c) + q. A clip that cannot be seen is left out: where the sources
-are known to be too small, or where f is flat beyond it. Where it can, it is a layer of its own, or, of linear neurons,
-the bounds of a `HardTanh`.
+A neuron computes f(z), where z = s * (sum of weights times sources), clipped to [-150 / s, 150 / s]; f has the neuron's
+activation code, s is its steepness. Each neuron has both of its own, so a layer is said by one `Activation` whose
+argument and value are moved and scaled by column, see `FORMS`: y = p f(k z + c) + q. A clip that cannot be seen is left
+out: where the sources are known to be too small, or where f is flat beyond it. Where it can be seen, it is a layer of
+its own, or, of linear neurons, the bounds of a `HardTanh`.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,12 +25,28 @@ TOOL = "FANN"
 MAX_LAYERS = 1000
 FAR = 2.0**54  # a clip beyond it is left out
 CLIP = 150.0
-NAMES = (
-    "FANN_LINEAR FANN_THRESHOLD FANN_THRESHOLD_SYMMETRIC FANN_SIGMOID FANN_SIGMOID_STEPWISE FANN_SIGMOID_SYMMETRIC "
-    "FANN_SIGMOID_SYMMETRIC_STEPWISE FANN_GAUSSIAN FANN_GAUSSIAN_SYMMETRIC FANN_GAUSSIAN_STEPWISE FANN_ELLIOT "
-    "FANN_ELLIOT_SYMMETRIC FANN_LINEAR_PIECE FANN_LINEAR_PIECE_SYMMETRIC FANN_SIN_SYMMETRIC FANN_COS_SYMMETRIC "
-    "FANN_SIN FANN_COS FANN_LINEAR_PIECE_RECT FANN_LINEAR_PIECE_RECT_LEAKY"
-).split()
+NAMES = [
+    "FANN_LINEAR",
+    "FANN_THRESHOLD",
+    "FANN_THRESHOLD_SYMMETRIC",
+    "FANN_SIGMOID",
+    "FANN_SIGMOID_STEPWISE",
+    "FANN_SIGMOID_SYMMETRIC",
+    "FANN_SIGMOID_SYMMETRIC_STEPWISE",
+    "FANN_GAUSSIAN",
+    "FANN_GAUSSIAN_SYMMETRIC",
+    "FANN_GAUSSIAN_STEPWISE",
+    "FANN_ELLIOT",
+    "FANN_ELLIOT_SYMMETRIC",
+    "FANN_LINEAR_PIECE",
+    "FANN_LINEAR_PIECE_SYMMETRIC",
+    "FANN_SIN_SYMMETRIC",
+    "FANN_COS_SYMMETRIC",
+    "FANN_SIN",
+    "FANN_COS",
+    "FANN_LINEAR_PIECE_RECT",
+    "FANN_LINEAR_PIECE_RECT_LEAKY",
+]
 LINEAR, GAUSSIAN_STEPWISE, RECTIFIERS = 0, 9, (18, 19)
 
 
@@ -283,12 +299,12 @@ def _steps(layer: _Layer, reach: Array, clip: bool, rectifiers: bool) -> tuple[l
     steps: list[Step] = []
     if is_clipped.any():
         z_limit = np.where(is_clipped, z_limit, np.where(np.isfinite(limit), limit, 1.0))
-        steps.append(Linear(*_affine(layer.weights, s / z_limit, 0.0), layer.place))
+        steps.append(_linear(layer, s / z_limit, np.zeros(len(s))))
         steps.append(Activate(a.HardTanh(), f"{layer.place}: clip"))
         steps.append(Affine.times(k * z_limit, c, f"{layer.place}: clip"))
     else:
         factor = np.where(np.abs(s * k - 1) < 4.5e-16, 1.0, s * k)  # sqrt(pi) times 1 / sqrt(pi)
-        steps.append(Linear(*_affine(layer.weights, factor, c), layer.place))
+        steps.append(_linear(layer, factor, c))
     if not isinstance(f, a.Identity):
         steps.append(Activate(f, layer.place))
     if (p != 1).any() or (q != 0).any():
@@ -301,22 +317,24 @@ def _keeps_weights(code: int, s: float) -> bool:
     return code == 3 or (code == 14 and math.frexp(s)[0] != 0.5)
 
 
-def _affine(weights: Array, factor: Array, shift: Array | float) -> Iterator[Array]:
-    return iter((weights[:, :-1] * factor[:, None], weights[:, -1] * factor + shift))
+def _linear(layer: _Layer, factor: Array, shift: Array) -> Linear:
+    """Return the step of the sums times factor plus shift."""
+    return Linear(layer.weights[:, :-1] * factor[:, None], layer.weights[:, -1] * factor + shift, layer.place)
 
 
 def _choose(
     layer: _Layer, codes: list[int], rectifiers: bool, is_bounded: bool
 ) -> tuple[a.Activation, Mapping[int, Form]]:
-    """Return the activation that stands for the codes, and its forms; is_bounded: whether a linear neuron has a clip."""
+    """Return the activation that stands for the codes, and its forms; not identity if a linear neuron has a clip."""
     if set(codes) & set(RECTIFIERS) and not rectifiers:
         refuse(
             layer.place,
             f"activation code {max(codes)}, which release 2.2.0 and the newest source of FANN understand differently",
             "rectifiers=True reads 18 and 19 as ReLU and leaky ReLU, as the newest source does",
         )
-    for f, forms in FORMS:
-        if set(codes) <= set(forms) and not (is_bounded and isinstance(f, a.Identity)):
-            return f, forms
-    names = ", ".join(NAMES[code] for code in sorted(set(codes)))
-    refuse(layer.place, f"neurons of different activations ({names})", "a layer of a network has one activation")
+    known = ((f, forms) for f, forms in FORMS if not (is_bounded and isinstance(f, a.Identity)))
+    found = next(((f, forms) for f, forms in known if set(codes) <= set(forms)), None)
+    if found is None:
+        names = ", ".join(NAMES[code] for code in sorted(set(codes)))
+        refuse(layer.place, f"neurons of different activations ({names})", "a layer of a network has one activation")
+    return found

@@ -20,6 +20,7 @@ from .fann import BELL, CLIP, FAR, FLAT
 
 if TYPE_CHECKING:
     from ..network import Network
+    from ..scaling import Scaling
 
 HEAD = """FANN_FLO_2.1
 num_layers={n_layers}
@@ -100,7 +101,9 @@ def write(net: Network, path: str | os.PathLike[str] | None = None) -> str:
     FormatError
         If FANN does not have an activation of the network, such as ReLU or softmax.
     """
-    layers = [(np.asarray(w, np.float64), np.asarray(b, np.float64)) for w, b in zip(net.weights, net.biases, strict=True)]
+    layers = [
+        (np.asarray(w, np.float64), np.asarray(b, np.float64)) for w, b in zip(net.weights, net.biases, strict=True)
+    ]
     functions = [*net.activation, net.output_activation]
     _fold_scalings(net, layers, functions)
     sizes = [layers[0][0].shape[1], *(len(b) for _, b in layers)]
@@ -156,16 +159,18 @@ def _steepness(f: a.Activation, code: int, k: float, w: Array, b: Array, reach: 
 
 def _fold_scalings(net: Network, layers: list[tuple[Array, Array]], functions: list[a.Activation]) -> None:
     """Make the scalings of the network a part of its first and last layer, in float64."""
-    for name, given in (("input_scaling", net.input_scaling), ("target_scaling", net.target_scaling)):
-        if isinstance(given, str):
-            refuse(name, f"{given!r}, which no fit has computed", "fit the network first")
-    if net.input_scaling is not None:
+    inputs, targets = _learnt(net.input_scaling, "input_scaling"), _learnt(net.target_scaling, "target_scaling")
+    if inputs is not None:
         w, b = layers[0]
-        offset, scale = np.asarray(net.input_scaling.offset), np.asarray(net.input_scaling.scale)
-        layers[0] = (w / scale, b - (w / scale) @ offset)
-    if net.target_scaling is not None:
+        layers[0] = (w / inputs.scale, b - (w / inputs.scale) @ inputs.offset)
+    if targets is not None:
         if not isinstance(functions[-1], a.Identity):
-            refuse("the target scaling", f"one after the activation {functions[-1]!r}", "FANN has no layer for it")
+            refuse("target_scaling", f"one after the activation {functions[-1]!r}", "FANN has no layer for it")
         w, b = layers[-1]
-        offset, scale = np.asarray(net.target_scaling.offset), np.asarray(net.target_scaling.scale)
-        layers[-1] = (w * scale[:, None], b * scale + offset)
+        layers[-1] = (w * np.reshape(targets.scale, (-1, 1)), b * targets.scale + targets.offset)
+
+
+def _learnt(scaling: str | Scaling | None, name: str) -> Scaling | None:
+    if isinstance(scaling, str):
+        refuse(name, f"{scaling!r}, which no fit has computed", "fit the network first")
+    return scaling

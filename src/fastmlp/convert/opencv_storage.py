@@ -59,7 +59,7 @@ def xml_root(text: str, place: str) -> ElementTree.Element:
         malformed(place, "XML without a document type", "one")
     if text.count("<") > MAX_TAGS * 2:
         malformed(place, f"at most {MAX_TAGS:,} elements", "more")
-    parser = ElementTree.XMLPullParser(("start", "end"))
+    parser: Any = ElementTree.XMLPullParser(("start", "end"))
     depth = 0
     root: ElementTree.Element | None = None
     try:

@@ -69,7 +69,12 @@ def _given(unnamed: Any) -> Iterator[Activation | None]:
 
 
 def _layer(
-    layer: dict[str, Any], place: str, columns: int, is_last: bool, given: Iterator[Activation | None], folded: list[str]
+    layer: dict[str, Any],
+    place: str,
+    columns: int,
+    is_last: bool,
+    given: Iterator[Activation | None],
+    folded: list[str],
 ) -> tuple[list[Step], int]:
     """Return the steps of a layer, and the number of its outputs."""
     kind, weights = layer.get("type"), layer.get("weights", [])
@@ -77,39 +82,45 @@ def _layer(
         malformed(f"{place}: weights", "a list", weights)
     if kind == "batchnorm":
         return _batch_norm(layer, weights, place, columns), columns
-    steps: list[Step] = []
     if kind in DENSE:
-        if len(weights) not in (1, 2) or not isinstance(weights[0], list) or not weights[0]:
-            malformed(f"{place}: weights", "weights and biases", f"{len(weights)} elements")
-        first = weights[0][0]
-        n = len(first) if isinstance(first, list) else 0
-        w = array(weights[0], f"{place}: weights[0]", columns, n)
-        if not n:
-            malformed(f"{place}: weights[0]", "an output", "none")
-        steps.append(Linear(w.T, array(weights[1], f"{place}: weights[1]", n) if weights[1:] else np.zeros(n), place))
-        columns = n
-    elif kind != "activation":
+        steps, columns = _dense(weights, place, columns)
+    elif kind == "activation":
+        steps = []
+    else:
         refuse(place, f"a layer of type {kind!r:.60}", "dense layers, activations and batchnorm can be read")
     name = layer.get("activation")
     if name == "":
-        f = next(given)
-        if f is None and not is_last:
-            refuse(
-                place,
-                'activation "", which RTNeural\'s exporter writes for none and for all that it does not know, such as '
-                "GELU",
-                "say which it was: unnamed='identity', or a list with one for each such layer, the last included",
-            )
-        if f is None:
-            folded.append(f"{place}: no activation is named, and none is taken")
-        f = f or Identity()
+        f = _unnamed(next(given), place, is_last, folded)
     elif isinstance(name, str) and name in ACTIVATIONS:
         f = ACTIVATIONS[name]
     else:
         refuse(place, f"the activation {name!r:.60}", f"known are {', '.join(ACTIVATIONS)}")
-    if not isinstance(f, Identity):
-        steps.append(Activate(f, place))
-    return steps, columns
+    return [*steps, Activate(f, place)], columns
+
+
+def _unnamed(given: Activation | None, place: str, is_last: bool, folded: list[str]) -> Activation:
+    """Return the activation of a layer for which the file says nothing."""
+    if given is None and not is_last:
+        refuse(
+            place,
+            'activation "", which RTNeural\'s exporter writes for none and for all that it does not know, such as GELU',
+            "say which it was: unnamed='identity', or a list with one for each such layer, the last included",
+        )
+    if given is None:
+        folded.append(f"{place}: no activation is named, and none is taken")
+    return given or Identity()
+
+
+def _dense(weights: list[Any], place: str, columns: int) -> tuple[list[Step], int]:
+    if len(weights) not in (1, 2) or not isinstance(weights[0], list) or not weights[0]:
+        malformed(f"{place}: weights", "weights and biases", f"{len(weights)} elements")
+    first = weights[0][0]
+    n = len(first) if isinstance(first, list) else 0
+    if not n:
+        malformed(f"{place}: weights[0]", "a list of weights for each input", first)
+    w = array(weights[0], f"{place}: weights[0]", columns, n)
+    bias = array(weights[1], f"{place}: weights[1]", n) if weights[1:] else np.zeros(n)
+    return [Linear(w.T, bias, place)], n
 
 
 def _batch_norm(layer: dict[str, Any], weights: list[Any], place: str, columns: int) -> list[Step]:

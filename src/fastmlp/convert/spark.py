@@ -77,9 +77,7 @@ def _original(model: Any) -> Callable[[Any], Any]:
     return original
 
 
-def _chain(
-    layers: Sequence[int], weights: Array, version: str, original: Callable[[Any], Any] | None = None
-) -> Chain:
+def _chain(layers: Sequence[int], weights: Array, version: str, original: Callable[[Any], Any] | None = None) -> Chain:
     if not (weights.shape == (_count(layers),) and np.isfinite(weights).all()):
         found = f"{weights.size:,}" if weights.size != _count(layers) else "some that are not finite"
         refuse("weights", found, f"layers {list(layers)} have {_count(layers):,} finite ones")
@@ -130,7 +128,9 @@ def _metadata(folder: str) -> dict[str, Any]:
         os.stat(folder)
         raise FormatError(f"{folder}: expected a folder that Spark's model.save has written, got a file")
     if not os.path.isdir(os.path.join(folder, "metadata")):
-        raise FormatError(f"{folder}: expected a folder with the folders metadata and data, as Spark's model.save writes")
+        raise FormatError(
+            f"{folder}: expected a folder with the folders metadata and data, as Spark's model.save writes"
+        )
     paths = list(_parts(folder, "metadata"))
     if len(paths) != 1:
         malformed("metadata", "one file part-* that is not empty", f"{len(paths)} of them")

@@ -258,9 +258,8 @@ STEPWISE_TANH = (
 
 def _line(corners: Sequence[tuple[float, float]], z: float) -> tuple[float, float, float]:
     """Return x and y where the line of z begins, and its slope; at a corner, the line on the left."""
-    for (x, y), (x_next, y_next) in zip(corners, corners[1:], strict=False):
-        if z <= x_next:
-            break
+    end = next((i for i, (x, _) in enumerate(corners) if i > 0 and z <= x), len(corners) - 1)
+    (x, y), (x_next, y_next) = corners[end - 1], corners[end]
     return x, y, (y_next - y) / (x_next - x)
 
 
