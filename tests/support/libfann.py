@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import ctypes
-import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ class Fann:
         self.real = ctypes.c_double if "double" in library else ctypes.c_float
         self.library = library
         self.lib = ctypes.CDLL(library + ".so.2")
-        for name in ("fann_create_standard_array", "fann_create_sparse_array", "fann_create_shortcut_array"):
+        for name in ("fann_create_standard_array", "fann_create_shortcut_array"):
             getattr(self.lib, name).restype = ctypes.c_void_p
         self.lib.fann_create_from_file.restype = ctypes.c_void_p
         self.lib.fann_run.restype = ctypes.POINTER(self.real)
@@ -31,14 +31,6 @@ class Fann:
         self = cls(library)
         array = (ctypes.c_uint * len(sizes))(*sizes)
         self.pointer = ctypes.c_void_p(self.lib.fann_create_standard_array(len(sizes), array))
-        return self
-
-    @classmethod
-    def sparse(cls, sizes: list[int], rate: float, library: str = "libdoublefann") -> Fann:
-        self = cls(library)
-        array = (ctypes.c_uint * len(sizes))(*sizes)
-        made = self.lib.fann_create_sparse_array(ctypes.c_float(rate), len(sizes), array)
-        self.pointer = ctypes.c_void_p(made)
         return self
 
     @classmethod
@@ -84,6 +76,26 @@ class Fann:
         assert self.lib.fann_save(self.pointer, str(path).encode()) == 0
         return path
 
+    def thinned(self, path: Path, rng: Any, rate: float) -> Fann:
+        """Return the network without some connections, shuffled, as fann_create_sparse makes them from another seed.
+
+        FANN's own draws them from /dev/urandom.
+        """
+        text = self.save(path).read_text().replace("connection_rate=1.000000", f"connection_rate={rate:.6f}")
+        head, neurons, connections = re.split(r"(?:neurons|connections) \([^=]*=", text)
+        pairs = iter(re.findall(r"\(\d+, [^)]*\) ", connections))
+        made, kept = [], []
+        for n, rest in re.findall(r"\((\d+)(, [^)]*\) )", neurons):
+            own = [next(pairs) for _ in range(int(n))]
+            chosen = rng.permutation(len(own))[: max(int(n) > 0, round(rate * int(n)))]
+            kept += [own[i] for i in chosen]
+            made.append(f"({len(chosen)}{rest}")
+        path.write_text(
+            f"{head}neurons (num_inputs, activation_function, activation_steepness)={''.join(made)}\n"
+            f"connections (connected_to_neuron, weight)={''.join(kept)}\n"
+        )
+        return Fann.load(path, self.library)
+
     def run(self, X: Any) -> Any:
         """Return fann_run of each row."""
         n_outputs = self.lib.fann_get_num_output(self.pointer)
@@ -92,7 +104,3 @@ class Fann:
             outputs = self.lib.fann_run(self.pointer, (self.real * len(row))(*row))
             rows.append(outputs[:n_outputs])
         return np.array(rows)
-
-
-def largest(X: Any) -> float:
-    return max(1.0, float(np.abs(X).max())) if np.size(X) else math.nan

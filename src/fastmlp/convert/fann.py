@@ -293,8 +293,7 @@ def _steps(layer: _Layer, reach: Array, clip: bool, rectifiers: bool) -> tuple[l
     elif is_alike and s[0] > 0 and not is_clipped.any() and _keeps_weights(int(codes[0]), float(s[0])):
         f = a.Sigmoid(2 * float(s[0])) if isinstance(f, a.Sigmoid) else a.Sine(float(s[0]))  # the weights stay as is
         s, k = np.ones(len(s)), np.ones(len(s))
-    f_0 = float(f(0.0))
-    p, q = np.where(constant, 1.0, p), np.where(constant, np.where(codes < 0, 1.0, 0.0) - f_0, q)
+    p, q = np.where(constant, 0.0, p), np.where(constant, np.where(codes < 0, 1.0, 0.0), q)
     s, c = np.where(constant, 0.0, s), np.where(constant, 0.0, c)
     steps: list[Step] = []
     if is_clipped.any():
