@@ -145,6 +145,23 @@ def test_nothing_is_imported_before_it_is_asked_for() -> None:
     assert lines == ["False", "fastmlp.convert", "."]
 
 
+@pytest.mark.parametrize(
+    ("package", "call", "extra"),
+    [
+        ("sklearn", "fastmlp.from_sklearn(None)", "sklearn"),
+        ("sklearn", "net.to_sklearn()", "sklearn"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(package: str, call: str, extra: str) -> None:
+    lines = run_python(
+        f"import sys\nsys.modules[{package!r}] = None\n"
+        "import fastmlp\n"
+        "net = fastmlp.Network([3, 2])\n"
+        f"try:\n    {call}\nexcept ImportError as error:\n    print(error)"
+    ).splitlines()
+    assert lines == [f"{package} is needed for this and is not installed: pip install 'fastmlp[{extra}]'"]
+
+
 def test_a_package_without_an_extra_is_the_error_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> Any:
         raise ModuleNotFoundError("No module named 'other'", name="other")
