@@ -1,8 +1,9 @@
 """R's `nnet` and `multinom` (package nnet): a model that `saveRDS` has written, or its numbers as JSON.
 
 Unit 0 is the bias, then come the inputs, the hidden units and the outputs; `conn` has the sources of each unit between
-`nconn[u]` and `nconn[u + 1]`, and `wts` their weights. Units from `nsunits` on are linear. A connection from an input to
-an output (skip = TRUE) beside a hidden layer is refused, if its weight is not 0.
+`nconn[u]` and `nconn[u + 1]`, and `wts` their weights. Units from `nsunits` on are linear. A connection from an input
+to an output (skip = TRUE) beside a hidden layer is refused, if its weight is not 0. nnet's logistic function is 0 below
+-15 and 1 above 15, a step of 3.1e-7 that is left out.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .chain import Activate, Array, Chain, Linear, Step, refuse
 from .text_files import Source, malformed, matrix, read_bytes, whole
 
 TOOL = "R nnet"
+CUT = "nnet's logistic function is 0 below -15 and 1 above 15; here it goes on, and differs by at most 3.1e-7"
 INTERCEPT = "(Intercept)"
 
 
@@ -46,7 +48,9 @@ def read(source: Source) -> Chain:
     n_inputs = steps[0].weight.shape[1] if isinstance(steps[0], Linear) else 0
     n_outputs = units.n[2]
     levels = _texts(model, "lev")
-    is_classifier = len(levels) == n_outputs > 1 or (len(levels) == 2 and n_outputs == 1 and isinstance(steps[-1], Activate))
+    is_classifier = len(levels) == n_outputs > 1 or (
+        len(levels) == 2 and n_outputs == 1 and isinstance(steps[-1], Activate)
+    )
     return Chain(
         tuple(steps),
         TOOL,
@@ -55,6 +59,7 @@ def read(source: Source) -> Chain:
         n_inputs,
         feature_names=tuple(names) if len(names) == n_inputs else None,
         class_names=tuple(levels) if is_classifier else None,
+        folded=(CUT,) if any(isinstance(step, Activate) and step.activation == Sigmoid() for step in steps) else (),
     )
 
 
@@ -177,7 +182,9 @@ def _linear(units: _Units, connections: list[list[tuple[int, float]]], sources: 
             elif source in sources:
                 weight[row, source - sources[0]] += w
             elif w != 0:
-                refuse(place, f"a connection from unit {source}, which is not in the layer before", "fit with skip = FALSE")
+                refuse(
+                    place, f"a connection from unit {source}, which is not in the layer before", "fit with skip = FALSE"
+                )
     return Linear(weight, bias, place)
 
 

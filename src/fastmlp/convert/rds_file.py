@@ -1,9 +1,9 @@
-"""R's serialized objects, as `saveRDS` writes them: `read`, for versions 2 and 3 as XDR or text, plain or packed by gzip.
+"""R's serialized objects, as `saveRDS` writes them: versions 2 and 3, as XDR or text, plain or packed by gzip.
 
 An object becomes a `Vector` (numbers as an array, text and lists as a list), with its attributes by name; what is no
-data (symbols, calls, environments, functions) is passed over and becomes None. No code is run. Lengths are compared with
-the bytes that are left before anything is allocated. Objects are read by generators on a stack of our own, so that a
-deep object cannot overflow Python's.
+data (symbols, calls, environments, functions) is passed over. No code is run. Lengths are compared with the bytes that
+are left before anything is allocated. Objects are read by generators on a stack of our own, so that a deep object
+cannot overflow Python's.
 """
 
 from __future__ import annotations
@@ -26,9 +26,15 @@ MIN_LIMIT = 2**26  # bytes that any packed file may have unpacked; larger ones 6
 NONE, REFERENCE, ALTREP = 254, 255, 238
 MARKERS = {254, 253, 252, 251, 250, 242, 241}  # NULL, the global environment and others, which are a number alone
 PAIRS = {2, 3, 5, 6, 17, 239, 240}  # lists of pairs, calls, functions: (attributes), (tag), first, rest
-SYMBOL, ENVIRONMENT, TEXT, STRING = 1, 4, 9, 16
-NUMBERS = {10: np.dtype(">i4"), 13: np.dtype(">i4"), 14: np.dtype(">f8"), 15: np.dtype(">c16"), 24: np.dtype("u1")}
-LISTS = {19, 20}
+SYMBOL, ENVIRONMENT, TEXT = 1, 4, 9
+NUMBERS: dict[int, np.dtype[Any]] = {
+    10: np.dtype(">i4"),
+    13: np.dtype(">i4"),
+    14: np.dtype(">f8"),
+    15: np.dtype(">c16"),
+    24: np.dtype("u1"),
+}
+LISTS = {16, 19, 20}  # of texts, and of objects
 BUILTINS = {7, 8}
 NAMESPACES = {247, 248, 249}
 COMPACT = {"compact_intseq", "compact_realseq"}
@@ -113,6 +119,8 @@ def _run(reader: _Reader) -> Any:
 class _Binary:
     """The numbers of a file in XDR: big endian."""
 
+    is_binary = True
+
     def __init__(self, data: bytes, at: int) -> None:
         self.data, self.at = data, at
 
@@ -143,6 +151,8 @@ class _Binary:
 
 class _Words(_Binary):
     """The numbers of a file of text: words with white space between them."""
+
+    is_binary = False
 
     def __init__(self, data: bytes, at: int) -> None:
         super().__init__(data, at)
@@ -198,34 +208,33 @@ class _Reader:
 
     def item(self) -> Read:
         flags = self.source.integer()
-        kind, has_attributes = flags & 255, bool(flags & 512)
+        kind = flags & 255
         if kind in MARKERS:
             return None
         if kind == REFERENCE:
             return self._reference(flags)
-        if kind == TEXT:
-            value = self._text()
-        elif kind in NUMBERS:
-            value = Vector(self.source.numbers(NUMBERS[kind]))
-        elif kind == SYMBOL:
-            name = yield self.item()
-            self.references.append(name)
-            return name
-        elif kind in PAIRS:
+        if kind in PAIRS:
             return (yield self._pairs(flags))
-        elif kind in LISTS or kind == STRING:
-            value = Vector([])
-            for _ in range(self.source.length(4)):
-                value.values.append((yield self.item()))
-        elif kind == ALTREP:
+        if kind == SYMBOL:
+            self.references.append((yield self.item()))
+            return self.references[-1]
+        if kind == ALTREP:
             return (yield self._altrep())
-        else:
+        if kind not in NUMBERS and kind not in LISTS and kind != TEXT:
             return (yield self._other(kind))
-        if has_attributes:
-            attributes = yield self.item()
-            if isinstance(value, Vector) and isinstance(attributes, dict):
-                value.attributes = attributes
+        value = self._text() if kind == TEXT else (yield self._vector(kind))
+        attributes = (yield self.item()) if flags & 512 else None
+        if isinstance(value, Vector) and isinstance(attributes, dict):
+            value.attributes = attributes
         return value
+
+    def _vector(self, kind: int) -> Read:
+        if kind in NUMBERS:
+            return Vector(self.source.numbers(NUMBERS[kind]))
+        values = []
+        for _ in range(self.source.length(4 if self.source.is_binary else 2)):
+            values.append((yield self.item()))
+        return Vector(values)
 
     def _text(self) -> str | None:
         n = self.source.integer()
@@ -267,10 +276,9 @@ class _Reader:
         info, state, attributes = (yield self.item()), (yield self.item()), (yield self.item())
         name = info.sequence[0] if isinstance(info, Pairs) else None
         inner = state.sequence[0] if isinstance(state, Pairs) else None
-        is_numbers = isinstance(inner, Vector) and isinstance(inner.values, np.ndarray)
         if name in COMPACT and isinstance(state, Vector) and np.shape(state.values) == (3,):
             value = self._sequence(*(float(x) for x in state.values))
-        elif name == "deferred_string" and is_numbers:
+        elif name == "deferred_string" and isinstance(inner, Vector) and isinstance(inner.values, np.ndarray):
             value = Vector([f"{x:.15g}" for x in inner.values.tolist()])
         elif isinstance(name, str) and name.startswith("wrap_") and isinstance(inner, Vector):
             value = Vector(inner.values, dict(inner.attributes))
