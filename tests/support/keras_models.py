@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
-
-os.environ.setdefault("KERAS_BACKEND", "torch")
 
 NAMES = (
     "linear relu relu6 leaky_relu elu celu selu gelu silu mish softplus softsign sigmoid log_sigmoid sparse_sigmoid tanh "

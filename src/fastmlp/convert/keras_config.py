@@ -83,7 +83,9 @@ def shape_without_batch(value: object, place: str) -> tuple[int, ...] | None:
 def lengths(value: list[Any], place: str) -> tuple[int, ...]:
     """Return a shape whose lengths are all known."""
     if not all(isinstance(length, int) and not isinstance(length, bool) and length > 0 for length in value):
-        refuse(place, f"the shape {value!r:.60} of a row", "expected known lengths; build the model for one shape of rows")
+        refuse(
+            place, f"the shape {value!r:.60} of a row", "expected known lengths; build the model for one shape of rows"
+        )
     if math.prod(value) > MAX_SHAPE:
         refuse(place, f"the shape {value!r:.60} of a row", f"expected at most {MAX_SHAPE:,} elements")
     return tuple(value)
@@ -95,7 +97,9 @@ def along(values: NDArray[np.float64], axes: object, shape: tuple[int, ...], key
     n_axes = len(shape) + 1
     kept = sorted(axis + n_axes if axis < 0 else axis for axis in listed if isinstance(axis, int))
     if len(kept) != len(listed) or len(set(kept)) != len(kept) or any(not 0 < axis < n_axes for axis in kept):
-        refuse(place, f"axis = {axes!r:.60} of rows of shape {shape}", "expected axes of the columns, without the rows'")
+        refuse(
+            place, f"axis = {axes!r:.60} of rows of shape {shape}", "expected axes of the columns, without the rows'"
+        )
     wide = [1] * (n_axes - 1)
     if values.ndim > len(kept):
         refuse(place, f"{key} of shape {values.shape} along {len(kept)} axes")

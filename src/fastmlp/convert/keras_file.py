@@ -19,7 +19,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,16 +38,20 @@ SUFFIX = re.compile(r"(_\d+)?(:\d+)?$")  # that TensorFlow appends to the name o
 ASK = "give it as architecture=, the text of model.to_json() or the dict that this text describes"
 
 
-class Scope(Protocol):
+class Scope:
     """The weights of the layers of one model."""
+
+    def computed(self, index: int, names: Sequence[str]) -> dict[str, NDArray[Any]] | None:
+        """Return what a layer in memory has made of numbers of its configuration; None if it is in a file."""
+        return None
 
     def variables(self, index: int, place: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Return the weights of the layer of that index, which must be those of these names."""
-        ...
+        raise NotImplementedError
 
     def inner(self, index: int, place: str, layers: Sequence[dict[str, Any]]) -> Scope:
         """Return the scope of a model that is a layer of this one, and has these layers."""
-        ...
+        raise NotImplementedError
 
 
 @frozen(eq=False)
@@ -193,7 +197,7 @@ def layer_name(layer: Mapping[str, Any]) -> object:
     return config.get("name") if isinstance(config, dict) else layer.get("name")
 
 
-class Groups:
+class Groups(Scope):
     """The layout of .keras: a group for each layer, named by its class and its number among those of the class."""
 
     def __init__(self, items: Mapping[str, Item], path: str, layers: Sequence[dict[str, Any]]) -> None:
@@ -224,7 +228,7 @@ class Groups:
         return Groups(self._items, self._paths[index], layers)
 
 
-class Named:
+class Named(Scope):
     """The layout of .h5: a group for each layer, named like the layer, whose attribute lists its weights' names."""
 
     def __init__(self, items: Mapping[str, Item], path: str, layers: Sequence[dict[str, Any]]) -> None:
@@ -261,7 +265,7 @@ class Named:
         return Listed(self._weights(index, place), layers)
 
 
-class Listed:
+class Listed(Scope):
     """The weights of a model within a model in .h5: one list, where the layer precedes the weight in each name."""
 
     def __init__(self, weights: Mapping[str, NDArray[Any]], layers: Sequence[dict[str, Any]]) -> None:
@@ -290,12 +294,12 @@ class Listed:
         return Listed(self._weights, layers)
 
 
-class Live:
+class Live(Scope):
     """The weights of a model in memory."""
 
     def __init__(self, model: Any, layers: Sequence[dict[str, Any]]) -> None:
         self._by_name = {layer.name: layer for layer in model.layers}
-        self._layers = layers
+        self._layers, self._package = layers, _package(model)
 
     def _layer(self, index: int, place: str) -> Any:
         name = layer_name(self._layers[index])
@@ -304,15 +308,24 @@ class Live:
         layer = self._by_name[name]
         package = type(layer).__module__.partition(".")[0]
         if package not in ("keras", "tf_keras", "tensorflow"):
-            refuse(place, f"the class {type(layer).__qualname__} of {type(layer).__module__}", "only Keras's own are known")
+            refuse(
+                place, f"the class {type(layer).__qualname__} of {type(layer).__module__}", "only Keras's own are known"
+            )
         return layer
 
     def variables(self, index: int, place: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Return the weights of a layer by their order."""
         weights = [np.asarray(array) for array in self._layer(index, place).get_weights()]
         if len(weights) != len(names):
-            refuse(place, f"{len(weights)} weights", f"expected {len(names)}: {', '.join(names)}; build the model first")
+            refuse(
+                place, f"{len(weights)} weights", f"expected {len(names)}: {', '.join(names)}; build the model first"
+            )
         return dict(zip(names, weights, strict=True))
+
+    def computed(self, index: int, names: Sequence[str]) -> dict[str, NDArray[Any]] | None:
+        """Return attributes of a layer, without the axis of rows."""
+        layer = self._layer(index, "")
+        return {name: _numpy(self._package, getattr(layer, name))[0] for name in names}
 
     def inner(self, index: int, place: str, layers: Sequence[dict[str, Any]]) -> Scope:
         """Return the scope of a model that is a layer."""
@@ -325,10 +338,14 @@ def _package(model: Any) -> Any:
     return sys.modules.get(next((base for base in bases if base in ("keras", "tf_keras")), "keras"))
 
 
+def _numpy(package: Any, tensor: Any) -> NDArray[Any]:
+    """Return the numbers of a tensor of any backend."""
+    return np.asarray(getattr(getattr(package, "ops", None), "convert_to_numpy", np.asarray)(tensor))
+
+
 def caller(model: Any) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """Return a function that gives a model's outputs; other methods round rows to float32 before layers of float64."""
-    to_numpy = getattr(getattr(_package(model), "ops", None), "convert_to_numpy", np.asarray)
-    return lambda rows: np.asarray(to_numpy(model.call(rows, training=False)))
+    """Return a function that gives a model's outputs."""
+    return lambda rows: _numpy(_package(model), model(rows, training=False))
 
 
 def of_model(model: Any) -> Source:

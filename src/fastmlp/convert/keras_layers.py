@@ -28,6 +28,7 @@ class Layer:
     """A layer of a model, with what precedes it.
 
     `variables(names)` returns its weights by the names that they have in Keras, in their order, and refuses others.
+    `computed(names)` returns what a layer in memory has made of numbers of its configuration, None for a file.
     `dtype` is that of its arithmetic, None where the file does not say; `major` the version of Keras.
     """
 
@@ -40,9 +41,11 @@ class Layer:
         dtype: str | None,
         major: int | None,
         variables: Callable[[Sequence[str]], dict[str, NDArray[Any]]],
+        computed: Callable[[Sequence[str]], dict[str, NDArray[Any]] | None] = lambda names: None,
     ) -> None:
         self.class_name, self.config, self.place = class_name, config, place
         self.shape, self.dtype, self.major, self._variables = shape, dtype, major, variables
+        self.computed = computed
         self.vanishes = False
 
     @property
@@ -163,15 +166,20 @@ def _normalization(layer: Layer) -> list[Step]:
     """y = (x - mean) / max(sqrt(variance), 1e-7), or the inverse of that."""
     config, place = layer.config, layer.place
     axes = config.get("axis", -1)
-    axes = [] if axes is None else axes
+    axes = [] if axes is None else axes  # None from here on: mean and variance are spread over a row
     if config.get("mean") is None:
         kept = 1 if isinstance(axes, int) else len(sequence(axes, place, "axis"))
         shapes: list[tuple[int | None, ...]] = [(None,) * kept, (None,) * kept, ()]
         mean, variance, _ = layer.weights(["mean", "variance", "count"], shapes)
-    else:
-        mean, variance = (layer.rounded(numbers(config.get(key), key, place)) for key in ("mean", "variance"))
-    mean = along(mean, axes, layer.shape, "mean", place)
-    variance = along(variance, axes, layer.shape, "variance", place)
+    elif (computed := layer.computed(["mean", "variance"])) is not None:
+        mean, variance = (spread(computed[key].astype(np.float64), layer.shape, key, place) for key in computed)
+        axes = None
+    else:  # Keras makes float32 of them, whatever the layer's dtype
+        given = (numbers(config.get(key), key, place) for key in ("mean", "variance"))
+        mean, variance = (values.astype(np.float32).astype(np.float64) for values in given)
+    if axes is not None:
+        mean = along(mean, axes, layer.shape, "mean", place)
+        variance = along(variance, axes, layer.shape, "variance", place)
     if not (variance >= 0).all():
         refuse(place, f"a variance of {variance.min()}", "expected numbers of at least 0")
     deviation = np.maximum(np.sqrt(variance), SMALLEST_DEVIATION)

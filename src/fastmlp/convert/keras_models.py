@@ -151,6 +151,7 @@ class Path:
             dtype,
             self._source.major,
             lambda names: scope.variables(index, place, names),
+            lambda names: scope.computed(index, names),
         )
         self._steps.extend(keras_layers.steps(layer))
         self._shape = layer.shape
@@ -161,7 +162,9 @@ class Path:
         """Take the shape of rows from an input; refuse inputs that are no real numbers."""
         dtype = config.get("dtype")
         if isinstance(dtype, str) and not dtype.startswith(("float", "bfloat")):
-            refuse(place, f"an input of {dtype:.20}, to which Keras rounds rows", "make the model for an input of float32")
+            refuse(
+                place, f"an input of {dtype:.20}, to which Keras rounds rows", "make the model for an input of float32"
+            )
         if flag(config, "ragged", False, place):
             refuse(place, "ragged rows", "fastmlp takes rows of one length")
         shape = shape_without_batch(config.get("batch_shape", config.get("batch_input_shape")), place)
@@ -198,9 +201,14 @@ class Path:
     # ----------------------------------------------------------------------------------------------------------- chain
 
     def chain(self, call: Callable[[NDArray[Any]], NDArray[Any]] | None) -> Chain:
-        """Return the chain; `call` gives the outputs of a model in memory."""
+        """Return the chain; `call` gives the outputs of a model in memory.
+
+        A model of float64 is compared with `Chain.evaluate`: Keras 3 computes its products in float32, except with
+        TensorFlow.
+        """
         source, steps, shape = self._source, self._steps, self._input_shape
         place = f"model {keras_file.layer_name(source.config)!r:.60}"
+        dtype = "float64" if self._dtypes == {"float64"} else "float32"
         if self._shape is None or len(self._shape) != 1:
             refuse(place, f"outputs of shape {self._shape}", "end it with a Flatten layer")
         if not any(isinstance(step, Linear) for step in steps):
@@ -217,10 +225,10 @@ class Path:
             steps=tuple(steps),
             tool="Keras",
             version=source.version,
-            dtype="float64" if self._dtypes == {"float64"} else "float32",
+            dtype=dtype,
             n_inputs=math.prod(shape),
             loss=_loss(source.training, steps),
-            original=None if call is None or self._half_precision else original,
+            original=None if call is None or self._half_precision or dtype == "float64" else original,
             folded=tuple(self._notes),
         )
 
@@ -330,7 +338,9 @@ class Graph:
             return 0
         if layer.get("class_name") in MODELS:
             if self._major is None:
-                refuse(place, "a model called twice, in a file without its version", "give it as keras_version='2' or '3'")
+                refuse(
+                    place, "a model called twice, in a file without its version", "give it as keras_version='2' or '3'"
+                )
             counted = layer.get("class_name") in FUNCTIONAL and is_output if self._major >= 3 else True
             call -= counted
         if not 0 <= call < len(calls):

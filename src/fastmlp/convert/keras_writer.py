@@ -2,7 +2,8 @@
 
 Weights and biases are the network's own numbers. The input scaling is a Normalization layer in float64, as the network
 computes it, with the offset as mean and the square of the scale as variance: the square root of a rounded square is the
-number itself. Normalization takes no deviation below 1e-7; scales outside of [2**-20, 2**500] are therefore brought near
+number itself. They are its weights, as if adapted, because Keras makes float32 of such numbers in a configuration.
+Normalization takes no deviation below 1e-7; scales outside of [2**-20, 2**500] are therefore brought near
 1 by a power of two first, in a Rescaling layer. The target scaling is a Rescaling layer in float64.
 """
 
@@ -104,12 +105,15 @@ def _normalization(layers: Any, scaling: Scaling) -> list[Any]:
     if not ((scale >= SMALLEST) & (scale <= LARGEST)).all():
         exponent = np.frexp(scale)[1].astype(np.float64)
         factor = 2.0**-exponent
-        scale, offset = scale * factor, offset * factor
+        with np.errstate(over="ignore"):
+            scale, offset = scale * factor, offset * factor
+        if not np.isfinite(offset).all():
+            raise ValueError(
+                f"to_keras: expected an input_scaling whose offset / scale is finite, got {scaling!r:.200}"
+            )
         before.append(layers.Rescaling(factor.tolist(), dtype="float64", name="input_exponent"))
-    variance = scale * scale
-    return [
-        *before,
-        layers.Normalization(
-            mean=offset.tolist(), variance=variance.tolist(), dtype="float64", name="input_scaling"
-        ),
-    ]
+    layer = layers.Normalization(dtype="float64", name="input_scaling")
+    layer.build((None, len(scale)))
+    layer.set_weights([offset, scale * scale, np.zeros((), np.int32)])  # given as arguments, Keras would round them
+    layer.finalize_state()
+    return [*before, layer]
