@@ -14,16 +14,16 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from keras import layers as L
-from keras_models import NAMES, random_model, set_random_weights
 
 import fastmlp
 from fastmlp import FormatError
 from fastmlp.convert import keras_models
+from keras_models import NAMES, random_model, set_random_weights
 
 pytestmark = pytest.mark.filterwarnings(  # Keras 3.15 itself, with NumPy 2
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
+L = keras.layers
 MODELS = pathlib.Path(__file__).parent / "models"
 FILES = sorted(path for tool in ("keras", "tf-keras") for path in (MODELS / tool).iterdir() if path.suffix != ".npz")
 WHOLE = [path for path in FILES if not path.name.endswith(".weights.h5")]
@@ -86,7 +86,7 @@ def test_a_file_gives_the_outputs_that_keras_wrote_beside_it(path):
 
 @pytest.mark.parametrize("path", WEIGHTS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_a_file_of_weights_needs_the_architecture(path):
-    with pytest.raises(FormatError, match="weights alone.*architecture="):
+    with pytest.raises(FormatError, match=r"weights alone.*architecture="):
         fastmlp.from_keras(path)
     whole = f"{stem(path)}.keras"
     given = config_of(whole)
@@ -102,13 +102,13 @@ def test_a_file_of_weights_needs_the_architecture(path):
 def test_weights_of_another_model_are_refused():
     architecture = config_of(MODELS / "keras" / "sequential_relu_softmax.keras")
     other = MODELS / "keras" / "names_that_collide_with_groups.weights.h5"
-    with pytest.raises(FormatError, match="layer 'dense'.*named 'dense_1'"):
+    with pytest.raises(FormatError, match=r"layer 'dense'.*named 'dense_1'"):
         fastmlp.from_keras(other, architecture=architecture, keras_version="3")
 
 
 def test_an_architecture_beside_a_whole_model_is_refused():
     for suffix in (".keras", ".h5"):
-        with pytest.raises(FormatError, match="architecture cannot be combined"):
+        with pytest.raises(FormatError, match=r"architecture cannot be combined"):
             fastmlp.from_keras(MODELS / "keras" / f"sequential_relu_softmax{suffix}", architecture={})
     with pytest.raises(ValueError, match="cannot be combined with a model"):
         fastmlp.from_keras(keras.Sequential([keras.Input((2,)), L.Dense(1)]), keras_version="3")
@@ -221,7 +221,7 @@ def test_hard_sigmoid_differs_between_keras_2_and_3():
     file = MODELS / "tf-keras" / "sequential_hard_sigmoid"
     assert fastmlp.from_keras(f"{file}.h5").activation == (fastmlp.PiecewiseLinear(-2.5, 2.5),)
     assert fastmlp.from_keras(MODELS / "keras" / "hard_sigmoid_silu.h5").activation[0] == fastmlp.HardSigmoid()
-    with pytest.raises(FormatError, match="layer 'dense'.*hard_sigmoid.*keras_version="):
+    with pytest.raises(FormatError, match=r"layer 'dense'.*hard_sigmoid.*keras_version="):
         fastmlp.from_keras(f"{file}.weights.h5", architecture=config_of(f"{file}.keras"))
     with pytest.raises(ValueError, match="keras_version: expected '2' or '3'"):
         fastmlp.from_keras(f"{file}.weights.h5", architecture=config_of(f"{file}.keras"), keras_version="4")
@@ -304,7 +304,7 @@ def test_rows_of_several_axes_are_flattened_as_keras_does(tmp_path):
     )
     for suffix in (None, ".keras", ".h5"):
         net = check(model, tmp_path, suffix)
-        assert net.n_inputs == 12 if hasattr(net, "n_inputs") else net.sizes[0] == 12
+        assert net.sizes[0] == 12
         assert "columns, the last axis fastest" in net.conversion.folded[0]
         assert "Dropout" in " ".join(net.conversion.folded)
 
@@ -354,7 +354,7 @@ def test_half_precision_is_asked_for(tmp_path):
     )
     model.save(tmp_path / "model.keras")
     for source in (model, tmp_path / "model.keras"):
-        with pytest.raises(FormatError, match="layer 'half'.*half_precision=True"):
+        with pytest.raises(FormatError, match=r"layer 'half'.*half_precision=True"):
             fastmlp.from_keras(source)
         net = fastmlp.from_keras(source, half_precision=True)
         X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
@@ -402,6 +402,7 @@ def in_training():
     return keras.Model(x, L.Dense(2)(L.Dropout(0.5, name="always")(x, training=True)))
 
 
+OTHERS = ("exponential", "log_softmax", "hard_silu", "tanh_shrink", "soft_shrink", "squareplus", "sparsemax")
 REFUSED = {
     "Lambda": (lambda: in_a_row(L.Dense(3), L.Lambda(abs, name="mine", output_shape=(3,))), "layer 'mine' .Lambda."),
     "residual": (residual, "layer 'sum' .Add.*2 inputs"),
@@ -424,7 +425,7 @@ REFUSED = {
     "subclass": (lambda: Subclass(), "Subclass"),
     **{
         name: (lambda name=name: in_a_row(L.Dense(2, activation=name, name="d")), f"layer 'd'.*activation '{name}'")
-        for name in "exponential log_softmax hard_silu tanh_shrink soft_shrink squareplus sparsemax".split()
+        for name in OTHERS
     },
 }
 
@@ -446,7 +447,7 @@ def test_quantised_weights_are_refused(tmp_path):
     model = in_a_row(L.Dense(8, name="d"))
     model.quantize("int8")
     model.save(tmp_path / "model.keras")
-    with pytest.raises(FormatError, match="layer 'd'.*quantis"):
+    with pytest.raises(FormatError, match=r"layer 'd'.*quantis"):
         fastmlp.from_keras(tmp_path / "model.keras")
 
 
@@ -454,14 +455,14 @@ def test_a_setting_that_is_not_known_is_refused(tmp_path):
     config = config_of(MODELS / "keras" / "sequential_relu_softmax.keras")
     config["config"]["layers"][1]["config"]["sine"] = 2.0
     weights = MODELS / "keras" / "sequential_relu_softmax.weights.h5"
-    with pytest.raises(FormatError, match="layer 'dense'.*sine = 2.0"):
+    with pytest.raises(FormatError, match=r"layer 'dense'.*sine = 2.0"):
         fastmlp.from_keras(weights, architecture=config)
 
 
 def test_weights_that_are_not_finite_are_refused():
     model = in_a_row(L.Dense(2, name="d"))
     model.layers[0].set_weights([np.full((4, 2), np.nan), np.zeros(2)])
-    with pytest.raises(FormatError, match="layer 'd'.*kernel with a number that is not finite"):
+    with pytest.raises(FormatError, match=r"layer 'd'.*kernel with a number that is not finite"):
         fastmlp.from_keras(model)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 NAMES = (
-    "linear relu relu6 leaky_relu elu celu selu gelu silu mish softplus softsign sigmoid log_sigmoid sparse_sigmoid tanh "
-    "hard_tanh hard_sigmoid"
-).split()
+    *("linear", "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "gelu", "silu", "mish", "softplus", "softsign"),
+    *("sigmoid", "log_sigmoid", "sparse_sigmoid", "tanh", "hard_tanh", "hard_sigmoid"),
+)
 
 
 def activation_layer(layers, rng, dtype):
@@ -23,6 +23,29 @@ def activation_layer(layers, rng, dtype):
     return kinds[rng.integers(len(kinds))]()
 
 
+def hidden_layers(layers, rng, dtype):
+    """Return a Dense layer and what may follow it."""
+    choice = rng.random()
+    activation = str(rng.choice(NAMES)) if choice < 0.5 else None
+    if 0.5 <= choice < 0.6:
+        activation = layers.LeakyReLU(negative_slope=0.1, dtype=dtype)
+    use_bias = bool(rng.random() < 0.8)
+    made = [layers.Dense(int(rng.integers(1, 17)), activation=activation, use_bias=use_bias, dtype=dtype)]
+    if rng.random() < 0.3:
+        flags = {"scale": bool(rng.random() < 0.7), "center": bool(rng.random() < 0.7)}
+        made.append(layers.BatchNormalization(dtype=dtype, epsilon=float(rng.choice([1e-3, 1e-5])), **flags))
+    if choice >= 0.6:
+        made.append(activation_layer(layers, rng, dtype))
+    if rng.random() < 0.2:
+        made.append(layers.PReLU(shared_axes=[1], dtype=dtype))
+    if rng.random() < 0.3:
+        kinds = layers.Dropout, layers.GaussianDropout, layers.AlphaDropout, layers.GaussianNoise
+        made.append(kinds[rng.integers(4)](0.2, dtype=dtype))
+    if rng.random() < 0.1:
+        made.append(layers.ActivityRegularization(0.1, dtype=dtype))
+    return made
+
+
 def random_layers(layers, rng, dtype, n_inputs):
     """Return random layers, the last of which is an output."""
     made = []
@@ -34,24 +57,7 @@ def random_layers(layers, rng, dtype, n_inputs):
     if rng.random() < 0.2:
         made.append(layers.BatchNormalization(dtype=dtype))
     for _ in range(rng.integers(0, 4)):
-        choice = rng.random()
-        activation = str(rng.choice(NAMES)) if choice < 0.5 else None
-        if 0.5 <= choice < 0.6:
-            activation = layers.LeakyReLU(negative_slope=0.1, dtype=dtype)
-        use_bias = bool(rng.random() < 0.8)
-        made.append(layers.Dense(int(rng.integers(1, 17)), activation=activation, use_bias=use_bias, dtype=dtype))
-        if rng.random() < 0.3:
-            flags = {"scale": bool(rng.random() < 0.7), "center": bool(rng.random() < 0.7)}
-            made.append(layers.BatchNormalization(dtype=dtype, epsilon=float(rng.choice([1e-3, 1e-5])), **flags))
-        if choice >= 0.6:
-            made.append(activation_layer(layers, rng, dtype))
-        if rng.random() < 0.2:
-            made.append(layers.PReLU(shared_axes=[1], dtype=dtype))
-        if rng.random() < 0.3:
-            kinds = layers.Dropout, layers.GaussianDropout, layers.AlphaDropout, layers.GaussianNoise
-            made.append(kinds[rng.integers(4)](0.2, dtype=dtype))
-        if rng.random() < 0.1:
-            made.append(layers.ActivityRegularization(0.1, dtype=dtype))
+        made += hidden_layers(layers, rng, dtype)
     made.append(layers.Dense(int(rng.integers(2, 5)), dtype=dtype))
     ends = (
         lambda: [layers.Softmax(dtype=dtype)],

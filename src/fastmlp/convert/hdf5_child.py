@@ -14,6 +14,7 @@ that Keras writes are stored as they are. Links to other files, virtual and comp
 import io
 import json
 import sys
+from typing import Any
 
 MAX_OBJECTS, MAX_DEPTH = 100_000, 64
 SPARE = 256 * 2**20  # bytes of address space beside four times those of the file
@@ -25,7 +26,7 @@ class RefusedError(Exception):
     """The file has something that is not read."""
 
 
-def limit_memory(size):
+def limit_memory(size: int) -> None:
     """Limit the address space of this process where the system can do so."""
     try:
         import resource
@@ -37,14 +38,14 @@ def limit_memory(size):
         pass
 
 
-def text_of(value):
+def text_of(value: object) -> str:
     """Return text from an attribute's string."""
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
-def attributes_of(item):
+def attributes_of(item: Any) -> dict[str, Any]:
     """Return the texts among the attributes of a group or dataset that a Keras file has."""
-    found = {}
+    found: dict[str, Any] = {}
     for name in item.attrs:
         if name not in TEXTS and name.rstrip("0123456789") != "weight_names":
             continue
@@ -56,63 +57,75 @@ def attributes_of(item):
     return found
 
 
-def read(h5py, data):
-    """Return the description of each object, and the arrays."""
-    objects, arrays, room = {}, [], len(data)
-    with h5py.File(io.BytesIO(data), "r") as file:
+class Reader:
+    """What has been read of a file: the description of each object, and the bytes of the arrays."""
+
+    def __init__(self, h5py: Any, n_bytes: int) -> None:
+        self._h5py, self._room = h5py, n_bytes
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.arrays: list[bytes] = []
+
+    def read(self, file: Any) -> None:
+        """Read all objects of an open file."""
         waiting = [("", file)]
         while waiting:
             path, item = waiting.pop()
-            if len(objects) >= MAX_OBJECTS:
+            if len(self.objects) >= MAX_OBJECTS:
                 raise RefusedError(f"expected at most {MAX_OBJECTS:,} groups and arrays, got more")
-            entry = objects[path] = {"attributes": attributes_of(item)}
-            if isinstance(item, h5py.Group):
-                if path.count("/") >= MAX_DEPTH:
-                    raise RefusedError(f"{path[:80]}: expected at most {MAX_DEPTH} levels of groups, got more")
-                for name in item:
-                    if name in SKIPPED:
-                        continue
-                    child = f"{path}/{name}"
-                    if not isinstance(item.get(name, getlink=True), h5py.HardLink):
-                        raise RefusedError(f"{child[:80]}: expected a group or array of this file, got a link")
-                    waiting.append((child, item[name]))
+            self.objects[path] = {"attributes": attributes_of(item)}
+            if isinstance(item, self._h5py.Group):
+                waiting += self._children(path, item)
+            elif isinstance(item, self._h5py.Dataset):
+                self._dataset(path, item, self.objects[path])
+
+    def _children(self, path: str, group: Any) -> list[tuple[str, Any]]:
+        if path.count("/") >= MAX_DEPTH:
+            raise RefusedError(f"{path[:80]}: expected at most {MAX_DEPTH} levels of groups, got more")
+        found = []
+        for name in group:
+            child = f"{path}/{name}"
+            if name in SKIPPED:
                 continue
-            if not isinstance(item, h5py.Dataset):
-                continue
-            entry["shape"] = None
-            if item.shape is None or item.dtype.kind not in "fiu" or item.dtype.itemsize > 8:
-                continue
-            if item.chunks is not None or item.is_virtual or item.external is not None:
-                raise RefusedError(f"{path[:80]}: expected numbers stored as they are, got compressed or distant ones")
-            room -= item.dtype.itemsize
-            for length in item.shape:
-                if length < 0 or (length and item.size * item.dtype.itemsize > room):
-                    raise RefusedError(f"{path[:80]}: expected at most {len(data)} bytes of numbers, got {item.shape}")
-            room -= item.size * item.dtype.itemsize
-            dtype = item.dtype.newbyteorder("<")
-            array = item[()].astype(dtype)
-            entry.update(shape=list(item.shape), dtype=dtype.str)
-            arrays.append(array.tobytes())
-    return objects, arrays
+            if not isinstance(group.get(name, getlink=True), self._h5py.HardLink):
+                raise RefusedError(f"{child[:80]}: expected a group or array of this file, got a link")
+            found.append((child, group[name]))
+        return found
+
+    def _dataset(self, path: str, dataset: Any, entry: dict[str, Any]) -> None:
+        entry["shape"] = None
+        dtype = dataset.dtype
+        if dataset.shape is None or dtype.kind not in "fiu" or dtype.itemsize > 8:
+            return
+        if dataset.chunks is not None or dataset.is_virtual or dataset.external is not None:
+            raise RefusedError(f"{path[:80]}: expected numbers stored as they are, got compressed or distant ones")
+        self._room -= dataset.size * dtype.itemsize
+        if self._room < 0:
+            raise RefusedError(f"{path[:80]}: expected arrays that fit in the file, got the shape {dataset.shape}")
+        little = dtype.newbyteorder("<")
+        entry.update(shape=list(dataset.shape), dtype=little.str)
+        self.arrays.append(dataset[()].astype(little).tobytes())
 
 
-def main():
+def main() -> None:
     """Read standard input, and write what is in it, or why it cannot be read."""
-    out = sys.stdout.buffer
     data = sys.stdin.buffer.read()
-    arrays = []
+    header: dict[str, Any] = {}
+    arrays: list[bytes] = []
     try:
         import h5py
 
         limit_memory(len(data))
-        objects, arrays = read(h5py, data)
-        header = {"objects": objects}
+        reader = Reader(h5py, len(data))
+        with h5py.File(io.BytesIO(data), "r") as file:
+            reader.read(file)
+        header, arrays = {"objects": reader.objects}, reader.arrays
     except RefusedError as error:
         header = {"error": str(error)}
     except MemoryError:
         header = {"error": "expected an HDF5 file, got one whose parts are larger than itself"}
     except Exception as error:  # of h5py, which raises most of Python's exceptions for a damaged file
         header = {"error": f"expected an HDF5 file, got {type(error).__name__}: {str(error)[:200]}"}
+    out = sys.stdout.buffer
     out.write(json.dumps(header).encode() + b"\n")
     for array in arrays:
         out.write(array)

@@ -110,9 +110,8 @@ def along(values: NDArray[np.float64], axes: object, shape: tuple[int, ...], key
 
 def spread(values: NDArray[np.float64], shape: tuple[int, ...], key: str, place: str) -> NDArray[np.float64]:
     """Return the values for each element of a row of that shape, flat, by NumPy's rules of broadcasting."""
-    try:
-        if values.ndim <= len(shape):
-            return np.broadcast_to(values, shape).reshape(-1)
-    except ValueError:
-        pass
-    refuse(place, f"{key} of shape {values.shape} for rows of shape {shape}")
+    if values.ndim > len(shape) or any(
+        mine not in (1, length) for mine, length in zip(reversed(values.shape), reversed(shape), strict=False)
+    ):
+        refuse(place, f"{key} of shape {values.shape} for rows of shape {shape}")
+    return np.broadcast_to(values, shape).reshape(-1)

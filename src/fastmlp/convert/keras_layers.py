@@ -55,7 +55,15 @@ class Layer:
 
     def rounded(self, values: Array) -> Array:
         """Return numbers of the configuration as the layer's arithmetic has them."""
-        return values.astype(np.float64 if self.dtype == "float64" else np.float32).astype(np.float64)
+        return values if self.dtype == "float64" else self.in_float32(values)
+
+    def in_float32(self, values: Array) -> Array:
+        """Return numbers as float32 has them."""
+        with np.errstate(over="ignore"):
+            rounded = values.astype(np.float32).astype(np.float64)
+        if not np.isfinite(rounded).all():
+            refuse(self.place, f"a number that float32 cannot hold ({np.abs(values).max():.3g})")
+        return rounded
 
     def weights(self, names: Sequence[str], shapes: Sequence[tuple[int | None, ...]]) -> list[Array]:
         """Return the weights of these names in float64, after a check of their shapes; None is any length."""
@@ -176,7 +184,7 @@ def _normalization(layer: Layer) -> list[Step]:
         axes = None
     else:  # Keras makes float32 of them, whatever the layer's dtype
         given = (numbers(config.get(key), key, place) for key in ("mean", "variance"))
-        mean, variance = (values.astype(np.float32).astype(np.float64) for values in given)
+        mean, variance = (layer.in_float32(values) for values in given)
     if axes is not None:
         mean = along(mean, axes, layer.shape, "mean", place)
         variance = along(variance, axes, layer.shape, "variance", place)
@@ -230,15 +238,13 @@ Table = dict[str, tuple[Callable[[Layer], list[Step]], frozenset[str]]]
 COMMON = frozenset(  # settings that change no prediction
     ("name", "trainable", "dtype", "batch_input_shape", "batch_shape", "build_input_shape", "input_dtype", "seed")
 )
+RENORM = ("renorm", "renorm_clipping", "renorm_momentum")
 ENDS = ("_initializer", "_regularizer", "_constraint")
 LAYERS: Table = {  # class: its function, and the settings that it knows
     "Dense": (_dense, frozenset(("units", "activation", "use_bias", "quantization_config"))),
     "BatchNormalization": (
         _batch_normalization,
-        frozenset(
-            ("axis", "momentum", "epsilon", "center", "scale", "synchronized", "fused")
-            + ("renorm", "renorm_clipping", "renorm_momentum")
-        ),
+        frozenset(("axis", "momentum", "epsilon", "center", "scale", "synchronized", "fused", *RENORM)),
     ),
     "Normalization": (_normalization, frozenset(("axis", "invert", "mean", "variance"))),
     "Rescaling": (_rescaling, frozenset(("scale", "offset"))),

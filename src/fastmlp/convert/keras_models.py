@@ -1,7 +1,7 @@
 """Keras: `read` makes a chain of a model in memory or in a file, and `write` (keras_writer.py) a model of a network.
 
-A model is a Sequential or a Functional one whose layers form one path from its input to its output; a layer may be on
-the path several times, and may be such a model itself. keras_file.py reads files, keras_layers.py knows the layers; this
+A model is a Sequential or a Functional one whose layers form one path from its input to its output; a layer may stand
+on it several times, and may be such a model itself. keras_file.py reads files, keras_layers.py knows the layers; this
 module finds the path, and what the model as a whole says: the shape of rows, the dtype, the loss.
 """
 
@@ -106,7 +106,7 @@ class Path:
         """Follow the path through a model; the names of its layers are shown after `prefix`."""
         class_name = entry.get("class_name")
         place = f"model {prefix.rstrip('/') or keras_file.layer_name(entry)!r:.60}"
-        if class_name not in MODELS or not _is_own_model(entry):
+        if class_name not in MODELS or not keras_layers.is_of_keras(entry):
             refuse(place, f"the class {class_name!r:.60}", "fastmlp reads Sequential and Functional models of Keras")
         if depth >= MAX_DEPTH:
             refuse(place, f"models within models to more than {MAX_DEPTH} levels")
@@ -233,11 +233,6 @@ class Path:
         )
 
 
-def _is_own_model(entry: dict[str, Any]) -> bool:
-    """Return whether a model is of a class of Keras's own; Functional models are registered under their name."""
-    return keras_layers.is_of_keras(entry)
-
-
 def _sequential_input(entry: dict[str, Any], layers: Sequence[dict[str, Any]], place: str) -> tuple[int, ...]:
     """Return the shape of a row of a Sequential model."""
     config = entry.get("config")
@@ -254,7 +249,9 @@ def _sequential_input(entry: dict[str, Any], layers: Sequence[dict[str, Any]], p
         shape = shape_without_batch(value, place)
         if shape is not None:
             return shape
-    refuse(place, "no shape of rows", "make the model with keras.Input((n,)) as its first layer, or fit it first")
+    return refuse(
+        place, "no shape of rows", "make the model with keras.Input((n,)) as its first layer, or fit it first"
+    )
 
 
 def _loss(training: object, steps: Sequence[Step]) -> str | None:
