@@ -20,9 +20,6 @@ from fastmlp import FormatError
 from fastmlp.convert import keras_models
 from keras_models import NAMES, random_model, set_random_weights
 
-pytestmark = pytest.mark.filterwarnings(  # Keras 3.15 itself, with NumPy 2
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
 L = keras.layers
 MODELS = pathlib.Path(__file__).parent / "models"
 FILES = sorted(path for tool in ("keras", "tf-keras") for path in (MODELS / tool).iterdir() if path.suffix != ".npz")

@@ -9,9 +9,6 @@ import pytest
 import fastmlp
 from fastmlp import Scaling
 
-pytestmark = pytest.mark.filterwarnings(  # Keras 3.15 itself, with NumPy 2
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
 KNOWN = [
     fastmlp.Identity(),
     fastmlp.Sigmoid(),

@@ -32,8 +32,6 @@ MODULES_NEED = {  # the beginnings of names of modules that need a package
     "fastmlp.convert.sklearn_models": "sklearn",
     "fastmlp.convert.torch_modules": "torch",
     "fastmlp.convert.torch_writer": "torch",
-    "fastmlp.convert.keras_file": "h5py",
-    "fastmlp.convert.keras_models": "keras",
     "fastmlp.convert.spark": "pyarrow",
 }
 EXAMPLES_NEED = {  # objects whose examples need a package
