@@ -91,8 +91,10 @@ def from_torch(
     engine, n_threads
         As for `Network`.
     **spec
-        What a state dict does not say: `activation` of the hidden layers (one, or a list with one for each),
-        `output_activation`, and more that `docs/convert.md` lists.
+        What a state dict does not say, and only for one: `activation` of the hidden layers (a name or an object, or a
+        list with one for each) and `output_activation` ("identity" if there is none); or in their place `layers`, the
+        names of the modules and the activations in their order, where the names of the modules leave it in doubt; and
+        `eps` of BatchNorm1d, by default 1e-5.
 
     Raises
     ------
@@ -103,7 +105,7 @@ def from_torch(
     --------
     >>> state = {"0.weight": np.ones((2, 3), np.float32), "0.bias": np.zeros(2, np.float32)}
     >>> state |= {"2.weight": np.ones((1, 2), np.float32), "2.bias": np.zeros(1, np.float32)}
-    >>> fastmlp.from_torch(state, activation="relu")
+    >>> fastmlp.from_torch(state, activation="relu", output_activation="identity")
     Network([3, 2, 1], relu -> identity, half_squared_error, float32)
     """
     is_file = isinstance(model, (str, bytes, os.PathLike, Mapping))
