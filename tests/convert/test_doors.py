@@ -150,6 +150,8 @@ def test_nothing_is_imported_before_it_is_asked_for() -> None:
     [
         ("sklearn", "fastmlp.from_sklearn(None)", "sklearn"),
         ("sklearn", "net.to_sklearn()", "sklearn"),
+        ("torch", "fastmlp.from_torch(object())", "torch"),
+        ("torch", "net.to_torch()", "torch"),
     ],
 )
 def test_a_missing_package_is_named_with_its_extra(package: str, call: str, extra: str) -> None:
