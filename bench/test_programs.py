@@ -44,6 +44,7 @@ PROGRAMS = {
     "sweep": (),
     "builds": ("--workloads", "C", "--", *2 * [str(Path(fastmlp.__file__).parents[1])]),
     "calibrate": (),
+    "convert": (),
     "sklearn_speed": (),
     "model_selection": (),
     "sklearn_scores": ("--datasets", "digits", "wine"),

@@ -119,26 +119,30 @@ def from_torch(
     return _network(module.read(model, **spec), dtype, engine, n_threads)
 
 
-def from_keras(model: Any, *, dtype: Any = None, engine: str = "auto", n_threads: Threads = "auto") -> Network:
+def from_keras(
+    model: Any, *, dtype: Any = None, engine: str = "auto", n_threads: Threads = "auto", **options: Any
+) -> Network:
     """Return the network of a Keras model.
 
     Parameters
     ----------
-    model : keras.Model or path-like
-        A Sequential or Functional model whose layers stand in a row; or its file, ``.keras`` or ``.h5``, also of
-        Keras 2. Files are read by h5py (``pip install 'fastmlp[keras]'``), without Keras.
+    model : keras.Model, path-like or bytes
+        A Sequential or Functional model whose layers stand in a row; or its file, ``.keras``, ``.h5`` or
+        ``.weights.h5``, also of Keras 2. Files are read by h5py (``pip install 'fastmlp[keras]'``), without Keras.
     dtype : {"float32", "float64"}, optional
         That of the network; None is the model's.
     engine, n_threads
         As for `Network`.
+    **options
+        What the file does not say: `architecture`, the text of ``model.to_json()``, for a file of weights alone;
+        `keras_version`; `half_precision`. See `docs/convert.md`.
 
     Raises
     ------
     FormatError
-        If no network is equal to the model; the message names the layer.
+        If the file is damaged, or no network is equal to the model; the message names the layer.
     """
-    name = "keras_file" if isinstance(model, (str, bytes, os.PathLike)) else "keras_models"
-    return _network(_module(name, "keras").read(model), dtype, engine, n_threads)
+    return _network(_module("keras_models").read(model, **options), dtype, engine, n_threads)
 
 
 def from_onnx(
