@@ -33,11 +33,11 @@ SAFETENSORS = b'{"__metadata__":{"format":"pt"},"0.bias":{"dtype":"F32","shape":
 FILES = {
     "safetensors": (len(SAFETENSORS).to_bytes(8, "little") + SAFETENSORS + bytes(4), "safetensors_file"),
     "stable-baselines3": (zipped("data", "policy.pth", "system_info.txt"), "stable_baselines3"),
-    "keras": (zipped("metadata.json", "config.json", "model.weights.h5"), "keras_file"),
-    "keras in another order": (zipped("model.weights.h5", "assets/a", "config.json"), "keras_file"),
+    "keras": (zipped("metadata.json", "config.json", "model.weights.h5"), "keras_models"),
+    "keras in another order": (zipped("model.weights.h5", "assets/a", "config.json"), "keras_models"),
     "torch": (zipped("plain/data.pkl", "plain/version"), "torch_file"),
     "torch at the root": (zipped("version", "data.pkl"), "torch_file"),
-    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(40), "keras_file"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(40), "keras_models"),
     "onnx": (b"\x08\x08\x12\x07pytorch\x1a\x052.4.0", "onnx_model"),
     "onnx of nobody": (b"\x08\x04\x3a\x02\x00\x00", "onnx_model"),
     "fann": (b"FANN_FLO_2.1\nnum_layers=3\n", "fann"),
@@ -150,6 +150,8 @@ def test_nothing_is_imported_before_it_is_asked_for() -> None:
     [
         ("sklearn", "fastmlp.from_sklearn(None)", "sklearn"),
         ("sklearn", "net.to_sklearn()", "sklearn"),
+        ("torch", "fastmlp.from_torch(object())", "torch"),
+        ("torch", "net.to_torch()", "torch"),
     ],
 )
 def test_a_missing_package_is_named_with_its_extra(package: str, call: str, extra: str) -> None:
