@@ -30,6 +30,7 @@ def original(data: bytes | memoryview, graph: OnnxGraph, walk: Walk, tail: Tail,
     run = None
     if "onnxruntime" in sys.modules and not walk.quantised and {*walk.dtypes, walk.input.dtype} <= {dtype}:
         run = _session(sys.modules["onnxruntime"], data, graph, walk.input_name, name, np.dtype(dtype))
+    in_runtime = run is not None
     if run is None:
 
         def run(x: Array) -> Array:
@@ -37,6 +38,8 @@ def original(data: bytes | memoryview, graph: OnnxGraph, walk: Walk, tail: Tail,
 
     def answers(X: Array) -> Array:
         X = np.asarray(X)
+        if in_runtime and walk.batch is not None:
+            return _in_batches(run, X, walk, tail)
         with contextlib.suppress(ValueError, RuntimeError):
             found = _rows(run(_shaped(X, walk.input)), len(X), tail.rows)
             if found is not None:
