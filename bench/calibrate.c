@@ -1,4 +1,5 @@
-/* The peak performance of the processor: loops of fused multiply-adds, and passes over a buffer in memory.
+/* The peak performance of the processor: loops of fused multiply-adds, of divisions and of square roots, and passes
+ * over a buffer in memory.
  *
  * calibrate.py compiles this file with the system's compiler, without flags for a processor, and calls its functions.
  * Each function has its own target attribute, and `supported` tells which of them this processor can run. The 16-byte
@@ -6,6 +7,11 @@
  * multiply-add). The vectors are GCC's vector extension. This file is independent of fastmlp. */
 #include <stddef.h>
 #include <stdint.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
 
 /* Numbers of independent accumulators: enough to hide the latency of two FMA units, few enough for 16 registers. */
 enum { CHAINS = 12, STREAMS = 8 };
@@ -31,6 +37,38 @@ enum { CHAINS = 12, STREAMS = 8 };
         _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) total += (double)sums[c][0];     \
         return total;                                                                              \
     }
+
+/* n times CHAINS independent divisions, s <- 2 / s, or square roots, s <- sqrt s, of vectors. The result is that of one
+ * lane, so that it can be checked. */
+#define DIVISION_LOOP(TYPE, REAL, BYTES)                                                                   \
+    TARGET_##BYTES double divide_##TYPE##_##BYTES(size_t n) {                                              \
+        typedef REAL vector __attribute__((vector_size(BYTES)));                                           \
+        vector values[CHAINS], two = (vector){0} + (REAL)2;                                                \
+        double total = 0;                                                                                  \
+        _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) values[c] = (vector){0} + (REAL)(c + 1); \
+        for (size_t i = 0; i < n; i++)                                                                     \
+            _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) values[c] = two / values[c];         \
+        _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) total += (double)values[c][0];           \
+        return total;                                                                                      \
+    }
+#define ROOT_LOOP(TYPE, REAL, BYTES, ROOT)                                                                 \
+    TARGET_##BYTES double root_##TYPE##_##BYTES(size_t n) {                                                \
+        typedef REAL vector __attribute__((vector_size(BYTES)));                                           \
+        vector values[CHAINS];                                                                             \
+        double total = 0;                                                                                  \
+        _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) values[c] = (vector){0} + (REAL)(c + 1); \
+        for (size_t i = 0; i < n; i++)                                                                     \
+            _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) values[c] = (vector)ROOT(values[c]); \
+        _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) total += (double)values[c][0];           \
+        return total;                                                                                      \
+    }
+#if defined(__x86_64__)
+#define ROOT_F32_16(x) _mm_sqrt_ps((__m128)(x))
+#define ROOT_F64_16(x) _mm_sqrt_pd((__m128d)(x))
+#elif defined(__aarch64__)
+#define ROOT_F32_16(x) vsqrtq_f32((float32x4_t)(x))
+#define ROOT_F64_16(x) vsqrtq_f64((float64x2_t)(x))
+#endif
 
 /* `repeats` passes over an aligned buffer, whose size is a multiple of STREAMS vectors: sum reads it, update adds 1 to
  * each element in place. The elements are integers, whose addition is never the bottleneck. The asm hides the value of
@@ -60,13 +98,29 @@ enum { CHAINS = 12, STREAMS = 8 };
 
 FMA_LOOP(float32, float, 16)
 FMA_LOOP(float64, double, 16)
+DIVISION_LOOP(float32, float, 16)
+DIVISION_LOOP(float64, double, 16)
+ROOT_LOOP(float32, float, 16, ROOT_F32_16)
+ROOT_LOOP(float64, double, 16, ROOT_F64_16)
 PASSES(16)
 #if defined(__x86_64__)
 FMA_LOOP(float32, float, 32)
 FMA_LOOP(float64, double, 32)
+DIVISION_LOOP(float32, float, 32)
+DIVISION_LOOP(float64, double, 32)
+#define ROOT_F32_32(x) _mm256_sqrt_ps((__m256)(x))
+#define ROOT_F64_32(x) _mm256_sqrt_pd((__m256d)(x))
+ROOT_LOOP(float32, float, 32, ROOT_F32_32)
+ROOT_LOOP(float64, double, 32, ROOT_F64_32)
 PASSES(32)
 FMA_LOOP(float32, float, 64)
 FMA_LOOP(float64, double, 64)
+DIVISION_LOOP(float32, float, 64)
+DIVISION_LOOP(float64, double, 64)
+#define ROOT_F32_64(x) _mm512_sqrt_ps((__m512)(x))
+#define ROOT_F64_64(x) _mm512_sqrt_pd((__m512d)(x))
+ROOT_LOOP(float32, float, 64, ROOT_F32_64)
+ROOT_LOOP(float64, double, 64, ROOT_F64_64)
 PASSES(64)
 #endif
 

@@ -4,6 +4,7 @@
 
 - peak: fused multiply-adds in registers (`calibrate.c`), in float32 and float64, for each vector width of the
   processor; the best of several runs. One multiply-add counts as 2 operations.
+- divider: divisions and square roots in registers, each in float32 and float64, with the fastest vector width.
 - bandwidth of each cache level and of memory: reading a buffer that fits into the level but not into the next smaller
   one, and adding to every element in place (update: bytes read plus bytes written); with the widest vectors, the best
   of several runs.
@@ -61,6 +62,8 @@ class Machine:
     """The result of a calibration."""
 
     peaks: dict[tuple[str, int], float]  # (dtype, bytes of a vector) -> multiply-adds per second on one core
+    divisions: dict[str, float]  # dtype -> divisions per second on one core
+    roots: dict[str, float]  # dtype -> square roots per second on one core
     sizes: dict[str, float]  # level -> its size in bytes, smallest first
     buffers: dict[str, int]  # level -> size in bytes of the buffer that was measured
     bandwidths: dict[str, Bandwidth]
@@ -88,6 +91,8 @@ class Machine:
         ]
         for dtype in DTYPES:
             lines.append(f"| {dtype} | {' | '.join(f'{2e-9 * self.peaks[dtype, width]:.1f}' for width in widths)} |")
+        lines += ["", "| one core, 10⁹ a second | divisions | square roots |", "|---|---:|---:|"]
+        lines += [f"| {d} | {1e-9 * self.divisions[d]:.2f} | {1e-9 * self.roots[d]:.2f} |" for d in DTYPES]
         lines += ["", "| level | buffer | read, GB/s | update, GB/s |", "|---|---:|---:|---:|"]
         for level, (read, update) in self.bandwidths.items():
             lines.append(
@@ -159,6 +164,18 @@ def peak_probes() -> dict[tuple[str, int], Probe]:
     """Return a probe of the multiply-adds in registers for each dtype and vector width."""
     pairs = [(dtype, width) for dtype in DTYPES for width in widths()]
     return {pair: Probe.make(fma_loop(*pair), multiply_adds(*pair)) for pair in pairs}
+
+
+def divider_probes() -> dict[tuple[str, str, int], Probe]:
+    """Return a probe of the divisions ("divide") and of the square roots ("root") for each dtype and vector width."""
+    return {
+        (name, dtype, width): Probe.make(
+            _function(f"{name}_{dtype}_{width}", ctypes.c_double, ctypes.c_size_t), multiply_adds(dtype, width)
+        )
+        for name in ("divide", "root")
+        for dtype in DTYPES
+        for width in widths()
+    }
 
 
 def passes(name: str, width: int) -> Callable[[int, int, int], Any]:
@@ -255,13 +272,20 @@ def measure(quick: bool = False) -> Machine:
     moves = {
         (level, way): probe for level, n_bytes in buffers.items() for way, probe in bandwidth_probes(n_bytes).items()
     }
-    rates = best_rates({**peaks, **moves, "call": empty_call_probe()}, n_rounds)
+    divider = divider_probes()
+    rates = best_rates({**peaks, **divider, **moves, "call": empty_call_probe()}, n_rounds)
+    divisions, roots = (
+        {dtype: max(rates[key] for key in divider if key[:2] == (name, dtype)) for dtype in DTYPES}
+        for name in ("divide", "root")
+    )
     two_cores = {}
     if len(AVAILABLE) > 1:
         loops = {dtype: Loops(2, dtype, 1e-3 if quick else 0.02) for dtype in DTYPES}
         two_cores = {dtype: median(loop.gain() for _ in range(min(n_rounds, 15))) for dtype, loop in loops.items()}
     return Machine(
         peaks={pair: rates[pair] for pair in peaks},
+        divisions=divisions,
+        roots=roots,
         sizes={**sizes, "memory": float("inf")},
         buffers=buffers,
         bandwidths={level: Bandwidth(rates[level, "read"], rates[level, "update"]) for level in buffers},

@@ -98,7 +98,7 @@ LONG = ("workload", "what", "data", "implementation", "lower quartile", "median"
 
 def floors_table(measurements: Sequence[Measurement], machine: calibrate.Machine, own: str) -> str:
     """Format the parts of the floors, once for each workload, kind and number of rows."""
-    columns = ("workload", "what", "multiply-adds", "bytes", "optimiser", "call", "floor")
+    columns = ("workload", "what", "multiply-adds", "activations", "divider", "bytes", "optimiser", "call", "floor")
     rows = []
     for one in measurements:
         floor = one.floor(own, machine)

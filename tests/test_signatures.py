@@ -21,7 +21,9 @@ METHODS = [
     for name in ("__init__", *dir(fastmlp.Network))
     if (name == "__init__" or not name.startswith("_")) and callable(getattr(fastmlp.Network, name))
 ]
-STATES = {"save", "training_state", "restore_training"}  # files and states, which the reference does without
+WRITERS = {"to_fann", "to_keras", "to_onnx", "to_sklearn", "to_torch"}
+# Files, states and other tools' models, which the reference does without.
+STATES = {"save", "training_state", "restore_training", *WRITERS}
 SCHEMA = {"feature_names", "target_name", "class_names", "encoder"}
 OURS_ALONE = {
     "__init__": {"dtype", "engine", "n_threads", *SCHEMA},
@@ -47,7 +49,7 @@ def test_public_names_are_the_references() -> None:
     theirs = reference.Network([2, 3, 1], seed=0)
     ours = fastmlp.Network([2, 3, 1], seed=0)
     public = {name for name in dir(ours) if not name.startswith("_")}
-    assert public - {*STATES, "dtype", "engine", "n_threads", *SCHEMA} == {
+    assert public - {*STATES, "dtype", "engine", "n_threads", "conversion", *SCHEMA} == {
         n for n in dir(theirs) if not n.startswith("_")
     }
 

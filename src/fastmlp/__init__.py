@@ -68,13 +68,37 @@ from .schedules import ConstantRate, CosineDecay, ExponentialDecay, InverseScali
 from .training.state import TrainingState
 
 if TYPE_CHECKING:
-    from . import datasets
+    from . import convert, datasets
+    from .convert import (
+        from_fann,
+        from_file,
+        from_keras,
+        from_onnx,
+        from_sklearn,
+        from_spark,
+        from_stable_baselines3,
+        from_torch,
+    )
     from .encoder import Encoder
     from .ensemble import Ensemble
     from .training.many import fit_many
 
 # The module of each name that is imported when it is first used.
-_LATE = {"Encoder": "encoder", "Ensemble": "ensemble", "datasets": "datasets", "fit_many": "training.many"}
+_LATE = {
+    "Encoder": "encoder",
+    "Ensemble": "ensemble",
+    "convert": "convert",
+    "datasets": "datasets",
+    "fit_many": "training.many",
+    "from_fann": "convert",
+    "from_file": "convert",
+    "from_keras": "convert",
+    "from_onnx": "convert",
+    "from_sklearn": "convert",
+    "from_spark": "convert",
+    "from_stable_baselines3": "convert",
+    "from_torch": "convert",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -156,8 +180,17 @@ __all__ = [
     "Threshold",
     "TrainingState",
     "__version__",
+    "convert",
     "datasets",
     "fit_many",
+    "from_fann",
+    "from_file",
+    "from_keras",
+    "from_onnx",
+    "from_sklearn",
+    "from_spark",
+    "from_stable_baselines3",
+    "from_torch",
     "info",
     "load",
 ]

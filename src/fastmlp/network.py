@@ -17,6 +17,7 @@ import numpy as np
 from . import _core, engines, optimizers
 from .activations import Identity
 from .architecture import check_precision
+from .exports import Exports
 from .formats import files
 from .frozen import fields, replace
 from .history import History
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     Columns = tuple[Scaling | None, Scaling | None, Schema]
 
 
-class Network(Model):
+class Network(Model, Exports):
     """A multilayer perceptron, with methods to train, predict, evaluate, save and summarise it.
 
     Parameters

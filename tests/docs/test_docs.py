@@ -27,8 +27,22 @@ from fastmlp import activations, losses, optimizers, regularization, schedules
 TOP = pathlib.Path(__file__).parents[2]
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
 LINKED = [TOP / "CONTRIBUTING.md", *PAGES, *sorted((TOP / "docs" / "extending").glob("*.md"))]
-HAS_SCIKIT_LEARN = importlib.util.find_spec("sklearn") is not None
-EXAMPLES_NEED = {"fastmlp.callbacks.OptunaPruning": "optuna"}  # objects whose examples need a package
+MODULES_NEED = {  # the beginnings of names of modules that need a package
+    "fastmlp.sklearn": "sklearn",
+    "fastmlp.convert.sklearn_models": "sklearn",
+    "fastmlp.convert.torch_modules": "torch",
+    "fastmlp.convert.torch_writer": "torch",
+    "fastmlp.convert.keras_file": "h5py",
+    "fastmlp.convert.keras_models": "keras",
+    "fastmlp.convert.spark": "pyarrow",
+}
+EXAMPLES_NEED = {  # objects whose examples need a package
+    "fastmlp.callbacks.OptunaPruning": "optuna",
+    "fastmlp.convert.from_sklearn": "sklearn",
+    "fastmlp.network.Network.to_keras": "keras",
+    "fastmlp.network.Network.to_sklearn": "sklearn",
+    "fastmlp.network.Network.to_torch": "torch",
+}
 COMPILED = {"_blas", "_core", "_custom", "_rows"}  # their public methods are those of Network
 
 
@@ -36,12 +50,16 @@ COMPILED = {"_blas", "_core", "_custom", "_rows"}  # their public methods are th
 
 
 def modules() -> Iterator[ModuleType]:
-    """Return all modules of the package except the compiled ones and `__main__`, which would run."""
+    """Return all modules of the package except the compiled ones, `__main__`, and those whose package is missing."""
     yield fastmlp
     for found in pkgutil.walk_packages(fastmlp.__path__, "fastmlp."):
-        needs_more = found.name.startswith("fastmlp.sklearn") and not HAS_SCIKIT_LEARN
-        if found.name.rpartition(".")[2] not in COMPILED | {"__main__"} and not needs_more:
+        missing = [need for name, need in MODULES_NEED.items() if found.name.startswith(name) and not is_there(need)]
+        if found.name.rpartition(".")[2] not in COMPILED | {"__main__"} and not missing:
             yield importlib.import_module(found.name)
+
+
+def is_there(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 def defined_in(module: ModuleType) -> Iterator[tuple[str, Any]]:

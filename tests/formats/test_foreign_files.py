@@ -66,15 +66,23 @@ def tar() -> bytes:
 
 FILES: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "an empty file"),
-    **{f"pickle {p}": (pickle.dumps({"coefs_": [1.0]}, p), "a pickle .* can run any code") for p in (2, 3, 4, 5)},
+    **{
+        f"pickle {p}": (pickle.dumps({"coefs_": [1.0]}, p), r"a pickle .* can run any code.*fastmlp\.from_sklearn")
+        for p in (2, 3, 4, 5)
+    },
     "npz": (npz(X=np.ones((2, 2))), rf"a NumPy archive \(\.npz\).*{COPY}"),
     "npy": (npy(), "a NumPy array"),
-    "keras": (zipped("metadata.json", "config.json", "model.weights.h5"), rf"a Keras model .*{COPY}"),
+    "keras": (
+        zipped("metadata.json", "config.json", "model.weights.h5"),
+        r"a Keras model .*fastmlp\.from_keras reads it",
+    ),
     "xlsx": (zipped("[Content_Types].xml", "xl/workbook.xml"), "an Office document"),
     "zip": (zipped("a.txt"), "a zip archive"),
     "empty zip": (zipped(), "a zip archive"),
-    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(40), "an HDF5 file"),
-    "onnx": (b"\x08\x08\x12\x07pytorch\x1a\x052.4.0", "an ONNX model"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(40), r"an HDF5 file.*fastmlp\.from_keras reads it"),
+    "stable-baselines3": (zipped("data", "policy.pth"), r"a model of stable.*fastmlp\.from_stable_baselines3 reads it"),
+    "fann": (b"FANN_FLO_2.1\nnum_layers=3\n", r"a network of FANN\. fastmlp\.from_fann reads it"),
+    "onnx": (b"\x08\x08\x12\x07pytorch\x1a\x052.4.0", r"an ONNX model\. fastmlp\.from_onnx reads it"),
     "saved model": (b"\x08\x01\x12\xf5\x0a\x0a", "a TensorFlow SavedModel"),
     "tflite": (b"\x1c\x00\x00\x00TFL3" + bytes(20), "a TensorFlow Lite model"),
     "gguf": (b"GGUF\x03\x00\x00\x00" + bytes(20), "a GGUF model"),
@@ -124,7 +132,7 @@ def test_safetensors_of_another_program(metadata: dict[str, str] | None, tmp_pat
     assert "a safetensors file" in text
     assert ("of the format 'pt'" in text) == bool(metadata)
     assert "with 5 tensors ('fc1.weight' [4, 3], 'fc1.bias' [4], 'fc2.weight' [2, 4], 'fc2.bias' [2], ...)" in text
-    assert "net.set_layer(l, weight, bias), the weight of shape (outputs, inputs)" in text
+    assert "fastmlp.from_torch(path, activation=...) reads the layers in it" in text
 
 
 @pytest.mark.oracle

@@ -1,7 +1,7 @@
-"""The command line: `fastmlp train | predict | evaluate | info | bench`, also as `python -m fastmlp`.
+"""The command line: `fastmlp train | predict | evaluate | convert | info | bench`, also as `python -m fastmlp`.
 
-This module parses the arguments and determines the exit code. The commands themselves are in `train`, `predict` and
-`benchmark`, which are imported, with their dependencies, only when their command runs.
+This module parses the arguments and determines the exit code. The commands themselves are in `train`, `predict`,
+`convert` and `benchmark`, which are imported, with their dependencies, only when their command runs.
 
 Exit codes: 0 success, 1 an error (one line on stderr, never a traceback), 2 wrong usage (from argparse), 130
 interrupted. Progress and messages go to stderr, results to stdout; with --json stdout holds exactly one JSON object.
@@ -122,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_predict(commands)
     _add_evaluate(commands)
+    _add_convert(commands)
     info = commands.add_parser("info", help="describe this installation, or a model file")
     info.add_argument("model", nargs="?", metavar="MODEL", help="a model file; without one, this installation")
     info.add_argument("--json", action="store_true", help="print one JSON object")
@@ -264,6 +265,25 @@ def _add_evaluate(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     parser.set_defaults(run=_evaluate, keep=[])
 
 
+def _add_convert(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
+    parser = commands.add_parser(
+        "convert",
+        help="a model of another tool as a model file, or the other way round",
+        description="Read the model IN, of any tool that fastmlp.from_file knows, and write it as OUT.",
+    )
+    add = parser.add_argument
+    add("model", metavar="IN", help="a model file of another tool or of fastmlp, or a folder of Spark")
+    add("output", metavar="OUT", help="MODEL.safetensors (of fastmlp), .onnx, .keras, or .net (of FANN)")
+    hidden = [name for name, kind in ACTIVATIONS.items() if not kind.output_only]
+    unsaid = "where IN does not say it"
+    add("--activation", choices=hidden, help=f"activation of the hidden layers, {unsaid}")
+    add("--output-activation", choices=list(ACTIVATIONS), help=f"activation of the last layer, {unsaid}")
+    add("--dtype", choices=architecture.DTYPES, help="default: that of IN")
+    add("--quiet", action="store_true", help="print nothing")
+    add("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=_convert)
+
+
 def _add_model_and_input(add: Callable[..., object]) -> None:
     add("model", metavar="MODEL", help="a model file")
     add("input", metavar="INPUT", help="a table (.csv, .tsv, .parquet, .arrow, .jsonl), or an .npz with X")
@@ -331,6 +351,12 @@ def _evaluate(args: argparse.Namespace) -> int:
     from . import predict
 
     return predict.evaluate(args)
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from . import convert
+
+    return convert.run(args)
 
 
 def _bench(args: argparse.Namespace) -> int:

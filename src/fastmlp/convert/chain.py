@@ -4,8 +4,8 @@ Every importer returns a `Chain`; folding.py makes a network's layers of it, and
 the tool, or with `Chain.evaluate`. A step computes rows of columns from rows of columns:
 
 - `Linear`: y = x W^T + b;
-- `Affine`: y = (x - offset) / scale for each column. A scaler, a BatchNorm, a factor beside an activation; a model that
-  writes y = x s + t gives `Affine.times(s, t)`;
+- `Affine`: y = (x - offset) / scale for each column, or y = x scale + offset. A scaler, a BatchNorm, a factor beside an
+  activation;
 - `Activate`: y = f(x), by an `Activation` of this package;
 - `Complement`: two columns 1 - p and p of the one column p.
 
@@ -16,14 +16,14 @@ messages. What a chain cannot say (a residual, an embedding, a softmax over rows
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..activations import Activation
-from ..formats.model_file import FormatError
+from ..formats.safetensors import FormatError
+from ..frozen import frozen
 from . import functions
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@frozen(eq=False)
 class Linear:
     """y = x W^T + b, with the weight W of shape (outputs, inputs) and the bias b of shape (outputs,)."""
 
@@ -45,29 +45,31 @@ class Linear:
         return x @ self.weight.T + self.bias
 
 
-@dataclass(frozen=True)
+@frozen(eq=False)
 class Affine:
-    """y = (x - offset) / scale, where offset and scale have one number for each column; scale is not 0."""
+    """y = (x - offset) / scale, where offset and scale have one number for each column; scale is not 0.
+
+    If it multiplies, y = x scale + offset instead, where scale may be 0. Each form keeps the numbers of the file: one
+    alone before the first layer, or one that multiplies alone after the last, becomes a `Scaling` of the same numbers.
+    """
 
     offset: Array
     scale: Array
     place: str
+    multiplies: bool = False
 
     @classmethod
     def times(cls, factor: ArrayLike, shift: ArrayLike, place: str) -> Affine:
-        """Make y = x * factor + shift."""
-        factor, shift = np.asarray(factor, np.float64), np.asarray(shift, np.float64)
-        if not (factor != 0).all():
-            refuse(place, "a factor of 0, which removes a column", "remove the column")
-        return cls(-shift / factor, 1 / factor, place)
+        """Make y = x factor + shift."""
+        return cls(np.asarray(shift, np.float64), np.asarray(factor, np.float64), place, True)
 
     def __call__(self, x: Array) -> Array:
         """Return y for the rows x."""
-        result: Array = (x - self.offset) / self.scale
+        result: Array = x * self.scale + self.offset if self.multiplies else (x - self.offset) / self.scale
         return result
 
 
-@dataclass(frozen=True)
+@frozen(eq=False)
 class Activate:
     """y = f(x)."""
 
@@ -79,9 +81,9 @@ class Activate:
         return functions.evaluate(self.activation, x)
 
 
-@dataclass(frozen=True)
+@frozen(eq=False)
 class Complement:
-    """The columns 1 - p and p of the column p, a probability; a network's one output p says the same."""
+    """The columns 1 - p and p of the column p; where p is the output of a sigmoid, a network's one output says it."""
 
     place: str
 
@@ -93,7 +95,7 @@ class Complement:
 Step = Linear | Affine | Activate | Complement
 
 
-@dataclass(frozen=True)
+@frozen(eq=False)
 class Chain:
     """A model of another tool.
 
@@ -116,7 +118,7 @@ class Chain:
     target_name: str | None = None
     class_names: tuple[Label, ...] | None = None
     original: Callable[[NDArray[Any]], ArrayLike] | None = None
-    folded: tuple[str, ...] = field(default=())  # what the importer itself has left out, such as "Dropout 0.3"
+    folded: tuple[str, ...] = ()  # what the importer itself has left out, such as "Dropout 0.3"
 
     def evaluate(self, X: ArrayLike) -> Array:
         """Return the outputs of the rows X, shape (B, n_inputs), in float64 and with NumPy alone."""

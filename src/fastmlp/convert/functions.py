@@ -1,20 +1,26 @@
 """The activations in NumPy and float64, from their definitions: what an imported network is compared with.
 
-They do not use the package's kernels, whose errors they must find.
+They do not use the package's kernels, whose errors they must find, nor SciPy, whose import takes longer than most
+conversions. `slope` bounds how much an error of z can grow.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from .. import activations as a
 
 Array = NDArray[np.float64]
+erfc = np.frompyfunc(math.erfc, 1, 1)
+
+
+def _expit(z: Array) -> Any:
+    return 1 / (1 + np.exp(-z))
 
 
 def _softmax(f: Any, z: Array) -> Any:
@@ -24,7 +30,7 @@ def _softmax(f: Any, z: Array) -> Any:
 
 def _gelu(f: Any, z: Array) -> Any:
     if f.approximate == "none":
-        return z * special.ndtr(z)
+        return z * np.asarray(erfc(-z / math.sqrt(2)), np.float64) / 2
     return 0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)))
 
 
@@ -47,7 +53,7 @@ def _selu(z: Array) -> Any:
 
 FUNCTIONS: dict[type[a.Activation], Callable[[Any, Array], Any]] = {
     a.Identity: lambda f, z: z,
-    a.Sigmoid: lambda f, z: special.expit(f.beta * z),
+    a.Sigmoid: lambda f, z: _expit(f.beta * z),
     a.Tanh: lambda f, z: np.tanh(z),
     a.ReLU: lambda f, z: np.maximum(z, 0),
     a.PiecewiseLinear: _piecewise_linear,
@@ -57,7 +63,7 @@ FUNCTIONS: dict[type[a.Activation], Callable[[Any, Array], Any]] = {
     a.ELU: lambda f, z: np.where(z > 0, z, f.alpha * np.expm1(np.minimum(z, 0))),
     a.SELU: lambda f, z: _selu(z),
     a.GELU: _gelu,
-    a.SiLU: lambda f, z: z * special.expit(z),
+    a.SiLU: lambda f, z: z * _expit(z),
     a.Mish: lambda f, z: z * np.tanh(np.logaddexp(0, z)),
     a.Softplus: _softplus,
     a.Softsign: lambda f, z: z / (1 + np.abs(z)),
@@ -66,6 +72,26 @@ FUNCTIONS: dict[type[a.Activation], Callable[[Any, Array], Any]] = {
     a.Sine: lambda f, z: np.sin(f.omega * z),
     a.Softmax: _softmax,
 }
+
+SLOPES: dict[type[a.Activation], Callable[[Any], float]] = {  # the largest |f'|; where it is not here, 1
+    a.Sigmoid: lambda f: abs(f.beta) / 4,
+    a.PiecewiseLinear: lambda f: 1 / (f.x_max - f.x_min),
+    a.Gaussian: lambda f: math.exp(-0.5) / (math.sqrt(2 * math.pi) * f.sigma**2),
+    a.Threshold: lambda f: math.inf,
+    a.LeakyReLU: lambda f: max(1, abs(f.negative_slope)),
+    a.ELU: lambda f: max(1, abs(f.alpha)),
+    a.SELU: lambda f: 1.76,
+    a.GELU: lambda f: 1.13,
+    a.SiLU: lambda f: 1.1,
+    a.Mish: lambda f: 1.09,
+    a.HardSigmoid: lambda f: 1 / 6,
+    a.Sine: lambda f: abs(f.omega),
+}
+
+
+def slope(activation: a.Activation) -> float:
+    """Return an upper bound of |f(z) - f(z')| / |z - z'|; of softmax, that of the largest differences of a row."""
+    return SLOPES.get(type(activation), lambda f: 1.0)(activation)
 
 
 def evaluate(activation: a.Activation, z: Array) -> Array:

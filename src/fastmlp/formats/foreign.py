@@ -17,11 +17,19 @@ _COPY = (
     "net.set_layer(l, weight, bias), the weight of shape (outputs, inputs)"
 )
 _EXPORT = f"Load it with the program that has written it, and export the weights as arrays. {_COPY}"
+_ONNX = "fastmlp.from_onnx reads it"
+_KERAS = "fastmlp.from_keras reads it"
+_TORCH = (
+    "fastmlp.from_torch(path, activation=...) reads the layers in it, where you say the activations, which the file "
+    "does not hold"
+)
+_POLICY = "fastmlp.from_stable_baselines3 reads it"
+FROM_FILE = "fastmlp.from_file reads the models of some tools"
 _TABLE = "`fastmlp train` and `fastmlp predict` read tables"
 
 _MAGIC: list[tuple[int, bytes, str, str]] = [  # offset, bytes, kind of file, advice
     (0, b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "a PyTorch file of before version 1.6", _EXPORT),
-    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file, as older versions of Keras write (.h5)", _EXPORT),
+    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file, as older versions of Keras write (.h5)", _KERAS),
     (4, b"TFL3", "a TensorFlow Lite model", _EXPORT),
     (0, b"GGUF", "a GGUF model", _EXPORT),
     (0, b"\x93NUMPY", "a NumPy array (.npy)", f"np.load reads it. {_COPY}"),
@@ -45,15 +53,17 @@ _MAGIC: list[tuple[int, bytes, str, str]] = [  # offset, bytes, kind of file, ad
 _MEMBERS = [  # the end of the name of a zip archive's first member, kind of file, advice
     ("fastmlp-ensemble.json", "the file of an ensemble", "fastmlp.Ensemble.load reads it"),
     (".npy", "a NumPy archive (.npz)", f"np.load reads it, `fastmlp train` too where it has X and y. {_COPY}"),
-    ("data.pkl", "a PyTorch file, as torch.save writes (.pt)", _EXPORT),
-    (".format_version", "a PyTorch file, as torch.save writes (.pt)", _EXPORT),
-    ("metadata.json", "a Keras model (.keras)", _EXPORT),
-    ("config.json", "a Keras model (.keras)", _EXPORT),
+    ("data.pkl", "a PyTorch file, as torch.save writes (.pt)", _TORCH),
+    (".format_version", "a PyTorch file, as torch.save writes (.pt)", _TORCH),
+    ("metadata.json", "a Keras model (.keras)", _KERAS),
+    ("config.json", "a Keras model (.keras)", _KERAS),
+    ("data", "a model of stable-baselines3 (.zip)", _POLICY),
     ("[Content_Types].xml", "an Office document (.xlsx, .docx)", "Save a table as CSV, which `fastmlp train` reads"),
 ]
 _PICKLE = (
     "a pickle (.pkl, joblib)",
-    "Where you trust whoever has made it, pickle.load or joblib.load reads it: it can run any code",
+    "Where you trust whoever has made it, pickle.load or joblib.load reads it: it can run any code. Of an estimator of "
+    "scikit-learn, fastmlp.from_sklearn(estimator) then makes a network",
 )
 
 
@@ -80,7 +90,7 @@ def safetensors(header: Mapping[str, object]) -> str:
     return (
         f"a safetensors file{of} that fastmlp has not written (its __metadata__ does not say format 'fastmlp'), with "
         f"{len(entries)} tensors ({', '.join(listed)}{more}). "
-        f"safetensors.numpy.load_file reads it. {_COPY}"
+        f"{_TORCH}"
     )
 
 
@@ -110,7 +120,7 @@ def _protobuf(head: bytes) -> tuple[str, str] | None:
         return None
     if head[1] == 1:
         return "a TensorFlow SavedModel", _EXPORT
-    return ("an ONNX model", _EXPORT) if 3 <= head[1] < 32 else None
+    return ("an ONNX model", _ONNX) if 3 <= head[1] < 32 else None
 
 
 def _text(head: bytes) -> tuple[str, str] | None:
@@ -124,12 +134,14 @@ def _text(head: bytes) -> tuple[str, str] | None:
     if not all(character.isprintable() or character in "\r\n\t\f" for character in text):
         return None
     start = text.lstrip()
+    if start.startswith(("FANN_FLO", "FANN_FIX")):
+        return "a network of FANN", "fastmlp.from_fann reads it"
     if start.startswith(("{", "[")):
-        return "JSON text", _SAVED
+        return "JSON text", FROM_FILE
     if start[:9].lower().startswith(("<!doctype", "<html")):
         return "an HTML page, perhaps in place of what was to be downloaded", _SAVED
     if start.startswith("<"):
-        return "XML text", _SAVED
+        return "XML text", FROM_FILE
     first = text.splitlines()[0] if text.strip() else ""
     if any(delimiter in first for delimiter in ",;\t"):
         return f"a table as text, whose first line is {reprlib.repr(first)}", _TABLE

@@ -1,0 +1,147 @@
+"""Exports: what a `Network` becomes in other tools, and where it comes from if it was made of another tool's model.
+
+The writers are modules of `convert`, which is imported when a method is called: `convert.WRITERS` is their table.
+`Network` derives from Exports, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .convert.checking import Conversion
+
+
+class Exports:
+    """The methods of `Network` that write it for another tool."""
+
+    __slots__ = ()
+    _conversion: Conversion | None
+
+    @property
+    def conversion(self) -> Conversion | None:
+        """Where the network comes from, if it was made of another tool's model, as `fastmlp.from_file` does; else None.
+
+        It has the fields `source` (the tool), `version`, `difference` (the largest difference of an output when the
+        network was compared with the model) and `folded` (the model's steps that are no layers of the network). Files,
+        pickles and copies do not contain it.
+        """
+        return getattr(self, "_conversion", None)
+
+    def to_sklearn(self) -> Any:
+        """Return a fitted estimator of scikit-learn with the same parameters.
+
+        Returns
+        -------
+        MLPClassifier, MLPRegressor, Pipeline or TransformedTargetRegressor
+            An `MLPClassifier` for a loss of classes. With an input scaling, a `Pipeline` of a `StandardScaler` and the
+            estimator; with a target scaling, a `TransformedTargetRegressor` around it. Parameters are the same numbers
+            in the same dtype. It has no state of a training.
+
+        Raises
+        ------
+        ValueError
+            If scikit-learn has no such network: its hidden layers have one activation, which is identity, sigmoid, tanh
+            or relu.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([4, 8, 3], loss="cross_entropy", class_names=["a", "b", "c"], seed=0)
+        >>> theirs = net.to_sklearn()
+        >>> X = np.eye(4, dtype=np.float32)
+        >>> np.allclose(theirs.predict_proba(X), net.predict(X), atol=1e-6)
+        True
+        """
+        return _write("sklearn", self)
+
+    def to_torch(self) -> Any:
+        """Return a `torch.nn.Sequential` with the same parameters, in evaluation mode.
+
+        Scalings are modules at its ends. It needs PyTorch (``pip install 'fastmlp[torch]'``).
+
+        Raises
+        ------
+        ValueError
+            If PyTorch has no such layer.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([3, 8, 2], activation="tanh", seed=0)
+        >>> [tuple(p.shape) for p in net.to_torch().parameters()]
+        [(8, 3), (8,), (2, 8), (2,)]
+        """
+        return _write("torch", self)
+
+    def to_keras(self) -> Any:
+        """Return a `keras.Sequential` with the same parameters.
+
+        It needs Keras (``pip install 'fastmlp[keras]'``).
+
+        Raises
+        ------
+        ValueError
+            If Keras has no such layer.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([3, 8, 2], activation="tanh", seed=0)
+        >>> net.to_keras().save("model.keras")
+        """
+        return _write("keras", self)
+
+    def to_onnx(self, path: str | os.PathLike[str] | None = None, **options: Any) -> bytes:
+        """Return the network as an ONNX model, and write it to a file.
+
+        It needs no other package.
+
+        Parameters
+        ----------
+        path : path-like, optional
+            The file to write.
+        **options
+            See ``docs/convert.md``.
+
+        Returns
+        -------
+        bytes
+            The content of the file.
+
+        Raises
+        ------
+        ValueError
+            If ONNX has no such layer.
+
+        Examples
+        --------
+        >>> content = fastmlp.Network([3, 8, 2], activation="tanh", seed=0).to_onnx("model.onnx")
+        >>> fastmlp.from_onnx("model.onnx")
+        Network([3, 8, 2], tanh -> identity, half_squared_error, float32)
+        """
+        content: bytes = _write("onnx", self, path, **options)
+        return content
+
+    def to_fann(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file of FANN, which ``fann_create_from_file`` reads.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Raises
+        ------
+        ValueError
+            If FANN has no such layer.
+
+        Examples
+        --------
+        >>> fastmlp.Network([3, 8, 2], activation="tanh", seed=0).to_fann("model.net")
+        >>> fastmlp.from_fann("model.net").sizes
+        (3, 8, 2)
+        """
+        _write("fann", self, path)
+
+
+def _write(tool: str, net: Exports, *args: Any, **options: Any) -> Any:
+    return import_module("fastmlp.convert").write(tool, net, *args, **options)

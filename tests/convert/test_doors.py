@@ -1,0 +1,198 @@
+"""How models are found and read: the table of formats, the public functions, what is missing, the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import json
+import pathlib
+import pickle
+import zipfile
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp import cli, convert
+from fastmlp.convert import checking, recognition
+from fastmlp.convert.chain import Chain, Linear
+from processes import run_python
+
+
+def zipped(*names: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as file:
+        for name in names:
+            file.writestr(name, "{}")
+    return stream.getvalue()
+
+
+SAFETENSORS = b'{"__metadata__":{"format":"pt"},"0.bias":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+FILES = {
+    "safetensors": (len(SAFETENSORS).to_bytes(8, "little") + SAFETENSORS + bytes(4), "safetensors_file"),
+    "stable-baselines3": (zipped("data", "policy.pth", "system_info.txt"), "stable_baselines3"),
+    "keras": (zipped("metadata.json", "config.json", "model.weights.h5"), "keras_file"),
+    "keras in another order": (zipped("model.weights.h5", "assets/a", "config.json"), "keras_file"),
+    "torch": (zipped("plain/data.pkl", "plain/version"), "torch_file"),
+    "torch at the root": (zipped("version", "data.pkl"), "torch_file"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(40), "keras_file"),
+    "onnx": (b"\x08\x08\x12\x07pytorch\x1a\x052.4.0", "onnx_model"),
+    "onnx of nobody": (b"\x08\x04\x3a\x02\x00\x00", "onnx_model"),
+    "fann": (b"FANN_FLO_2.1\nnum_layers=3\n", "fann"),
+    "fixed fann": (b"FANN_FIX_2.1\ndecimal_point=8\n", "fann"),
+    "rds": (b"X\n\0\0\0\3\0\4\2\2", "r_nnet"),
+    "packed rds": (gzip.compress(b"X\n\0\0\0\3" + bytes(1000)), "r_nnet"),
+    "rds as text": (b"A\n3\n262658\n", "r_nnet"),
+    "nnet as json": (b' {"n": [3, 2, 1], "wts": [1.0], "nconn": [0]}', "r_nnet"),
+    "yaml of opencv": (b"%YAML:1.0\n---\nopencv_ml_ann_mlp:\n   format: 3\n", "opencv"),
+    "xml of opencv": (b"<?xml version='1.0'?>\n<opencv_storage>\n<opencv_ml_ann_mlp>", "opencv"),
+    "json of opencv": (b'{\n    "opencv_ml_ann_mlp": {}}', "opencv"),
+    "pmml": (b"<?xml version='1.0'?>\n<PMML version='4.4'>", "pmml"),
+    "rtneural": (b'{"in_shape": [null, 3], "layers": []}', "rtneural"),
+    "lwtnn": (b'\n{"inputs": [], "layers": [], "outputs": []}', "lwtnn"),
+    "pyrenn": (b"nn\n3,4,2,1\ndIn\n0\n", "pyrenn"),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_files_are_known_by_their_content(kind: str, tmp_path: pathlib.Path) -> None:
+    content, module = FILES[kind]
+    path = tmp_path / "model.png"
+    path.write_bytes(content)
+    assert recognition.recognize(path).module == module
+    assert {module for _, module in FILES.values()} | {None, "spark"} == {row.module for row in recognition.FORMATS}
+
+
+def test_a_folder_of_spark(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "data").mkdir()
+    with pytest.raises(fastmlp.FormatError, match=r"expected a model of .*, got a folder"):
+        recognition.recognize(tmp_path)
+    (tmp_path / "metadata").mkdir()
+    assert recognition.recognize(tmp_path).module == "spark"
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "an empty file"),
+        (b"age,income\n3,4\n", "a table as text, whose first line is 'age,income'"),
+        (b'{"a": 1}', "JSON text$"),
+        (b"\x08\x01\x12\xf5\x0a\x0a", "a TensorFlow SavedModel"),
+        (gzip.compress(b"a" * 50), "a file packed by gzip. Unpack it first"),
+        (pickle.dumps({"a": 1}), r"a pickle .* fastmlp\.from_sklearn\(estimator\) then makes a network"),
+        (zipped("fastmlp-ensemble.json"), r"the file of an ensemble\. fastmlp\.Ensemble\.load reads it"),
+        (zipped("a.txt"), "a zip archive"),
+        (b"\x01\x02\x03", "other bytes"),
+    ],
+)
+def test_other_files_are_described(content: bytes, found: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "m").write_bytes(content)
+    with pytest.raises(fastmlp.FormatError, match=f"m: expected a model of fastmlp, Spark, .* pyrenn, got {found}"):
+        fastmlp.from_file(tmp_path / "m")
+
+
+def test_a_damaged_archive(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "m").write_bytes(zipped("data", "policy.pth")[:60])
+    with pytest.raises(fastmlp.FormatError, match="m: expected a zip archive, got one that is cut off or altered"):
+        fastmlp.from_file(tmp_path / "m")
+
+
+def test_every_beginning_is_recognised_or_refused(tmp_path: pathlib.Path) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "m"
+    for content, _ in FILES.values():
+        for length in range(0, len(content), 1 + len(content) // 40):
+            path.write_bytes(content[:length] + rng.bytes(10))
+            with contextlib.suppress(fastmlp.FormatError):
+                recognition.recognize(path)
+
+
+def test_no_file(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        fastmlp.from_file(tmp_path / "m")
+
+
+# -- our own file ------------------------------------------------------------------------------------------------------
+
+
+def test_our_own_file_is_loaded(tmp_path: pathlib.Path) -> None:
+    net = fastmlp.Network([3, 4, 2], loss="cross_entropy", class_names=["a", "b"], seed=0)
+    net.save(tmp_path / "m")
+    again = fastmlp.from_file(tmp_path / "m", engine="blas", n_threads=1)
+    assert np.array_equal(again.parameters, net.parameters)
+    assert (again.class_names, again.engine, again.n_threads, again.conversion) == (("a", "b"), "blas", 1, None)
+    assert fastmlp.from_file(tmp_path / "m", dtype="float32").dtype == np.float32
+    with pytest.raises(ValueError, match="dtype: expected None or 'float32', that of the model file, got 'float64'"):
+        fastmlp.from_file(tmp_path / "m", dtype="float64")
+    with pytest.raises(TypeError, match="activation: not for a model file of fastmlp, which says everything itself"):
+        fastmlp.from_file(tmp_path / "m", activation="tanh")
+
+
+# -- what is imported, and what is missing -----------------------------------------------------------------------------
+
+
+def test_nothing_is_imported_before_it_is_asked_for() -> None:
+    lines = run_python(
+        "import sys, fastmlp\n"
+        "print('fastmlp.convert' in sys.modules)\n"
+        "fastmlp.from_file\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('fastmlp.convert')))\n"
+        "import fastmlp.convert.checking\n"
+        "print(*sorted({'scipy', 'numpy.random', 'zipfile', 'torch', 'sklearn', 'keras'} & set(sys.modules)), end='.')"
+    ).splitlines()
+    assert lines == ["False", "fastmlp.convert", "."]
+
+
+def test_a_package_without_an_extra_is_the_error_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Any:
+        raise ModuleNotFoundError("No module named 'other'", name="other")
+
+    monkeypatch.setattr(convert, "import_module", missing)
+    with pytest.raises(ModuleNotFoundError, match="No module named 'other'"):
+        fastmlp.from_fann("m.net")
+
+
+# -- the command line --------------------------------------------------------------------------------------------------
+
+
+def test_convert_writes_what_the_suffix_says(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = Linear(np.ones((1, 3)), np.zeros(1), "layer")
+    net = checking.network(Chain((layer,), "a tool", "1.2", "float32", 3, folded=("Dropout 0.3",)))
+    given: dict[str, Any] = {}
+
+    def from_file(path: str, **options: Any) -> fastmlp.Network:
+        given.update(path=path, **options)
+        return net
+
+    monkeypatch.setattr(convert, "from_file", from_file)
+    out = tmp_path / "out.safetensors"
+    assert cli.main(["convert", "model.pt", str(out), "--activation", "tanh"]) == 0
+    assert given == {"path": "model.pt", "dtype": None, "activation": "tanh"}
+    assert np.array_equal(fastmlp.load(out).parameters, net.parameters)
+    assert capsys.readouterr().out.splitlines() == [
+        f"{out}: Network([3, 1], identity, half_squared_error, float32)",
+        f"from a tool 1.2, largest difference {net.conversion.difference:.3g}",
+        "  Dropout 0.3",
+    ]
+    assert cli.main(["convert", "model.pt", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["folded"] == ["Dropout 0.3"]
+    assert cli.main(["convert", "model.pt", str(out), "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_convert_names_what_is_wrong(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fastmlp.Network([3, 1], seed=0).save("m")
+    for args, message in (
+        (["m", "out.pt"], "OUT: expected a name that ends in one of .safetensors, .onnx, .keras, .net, got "),
+        (["none", "out.onnx"], "none: No such file or directory"),
+        (["m", "out.onnx", "--activation", "tanh"], "activation: not for a model file of fastmlp"),
+    ):
+        assert cli.main(["convert", *args]) == 1
+        assert message in capsys.readouterr().err
