@@ -32,6 +32,18 @@ class Found(NamedTuple):
     c: float = 0.0
 
 
+def _with(operation: Expression, k: float, c: float) -> tuple[float, float]:
+    """Return k and c of k f + c after an addition or a product."""
+    value = operation.value
+    return {
+        "add": (k, c + value),
+        "subtract": (k, c - value),
+        "multiply": (k * value, c * value),
+        "divide": (k / (value or 1.0), c / (value or 1.0)),
+        "reversed": (-k, value - c),
+    }[operation.kind]
+
+
 class Forms:
     """The forms of activations, for files whose numbers have this relative rounding."""
 
@@ -74,22 +86,17 @@ class Forms:
 
     def _around(self, found: Found, run: list[Expression], columns: int, place: str) -> list[Affine]:
         """Return the steps for k and c of what was found, and for the additions and products after it."""
-        if (found.k, found.c) == (1.0, 0.0):
-            return affine_steps(run, columns)
         k, c, rest = found.k, found.c, list(run)
-        while rest and isinstance(rest[0].value, float):
-            value, kind = rest.pop(0).value, run[len(run) - len(rest) - 1].kind
-            if kind in ("multiply", "divide"):
-                k, c = (k * value, c * value) if kind == "multiply" else (k / value, c / value)
-            elif kind == "reversed":
-                k, c = -k, value - c
-            else:
-                c += value if kind == "add" else -value
-        k = self.snapped(self.snapped(k), -1.0)
-        if found.c != 0 and abs(c) <= 4 * self.rounding * abs(found.c):
-            c = 0.0
+        while True:
+            k = self.snapped(self.snapped(k), -1.0)
+            c = 0.0 if abs(c) <= 4 * self.rounding * abs(found.c) else c
+            if (k, c) == (1.0, 0.0):
+                return affine_steps(rest, columns)
+            if not rest or not isinstance(rest[0].value, float):
+                break
+            k, c = _with(rest.pop(0), k, c)
         ones = np.ones(columns)
-        return ([] if (k, c) == (1, 0) else [Affine.times(k * ones, c * ones, place)]) + affine_steps(rest, columns)
+        return [Affine.times(k * ones, c * ones, place), *affine_steps(rest, columns)]
 
     def multiple(self, term: tuple[float | None, Expression], of: Expression) -> float | None:
         """Return b where `of` is b times the term of a product, else None."""

@@ -193,34 +193,46 @@ AFFINE = ("add", "subtract", "multiply", "divide", "reversed")
 def affine_steps(run: list[Expression], columns: int) -> list[Affine]:
     """Return the steps of additions and multiplications, in the order in which they are computed.
 
-    A subtraction before a division is one step with these very numbers, as scalers write it; so is a product with a
-    sum after it.
+    A difference and the quotient after it are one step of these very numbers, as scalers write it; so are a product
+    and the sum after it.
     """
     steps, at = list[Affine](), 0
-    zeros, ones = np.zeros(columns), np.ones(columns)
     while at < len(run):
-        first = run[at]
-        following = run[at + 1].kind if at + 1 < len(run) else ""
-        value = np.broadcast_to(np.asarray(first.value, np.float64), (columns,))
-        at += 1
-        if first.kind in ("subtract", "add"):
-            offset = value if first.kind == "subtract" else -value
-            scale = ones
-            if following in ("divide", "multiply"):
-                scale = np.broadcast_to(np.asarray(run[at].value, np.float64), (columns,))
-                if following == "multiply":
-                    scale = Affine.times(scale, zeros, run[at].place).scale
-                at += 1
-            steps.append(Affine(offset, scale, first.place))
-        elif first.kind == "divide":
-            steps.append(Affine(zeros, value, first.place))
-        elif first.kind == "reversed":
-            steps.append(Affine.times(-ones, value, first.place))
+        first, second = run[at], run[at + 1] if at + 1 < len(run) else None
+        value, next_value = (_numbers(each, columns) for each in (first, second))
+        pair = first.kind, second.kind if second is not None else ""
+        if pair in PAIRS and not (pair[1] == "multiply" and (next_value == 0).any()):
+            at += 1
         else:
-            shift = zeros
-            if following in ("add", "subtract"):
-                shift = np.broadcast_to(np.asarray(run[at].value, np.float64), (columns,))
-                shift = shift if following == "add" else -shift
-                at += 1
-            steps.append(Affine.times(value, shift, first.place))
+            pair, next_value = (first.kind, ""), None
+        steps.append(_step(pair, value, next_value, first.place))
+        at += 1
     return steps
+
+
+PAIRS = (
+    ("subtract", "divide"),
+    ("subtract", "multiply"),
+    ("add", "divide"),
+    ("add", "multiply"),
+    ("multiply", "add"),
+    ("multiply", "subtract"),
+)
+
+
+def _numbers(expression: Expression | None, columns: int) -> Any:
+    return None if expression is None else np.broadcast_to(np.asarray(expression.value, np.float64), (columns,))
+
+
+def _step(pair: tuple[str, str], value: Array, second: Any, place: str) -> Affine:
+    """Return the step of one operation, or of two."""
+    kind, following = pair
+    if kind == "multiply":
+        shift = np.zeros_like(value) if second is None else second if following == "add" else -second
+        return Affine.times(value, shift, place)
+    if kind == "divide":
+        return Affine(np.zeros_like(value), value, place)
+    if kind == "reversed":
+        return Affine.times(-np.ones_like(value), value, place)
+    scale = np.ones_like(value) if second is None else second if following == "divide" else 1 / second
+    return Affine(value if kind == "subtract" else -value, scale, place)

@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import activations
 from ..formats import atomic
-from ..formats.model_file import FormatError
+from ..formats.safetensors import FormatError, as_dict, format_error, json_value
 from . import onnx_graph, onnx_operators, onnx_originals, onnx_quantised, onnx_tails
 from .chain import Activate, Chain, Complement, Step, refuse
 from .onnx_activations import Forms
@@ -22,6 +22,7 @@ from .onnx_graph import OnnxGraph, Operation
 from .onnx_layout import Shape
 from .onnx_tails import Tail
 from .onnx_walk import Walk
+from .onnx_wire import Model
 
 DTYPES = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16"}
 ROUNDING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
@@ -62,14 +63,17 @@ def read(source: str | os.PathLike[str] | bytes, *, output: str | None = None) -
     tail = onnx_tails.find(names, values)
     steps = _steps(walk, tail)
     dtype = "float64" if "float64" in walk.dtypes else "float32"
+    described = _described(model)
     return Chain(
         steps=tuple(steps),
         tool=model.producer_name or "ONNX",
         version=model.producer_version,
         dtype=dtype,
         n_inputs=walk.input.columns,
-        loss=_loss(steps, tail),
-        class_names=tail.class_names,
+        loss=described.get("loss", _loss(steps, tail)),
+        feature_names=described.get("feature_names"),
+        target_name=described.get("target_name"),
+        class_names=tail.class_names or described.get("class_names"),
         original=onnx_originals.original(data, graph, walk, tail, dtype),
         folded=tuple(dict.fromkeys(walk.folded)),
     )
@@ -171,3 +175,20 @@ def _loss(steps: list[Step], tail: Tail) -> str | None:
     if not tail.classifies or not isinstance(last, Activate):
         return None
     return {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}.get(last.activation.name)
+
+
+def _described(model: Model) -> dict[str, Any]:
+    """Return what onnx_writer.py has written beside the graph: names, and the loss."""
+    texts = {entry.key: entry.value for entry in model.metadata_props}
+    if model.producer_name != "fastmlp" or "fastmlp" not in texts:
+        return {}
+    described = as_dict("metadata fastmlp", json_value("metadata fastmlp", texts["fastmlp"]))
+    found: dict[str, Any] = {}
+    for key, value in described.items():
+        is_list = key in ("feature_names", "class_names")
+        kinds = {"loss": (str,), "target_name": (str,), "feature_names": (str,), "class_names": (str, int, float)}.get(key)
+        values = value if is_list else [value]
+        if kinds is None or not isinstance(values, list) or not all(type(each) in kinds for each in values):
+            raise format_error(f"metadata fastmlp: {key}", "names", value)
+        found[key] = tuple(values) if is_list else value
+    return found

@@ -119,19 +119,8 @@ def _batch_normalization(walk: Walk, o: Operation, x: Any, *given: Any) -> Rows:
         o.refuse(f"numbers of the shapes {[list(each.shape) for each in given]} for {channels} columns")
     factor = scale / np.sqrt(variance + o.real("epsilon", 1e-5))
     sizes = [channels] + [1] * (len(x.shape) - 2)
-    linear = x.expression.base.linear
-    if (factor == 0).any() and linear is not None and x.expression.kind == "base" and len(x.shape) == 2:
-        y = walk.layer(o, before(x), linear.weight * factor[:, np.newaxis], x.shape)
-        return walk.affine(o, "add", y, (linear.bias - mean) * factor + b)
     x = walk.affine(o, "subtract", x, mean.reshape(sizes)) if mean.any() else x
     return walk.affine(o, "add", walk.affine(o, "multiply", x, factor.reshape(sizes)), b.reshape(sizes))
-
-
-def before(x: Rows) -> Rows:
-    """Return the rows that the layer at the base of x takes."""
-    argument = x.expression.base.argument
-    assert argument is not None
-    return Rows(argument, (None, argument.base.columns), x.dtype)
 
 
 def _scaler(walk: Walk, o: Operation, x: Any) -> Rows:
