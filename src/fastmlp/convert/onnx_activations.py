@@ -49,6 +49,7 @@ class Forms:
 
     def __init__(self, builder: Builder, rounding: float) -> None:
         self.builder, self.rounding = builder, rounding
+        self.inexact = False  # whether a form was found that loses digits where the activation does not
 
     def near(self, x: float, y: float) -> bool:
         """Whether two numbers are equal up to the rounding of the file's dtype."""
@@ -240,6 +241,7 @@ def _log(forms: Forms, core: Expression) -> Found | None:
     if name == "exp" and (x.k, x.c) == (1, 1):
         return Found(a.Softplus(), inner)
     if name == "sigmoid" and (x.k, x.c) == (1, 0):
+        forms.inexact = True  # log(0) far below 0
         return Found(a.Softplus(), forms.builder.scaled(inner, -1.0, 0.0, core.place), -1.0)
     return None
 
@@ -338,13 +340,14 @@ def _gelu(forms: Forms, z: Term, gate: Term, place: str) -> Found | None:
 def _tanh_gelu(forms: Forms, z: Term, u: Expression) -> Found | None:
     """z (1 + tanh(sqrt(2 / pi) (y + 0.044715 y^3))) = 2 / s GELU(y) with y = s z."""
     linear, cubic = None, None
-    if u.c == 0 and u.core.kind == "sum" and len(u.core.terms) == 2:
+    if u.core.kind == "sum" and len(u.core.terms) == 2:
         for k, core in u.core.terms:
-            power = forms.power(z, core)
-            if power is not None and power[0] == 1:
-                linear = u.k * (k or 0.0) * power[1]
+            factor, power = u.k * (k or 0.0), forms.power(z, core)
+            if core is z[1]:  # of y = l (1 + r core), l is the sum's constant
+                b = forms.multiple(z, forms.builder.scaled(core, factor, u.c, core.place))
+                linear = b if b else None
             elif power is not None and power[0] == 3:
-                cubic = u.k * (k or 0.0) * power[1]
+                cubic = factor * power[1]
     elif u.c == 0 and u.core.kind == "product":  # y (1 + 0.044715 y^2)
         rest = [term for term in u.core.terms if term != z]
         if len(rest) == 1 and rest[0][0] is not None:

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from .onnx_graph import OnnxGraph, Operation
 from .onnx_tensors import FLOATS
 
 Array = NDArray[Any]
+_erf, _erfc = np.frompyfunc(math.erf, 1, 1), np.frompyfunc(math.erfc, 1, 1)  # importing SciPy's takes 0.2 s
 Operator = Callable[..., Any]  # takes the operation and its inputs, None for one that is left out
 
 
@@ -145,7 +145,7 @@ def _fused_gemm(o: Operation, *inputs: Any) -> Array:
     kind, alpha = o.text("activation", ""), o.real("activation_alpha", 0.01)
     functions: dict[str, Callable[[Array], Array]] = {
         "Relu": lambda z: np.maximum(z, 0),
-        "Sigmoid": special.expit,
+        "Sigmoid": _expit,
         "Tanh": np.tanh,
         "LeakyRelu": lambda z: np.where(z >= 0, z, alpha * z),
         "Elu": lambda z: np.where(z >= 0, z, o.real("activation_alpha", 1.0) * np.expm1(np.minimum(z, 0))),
@@ -261,10 +261,18 @@ def _matmul_integer_to_float(o: Operation, a: Array, b: Array, a_scale: Array, b
 # ------------------------------------------------------------------------------------------------- activations
 
 
+def _expit(x: Array) -> Any:
+    return 1 / (1 + np.exp(-x))
+
+
+def _ndtr(x: Array) -> Any:
+    return np.asarray(_erfc(-x / math.sqrt(2)), np.float64) / 2
+
+
 def _gelu(o: Operation, x: Array) -> Array:
     if o.text("approximate", "none") == "tanh":
         return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-    return x * special.ndtr(x)
+    return x * _ndtr(x)
 
 
 def _selu(o: Operation, x: Array) -> Array:
@@ -339,12 +347,12 @@ UNARY: dict[str, Operator] = {
     "Exp": _elementwise(np.exp),
     "Log": _elementwise(np.log),
     "Abs": _elementwise(np.abs),
-    "Erf": _elementwise(special.erf),
-    "Erfc": _elementwise(special.erfc),
+    "Erf": _elementwise(lambda x: np.asarray(_erf(x), np.float64)),
+    "Erfc": _elementwise(lambda x: np.asarray(_erfc(x), np.float64)),
     "Sin": _elementwise(np.sin),
     "Not": _elementwise(np.logical_not),
     "Relu": _elementwise(lambda x: np.maximum(x, 0)),
-    "Sigmoid": _elementwise(special.expit),
+    "Sigmoid": _elementwise(_expit),
     "Tanh": _elementwise(np.tanh),
     "Softplus": _elementwise(lambda x: np.logaddexp(0, x)),
     "Softsign": _elementwise(lambda x: x / (1 + np.abs(x))),
@@ -356,9 +364,9 @@ UNARY: dict[str, Operator] = {
     "Selu": _selu,
     "Celu": _celu,
     "Gelu": _gelu,
-    "com.microsoft.Gelu": lambda o, x: x * special.ndtr(x),
-    "Swish": lambda o, x: x * special.expit(o.real("alpha", 1.0) * x),
-    "com.microsoft.QuickGelu": lambda o, x: x * special.expit(o.real("alpha", 1.702) * x),
+    "com.microsoft.Gelu": lambda o, x: x * _ndtr(x),
+    "Swish": lambda o, x: x * _expit(o.real("alpha", 1.0) * x),
+    "com.microsoft.QuickGelu": lambda o, x: x * _expit(o.real("alpha", 1.702) * x),
 }
 BINARY: dict[str, Operator] = {
     "Add": _elementwise(np.add),
@@ -371,7 +379,7 @@ BINARY: dict[str, Operator] = {
     "GreaterOrEqual": _elementwise(np.greater_equal),
     "Less": _elementwise(np.less),
     "LessOrEqual": _elementwise(np.less_equal),
-    "com.microsoft.BiasGelu": _elementwise(lambda x, b: (x + b) * special.ndtr(x + b)),
+    "com.microsoft.BiasGelu": _elementwise(lambda x, b: (x + b) * _ndtr(x + b)),
     "Max": _folded(np.maximum),
     "Min": _folded(np.minimum),
     "Sum": _folded(np.add),

@@ -159,6 +159,7 @@ def _steps(walk: Walk, tail: Tail) -> list[Step]:
         linear = expression.base.linear
         steps += [] if linear is None else [linear]
         steps += forms.steps(expression)
+    walk.inexact = walk.inexact or forms.inexact
     if not walk.dtypes:
         refuse("ONNX file", "a graph without a dense layer", "expected Gemm or MatMul with a constant weight")
     for step in steps[:-1]:

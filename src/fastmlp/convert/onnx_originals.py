@@ -1,7 +1,7 @@
 """The answers of an ONNX file itself, with which an imported network is compared.
 
 onnxruntime gives them where it has been imported already: importing it takes longer than everything else here. Else,
-and for quantised models and numbers of 16 bits, whose arithmetic rounds more than a network's, onnx_evaluate.py does.
+and for quantised models and others whose arithmetic rounds more than a network's, onnx_evaluate.py does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def original(data: bytes | memoryview, graph: OnnxGraph, walk: Walk, tail: Tail,
     """Return the function that gives the file's outputs for rows, comparable with a network's `predict`."""
     name = next(name for name, value in walk.values.items() if isinstance(value, Rows) and value is tail.rows)
     run = None
-    if "onnxruntime" in sys.modules and not walk.quantised and {*walk.dtypes, walk.input.dtype} <= {dtype}:
+    if "onnxruntime" in sys.modules and not walk.inexact and {*walk.dtypes, walk.input.dtype} <= {dtype}:
         run = _session(sys.modules["onnxruntime"], data, graph, walk.input_name, name, np.dtype(dtype))
     in_runtime = run is not None
     if run is None:

@@ -53,7 +53,7 @@ def _quantised(walk: Walk, o: Operation, x: Rows, scale: Any, zero: Any) -> Quan
     """Return rows as a quantised value, with the ReLU that its zero point stands for."""
     if numeric(o, scale).size == 0 or not (scale > 0).all():
         o.refuse("a scale that is not above 0")
-    walk.quantised = True
+    walk.inexact = True
     walk.folded.append(NOTE)
     core = x.expression.core
     is_input = x.expression.kind == "base" and x.expression.base.weight is None
@@ -140,7 +140,7 @@ def _qlinear_unary(name: str) -> Callable[..., Any]:
 
 
 def _dynamic_quantize(walk: Walk, o: Operation, x: Any) -> tuple[Dynamic, ...]:
-    walk.quantised = True
+    walk.inexact = True
     walk.folded.append(NOTE)
     return tuple(Dynamic(rows(o, x), kind) for kind in ("integers", "scale", "zero"))
 
@@ -187,7 +187,7 @@ def _scaled(walk: Walk, o: Operation, x: IntegerProduct, scale: Any) -> Rows:
 def _dynamic_quantize_matmul(
     walk: Walk, o: Operation, a: Any, b: Any, b_scale: Any, b_zero: Any = None, bias: Any = None
 ) -> Any:
-    walk.quantised = True
+    walk.inexact = True
     walk.folded.append(NOTE)
     y = onnx_operators.product(walk, o, rows(o, a), _weight(o, b, b_scale, b_zero, -1), True)
     return y if bias is None else walk.affine(o, "add", y, bias)

@@ -50,7 +50,7 @@ class Walk:
         self.builder, self.budget = Builder(), graph.budget()
         self.folded: list[str] = []
         self.dtypes: list[str] = []  # of the layers
-        self.quantised = False
+        self.inexact = False  # whether the tool's own arithmetic loses more than a network's
         base = Base(onnx_layout.columns(shape), place=f"input {name!r:.80}")
         self.input_name, self.input = name, Rows(self.builder.base(base), shape, dtype)
         self.values: dict[str, Any] = {name: self.input}
@@ -154,6 +154,7 @@ class Walk:
 
 def numeric(o: Operation, value: Any) -> Array:
     """Return a constant of numbers; refuse another one, and the number of rows."""
+    value = np.asarray(value) if isinstance(value, np.generic) else value
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
         o.refuse("a value that is no constant of numbers")
     if value.dtype == np.int64 and (value == BATCH).any():
