@@ -330,6 +330,15 @@ def test_activations_after_a_batch_normalization(name: str) -> None:
     check(g.model(g.dense(form(g, z), 6, 3)), rows(4, dtype), [expected, fastmlp.Identity()])
 
 
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_of_a_layer_without_a_bias(name: str) -> None:
+    form, expected = ACTIVATIONS[name]
+    g = Graph(4, opset=20)
+    x = rows(4) if name != "LogSigmoid" else rows(4) / 8
+    net = check(g.model(g.dense(form(g, g.op("MatMul", g.x, g.normal(4, 6))), 6, 3)), x, [expected, fastmlp.Identity()])
+    assert net.sizes == (4, 6, 3)
+
+
 @pytest.mark.parametrize("name", ["SiLU", "Erf", "Softsign by Abs", "Softplus", "Sin", "tanh form"])
 def test_activations_of_a_scaled_argument(name: str) -> None:
     form, expected = ACTIVATIONS[name]

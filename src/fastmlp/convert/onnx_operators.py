@@ -44,7 +44,7 @@ def _gemm(walk: Walk, o: Operation, a: Any, b: Any, c: Any = None) -> Rows:
     if not isinstance(c, np.ndarray):
         o.refuse(RESIDUAL, "a network of layers in sequence can be imported")
     c = numeric(o, c)
-    return walk.affine(o, "add", result, c.astype(np.float64) * o.real("beta", 1.0))
+    return walk.biased(o, result, c.astype(np.float64) * o.real("beta", 1.0))
 
 
 def product(walk: Walk, o: Operation, x: Rows, weight: Array, x_is_first: bool, alpha: float = 1.0) -> Rows:
@@ -138,12 +138,14 @@ def _binary(kind: str, reverse: str, both: Operator) -> Operator:
     def operator(walk: Walk, o: Operation, a: Any, b: Any) -> Any:
         if isinstance(a, Rows) and isinstance(b, Rows):
             return walk.on(a, both(walk, o, a, b), _same_shape(o, a, b))
-        if isinstance(a, Rows):
-            return walk.affine(o, kind, a, b)
-        x = rows(o, b)
-        if reverse == "quotient":
-            return walk.affine(o, "multiply", walk.call(o, "reciprocal", x), a)
-        return walk.affine(o, reverse, x, a)
+        is_first = isinstance(a, Rows)
+        x, constant = (a, b) if is_first else (rows(o, b), a)
+        name = o.inputs[0 if is_first else 1]
+        if walk.uses[name] == 1 and (kind == "add" or (kind == "subtract" and is_first)):
+            return walk.biased(o, x, constant, 1.0 if kind == "add" else -1.0)
+        if is_first or reverse != "quotient":
+            return walk.affine(o, kind if is_first else reverse, x, constant)
+        return walk.affine(o, "multiply", walk.call(o, "reciprocal", x), constant)
 
     return operator
 

@@ -106,7 +106,7 @@ def _qgemm(walk: Walk, o: Operation, *given: Any) -> Any:
     alpha = o.real("alpha", 1.0)
     y = onnx_operators.product(walk, o, x, weight.T if trans_b else weight, True, alpha)
     if c is not None:
-        y = walk.affine(o, "add", y, numeric(o, c).astype(np.float64) * alpha * numeric(o, a_scale) * numeric(o, b_scale))
+        y = walk.biased(o, y, numeric(o, c).astype(np.float64) * alpha * numeric(o, a_scale) * numeric(o, b_scale))
     return _result(walk, o, y, y_scale, y_zero)
 
 
@@ -190,7 +190,7 @@ def _dynamic_quantize_matmul(
     walk.inexact = True
     walk.folded.append(NOTE)
     y = onnx_operators.product(walk, o, rows(o, a), _weight(o, b, b_scale, b_zero, -1), True)
-    return y if bias is None else walk.affine(o, "add", y, bias)
+    return y if bias is None else walk.biased(o, y, bias)
 
 
 def _matmul_integer_to_float(
@@ -201,7 +201,7 @@ def _matmul_integer_to_float(
     _dynamic(o, a_zero, "zero", x)
     factor = _dynamic(o, a_scale, "scale", x).factor
     y = onnx_operators.product(walk, o, x, _weight(o, b, b_scale, b_zero, -1) * factor, True)
-    return y if bias is None else walk.affine(o, "add", y, bias)
+    return y if bias is None else walk.biased(o, y, bias)
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {

@@ -79,10 +79,11 @@ class Folder:
                 f"{place}: expected its numbers in the file {location!r} beside the model's, got {error}; both files "
                 "belong together"
             ) from None
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            raise FormatError(f"{place}: expected a file of numbers, got {location!r}, which is none")
         with os.fdopen(descriptor, "rb") as stream:
-            status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise FormatError(f"{place}: expected a file of numbers, got {location!r}, which is none")
             if status.st_size == 0:
                 return memoryview(b"")
             return memoryview(np.memmap(stream, np.uint8, "r"))  # type: ignore[arg-type]

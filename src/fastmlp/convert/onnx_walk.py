@@ -8,6 +8,7 @@ with the node's name. Each function for an operator takes the walk, the operatio
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +49,7 @@ class Walk:
     ) -> None:
         self.graph, self.operators, self.batch = graph, operators, batch
         self.builder, self.budget = Builder(), graph.budget()
+        self.uses = Counter[str]()  # how often a name is an input, or an output of the graph
         self.folded: list[str] = []
         self.dtypes: list[str] = []  # of the layers
         self.inexact = False  # whether the tool's own arithmetic loses more than a network's
@@ -69,7 +71,11 @@ class Walk:
 
     def run(self, names: list[str]) -> list[Any]:
         """Return the values of these names."""
-        for operation in self.graph.needed(names):
+        needed = self.graph.needed(names)
+        self.uses.update(names)
+        for operation in needed:
+            self.uses.update(operation.inputs)
+        for operation in needed:
             given = [self.value(name) for name in operation.inputs]
             results = self._apply(operation, given)
             results = results if isinstance(results, tuple) else (results,)
@@ -132,16 +138,24 @@ class Walk:
         return Rows(self.builder.base(base), shape, x.dtype)
 
     def affine(self, o: Operation, kind: str, x: Rows, constant: Array) -> Rows:
-        """Return x + constant, and its like; added to a layer without a bias, the constant is its bias."""
+        """Return x + constant, and its like."""
         number, shape = onnx_layout.for_columns(o, x.shape, numeric(o, constant))
-        base = x.expression.base
-        is_bias = x.expression.kind == "base" and base.weight is not None and base.bias is None
-        if is_bias and kind in ("add", "subtract"):
-            bias = np.broadcast_to(np.asarray(number, np.float64), (x.columns,)) * (1.0 if kind == "add" else -1.0)
-            if not np.isfinite(bias).all():
-                o.refuse("a bias that is not finite", "check the model's training")
-            return Rows(self.builder.with_bias(x.expression, bias, o.place), shape, x.dtype)
         return Rows(self.builder.affine(kind, x.expression, number, o.place), shape, x.dtype)
+
+    def biased(self, o: Operation, x: Rows, constant: Array, sign: float = 1.0) -> Rows:
+        """Return x + sign constant, which is the bias of the layer that x is if it has none yet.
+
+        No other node may take x: an activation has forms in which x and x + 3 occur.
+        """
+        base = x.expression.base
+        number, shape = onnx_layout.for_columns(o, x.shape, numeric(o, constant))
+        is_layer = x.expression.kind == "base" and base.weight is not None and base.bias is None
+        if not is_layer or (isinstance(number, float) and x.columns > 1):
+            return self.affine(o, "add" if sign > 0 else "subtract", x, constant)
+        bias = np.broadcast_to(np.asarray(number, np.float64), (x.columns,)) * sign
+        if not np.isfinite(bias).all():
+            o.refuse("a bias that is not finite", "check the model's training")
+        return Rows(self.builder.with_bias(x.expression, bias, o.place), shape, x.dtype)
 
     def call(self, o: Operation, name: str, x: Rows, *parameters: Any) -> Rows:
         """Return a function of rows."""

@@ -212,7 +212,7 @@ def _threshold(g: _Graph, f: a.Threshold, z: str) -> str:
 
 
 def _leaky_relu(g: _Graph, f: a.LeakyReLU, z: str) -> str:
-    if g.is_float32 or float(np.float32(f.negative_slope)) == f.negative_slope:  # attributes are float32
+    if g.is_float32:
         return g.node("LeakyRelu", [z], alpha=f.negative_slope)
     below = g.node("Mul", [z, g.number(f.negative_slope)])
     return g.node("Where", [g.node("Greater", [z, g.number(0.0)]), z, below])
