@@ -33,7 +33,9 @@ def test_a_tool_s_file(name: str) -> None:
     path, expected = sample(name)
     net = fastmlp.from_onnx(path)
     x = expected["input"] if "input" in expected else expected["X"]
-    answers = np.asarray(expected[next(key for key in ("sklearn", "torch", "keras", "P", "onnxruntime") if key in expected)])
+    answers = np.asarray(
+        expected[next(key for key in ("sklearn", "torch", "keras", "P", "onnxruntime") if key in expected)]
+    )
     answers = answers.reshape(len(x), -1)
     found = net.predict(x)
     if found.shape[1] == 1 and answers.shape[1] == 2:
@@ -70,7 +72,11 @@ def test_layers_of_files(name: str, activations: list[str]) -> None:
 
 
 def test_scalers_of_files_become_input_scaling() -> None:
-    for name in ("skl2onnx/standard_scaler_binary", "skl2onnx/min_max_scaler_regressor", "keras-onnx/normalization_given_in_config"):
+    for name in (
+        "skl2onnx/standard_scaler_binary",
+        "skl2onnx/min_max_scaler_regressor",
+        "keras-onnx/normalization_given_in_config",
+    ):
         assert fastmlp.from_onnx(FOLDER / f"{name}.onnx").input_scaling is not None
 
 
@@ -222,8 +228,8 @@ def test_the_newer_exporter_of_torch(name: str, tmp_path: pathlib.Path) -> None:
     torch.manual_seed(0)
     f = MODULES[name]()
     net = torch.nn.Sequential(
-        torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 60), f, torch.nn.Linear(60, 50, bias=False), torch.nn.BatchNorm1d(50), f,
-        torch.nn.Linear(50, 3), torch.nn.Softmax(dim=-1),
+        torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 60), f, torch.nn.Linear(60, 50, bias=False),
+        torch.nn.BatchNorm1d(50), f, torch.nn.Linear(50, 3), torch.nn.Softmax(dim=-1),
     )  # fmt: skip
     path = _exported(net, torch.randn(2, 4), True, tmp_path)
     x = rows(4)
@@ -264,7 +270,9 @@ def _network(n_inputs: int = 4, activation: str = "Relu") -> tuple[bytes, Graph]
 
 
 @pytest.mark.parametrize("level", ["ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL"])
-@pytest.mark.parametrize("activation", ["Relu", "Sigmoid", "Tanh", "LeakyRelu", "Elu", "Softplus", "Gelu", "silu", "erf"])
+@pytest.mark.parametrize(
+    "activation", ["Relu", "Sigmoid", "Tanh", "LeakyRelu", "Elu", "Softplus", "Gelu", "silu", "erf"]
+)
 def test_files_that_onnxruntime_has_optimised(level: str, activation: str, tmp_path: pathlib.Path) -> None:
     g = Graph(4, opset=20)
     z = g.dense(g.x, 4, 8)

@@ -38,10 +38,7 @@ def tensor(made: Any) -> Any:
 def test_tensors(dtype: str, shape: Any, raw: bool) -> None:
     array = (np.random.default_rng(0).normal(size=shape) * 50).astype(dtype)
     code = helper.np_dtype_to_tensor_dtype(array.dtype)
-    if raw:
-        made = numpy_helper.from_array(array)
-    else:
-        made = helper.make_tensor("t", code, shape, array.reshape(-1))
+    made = numpy_helper.from_array(array) if raw else helper.make_tensor("t", code, shape, array.reshape(-1))
     found = tensor(made)
     assert found.dtype == array.dtype
     assert np.array_equal(found, array)
@@ -89,7 +86,9 @@ def test_negative_numbers_and_long_ones() -> None:
 def test_tensors_that_lie(change: dict[str, Any], message: str) -> None:
     fields = {"dims": [2], "data_type": 1, "raw_data": b"\0" * 8, **change}
     if fields.get("data_location") == 7:
-        data = TensorProto(**{k: v for k, v in fields.items() if k != "data_location"}).SerializeToString() + b"\x70\x07"
+        data = (
+            TensorProto(**{k: v for k, v in fields.items() if k != "data_location"}).SerializeToString() + b"\x70\x07"
+        )
         read = onnx_wire._Reader(memoryview(data)).message(onnx_wire.Tensor, 0, len(data), "tensor")
         with pytest.raises(fastmlp.FormatError, match=message):
             onnx_tensors.to_array(read, Folder(None), "tensor")
@@ -150,7 +149,20 @@ def test_external_data(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    "location", ["../outside.bin", "/etc/hostname", "inner/../../outside.bin", "link.bin", "linked/outside.bin", "", ".", "a\0b", "C:\\x", "fifo", "missing"]
+    "location",
+    [
+        "../outside.bin",
+        "/etc/hostname",
+        "inner/../../outside.bin",
+        "link.bin",
+        "linked/outside.bin",
+        "",
+        ".",
+        "a\0b",
+        "C:\\x",
+        "fifo",
+        "missing",
+    ],
 )
 def test_data_outside_of_the_folder(location: str, tmp_path: pathlib.Path) -> None:
     folder = tmp_path / "model"
@@ -165,7 +177,17 @@ def test_data_outside_of_the_folder(location: str, tmp_path: pathlib.Path) -> No
 
 
 @pytest.mark.parametrize(
-    "entries", [{"offset": "1"}, {"offset": "-1"}, {"length": "63"}, {"length": "65"}, {"offset": "9" * 30}, {"length": "1e3"}, {"offset": "18446744073709551615"}], ids=str
+    "entries",
+    [
+        {"offset": "1"},
+        {"offset": "-1"},
+        {"length": "63"},
+        {"length": "65"},
+        {"offset": "9" * 30},
+        {"length": "1e3"},
+        {"offset": "18446744073709551615"},
+    ],
+    ids=str,
 )
 def test_places_in_data_that_lie(entries: dict[str, str], tmp_path: pathlib.Path) -> None:
     (tmp_path / "data.bin").write_bytes(bytes(64))
@@ -185,7 +207,7 @@ def bomb(kind: str) -> bytes:
             y = g.op("Tanh", g.op("MatMul", y, w))
         return g.model(y)
     if kind == "broadcast":
-        return g.model(g.op("MatMul", g.x, g.op("Add", np.zeros((256, 1, 1)), np.zeros((1, 4096, 4096)[:1] + (1, 9999)))))
+        return g.model(g.op("MatMul", g.x, g.op("Add", np.zeros((256, 1, 1)), np.zeros((1, 1, 9999)))))
     if kind == "shape":
         return g.model(g.op("MatMul", g.x, g.op("ConstantOfShape", np.array([256, 10**9]))))
     if kind == "gather":

@@ -46,7 +46,9 @@ class Graph:
         """Return random weights."""
         return self.random.normal(size=shape) * 0.6
 
-    def op(self, operator: str, *inputs: Any, outputs: int = 1, name: str = "", domain: str = "", **attributes: Any) -> Any:
+    def op(
+        self, operator: str, *inputs: Any, outputs: int = 1, name: str = "", domain: str = "", **attributes: Any
+    ) -> Any:
         """Add a node. Inputs that are no names are constants; None is an input that is left out."""
         if domain:
             self.domains[domain] = 1
@@ -75,7 +77,9 @@ class Graph:
 def rows(n_inputs: int, dtype: str = "float32", n_rows: int = 40) -> Any:
     """Return rows for a network, some of them large."""
     random = np.random.default_rng(7)
-    return (random.normal(size=(n_rows, n_inputs)) * np.array([1, 0.2, 3, 8])[np.arange(n_rows) % 4, None]).astype(dtype)
+    return (random.normal(size=(n_rows, n_inputs)) * np.array([1, 0.2, 3, 8])[np.arange(n_rows) % 4, None]).astype(
+        dtype
+    )
 
 
 def reference(data: bytes, x: Any, output: str | None = None) -> Any:

@@ -60,10 +60,15 @@ def apply(operation: Operation, inputs: Sequence[Any]) -> Any:
         return OPERATORS[operation.operator](operation, *inputs)
 
 
+def padded(given: Sequence[Any], count: int) -> list[Any]:
+    """Return inputs with None for those at the end that are left out."""
+    return [*given, *[None] * (count - len(given))]
+
+
 # ------------------------------------------------------------------------------------------------ shapes and constants
 
 
-def reshape(o: Operation, x: Array, target: Array) -> Array:
+def reshape(o: Operation, x: Array, target: Array) -> Any:
     """Reshape, where 0 keeps a dimension and -1 takes what is left; a fixed batch of an example gives way."""
     shape = [int(size) for size in np.asarray(target).reshape(-1)]
     if not o.integer("allowzero", 0):
@@ -78,29 +83,30 @@ def axes_of(o: Operation, given: Array | None, rank: int) -> list[int] | None:
     axes = o.integers("axes") if given is None else [int(each) for each in np.asarray(given).reshape(-1)]
     if axes is None:
         return None
-    if len(set(each % rank if rank else each for each in axes)) != len(axes) or any(not -rank <= each < rank for each in axes):
+    inside = [each % rank for each in axes if -rank <= each < rank]
+    if len(set(inside)) != len(axes):
         o.refuse(f"the axes {axes} of {rank}", "check the file")
-    return sorted(each % rank for each in axes)
+    return sorted(inside)
 
 
-def _unsqueeze(o: Operation, x: Array, axes: Array | None = None) -> Array:
+def _unsqueeze(o: Operation, x: Array, axes: Array | None = None) -> Any:
     count = len((o.integers("axes") or []) if axes is None else np.asarray(axes).reshape(-1))
     found = axes_of(o, axes, x.ndim + count)
     return np.expand_dims(x, tuple(found or ()))
 
 
-def _squeeze(o: Operation, x: Array, axes: Array | None = None) -> Array:
+def _squeeze(o: Operation, x: Array, axes: Array | None = None) -> Any:
     found = axes_of(o, axes, x.ndim)
     return np.squeeze(x, None if found is None else tuple(found))
 
 
-def _flatten(o: Operation, x: Array) -> Array:
+def _flatten(o: Operation, x: Array) -> Any:
     axis = o.integer("axis", 1)
     axis += x.ndim if axis < 0 else 0
     return x.reshape(math.prod(x.shape[:axis]), -1) if x.size else x.reshape(x.shape[0], -1)
 
 
-def _cast(o: Operation, x: Array, *_: Any) -> Array:
+def _cast(o: Operation, x: Array, *_: Any) -> Any:
     to = o.integer("to", 1)
     if to in FLOATS or x.dtype.kind == "O":
         return x.astype(np.float64) if x.dtype.kind in "biu" else x
@@ -109,11 +115,11 @@ def _cast(o: Operation, x: Array, *_: Any) -> Array:
     return x if x.dtype.kind == "f" else x.astype(np.int64)  # quantised products stay as they are
 
 
-def _concat(o: Operation, *x: Array) -> Array:
+def _concat(o: Operation, *x: Array) -> Any:
     return np.concatenate(x, axis=o.integer("axis", 0))
 
 
-def _slice(o: Operation, x: Array, *given: Array | None) -> Array:
+def _slice(o: Operation, x: Array, *given: Array | None) -> Any:
     names = ("starts", "ends", "axes", "steps")
     lists = [None if each is None else [int(i) for i in np.asarray(each).reshape(-1)] for each in given]
     lists += [o.integers(name) for name in names[len(lists) :]]
@@ -125,7 +131,7 @@ def _slice(o: Operation, x: Array, *given: Array | None) -> Array:
     return x[tuple(index)]
 
 
-def _constant_of_shape(o: Operation, shape: Array) -> Array:
+def _constant_of_shape(o: Operation, shape: Array) -> Any:
     value = o.tensor("value")
     return np.full([int(each) for each in shape], 0.0 if value is None else value.reshape(-1)[0])
 
@@ -133,14 +139,14 @@ def _constant_of_shape(o: Operation, shape: Array) -> Array:
 # ------------------------------------------------------------------------------------------------------ layers
 
 
-def _gemm(o: Operation, x: Array, y: Array, c: Array | None = None) -> Array:
+def _gemm(o: Operation, x: Array, y: Array, c: Array | None = None) -> Any:
     x = x.T if o.integer("transA", 0) else x
     y = y.T if o.integer("transB", 0) else y
     z = o.real("alpha", 1.0) * (x @ y)
     return z if c is None else z + o.real("beta", 1.0) * c
 
 
-def _fused_gemm(o: Operation, *inputs: Any) -> Array:
+def _fused_gemm(o: Operation, *inputs: Any) -> Any:
     z = _gemm(o, *inputs)
     kind, alpha = o.text("activation", ""), o.real("activation_alpha", 0.01)
     functions: dict[str, Callable[[Array], Array]] = {
@@ -158,26 +164,26 @@ def _fused_gemm(o: Operation, *inputs: Any) -> Array:
     return functions[kind](z) if kind else z
 
 
-def _fused_matmul(o: Operation, x: Array, y: Array) -> Array:
+def _fused_matmul(o: Operation, x: Array, y: Array) -> Any:
     x = np.swapaxes(x, -1, -2) if o.integer("transA", 0) else x
     y = np.swapaxes(y, -1, -2) if o.integer("transB", 0) else y
     return o.real("alpha", 1.0) * (x @ y)
 
 
-def _batch_normalization(o: Operation, x: Array, scale: Array, b: Array, mean: Array, variance: Array) -> Array:
+def _batch_normalization(o: Operation, x: Array, scale: Array, b: Array, mean: Array, variance: Array) -> Any:
     shape = [1, -1] + [1] * (x.ndim - 2)
     scale, b, mean, variance = (each.reshape(shape) for each in (scale, b, mean, variance))
     return (x - mean) / np.sqrt(variance + o.real("epsilon", 1e-5)) * scale + b
 
 
-def _scaler(o: Operation, x: Array) -> Array:
+def _scaler(o: Operation, x: Array) -> Any:
     return (x - np.array(o.reals("offset") or 0.0)) * np.array(o.reals("scale") or 1.0)
 
 
 # ---------------------------------------------------------------------------------------------- quantised models
 
 
-def spread(o: Operation, numbers: Array, like: Array, axis: int) -> Array:
+def spread(o: Operation, numbers: Array, like: Array, axis: int) -> Any:
     """Return scales or zero points in a shape that broadcasts along the axis of an array."""
     if numbers.size == 1:
         return numbers.reshape(())
@@ -189,7 +195,7 @@ def spread(o: Operation, numbers: Array, like: Array, axis: int) -> Array:
     return numbers.reshape(shape)
 
 
-def dequantised(o: Operation, x: Array, scale: Array, zero: Array | None = None, axis: int | None = None) -> Array:
+def dequantised(o: Operation, x: Array, scale: Array, zero: Array | None = None, axis: int | None = None) -> Any:
     """Return (x - zero) scale for integers; other numbers have been kept as they are, see above."""
     if x.dtype.kind == "f":
         return x
@@ -207,13 +213,13 @@ def cuts_at_zero(o: Operation, zero: Array | None) -> bool:
     return bool((zero == np.iinfo(zero.dtype).min).all()) if zero.dtype.kind in "iu" else False
 
 
-def cut(o: Operation, x: Array, scale: Array | None, zero: Array | None) -> Array:
+def cut(o: Operation, x: Array, scale: Array | None, zero: Array | None) -> Any:
     """Return what is left of x in a quantised value; without a scale, x is not quantised."""
     return np.maximum(x, 0) if scale is not None and cuts_at_zero(o, zero) else x
 
 
-def _qgemm(o: Operation, *given: Any) -> Array:
-    a, a_scale, a_zero, b, b_scale, b_zero, c, y_scale, y_zero = (*given, *[None] * (9 - len(given)))
+def _qgemm(o: Operation, *given: Any) -> Any:
+    a, a_scale, a_zero, b, b_scale, b_zero, c, y_scale, y_zero = padded(given, 9)
     a = dequantised(o, a, a_scale, a_zero)
     b = dequantised(o, b, b_scale, b_zero, 0 if o.integer("transB", 0) else 1)
     if c is not None:
@@ -221,14 +227,14 @@ def _qgemm(o: Operation, *given: Any) -> Array:
     return cut(o, _gemm(o, a, b) if c is None else _gemm(o, a, b) + c, y_scale, y_zero)
 
 
-def _qlinear_matmul(o: Operation, a: Array, a_scale: Array, a_zero: Array, *given: Any) -> Array:
+def _qlinear_matmul(o: Operation, a: Array, a_scale: Array, a_zero: Array, *given: Any) -> Any:
     b, b_scale, b_zero, y_scale, y_zero = given
     return cut(o, dequantised(o, a, a_scale, a_zero) @ dequantised(o, b, b_scale, b_zero, -1), y_scale, y_zero)
 
 
 def _qlinear_binary(function: Callable[[Any, Any], Any]) -> Operator:
-    def operator(o: Operation, a: Array, a_scale: Array, a_zero: Array, *given: Any) -> Array:
-        b, b_scale, b_zero, y_scale, y_zero = (*given, *[None] * (5 - len(given)))
+    def operator(o: Operation, a: Array, a_scale: Array, a_zero: Array, *given: Any) -> Any:
+        b, b_scale, b_zero, y_scale, y_zero = padded(given, 5)
         result = function(dequantised(o, a, a_scale, a_zero), dequantised(o, b, b_scale, b_zero))
         return cut(o, result, y_scale, y_zero)
 
@@ -242,18 +248,20 @@ def _qlinear_unary(name: str) -> Operator:
     return operator
 
 
-def _matmul_integer(o: Operation, a: Array, b: Array, a_zero: Any = None, b_zero: Any = None) -> Array:
+def _matmul_integer(o: Operation, a: Array, b: Array, a_zero: Any = None, b_zero: Any = None) -> Any:
     one = np.ones(())
     return dequantised(o, a, one, a_zero, -2) @ dequantised(o, b, one, b_zero, -1)
 
 
-def _dynamic_quantize_matmul(o: Operation, a: Array, b: Array, b_scale: Array, b_zero: Any = None, c: Any = None) -> Array:
+def _dynamic_quantize_matmul(
+    o: Operation, a: Array, b: Array, b_scale: Array, b_zero: Any = None, c: Any = None
+) -> Any:
     z = a @ dequantised(o, b, b_scale, b_zero, -1)
     return z if c is None else z + c
 
 
-def _matmul_integer_to_float(o: Operation, a: Array, b: Array, a_scale: Array, b_scale: Array, *given: Any) -> Array:
-    a_zero, b_zero, c = (*given, *[None] * (3 - len(given)))
+def _matmul_integer_to_float(o: Operation, a: Array, b: Array, a_scale: Array, b_scale: Array, *given: Any) -> Any:
+    a_zero, b_zero, c = padded(given, 3)
     z = dequantised(o, a, a_scale, a_zero) @ dequantised(o, b, b_scale, b_zero, -1)
     return z if c is None else z + c
 
@@ -269,23 +277,23 @@ def _ndtr(x: Array) -> Any:
     return np.asarray(_erfc(-x / math.sqrt(2)), np.float64) / 2
 
 
-def _gelu(o: Operation, x: Array) -> Array:
+def _gelu(o: Operation, x: Array) -> Any:
     if o.text("approximate", "none") == "tanh":
         return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
     return x * _ndtr(x)
 
 
-def _selu(o: Operation, x: Array) -> Array:
+def _selu(o: Operation, x: Array) -> Any:
     alpha, gamma = o.real("alpha", 1.6732632423543772), o.real("gamma", 1.0507009873554805)
     return gamma * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
 
-def _celu(o: Operation, x: Array) -> Array:
+def _celu(o: Operation, x: Array) -> Any:
     alpha = o.real("alpha", 1.0)
     return np.maximum(x, 0) + np.minimum(0, alpha * np.expm1(np.minimum(x, 0) / alpha))
 
 
-def _clip(o: Operation, x: Array, low: Any = None, high: Any = None) -> Array:
+def _clip(o: Operation, x: Array, low: Any = None, high: Any = None) -> Any:
     low = o.real("min", 0.0) if low is None and o.has("min") else low
     high = o.real("max", 0.0) if high is None and o.has("max") else high
     x = x if low is None else np.maximum(x, low)
@@ -299,13 +307,13 @@ def softmax_axes(o: Operation, rank: int) -> tuple[int, ...]:
     return tuple(range(axis, rank)) if o.opset < 13 else (axis,)
 
 
-def _softmax(o: Operation, x: Array) -> Array:
+def _softmax(o: Operation, x: Array) -> Any:
     axes = softmax_axes(o, x.ndim)
     e = np.exp(x - x.max(axis=axes, keepdims=True))
     return e / e.sum(axis=axes, keepdims=True)
 
 
-def _fast_gelu(o: Operation, x: Array, bias: Any = 0.0) -> Array:
+def _fast_gelu(o: Operation, x: Array, bias: Any = 0.0) -> Any:
     x = x + (0.0 if bias is None else bias)
     return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
@@ -315,7 +323,7 @@ def _elementwise(function: Callable[..., Any]) -> Operator:
 
 
 def _folded(function: Callable[[Any, Any], Any]) -> Operator:
-    def operator(o: Operation, *x: Array) -> Array:
+    def operator(o: Operation, *x: Array) -> Any:
         result = x[0]
         for each in x[1:]:
             result = function(result, each)

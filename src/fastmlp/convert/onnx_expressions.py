@@ -27,7 +27,7 @@ RESIDUAL = "two branches that meet (a residual connection, a gate or an attentio
 
 @dataclass(eq=False)
 class Base:
-    """The inputs, or a linear layer: y = x W^T + b, where `argument` computes x, and b is None as long as none is said."""
+    """The inputs, or a linear layer: y = x W^T + b, where `argument` computes x, and b is None until one is said."""
 
     columns: int
     argument: Expression | None = None

@@ -26,6 +26,9 @@ DEFAULT_DOMAINS = ("", "ai.onnx")
 _TYPES = {"f": 1, "i": 2, "s": 3, "t": 4, "floats": 6, "ints": 7, "strings": 8}  # AttributeProto.AttributeType
 
 
+CONSTANTS = (("value_float", "f", "f4"), ("value_int", "i", "i8"), ("value_string", "s", "O"))  # of a Constant node
+
+
 class Budget:
     """Counts numbers that are made, and refuses more than the file's size explains."""
 
@@ -125,9 +128,11 @@ class Operation:
 
     def value_of_constant(self) -> NDArray[Any]:
         """Return the array that a Constant node has in one of its attributes."""
-        for name, read in (("value_float", self._as("f")), ("value_int", self._as("i")), ("value_string", self._as("s"))):
+        for name, field, dtype in CONSTANTS:
             if self.has(name):
-                return read(name)
+                array: NDArray[Any] = np.empty(1, dtype)
+                array[0] = self.text(name, "") if field == "s" else self._get(name, field)
+                return array.reshape(())
         for name, values in (
             ("value_floats", np.array(self.reals("value_floats") or (), np.float32)),
             ("value_ints", np.array(self.integers("value_ints") or (), np.int64)),
@@ -140,17 +145,6 @@ class Operation:
             self.refuse("a constant that is no tensor (a sparse one, perhaps)", "write it as a tensor")
         assert found is not None
         return found
-
-    def _as(self, field: str) -> Any:
-        dtype = {"f": np.dtype(np.float32), "i": np.dtype(np.int64), "s": np.dtype(object)}[field]
-
-        def read(name: str) -> NDArray[Any]:
-            value = self.text(name, "") if field == "s" else self._get(name, field)
-            array = np.empty((), dtype)
-            array[()] = value
-            return array
-
-        return read
 
 
 class OnnxGraph:
@@ -175,7 +169,9 @@ class OnnxGraph:
     def _add(self, index: int, node: Node, known: set[str]) -> None:
         domain = "" if node.domain in DEFAULT_DOMAINS else node.domain + "."
         label = repr(node.name[:80]) if node.name else f"number {index}"
-        operation = Operation(node, domain + node.op_type, f"node {label} ({domain}{node.op_type})", self.opset, self.folder)
+        operation = Operation(
+            node, domain + node.op_type, f"node {label} ({domain}{node.op_type})", self.opset, self.folder
+        )
         for name in node.input:
             if name and name not in known:
                 raise FormatError(f"{operation.place}: expected an input that is known by then, got {name!r:.80}")

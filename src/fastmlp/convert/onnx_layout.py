@@ -35,7 +35,7 @@ def as_array(shape: Shape) -> NDArray[np.int64]:
 
 
 def reshaped(o: Operation, shape: Shape, target: list[int], batch: int | None) -> Shape | None:
-    """Return the shape after Reshape; None if rows would be mixed. `batch` is the example's, where the file fixes it."""
+    """Return the shape after Reshape; None if rows would be mixed. `batch` is the example's, if the file fixes it."""
     if len(target) > 8 or any(size < -1 and size != BATCH for size in target):
         o.refuse(f"the shape {target[:9]}")
     if not o.integer("allowzero", 0):

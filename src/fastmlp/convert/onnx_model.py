@@ -2,7 +2,7 @@
 
 The modules behind it: onnx_wire.py reads the bytes, onnx_tensors.py the numbers, onnx_graph.py orders the nodes,
 onnx_walk.py walks along them with the functions of onnx_operators.py, onnx_quantised.py and onnx_tails.py, and
-onnx_activations.py finds the activations in the formulas between the layers. onnx_originals.py computes the graph
+onnx_activations.py and onnx_compounds.py find the activations in the formulas between the layers. onnx_originals.py computes the graph
 itself, for comparison.
 """
 
@@ -17,6 +17,7 @@ from ..formats.safetensors import FormatError, as_dict, format_error, json_value
 from . import onnx_graph, onnx_operators, onnx_originals, onnx_quantised, onnx_tails
 from .chain import Activate, Chain, Complement, Step, refuse
 from .onnx_activations import Forms
+from .onnx_compounds import COMPOUNDS
 from .onnx_expressions import Expression
 from .onnx_graph import OnnxGraph, Operation
 from .onnx_layout import Shape
@@ -102,7 +103,7 @@ def _outputs(graph: OnnxGraph, output: str | None) -> list[str]:
 
 
 def _walk(graph: OnnxGraph, names: list[str]) -> tuple[Walk, list[Any]]:
-    """Walk the graph to the outputs. Where the file does not tell the number of inputs, the first layer's weight does."""
+    """Walk the graph to the outputs. Where the file does not tell the number of inputs, the first weight does."""
     needed = graph.needed(names)
     used = {name for operation in needed for name in operation.inputs} | set(names)
     inputs = [value for name, value in graph.inputs.items() if name in used]
@@ -129,7 +130,9 @@ def _walk(graph: OnnxGraph, names: list[str]) -> tuple[Walk, list[Any]]:
 def _shapes(graph: OnnxGraph, needed: list[Operation], dims: Any, name: str) -> list[tuple[Shape, int | None]]:
     """Return the shapes that the input may have, each with the fixed size of its batch, if it has one."""
     if dims is not None and not 2 <= len(dims) <= 8:
-        raise FormatError(f"input {name!r:.80}: expected rows, an array of 2 dimensions, got {len(dims)}; export it with a batch")
+        raise FormatError(
+            f"input {name!r:.80}: expected rows, an array of 2 dimensions, got {len(dims)}; export it with a batch"
+        )
     if dims is not None and dims.count(None) <= 1:
         at = dims.index(None) if None in dims else 0
         return [(tuple(None if i == at else size for i, size in enumerate(dims)), dims[at])]
@@ -148,7 +151,7 @@ def _shapes(graph: OnnxGraph, needed: list[Operation], dims: Any, name: str) -> 
 def _steps(walk: Walk, tail: Tail) -> list[Step]:
     """Return the steps of a chain from the input to the rows of the tail."""
     dtype = "float64" if "float64" in walk.dtypes else walk.dtypes[0] if walk.dtypes else "float32"
-    forms = Forms(walk.builder, ROUNDING.get(dtype, ROUNDING["float32"]))
+    forms = Forms(walk.builder, ROUNDING.get(dtype, ROUNDING["float32"]), COMPOUNDS)
     expressions: list[Expression] = []
     at: Expression | None = tail.rows.expression
     while at is not None:
@@ -187,7 +190,9 @@ def _described(model: Model) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in described.items():
         is_list = key in ("feature_names", "class_names")
-        kinds = {"loss": (str,), "target_name": (str,), "feature_names": (str,), "class_names": (str, int, float)}.get(key)
+        kinds = {"loss": (str,), "target_name": (str,), "feature_names": (str,), "class_names": (str, int, float)}.get(
+            key
+        )
         values = value if is_list else [value]
         if kinds is None or not isinstance(values, list) or not all(type(each) in kinds for each in values):
             raise format_error(f"metadata fastmlp: {key}", "names", value)

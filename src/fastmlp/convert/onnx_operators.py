@@ -169,19 +169,17 @@ def _product(walk: Walk, o: Operation, a: Rows, b: Rows) -> Expression:
 
 
 def _quotient(walk: Walk, o: Operation, a: Rows, b: Rows) -> Expression:
-    return walk.builder.product(
-        a.expression, walk.builder.call("reciprocal", b.expression, o.place), o.place
-    )
+    return walk.builder.product(a.expression, walk.builder.call("reciprocal", b.expression, o.place), o.place)
 
 
 def _power(walk: Walk, o: Operation, x: Any, exponent: Any) -> Rows:
-    x, n = rows(o, x), scalar(o, exponent)
+    z, n = rows(o, x), scalar(o, exponent)
     if n == 1:
-        return x
+        return z
     if n in (2, 3):
-        square = walk.builder.product(x.expression, x.expression, o.place)
-        return walk.on(x, square if n == 2 else walk.builder.product(square, x.expression, o.place))
-    return walk.call(o, "reciprocal" if n == -1 else f"power {n}", x)
+        square = walk.builder.product(z.expression, z.expression, o.place)
+        return walk.on(z, square if n == 2 else walk.builder.product(square, z.expression, o.place))
+    return walk.call(o, "reciprocal" if n == -1 else f"power {n}", z)
 
 
 def _several(function: Operator) -> Operator:

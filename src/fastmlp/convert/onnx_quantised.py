@@ -90,7 +90,9 @@ def _zero(o: Operation, zero: Any) -> Array:
 
 def _weight(o: Operation, b: Any, scale: Any, zero: Any, axis: int) -> Array:
     b = numeric(o, b)
-    return onnx_evaluate.dequantised(o, b, numeric(o, scale), None if zero is None else numeric(o, zero), axis)
+    zero = None if zero is None else numeric(o, zero)
+    weight: Array = onnx_evaluate.dequantised(o, b, numeric(o, scale), zero, axis)
+    return weight
 
 
 def _result(walk: Walk, o: Operation, x: Rows, scale: Any, zero: Any) -> Any:
@@ -98,7 +100,7 @@ def _result(walk: Walk, o: Operation, x: Rows, scale: Any, zero: Any) -> Any:
 
 
 def _qgemm(walk: Walk, o: Operation, *given: Any) -> Any:
-    a, a_scale, a_zero, b, b_scale, b_zero, c, y_scale, y_zero = (*given, *[None] * (9 - len(given)))
+    a, a_scale, a_zero, b, b_scale, b_zero, c, y_scale, y_zero = onnx_evaluate.padded(given, 9)
     x, trans_b = _rows(o, a, a_scale, a_zero), o.integer("transB", 0) != 0
     if o.integer("transA", 0):
         o.refuse("transposed rows in a quantised layer")
@@ -118,7 +120,7 @@ def _qlinear_matmul(walk: Walk, o: Operation, a: Any, a_scale: Any, a_zero: Any,
 
 def _qlinear_binary(name: str) -> Callable[..., Any]:
     def operator(walk: Walk, o: Operation, a: Any, a_scale: Any, a_zero: Any, *given: Any) -> Any:
-        b, b_scale, b_zero, y_scale, y_zero = (*given, *[None] * (5 - len(given)))
+        b, b_scale, b_zero, y_scale, y_zero = onnx_evaluate.padded(given, 5)
         sides = [
             _weight(o, x, scale, zero, -1) if isinstance(x, np.ndarray) else _rows(o, x, scale, zero)
             for x, scale, zero in ((a, a_scale, a_zero), (b, b_scale, b_zero))
@@ -193,10 +195,8 @@ def _dynamic_quantize_matmul(
     return y if bias is None else walk.biased(o, y, bias)
 
 
-def _matmul_integer_to_float(
-    walk: Walk, o: Operation, a: Any, b: Any, a_scale: Any, b_scale: Any, *given: Any
-) -> Any:
-    a_zero, b_zero, bias = (*given, *[None] * (3 - len(given)))
+def _matmul_integer_to_float(walk: Walk, o: Operation, a: Any, b: Any, a_scale: Any, b_scale: Any, *given: Any) -> Any:
+    a_zero, b_zero, bias = onnx_evaluate.padded(given, 3)
     x = _dynamic(o, a, "integers").rows
     _dynamic(o, a_zero, "zero", x)
     factor = _dynamic(o, a_scale, "scale", x).factor

@@ -133,7 +133,9 @@ def _slice(walk: Walk, o: Operation, x: Any, *given: Any) -> Column:
     lists = [None if each is None else [int(i) for i in np.asarray(each).reshape(-1)] for each in given]
     lists += [o.integers(name) for name in ("starts", "ends", "axes", "steps")[len(lists) :]]
     starts, ends, axes, steps = lists
-    is_column = isinstance(x, (Rows, Two)) and len(starts or ()) == 1 and (axes or [0])[0] in (1, -1) and steps in (None, [1])
+    is_column = (
+        isinstance(x, (Rows, Two)) and len(starts or ()) == 1 and (axes or [0])[0] in (1, -1) and steps in (None, [1])
+    )
     if not is_column or not starts or not ends or ends[0] != starts[0] + 1:
         o.refuse("some of the columns", "give the network its own columns")
     assert starts is not None
@@ -217,7 +219,7 @@ def find(names: list[str], values: list[Any]) -> Tail:
         inner = data.rows if isinstance(data, Two) else data
         found.setdefault((isinstance(data, Two), id(inner.expression)), (name, data))
     if not found:
-        found = {0: ("", each.of) for each in labels if each.of is not None}
+        found = {id(each.of): ("", each.of) for each in labels if each.of is not None}
     if len(found) != 1:
         shown = [name for name, _ in found.values()][:20]
         raise FormatError(f"ONNX file: expected one output of rows, got {shown}; name one of them as output=")

@@ -101,7 +101,9 @@ def to_array(tensor: Tensor, folder: Folder, place: str) -> NDArray[Any]:
     """
     shape = tuple(int(size) for size in tensor.dims)
     if len(shape) > MAX_DIMENSIONS or any(size < 0 for size in shape):
-        raise FormatError(f"{place}: expected at most {MAX_DIMENSIONS} dimensions of at least 0, got {list(shape)[:10]}")
+        raise FormatError(
+            f"{place}: expected at most {MAX_DIMENSIONS} dimensions of at least 0, got {list(shape)[:10]}"
+        )
     if tensor.segment is not None:
         raise FormatError(f"{place}: expected a tensor in one piece, got a segment of one")
     count = math.prod(shape)
@@ -154,7 +156,7 @@ def _raw(tensor: Tensor, dtype: np.dtype[Any], count: int, folder: Folder, place
     if half:
         return _nibbles(np.frombuffer(raw, np.uint8), dtype, count)
     if dtype == np.bool_:
-        return np.frombuffer(raw, np.uint8) != 0
+        return np.frombuffer(raw, np.uint8).astype(np.bool_)
     return np.frombuffer(raw, dtype)
 
 
@@ -186,7 +188,7 @@ def _listed(values: Any, dtype: np.dtype[Any], code: int, count: int, place: str
     half = code in (_INT4, _UINT4)
     if len(values) != ((count + 1) // 2 if half else count):
         raise FormatError(f"{place}: expected {count} numbers, got {len(values)}")
-    listed = np.asarray(values)
+    listed: NDArray[Any] = np.asarray(values)
     if code in (1, 11):
         return listed.astype(dtype)
     listed = listed.astype(np.int64)
@@ -197,9 +199,8 @@ def _listed(values: Any, dtype: np.dtype[Any], code: int, count: int, place: str
     if code == 13:
         return listed.view(np.uint64)
     if code == 9:
-        return listed != 0
+        return listed.astype(np.bool_)
     information = np.iinfo(dtype)
     if listed.size and (listed.min() < information.min or listed.max() > information.max):
         raise FormatError(f"{place}: expected numbers from {information.min} to {information.max}, got others")
     return listed.astype(dtype)
-

@@ -105,7 +105,9 @@ class Walk:
             if batch and o.operator not in MOVES:
                 o.refuse("a computation with the number of rows")
             if o.operator in BINARY or o.operator == "DequantizeLinear":
-                shape = np.broadcast_shapes(*(v.shape for v in given if v is not None and (v.ndim != 1 or o.operator in BINARY)))
+                shape = np.broadcast_shapes(
+                    *(v.shape for v in given if v is not None and (v.ndim != 1 or o.operator in BINARY))
+                )
                 self._check_size(o, int(np.prod(shape, dtype=float)), largest)
             if o.operator == "Gather":
                 self._check_size(o, given[1].size * max(1, given[0].size // max(1, given[0].shape[0])), largest)
