@@ -27,6 +27,8 @@ import pytest
 
 import fastmlp
 
+os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras reads it at its import
+
 # Each layer adds to the relative error of a result: a dot product of I terms, whose roundings walk at random, about
 # sqrt(I) ULP, and an activation of up to 4 ULP (test_kernels.py has the bounds). Backpropagation passes each layer
 # twice more. The factor covers sums that are smaller than their terms; a wrong formula is off by far more.

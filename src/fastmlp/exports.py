@@ -77,7 +77,7 @@ class Exports:
     def to_keras(self) -> Any:
         """Return a `keras.Sequential` with the same parameters.
 
-        It needs Keras (``pip install 'fastmlp[keras]'``).
+        Scalings are layers at its ends. It needs Keras 3 and one of its backends (``pip install keras torch``).
 
         Raises
         ------

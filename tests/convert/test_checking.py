@@ -25,8 +25,11 @@ def chain(sizes: tuple[int, ...], f: Any, dtype: str = "float32", seed: int = 0,
     return Chain(tuple(steps[:-1]), "a tool", "1.0", dtype, sizes[0], **more)
 
 
+JUMPING = [fastmlp.Threshold(), fastmlp.StepwiseSigmoid(), fastmlp.StepwiseTanh()]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("f", [*ACTIVATIONS, fastmlp.Threshold()], ids=repr)
+@pytest.mark.parametrize("f", [*ACTIVATIONS, *JUMPING], ids=repr)
 def test_rounding_passes(f: Any, dtype: str) -> None:
     for seed, sizes in enumerate([(3, 5, 2), (64, 64, 64, 3), (784, 128, 10), (10, *[40] * 12, 2), (1, 1, 1)]):
         assert checking.network(chain(sizes, f, dtype, seed)).sizes == sizes

@@ -33,11 +33,11 @@ SAFETENSORS = b'{"__metadata__":{"format":"pt"},"0.bias":{"dtype":"F32","shape":
 FILES = {
     "safetensors": (len(SAFETENSORS).to_bytes(8, "little") + SAFETENSORS + bytes(4), "safetensors_file"),
     "stable-baselines3": (zipped("data", "policy.pth", "system_info.txt"), "stable_baselines3"),
-    "keras": (zipped("metadata.json", "config.json", "model.weights.h5"), "keras_file"),
-    "keras in another order": (zipped("model.weights.h5", "assets/a", "config.json"), "keras_file"),
+    "keras": (zipped("metadata.json", "config.json", "model.weights.h5"), "keras_models"),
+    "keras in another order": (zipped("model.weights.h5", "assets/a", "config.json"), "keras_models"),
     "torch": (zipped("plain/data.pkl", "plain/version"), "torch_file"),
     "torch at the root": (zipped("version", "data.pkl"), "torch_file"),
-    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(40), "keras_file"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(40), "keras_models"),
     "onnx": (b"\x08\x08\x12\x07pytorch\x1a\x052.4.0", "onnx_model"),
     "onnx of nobody": (b"\x08\x04\x3a\x02\x00\x00", "onnx_model"),
     "fann": (b"FANN_FLO_2.1\nnum_layers=3\n", "fann"),
@@ -143,6 +143,25 @@ def test_nothing_is_imported_before_it_is_asked_for() -> None:
         "print(*sorted({'scipy', 'numpy.random', 'zipfile', 'torch', 'sklearn', 'keras'} & set(sys.modules)), end='.')"
     ).splitlines()
     assert lines == ["False", "fastmlp.convert", "."]
+
+
+@pytest.mark.parametrize(
+    ("package", "call", "extra"),
+    [
+        ("sklearn", "fastmlp.from_sklearn(None)", "sklearn"),
+        ("sklearn", "net.to_sklearn()", "sklearn"),
+        ("torch", "fastmlp.from_torch(object())", "torch"),
+        ("torch", "net.to_torch()", "torch"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(package: str, call: str, extra: str) -> None:
+    lines = run_python(
+        f"import sys\nsys.modules[{package!r}] = None\n"
+        "import fastmlp\n"
+        "net = fastmlp.Network([3, 2])\n"
+        f"try:\n    {call}\nexcept ImportError as error:\n    print(error)"
+    ).splitlines()
+    assert lines == [f"{package} is needed for this and is not installed: pip install 'fastmlp[{extra}]'"]
 
 
 def test_a_package_without_an_extra_is_the_error_of_python(monkeypatch: pytest.MonkeyPatch) -> None:

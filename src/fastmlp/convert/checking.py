@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..activations import Threshold
 from ..formats.safetensors import FormatError
 from ..frozen import frozen
 from ..network import Network
@@ -189,8 +188,8 @@ def _rounding(step: Step, x: Array, y: Array, error: Array, unit: float) -> Arra
 def _of_activation(step: Activate, x: Array, y: Array, error: Array, unit: float) -> Array:
     """Like `_rounding`, for an activation, of which an ULP of y is allowed and some of what it is computed from."""
     own = 4 * unit * np.maximum(np.abs(y).max(axis=0), np.minimum(np.abs(x).max(axis=0), 1.0))
-    if isinstance(step.activation, Threshold):  # a row may be on the other side where z is near 0
-        return np.where((np.abs(x) <= SAFETY * error).any(axis=0), 1.0, own)
+    for at, height in functions.JUMPS.get(type(step.activation), ()):  # a row may be on the other side
+        own = own + height * (np.abs(x - at) <= SAFETY * error).any(axis=0)
     if step.activation.output_only:  # softmax: each output depends on all columns
         error = np.full_like(error, error.max())
     result: Array = error * functions.slope(step.activation) + own
