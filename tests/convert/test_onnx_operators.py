@@ -637,6 +637,16 @@ def test_constants_are_computed() -> None:
     check(g.model(y), rows(4))
 
 
+def test_a_threshold_in_float64_is_told() -> None:
+    """The file gives z above 20, where softplus is z + 2e-9: more than float64 rounds, so the formula is compared."""
+    g = Graph(4, "float64")
+    z = g.dense(g.x, 4, 3)
+    y = g.op("Where", g.op("Greater", z, 20.0), z, g.op("Softplus", z))
+    net = fastmlp.from_onnx(g.model(g.op("Mul", y, 100.0)))
+    assert net.output_activation == fastmlp.Softplus()
+    assert any(note.startswith("the threshold of softplus") for note in net.conversion.folded)  # type: ignore[union-attr]
+
+
 def test_dead_steps_are_told() -> None:
     g = Graph(4)
     net = fastmlp.from_onnx(g.model(g.op("Dropout", g.dense(g.x, 4, 3))))

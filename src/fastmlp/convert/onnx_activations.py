@@ -1,7 +1,7 @@
-"""Activations as ONNX files write them: functions of one argument; onnx_compounds.py has sums, products and choices.
+"""Activations as ONNX files write them: functions of one argument; onnx_compounds.py has sums and products of them.
 
-`Forms.steps` turns the expression between two layers into steps of a chain. Each core (see onnx_expressions.py) is compared
-with the forms of the table of its kind; a form that fits gives `Found`: core = k f(argument) + c. The numbers k and c
+`Forms.steps` turns the expression between two layers into steps of a chain. Each core (see onnx_expressions.py) is
+compared with the forms of its kind; one that fits gives `Found`: core = k f(argument) + c. The numbers k and c
 join the factors around the core: 0.5 x (1 + erf(x / sqrt 2)) and softplus(beta x) / beta leave nothing over. Numbers
 of a form are compared within the rounding of the file's dtype.
 """
@@ -51,6 +51,7 @@ class Forms:
 
     def __init__(self, builder: Builder, rounding: float, compounds: Compounds) -> None:
         self.builder, self.rounding, self._compounds = builder, rounding, compounds
+        self.thresholds: list[str] = []  # the places of softplus that is z itself above a number
         self.inexact = False  # whether a form was found that loses digits where the activation does not
 
     def near(self, x: float, y: float) -> bool:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from .. import activations as a
+from .functions import SIGMOID_CORNERS, TANH_CORNERS
 from .onnx_activations import SELU_ALPHA, SELU_SCALE, Forms, Found, log, logistic, slope
 from .onnx_expressions import Expression
 
+STEPWISE = ((a.StepwiseSigmoid, SIGMOID_CORNERS, 0.0), (a.StepwiseTanh, TANH_CORNERS, -1.0))
 MIN_THRESHOLD = 15.0  # of a softplus that gives z itself above it: e**-15 / 15 is below half an ULP of float32
 
 Term = tuple[float | None, Expression]
@@ -181,6 +184,40 @@ def _chosen(forms: Forms, core: Expression) -> Found | None:
     return _exponential(forms, above, below)
 
 
+def lines(corners: Any) -> list[tuple[float, float, float | None]]:
+    """Return x, y and the slope from each corner on; after the last one there is no slope."""
+    x, y = corners
+    slopes = [*((y[1:] - y[:-1]) / (x[1:] - x[:-1])).tolist(), None]
+    return list(zip(x.tolist(), y.tolist(), slopes, strict=True))
+
+
+def _stepwise(forms: Forms, core: Expression) -> Found | None:
+    """A constant below the first of six corners, lines between them, and 1 from the last one on."""
+    pieces = list[tuple[float, Expression | float]]()
+    z = core.args[0].args[0].core
+    below: Expression | float = core
+    while isinstance(below, Expression) and below.kind == "where" and len(pieces) < 6:
+        condition, (above, following) = below.args[0], below.value
+        d = condition.args[0]
+        if condition.kind != "is_not_below" or d.core is not z or d.k != 1:
+            return None
+        pieces.append((-d.c, above))
+        below = following
+    for f, corners, minimum in STEPWISE:
+        expected = lines(corners)[::-1]
+        fits = len(pieces) == len(expected) and not isinstance(below, Expression) and below == minimum
+        if fits and all(_is_line(forms, z, *pair) for pair in zip(pieces, expected, strict=True)):
+            return Found(f(), z)
+    return None
+
+
+def _is_line(forms: Forms, z: Expression, piece: Any, expected: tuple[float, float, float | None]) -> bool:
+    (at, value), (x, y, k) = piece, expected
+    if k is None or not isinstance(value, Expression):
+        return forms.near(at, x) and k is None and bool(value == 1)
+    return value.core is z and forms.near(at, x) and forms.near(value.k, k) and forms.near(value.c + 1, y - k * x + 1)
+
+
 def _softplus_with_threshold(forms: Forms, d: Expression, above: Expression, below: Expression) -> Found | None:
     """z where b z > t, else softplus(b z) / b, with a t so large that both are the same in float32."""
     z = below.core.args[0]
@@ -191,6 +228,7 @@ def _softplus_with_threshold(forms: Forms, d: Expression, above: Expression, bel
     at = (-d.c / d.k) * z.k + z.c  # the argument of softplus where the other branch begins
     if at < MIN_THRESHOLD:
         return None
+    forms.thresholds.append(above.place)
     found = slope(a.Softplus, divides=True)(forms, below.core)
     return found._replace(k=found.k * below.k)
 
@@ -217,5 +255,5 @@ COMPOUNDS: dict[str, tuple[Callable[[Forms, Expression], Found | None], ...]] = 
     "product": (_gated,),
     "sum": (_rectifiers,),
     "max": (_largest,),
-    "where": (_chosen,),
+    "where": (_chosen, _stepwise),
 }

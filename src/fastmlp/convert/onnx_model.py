@@ -1,9 +1,9 @@
 """Models in ONNX: `read` walks the graph of a file along its edges, and returns the chain of layers that it says.
 
 The modules behind it: onnx_wire.py reads the bytes, onnx_tensors.py the numbers, onnx_graph.py orders the nodes,
-onnx_walk.py walks along them with the functions of onnx_operators.py, onnx_quantised.py and onnx_tails.py, and
-onnx_activations.py and onnx_compounds.py find the activations in the formulas between the layers. onnx_originals.py computes the graph
-itself, for comparison.
+onnx_walk.py walks along them with the functions of onnx_operators.py, onnx_quantised.py and onnx_tails.py;
+onnx_activations.py and onnx_compounds.py find the activations in the formulas between the layers. onnx_originals.py
+computes the graph itself, for comparison.
 """
 
 from __future__ import annotations
@@ -62,8 +62,11 @@ def read(source: str | os.PathLike[str] | bytes, *, output: str | None = None) -
     names = _outputs(graph, output)
     walk, values = _walk(graph, names)
     tail = onnx_tails.find(names, values)
-    steps = _steps(walk, tail)
     dtype = "float64" if "float64" in walk.dtypes else "float32"
+    steps, forms = _steps(walk, tail)
+    is_formula = dtype == "float64" and bool(forms.thresholds)  # the formula differs from the file by 1e-9 there
+    if is_formula:
+        walk.folded.append("the threshold of softplus, above which the file gives the input itself")
     described = _described(model)
     return Chain(
         steps=tuple(steps),
@@ -75,7 +78,7 @@ def read(source: str | os.PathLike[str] | bytes, *, output: str | None = None) -
         feature_names=described.get("feature_names"),
         target_name=described.get("target_name"),
         class_names=tail.class_names or described.get("class_names"),
-        original=onnx_originals.original(data, graph, walk, tail, dtype),
+        original=None if is_formula else onnx_originals.original(data, graph, walk, tail, dtype),
         folded=tuple(dict.fromkeys(walk.folded)),
     )
 
@@ -148,8 +151,8 @@ def _shapes(graph: OnnxGraph, needed: list[Operation], dims: Any, name: str) -> 
     return [((None, size), None) for size in sizes]
 
 
-def _steps(walk: Walk, tail: Tail) -> list[Step]:
-    """Return the steps of a chain from the input to the rows of the tail."""
+def _steps(walk: Walk, tail: Tail) -> tuple[list[Step], Forms]:
+    """Return the steps of a chain from the input to the rows of the tail, and what found the activations."""
     dtype = "float64" if "float64" in walk.dtypes else walk.dtypes[0] if walk.dtypes else "float32"
     forms = Forms(walk.builder, ROUNDING.get(dtype, ROUNDING["float32"]), COMPOUNDS)
     expressions: list[Expression] = []
@@ -170,7 +173,7 @@ def _steps(walk: Walk, tail: Tail) -> list[Step]:
             refuse(step.place, "a softmax that is not the last operation", "softmax is an activation of the outputs")
     if tail.complement:
         steps.append(Complement(tail.complement))
-    return steps
+    return steps, forms
 
 
 def _loss(steps: list[Step], tail: Tail) -> str | None:

@@ -23,7 +23,9 @@ from ..activations import Activation, CustomActivation, Sigmoid, Softmax
 from ..formats import atomic, strict_json
 from ..losses import Hinge
 from ..scaling import Scaling
+from .functions import SIGMOID_CORNERS, TANH_CORNERS
 from .onnx_activations import SELU_ALPHA, SELU_SCALE
+from .onnx_compounds import lines
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -41,14 +43,14 @@ def write(
     opset: int = 17,
     probabilities: bool = True,
     labels: bool = False,
-) -> bytes | None:
+) -> bytes:
     """Write a network in ONNX.
 
     Parameters
     ----------
     net : Network
     path : path, optional
-        Where the file goes; None returns its bytes.
+        Where the file goes, if it is to be written.
     opset : {17, 20}
         The version of the operators. With 20, GELU of a float32 network is one node.
     probabilities : bool
@@ -58,8 +60,8 @@ def write(
 
     Returns
     -------
-    bytes or None
-        The file, if no path is given. The graph has an input ``input`` of shape (batch, n_inputs) and an output
+    bytes
+        The content of the file. The graph has an input ``input`` of shape (batch, n_inputs) and an output
         ``output`` of shape (batch, n_outputs), both of the network's dtype; of float64, where a scaling needs it.
 
     Raises
@@ -76,10 +78,9 @@ def write(
     """
     _check(net, opset, probabilities, labels)
     data = _model(net, opset, probabilities, labels)
-    if path is None:
-        return data
-    atomic.write(path, data)
-    return None
+    if path is not None:
+        atomic.write(path, data)
+    return data
 
 
 def _check(net: Network, opset: Any, probabilities: bool, labels: bool) -> None:
@@ -90,6 +91,11 @@ def _check(net: Network, opset: Any, probabilities: bool, labels: bool) -> None:
             raise ValueError(
                 f"activation: layer {layer} has a CustomActivation, whose functions are code that an ONNX file cannot "
                 "hold; replace it by one of docs/activations.md"
+            )
+    for name in ("input_scaling", "target_scaling"):
+        if isinstance(getattr(net, name), str):
+            raise ValueError(
+                f"{name}: expected one that a fit has computed, got {getattr(net, name)!r}; fit the network"
             )
     if net.encoder is not None:
         raise ValueError(
@@ -207,6 +213,22 @@ def _gaussian(g: _Graph, f: a.Gaussian, z: str) -> str:
     return g.node("Mul", [power, g.number(1 / (math.sqrt(2 * math.pi) * f.sigma))])
 
 
+def _stepwise(corners: Any, minimum: float) -> Callable[[_Graph, Any, str], str]:
+    """Return the writer of lines between corners: a constant below the first, and 1 from the last on."""
+
+    def writer(g: _Graph, f: Any, z: str) -> str:
+        value = g.number(minimum)
+        for x, y, slope in lines(corners):
+            line = g.number(1.0)
+            if slope is not None:
+                rise = g.node("Mul", [g.node("Sub", [z, g.number(x)]), g.number(slope)])
+                line = g.node("Add", [rise, g.number(y)])
+            value = g.node("Where", [g.node("GreaterOrEqual", [z, g.number(x)]), line, value])
+        return value
+
+    return writer
+
+
 def _threshold(g: _Graph, f: a.Threshold, z: str) -> str:
     return g.cast(g.node("GreaterOrEqual", [z, g.number(0.0)]), "bool", g.dtype)
 
@@ -297,6 +319,8 @@ ACTIVATIONS: dict[type[Activation], Callable[[_Graph, Any, str], str]] = {
     a.ReLU: _plain("Relu"),
     a.PiecewiseLinear: _piecewise_linear,
     a.Gaussian: _gaussian,
+    a.StepwiseSigmoid: _stepwise(SIGMOID_CORNERS, 0.0),
+    a.StepwiseTanh: _stepwise(TANH_CORNERS, -1.0),
     a.Threshold: _threshold,
     a.LeakyReLU: _leaky_relu,
     a.ELU: _elu,
