@@ -138,13 +138,13 @@ def test_parameters_too_large_for_the_dtype() -> None:
 
 
 def test_rows_that_overflow_are_left_out() -> None:
-    """A model in float32 may overflow where it is told to by rows that are large."""
+    """A model in float32 may overflow on every row; then nothing is known, and the difference is NaN."""
     steps = (
         Linear(np.full((2, 2), 1e37), np.zeros(2), "l"),
         Activate(fastmlp.Tanh(), "f"),
         Linear(np.eye(2), np.ones(2), "m"),
     )
-    assert checking.network(Chain(steps, "a tool", "", "float32", 2)).conversion.difference == 0
+    assert np.isnan(checking.network(Chain(steps, "a tool", "", "float32", 2)).conversion.difference)
 
 
 def test_the_conversion_is_immutable_and_no_part_of_files_and_copies() -> None:

@@ -146,6 +146,14 @@ def test_names_of_columns() -> None:
     assert fastmlp.from_sklearn(theirs).feature_names == ("a", "b", "c", "d")
 
 
+def test_equal_names_of_columns_are_left_out() -> None:
+    theirs = regressor().fit(X, Y)
+    theirs.feature_names_in_ = np.array(["a", "a", "b", "c"], object)  # older releases took such frames
+    net = fastmlp.from_sklearn(theirs)
+    assert net.feature_names is None
+    assert net.conversion.folded == ("feature_names_in_ has equal names: columns have indices only",)
+
+
 # -- scalers -----------------------------------------------------------------------------------------------------------
 
 SCALERS = [
@@ -253,6 +261,14 @@ def test_our_own_estimators() -> None:
     np.testing.assert_allclose(
         np.exp(fastmlp.from_sklearn(poisson).predict(NEW)[:, 0]), poisson.predict(NEW), rtol=1e-12
     )
+
+
+@pytest.mark.parametrize("loss", ["hinge", "focal"])
+def test_our_own_losses_of_classes(loss: str) -> None:
+    ours = fastmlp.sklearn.MLPClassifier((8,), loss=loss, max_iter=5, random_state=0).fit(X, CLASSES)
+    net = fastmlp.from_sklearn(ours)
+    assert net.loss.name == loss
+    assert np.array_equal(net.classify(NEW, names=True), ours.predict(NEW))
 
 
 @pytest.mark.parametrize("loss", [fastmlp.Quantile([0.1, 0.5, 0.9]), fastmlp.GaussianNLL(), "gamma"], ids=repr)

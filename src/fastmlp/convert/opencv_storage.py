@@ -7,15 +7,16 @@ little more than indented keys and lists. No entities are expanded in XML, which
 from __future__ import annotations
 
 import re
-from typing import Any
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING, Any
 
 from ..formats import strict_json
 from ..formats.model_file import FormatError
-from .text_files import NUMBER, malformed
+from .text_files import NUMBER, malformed, xml_root
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 MAX_DEPTH = 16
-MAX_TAGS = 2**20
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -47,46 +48,14 @@ def _scalar(word: str) -> float | str:
 # ----------------------------------------------------------------------------------------------------------------- XML
 
 
-def xml_root(text: str, place: str) -> ElementTree.Element:
-    """Return the root of XML without a document type, so that there are no entities, and of bounded depth.
-
-    Raises
-    ------
-    FormatError
-        If it is not well-formed, or not such XML.
-    """
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        malformed(place, "XML without a document type", "one")
-    if text.count("<") > MAX_TAGS * 2:
-        malformed(place, f"at most {MAX_TAGS:,} elements", "more")
-    parser: Any = ElementTree.XMLPullParser(("start", "end"))
-    depth = 0
-    root: ElementTree.Element | None = None
-    try:
-        for begin in range(0, len(text), 2**16):
-            parser.feed(text[begin : begin + 2**16])
-            for event, element in parser.read_events():
-                root = element if root is None else root
-                depth += 1 if event == "start" else -1
-                if depth > MAX_DEPTH:
-                    malformed(place, f"at most {MAX_DEPTH} levels of elements", "more")
-        parser.close()
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise FormatError(f"{place}: expected XML, got {error}") from None
-    if root is None:
-        malformed(place, "XML", "none")
-    return root
-
-
 def _xml(text: str) -> Any:
-    # The declaration may name an encoding, which is UTF-8 here: the text is decoded already.
-    root = xml_root(re.sub(r"^\s*<\?xml[^>]*\?>", "", text, count=1), "OpenCV")
+    root = xml_root(text, "OpenCV")
     if root.tag != "opencv_storage":
         malformed("OpenCV", "the element opencv_storage", root.tag)
     return {child.tag: _element(child) for child in root}
 
 
-def _element(element: ElementTree.Element) -> Any:
+def _element(element: Element) -> Any:
     """Return an element's value: of elements named _ a list, of others a dict, of text its words."""
     children = list(element)
     if not children:

@@ -35,6 +35,7 @@ from ..inputs import labels
 from ..losses import BinaryCrossEntropy, CustomLoss, Gamma, GaussianNLL, Hinge, Loss, Poisson
 from ..scaling import Scaling
 from ..sklearn.base import BaseMLP
+from ..sklearn.parameters import feature_names
 from .chain import Activate, Affine, Chain, Linear, Step, refuse
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def read(estimator: Any) -> Chain:
     """Return the chain of a fitted estimator; see `fastmlp.from_sklearn`."""
     model = _Model()
     _add(model, estimator, type(estimator).__name__)
+    names = _feature_names(model, estimator)
     return Chain(
         tuple(model.steps),
         TOOL,
@@ -81,7 +83,7 @@ def read(estimator: Any) -> Chain:
         model.dtype.name,
         getattr(estimator, "n_features_in_", model.n_inputs),
         loss=model.loss,
-        feature_names=_feature_names(estimator),
+        feature_names=names,
         class_names=model.class_names,
         original=_original(estimator, model),
         folded=tuple(model.folded),
@@ -252,14 +254,18 @@ def _class_names(model: _Model, classes: Any) -> tuple[Label, ...] | None:
         return None
 
 
-def _feature_names(estimator: Any) -> tuple[str, ...] | None:
-    names = getattr(estimator, "feature_names_in_", None)
-    return None if names is None else tuple(map(str, names))
+def _feature_names(model: _Model, estimator: Any) -> tuple[str, ...] | None:
+    """Return the names of the columns if a network can have them."""
+    given = getattr(estimator, "feature_names_in_", None)
+    names = feature_names(given)
+    if given is not None and names is None:
+        model.folded.append("feature_names_in_ has equal names: columns have indices only")
+    return None if names is None else tuple(names)
 
 
 def _original(estimator: Any, model: _Model) -> Callable[[Any], Any] | None:
     """Return the function that computes what the network's `predict` does; None where the estimator gives less."""
-    if model.loss is not None and (model.loss.n_heads > 1 or isinstance(model.loss, Gamma)):
+    if model.loss is not None and (model.loss.n_heads > 1 or isinstance(model.loss, (Gamma, Hinge))):
         return None
 
     def outputs(X: Any) -> Any:

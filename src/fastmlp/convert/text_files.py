@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -17,10 +17,15 @@ from ..formats import strict_json
 from ..formats.model_file import FormatError
 from .chain import Array
 
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
 Source = str | bytes | os.PathLike[str]
 
 MAX_BYTES = 2**30
 MAX_SPARSE = 2**24  # numbers of a matrix of which a file lists only some
+MAX_TAGS = 2**20
+MAX_XML_DEPTH = 64
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
 
@@ -118,3 +123,38 @@ def matrix(rows: int, columns: int, place: str, n_bytes: int) -> Array:
             f"got {rows:,} times {columns:,}"
         )
     return np.zeros((rows, columns))
+
+
+def xml_root(text: str, place: str) -> Element:
+    """Return the root of XML without a document type, so that there are no entities, and of bounded depth.
+
+    Raises
+    ------
+    FormatError
+        If it is not well-formed, or not such XML.
+    """
+    from xml.etree import ElementTree  # here, because few formats need it
+
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        malformed(place, "XML without a document type", "one")
+    if text.count("<") > MAX_TAGS * 2:
+        malformed(place, f"at most {MAX_TAGS:,} elements", "more")
+    # The declaration may name an encoding, which is UTF-8 here: the text is decoded already.
+    text = re.sub(r"^\s*<\?xml[^>]*\?>", "", text, count=1)
+    parser: Any = ElementTree.XMLPullParser(("start", "end"))
+    depth = 0
+    root: Element | None = None
+    try:
+        for begin in range(0, len(text), 2**16):
+            parser.feed(text[begin : begin + 2**16])
+            for event, element in parser.read_events():
+                root = element if root is None else root
+                depth += 1 if event == "start" else -1
+                if depth > MAX_XML_DEPTH:
+                    malformed(place, f"at most {MAX_XML_DEPTH} levels of elements", "more")
+        parser.close()
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise FormatError(f"{place}: expected XML, got {error}") from None
+    if root is None:
+        malformed(place, "XML", "none")
+    return root
