@@ -89,8 +89,9 @@ def test_damaged_files_are_refused():
 
 
 @pytest.mark.slow
-def test_1500_damaged_files_are_refused():
-    fuzz(range(10_000, 11_500))
+def test_150_damaged_files_are_refused(monkeypatch):
+    monkeypatch.setattr(hdf5_file, "TIMEOUT", 5.0)  # a few of them keep the HDF5 library in an endless loop
+    fuzz(range(10_000, 10_150))
 
 
 JUNK = (None, True, 0, -1, 3, 2**40, 1e300, -0.5, "", "x", "softmax", [], [0], [[]], {}, {"a": 1}, [None, 3], [-1])

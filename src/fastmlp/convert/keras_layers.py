@@ -163,11 +163,12 @@ def _batch_normalization(layer: Layer) -> list[Step]:
     variance = found["moving_variance"] + number(config, "epsilon", 1e-3, place)
     if not (variance > 0).all():
         refuse(place, f"a variance + epsilon of {variance.min()}", "expected numbers above 0")
-    result: list[Step] = [Affine(found["moving_mean"], np.sqrt(variance), place)]
-    if "gamma" in found or "beta" in found:
-        ones = np.ones(layer.columns)
-        result.append(Affine.times(found.get("gamma", ones), found.get("beta", 0 * ones), place))
-    return result
+    deviation, ones = np.sqrt(variance), np.ones(layer.columns)
+    gamma, beta = found.get("gamma", ones), found.get("beta", 0 * ones)
+    if (gamma != 0).all():
+        scale = deviation / gamma
+        return [Affine(found["moving_mean"] - beta * scale, scale, place)]
+    return [Affine(found["moving_mean"], deviation, place), Affine.times(gamma, beta, place)]
 
 
 def _normalization(layer: Layer) -> list[Step]:
