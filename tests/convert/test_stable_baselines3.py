@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import io
 import json
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -420,6 +422,14 @@ def test_other_sources_are_refused(tmp_path: Path) -> None:
         read_policy(MODELS.parent / "torch-state-dict" / "plain.pt")
     with pytest.raises(FormatError, match="expected a zip archive"):
         read_policy(MODELS / "ppo_box_vecnormalize.vecnormalize.pkl")
+
+
+def test_policies_can_be_pickled_and_copied() -> None:
+    for name, bounds in (("ppo_box", {"low": [-2, 0], "high": [2, 5]}), ("dqn", {})):
+        policy = read_policy(MODELS / f"{name}.zip", **bounds)
+        for again in (pickle.loads(pickle.dumps(policy)), copy.deepcopy(policy)):
+            np.testing.assert_array_equal(again.action(rows(VECTOR)), policy.action(rows(VECTOR)))
+            assert repr(again) == repr(policy)
 
 
 def test_observations_that_do_not_fit_are_refused() -> None:

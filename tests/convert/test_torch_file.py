@@ -173,6 +173,9 @@ def test_a_checkpoint_of_two_state_dicts_is_refused() -> None:
         torch_file.read(saved({"model": state, "state_dict": state}), **TANH)
     with pytest.raises(FormatError, match="no state dict among the keys 'net'"):
         torch_file.read(saved({"net": state, "epoch": 1}), **TANH)
+    with pytest.raises(FormatError, match=r"entry: expected one of 'net', got 'other'"):
+        torch_file.read(saved({"net": state, "epoch": 1}), entry="other", **TANH)
+    agrees(saved({"model": {}, "state_dict": {"net": state}, "net": state}), plain(), entry="net", **TANH)
 
 
 def test_prefixes_of_wrappers() -> None:
@@ -335,7 +338,19 @@ def test_named_layers_need_their_order_in_safetensors() -> None:
     agrees(data, module, layers=["input", "tanh", "hidden", "tanh", "out"])
     with pytest.raises(ValueError, match=r"layers\[0\]: expected a module \('hidden', 'input', 'out'\)"):
         torch_file.read(data, layers=["in"])
-    assert torch_file.read(data, layers=["hidden", "tanh", "out"]).folded == ("module 'input': not used",)
+    unused = ("tensor 'input.bias': not used", "tensor 'input.weight': not used")
+    assert torch_file.read(data, layers=["hidden", "tanh", "out"]).folded == unused
+    with pytest.raises(TypeError, match="layers: expected a list"):
+        torch_file.read(data, layers="hidden")
+
+
+def test_parts_of_a_model_can_be_chosen() -> None:
+    module = Named()
+    whole = nn.ModuleDict({"actor": module, "critic": nn.LSTM(4, 4), "norm": nn.LayerNorm(4)})
+    with pytest.raises(FormatError, match="of no known layer"):
+        torch_file.read(whole.state_dict(), **TANH)
+    layers = ["actor.input", "tanh", "actor.hidden", "tanh", "actor.out"]
+    agrees(saved(whole.state_dict()), module, layers=layers)
 
 
 # --------------------------------------------------------------------------------------------------------- refusals

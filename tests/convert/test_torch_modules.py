@@ -202,6 +202,20 @@ def test_functions_without_an_equal_are_refused(f: Any, message: str) -> None:
         checking.network(torch_modules.read(Functional(f)))
 
 
+class Squeezed(Functional):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x).sub(1).squeeze(-1)
+
+
+def test_squeeze_of_one_column() -> None:
+    module = Squeezed(torch.relu)
+    with pytest.raises(FormatError, match="the operation squeeze"):
+        torch_modules.read(module)
+    module.second = nn.Linear(6, 1)
+    net = checking.network(torch_modules.read(module))
+    np.testing.assert_allclose(net.predict(rows(net))[:, 0], outputs(module, rows(net)), rtol=1e-5, atol=1e-6)
+
+
 class Scaled(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -35,6 +35,7 @@ def read(
     output_activation: str | Activation | None = None,
     layers: Sequence[str | Activation] | None = None,
     eps: float = EPS,
+    entry: str | None = None,
 ) -> Chain:
     """Return the chain of a state dict: a file of torch.save, its bytes, or a dictionary of tensors or arrays.
 
@@ -42,16 +43,18 @@ def read(
     """
     spec = Spec(activation, output_activation, layers, eps)
     if isinstance(source, Mapping):
-        tensors = _arrays(_state_dict(dict(source)))
+        tensors = _arrays(_state_dict(dict(source), entry))
         return chain(tensors, spec, sorted_by_name=False, tool="PyTorch", version="")
     head, size = beginning(source)
     if head[:4] != b"PK\x03\x04":
         from . import safetensors_file
 
         if head[8:9] == b"{":
+            if entry is not None:
+                raise ValueError(f"entry: expected None for a safetensors file, which has no entries, got {entry!r}")
             return safetensors_file.read(source, **vars(spec))
         _refuse_other(head, size)
-    return chain(tensors_of_file(source), spec, sorted_by_name=False, tool="PyTorch", version="")
+    return chain(tensors_of_file(source, entry=entry), spec, sorted_by_name=False, tool="PyTorch", version="")
 
 
 def beginning(source: str | os.PathLike[str] | bytes) -> tuple[bytes, int]:
@@ -72,7 +75,9 @@ def _refuse_other(head: bytes, size: int) -> None:
     raise FormatError(f"PyTorch file: expected a state dict as torch.save writes, got {found}")
 
 
-def tensors_of_file(source: str | os.PathLike[str] | bytes, name: str = "PyTorch file") -> dict[str, NDArray[Any]]:
+def tensors_of_file(
+    source: str | os.PathLike[str] | bytes, name: str = "PyTorch file", entry: str | None = None
+) -> dict[str, NDArray[Any]]:
     """Return the tensors of the state dict in a file of torch.save, by name and in the file's order."""
     with Archive(source, name) as archive:
         found = [member for member in archive.names if member.count("/") == 1 and member.endswith("/data.pkl")]
@@ -87,7 +92,7 @@ def tensors_of_file(source: str | os.PathLike[str] | bytes, name: str = "PyTorch
                 f"{', '.join(map(repr, archive.names[:4]))!s:.200}; {_SAVE}"
             )
         folder = found[0].removesuffix("data.pkl")
-        state_dict = _state_dict(load(archive.read(found[0])))
+        state_dict = _state_dict(load(archive.read(found[0])), entry)
         return _Reader(archive, folder).arrays(state_dict)
 
 
@@ -151,8 +156,15 @@ def _floats(bfloat16: NDArray[Any]) -> NDArray[np.float32]:
     return (bfloat16.astype(np.uint32) << 16).view(np.float32)
 
 
-def _state_dict(found: Any) -> dict[str, Any]:
+def _state_dict(found: Any, entry: str | None) -> dict[str, Any]:
     """Return the state dict in what a file holds: itself, or an entry of a checkpoint, without prefixes of wrappers."""
+    if entry is not None:
+        known = (
+            [key for key, value in found.items() if isinstance(value, Mapping)] if isinstance(found, Mapping) else []
+        )
+        if entry not in known:
+            raise FormatError(f"entry: expected one of {', '.join(map(repr, known))!s:.200}, got {entry!r}")
+        found = found[entry]
     for _ in range(4):
         if not isinstance(found, Mapping):
             raise FormatError(f"state dict: expected a dictionary of tensors, got {type(found).__name__}; {_SAVE}")
@@ -164,7 +176,7 @@ def _state_dict(found: Any) -> dict[str, Any]:
             what = "several state dicts" if entries else "no state dict"
             raise FormatError(
                 f"state dict: expected a dictionary of tensors, or one with a state dict as one of {', '.join(ENTRIES)}"
-                f", got {what} among the keys {keys}; {_SAVE}"
+                f", got {what} among the keys {keys}; name the dictionary as entry=..."
             )
         found = found[entries[0]]
     names = list(found)

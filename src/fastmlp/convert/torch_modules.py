@@ -37,9 +37,10 @@ def read(
     output_activation: str | Activation | None = None,
     layers: Sequence[str | Activation] | None = None,
     eps: float = EPS,
+    entry: str | None = None,
 ) -> Chain:
     """Return the chain of a module, a state dict or a file; see `from_torch`."""
-    given = {"activation": activation, "output_activation": output_activation, "layers": layers}
+    given = {"activation": activation, "output_activation": output_activation, "layers": layers, "entry": entry}
     if not isinstance(source, nn.Module):
         if not isinstance(source, (str, bytes, os.PathLike, Mapping)):
             raise TypeError(f"source: expected a torch.nn.Module, a state dict or a path, got {type(source).__name__}")
@@ -187,6 +188,8 @@ class _Reader:
             self._append(_ARITHMETIC[function](values, self.width, at), at)
         elif not values or values[0] is not _X:
             refuse(at, f"{function} of other arguments")
+        elif function == "squeeze" and self.width == 1 and (*values[1:], *keywords.values()) in ((-1,), (1,)):
+            self.folded.append(f"{at}: left out, as outputs are rows of one column")
         elif function in ("view", "reshape") and len(values) >= 2:
             self._reshape(values[1:], at)
         elif function in ("dropout", "alpha_dropout", "feature_alpha_dropout"):

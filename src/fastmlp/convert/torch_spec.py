@@ -30,6 +30,8 @@ class Spec:
     eps: float = EPS
 
     def __post_init__(self) -> None:
+        if isinstance(self.layers, str) or not isinstance(self.layers, (Sequence, type(None))):
+            raise TypeError(f"layers: expected a list of names of modules and activations, got {self.layers!r:.100}")
         arguments.real("eps", self.eps, minimum=0.0)
         if self.layers is not None and (self.activation is not None or self.output_activation is not None):
             raise ValueError(
@@ -42,12 +44,13 @@ def chain(tensors: Tensors, spec: Spec, *, sorted_by_name: bool, tool: str, vers
 
     `sorted_by_name` says that the tensors' order is not that in which the model has its modules.
     """
-    found = modules(tensors, spec.eps)
+    chosen = tensors if spec.layers is None else _of_modules(tensors, spec.layers)
+    found = modules(chosen, spec.eps)
     if not any(each.is_linear for each in found):
         raise FormatError(f"tensors: expected at least one linear layer, got {len(found)} modules without one")
     is_sorted = sorted_by_name or (list(tensors) == sorted(tensors) and len(tensors) > len(found))
     if spec.layers is not None:
-        sequence, notes = _listed(found, spec.layers)
+        sequence, notes = _listed(found, spec.layers), [f"tensor {n!r}: not used" for n in tensors if n not in chosen]
     else:
         ordered = _ordered(found, is_sorted)
         sequence, notes = _placed(ordered, spec), []
@@ -77,9 +80,13 @@ def check_shapes(steps: Sequence[Step]) -> int:
 # ----------------------------------------------------------------------------------------- layers given one by one
 
 
-def _listed(found: list[Module], layers: object) -> tuple[list[Module | Step], list[str]]:
-    if isinstance(layers, str) or not isinstance(layers, Sequence):
-        raise TypeError(f"layers: expected a list of names of modules and activations, got {layers!r:.100}")
+def _of_modules(tensors: Tensors, layers: Sequence[Any]) -> Tensors:
+    """Return the tensors of the modules that are listed; all of them if none is."""
+    beginnings = tuple(f"{each}." for each in layers if isinstance(each, str))
+    return {name: tensor for name, tensor in tensors.items() if name.startswith(beginnings)} or tensors
+
+
+def _listed(found: list[Module], layers: Sequence[Any]) -> list[Module | Step]:
     by_name = {each.name: each for each in found}
     sequence: list[Module | Step] = []
     for index, each in enumerate(layers):
@@ -94,8 +101,7 @@ def _listed(found: list[Module], layers: object) -> tuple[list[Module | Step], l
         sequence.append(Activate(activations.resolve(f"layers[{index}]", each, output=last), f"layers[{index}]"))
     if not any(isinstance(each, Module) and each.is_linear for each in sequence):
         raise ValueError(f"layers: expected at least one linear layer of {_names(found)}, got {list(layers)!r:.100}")
-    used = [each.name for each in sequence if isinstance(each, Module)]
-    return sequence, [f"module {name!r}: not used" for name in by_name if name not in used]
+    return sequence
 
 
 def _names(found: list[Module]) -> str:
