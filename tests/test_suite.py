@@ -20,6 +20,8 @@ MODULES = {
     "test_marked.py": "import pytest\n@pytest.mark.skipif(True, reason='never')\ndef test_it():\n    pass\n",
     "test_xfails.py": "import pytest\n@pytest.mark.xfail\ndef test_it():\n    assert False\n",
     "test_import.py": "import pytest\npytest.importorskip('no_such_module')\ndef test_it():\n    pass\n",
+    "test_plain_import.py": "import in_an_extra\ndef test_it():\n    pass\n",
+    "test_later_import.py": "def test_it():\n    import in_an_extra\n",
     "test_within.py": "def test_it():\n    __import__('pytest').importorskip('numpy_of_the_future')\n",
     "test_none.py": "import pytest\n@pytest.mark.parametrize('x', [])\ndef test_it(x):\n    pass\n",
     "test_empty.py": "def helper():\n    pass\n",
@@ -29,6 +31,8 @@ MODULES = {
 def run(folder: pathlib.Path, no_skips: str) -> str:
     """The lines "FAILED test_....py..." and "ERROR test_....py..." of a run of all these modules, and its exit code."""
     shutil.copy(pathlib.Path(__file__).parent / "conftest.py", folder)
+    project = "[project.optional-dependencies]\nit = ['in_an_extra>=2']\n"
+    (folder.parent / "pyproject.toml").write_text(project)
     for name, text in MODULES.items():
         (folder / name).write_text(text)
     environment = {**os.environ, "FASTMLP_NO_SKIPS": no_skips, "PYTHONDONTWRITEBYTECODE": "1"}
