@@ -424,6 +424,19 @@ def test_other_sources_are_refused(tmp_path: Path) -> None:
         read_policy(MODELS / "ppo_box_vecnormalize.vecnormalize.pkl")
 
 
+@pytest.mark.parametrize("algorithm", [PPO, SAC, TD3, DQN])
+def test_a_model_whose_modules_are_not_those_of_its_class_is_refused(algorithm: Any) -> None:
+    model = model_of(algorithm, spaces.Discrete(3) if algorithm is DQN else BOX)
+    policy = model.policy
+    body = {PPO: lambda: policy.mlp_extractor.policy_net, DQN: lambda: policy.q_net.q_net}.get(
+        algorithm, lambda: getattr(policy.actor, "latent_pi", policy.actor.mu)
+    )()
+    read_policy(model)
+    body[1] = nn.Sigmoid()
+    with pytest.raises(FormatError, match="does not give its outputs"):
+        read_policy(model)
+
+
 def test_policies_can_be_pickled_and_copied() -> None:
     for name, bounds in (("ppo_box", {"low": [-2, 0], "high": [2, 5]}), ("dqn", {})):
         policy = read_policy(MODELS / f"{name}.zip", **bounds)

@@ -86,8 +86,11 @@ def test_random_architectures_agree_and_come_back_with_the_same_bits(dtype: torc
         assert (again.input_scaling, again.target_scaling) == (net.input_scaling, net.target_scaling)
 
 
+STEPWISE = [fastmlp.StepwiseSigmoid(), fastmlp.StepwiseTanh()]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("f", [*ACTIVATIONS, fastmlp.Threshold()], ids=repr)
+@pytest.mark.parametrize("f", [*ACTIVATIONS, *STEPWISE, fastmlp.Threshold()], ids=repr)
 def test_networks_as_modules(f: Any, dtype: str) -> None:
     net = fastmlp.Network(
         [3, 7, 5, 2],

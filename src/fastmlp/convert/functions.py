@@ -53,11 +53,11 @@ def _selu(z: Array) -> Any:
 
 # FANN's corners x, where the argument of its sigmoid is half of ours, and y; rounded to float as in FANN's source
 _FANN_X = np.array([-2.64665293693542480469, -1.47221934795379638672, -0.549306154251098632812])
-_SIGMOID_CORNERS = (
+SIGMOID_CORNERS = (
     2 * np.array([-2.64665246009826660156, -1.47221946716308593750, _FANN_X[2], *-_FANN_X[::-1]]),
     np.array([0.005, 0.05, 0.25, 0.75, 0.95, 0.995], np.float32).astype(np.float64),
 )
-_TANH_CORNERS = (
+TANH_CORNERS = (
     np.array([*_FANN_X, *-_FANN_X[::-1]]),
     np.array([-0.99, -0.9, -0.5, 0.5, 0.9, 0.99], np.float32).astype(np.float64),
 )
@@ -87,8 +87,8 @@ FUNCTIONS: dict[type[a.Activation], Callable[[Any, Array], Any]] = {
     a.HardSigmoid: lambda f, z: np.clip(z / 6 + 0.5, 0, 1),
     a.HardTanh: lambda f, z: np.clip(z, f.min_val, f.max_val),
     a.Sine: lambda f, z: np.sin(f.omega * z),
-    a.StepwiseSigmoid: lambda f, z: _lines(z, *_SIGMOID_CORNERS, 0.0),
-    a.StepwiseTanh: lambda f, z: _lines(z, *_TANH_CORNERS, -1.0),
+    a.StepwiseSigmoid: lambda f, z: _lines(z, *SIGMOID_CORNERS, 0.0),
+    a.StepwiseTanh: lambda f, z: _lines(z, *TANH_CORNERS, -1.0),
     a.Softmax: _softmax,
 }
 
@@ -111,8 +111,8 @@ SLOPES: dict[type[a.Activation], Callable[[Any], float]] = {  # the largest |f'|
 
 JUMPS: dict[type[a.Activation], tuple[tuple[float, float], ...]] = {  # where f jumps, and how high
     a.Threshold: ((0.0, 1.0),),
-    a.StepwiseSigmoid: tuple((float(_SIGMOID_CORNERS[0][i]), 0.005) for i in (0, -1)),
-    a.StepwiseTanh: tuple((float(_TANH_CORNERS[0][i]), 0.01) for i in (0, -1)),
+    a.StepwiseSigmoid: tuple((float(SIGMOID_CORNERS[0][i]), 0.005) for i in (0, -1)),
+    a.StepwiseTanh: tuple((float(TANH_CORNERS[0][i]), 0.01) for i in (0, -1)),
 }
 
 

@@ -8,6 +8,7 @@ does not say: VecNormalize keeps its statistics in a file of its own, a pickle.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -30,7 +31,7 @@ from . import torch_file, torch_functions, torch_layers
 from .chain import Activate, Affine, Chain, Linear, Step, refuse
 from .checking import network
 from .policy import Clipped, Discrete, MultiBinary, MultiDiscrete, OneHot, Policy, Squashed
-from .torch_spec import _number_key, check_shapes
+from .torch_spec import check_shapes, number_key
 from .zip_members import Archive
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def policy(
         model.version,
         torch_layers.dtype_of(model.tensors),
         n_inputs,
-        original=None if before or encode is not None else model.original,
+        original=None if before else model.original,
         folded=tuple(notes),
     )
     return make(network(chain, dtype=dtype, engine=engine, n_threads=n_threads), encode, **kwargs)
@@ -216,21 +217,36 @@ def _of_object(model: Any) -> _Model:
         arguments["activation_fn"] = str(theirs.activation_fn)
     if getattr(theirs, "features_extractor_class", None) is not None:
         arguments["features_extractor_class"] = str(theirs.features_extractor_class)
-
-    def original(X: NDArray[Any]) -> Any:
-        return theirs.predict(X, deterministic=True)[0]
-
-    actions = _space(model.action_space)
-    squashed = actions[":type:"].endswith("Box'>") and bool(theirs.squash_output)
     return _Model(
         module=type(theirs).__module__,
         arguments=arguments | {"use_sde": bool(getattr(model, "use_sde", False))},
         tensors={name: torch_file.array(tensor).copy() for name, tensor in theirs.state_dict().items()},
         observation_space=_space(model.observation_space),
-        action_space=actions,
+        action_space=_space(model.action_space),
         version=_installed_version(),
-        original=original if squashed else None,
+        original=functools.partial(_outputs, theirs),
     )
+
+
+def _outputs(theirs: Any, X: NDArray[Any]) -> Any:
+    """Return what a policy object computes of vectors: actions where it squashes them, else what comes before."""
+    import torch
+
+    with torch.no_grad():
+        x = torch.as_tensor(X, device=theirs.device)
+        if hasattr(theirs, "action_net"):
+            y = theirs.action_net(theirs.mlp_extractor.forward_actor(x))
+        elif hasattr(theirs, "q_net"):
+            y = theirs.q_net.q_net(x)
+        else:
+            actor = theirs.actor
+            y = actor.mu(actor.latent_pi(x) if hasattr(actor, "latent_pi") else x)
+        space = theirs.action_space
+        if not (type(space).__name__ == "Box" and theirs.squash_output):
+            return torch_file.array(y)
+        is_squashed = hasattr(theirs, "actor") and not hasattr(theirs.actor, "latent_pi")  # of TD3 and DDPG
+        actions = torch_file.array(y if is_squashed else torch.tanh(y))
+        return theirs.unscale_action(actions.reshape(-1, *space.shape)).reshape(len(X), -1)
 
 
 def _installed_version() -> str:
@@ -316,7 +332,7 @@ def _modules(model: _Model, algorithm: _Algorithm) -> list[torch_layers.Module]:
     modules = [
         each
         for part in parts
-        for each in sorted(torch_layers.modules(part), key=lambda module: _number_key(module.name))
+        for each in sorted(torch_layers.modules(part), key=lambda module: number_key(module.name))
     ]
     if not modules or not modules[-1].is_linear or not parts[-1]:
         refuse("policy.pth", f"no layer {algorithm.parts[-1]!r}", f"policies of {algorithm.name} have it")

@@ -125,7 +125,7 @@ def _ask_for_layers(why: str, found: list[Module]) -> NoReturn:
 # ------------------------------------------------------------------------------------------- order by the names
 
 
-def _number_key(name: str) -> list[tuple[str, int]]:
+def number_key(name: str) -> list[tuple[str, int]]:
     """Return the name as pairs of text and number, so that 10 sorts after 2."""
     parts = re.split(r"([0-9]+)", name)
     return [(text, int(number)) for text, number in itertools.zip_longest(parts[::2], parts[1::2], fillvalue="-1")]
@@ -137,7 +137,7 @@ def _skeleton(name: str) -> str:
 
 def _ordered(found: list[Module], is_sorted: bool) -> list[Module]:
     """Return the modules in the order in which they are used, which their names must not contradict."""
-    by_number = sorted(found, key=lambda each: _number_key(each.name))
+    by_number = sorted(found, key=lambda each: number_key(each.name))
     if len({_skeleton(each.name) for each in found}) == 1:
         by_text = sorted(found, key=lambda each: each.name)
         if not is_sorted and found not in (by_number, by_text):
@@ -148,7 +148,7 @@ def _ordered(found: list[Module], is_sorted: bool) -> list[Module]:
     for _, group in itertools.groupby(
         sorted(found, key=lambda each: _skeleton(each.name)), lambda m: _skeleton(m.name)
     ):
-        numbers = [_number_key(each.name) for each in group]
+        numbers = [number_key(each.name) for each in group]
         if numbers != sorted(numbers):
             _ask_for_layers("the order of the modules in the file is another one than that of their numbers", found)
     return found

@@ -17,6 +17,7 @@ from torch import nn
 from .. import activations as a
 from ..activations import Activation
 from ..scaling import Scaling
+from . import functions
 from .chain import Activate, Affine, Step
 
 if TYPE_CHECKING:
@@ -99,12 +100,24 @@ def _gaussian(f: Any, z: torch.Tensor) -> torch.Tensor:
     return result
 
 
+def _lines(z: torch.Tensor, corners: tuple[Any, Any], minimum: float) -> torch.Tensor:
+    """Return FANN's lines between corners (x, y): `minimum` before the first, 1 after the last."""
+    x, y = (torch.tensor(each, dtype=z.dtype, device=z.device) for each in corners)
+    after = torch.bucketize(z.detach(), x, right=True).clamp(1, len(x) - 1)
+    slopes = (y[1:] - y[:-1]) / (x[1:] - x[:-1])
+    inside = y[after - 1] + (z - x[after - 1]) * slopes[after - 1]
+    outside = torch.where(z < x[0], minimum, 1.0).to(z.dtype)
+    return torch.where((z >= x[0]) & (z < x[-1]), inside, outside)
+
+
 FORMULAS: dict[type[Activation], Callable[[Any, torch.Tensor], torch.Tensor]] = {
     a.Sigmoid: lambda f, z: torch.sigmoid(f.beta * z),
     a.PiecewiseLinear: lambda f, z: torch.clamp((z - f.x_min) / (f.x_max - f.x_min), 0, 1),
     a.Gaussian: _gaussian,
     a.Threshold: lambda f, z: (z >= 0).to(z.dtype),
     a.Sine: lambda f, z: torch.sin(f.omega * z),
+    a.StepwiseSigmoid: lambda f, z: _lines(z, functions._SIGMOID_CORNERS, 0.0),
+    a.StepwiseTanh: lambda f, z: _lines(z, functions._TANH_CORNERS, -1.0),
 }
 _FAR = 40.0  # a threshold of nn.Softplus above which its z differs from the formula by less than float64 can say
 MODULES: dict[type[Activation], Callable[[Any], nn.Module]] = {
