@@ -15,10 +15,13 @@ from processes import run_python
 
 TOOLS = textwrap.dedent(
     """
-    import gc, inspect, itertools, warnings
+    import gc, inspect, itertools, os, tempfile, warnings
     import numpy as np
     import fastmlp
     from fastmlp import _core
+
+    folder = tempfile.TemporaryDirectory()  # for methods that write a file called "x"
+    os.chdir(folder.name)
 
     X = np.random.default_rng(0).random((40, 3)).astype(np.float32)
     y = X @ np.ones((3, 2), np.float32)

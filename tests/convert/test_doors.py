@@ -114,6 +114,27 @@ def test_no_file(tmp_path: pathlib.Path) -> None:
         fastmlp.from_file(tmp_path / "m")
 
 
+def test_every_format_has_a_reader_and_every_tool_a_writer() -> None:
+    """The modules of the tables are there, whether or not the packages that they need are."""
+    folder = pathlib.Path(convert.__file__).parent
+    names = {row.module for row in recognition.FORMATS} - {None} | {module for module, _ in convert.WRITERS.values()}
+    assert [name for name in names if not (folder / f"{name}.py").exists()] == []
+    assert all(name in fastmlp.__all__ for name in convert.__all__)
+
+
+def test_a_file_goes_through_the_door_and_out_again(tmp_path: pathlib.Path) -> None:
+    net = fastmlp.Network([3, 4, 2], activation="tanh", seed=0)
+    net.to_onnx(tmp_path / "a")
+    net.to_fann(tmp_path / "b")
+    for name, tool in (("a", "fastmlp"), ("b", "FANN")):
+        again = fastmlp.from_file(tmp_path / name)
+        assert np.array_equal(again.parameters, net.parameters)
+        assert again.conversion.source == tool
+    out = tmp_path / "c.net"
+    assert cli.main(["convert", str(tmp_path / "a"), str(out), "--quiet"]) == 0
+    assert np.array_equal(fastmlp.from_fann(out).parameters, net.parameters)
+
+
 # -- our own file ------------------------------------------------------------------------------------------------------
 
 

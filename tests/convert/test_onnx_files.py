@@ -332,6 +332,48 @@ def test_quantised_models(
     assert np.abs(net.predict(x) - expected).max() < 0.03 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("kind", ["QDQ", "QOperator"])
+@pytest.mark.parametrize(
+    ("operator", "bounds", "expected"),
+    [
+        ("Clip", (0.0, 6.0), fastmlp.HardTanh(0.0, 6.0)),
+        ("Clip", (-1.0, 1.0), fastmlp.HardTanh()),
+        ("Clip", (-0.5, 2.0), fastmlp.HardTanh(-0.5, 2.0)),
+        ("Gelu", (), fastmlp.GELU()),
+        ("HardSigmoid", (), fastmlp.PiecewiseLinear(-2.5, 2.5)),
+        ("LeakyRelu", (), fastmlp.LeakyReLU()),
+    ],
+)
+def test_activations_that_quantisation_removes(
+    operator: str, bounds: Any, expected: Any, kind: str, tmp_path: pathlib.Path
+) -> None:
+    """Clips go as ReLUs do: only the range of the quantised values says that they were there."""
+    from onnxruntime import quantization
+
+    g = Graph(4, opset=20)
+    h = g.op(operator, g.dense(g.x, 4, 16), *bounds)
+    h = g.op(operator, g.dense(h, 16, 12), *bounds)
+    data = g.model(g.op("Softmax", g.dense(h, 12, 3)))
+    (tmp_path / "before.onnx").write_bytes(data)
+    x = rows(4, n_rows=400) * 2
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.rows = iter([{"x": x}])
+
+        def get_next(self) -> Any:
+            return next(self.rows, None)
+
+    after = tmp_path / "after.onnx"
+    form = getattr(quantization.QuantFormat, kind)
+    quantization.quantize_static(tmp_path / "before.onnx", after, Reader(), quant_format=form)
+    net = fastmlp.from_onnx(after)
+    assert [type(f) for f in net.activation] == [type(expected)] * 2
+    for f in net.activation:
+        np.testing.assert_allclose(f.hyper_parameters, expected.hyper_parameters, atol=0.02)
+    assert np.abs(net.predict(x) - fastmlp.from_onnx(data).predict(x)).max() < 0.35
+
+
 def test_numbers_of_16_bits(tmp_path: pathlib.Path) -> None:
     data, _ = _network()
     model = onnx.load_model_from_string(data)

@@ -1,6 +1,6 @@
 """Spark's MultilayerPerceptronClassificationModel: the folder that Spark 4.3.0 has written, and what other folders say.
 
-Spark itself needs Java; `test_the_model_of_the_tool` is slow, and runs where PySpark is.
+Spark itself needs Java, and half a minute: `test_the_models_of_the_tool` is slow.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -179,3 +180,37 @@ def test_fuzz(part: str, tmp_path: Path) -> None:
         except fastmlp.FormatError:
             refused += 1
     assert refused > 100
+
+
+def test_without_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r"pip install 'fastmlp\[spark\]'"):
+        fastmlp.from_spark(MODEL)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_the_models_of_the_tool(tmp_path: Path) -> None:
+    from pyspark.ml.classification import MultilayerPerceptronClassificationModel, MultilayerPerceptronClassifier
+    from pyspark.ml.linalg import Vectors
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+    try:
+        rng = np.random.default_rng(0)
+        for trial, layers in enumerate([[4, 5, 3], [3, 2], [2, 7, 6, 2]]):
+            X = rng.standard_normal((40, layers[0])) * 3 + 1
+            labels = rng.integers(0, layers[-1], 40)
+            table = [(Vectors.dense(row), float(label)) for row, label in zip(X, labels, strict=True)]
+            frame = session.createDataFrame(table, ["features", "label"])
+            model = MultilayerPerceptronClassifier(layers=layers, maxIter=5, seed=1).fit(frame)
+            path = str(tmp_path / f"m{trial}")
+            model.write().save(path)
+            expected = np.array([row.probability.toArray() for row in model.transform(frame).collect()])
+            for net in (fastmlp.from_spark(path), fastmlp.from_spark(model)):
+                assert list(net.sizes) == layers
+                np.testing.assert_allclose(net.predict(X), expected, rtol=0, atol=1e-14)
+            again = MultilayerPerceptronClassificationModel.load(path)
+            np.testing.assert_array_equal(fastmlp.from_spark(again).parameters, net.parameters)
+    finally:
+        session.stop()

@@ -280,7 +280,9 @@ def _steps(layer: _Layer, reach: Array, clip: bool, rectifiers: bool) -> tuple[l
     linear = (codes == LINEAR) & is_clipped
     f, forms = _choose(layer, codes[~constant].tolist(), rectifiers, bool(linear.any()))
     k, c, p, q = (np.array([forms.get(code, Form())[i] for code in codes.tolist()]) for i in range(4))
+    known = np.isfinite(largest) & (largest > 0) & ~is_clipped
     z_limit = np.where(np.isfinite(limit), limit, 1.0)
+    size = np.where(known, np.minimum(1.01 * largest, z_limit), z_limit)  # |z| is at most this where it is not clipped
     outputs = np.where(codes == LINEAR, np.minimum(largest, z_limit if clip else np.inf), 1.0)
     outputs = np.where(np.isin(codes, RECTIFIERS), np.minimum(largest, z_limit if clip else np.inf), outputs)
     is_alike = len(set(zip(codes.tolist(), s.tolist(), strict=True))) == 1
@@ -288,7 +290,7 @@ def _steps(layer: _Layer, reach: Array, clip: bool, rectifiers: bool) -> tuple[l
         if is_alike:
             f = a.HardTanh(-float(limit[0]), float(limit[0]))
         else:
-            k, p = np.where(codes == LINEAR, 1 / z_limit, k), np.where(codes == LINEAR, z_limit, p)
+            k, p = np.where(codes == LINEAR, 1 / size, k), np.where(codes == LINEAR, size, p)
         is_clipped &= codes != LINEAR
     elif is_alike and s[0] > 0 and not is_clipped.any() and _keeps_weights(int(codes[0]), float(s[0])):
         f = a.Sigmoid(2 * float(s[0])) if isinstance(f, a.Sigmoid) else a.Sine(float(s[0]))  # the weights stay as is
@@ -297,10 +299,9 @@ def _steps(layer: _Layer, reach: Array, clip: bool, rectifiers: bool) -> tuple[l
     s, c = np.where(constant, 0.0, s), np.where(constant, 0.0, c)
     steps: list[Step] = []
     if is_clipped.any():
-        z_limit = np.where(is_clipped, z_limit, np.where(np.isfinite(limit), limit, 1.0))
-        steps.append(_linear(layer, s / z_limit, np.zeros(len(s))))
+        steps.append(_linear(layer, s / size, np.zeros(len(s))))
         steps.append(Activate(a.HardTanh(), f"{layer.place}: clip"))
-        steps.append(Affine.times(k * z_limit, c, f"{layer.place}: clip"))
+        steps.append(Affine.times(k * size, c, f"{layer.place}: clip"))
     else:
         factor = np.where(np.abs(s * k - 1) < 4.5e-16, 1.0, s * k)  # sqrt(pi) times 1 / sqrt(pi)
         steps.append(_linear(layer, factor, c))

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import activations as a
 from ..formats import atomic
-from .chain import Array, refuse
+from .chain import Array
 from .fann import BELL, CLIP, FAR, FLAT
 
 if TYPE_CHECKING:
@@ -98,9 +98,11 @@ def write(net: Network, path: str | os.PathLike[str] | None = None) -> str:
 
     Raises
     ------
-    FormatError
-        If FANN does not have an activation of the network, such as ReLU or softmax.
+    ValueError
+        If FANN does not have an activation of the network, such as ReLU or softmax, or the network has an encoder.
     """
+    if net.encoder is not None:
+        raise ValueError("encoder: expected none, as FANN has no such thing; give its outputs as inputs")
     layers = [
         (np.asarray(w, np.float64), np.asarray(b, np.float64)) for w, b in zip(net.weights, net.biases, strict=True)
     ]
@@ -131,11 +133,9 @@ def _code(f: a.Activation, number: int) -> tuple[int, float]:
     """Return the code of an activation, and the factor of its argument."""
     found = CODES.get(type(f), lambda f: None)(f)
     if found is None:
-        refuse(
-            f"layer {number}",
-            f"the activation {f!r}, which FANN 2.2 does not have",
-            "it has identity, threshold, sigmoid, tanh, their stepwise forms, softsign, sine, HardTanh of (-b, b) or "
-            "(0, 1)",
+        raise ValueError(
+            f"layer {number}: expected an activation that FANN 2.2 has (identity, threshold, sigmoid, tanh, their "
+            f"stepwise forms, softsign, sine, HardTanh of (-b, b) or (0, 1)), got {f!r}"
         )
     return found
 
@@ -165,12 +165,12 @@ def _fold_scalings(net: Network, layers: list[tuple[Array, Array]], functions: l
         layers[0] = (w / inputs.scale, b - (w / inputs.scale) @ inputs.offset)
     if targets is not None:
         if not isinstance(functions[-1], a.Identity):
-            refuse("target_scaling", f"one after the activation {functions[-1]!r}", "FANN has no layer for it")
+            raise ValueError(f"target_scaling: expected none after the activation {functions[-1]!r}, got one")
         w, b = layers[-1]
         layers[-1] = (w * np.reshape(targets.scale, (-1, 1)), b * targets.scale + targets.offset)
 
 
 def _learnt(scaling: str | Scaling | None, name: str) -> Scaling | None:
     if isinstance(scaling, str):
-        refuse(name, f"{scaling!r}, which no fit has computed", "fit the network first")
+        raise ValueError(f"{name}: expected a Scaling, which a fit computes, got {scaling!r}")
     return scaling

@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import activations as a
 from ..activations import Activation
+from ..formats.model_file import FormatError
 from .chain import Activate, Affine, Step, refuse
 from .onnx_expressions import AFFINE, RESIDUAL, Builder, Expression, affine_steps
 
@@ -60,11 +61,15 @@ class Forms:
 
     def find(self, core: Expression) -> Found:
         """Return the activation that a core says; refuse it if there is none."""
+        forms = self._compounds.get(core.kind, ())
         if core.kind == "call":
-            form = CALLS.get(core.value[0])
-            found = form(self, core) if form is not None else None
-        else:
-            found = next(filter(None, (form(self, core) for form in self._compounds.get(core.kind, ()))), None)
+            forms = (CALLS[core.value[0]],) if core.value[0] in CALLS else ()
+        try:
+            found = next(filter(None, (form(self, core) for form in forms)), None)
+        except FormatError:
+            raise
+        except (ValueError, ArithmeticError) as error:
+            refuse(core.place, f"numbers that no activation has: {error}")
         if found is None:
             refuse(core.place, *_unknown(core))
         assert found is not None

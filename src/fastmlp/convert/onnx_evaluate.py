@@ -2,8 +2,7 @@
 
 It shares nothing with the recognition of layers and activations. Casts between types of floats do nothing, and
 quantised values keep what rounding would take from them: a quantised model is read as the network that it stands for,
-see docs/convert.md. What an integer type cuts off below 0 stays cut off, as this is where a quantised model's ReLU is;
-the model's own inputs are the exception.
+see onnx_quantised.py, which also says where saturation is an activation (`Operation.saturation`).
 """
 
 from __future__ import annotations
@@ -31,19 +30,13 @@ def in_float64(array: Array) -> Array:
 def outputs(graph: OnnxGraph, inputs: dict[str, Array], names: Sequence[str]) -> list[Array]:
     """Return the arrays of these names, for inputs with their shapes and any number of rows."""
     values: dict[str, Any] = {name: in_float64(array) for name, array in inputs.items()}
-    raw = set(inputs)
     for operation in graph.needed(names):
         taken = []
         for name in operation.inputs:
             if name and name not in values:
                 values[name] = in_float64(graph.constant(name))
             taken.append(values[name] if name else None)
-        if operation.operator in MOVES and operation.inputs and operation.inputs[0] in raw:
-            raw.update(operation.outputs)
-        if operation.operator == "QuantizeLinear" and operation.inputs[0] in raw:
-            results = taken[0]
-        else:
-            results = apply(operation, taken)
+        results = apply(operation, taken)
         results = results if isinstance(results, tuple) else (results,)
         values.update(zip(operation.outputs, results, strict=False))
     for name in names:
@@ -112,7 +105,7 @@ def _cast(o: Operation, x: Array, *_: Any) -> Any:
         return x.astype(np.float64) if x.dtype.kind in "biu" else x
     if to == 9:
         return x != 0
-    return x if x.dtype.kind == "f" else x.astype(np.int64)  # quantised products stay as they are
+    return x.astype(np.int64)
 
 
 def _concat(o: Operation, *x: Array) -> Any:
@@ -206,44 +199,37 @@ def dequantised(o: Operation, x: Array, scale: Array, zero: Array | None = None,
     return shifted * spread(o, np.asarray(scale, np.float64), x, at)
 
 
-def cuts_at_zero(o: Operation, zero: Array | None) -> bool:
-    """Whether a quantised value cannot be below 0: its zero point is the smallest integer of its type."""
-    if zero is None:
-        return o.integer("output_dtype", 2) in (2, 4)  # unsigned types, with a zero point of 0
-    return bool((zero == np.iinfo(zero.dtype).min).all()) if zero.dtype.kind in "iu" else False
-
-
-def cut(o: Operation, x: Array, scale: Array | None, zero: Array | None) -> Any:
+def cut(o: Operation, x: Array, scale: Array | None) -> Any:
     """Return what is left of x in a quantised value; without a scale, x is not quantised."""
-    return np.maximum(x, 0) if scale is not None and cuts_at_zero(o, zero) else x
+    return x if scale is None else np.clip(x, *o.saturation)
 
 
 def _qgemm(o: Operation, *given: Any) -> Any:
-    a, a_scale, a_zero, b, b_scale, b_zero, c, y_scale, y_zero = padded(given, 9)
+    a, a_scale, a_zero, b, b_scale, b_zero, c, y_scale, _ = padded(given, 9)
     a = dequantised(o, a, a_scale, a_zero)
     b = dequantised(o, b, b_scale, b_zero, 0 if o.integer("transB", 0) else 1)
     if c is not None:
         c = c.astype(np.float64) * o.real("alpha", 1.0) * a_scale * b_scale
-    return cut(o, _gemm(o, a, b) if c is None else _gemm(o, a, b) + c, y_scale, y_zero)
+    return cut(o, _gemm(o, a, b) if c is None else _gemm(o, a, b) + c, y_scale)
 
 
 def _qlinear_matmul(o: Operation, a: Array, a_scale: Array, a_zero: Array, *given: Any) -> Any:
-    b, b_scale, b_zero, y_scale, y_zero = given
-    return cut(o, dequantised(o, a, a_scale, a_zero) @ dequantised(o, b, b_scale, b_zero, -1), y_scale, y_zero)
+    b, b_scale, b_zero, y_scale, *_ = given
+    return cut(o, dequantised(o, a, a_scale, a_zero) @ dequantised(o, b, b_scale, b_zero, -1), y_scale)
 
 
 def _qlinear_binary(function: Callable[[Any, Any], Any]) -> Operator:
     def operator(o: Operation, a: Array, a_scale: Array, a_zero: Array, *given: Any) -> Any:
-        b, b_scale, b_zero, y_scale, y_zero = padded(given, 5)
+        b, b_scale, b_zero, y_scale, _ = padded(given, 5)
         result = function(dequantised(o, a, a_scale, a_zero), dequantised(o, b, b_scale, b_zero))
-        return cut(o, result, y_scale, y_zero)
+        return cut(o, result, y_scale)
 
     return operator
 
 
 def _qlinear_unary(name: str) -> Operator:
     def operator(o: Operation, x: Array, scale: Array, zero: Array, y_scale: Array, y_zero: Array | None = None) -> Any:
-        return cut(o, OPERATORS[name](o, dequantised(o, x, scale, zero)), y_scale, y_zero)
+        return cut(o, OPERATORS[name](o, dequantised(o, x, scale, zero)), y_scale)
 
     return operator
 
@@ -409,7 +395,7 @@ OPERATORS: dict[str, Operator] = {
     "BatchNormalization": _batch_normalization,
     "ai.onnx.ml.Scaler": _scaler,
     "Softmax": _softmax,
-    "QuantizeLinear": lambda o, x, scale, zero=None: cut(o, x, scale, zero),
+    "QuantizeLinear": lambda o, x, scale, zero=None: cut(o, x, scale),
     "DequantizeLinear": dequantised,
     "com.microsoft.QGemm": _qgemm,
     "QLinearMatMul": _qlinear_matmul,

@@ -8,6 +8,7 @@ together, by the size of the file: memory stays in proportion to the file, whate
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,7 @@ class Operation:
     place: str
     opset: int
     folder: Folder
+    saturation: tuple[float, float] = (-math.inf, math.inf)  # what a quantised output is cut to, where it matters
 
     def __post_init__(self) -> None:
         names = [attribute.name for attribute in self.node.attribute]

@@ -38,7 +38,7 @@ def _gemm(walk: Walk, o: Operation, a: Any, b: Any, c: Any = None) -> Rows:
     weight = numeric(o, constant)
     weight = weight.T if transposed[1 if a_is_rows else 0] else weight
     alpha = o.real("alpha", 1.0)
-    result = product(walk, o, Rows(x.expression, shape, x.dtype), weight, a_is_rows, alpha)
+    result = product(walk, o, walk.on(x, x.expression, shape), weight, a_is_rows, alpha)
     if c is None or o.real("beta", 1.0) == 0:
         return result
     if not isinstance(c, np.ndarray):
@@ -61,6 +61,7 @@ def product(walk: Walk, o: Operation, x: Rows, weight: Array, x_is_first: bool, 
             f"a product of a weight of shape {list(weight.shape)} and rows of shape {list(x.shape)} (None: the batch)",
             "export a network whose rows have one dimension; a layer for each of several positions is no dense layer",
         )
+    x = walk.settled(x, between_layers=True)
     w = weight.T if x_is_first else weight
     shape = list(x.shape)
     shape[axis] = w.shape[0]
@@ -137,6 +138,7 @@ def _scaler(walk: Walk, o: Operation, x: Any) -> Rows:
 def _binary(kind: str, reverse: str, both: Operator) -> Operator:
     def operator(walk: Walk, o: Operation, a: Any, b: Any) -> Any:
         if isinstance(a, Rows) and isinstance(b, Rows):
+            a, b = walk.settled(a), walk.settled(b)
             return walk.on(a, both(walk, o, a, b), _same_shape(o, a, b))
         is_first = isinstance(a, Rows)
         x, constant = (a, b) if is_first else (rows(o, b), a)
@@ -330,7 +332,7 @@ def _cast(walk: Walk, o: Operation, x: Any, *_: Any) -> Any:
         return Rows(walk.builder.call(name, x.expression.args[0], o.place), x.shape, DTYPES[to])
     if to not in FLOATS:
         o.refuse(f"a conversion of the values to the data type {to}, which rounds them", "export it without it")
-    return Rows(x.expression, x.shape, DTYPES[to])
+    return Rows(x.expression, x.shape, DTYPES[to], x.saturated)
 
 
 def _identity(walk: Walk, o: Operation, x: Any, *_: Any) -> Any:

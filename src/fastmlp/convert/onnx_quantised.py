@@ -1,9 +1,11 @@
 """Quantised models: the network that they stand for, in floats.
 
 Weights are dequantised exactly, (w - zero point) scale. What quantising values between the layers rounds is left out,
-and `Chain.folded` says so. Exporters remove a ReLU before a quantised value whose zero point is the smallest integer of
-its type, as saturation does the same; it is put back here. The model's inputs get no such ReLU: that their smallest
-value was 0 when the model was calibrated is no part of the network.
+and `Chain.folded` says so. Exporters remove a ReLU or Clip after a layer, because saturation does the same; it is put
+back here. A layer whose zero point is the smallest integer of its type has a ReLU, or ReLU6 where its range ends at 6,
+unless an activation follows. A layer of another range is clipped to it if the next thing is a layer again, which
+without an activation would have been one with it. Values that no layer has computed, and outputs of another range, keep
+what lies outside of it: it is where the values of the calibration ended.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from . import onnx_evaluate, onnx_operators
 from .onnx_graph import Operation
 from .onnx_walk import Array, Rows, Walk, numeric, rows
 
-NOT_NEGATIVE = ("sigmoid", "softmax", "softplus", "exp", "hard_sigmoid", "step_above", "step_not_below")
+CLIPS = ((0.0, 6.0), (-1.0, 1.0))  # ReLU6 and hard tanh
+OUTPUTS = {2: "u1", 3: "i1", 4: "u2", 5: "i2"}  # TensorProto.DataType
 NOTE = "the quantisation of values between layers"
 
 
@@ -50,17 +53,34 @@ class IntegerProduct:
 
 
 def _quantised(walk: Walk, o: Operation, x: Rows, scale: Any, zero: Any) -> Quantised:
-    """Return rows as a quantised value, with the ReLU that its zero point stands for."""
+    """Return rows as a quantised value, with the activation that its range stands for."""
     if numeric(o, scale).size == 0 or not (scale > 0).all():
         o.refuse("a scale that is not above 0")
     walk.inexact = True
     walk.folded.append(NOTE)
     core = x.expression.core
-    is_input = x.expression.kind == "base" and x.expression.base.weight is None
-    is_positive = core.kind == "call" and core.value[0] in NOT_NEGATIVE and x.expression.k > 0 and x.expression.c >= 0
-    if onnx_evaluate.cuts_at_zero(o, zero) and not (is_input or is_positive):
-        x = onnx_operators.clipped(walk, o, x, 0.0, math.inf)
-    return Quantised(x, scale, zero)
+    if core.kind != "base" or core.base.weight is None:  # an input, or an activation that is there
+        return Quantised(x, scale, zero)
+    low, high = _range(o, scale, zero)
+    if low == 0 and high != 6:
+        high = math.inf  # a ReLU
+    return Quantised(Rows(x.expression, x.shape, x.dtype, (o, low, high)), scale, zero)
+
+
+def _range(o: Operation, scale: Array, zero: Array | None) -> tuple[float, float]:
+    """Return the smallest and the largest number that a quantised value can be; those of `CLIPS` exactly."""
+    kind = zero.dtype if zero is not None else np.dtype(OUTPUTS.get(o.integer("output_dtype", 2), "u1"))
+    if kind.kind not in "iu":
+        o.refuse(f"values quantised to {kind}")
+    at = np.zeros((), np.int64) if zero is None else zero.astype(np.int64)
+    limits = np.iinfo(kind)
+    low = float(((limits.min - at) * scale.astype(np.float64)).min())
+    high = float(((limits.max - at) * scale.astype(np.float64)).max())
+    step = float(scale.max())
+    for below, above in CLIPS:
+        if math.isclose(high - low, above - below, rel_tol=1e-6) and abs(low - below) <= step:
+            return below, above
+    return low, high
 
 
 def _quantize(walk: Walk, o: Operation, x: Any, scale: Any, zero: Any = None) -> Quantised:

@@ -15,7 +15,7 @@ import numpy as np
 from ..formats.model_file import FormatError
 from ..inputs.labels import Label
 from . import onnx_quantised
-from .onnx_expressions import RESIDUAL
+from .onnx_expressions import RESIDUAL, Base
 from .onnx_graph import Operation
 from .onnx_operators import CONDITIONS
 from .onnx_operators import OPERATORS as PLAIN
@@ -197,6 +197,11 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 }
 
 
+def _base(x: Rows | Two) -> Base:
+    """Return the layer that probabilities are of."""
+    return (x.rows if isinstance(x, Two) else x).expression.base
+
+
 def find(names: list[str], values: list[Any]) -> Tail:
     """Return the tail of a graph, from its outputs' values.
 
@@ -225,6 +230,7 @@ def find(names: list[str], values: list[Any]) -> Tail:
         raise FormatError(f"ONNX file: expected one output of rows, got {shown}; name one of them as output=")
     ((_, data),) = found.values()
     rows = data.rows if isinstance(data, Two) else data
+    labels = [each for each in labels if each.of is None or _base(each.of) is rows.expression.base]
     class_names = next((each.names for each in labels if each.names is not None), None)
     if class_names is not None and len(class_names) != max(2, rows.columns):
         class_names = None

@@ -34,6 +34,7 @@ class Rows:
     expression: Expression
     shape: Shape
     dtype: str
+    saturated: Any = None  # of a quantised value, the operation and the bounds that onnx_quantised.py found
 
     @property
     def columns(self) -> int:
@@ -80,6 +81,9 @@ class Walk:
             results = self._apply(operation, given)
             results = results if isinstance(results, tuple) else (results,)
             self.values.update(zip(operation.outputs, results, strict=False))
+        for name in names:  # an output has what saturation stands for
+            if isinstance(self.value(name), Rows):
+                self.values[name] = self.settled(self.values[name])
         return [self.value(name) for name in names]
 
     def _apply(self, o: Operation, given: list[Any]) -> Any:
@@ -141,6 +145,7 @@ class Walk:
 
     def affine(self, o: Operation, kind: str, x: Rows, constant: Array) -> Rows:
         """Return x + constant, and its like."""
+        x = self.settled(x)
         number, shape = onnx_layout.for_columns(o, x.shape, numeric(o, constant))
         return Rows(self.builder.affine(kind, x.expression, number, o.place), shape, x.dtype)
 
@@ -149,6 +154,7 @@ class Walk:
 
         No other node may take x: an activation has forms in which x and x + 3 occur.
         """
+        x = self.settled(x)
         base = x.expression.base
         number, shape = onnx_layout.for_columns(o, x.shape, numeric(o, constant))
         is_layer = x.expression.kind == "base" and base.weight is not None and base.bias is None
@@ -159,13 +165,27 @@ class Walk:
             o.refuse("a bias that is not finite", "check the model's training")
         return Rows(self.builder.with_bias(x.expression, bias, o.place), shape, x.dtype)
 
+    def settled(self, x: Rows, between_layers: bool = False) -> Rows:
+        """Return rows with the activation that saturation of their quantised values stands for, see onnx_quantised.py.
+
+        Activations do not call this: a layer has one of them.
+        """
+        if x.saturated is None:
+            return x
+        operation, low, high = x.saturated
+        if low != 0 and not between_layers:
+            return Rows(x.expression, x.shape, x.dtype)
+        operation.saturation = low, high
+        return Rows(self.builder.call("clip", x.expression, operation.place, low, high), x.shape, x.dtype)
+
     def call(self, o: Operation, name: str, x: Rows, *parameters: Any) -> Rows:
         """Return a function of rows."""
         return self.on(x, self.builder.call(name, x.expression, o.place, *parameters))
 
     def on(self, x: Rows, expression: Expression, shape: Shape | None = None) -> Rows:
         """Return rows like x with another expression, and perhaps another shape."""
-        return Rows(expression, x.shape if shape is None else shape, x.dtype)
+        saturated = x.saturated if expression is x.expression else None
+        return Rows(expression, x.shape if shape is None else shape, x.dtype, saturated)
 
 
 def numeric(o: Operation, value: Any) -> Array:

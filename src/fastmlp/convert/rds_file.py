@@ -186,7 +186,7 @@ class _Words(_Binary):
         word = self._word()
         if word in (b"NA", b"NaN", b"Inf", b"-Inf"):
             return float(word.replace(b"NA", b"nan"))
-        if not re.fullmatch(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", word):
+        if not re.fullmatch(rb"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", word):
             malformed(TOOL, "a number", word)
         return float(word)
 

@@ -26,7 +26,8 @@ MAX_BYTES = 2**30
 MAX_SPARSE = 2**24  # numbers of a matrix of which a file lists only some
 MAX_TAGS = 2**20
 MAX_XML_DEPTH = 64
-NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+# One way to match each text, so that a long one that is no number takes no square of its length.
+NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 
 
 def malformed(place: str, expected: str, found: object) -> NoReturn:
@@ -81,7 +82,12 @@ def number(text: str, place: str) -> float:
 
 def numbers(words: Sequence[str], place: str) -> Array:
     """Return the finite numbers that texts stand for."""
-    return np.array([number(word, place) for word in words], np.float64)
+    if not re.fullmatch(rf"(?:{NUMBER} )*", " ".join(words) + " " * bool(words)):
+        return np.array([number(word, place) for word in words], np.float64)  # which says what is wrong
+    values = np.array([float(word) for word in words], np.float64)
+    if not np.isfinite(values).all():
+        malformed(place, "finite numbers", words[int(np.argmin(np.isfinite(values)))])
+    return values
 
 
 def whole(value: object, place: str, minimum: int = 0, maximum: int = 2**31 - 1) -> int:

@@ -116,8 +116,8 @@ FORMULAS: dict[type[Activation], Callable[[Any, torch.Tensor], torch.Tensor]] = 
     a.Gaussian: _gaussian,
     a.Threshold: lambda f, z: (z >= 0).to(z.dtype),
     a.Sine: lambda f, z: torch.sin(f.omega * z),
-    a.StepwiseSigmoid: lambda f, z: _lines(z, functions._SIGMOID_CORNERS, 0.0),
-    a.StepwiseTanh: lambda f, z: _lines(z, functions._TANH_CORNERS, -1.0),
+    a.StepwiseSigmoid: lambda f, z: _lines(z, functions.SIGMOID_CORNERS, 0.0),
+    a.StepwiseTanh: lambda f, z: _lines(z, functions.TANH_CORNERS, -1.0),
 }
 _FAR = 40.0  # a threshold of nn.Softplus above which its z differs from the formula by less than float64 can say
 MODULES: dict[type[Activation], Callable[[Any], nn.Module]] = {
