@@ -99,14 +99,11 @@ class OnDevice(PyTorch):
         return outputs.cpu()
 
     def fit(self, x: Any, y: Any, *, shuffle: bool, batch_size: int) -> float:
-        n_rows = len(x)
         if self._data is None:
-            self._data = x, y
-            full, short = divmod(n_rows, batch_size)
-            shapes = [(full, batch_size), (1, short)]
-            self._parts = [self._part(n_steps, size) for n_steps, size in shapes if n_steps * size]
+            self.capture(x, y, batch_size)
         if self._data[0] is not x or self._data[1] is not y:
             raise ValueError("x, y: the steps have been captured for other data; make a new object")
+        n_rows = len(x)
         order = (torch.randperm if shuffle else torch.arange)(n_rows, device=self.device)
         start = 0
         for part in self._parts:
@@ -119,8 +116,14 @@ class OnDevice(PyTorch):
             start = end
         return float(sum(part.total for part in self._parts)) / n_rows
 
+    def capture(self, x: Any, y: Any, batch_size: int) -> None:
+        """Capture the steps on these data; the network must be untrained, and stays so."""
+        self._data = x, y
+        full, short = divmod(len(x), batch_size)
+        self._parts = [self._part(*shape) for shape in ((full, batch_size), (1, short)) if min(shape)]
+
     def _part(self, n_steps: int, size: int) -> _Part:
-        """Capture the step of batches of this size; the network must be untrained, and stays so."""
+        """Capture the step of batches of this size."""
         x, y = self._data
         indices = torch.zeros((n_steps, size), dtype=torch.int64, device=self.device)
         position = torch.zeros(1, dtype=torch.int64, device=self.device)
