@@ -89,7 +89,7 @@ def threads_figure(gains: Sequence[Gain]) -> Figure:
 
 def epochs_figure() -> Figure:
     """Draw the times of an epoch, a group for each workload."""
-    figure = Figure(figsize=(7, 3.4), layout="constrained")
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
     axes = figure.subplots()
     for (field, label), colour, marker in zip(WAYS.items(), COLOURS[:1] + COLOURS[3:], "osD^", strict=False):
         points = [(i, getattr(one, field)) for i, one in enumerate(EPOCHS) if getattr(one, field) is not None]
@@ -109,11 +109,11 @@ def many_figure() -> Figure:
     axes.plot(numbers, [one.fastmlp for one in MANY], "o-", color=COLOURS[0], label="fastmlp, CPU cores as stated")
     axes.plot(numbers, [one.gpu for one in MANY], "s-", color=COLOURS[3], label="GPU")
     for one in MANY:
-        place = {"textcoords": "offset points", "xytext": (6, -12), "fontsize": 8}
+        place = {"textcoords": "offset points", "xytext": (-6, 5), "ha": "right", "fontsize": 8}
         axes.annotate(cores(one.n_cores), (one.n_networks, one.fastmlp), **place)
     axes.set(xscale="log", yscale="log", xlabel="networks side by side", ylabel="seconds for an epoch of all")
     axes.margins(0.15)
-    axes.legend()
+    axes.legend(loc="lower right")
     return figure
 
 

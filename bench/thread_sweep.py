@@ -6,7 +6,8 @@ The networks are w-w-w-10, relu, with w between 8 and 512. Each predicts B rows 
 batches of B rows, on one thread and on two. The gain is the median over the interleaved rounds of one thread's time
 over that of two. `n_threads=2` allows two threads: where the engine expects no gain it uses one, and the gain is 1.
 Nothing is timed before `threads.verified` has compared its results with the oracle's, and those on two threads with
-those on one. The process is not pinned, and needs two free cores. `--write` stores the figures for `speed_plots.py`.
+those on one. The process is not pinned, and needs two free cores. `--write` stores the figures for `speed_plots.py`,
+unless the loop of multiply-adds gained less than `targets.JUDGED_FROM`, because the cores were not free then.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import report
 import rounds
+import targets
 from calibrate import AVAILABLE, Loops
 from floors import multiply_adds
 from threads import LOOP, gains, verified
@@ -124,6 +126,9 @@ def main() -> int:
     print("", f"- the FMA loop on two cores at once: {loop:.2f}×", share, sep="\n")
     for kind, title in ((ROWS, "rows predicted at once"), (EPOCH, "an epoch by Adam")):
         print("", f"### Gain by a second thread: {title}", "", table(found, kind), sep="\n")
+    if options.write and loop < targets.JUDGED_FROM and not options.quick:
+        print(f"{options.write} is not written: the loop gained less than {targets.JUDGED_FROM}×", file=sys.stderr)
+        return 1
     if options.write:
         content = {"source": source.splitlines(), "loop": loop, "gains": [one._asdict() for one in found]}
         options.write.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
