@@ -23,8 +23,9 @@ LAYERS = (  # from the lowest to the highest; a name with a dot at its end is a 
     "architecture",
     "formats. callbacks model training. network ensemble",
     "__init__",
+    "reference. sklearn.",
     "convert.",
-    "reference. sklearn. cli. __main__",
+    "cli. __main__",
 )
 COMPILED = {  # extension module: its Cython sources
     "_blas": ("_blas.pyx", "_blas.pxd"),

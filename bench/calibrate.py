@@ -32,7 +32,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -57,13 +57,17 @@ class Bandwidth(NamedTuple):
     update: float
 
 
+def _fastest(rates: dict[tuple[str, int], float], dtype: str) -> float:
+    return max(rate for (name, _), rate in rates.items() if name == dtype)
+
+
 @dataclass(frozen=True)
 class Machine:
     """The result of a calibration."""
 
     peaks: dict[tuple[str, int], float]  # (dtype, bytes of a vector) -> multiply-adds per second on one core
-    divisions: dict[str, float]  # dtype -> divisions per second on one core
-    roots: dict[str, float]  # dtype -> square roots per second on one core
+    divisions: dict[tuple[str, int], float]  # the same of divisions
+    roots: dict[tuple[str, int], float]  # the same of square roots
     sizes: dict[str, float]  # level -> its size in bytes, smallest first
     buffers: dict[str, int]  # level -> size in bytes of the buffer that was measured
     bandwidths: dict[str, Bandwidth]
@@ -72,7 +76,23 @@ class Machine:
 
     def peak(self, dtype: str) -> float:
         """Return the multiply-adds per second of one core, with the fastest vector width."""
-        return max(peak for (name, _), peak in self.peaks.items() if name == dtype)
+        return _fastest(self.peaks, dtype)
+
+    def division_rate(self, dtype: str) -> float:
+        """Return the divisions per second of one core, with the fastest vector width."""
+        return _fastest(self.divisions, dtype)
+
+    def root_rate(self, dtype: str) -> float:
+        """Return the square roots per second of one core, with the fastest vector width."""
+        return _fastest(self.roots, dtype)
+
+    def with_vectors_of(self, n_bytes: int) -> Machine:
+        """Return this machine for a program whose vectors have at most n_bytes."""
+        peaks, divisions, roots = (
+            {key: rate for key, rate in rates.items() if key[1] <= n_bytes}
+            for rates in (self.peaks, self.divisions, self.roots)
+        )
+        return replace(self, peaks=peaks, divisions=divisions, roots=roots)
 
     def level(self, n_bytes: float) -> str:
         """Return the smallest level that holds n_bytes."""
@@ -92,7 +112,7 @@ class Machine:
         for dtype in DTYPES:
             lines.append(f"| {dtype} | {' | '.join(f'{2e-9 * self.peaks[dtype, width]:.1f}' for width in widths)} |")
         lines += ["", "| one core, 10⁹ a second | divisions | square roots |", "|---|---:|---:|"]
-        lines += [f"| {d} | {1e-9 * self.divisions[d]:.2f} | {1e-9 * self.roots[d]:.2f} |" for d in DTYPES]
+        lines += [f"| {d} | {1e-9 * self.division_rate(d):.2f} | {1e-9 * self.root_rate(d):.2f} |" for d in DTYPES]
         lines += ["", "| level | buffer | read, GB/s | update, GB/s |", "|---|---:|---:|---:|"]
         for level, (read, update) in self.bandwidths.items():
             lines.append(
@@ -274,10 +294,7 @@ def measure(quick: bool = False) -> Machine:
     }
     divider = divider_probes()
     rates = best_rates({**peaks, **divider, **moves, "call": empty_call_probe()}, n_rounds)
-    divisions, roots = (
-        {dtype: max(rates[key] for key in divider if key[:2] == (name, dtype)) for dtype in DTYPES}
-        for name in ("divide", "root")
-    )
+    divisions, roots = ({key[1:]: rates[key] for key in divider if key[0] == name} for name in ("divide", "root"))
     two_cores = {}
     if len(AVAILABLE) > 1:
         loops = {dtype: Loops(2, dtype, 1e-3 if quick else 0.02) for dtype in DTYPES}

@@ -32,6 +32,11 @@ from workloads import FASHION_MNIST, RANDOM, WORKLOADS
 import fastmlp
 from implementations import names
 
+VECTOR_BYTES = {
+    "avx512": 64,
+    "avx2": 32,
+}  # of the kernels of an ISA, 16 of the others; floors are those with such vectors
+
 
 def arguments() -> argparse.Namespace:
     """Parse the command line, and fill in the options that depend on one another."""
@@ -120,6 +125,7 @@ def main() -> int:
     print(report.provenance(options.cpu, options.dtype, "one thread", f"{options.clock} time"), flush=True)
     machine, own = calibrate.measure(options.quick), options.own
     print("", "### Calibration", "", machine.markdown(), sep="\n", flush=True)
+    machine = machine.with_vectors_of(VECTOR_BYTES.get(fastmlp.info()["isa"], calibrate.WIDTHS[0]))
     share = rounds.Share()
     results = list(measured(options))
     print("", share, sep="\n")

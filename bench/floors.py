@@ -107,7 +107,7 @@ def floor(workload: Workload, kind: str, n_rows: int, dtype: str, machine: Machi
     return Floor(
         multiply_adds=compute,
         activations=n_rows * functions.multiplications / machine.peak(dtype),
-        divider=n_rows * functions.divisions / machine.divisions[dtype],
+        divider=n_rows * functions.divisions / machine.division_rate(dtype),
         bytes=moves,
         optimizer=steps * _optimizer_pass(workload, dtype, machine) if steps else 0.0,
         call=machine.call_seconds if kind == ROW else 0.0,
@@ -120,7 +120,7 @@ def _optimizer_pass(workload: Workload, dtype: str, machine: Machine) -> float:
     name = workload.optimizer[0] if workload.optimizer else "sgd"
     one = OPTIMIZERS[name]
     arithmetic = n * one.multiplications / machine.peak(dtype)
-    divider = n * (one.divisions / machine.divisions[dtype] + one.roots / machine.roots[dtype])
+    divider = n * (one.divisions / machine.division_rate(dtype) + one.roots / machine.root_rate(dtype))
     moves = 2 * vector / machine.bandwidth(vector).update
     if name == "adam":
         read, update = machine.bandwidth(4 * vector)

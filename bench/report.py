@@ -19,7 +19,7 @@ from typing import Any
 
 import fastmlp
 
-PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "onnxruntime", "jax")
+PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "stable-baselines3", "keras", "onnxruntime", "jax")
 
 
 def duration(seconds: float) -> str:

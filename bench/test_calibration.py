@@ -20,8 +20,8 @@ from workloads import WORKLOADS
 
 MACHINE = Machine(
     peaks={("float32", 32): 1e9, ("float32", 16): 5e8, ("float64", 32): 5e8},
-    divisions={"float32": 1e8, "float64": 4e7},
-    roots={"float32": 2e8, "float64": 5e7},
+    divisions={("float32", 32): 1e8, ("float64", 32): 4e7},
+    roots={("float32", 32): 2e8, ("float64", 32): 5e7},
     sizes={"L1": 1e4, "L2": 1e6, "L3": 3e7, "memory": float("inf")},
     buffers={"L1": 5000, "L2": 500_000, "L3": 8_000_000, "memory": 64_000_000},
     bandwidths={
@@ -99,6 +99,7 @@ def test_buffers_lie_between_the_levels() -> None:
 def test_a_level_is_the_smallest_that_holds_the_bytes() -> None:
     assert [MACHINE.level(n) for n in (1, 1e4, 1e4 + 1, 1e6, 2e7, 1e12)] == ["L1", "L1", "L2", "L2", "L3", "memory"]
     assert MACHINE.peak("float32") == 1e9
+    assert MACHINE.with_vectors_of(16).peak("float32") == 5e8
 
 
 def test_multiply_adds() -> None:
@@ -131,7 +132,7 @@ def test_floors(name: str, kind: str, n_rows: int, dtype: str, expected: tuple[f
 def test_an_optimizer_may_wait_for_memory() -> None:
     """With a fast divider, Adam's pass takes as long as its bytes: g is read, p, m and v are updated."""
     fast = dataclasses.replace(
-        MACHINE, divisions={"float32": 1e15}, roots={"float32": 1e15}, peaks={("float32", 32): 1e15}
+        MACHINE, divisions={("float32", 32): 1e15}, roots={("float32", 32): 1e15}, peaks={("float32", 32): 1e15}
     )
     got = floor(WORKLOADS["T4"], EPOCH, 10_000, "float32", fast)
     assert got.optimizer == pytest.approx(313 * (4 * T4 / 4e9 + 24 * T4 / 8e9))

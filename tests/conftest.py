@@ -27,6 +27,8 @@ import pytest
 
 import fastmlp
 
+os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras reads it at its import
+
 # Each layer adds to the relative error of a result: a dot product of I terms, whose roundings walk at random, about
 # sqrt(I) ULP, and an activation of up to 4 ULP (test_kernels.py has the bounds). Backpropagation passes each layer
 # twice more. The factor covers sums that are smaller than their terms; a wrong formula is off by far more.
@@ -92,11 +94,15 @@ hypothesis.configuration.set_hypothesis_home_dir(os.path.join(tempfile.gettempdi
 
 # -- why a test is skipped --------------------------------------------------------------------------------------------
 
-DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # by the name of the module, if that differs
+DISTRIBUTIONS = {  # by the name of the module, if that differs
+    "sklearn": "scikit-learn",
+    "cv2": "opencv-python-headless",
+    "stable_baselines3": "stable-baselines3",
+}
 
 
-def _requirement(module: str) -> str:
-    """Return the requirement, from the package's extras, that pip must install for a module."""
+def _requirement(module: str) -> str | None:
+    """Return the requirement, from the package's extras, that pip must install for a module; None if they have none."""
     name = DISTRIBUTIONS.get(module, module)
     file = pathlib.Path(__file__).parents[1] / "pyproject.toml"
     if file.exists():
@@ -104,7 +110,7 @@ def _requirement(module: str) -> str:
         for requirement in itertools.chain(*extras.values()):
             if re.match(r"[\w-]+", requirement)[0] == name:
                 return requirement
-    return name
+    return None
 
 
 def _explain(report: Any) -> None:
@@ -114,8 +120,16 @@ def _explain(report: Any) -> None:
     path, line, reason = report.longrepr
     found = re.match(r"Skipped: (?:could not import|module) '(\w+)", reason)
     if found:
-        text = f"Skipped: needs {found[1]}: pip install {shlex.quote(_requirement(found[1]))}"
+        text = f"Skipped: needs {found[1]}: pip install {shlex.quote(_requirement(found[1]) or found[1])}"
         report.longrepr = path, line, text
+
+
+def _skip_for_want_of_a_package(report: Any, path: pathlib.Path) -> None:
+    """Skip what failed to import a package of the extras, a test or a module, as if it had called `importorskip`."""
+    found = re.findall(r"^E +ModuleNotFoundError: No module named '(\w+)", str(report.longrepr), re.MULTILINE)
+    if report.failed and found and _requirement(found[-1]) is not None:
+        report.outcome = "skipped"
+        report.longrepr = str(path), 1, f"Skipped: could not import '{found[-1]}'"
 
 
 # -- no test may be left out where FASTMLP_NO_SKIPS=1 -----------------------------------------------------------------
@@ -131,6 +145,7 @@ def _refuse(report: Any, reason: object) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # tryfirst: this hook's code after `yield` runs after that of other hooks
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     report = yield
+    _skip_for_want_of_a_package(report, item.path)
     _explain(report)
     if NO_SKIPS and report.skipped:
         expected = vars(report).pop("wasxfail", None)
@@ -141,6 +156,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
     report = yield
+    _skip_for_want_of_a_package(report, collector.path)
     _explain(report)
     if NO_SKIPS and report.skipped:
         _refuse(report, f"skipped: {report.longrepr[-1]}")

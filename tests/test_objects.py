@@ -40,6 +40,8 @@ OBJECTS = [
     fastmlp.HardTanh(-0.1, 1 / 3),
     fastmlp.Sine(),
     fastmlp.Sine(omega=30.0),
+    fastmlp.StepwiseSigmoid(),
+    fastmlp.StepwiseTanh(),
     fastmlp.Softmax(),
     fastmlp.SquaredError(),
     fastmlp.HalfSquaredError(),
@@ -120,6 +122,8 @@ NAMES = {
         "hard_sigmoid": fastmlp.HardSigmoid(),
         "hard_tanh": fastmlp.HardTanh(-1.0, 1.0),
         "sine": fastmlp.Sine(1.0),
+        "stepwise_sigmoid": fastmlp.StepwiseSigmoid(),
+        "stepwise_tanh": fastmlp.StepwiseTanh(),
     },
     "loss": {
         "squared_error": fastmlp.SquaredError(),

@@ -472,6 +472,49 @@ class Sine(Activation):
 
 
 @frozen
+class StepwiseSigmoid(Activation):
+    """FANN's stepwise sigmoid: five lines near the logistic function, from 0.005 to 0.995, and 0 and 1 outside of them.
+
+    f jumps from 0 to 0.005 at z = -5.2933049 and from 0.995 to 1 at z = 5.2933059. Between them it is continuous, with
+    f(z) = 0.05 and 0.95 near z = -2.94444 and 2.94444, 0.25 and 0.75 at z = -1.0986123 and 1.0986123. A network that
+    FANN has trained with its default activation is exact with this one alone; in a new network `Sigmoid` is the better
+    choice, as fast as this and smooth.
+
+    References
+    ----------
+    Nissen (2003): FANN_SIGMOID_STEPWISE of FANN 2.2.0, whose argument is z / 2.
+
+    Examples
+    --------
+    >>> StepwiseSigmoid()([-6.0, 0.0, 1.0, 6.0]).round(4)
+    array([0.    , 0.5   , 0.7276, 1.    ])
+    """
+
+    name: ClassVar[str] = "stepwise_sigmoid"
+
+
+@frozen
+class StepwiseTanh(Activation):
+    """FANN's symmetric stepwise sigmoid: five lines near tanh z, from -0.99 to 0.99, and -1 and 1 outside of them.
+
+    f jumps at z = -2.6466529 and 2.6466529. Between them it is continuous, with abs(f) = 0.9 at abs(z) = 1.4722193 and
+    0.5 at abs(z) = 0.5493062. It is there for networks that FANN has trained; in a new network `Tanh` is the better
+    choice, as fast as this and smooth.
+
+    References
+    ----------
+    Nissen (2003): FANN_SIGMOID_SYMMETRIC_STEPWISE of FANN 2.2.0.
+
+    Examples
+    --------
+    >>> StepwiseTanh()([-3.0, 0.0, 1.0]).round(4)
+    array([-1.    ,  0.    ,  0.6953])
+    """
+
+    name: ClassVar[str] = "stepwise_tanh"
+
+
+@frozen
 class Softmax(Activation):
     """f(z)_o = exp(z_o) / sum_p exp(z_p) over the outputs of a row; only for the last layer.
 
@@ -577,6 +620,8 @@ ACTIVATIONS: dict[str, type[Activation]] = {
     "hard_sigmoid": HardSigmoid,
     "hard_tanh": HardTanh,
     "sine": Sine,
+    "stepwise_sigmoid": StepwiseSigmoid,
+    "stepwise_tanh": StepwiseTanh,
     "softmax": Softmax,
 }
 

@@ -77,7 +77,7 @@ class Exports:
     def to_keras(self) -> Any:
         """Return a `keras.Sequential` with the same parameters.
 
-        It needs Keras (``pip install 'fastmlp[keras]'``).
+        Scalings are layers at its ends. It needs Keras 3 and one of its backends (``pip install keras torch``).
 
         Raises
         ------
@@ -101,23 +101,24 @@ class Exports:
         path : path-like, optional
             The file to write.
         **options
-            See ``docs/convert.md``.
+            `opset`: 17 (the default), or 20 for GELU as one node. `probabilities`: False leaves out the softmax or
+            sigmoid of the last layer. `labels`: True adds an output ``label``, the class of each row.
 
         Returns
         -------
         bytes
-            The content of the file.
+            The content of the file. Its input is called ``input``, its output ``output``; the batch is free.
 
         Raises
         ------
         ValueError
-            If ONNX has no such layer.
+            If ONNX cannot say the network: a custom activation, an encoder.
 
         Examples
         --------
         >>> content = fastmlp.Network([3, 8, 2], activation="tanh", seed=0).to_onnx("model.onnx")
         >>> fastmlp.from_onnx("model.onnx")
-        Network([3, 8, 2], tanh -> identity, half_squared_error, float32)
+        Network([3, 8, 2], tanh -> identity, mse, float32)
         """
         content: bytes = _write("onnx", self, path, **options)
         return content

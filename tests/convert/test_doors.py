@@ -33,11 +33,11 @@ SAFETENSORS = b'{"__metadata__":{"format":"pt"},"0.bias":{"dtype":"F32","shape":
 FILES = {
     "safetensors": (len(SAFETENSORS).to_bytes(8, "little") + SAFETENSORS + bytes(4), "safetensors_file"),
     "stable-baselines3": (zipped("data", "policy.pth", "system_info.txt"), "stable_baselines3"),
-    "keras": (zipped("metadata.json", "config.json", "model.weights.h5"), "keras_file"),
-    "keras in another order": (zipped("model.weights.h5", "assets/a", "config.json"), "keras_file"),
+    "keras": (zipped("metadata.json", "config.json", "model.weights.h5"), "keras_models"),
+    "keras in another order": (zipped("model.weights.h5", "assets/a", "config.json"), "keras_models"),
     "torch": (zipped("plain/data.pkl", "plain/version"), "torch_file"),
     "torch at the root": (zipped("version", "data.pkl"), "torch_file"),
-    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(40), "keras_file"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(40), "keras_models"),
     "onnx": (b"\x08\x08\x12\x07pytorch\x1a\x052.4.0", "onnx_model"),
     "onnx of nobody": (b"\x08\x04\x3a\x02\x00\x00", "onnx_model"),
     "fann": (b"FANN_FLO_2.1\nnum_layers=3\n", "fann"),
@@ -114,6 +114,27 @@ def test_no_file(tmp_path: pathlib.Path) -> None:
         fastmlp.from_file(tmp_path / "m")
 
 
+def test_every_format_has_a_reader_and_every_tool_a_writer() -> None:
+    """The modules of the tables are there, whether or not the packages that they need are."""
+    folder = pathlib.Path(convert.__file__).parent
+    names = {row.module for row in recognition.FORMATS} - {None} | {module for module, _ in convert.WRITERS.values()}
+    assert [name for name in names if not (folder / f"{name}.py").exists()] == []
+    assert all(name in fastmlp.__all__ for name in convert.__all__)
+
+
+def test_a_file_goes_through_the_door_and_out_again(tmp_path: pathlib.Path) -> None:
+    net = fastmlp.Network([3, 4, 2], activation="tanh", seed=0)
+    net.to_onnx(tmp_path / "a")
+    net.to_fann(tmp_path / "b")
+    for name, tool in (("a", "fastmlp"), ("b", "FANN")):
+        again = fastmlp.from_file(tmp_path / name)
+        assert np.array_equal(again.parameters, net.parameters)
+        assert again.conversion.source == tool
+    out = tmp_path / "c.net"
+    assert cli.main(["convert", str(tmp_path / "a"), str(out), "--quiet"]) == 0
+    assert np.array_equal(fastmlp.from_fann(out).parameters, net.parameters)
+
+
 # -- our own file ------------------------------------------------------------------------------------------------------
 
 
@@ -143,6 +164,25 @@ def test_nothing_is_imported_before_it_is_asked_for() -> None:
         "print(*sorted({'scipy', 'numpy.random', 'zipfile', 'torch', 'sklearn', 'keras'} & set(sys.modules)), end='.')"
     ).splitlines()
     assert lines == ["False", "fastmlp.convert", "."]
+
+
+@pytest.mark.parametrize(
+    ("package", "call", "extra"),
+    [
+        ("sklearn", "fastmlp.from_sklearn(None)", "sklearn"),
+        ("sklearn", "net.to_sklearn()", "sklearn"),
+        ("torch", "fastmlp.from_torch(object())", "torch"),
+        ("torch", "net.to_torch()", "torch"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(package: str, call: str, extra: str) -> None:
+    lines = run_python(
+        f"import sys\nsys.modules[{package!r}] = None\n"
+        "import fastmlp\n"
+        "net = fastmlp.Network([3, 2])\n"
+        f"try:\n    {call}\nexcept ImportError as error:\n    print(error)"
+    ).splitlines()
+    assert lines == [f"{package} is needed for this and is not installed: pip install 'fastmlp[{extra}]'"]
 
 
 def test_a_package_without_an_extra_is_the_error_of_python(monkeypatch: pytest.MonkeyPatch) -> None:

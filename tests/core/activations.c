@@ -90,6 +90,8 @@ static const struct {
     {"hard_sigmoid", {0, 0, 0.5, 0.5, 1, 1, NAN}, {0, 0, 1.0 / 6, 1.0 / 6, 0, 0, NAN}},
     {"hard_tanh", {-1, -1, 0, 0, 1, 1, NAN}, {0, 0, 1, 1, 0, 0, NAN}},
     {"sine", {NAN, FORMULA, 0, 0, FORMULA, NAN, NAN}, {NAN, FORMULA, 1, 1, FORMULA, NAN, NAN}},
+    {"stepwise_sigmoid", {0, 0, 0.5, 0.5, 1, 1, NAN}, {0, 0, FORMULA, FORMULA, 0, 0, NAN}},
+    {"stepwise_tanh", {-1, -1, 0, 0, 1, 1, NAN}, {0, 0, FORMULA, FORMULA, 0, 0, NAN}},
 };
 
 /* Whether both are equal or NaN, or differ by a few rounding errors. */

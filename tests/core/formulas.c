@@ -187,6 +187,47 @@ BOUND(hard_tanh_bound, underflow(r, exact, 1))
 VALUE_CHANGE(hard_tanh, z.error)
 SLOPE_CHANGE(hard_tanh, may_cross(z, h[0]) || may_cross(z, h[1]))
 
+/* A line through (x0, y0) and (x1, y1), and its slope. */
+#define SLOPE(X0, Y0, X1, Y1) (((real)(Y1) - (Y0)) / ((real)(X1) - (X0)))
+#define LINE(X0, Y0, X1, Y1) ((Y0) + (z - (X0)) * SLOPE(X0, Y0, X1, Y1))
+#define S1 -5.293304920196533203, 0.0049999998882412910461, -2.944438934326171875, 0.050000000745058059692
+#define S2 -2.944438934326171875, 0.050000000745058059692, -1.0986123085021972656, 0.25
+#define S3 -1.0986123085021972656, 0.25, 1.0986123085021972656, 0.75
+#define S4 1.0986123085021972656, 0.75, 2.9444386959075927734, 0.94999998807907104492
+#define S5 2.9444386959075927734, 0.94999998807907104492, 5.2933058738708496094, 0.99500000476837158203
+#define APPLY(MACRO, ARGUMENTS) MACRO(ARGUMENTS)
+#define FIVE(WHAT, A, B, C, D)  \
+    (z <= A   ? APPLY(WHAT, S1) \
+     : z <= B ? APPLY(WHAT, S2) \
+     : z <= C ? APPLY(WHAT, S3) \
+     : z <= D ? APPLY(WHAT, S4) \
+              : APPLY(WHAT, S5))
+#define SIGMOID_LINES(WHAT) \
+    FIVE(WHAT, -2.944438934326171875, -1.0986123085021972656, 1.0986123085021972656, 2.9444386959075927734)
+BOTH(stepwise_sigmoid, z < -5.293304920196533203 ? 0 : z < 5.2933058738708496094 ? SIGMOID_LINES(LINE) : (real)1)
+BOTH(stepwise_sigmoid_slope, z > -5.293304920196533203 && z < 5.2933058738708496094 ? SIGMOID_LINES(SLOPE) : 0)
+#undef S1
+#undef S2
+#undef S3
+#undef S4
+#undef S5
+#define S1 -2.6466529369354248047, -0.99000000953674316406, -1.4722193479537963867, -0.89999997615814208984
+#define S2 -1.4722193479537963867, -0.89999997615814208984, -0.54930615425109863281, -0.5
+#define S3 0, 0, 0.54930615425109863281, 0.5
+#define S4 0.54930615425109863281, 0.5, 1.4722193479537963867, 0.89999997615814208984
+#define S5 1.4722193479537963867, 0.89999997615814208984, 2.6466529369354248047, 0.99000000953674316406
+#define TANH_LINES(WHAT) \
+    FIVE(WHAT, -1.4722193479537963867, -0.54930615425109863281, 0.54930615425109863281, 1.4722193479537963867)
+BOTH(stepwise_tanh, z < -2.6466529369354248047 ? -1 : z < 2.6466529369354248047 ? TANH_LINES(LINE) : (real)1)
+BOTH(stepwise_tanh_slope, fabs(z) < 2.6466529369354248047 ? TANH_LINES(SLOPE) : 0)
+BOUND(stepwise_bound, 3 * spacing(r, exact) + underflow(r, exact, 1))
+BOUND(stepwise_slope_bound, spacing(r, exact))
+/* The corners are symmetric but for a few float32 roundings, which the larger of two takes in. */
+static int may_jump(bounded z, double corner) { return fabs(fabs(z.value) - corner) <= z.error + 1e-6; }
+VALUE_CHANGE(stepwise_sigmoid, 0.228 * z.error + 0.006 * may_jump(z, 5.293305))
+SLOPE_CHANGE(stepwise_sigmoid, 0.228 * (may_jump(z, 1.0986123) || may_jump(z, 2.9444388) || may_jump(z, 5.293305)))
+VALUE_CHANGE(stepwise_tanh, 0.911 * z.error + 0.011 * may_jump(z, 2.646653))
+SLOPE_CHANGE(stepwise_tanh, 0.911 * (may_jump(z, 0.54930615) || may_jump(z, 1.4722193) || may_jump(z, 2.646653)))
 BOTH(sine, sin(h[0] * z))
 BOTH(sine_slope, h[0] * cos(h[0] * z))
 /* The error due to rounding omega z and to range reduction. */
@@ -223,6 +264,8 @@ const formula FORMULAS[] = {
     {"hard_sigmoid", 1, {{0}}, FUNCTIONS(hard_sigmoid, hard_sigmoid_bound, hard_sigmoid_slope_bound)},
     {"hard_tanh", 3, {{-1, 1}, {0.5, 4}, {-6, -0.1}}, FUNCTIONS(hard_tanh, hard_tanh_bound, exact_bound)},
     {"sine", 3, {{1}, {30}, {-0.7}}, FUNCTIONS(sine, sine_bound, sine_slope_bound)},
+    {"stepwise_sigmoid", 1, {{0}}, FUNCTIONS(stepwise_sigmoid, stepwise_bound, stepwise_slope_bound)},
+    {"stepwise_tanh", 1, {{0}}, FUNCTIONS(stepwise_tanh, stepwise_bound, stepwise_slope_bound)},
     {NULL, 0, {{0}}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL},
 };
 /* clang-format on */

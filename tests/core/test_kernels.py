@@ -19,6 +19,7 @@ fused multiply-add.)
     GELU               5 + 1.5 z^2 ULP (z^2 is rounded before the exponential); in its tanh form 4 + 6 |v| ULP, v the
                        argument of its tanh, which is rounded before the exponential
     their derivatives  6 epsilon, absolute: sums of two terms of either sign
+    stepwise sigmoid   3 ULP, tanh the same; their derivatives 1 ULP
     sine               2 ULP, and |omega z| epsilon where omega is not a power of two (omega z is then rounded), and
                        1e-12 (float32) or 1e-24 (float64), which counts only next to multiples of pi / 2; its derivative
                        3 ULP and omega times that
@@ -43,10 +44,12 @@ import scipy.special
 
 import fastmlp
 from fastmlp import _core
+from fastmlp.reference.functions import STEPWISE_SIGMOID, STEPWISE_TANH
 
 ISAS = _core.isas()
 DTYPES = ("float32", "float64")
 LENGTHS = (0, 1, 2, 5, 6, 7, 15, 16, 17, 97)
+MIDDLE = 0.5 / 0.5493061542510986  # the slope of stepwise tanh at 0
 
 mpmath.mp.dps = 40
 EXACT = SimpleNamespace(
@@ -147,6 +150,24 @@ def softplus_bound(z: Any, exact: Any, epsilon: float, beta: float) -> Any:
 def mish_derivative(m: Any, z: Any) -> Any:
     s = softplus(m, z, 1)
     return m.tanh(s) + z / (m.cosh(s) ** 2 * (1 + m.exp(-z)))
+
+
+def stepwise_value(m: Any, z: Any, corners: Any, minimum: float) -> Any:
+    """Return f(z) by lines between FANN's corners (x, y), `minimum` below the first, 1 from the last on."""
+    value = m.where(z < corners[-1][0], m.sqrt(0), 1)
+    for (x, y), (x_next, y_next) in itertools.pairwise(corners):
+        x_0, y_0 = (x, y) if abs(y) < abs(y_next) else (x_next, y_next)  # without cancellation
+        line = y_0 + (z - x_0) * (m.sqrt(0) + y_next - y) / (m.sqrt(0) + x_next - x)
+        value = m.where((x <= z) & (z < x_next), line, value)
+    return m.where(z < corners[0][0], minimum, value)
+
+
+def stepwise_slope(m: Any, z: Any, corners: Any) -> Any:
+    """Return f'(z); at a corner that on the left, at the ends 0."""
+    slope = m.sqrt(0)
+    for (x, y), (x_next, y_next) in itertools.pairwise(corners):
+        slope = m.where((x < z) & (z <= x_next), (m.sqrt(0) + y_next - y) / (m.sqrt(0) + x_next - x), slope)
+    return m.where(z < corners[-1][0], slope, 0)
 
 
 def sine_error(z: Any, epsilon: float, omega: float) -> Any:
@@ -252,6 +273,18 @@ ORACLES |= {
         exact_result,
         exact_result,
         ((-1.0, 1.0), (0.5, 4.0), (-6.0, -0.1)),
+    ),
+    "stepwise_sigmoid": Oracle(
+        lambda m, z: stepwise_value(m, z, STEPWISE_SIGMOID, 0),
+        lambda m, z: stepwise_slope(m, z, STEPWISE_SIGMOID),
+        lambda z, exact, epsilon: 3 * ulp(exact, epsilon),
+        lambda z, exact, epsilon: ulp(exact, epsilon),
+    ),
+    "stepwise_tanh": Oracle(
+        lambda m, z: stepwise_value(m, z, [*STEPWISE_TANH[:3], (0.0, 0.0), *STEPWISE_TANH[3:]], -1),
+        lambda m, z: stepwise_slope(m, z, STEPWISE_TANH),
+        lambda z, exact, epsilon: 3 * ulp(exact, epsilon),
+        lambda z, exact, epsilon: ulp(exact, epsilon),
     ),
     "sine": Oracle(
         lambda m, z, omega: m.sin(omega * z),
@@ -366,6 +399,8 @@ def test_edges(dtype: str, isa: str) -> None:
         "softsign": ([-1, -1, 0, 0, 1, 1, nan], [0, 0, 1, 1, 0, 0]),
         "hard_sigmoid": ([0, 0, 0.5, 0.5, 1, 1, nan], [0, 0, 1 / 6, 1 / 6, 0, 0]),
         "hard_tanh": ([-1, -1, 0, 0, 1, 1, nan], [0, 0, 1, 1, 0, 0]),
+        "stepwise_sigmoid": ([0, 0, 0.5, 0.5, 1, 1, nan], [0, 0, MIDDLE / 4, MIDDLE / 4, 0, 0]),
+        "stepwise_tanh": ([-1, -1, 0, 0, 1, 1, nan], [0, 0, MIDDLE, MIDDLE, 0, 0]),
         "sine": ([nan, -np.sin(huge), 0, 0, np.sin(huge), nan, nan], [nan, np.cos(huge), 1, 1, np.cos(huge), nan]),
     }
     assert expected.keys() == ORACLES.keys()

@@ -32,8 +32,6 @@ MODULES_NEED = {  # the beginnings of names of modules that need a package
     "fastmlp.convert.sklearn_models": "sklearn",
     "fastmlp.convert.torch_modules": "torch",
     "fastmlp.convert.torch_writer": "torch",
-    "fastmlp.convert.keras_file": "h5py",
-    "fastmlp.convert.keras_models": "keras",
     "fastmlp.convert.spark": "pyarrow",
 }
 EXAMPLES_NEED = {  # objects whose examples need a package
@@ -157,8 +155,9 @@ def test_has_an_example(path: str) -> None:
 def test_examples_give_what_they_say(path: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if path.endswith("load_fashion_mnist") and not os.path.isdir(fastmlp.datasets.FASHION_MNIST_FOLDER):
         pytest.skip("needs Fashion-MNIST: apt-get install dataset-fashion-mnist")
-    if path in EXAMPLES_NEED:
-        pytest.importorskip(EXAMPLES_NEED[path])
+    need = EXAMPLES_NEED.get(path.replace("fastmlp.exports.Exports.", "fastmlp.network.Network."))
+    if need is not None:
+        pytest.importorskip(need)
     monkeypatch.chdir(tmp_path)
     for test in examples_of(path):
         report: list[str] = []

@@ -70,6 +70,8 @@ ACTIVATIONS = [
     named("hard_sigmoid"),
     named("hard_tanh", min_val=-1.25, max_val=0.75),
     named("sine", omega=1.5),
+    named("stepwise_sigmoid"),
+    named("stepwise_tanh"),
     named("custom", functions=(math.atan, lambda z: 1 / (1 + z * z))),
 ]
 

@@ -74,6 +74,8 @@ class Compiled:
         "hard_sigmoid": "HardSigmoid",
         "hard_tanh": "HardTanh",
         "sine": "Sine",
+        "stepwise_sigmoid": "StepwiseSigmoid",
+        "stepwise_tanh": "StepwiseTanh",
         "sgd": "SGD",
         "adam": "Adam",
     }

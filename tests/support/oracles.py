@@ -44,6 +44,8 @@ MORE = [  # activations that are not in HIDDEN, from which random architectures 
     fastmlp.HardTanh(-1.25, 0.75),
     fastmlp.Sine(),
     fastmlp.Sine(2.5),
+    fastmlp.StepwiseSigmoid(),
+    fastmlp.StepwiseTanh(),
 ]
 OUTPUTS: dict[str, list[Any]] = {
     "mse": HIDDEN,
@@ -80,6 +82,14 @@ def central_differences(f: Callable[[Any], float], at: Any, step: float = 1e-5) 
     return slopes.reshape(np.shape(at))
 
 
+def stepwise_in_torch(t: Any, z: Any, corners: Any, minimum: float) -> Any:
+    """Return lines between the corners (x, y); `minimum` below the first, 1 from the last on."""
+    x, y = t.tensor(corners, dtype=z.dtype).T.contiguous()
+    i = t.bucketize(z.detach(), x).clamp(1, len(x) - 1)
+    line = y[i - 1] + (y[i] - y[i - 1]) / (x[i] - x[i - 1]) * (z - x[i - 1])
+    return t.where(z < x[0], minimum, t.where(z < x[-1], line, 1.0))
+
+
 # Each activation in PyTorch, as a function of (torch, torch.nn.functional, z, the activation f).
 IN_TORCH: dict[type, Callable[..., Any]] = {
     fastmlp.Identity: lambda t, F, z, f: z,
@@ -99,6 +109,8 @@ IN_TORCH: dict[type, Callable[..., Any]] = {
     fastmlp.HardSigmoid: lambda t, F, z, f: F.hardsigmoid(z),
     fastmlp.HardTanh: lambda t, F, z, f: F.hardtanh(z, f.min_val, f.max_val),
     fastmlp.Sine: lambda t, F, z, f: t.sin(f.omega * z),
+    fastmlp.StepwiseSigmoid: lambda t, F, z, f: stepwise_in_torch(t, z, reference.functions.STEPWISE_SIGMOID, 0.0),
+    fastmlp.StepwiseTanh: lambda t, F, z, f: stepwise_in_torch(t, z, reference.functions.STEPWISE_TANH, -1.0),
 }
 
 

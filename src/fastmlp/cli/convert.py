@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
             source=found.source, version=found.version, difference=found.difference, folded=list(found.folded)
         )
     if args.json:
+        if math.isnan(record.get("difference", 0.0)):  # JSON has no NaN
+            record["difference"] = None
         say(json.dumps(record))
     elif not args.quiet:
         _report(record)

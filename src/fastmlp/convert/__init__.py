@@ -23,7 +23,13 @@ __all__ = [
     "from_fann",
     "from_file",
     "from_keras",
+    "from_lwtnn",
     "from_onnx",
+    "from_opencv",
+    "from_pmml",
+    "from_pyrenn",
+    "from_r_nnet",
+    "from_rtneural",
     "from_sklearn",
     "from_spark",
     "from_stable_baselines3",
@@ -36,7 +42,7 @@ WRITERS = {
     "torch": ("torch_modules", "torch"),
     "keras": ("keras_models", "keras"),
     "onnx": ("onnx_writer", ""),
-    "fann": ("fann", ""),
+    "fann": ("fann_writer", ""),
 }
 
 
@@ -91,8 +97,11 @@ def from_torch(
     engine, n_threads
         As for `Network`.
     **spec
-        What a state dict does not say: `activation` of the hidden layers (one, or a list with one for each),
-        `output_activation`, and more that `docs/convert.md` lists.
+        What a state dict does not say, and only for one: `activation` of the hidden layers (a name or an object, or a
+        list with one for each) and `output_activation` ("identity" if there is none); or in their place `layers`, the
+        names of the modules and the activations in their order, where the names of the modules leave it in doubt;
+        `eps` of BatchNorm1d, by default 1e-5; and `entry`, the name of the state dict in a checkpoint, where it is not
+        "state_dict", "model_state_dict" or "model".
 
     Raises
     ------
@@ -103,7 +112,7 @@ def from_torch(
     --------
     >>> state = {"0.weight": np.ones((2, 3), np.float32), "0.bias": np.zeros(2, np.float32)}
     >>> state |= {"2.weight": np.ones((1, 2), np.float32), "2.bias": np.zeros(1, np.float32)}
-    >>> fastmlp.from_torch(state, activation="relu")
+    >>> fastmlp.from_torch(state, activation="relu", output_activation="identity")
     Network([3, 2, 1], relu -> identity, half_squared_error, float32)
     """
     is_file = isinstance(model, (str, bytes, os.PathLike, Mapping))
@@ -111,26 +120,30 @@ def from_torch(
     return _network(module.read(model, **spec), dtype, engine, n_threads)
 
 
-def from_keras(model: Any, *, dtype: Any = None, engine: str = "auto", n_threads: Threads = "auto") -> Network:
+def from_keras(
+    model: Any, *, dtype: Any = None, engine: str = "auto", n_threads: Threads = "auto", **options: Any
+) -> Network:
     """Return the network of a Keras model.
 
     Parameters
     ----------
-    model : keras.Model or path-like
-        A Sequential or Functional model whose layers stand in a row; or its file, ``.keras`` or ``.h5``, also of
-        Keras 2. Files are read by h5py (``pip install 'fastmlp[keras]'``), without Keras.
+    model : keras.Model, path-like or bytes
+        A Sequential or Functional model whose layers stand in a row; or its file, ``.keras``, ``.h5`` or
+        ``.weights.h5``, also of Keras 2. Files are read by h5py (``pip install 'fastmlp[keras]'``), without Keras.
     dtype : {"float32", "float64"}, optional
         That of the network; None is the model's.
     engine, n_threads
         As for `Network`.
+    **options
+        What the file does not say: `architecture`, the text of ``model.to_json()``, for a file of weights alone;
+        `keras_version`; `half_precision`. See `docs/convert.md`.
 
     Raises
     ------
     FormatError
-        If no network is equal to the model; the message names the layer.
+        If the file is damaged, or no network is equal to the model; the message names the layer.
     """
-    name = "keras_file" if isinstance(model, (str, bytes, os.PathLike)) else "keras_models"
-    return _network(_module(name, "keras").read(model), dtype, engine, n_threads)
+    return _network(_module("keras_models").read(model, **options), dtype, engine, n_threads)
 
 
 def from_onnx(
@@ -208,25 +221,203 @@ def from_fann(
     dtype: Any = None,
     engine: str = "auto",
     n_threads: Threads = "auto",
-    **options: Any,
+    scaling: bool = False,
+    clip: bool = True,
+    rectifiers: bool = False,
 ) -> Network:
     """Return the network of a file of FANN.
 
     Parameters
     ----------
     path : path-like or bytes
-        The file that ``fann_save`` has written.
+        The text file that ``fann_save`` has written.
     dtype : {"float32", "float64"}, optional
-        That of the network; None is the file's.
+        That of the network; None is float64 if a weight in the file is none of float32, else float32.
+    engine, n_threads
+        As for `Network`.
+    scaling : bool, default False
+        Whether the network does what ``fann_scale_input``, ``fann_run`` and ``fann_descale_output`` do together. False
+        is ``fann_run`` alone, which does not apply the scaling parameters of its file.
+    clip : bool, default True
+        Whether sums are clipped as FANN does, at 150 divided by the steepness, where that can be seen. False is faster,
+        and right where no sum gets so large.
+    rectifiers : bool, default False
+        Whether activation codes 18 and 19 are ReLU and leaky ReLU, as in FANN's newest source. Release 2.2.0 accepts
+        and computes something else, so by default they are refused.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged, or no network is equal to it.
+
+    Examples
+    --------
+    >>> fastmlp.Network([3, 8, 2], activation="tanh", seed=0).to_fann("model.net")
+    >>> fastmlp.from_fann("model.net")
+    Network([3, 8, 2], tanh -> identity, half_squared_error, float32)
+    """
+    chain = _module("fann").read(path, scaling=scaling, clip=clip, rectifiers=rectifiers)
+    return _network(chain, dtype, engine, n_threads)
+
+
+def from_lwtnn(
+    path: str | os.PathLike[str] | bytes,
+    *,
+    dtype: Any = None,
+    engine: str = "auto",
+    n_threads: Threads = "auto",
+) -> Network:
+    """Return the network of a sequential network of lwtnn.
+
+    Parameters
+    ----------
+    path : path-like or bytes
+        The JSON that its converters have written.
+    dtype : {"float32", "float64"}, optional
+        That of the network; None is float64.
     engine, n_threads
         As for `Network`.
 
     Raises
     ------
     FormatError
-        If the file is damaged, or no network is equal to it.
+        If the file is damaged, or no network is equal to it; the message names the place.
     """
-    return _network(_module("fann").read(path, **options), dtype, engine, n_threads)
+    return _network(_module("lwtnn").read(path), dtype, engine, n_threads)
+
+
+def from_opencv(
+    path: str | os.PathLike[str] | bytes,
+    *,
+    dtype: Any = None,
+    engine: str = "auto",
+    n_threads: Threads = "auto",
+) -> Network:
+    """Return the network of an ANN_MLP of OpenCV.
+
+    Parameters
+    ----------
+    path : path-like or bytes
+        What its ``save`` has written, as YAML, XML or JSON.
+    dtype : {"float32", "float64"}, optional
+        That of the network; None is float64.
+    engine, n_threads
+        As for `Network`.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged, or no network is equal to it; the message names the place.
+    """
+    return _network(_module("opencv").read(path), dtype, engine, n_threads)
+
+
+def from_pmml(
+    path: str | os.PathLike[str] | bytes,
+    *,
+    dtype: Any = None,
+    engine: str = "auto",
+    n_threads: Threads = "auto",
+) -> Network:
+    """Return the network of a NeuralNetwork of PMML.
+
+    Parameters
+    ----------
+    path : path-like or bytes
+        The XML, as nyoka writes it.
+    dtype : {"float32", "float64"}, optional
+        That of the network; None is float64.
+    engine, n_threads
+        As for `Network`.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged, or no network is equal to it; the message names the place.
+    """
+    return _network(_module("pmml").read(path), dtype, engine, n_threads)
+
+
+def from_pyrenn(
+    path: str | os.PathLike[str] | bytes,
+    *,
+    dtype: Any = None,
+    engine: str = "auto",
+    n_threads: Threads = "auto",
+) -> Network:
+    """Return the network of a feed-forward network of pyrenn.
+
+    Parameters
+    ----------
+    path : path-like or bytes
+        The CSV that ``pyrenn.saveNN`` has written.
+    dtype : {"float32", "float64"}, optional
+        That of the network; None is float64.
+    engine, n_threads
+        As for `Network`.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged, or no network is equal to it; the message names the place.
+    """
+    return _network(_module("pyrenn").read(path), dtype, engine, n_threads)
+
+
+def from_r_nnet(
+    path: str | os.PathLike[str] | bytes,
+    *,
+    dtype: Any = None,
+    engine: str = "auto",
+    n_threads: Threads = "auto",
+) -> Network:
+    """Return the network of an nnet of R.
+
+    Parameters
+    ----------
+    path : path-like or bytes
+        What ``saveRDS`` has written, or the JSON export of `docs/convert.md`.
+    dtype : {"float32", "float64"}, optional
+        That of the network; None is float64.
+    engine, n_threads
+        As for `Network`.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged, or no network is equal to it; the message names the place.
+    """
+    return _network(_module("r_nnet").read(path), dtype, engine, n_threads)
+
+
+def from_rtneural(
+    path: str | os.PathLike[str] | bytes,
+    *,
+    dtype: Any = None,
+    engine: str = "auto",
+    n_threads: Threads = "auto",
+    unnamed: Any = None,
+) -> Network:
+    """Return the network of a network of dense layers of RTNeural.
+
+    Parameters
+    ----------
+    path : path-like or bytes
+        The JSON that its exporter has written.
+    dtype : {"float32", "float64"}, optional
+        That of the network; None is float32.
+    engine, n_threads
+        As for `Network`.
+    unnamed : str, Activation or a sequence of them, optional
+        The activation of the layers for which the file says "", which is what the exporter writes for GELU and others:
+        one for all, or one for each. Without it, the last layer has none, and such a hidden layer is refused.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged, or no network is equal to it; the message names the place.
+    """
+    return _network(_module("rtneural").read(path, unnamed=unnamed), dtype, engine, n_threads)
 
 
 def from_file(

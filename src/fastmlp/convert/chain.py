@@ -28,6 +28,7 @@ from . import functions
 
 if TYPE_CHECKING:
     from ..inputs.labels import Label
+    from ..losses import Loss
 
 Array = NDArray[np.float64]
 
@@ -103,7 +104,7 @@ class Chain:
     at the end, after an output of identity, its target scaling, if their scales are above 0.
     tool, version: what has written it, such as "scikit-learn" and "1.9.1"; version is "" where the file does not say.
     dtype: "float32" or "float64", that of the tool's own arithmetic.
-    loss: the name of the loss with which the tool trains it; None where the model does not say, see folding.py.
+    loss: the loss with which the tool trains it, or its name; None where the model does not say, see folding.py.
     original: the tool's own outputs for rows X of shape (B, n_inputs) in the tool's dtype, if the tool is installed,
     comparable with the network's `predict`.
     """
@@ -113,7 +114,7 @@ class Chain:
     version: str
     dtype: str
     n_inputs: int
-    loss: str | None = None
+    loss: Loss | str | None = None
     feature_names: tuple[str, ...] | None = None
     target_name: str | None = None
     class_names: tuple[Label, ...] | None = None

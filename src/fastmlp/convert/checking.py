@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..activations import Threshold
 from ..formats.safetensors import FormatError
 from ..frozen import frozen
 from ..network import Network
@@ -47,7 +46,7 @@ class Conversion:
         The tool's version; empty where the model does not say.
     difference : float
         The largest absolute difference between the outputs of the network and those of the model, on the rows of the
-        comparison.
+        comparison; NaN if every row gives infinite or very large numbers somewhere, so that none says anything.
     folded : tuple of str
         The steps of the model that have become part of a layer or of a scaling, or were left out, such as "Dropout".
     """
@@ -87,7 +86,8 @@ def network(
             f"{float(np.abs(P).max()):.3g}; dtype='float64' holds larger ones"
         )
     made = Network._from_architecture(architecture, P, random_state=0, engine=engine, n_threads=n_threads)
-    difference = max(_compare(made, chain, folded.steps, X) for X in _rows(chain, architecture.input_scaling))
+    found = [_compare(made, chain, folded.steps, X) for X in _rows(chain, architecture.input_scaling)]
+    difference = max((each for each in found if not math.isnan(each)), default=math.nan)
     made._conversion = Conversion(chain.tool, chain.version, difference, folded.folded)
     return made
 
@@ -115,7 +115,10 @@ def _numbers(n_rows: int, n_columns: int) -> NDArray[np.float32]:
 
 
 def _compare(made: Network, chain: Chain, steps: Sequence[Step], X: Any) -> float:
-    """Return the largest difference on the rows X; raise an error if it is larger than rounding explains."""
+    """Return the largest difference on the rows X; raise an error if it is larger than rounding explains.
+
+    It is NaN if no row can be compared.
+    """
     expected, usable, bound = _evaluate(chain, steps, X, np.dtype(made.dtype))
     actual = np.asarray(made.predict(X), np.float64)
     if chain.original is not None:
@@ -127,7 +130,7 @@ def _compare(made: Network, chain: Chain, steps: Sequence[Step], X: Any) -> floa
             )
         usable = usable & np.isfinite(expected).all(axis=1)
     if not usable.any():
-        return 0.0
+        return math.nan
     errors = np.abs(actual[usable] - expected[usable])
     if not (errors <= bound).all():
         worst = int(np.argmax(np.nan_to_num(errors / bound, nan=np.inf).max(axis=0)))
@@ -189,8 +192,8 @@ def _rounding(step: Step, x: Array, y: Array, error: Array, unit: float) -> Arra
 def _of_activation(step: Activate, x: Array, y: Array, error: Array, unit: float) -> Array:
     """Like `_rounding`, for an activation, of which an ULP of y is allowed and some of what it is computed from."""
     own = 4 * unit * np.maximum(np.abs(y).max(axis=0), np.minimum(np.abs(x).max(axis=0), 1.0))
-    if isinstance(step.activation, Threshold):  # a row may be on the other side where z is near 0
-        return np.where((np.abs(x) <= SAFETY * error).any(axis=0), 1.0, own)
+    for at, height in functions.JUMPS.get(type(step.activation), ()):  # a row may be on the other side
+        own = own + height * (np.abs(x - at) <= SAFETY * error).any(axis=0)
     if step.activation.output_only:  # softmax: each output depends on all columns
         error = np.full_like(error, error.max())
     result: Array = error * functions.slope(step.activation) + own

@@ -51,6 +51,23 @@ def _selu(z: Array) -> Any:
     return scale * np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
 
 
+# FANN's corners x, where the argument of its sigmoid is half of ours, and y; rounded to float as in FANN's source
+_FANN_X = np.array([-2.64665293693542480469, -1.47221934795379638672, -0.549306154251098632812])
+SIGMOID_CORNERS = (
+    2 * np.array([-2.64665246009826660156, -1.47221946716308593750, _FANN_X[2], *-_FANN_X[::-1]]),
+    np.array([0.005, 0.05, 0.25, 0.75, 0.95, 0.995], np.float32).astype(np.float64),
+)
+TANH_CORNERS = (
+    np.array([*_FANN_X, *-_FANN_X[::-1]]),
+    np.array([-0.99, -0.9, -0.5, 0.5, 0.9, 0.99], np.float32).astype(np.float64),
+)
+
+
+def _lines(z: Array, x: Array, y: Array, minimum: float) -> Any:
+    inside = np.interp(z, x, y)
+    return np.where(z < x[0], minimum, np.where(z >= x[-1], 1.0, inside))
+
+
 FUNCTIONS: dict[type[a.Activation], Callable[[Any, Array], Any]] = {
     a.Identity: lambda f, z: z,
     a.Sigmoid: lambda f, z: _expit(f.beta * z),
@@ -70,6 +87,8 @@ FUNCTIONS: dict[type[a.Activation], Callable[[Any, Array], Any]] = {
     a.HardSigmoid: lambda f, z: np.clip(z / 6 + 0.5, 0, 1),
     a.HardTanh: lambda f, z: np.clip(z, f.min_val, f.max_val),
     a.Sine: lambda f, z: np.sin(f.omega * z),
+    a.StepwiseSigmoid: lambda f, z: _lines(z, *SIGMOID_CORNERS, 0.0),
+    a.StepwiseTanh: lambda f, z: _lines(z, *TANH_CORNERS, -1.0),
     a.Softmax: _softmax,
 }
 
@@ -77,7 +96,7 @@ SLOPES: dict[type[a.Activation], Callable[[Any], float]] = {  # the largest |f'|
     a.Sigmoid: lambda f: abs(f.beta) / 4,
     a.PiecewiseLinear: lambda f: 1 / (f.x_max - f.x_min),
     a.Gaussian: lambda f: math.exp(-0.5) / (math.sqrt(2 * math.pi) * f.sigma**2),
-    a.Threshold: lambda f: math.inf,
+    a.Threshold: lambda f: 0.0,
     a.LeakyReLU: lambda f: max(1, abs(f.negative_slope)),
     a.ELU: lambda f: max(1, abs(f.alpha)),
     a.SELU: lambda f: 1.76,
@@ -86,11 +105,19 @@ SLOPES: dict[type[a.Activation], Callable[[Any], float]] = {  # the largest |f'|
     a.Mish: lambda f: 1.09,
     a.HardSigmoid: lambda f: 1 / 6,
     a.Sine: lambda f: abs(f.omega),
+    a.StepwiseSigmoid: lambda f: 0.228,
+    a.StepwiseTanh: lambda f: 0.911,
+}
+
+JUMPS: dict[type[a.Activation], tuple[tuple[float, float], ...]] = {  # where f jumps, and how high
+    a.Threshold: ((0.0, 1.0),),
+    a.StepwiseSigmoid: tuple((float(SIGMOID_CORNERS[0][i]), 0.005) for i in (0, -1)),
+    a.StepwiseTanh: tuple((float(TANH_CORNERS[0][i]), 0.01) for i in (0, -1)),
 }
 
 
 def slope(activation: a.Activation) -> float:
-    """Return an upper bound of |f(z) - f(z')| / |z - z'|; of softmax, that of the largest differences of a row."""
+    """Return an upper bound of |f(z) - f(z')| / |z - z'|, where f has no jump; of softmax, of a row's largest."""
     return SLOPES.get(type(activation), lambda f: 1.0)(activation)
 
 

@@ -47,6 +47,11 @@ class Content:
             raise FormatError(f"{self.path}: expected a zip archive, got one that is cut off or altered") from None
 
     @functools.cached_property
+    def files(self) -> frozenset[str]:
+        """The names in a folder; empty if it is none."""
+        return frozenset(os.listdir(self.path) if self.is_folder else ())
+
+    @functools.cached_property
     def text(self) -> bytes:
         """The first bytes of a text file; empty if it is none."""
         if self.is_folder or b"\0" in self.head:
@@ -95,9 +100,9 @@ FORMATS = (
     Format("fastmlp", None, lambda c: c.head[8:9] == b"{" and OWN.search(c.head) is not None),
     Format("Spark", "spark", lambda c: c.has_folders("metadata", "data"), "spark"),
     Format("stable-baselines3", "stable_baselines3", lambda c: {"data", "policy.pth"} <= c.members),
-    Format("Keras", "keras_file", lambda c: {"config.json", "model.weights.h5"} <= c.members, "keras"),
+    Format("Keras", "keras_models", lambda c: {"config.json", "model.weights.h5"} <= (c.members | c.files)),
     Format("PyTorch", "torch_file", lambda c: any(f"/{name}".endswith("/data.pkl") for name in c.members)),
-    Format("Keras", "keras_file", lambda c: c.head.startswith(b"\x89HDF\r\n\x1a\n"), "keras"),
+    Format("Keras", "keras_models", lambda c: c.head.startswith(b"\x89HDF\r\n\x1a\n")),
     Format("safetensors", "safetensors_file", lambda c: c.head[8:9] == b"{"),
     Format("ONNX", "onnx_model", _is_onnx),
     Format("FANN", "fann", lambda c: c.head.startswith((b"FANN_FLO", b"FANN_FIX"))),

@@ -238,6 +238,64 @@ def hard_tanh_derivative(z: float, min_val: float = -1.0, max_val: float = 1.0) 
     return 1.0 if min_val < z < max_val else 0.0
 
 
+STEPWISE_SIGMOID = (  # FANN's corners (x, y), with x twice FANN's, and FANN's own rounding
+    (-5.293304920196533, 0.004999999888241291),
+    (-2.944438934326172, 0.05000000074505806),
+    (-1.0986123085021973, 0.25),
+    (1.0986123085021973, 0.75),
+    (2.9444386959075928, 0.949999988079071),
+    (5.29330587387085, 0.9950000047683716),
+)
+STEPWISE_TANH = (
+    (-2.6466529369354248, -0.9900000095367432),
+    (-1.4722193479537964, -0.8999999761581421),
+    (-0.5493061542510986, -0.5),
+    (0.5493061542510986, 0.5),
+    (1.4722193479537964, 0.8999999761581421),
+    (2.6466529369354248, 0.9900000095367432),
+)
+
+
+def _line(corners: Sequence[tuple[float, float]], z: float) -> tuple[float, float, float]:
+    """Return x and y where the line of z begins, and its slope; at a corner, the line on the left."""
+    end = next((i for i, (x, _) in enumerate(corners) if i > 0 and z <= x), len(corners) - 1)
+    (x, y), (x_next, y_next) = corners[end - 1], corners[end]
+    return x, y, (y_next - y) / (x_next - x)
+
+
+def _stepwise(corners: Sequence[tuple[float, float]], minimum: float, z: float) -> float:
+    if not corners[0][0] <= z < corners[-1][0]:
+        return z if math.isnan(z) else minimum if z < 0 else 1.0
+    x, y, slope = _line(corners, z)
+    return y + slope * (z - x)
+
+
+def _stepwise_derivative(corners: Sequence[tuple[float, float]], z: float) -> float:
+    if math.isnan(z):
+        return z
+    return _line(corners, z)[2] if corners[0][0] < z < corners[-1][0] else 0.0
+
+
+def stepwise_sigmoid(z: float) -> float:
+    """f(z) on lines between the corners of `STEPWISE_SIGMOID`; 0 below the first, 1 from the last on."""
+    return _stepwise(STEPWISE_SIGMOID, 0.0, z)
+
+
+def stepwise_sigmoid_derivative(z: float) -> float:
+    """f'(z) is the slope of the line, at a corner that of the line on the left; 0 from the jumps on."""
+    return _stepwise_derivative(STEPWISE_SIGMOID, z)
+
+
+def stepwise_tanh(z: float) -> float:
+    """f(z) on lines between the corners of `STEPWISE_TANH`; -1 below the first, 1 from the last on."""
+    return _stepwise(STEPWISE_TANH, -1.0, z)
+
+
+def stepwise_tanh_derivative(z: float) -> float:
+    """f'(z) is the slope of the line, at a corner that of the line on the left; 0 from the jumps on."""
+    return _stepwise_derivative(STEPWISE_TANH, z)
+
+
 def sine(z: float, omega: float = 1.0) -> float:
     """f(z) = sin(omega z), and NaN where omega z is infinite."""
     return math.sin(omega * z) if math.isfinite(omega * z) else math.nan
@@ -469,6 +527,8 @@ ACTIVATIONS = {
     "hard_sigmoid": Entry(hard_sigmoid, hard_sigmoid_derivative),
     "hard_tanh": Entry(hard_tanh, hard_tanh_derivative, {"min_val": -1.0, "max_val": 1.0}),
     "sine": Entry(sine, sine_derivative, {"omega": 1.0}),
+    "stepwise_sigmoid": Entry(stepwise_sigmoid, stepwise_sigmoid_derivative),
+    "stepwise_tanh": Entry(stepwise_tanh, stepwise_tanh_derivative),
     "custom": Entry(custom, custom_derivative, {"functions": None}),
     "softmax": Entry(softmax),
 }

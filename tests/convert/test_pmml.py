@@ -1,0 +1,189 @@
+"""PMML's NeuralNetwork: against nyoka's exports of scikit-learn's estimators, and changed files of it."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
+
+import fastmlp
+from damage import damaged
+from fastmlp.convert import checking, pmml
+
+MODELS = Path(__file__).parent / "models" / "pmml-nyoka"
+BINARY, TANH = MODELS / "binary_relu.pmml", MODELS / "regressor_tanh.pmml"
+SCALERS = [StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler]
+CLASSES: list[Any] = [[0, 1], ["no", "yes"], [0, 1, 2], ["a", "b", "c"]]
+
+
+def test_files_of_the_tool() -> None:
+    given = np.load(MODELS / "binary_relu.expected.npz")
+    net = checking.network(pmml.read(BINARY))
+    np.testing.assert_allclose(net.predict(given["input"])[:, 0], given["sklearn"][:, 1], rtol=0, atol=1e-15)
+    assert (net.sizes, net.feature_names, net.class_names) == ((3, 4, 1), ("a", "b", "c"), (0, 1))
+    given = np.load(MODELS / "regressor_tanh.expected.npz")
+    net = checking.network(pmml.read(TANH))
+    np.testing.assert_allclose(net.predict(given["input"])[:, 0], given["sklearn"], rtol=0, atol=1e-14)
+    assert net.input_scaling is not None
+
+
+@pytest.mark.parametrize("kind", range(4))
+@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
+def test_random_classifiers(activation: str, kind: int, tmp_path: Path) -> None:
+    check(MLPClassifier, activation, kind, np.array(CLASSES[kind]), tmp_path)
+
+
+@pytest.mark.parametrize("n_targets", [1, 2])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
+def test_random_regressors(activation: str, n_targets: int, tmp_path: Path) -> None:
+    check(MLPRegressor, activation, n_targets, None, tmp_path)
+
+
+def check(kind: Any, activation: str, seed: int, classes: Any, tmp_path: Path) -> None:
+    import nyoka
+
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 6))
+    X = rng.standard_normal((60, n)) * 3 + 5
+    y = rng.standard_normal((60, seed)) if classes is None else classes[rng.integers(0, len(classes), 60)]
+    y = y[:, 0] if classes is None and seed == 1 else y
+    hidden = tuple(rng.integers(2, 7, rng.integers(1, 4)).tolist())
+    names = [f"x{i}" for i in range(n)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        estimator = kind(hidden_layer_sizes=hidden, activation=activation, max_iter=20, random_state=0)
+        pipeline = Pipeline([("scaler", SCALERS[(seed + len(activation)) % 4]()), ("mlp", estimator)]).fit(X, y)
+        nyoka.skl_to_pmml(pipeline, names, "y", str(tmp_path / "m.pmml"))
+    net = checking.network(pmml.read(tmp_path / "m.pmml"))
+    outputs = pipeline.predict(X) if classes is None else pipeline.predict_proba(X)
+    outputs = outputs[:, 1:] if classes is not None and len(classes) == 2 else outputs.reshape(60, -1)
+    np.testing.assert_allclose(net.predict(X), outputs, rtol=0, atol=1e-13 * max(1, np.abs(outputs).max()))
+    assert net.feature_names == tuple(names)
+    assert classes is None or net.class_names == tuple(classes.tolist())
+
+
+def changed(path: Path, *pairs: tuple[str, str]) -> bytes:
+    text = path.read_text()
+    for old, new in pairs:
+        assert old in text
+        text = text.replace(old, new)
+    return text.encode()
+
+
+APPLIED = re.compile(r"<Apply function=\"/\">.*?</Apply>\s*(<Constant[^/]*/Constant>\s*)?</Apply>", re.DOTALL)
+
+
+def with_input(expression: str) -> bytes:
+    """Return the file with another expression for its first input."""
+    return re.sub(APPLIED, expression, TANH.read_text(), count=1).encode()
+
+
+A, TWO = '<FieldRef field="a"/>', "<Constant>2</Constant>"
+EXPRESSIONS = {
+    "field": (A, lambda a: a),
+    "product": (f'<Apply function="*">{TWO}{A}</Apply>', lambda a: 2 * a),
+    "difference": (f'<Apply function="-">{TWO}{A}</Apply>', lambda a: 2 - a),
+    "sum": (
+        f'<Apply function="+">{TWO}<Apply function="*">{A}<Constant>-3</Constant></Apply></Apply>',
+        lambda a: 2 - 3 * a,
+    ),
+    "constants": (
+        f'<Apply function="/">{A}<Apply function="-">{TWO}<Constant>5</Constant></Apply></Apply>',
+        lambda a: -a / 3,
+    ),
+    "line": (
+        '<NormContinuous field="a"><LinearNorm orig="2" norm="0"/><LinearNorm orig="6" norm="1"/></NormContinuous>',
+        lambda a: (a - 2) / 4,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_expressions(name: str) -> None:
+    expression, function = EXPRESSIONS[name]
+    net = checking.network(pmml.read(with_input(expression)))
+    plain = checking.network(pmml.read(with_input(A)))
+    X = np.random.default_rng(0).standard_normal((9, 3))
+    moved = X.copy()
+    moved[:, 0] = function(X[:, 0])
+    np.testing.assert_allclose(net.predict(X), plain.predict(moved), rtol=1e-12)
+
+
+def test_targets_are_scaled_back() -> None:
+    line = '<NormContinuous field="y"><LinearNorm orig="10" norm="0"/><LinearNorm orig="14" norm="2"/></NormContinuous>'
+    net = checking.network(pmml.read(changed(TANH, ('<FieldRef field="y"/>', line))))
+    X = np.random.default_rng(0).standard_normal((9, 3))
+    np.testing.assert_allclose(net.predict(X), checking.network(pmml.read(TANH)).predict(X) * 2 + 10, rtol=1e-12)
+
+
+REFUSED: dict[str, tuple[bytes, str]] = {
+    "not PMML": (b"<a/>", "the element PMML, got 'a'"),
+    "another model": (
+        changed(TANH, ("NeuralNetwork", "TreeModel")),
+        "the model TreeModel; a NeuralNetwork can be read",
+    ),
+    "activation": (changed(TANH, ('Function="tanh"', 'Function="cosine"')), "the activation 'cosine'"),
+    "threshold": (changed(TANH, ('Function="tanh"', 'Function="threshold"')), "'threshold'"),
+    "normalization": (changed(TANH, ("<NeuralLayer>", '<NeuralLayer normalizationMethod="simplemax">')), "simplemax"),
+    "softmax within": (
+        changed(TANH, ("<NeuralLayer>", '<NeuralLayer normalizationMethod="softmax">')),
+        "softmax that is not",
+    ),
+    "skips": (
+        changed(TANH, ('from="00"', 'from="standardScaler(a)"')),
+        r"NeuralLayer 1, Neuron '10': .*connection from",
+    ),
+    "weight": (changed(TANH, ('weight="0.0605', 'weight="x0.0605')), "weight: expected a finite number"),
+    "ids": (changed(TANH, ('id="01"', 'id="00"')), "each with an id of its own"),
+    "function": (with_input(f'<Apply function="exp">{A}</Apply>'), "the function 'exp' of 1 arguments"),
+    "two fields": (with_input(f'<Apply function="+">{A}<FieldRef field="b"/></Apply>'), "of two fields"),
+    "a field twice": (with_input('<FieldRef field="b"/>'), "which another input has"),
+    "constant": (with_input(TWO), "a constant"),
+    "unknown field": (with_input('<FieldRef field="q"/>'), "a field of the DataDictionary"),
+    "discrete": (with_input('<NormDiscrete field="a" value="1"/>'), "a NormDiscrete; inputs can be moved"),
+    "itself": (with_input('<FieldRef field="standardScaler(a)"/>'), "fields derived from one another"),
+    "outliers": (with_input('<NormContinuous field="a" outliers="asExtremeValues"/>'), "outliers='asIs'"),
+    "points": (with_input('<NormContinuous field="a"/>'), "a NormContinuous of 0 points"),
+    "by 0": (with_input(f'<Apply function="/">{A}<Constant>0</Constant></Apply>'), "a field / 0"),
+    "of a category": (
+        changed(TANH, ('"a" optype="continuous" dataType="double"', '"a" dataType="string"')),
+        "'string'",
+    ),
+    "outputs": (changed(TANH, ('outputNeuron="20"', 'outputNeuron="10"')), "expected those of the last layer"),
+    "entities": (b'<!DOCTYPE a [<!ENTITY b "c">]>' + TANH.read_bytes(), "XML without a document type"),
+    "deep": (b"<PMML>" * 5000, "levels of elements"),
+    "cut off": (TANH.read_bytes()[:-40], "expected XML, got"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str) -> None:
+    file, message = REFUSED[name]
+    with pytest.raises(fastmlp.FormatError, match=message):
+        checking.network(pmml.read(file))
+
+
+def test_sparse_layers_take_no_memory_that_the_file_does_not_have() -> None:
+    neurons = "".join(f'<Neuron id="h{i}"/>' for i in range(6000))
+    more = "".join(f'<Neuron id="k{i}"/>' for i in range(6000))
+    layers = f"<NeuralLayer>{neurons}</NeuralLayer><NeuralLayer>{more}</NeuralLayer><NeuralOutputs>"
+    with pytest.raises(fastmlp.FormatError, match="NeuralLayer 4: expected at most"):
+        pmml.read(changed(TANH, ("<NeuralOutputs>", layers)))
+
+
+@pytest.mark.parametrize("path", [BINARY, TANH], ids=lambda path: path.stem)
+def test_fuzz(path: Path) -> None:
+    refused = 0
+    for bad in damaged(path.read_bytes(), 400):
+        try:
+            checking.network(pmml.read(bad))
+        except fastmlp.FormatError:
+            refused += 1
+    assert refused > 100

@@ -1,0 +1,236 @@
+"""R's nnet: files that R 4.2.2 has written with nnet 7.3-18, and networks evaluated unit by unit as nnet.c does."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastmlp
+from damage import damaged
+from fastmlp.convert import checking, r_nnet, rds_file
+
+MODELS = Path(__file__).parent / "models" / "r-nnet"
+KEYS = ("n", "wts", "conn", "nconn", "nsunits", "softmax", "entropy", "censored", "lev", "coefnames")
+
+
+def expected(name: str) -> Any:
+    return json.loads((MODELS / f"{name}.expected.json").read_text())
+
+
+def rows(name: str, given: Any) -> Any:
+    X = np.array(given["input"], float)
+    return np.column_stack([X[:, 0], X[:, 1] == 2, X[:, 1] == 3]) if "factor" in name else X
+
+
+@pytest.mark.parametrize("source", ["rds", "json", "ascii"])
+@pytest.mark.parametrize(
+    "name", ["regression_linout", "formula_with_factor", "three_classes_softmax", "two_classes_entropy"]
+)
+def test_files_of_the_tool(name: str, source: str) -> None:
+    given = expected(name)
+    if source == "json":
+        file: Any = json.dumps({key: given[key] for key in KEYS}).encode()
+    else:
+        file = MODELS / (f"{name}_ascii.rds" if source == "ascii" and name == "regression_linout" else f"{name}.rds")
+    net = checking.network(r_nnet.read(file))
+    X = rows(name, given)
+    outputs = np.array(given["predict"], float).reshape(len(X), -1)
+    # a unit beyond 15 is 0 or 1 in nnet.c, which the factor's model has
+    limit = 4e-7 if "factor" in name else 2e-14
+    np.testing.assert_allclose(net.predict(X), outputs, rtol=0, atol=limit)
+
+
+def test_names_and_classes() -> None:
+    net = checking.network(r_nnet.read(MODELS / "two_classes_entropy.rds"))
+    assert (net.feature_names, net.class_names, net.loss.name) == (
+        ("x1", "x2", "x3"), ("no", "yes"), "binary_cross_entropy",
+    )  # fmt: skip
+    assert "below -15" in net.conversion.folded[0]
+    net = checking.network(r_nnet.read(MODELS / "three_classes_softmax.rds"))
+    assert net.class_names == ("hi", "lo", "mid")
+    net = checking.network(r_nnet.read(MODELS / "formula_with_factor.rds"))
+    assert (net.feature_names, net.class_names) == (("a", "fv", "fw"), None)
+
+
+def test_a_skip_layer_is_refused() -> None:
+    with pytest.raises(fastmlp.FormatError, match=r"outputs: .*connection from unit 1, .*; fit with skip = FALSE"):
+        r_nnet.read(MODELS / "skip_layer.rds")
+    given = expected("skip_layer")
+    given["wts"][-3:] = [0, 0, 0]
+    net = checking.network(r_nnet.read(json.dumps({key: given[key] for key in KEYS if key in given}).encode()))
+    assert net.sizes == (3, 2, 1)
+
+
+def model(seed: int, linear: bool = False, softmax: bool = False, hidden: int | None = None) -> dict[str, Any]:
+    """Return the numbers of a random network."""
+    rng = np.random.default_rng(seed)
+    n = [int(rng.integers(1, 6)), int(rng.integers(1, 6)) if hidden is None else hidden, int(rng.integers(1, 4))]
+    n[2] += softmax and n[2] == 1
+    begin = 1 + n[0] + n[1]
+    conn, nconn = [], [0] * (n[0] + 2)
+    for u in range(n[0] + 1, 1 + sum(n)):
+        inner = u < begin or not n[1]
+        sources = [0, *(range(1, n[0] + 1) if inner else range(n[0] + 1, begin))]
+        conn += sources
+        nconn.append(len(conn))
+    lev = [f"c{i}" for i in range(n[2])] if softmax else {}
+    return {
+        "n": n, "wts": rng.standard_normal(len(conn)).tolist(), "conn": conn, "nconn": nconn,
+        "nsunits": [begin if linear or softmax else 1 + sum(n)], "softmax": [softmax], "entropy": [False],
+        "censored": [False], "lev": lev, "coefnames": [f"v{i}" for i in range(n[0])],
+    }  # fmt: skip
+
+
+def by_units(m: Any, X: Any) -> Any:
+    """Evaluate unit by unit, as nnet.c does but for its logistic function, which is 0 and 1 beyond 15."""
+    n, outputs = m["n"], []
+    for row in X:
+        values = [1.0, *row]
+        for u in range(n[0] + 1, 1 + sum(n)):
+            z = sum(m["wts"][i] * values[m["conn"][i]] for i in range(m["nconn"][u], m["nconn"][u + 1]))
+            values.append(z if u >= m["nsunits"][0] else 1 / (1 + np.exp(-z)))
+        y = np.array(values[-n[2] :])
+        outputs.append(np.exp(y) / np.exp(y).sum() if m["softmax"][0] else y)
+    return np.array(outputs)
+
+
+@pytest.mark.parametrize("kind", ["logistic", "linear", "softmax", "no hidden layer"])
+@pytest.mark.parametrize("seed", range(20))
+def test_random_networks(seed: int, kind: str) -> None:
+    m = model(seed, kind == "linear", kind == "softmax", 0 if kind == "no hidden layer" else None)
+    X = np.random.default_rng(seed).standard_normal((10, m["n"][0]))
+    for file in (json.dumps(m).encode(), rds(m), gzip.compress(rds(m))):
+        net = checking.network(r_nnet.read(file))
+        np.testing.assert_allclose(net.predict(X).reshape(10, -1), by_units(m, X), rtol=1e-12, atol=1e-13)
+
+
+def test_multinom() -> None:
+    """Its first column is of ones, and its units' own biases are 0."""
+    m = model(3, softmax=True, hidden=0)
+    m["coefnames"][0] = "(Intercept)"
+    net = checking.network(r_nnet.read(json.dumps(m).encode()))
+    X = np.random.default_rng(0).standard_normal((10, m["n"][0]))
+    X[:, 0] = 1
+    np.testing.assert_allclose(net.predict(X[:, 1:]), by_units(m, X), rtol=1e-12)
+    assert net.feature_names == tuple(m["coefnames"][1:])
+    assert net.class_names == tuple(m["lev"])
+
+
+# ------------------------------------------------------------------------------------------------------------ RDS files
+
+
+def rds(m: Any, classes: Any = ("nnet.formula", "nnet")) -> bytes:
+    """Write a list of R as saveRDS does: XDR, version 3."""
+    names = list(m)
+
+    def integer(*values: int) -> bytes:
+        return struct.pack(f">{len(values)}i", *values)
+
+    def text(value: str) -> bytes:
+        return integer(64 << 12 | 9, len(value)) + value.encode()
+
+    def strings(values: Any) -> bytes:
+        return integer(16, len(values)) + b"".join(map(text, values))
+
+    def vector(key: str, value: Any) -> bytes:
+        if key == "wts":
+            return integer(14, len(value)) + struct.pack(f">{len(value)}d", *value)
+        if key in ("lev", "coefnames"):
+            return strings(value) if value else integer(254)
+        return integer(10 if key in ("softmax", "entropy", "censored") else 13, len(value), *map(int, value))
+
+    def pair(tag: str, value: bytes) -> bytes:
+        return integer(2 | 1024, 1) + text(tag) + value
+
+    body = integer(19 | 512 | 256, len(names)) + b"".join(vector(key, m[key]) for key in names)
+    body += pair("names", strings(names)) + pair("class", strings(classes)) + integer(254)
+    return b"X\n" + integer(3, 262658, 197888, 5) + b"UTF-8" + body
+
+
+def test_a_short_form_of_a_sequence() -> None:
+    def integer(*values: int) -> bytes:
+        return struct.pack(f">{len(values)}i", *values)
+
+    def altrep(name: bytes, n: float) -> bytes:
+        state = integer(14, 3) + struct.pack(">3d", n, 5, 1)
+        info = integer(2, 1) + integer(64 << 12 | 9, len(name)) + name + integer(254)
+        return b"X\n" + integer(2, 262658, 197888) + integer(238) + info + state + integer(254) + bytes(40)
+
+    assert rds_file.read(altrep(b"compact_intseq", 4)).values.tolist() == [5, 6, 7, 8]
+    with pytest.raises(fastmlp.FormatError, match="a sequence no longer than the file"):
+        rds_file.read(altrep(b"compact_intseq", 1e9))
+    with pytest.raises(fastmlp.FormatError, match="a short form 'mmap_real'"):
+        rds_file.read(altrep(b"mmap_real", 4))
+
+
+def test_other_objects_and_files() -> None:
+    m = model(0)
+    for file, message in [
+        (rds(m, ("train",)), r"class: .*an object of class \['train'\]; of a model of caret, save its finalModel"),
+        (b"X\n\0\0\0\1", "version 2 or 3"),
+        (b"BZh91AY", "saveRDS\\(model, file\\) writes one"),
+        (b"RDX3\nX\n", "a file that saveRDS has written"),
+        (b"\x1f\x8b\x08abc", "a file packed by gzip"),
+        (rds(m)[:300], "the file is cut off|fits into the file"),
+        (gzip.compress(rds(m))[:-20], "cut off"),
+        (rds({**m, "n": [2**31 - 1, 2, 2]}), "nconn"),
+    ]:
+        with pytest.raises(fastmlp.FormatError, match=message):
+            r_nnet.read(file)
+
+
+def test_bombs() -> None:
+    head = b"X\n" + struct.pack(">3i", 2, 0, 0)
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = packer.compress(head + bytes(2**28)) + packer.flush()
+    assert len(bomb) < 2**19
+    with pytest.raises(fastmlp.FormatError, match="bytes unpacked"):
+        rds_file.read(bomb)
+    with pytest.raises(fastmlp.FormatError, match="a length that fits into the file"):
+        rds_file.read(head + struct.pack(">2i", 14, 2**31 - 1))
+    with pytest.raises(fastmlp.FormatError, match="levels"):
+        rds_file.read(head + struct.pack(">2i", 19, 1) * 50000)
+    nested = head + struct.pack(">2i", 19, 1) * 9000 + struct.pack(">i", 254)
+    assert isinstance(rds_file.read(nested), rds_file.Vector)
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "n": ({"n": [3, 4]}, "n: expected the numbers of inputs"),
+    "no n": ({"n": None}, "an element 'n' of the model"),
+    "weights": ({"wts": [1.0]}, "wts: expected"),
+    "NaN": ({"wts": ["NA"]}, "wts: "),
+    "nconn": ({"nconn": [0, 1]}, "nconn: expected"),
+    "source": ({"conn": [-1]}, "conn: expected a whole number"),
+    "nsunits": ({"nsunits": [3]}, "nsunits: .*outputs must be linear"),
+    "censored": ({"censored": [True]}, "censored: .*TRUE"),
+    "softmax": ({"softmax": [True]}, "nsunits: "),
+    "flag": ({"softmax": ["yes"]}, "softmax: expected TRUE or FALSE"),
+    "lev": ({"lev": [3]}, "lev: expected texts"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_malformed(name: str) -> None:
+    changes, message = BAD[name]
+    with pytest.raises(fastmlp.FormatError, match=message):
+        r_nnet.read(json.dumps(model(7) | changes).encode())
+
+
+@pytest.mark.parametrize("name", ["two_classes_entropy.rds", "regression_linout_ascii.rds", "json"])
+def test_fuzz(name: str) -> None:
+    good = json.dumps(model(7)).encode() if name == "json" else (MODELS / name).read_bytes()
+    refused = 0
+    for source in (good, gzip.decompress(good)) if good[:2] == b"\x1f\x8b" else (good,):
+        for bad in damaged(source, 300):
+            try:
+                checking.network(r_nnet.read(bad))
+            except fastmlp.FormatError:
+                refused += 1
+    assert refused > 100

@@ -1,0 +1,374 @@
+"""Modules of PyTorch become networks that compute the same, and networks become modules with the same parameters."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+from torch.nn.utils import parametrizations, prune
+
+import fastmlp
+from chains import ACTIVATIONS
+from fastmlp import FormatError
+from fastmlp.convert import checking, torch_modules
+
+torch.set_num_threads(1)
+
+MODULES: list[Callable[[], nn.Module]] = [
+    nn.ReLU, nn.Tanh, nn.Sigmoid, nn.SiLU, nn.Mish, nn.Softsign, nn.SELU, nn.GELU, lambda: nn.GELU("tanh"),
+    lambda: nn.ELU(0.7), lambda: nn.LeakyReLU(0.2), nn.RReLU, lambda: nn.Softplus(1.0, 40.0),
+    lambda: nn.Softplus(2.0, 50.0), nn.Hardsigmoid, lambda: nn.Hardtanh(-0.5, 2.0), nn.ReLU6, nn.PReLU,
+    lambda: nn.CELU(0.6), nn.LogSigmoid, nn.Identity, lambda: nn.Dropout(0.3), lambda: nn.Threshold(0.0, 0.0),
+]  # fmt: skip
+
+
+def batch_norm(n: int) -> nn.BatchNorm1d:
+    made = nn.BatchNorm1d(n)
+    made.running_mean.normal_()
+    made.running_var.uniform_(0.5, 2)
+    made.weight.data.normal_()
+    made.bias.data.normal_()
+    return made
+
+
+def random_module(seed: int, dtype: torch.dtype) -> nn.Sequential:
+    """Make an nn.Sequential of a random architecture."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 12))
+    modules: list[nn.Module] = [batch_norm(n)] if rng.random() < 0.2 else []
+    for _ in range(rng.integers(1, 6)):
+        n_outputs = int(rng.integers(1, 40))
+        modules.append(nn.Linear(n, n_outputs, bias=bool(rng.random() < 0.8)))
+        n = n_outputs
+        modules += [batch_norm(n)] if rng.random() < 0.25 else []
+        modules.append(MODULES[rng.integers(len(MODULES))]())
+        modules += [batch_norm(n)] if rng.random() < 0.15 else []
+    modules.append(nn.Linear(n, int(rng.integers(2, 9))))
+    last = rng.random()
+    if last < 0.5:
+        modules.append(nn.Softmax(-1) if last < 0.3 else MODULES[rng.integers(len(MODULES))]())
+    return nn.Sequential(*modules).to(dtype)
+
+
+def outputs(module: nn.Module, X: Any) -> Any:
+    with torch.no_grad():
+        return module.eval()(torch.as_tensor(X)).numpy()
+
+
+def rows(net: fastmlp.Network, n_rows: int = 64) -> Any:
+    return np.random.default_rng(0).standard_normal((n_rows, net.sizes[0])).astype(net.parameters.dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_random_architectures_agree_and_come_back_with_the_same_bits(dtype: torch.dtype) -> None:
+    for seed in range(200):
+        module = random_module(seed, dtype)
+        net = checking.network(torch_modules.read(module))
+        X = rows(net)
+        expected, got = outputs(module, X), net.predict(X)
+        assert got.dtype == expected.dtype
+        limit = 1e-13 if dtype == torch.float64 else 4 * (len(net.sizes) - 1) * np.finfo(np.float32).eps
+        assert np.abs(got - expected).max() <= limit * np.abs(expected).max(), module
+        again = checking.network(torch_modules.read(torch_modules.write(net)))
+        np.testing.assert_array_equal(again.parameters, net.parameters)
+        assert (again.sizes, again.activation, again.output_activation) == (
+            net.sizes,
+            net.activation,
+            net.output_activation,
+        )
+        assert (again.input_scaling, again.target_scaling) == (net.input_scaling, net.target_scaling)
+
+
+STEPWISE = [fastmlp.StepwiseSigmoid(), fastmlp.StepwiseTanh()]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("f", [*ACTIVATIONS, *STEPWISE, fastmlp.Threshold()], ids=repr)
+def test_networks_as_modules(f: Any, dtype: str) -> None:
+    net = fastmlp.Network(
+        [3, 7, 5, 2],
+        activation=f,
+        dtype=dtype,
+        seed=0,
+        input_scaling=fastmlp.Scaling([1e6, 0.0, -3.0], [1.0, 0.3, 7.0]),
+        target_scaling=fastmlp.Scaling([5.0, -1.0], [3.0, 0.1]),
+    )
+    module = torch_modules.write(net)
+    X = rows(net)
+    X[:, 0] += 1_000_000
+    got, expected = outputs(module, X), net.predict(X)
+    assert got.dtype == expected.dtype == dtype
+    assert np.abs(got - expected).max() <= (1e-13 if dtype == "float64" else 4e-6) * np.abs(expected).max()
+    assert not module.training
+    np.testing.assert_array_equal(module[1].weight.detach().numpy(), net.weights[0])
+    again = checking.network(torch_modules.read(module))
+    np.testing.assert_array_equal(again.parameters, net.parameters)
+    assert again.input_scaling == net.input_scaling
+    assert again.target_scaling == net.target_scaling
+    assert again.activation == net.activation
+
+
+def test_softmax_of_a_network_as_a_module() -> None:
+    net = fastmlp.Network([3, 4], loss="cross_entropy", seed=0)
+    module = torch_modules.write(net)
+    np.testing.assert_allclose(outputs(module, rows(net)), net.predict(rows(net)), rtol=1e-6)
+    assert checking.network(torch_modules.read(module)).output_activation == fastmlp.Softmax()
+
+
+def test_scalings_stay_in_float64_when_a_module_is_moved() -> None:
+    net = fastmlp.Network(
+        [1, 1], input_scaling=fastmlp.Scaling([0.1], [3.0]), target_scaling=fastmlp.Scaling([1e6], [1.0])
+    )
+    module = torch_modules.write(net)
+    assert outputs(module, np.float32([[1.0]])).dtype == net.predict([1.0]).dtype == np.float64
+    module.double()
+    assert outputs(module, np.float64([[1.0]])).dtype == np.float64
+    module.float()
+    assert outputs(module, np.float32([[1.0]])).dtype == np.float32
+    assert module[0].offset.dtype == torch.float64
+    assert checking.network(torch_modules.read(module)).input_scaling == net.input_scaling
+
+
+def test_networks_that_no_module_says_are_refused() -> None:
+    with pytest.raises(ValueError, match="input_scaling: expected a Scaling"):
+        torch_modules.write(fastmlp.Network([2, 1], input_scaling="standard"))
+    custom = fastmlp.CustomActivation(np.arctan, lambda z: 1 / (1 + z * z))
+    with pytest.raises(ValueError, match="activation: expected one that PyTorch can compute"):
+        torch_modules.write(fastmlp.Network([2, 2, 1], activation=custom))
+
+
+# ----------------------------------------------------------------------------------------------------------- traces
+
+
+class Functional(nn.Module):
+    def __init__(self, f: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.f = f
+        self.first, self.second, self.drop = nn.Linear(4, 6), nn.Linear(6, 3), nn.Dropout(0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(self.drop(self.f(self.first(x))))
+
+
+FUNCTIONS = [
+    torch.relu, F.relu, torch.tanh, F.tanh, torch.sigmoid, F.sigmoid, F.silu, F.mish, F.softsign, F.selu, torch.selu,
+    F.gelu, lambda z: F.gelu(z, approximate="tanh"), lambda z: F.elu(z, 0.7), lambda z: F.leaky_relu(z, 0.2),
+    lambda z: F.leaky_relu(z, negative_slope=0.2), F.softplus, lambda z: F.softplus(z, 2.0), F.hardsigmoid,
+    lambda z: F.hardtanh(z, -0.5, 2.0), F.hardtanh, F.relu6, lambda z: F.celu(z, 0.6), F.celu, F.logsigmoid,
+    lambda z: z.relu(), lambda z: z.tanh(), lambda z: z.sigmoid(), lambda z: z.clamp(min=0), torch.sin,
+    lambda z: torch.clamp(z, -1, 1), lambda z: z.clip(-0.2, 0.3), lambda z: torch.tanh(2 * z) * 0.5 + 1,
+    lambda z: (1 - torch.tanh(-z)) / 2, lambda z: F.dropout(z, 0.5, training=False), lambda z: z.view(z.size(0), -1),
+    lambda z: z.view(-1, 6), lambda z: z.reshape(z.shape[0], 6), lambda z: torch.flatten(z, 1), lambda z: z.flatten(1),
+    lambda z: z.sub(0.5).mul(2).div(3).add(1).neg(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("f", FUNCTIONS)
+def test_functional_forms(f: Any) -> None:
+    torch.manual_seed(0)
+    module = Functional(f)
+    net = checking.network(torch_modules.read(module))
+    X = rows(net)
+    np.testing.assert_allclose(net.predict(X), outputs(module, X), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("f", "message"),
+    [
+        (lambda z: z + torch.relu(z), "such as a residual connection"),
+        (lambda z: z * z, "arithmetic of x with itself"),
+        (lambda z: 1 / z, "a division by x"),
+        (lambda z: F.dropout(z), "a dropout that drops in evaluation, too"),
+        (lambda z: F.log_softmax(z, 1), "LogSoftmax: use Softmax in its place"),
+        (lambda z: F.softmax(z, 0), "a softmax over dimension 0"),
+        (lambda z: F.softmax(z, 1), "a softmax that is not the last layer"),
+        (lambda z: F.hardswish(z), "the operation hardswish"),
+        (lambda z: F.layer_norm(z, (6,)), "the operation layer_norm"),
+        (lambda z: torch.exp(z), "the operation exp"),
+        (lambda z: z.view(-1, 3).view(-1, 6), "a reshape to"),
+        (lambda z: z.t().t(), "the operation t"),
+        (lambda z: F.leaky_relu(z, -0.1), "LeakyReLU of the slope -0.1"),
+        (lambda z: F.softplus(z, 1.0, 2.0), "Softplus of the threshold 2.0"),
+        (lambda z: z if z.sum() > 0 else -z, "a forward that torch.fx cannot trace"),
+        (lambda z: torch.cat([z, z], 1)[:, :6], "cat of other arguments"),
+    ],
+)
+def test_functions_without_an_equal_are_refused(f: Any, message: str) -> None:
+    with pytest.raises(FormatError, match=message):
+        checking.network(torch_modules.read(Functional(f)))
+
+
+class Squeezed(Functional):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x).sub(1).squeeze(-1)
+
+
+def test_squeeze_of_one_column() -> None:
+    module = Squeezed(torch.relu)
+    with pytest.raises(FormatError, match="the operation squeeze"):
+        torch_modules.read(module)
+    module.second = nn.Linear(6, 1)
+    net = checking.network(torch_modules.read(module))
+    np.testing.assert_allclose(net.predict(rows(net))[:, 0], outputs(module, rows(net)), rtol=1e-5, atol=1e-6)
+
+
+class Scaled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2))
+        self.register_buffer("mean", torch.tensor([1e6, 0.0, -2.0]))
+        self.register_buffer("deviation", torch.tensor([1.0, 3.0, 0.1]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net((x - self.mean) / self.deviation) * 10.0
+
+
+def test_scalings_of_a_forward_become_scalings() -> None:
+    torch.manual_seed(0)
+    module = Scaled()
+    net = checking.network(torch_modules.read(module))
+    assert net.input_scaling == fastmlp.Scaling([1e6, 0.0, -2.0], np.float32([1.0, 3.0, 0.1]))
+    assert net.target_scaling == fastmlp.Scaling([0.0, 0.0], [10.0, 10.0])
+    X = rows(net)
+    X[:, 0] += 1_000_000
+    np.testing.assert_allclose(net.predict(X), outputs(module, X), rtol=1e-5)
+
+
+class TwoInputs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.a(x) + y
+
+
+def test_several_inputs_are_refused() -> None:
+    with pytest.raises(FormatError, match="a second input 'y'"):
+        torch_modules.read(TwoInputs())
+
+
+# ---------------------------------------------------------------------------------------------------------- modules
+
+
+def test_training_mode_is_left_as_it_was_and_noted() -> None:
+    module = nn.Sequential(nn.Linear(3, 4), batch_norm(4), nn.Dropout(), nn.Linear(4, 1))
+    module[1].eval()
+    chain = torch_modules.read(module)
+    net = checking.network(chain)
+    assert [each.training for each in module] == [True, False, True, True]
+    assert net.conversion.folded[:2] == ("module '1': BatchNorm1d with eps 1e-05", "module '2' (Dropout): left out")
+    assert "the module was in training mode; the network computes what it does after eval()" in net.conversion.folded
+    assert net.conversion.version == torch.__version__
+    assert not any("training" in note for note in torch_modules.read(module.eval()).folded)
+
+
+def test_parametrizations() -> None:
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        old = torch.nn.utils.weight_norm(nn.Linear(4, 4))
+    pruned = nn.Linear(4, 4)
+    prune.l1_unstructured(pruned, "weight", amount=0.5)
+    for layer in (
+        parametrizations.weight_norm(nn.Linear(4, 4)),
+        parametrizations.spectral_norm(nn.Linear(4, 4)),
+        parametrizations.orthogonal(nn.Linear(4, 4)),
+        torch.nn.utils.spectral_norm(nn.Linear(4, 4)),
+        old,
+        pruned,
+    ):
+        module = nn.Sequential(layer, nn.Tanh(), nn.Linear(4, 2))
+        net = checking.network(torch_modules.read(module))
+        np.testing.assert_allclose(net.predict(rows(net)), outputs(module, rows(net)), rtol=1e-5, atol=1e-6)
+
+
+def test_wrappers_and_subclasses() -> None:
+    class Ours(nn.Linear):
+        pass
+
+    module = nn.Sequential(Ours(3, 3), nn.Sequential(nn.ReLU(), nn.Linear(3, 2)))
+    compiled = torch.compile(module, backend="eager")
+    for wrapped in (compiled, nn.Sequential(compiled)):
+        np.testing.assert_array_equal(
+            checking.network(torch_modules.read(wrapped)).weights[0], module[0].weight.detach()
+        )
+
+
+def test_short_floats_are_compared_with_numpy() -> None:
+    net = checking.network(torch_modules.read(nn.Sequential(nn.Linear(3, 2), nn.Tanh()).bfloat16()))
+    assert net.parameters.dtype == np.float32
+
+
+def test_a_softplus_that_torch_cuts_is_noted_in_float64() -> None:
+    net = checking.network(torch_modules.read(nn.Sequential(nn.Linear(2, 2), nn.Softplus(), nn.Linear(2, 1)).double()))
+    assert any("PyTorch returns z where beta z is above 20" in note for note in net.conversion.folded)
+
+
+class PlusOne(nn.Linear):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) + 1
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)), r"module '1' \(LayerNorm\): .*a LayerNorm"),
+        (nn.Sequential(nn.Linear(2, 2), nn.LogSoftmax(1)), "use Softmax in its place"),
+        (nn.Sequential(nn.Linear(2, 2), nn.Hardswish()), "a Hardswish"),
+        (nn.Sequential(nn.Linear(2, 2), nn.Softmax(0)), "a softmax over dimension 0"),
+        (nn.Sequential(nn.Linear(2, 2), nn.Softmax(1), nn.Linear(2, 2)), "a softmax that is not the last layer"),
+        (nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2, track_running_stats=False)), "without running statistics"),
+        (nn.Sequential(nn.Linear(2, 2), nn.BatchNorm2d(2)), "a BatchNorm2d"),
+        (nn.Sequential(nn.Flatten(0), nn.Linear(2, 2)), r"Flatten\(0, -1\)"),
+        (nn.Sequential(nn.Conv1d(1, 1, 1), nn.Linear(2, 2)), "a Conv1d"),
+        (nn.Sequential(nn.Embedding(3, 2), nn.Linear(2, 2)), "an? Embedding"),
+        (nn.Sequential(nn.Linear(2, 3), nn.PReLU(3, 0.1)), None),
+        (nn.Sequential(nn.Linear(2, 2), nn.PReLU(1, -0.1)), "a PReLU of the slope -0.1"),
+        (nn.Sequential(nn.Linear(2, 2), nn.Threshold(0.5, 0.0)), "Threshold"),
+        (nn.Sequential(nn.Linear(2, 2), nn.Softplus(1.0, 3.0)), "Softplus of the threshold 3.0"),
+        (nn.Sequential(nn.Linear(2, 3), nn.Linear(2, 2)), "2 inputs after a layer of 3 outputs"),
+        (nn.Sequential(nn.ReLU()), "without a linear layer"),
+        (nn.Sequential(nn.LazyLinear(2)), "a lazy module"),
+        (nn.ModuleList([nn.Linear(2, 2)]), "a ModuleList"),
+    ],
+)
+def test_modules_without_an_equal_are_refused(module: nn.Module, message: str | None) -> None:
+    if message is None:  # slopes that are all the same
+        checking.network(torch_modules.read(module))
+        module[1].weight.data[0] = 0.2
+        message = "a PReLU of 3 slopes"
+    with pytest.raises(FormatError, match=message):
+        checking.network(torch_modules.read(module))
+
+
+def test_hooks_and_overridden_forwards() -> None:
+    module = nn.Sequential(nn.Linear(2, 2))
+    module[0].register_forward_hook(lambda *_: None)
+    with pytest.raises(FormatError, match="a module with forward hooks"):
+        torch_modules.read(module)
+    module = nn.Sequential(PlusOne(2, 2))
+    net = checking.network(torch_modules.read(module))
+    np.testing.assert_allclose(net.predict(rows(net)), outputs(module, rows(net)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_torchscript_is_refused() -> None:
+    with pytest.raises(FormatError, match="a TorchScript module"):
+        torch_modules.read(torch.jit.script(nn.Linear(2, 2)))
+
+
+def test_arguments_of_state_dicts_are_refused_for_modules() -> None:
+    with pytest.raises(ValueError, match="activation: only for a state dict"):
+        torch_modules.read(nn.Linear(2, 2), activation="relu")
+    with pytest.raises(TypeError, match=r"source: expected a torch\.nn\.Module"):
+        torch_modules.read(3)
+    chain = torch_modules.read(nn.Linear(2, 2).state_dict(), output_activation="identity")
+    assert chain.n_inputs == 2
