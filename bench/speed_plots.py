@@ -1,20 +1,21 @@
 """Draws the plots of `docs/speed.md`, from numbers that are stored, and prints the tables of that page.
 
-    python bench/speed_plots.py [--folder docs/plots] [--figures FILE]
+    python bench/speed_plots.py [--folder docs/plots] [--gains FILE]
 
-The gains by a second thread are those that `thread_sweep.py --write bench/thread_sweep.json` has measured. The figures
-of a GPU, EPOCHS and MANY, are of one server with sixteen AVX-512 cores and an NVIDIA H200 and of an earlier build of
-fastmlp; they have not been repeated since. `gpu.py` measures such figures where there is a GPU. Nothing is timed here.
-The extra `bench` installs matplotlib.
+The gains by a second thread, drawn with `--gains FILE`, are those that `thread_sweep.py --write FILE` has measured. The
+figures of a GPU, EPOCHS and MANY, are of one server with sixteen AVX-512 cores and an NVIDIA H200 and of an earlier
+build of fastmlp; they have not been repeated since. `gpu.py` measures such figures where there is a GPU. Nothing is
+timed here. The extra `bench` installs matplotlib.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import matplotlib
 import report
@@ -134,29 +135,23 @@ def many_table() -> str:
     return report.table(("networks of T4, side by side", "cores", "fastmlp", "GPU"), rows)
 
 
-def tables(gains: Sequence[Gain]) -> list[str]:
-    """Return the tables of the page."""
-    return [*(table(gains, kind) for kind in TITLES), epochs_table(), many_table()]
-
-
 def main() -> int:
     """Draw the plots and print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--folder", type=Path, default=TOP / "docs" / "plots", help="where the plots are written")
-    parser.add_argument("--figures", type=Path, default=TOP / "bench" / "thread_sweep.json", help="the gains")
+    parser.add_argument("--gains", type=Path, metavar="FILE", help="draw the gains by a second thread, too")
     options = parser.parse_args()
-    source, gains = stored(options.figures)
-    plots: dict[str, Callable[[], Any]] = {
-        "speed_threads": lambda: threads_figure(gains),
-        "speed_epochs": epochs_figure,
-        "speed_many": many_figure,
-    }
+    plots: dict[str, Callable[[], Figure]] = {"speed_epochs": epochs_figure, "speed_many": many_figure}
+    tables = [epochs_table(), many_table()]
+    if options.gains:
+        source, gains = stored(options.gains)
+        plots["speed_threads"] = functools.partial(threads_figure, gains)
+        tables = [*source["source"], *(table(gains, kind) for kind in TITLES), *tables]
     options.folder.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
         for name, draw in plots.items():
             draw().savefig(options.folder / f"{name}.svg", metadata={"Date": None})
-    print(*source["source"], f"- the FMA loop on two cores at once: {source['loop']:.2f}×", sep="\n")
-    print("", "\n\n".join(tables(gains)), sep="\n")
+    print(*tables, sep="\n\n")
     return 0
 
 
