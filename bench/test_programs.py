@@ -57,15 +57,23 @@ PROGRAMS = {
     "populations": (),
     "population_memory": (),
     "same_bits": (),
+    "gpu": ("--device", "cpu"),
+    "thread_sweep": (),
 }
+TOP = Path(__file__).parents[1]
+
+
+def child(name: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of `bench/` in a child process."""
+    command = [sys.executable, str(Path(__file__).with_name(f"{name}.py")), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_runs(name: str) -> None:
-    if name == "threads" and len(os.sched_getaffinity(0)) < 2:
+    if name in ("threads", "thread_sweep") and len(os.sched_getaffinity(0)) < 2:
         pytest.skip("needs two cores")
-    command = [sys.executable, str(Path(__file__).with_name(f"{name}.py")), "--quick", *PROGRAMS[name]]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = child(name, "--quick", *PROGRAMS[name])
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("- machine: ")
     tables = [line for line in done.stdout.splitlines() if line.startswith("|")]
@@ -75,8 +83,7 @@ def test_a_program_runs(name: str) -> None:
 
 def same_bits(*options: str) -> subprocess.CompletedProcess[str]:
     """Run same_bits.py with --quick on one instruction set."""
-    command = [sys.executable, str(Path(__file__).with_name("same_bits.py")), "--quick", "--isa", "base", *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return child("same_bits", "--quick", "--isa", "base", *options)
 
 
 def test_hashes_of_results_are_the_same_twice_and_a_difference_is_named(tmp_path: Path) -> None:
@@ -196,6 +203,40 @@ def test_numbers_of_threads_come_to_the_machines() -> None:
 
 def test_every_gain_with_a_target_is_of_a_workload() -> None:
     assert all(kind in kinds(threads.ALL[name]) for name, kind in targets.GAINS)
+
+
+def test_without_a_gpu_the_program_says_so() -> None:
+    done = child("gpu", "--quick", "--workloads", "C")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(("neither PyTorch nor JAX finds a GPU here", "- machine: "))
+    assert (len(done.stdout.splitlines()) == 1) != done.stdout.startswith("- machine: ")
+
+
+def test_a_captured_step_leaves_the_network_untrained_and_keeps_to_its_data() -> None:
+    workload = WORKLOADS["T4"]
+    x, y = data(workload, RANDOM, 80)
+    one = peers.on_device("PyTorch CUDA graphs, on the device")(workload, "float32", "cpu")
+    rows, wanted = one.convert(x), one.convert(y)
+    before = one.parameters
+    one.capture(rows, wanted, 32)
+    np.testing.assert_array_equal(one.parameters, before)
+    one.fit(rows, wanted, shuffle=False, batch_size=32)
+    assert not np.array_equal(one.parameters, before)
+    with pytest.raises(ValueError, match="captured for other data"):
+        one.fit(one.convert(x), wanted, shuffle=False, batch_size=32)
+
+
+def test_plots_and_tables_of_the_page_on_speed_are_those_of_the_stored_figures(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    done = child("speed_plots", "--folder", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    page = (TOP / "docs" / "speed.md").read_text(encoding="utf-8")
+    drawn = sorted(path.name for path in tmp_path.iterdir())
+    assert drawn == sorted(path.name for path in (TOP / "docs" / "plots").iterdir())
+    assert [name for name in drawn if f"](plots/{name})" not in page] == []
+    lines = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    assert len(lines) > 10
+    assert [line for line in lines if line not in page.splitlines()] == []
 
 
 class OtherBits(threads.Steps):

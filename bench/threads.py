@@ -127,8 +127,11 @@ def cases(counts: list[int], dtype: str, quick: bool) -> dict[Key, dict[Any, Cas
 
 def gains(
     compared: dict[Key, dict[Any, Case]], loops: dict[int, Loops], n_rounds: int
-) -> dict[tuple[Key, Any], list[float]]:
-    """Measure the gain in each round, one thread's time over the others', for each case and LOOP, by threads."""
+) -> tuple[dict[tuple[Key, Any], list[float]], dict[tuple[Key, Any], list[float]]]:
+    """Measure the gain in each round, one thread's time over the others', for each case and LOOP, by threads.
+
+    Also return the times per row of each case, by threads.
+    """
     keys = [(key, n) for key, by_threads in compared.items() for n in by_threads]
     measures = [*(loop.gain for loop in loops.values()), *(compared[key][n].once for key, n in keys)]
     found = rounds.interleaved(measures, n_rounds)
@@ -139,7 +142,7 @@ def gains(
     for key, n in keys:
         if n != 1:
             result[key, n] = [one / other for one, other in zip(times[key, 1], times[key, n], strict=True)]
-    return result
+    return result, times
 
 
 def judged(gain: float, target: float, loop: float) -> str:
@@ -183,7 +186,7 @@ def main() -> int:
     loops = {n: Loops(n, wanted=1e-3 if options.quick else 0.05) for n in counts if n > 1}
     compared = cases(counts, options.dtype, options.quick)
     share = rounds.Share()
-    result = gains(compared, loops, 1 if options.quick else options.rounds)
+    result, _ = gains(compared, loops, 1 if options.quick else options.rounds)
     columns = ("workload", "what", "threads", "lower quartile", "gain over one thread", "upper quartile")
     judged_by = f"target (two threads: judged where the loop gains ≥ {targets.JUDGED_FROM}×)"
     text = report.table((*columns, "share of the loop's gain", judged_by, "met"), lines(result), left=3)

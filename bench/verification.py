@@ -62,9 +62,9 @@ def check(one: Implementation, other: Implementation, workload: Workload, x: Arr
     who, tolerance = f"{workload.name}, {one.name}", output_tolerance(workload, dtype)
     rows, expected = one.convert(x), np.asarray(other.predict(other.convert(x)))
     with one.context():
-        _close(f"{who}, outputs", one.predict(rows), expected, tolerance, _largest)
+        _close(f"{who}, outputs", one.values(one.predict(rows)), expected, tolerance, _largest)
         for i, row in enumerate(one.single_rows(x[:5])):
-            _close(f"{who}, outputs of row {i}", one.predict_row(row), expected[i], tolerance, _largest)
+            _close(f"{who}, outputs of row {i}", one.values(one.predict_row(row)), expected[i], tolerance, _largest)
     if not workload.trains:
         return
     start = initial_parameters(workload)

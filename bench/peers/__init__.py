@@ -5,13 +5,15 @@ the workload on one thread, in the fastest way that its library offers to users.
 these libraries. The NumPy network, which is written for the comparison, is in `numpy_network.py`.
 
 MANY is the table of the ways in which these libraries train many networks at once: subclasses of `many_networks.Many`.
+GPU is the table of what runs on a GPU, or on the CPU for a check: subclasses of `face.Implementation` that are also
+given the device. Those that train keep all data on the device; the others predict from host memory into host memory.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from face import Implementation
 from many_networks import Many
@@ -42,6 +44,17 @@ MANY = {
     "scikit-learn, joblib loky": Peer("sklearn", "many_scikit_learn", "Loky", True),
 }
 
+GPU = {
+    "JAX, from host memory": Peer("jax", "device_jax", "FromHost", False),
+    "JAX, on the device": Peer("jax", "device_jax", "OnDevice", True),
+    "PyTorch CUDA graphs, from host memory": Peer("torch", "device_pytorch", "FromHost", False),
+    "PyTorch CUDA graphs, on the device": Peer("torch", "device_pytorch", "OnDevice", True),
+}
+
+
+def _module(peer: Peer) -> Any:
+    return importlib.import_module(f"peers.{peer.module}")
+
 
 def installed() -> list[str]:
     """Return the names of the peers of which the package is installed."""
@@ -50,15 +63,24 @@ def installed() -> list[str]:
 
 def make(name: str, workload: Workload, dtype: str) -> Implementation:
     """Make the peer of that name, with the workload's initial parameters."""
-    module = importlib.import_module(f"peers.{PEERS[name].module}")
-    result: Implementation = getattr(module, PEERS[name].name)(workload, dtype)
+    result: Implementation = getattr(_module(PEERS[name]), PEERS[name].name)(workload, dtype)
     return result
 
 
 def many() -> dict[str, type[Many]]:
     """Return the classes of MANY whose packages are installed."""
     return {
-        name: getattr(importlib.import_module(f"peers.{peer.module}"), peer.name)
-        for name, peer in MANY.items()
-        if importlib.util.find_spec(peer.package)
+        name: getattr(_module(peer), peer.name) for name, peer in MANY.items() if importlib.util.find_spec(peer.package)
     }
+
+
+def on_device(name: str) -> Any:
+    """Return the class of GPU of that name; its module has a function `gpu` that describes the GPU, or returns None."""
+    return getattr(_module(GPU[name]), GPU[name].name)
+
+
+def gpus() -> dict[str, str]:
+    """Return the names of GPU whose library finds a GPU, each with the GPU's description."""
+    there = {name: peer for name, peer in GPU.items() if importlib.util.find_spec(peer.package)}
+    found = {name: _module(peer).gpu() for name, peer in there.items()}
+    return {name: gpu for name, gpu in found.items() if gpu}

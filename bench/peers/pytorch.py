@@ -31,12 +31,13 @@ class PyTorch(Implementation):
     """Eager functions, autograd, and a fused optimiser."""
 
     name = "PyTorch"
+    device = "cpu"  # of the parameters and the converted data
 
     def __init__(self, workload: Workload, dtype: str = "float32") -> None:
         super().__init__(workload, dtype)
         torch.set_num_threads(1)
         arrays = layer_arrays(initial_parameters(workload), workload, dtype)
-        self._layers = [(torch.from_numpy(w).requires_grad_(), torch.from_numpy(b).requires_grad_()) for w, b in arrays]
+        self._layers = [tuple(self._on_device(part).requires_grad_() for part in layer) for layer in arrays]
         self._output = _ACTIVATIONS[workload.output_activation]
         parameters = [part for layer in self._layers for part in layer]
         wanted = optimizer_of(workload)
@@ -45,8 +46,13 @@ class PyTorch(Implementation):
             self._optimizer = torch.optim.SGD(parameters, wanted.learning_rate, fused=True)
         else:
             betas = (wanted.beta_1, wanted.beta_2)
-            self._optimizer = torch.optim.Adam(parameters, wanted.learning_rate, betas, wanted.epsilon, fused=True)
+            self._optimizer = torch.optim.Adam(
+                parameters, wanted.learning_rate, betas, wanted.epsilon, fused=True, capturable=self.device != "cpu"
+            )
         self.predict = self.predict_row = self._forward()
+
+    def _on_device(self, array: Array) -> torch.Tensor:
+        return torch.from_numpy(array).to(self.device)
 
     def _forward(self) -> Any:
         """Return the forward pass, a function (B, I) -> (B, O)."""
@@ -63,9 +69,9 @@ class PyTorch(Implementation):
 
     def convert(self, rows: Array) -> Any:
         if rows.dtype.kind != "i":
-            return torch.from_numpy(np.array(rows, self.dtype))
+            return self._on_device(np.array(rows, self.dtype))
         is_label = self.workload.loss == "cross_entropy"
-        return torch.from_numpy(rows if is_label else targets(rows, self.workload, self.dtype))
+        return self._on_device(rows if is_label else targets(rows, self.workload, self.dtype))
 
     def single_rows(self, rows: Array) -> list[Any]:
         return list(self.convert(rows)[:, None])
@@ -78,25 +84,29 @@ class PyTorch(Implementation):
             return functional.cross_entropy(z, t)
         return functional.mse_loss(self._output(z), t, reduction="sum") * (0.5 / len(t))
 
-    def fit(self, x: Any, y: Any, *, shuffle: bool, batch_size: int) -> float:
-        n_rows, total, loss_of, optimizer = len(x), torch.zeros((), dtype=x.dtype), self._loss, self._optimizer
+    def _step(self, x: torch.Tensor, y: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+        """Take the step of a batch, and return its loss before the step."""
         activation, linear = _ACTIVATIONS[self.workload.activation], functional.linear
         *hidden, (last_w, last_b) = self._layers
+        rows = x.index_select(0, indices)
+        for w, b in hidden:
+            rows = activation(linear(rows, w, b))
+        loss = self._loss(linear(rows, last_w, last_b), y.index_select(0, indices))
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimizer.step()
+        return loss.detach()
+
+    def fit(self, x: Any, y: Any, *, shuffle: bool, batch_size: int) -> float:
+        n_rows, total = len(x), torch.zeros((), dtype=x.dtype)
         order = torch.randperm(n_rows) if shuffle else torch.arange(n_rows)
         for indices in order.split(batch_size):
-            rows = x.index_select(0, indices)
-            for w, b in hidden:
-                rows = activation(linear(rows, w, b))
-            loss = loss_of(linear(rows, last_w, last_b), y.index_select(0, indices))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            total += loss.detach() * len(indices)
+            total += self._step(x, y, indices) * len(indices)
         return float(total) / n_rows
 
     @property
     def parameters(self) -> Array:
-        return flat([(w.detach(), b.detach()) for w, b in self._layers])
+        return flat([(w.detach().cpu(), b.detach().cpu()) for w, b in self._layers])
 
 
 class TorchScript(PyTorch):
