@@ -110,7 +110,7 @@ class _Reader:
                 refuse(place, f"a {type(module).__name__}", _ADVICE)
             self._append(made, place, "" if made else f"{place}: left out")
             if kind is nn.Softplus:
-                self._note_cut(float(module.threshold), place)  # type: ignore[arg-type]
+                self._note_cut(float(module.threshold), place)
         elif hasattr(module, "chain_steps"):
             ours: Any = module
             self._append(ours.chain_steps(place), place)
@@ -132,7 +132,7 @@ class _Reader:
         state = {key: torch_file.array(tensor) for key, tensor in module.state_dict().items()}
         if hasattr(module, "parametrizations"):  # the property computes the weight of any parametrization
             state = {key: tensor for key, tensor in state.items() if not key.startswith("parametrizations.")}
-            for key in list(module.parametrizations):  # type: ignore[arg-type]
+            for key in list(module.parametrizations):
                 state[key] = torch_file.array(getattr(module, key))
             self.folded.append(f"{place}: its parametrization")
         eps = getattr(module, "eps", EPS)
@@ -240,7 +240,7 @@ _X, _N_ROWS = _Stand("x"), _Stand("number of rows")
 def _is_shape(node: fx.Node) -> bool:
     """Whether a node only asks for a shape: x.size(), x.shape, x.shape[0], x.size(0)."""
     if node.op == "call_method":
-        return node.target == "size"
+        return bool(node.target == "size")
     of: Any = node.args[0] if node.args else None
     if node.op == "call_function" and node.target is operator.getitem:
         return isinstance(of, fx.Node) and _is_shape(of)
@@ -351,7 +351,7 @@ def _unwrapped(module: nn.Module) -> nn.Module:
     """Return what torch.compile or DataParallel has wrapped."""
     while True:
         if type(module).__name__ == "OptimizedModule" and hasattr(module, "_orig_mod"):
-            module = module._orig_mod  # type: ignore[assignment]
+            module = module._orig_mod
         elif isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
             module = module.module
         else:

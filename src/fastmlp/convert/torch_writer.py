@@ -40,7 +40,7 @@ class _Columns(nn.Module):
         """Move the module as torch does, but keep the buffers in float64 and follow the dtype in the outputs."""
         numbers = self.offset.cpu(), self.scale.cpu()
         self.dtype = fn(torch.zeros(1, dtype=self.dtype)).dtype
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)
         for name, value in zip(("offset", "scale"), numbers, strict=True):
             setattr(self, name, value.to(getattr(self, name).device))
         return self
