@@ -284,6 +284,6 @@ ADVICE = {
 }
 AS_ACTIVATION = ("LeakyReLU", "ELU", "ReLU", "Softmax", "Activation", "Identity")
 AS_ACTIVATION_ADVICE = {
-    "PReLU": "its slopes may not be in the file (a model saved before its first call has none); make it a layer of its own",
+    "PReLU": "a model saved before its first call has no slopes in its file; make it a layer of its own",
     "function": "fastmlp knows the activations of Keras by their names",
 }
