@@ -44,9 +44,10 @@ TOOLS = textwrap.dedent(
             inspect.getmembers(thing)
 
     def call(thing, junk=()):
-        '''Calls every method, private ones included, but for those that Python itself calls.'''
+        '''Calls every method, private ones included, but for those that Python itself calls, and those that import
+        PyTorch or Keras, which takes seconds.'''
         for name in dir(type(thing)):
-            if name.startswith("__") or name in ("save",):
+            if name.startswith("__") or name in ("save", "to_torch", "to_keras"):
                 continue
             method = getattr(type(thing), name)
             if isinstance(method, (property, type(_core.Rows.n_rows))) or not callable(method):
