@@ -13,7 +13,8 @@ from pathlib import Path
 
 SOURCE = Path("src/fastmlp")
 LAYERS = (  # from the lowest to the highest; a name with a dot at its end is a folder
-    "_version arguments console exports frozen history suggestions formats.atomic formats.foreign formats.strict_json",
+    "_version arguments console errors exports frozen history suggestions formats.atomic formats.foreign "
+    "formats.strict_json",
     "inputs.arrays formats.safetensors formats.upgrade training.progress cli.preparation",
     "inputs. tables.",
     "_blas _custom _rows",

@@ -25,49 +25,41 @@ enum { CHAINS = 12, STREAMS = 8 };
 #endif
 #define TARGET_16
 
-/* n times CHAINS independent multiply-adds of vectors; the result is returned so that they are not optimised away. */
-#define FMA_LOOP(TYPE, REAL, BYTES)                                                                \
-    TARGET_##BYTES double fma_##TYPE##_##BYTES(size_t n) {                                         \
-        typedef REAL vector __attribute__((vector_size(BYTES)));                                   \
-        vector sums[CHAINS], a = (vector){0} + (REAL)0.5, b = (vector){0} + (REAL)0.25;            \
-        double total = 0;                                                                          \
-        _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) sums[c] = (vector){0} + (REAL)c; \
-        for (size_t i = 0; i < n; i++)                                                             \
-            _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) sums[c] = sums[c] * a + b;   \
-        _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) total += (double)sums[c][0];     \
-        return total;                                                                              \
+/* n times CHAINS independent operations s <- NEXT(s) on vectors, from s = FIRST, FIRST + 1, ... in the chains. The
+ * first lanes are added and returned, so that the loop is not optimised away and can be checked. */
+#define LOOP(NAME, TYPE, REAL, BYTES, FIRST, NEXT)                                                           \
+    TARGET_##BYTES double NAME##_##TYPE##_##BYTES(size_t n) {                                                \
+        typedef REAL vector __attribute__((vector_size(BYTES)));                                             \
+        vector sums[CHAINS], half = (vector){0} + (REAL)0.5;                                                 \
+        double total = 0;                                                                                    \
+        _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) sums[c] = (vector){0} + (REAL)(FIRST + c); \
+        for (size_t i = 0; i < n; i++)                                                                       \
+            _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) sums[c] = (vector)NEXT(sums[c]);       \
+        _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) total += (double)sums[c][0];               \
+        (void)half;                                                                                          \
+        return total;                                                                                        \
     }
+#define MULTIPLY_ADD(s) (s * half + half)
+#define DIVIDE(s) (half / s)
 
-/* n times CHAINS independent divisions, s <- 2 / s, or square roots, s <- sqrt s, of vectors. The result is that of one
- * lane, so that it can be checked. */
-#define DIVISION_LOOP(TYPE, REAL, BYTES)                                                                   \
-    TARGET_##BYTES double divide_##TYPE##_##BYTES(size_t n) {                                              \
-        typedef REAL vector __attribute__((vector_size(BYTES)));                                           \
-        vector values[CHAINS], two = (vector){0} + (REAL)2;                                                \
-        double total = 0;                                                                                  \
-        _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) values[c] = (vector){0} + (REAL)(c + 1); \
-        for (size_t i = 0; i < n; i++)                                                                     \
-            _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) values[c] = two / values[c];         \
-        _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) total += (double)values[c][0];           \
-        return total;                                                                                      \
-    }
-#define ROOT_LOOP(TYPE, REAL, BYTES, ROOT)                                                                 \
-    TARGET_##BYTES double root_##TYPE##_##BYTES(size_t n) {                                                \
-        typedef REAL vector __attribute__((vector_size(BYTES)));                                           \
-        vector values[CHAINS];                                                                             \
-        double total = 0;                                                                                  \
-        _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) values[c] = (vector){0} + (REAL)(c + 1); \
-        for (size_t i = 0; i < n; i++)                                                                     \
-            _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) values[c] = (vector)ROOT(values[c]); \
-        _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) total += (double)values[c][0];           \
-        return total;                                                                                      \
-    }
+/* The loops of multiply-adds, divisions and square roots; ROOT_F32 and ROOT_F64 are the roots of a vector. */
+#define LOOPS(BYTES, ROOT_F32, ROOT_F64)               \
+    LOOP(fma, float32, float, BYTES, 0, MULTIPLY_ADD)  \
+    LOOP(fma, float64, double, BYTES, 0, MULTIPLY_ADD) \
+    LOOP(divide, float32, float, BYTES, 1, DIVIDE)     \
+    LOOP(divide, float64, double, BYTES, 1, DIVIDE)    \
+    LOOP(root, float32, float, BYTES, 1, ROOT_F32)     \
+    LOOP(root, float64, double, BYTES, 1, ROOT_F64)
 #if defined(__x86_64__)
-#define ROOT_F32_16(x) _mm_sqrt_ps((__m128)(x))
-#define ROOT_F64_16(x) _mm_sqrt_pd((__m128d)(x))
+#define ROOT_F32_16(s) _mm_sqrt_ps((__m128)(s))
+#define ROOT_F64_16(s) _mm_sqrt_pd((__m128d)(s))
+#define ROOT_F32_32(s) _mm256_sqrt_ps((__m256)(s))
+#define ROOT_F64_32(s) _mm256_sqrt_pd((__m256d)(s))
+#define ROOT_F32_64(s) _mm512_sqrt_ps((__m512)(s))
+#define ROOT_F64_64(s) _mm512_sqrt_pd((__m512d)(s))
 #elif defined(__aarch64__)
-#define ROOT_F32_16(x) vsqrtq_f32((float32x4_t)(x))
-#define ROOT_F64_16(x) vsqrtq_f64((float64x2_t)(x))
+#define ROOT_F32_16(s) vsqrtq_f32((float32x4_t)(s))
+#define ROOT_F64_16(s) vsqrtq_f64((float64x2_t)(s))
 #endif
 
 /* `repeats` passes over an aligned buffer, whose size is a multiple of STREAMS vectors: sum reads it, update adds 1 to
@@ -96,31 +88,12 @@ enum { CHAINS = 12, STREAMS = 8 };
         }                                                                                           \
     }
 
-FMA_LOOP(float32, float, 16)
-FMA_LOOP(float64, double, 16)
-DIVISION_LOOP(float32, float, 16)
-DIVISION_LOOP(float64, double, 16)
-ROOT_LOOP(float32, float, 16, ROOT_F32_16)
-ROOT_LOOP(float64, double, 16, ROOT_F64_16)
+LOOPS(16, ROOT_F32_16, ROOT_F64_16)
 PASSES(16)
 #if defined(__x86_64__)
-FMA_LOOP(float32, float, 32)
-FMA_LOOP(float64, double, 32)
-DIVISION_LOOP(float32, float, 32)
-DIVISION_LOOP(float64, double, 32)
-#define ROOT_F32_32(x) _mm256_sqrt_ps((__m256)(x))
-#define ROOT_F64_32(x) _mm256_sqrt_pd((__m256d)(x))
-ROOT_LOOP(float32, float, 32, ROOT_F32_32)
-ROOT_LOOP(float64, double, 32, ROOT_F64_32)
+LOOPS(32, ROOT_F32_32, ROOT_F64_32)
 PASSES(32)
-FMA_LOOP(float32, float, 64)
-FMA_LOOP(float64, double, 64)
-DIVISION_LOOP(float32, float, 64)
-DIVISION_LOOP(float64, double, 64)
-#define ROOT_F32_64(x) _mm512_sqrt_ps((__m512)(x))
-#define ROOT_F64_64(x) _mm512_sqrt_pd((__m512d)(x))
-ROOT_LOOP(float32, float, 64, ROOT_F32_64)
-ROOT_LOOP(float64, double, 64, ROOT_F64_64)
+LOOPS(64, ROOT_F32_64, ROOT_F64_64)
 PASSES(64)
 #endif
 

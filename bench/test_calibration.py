@@ -54,24 +54,24 @@ def test_the_machine_is_measured() -> None:
 
 @pytest.mark.parametrize("dtype", calibrate.DTYPES)
 def test_the_loop_does_the_multiply_adds(dtype: str) -> None:
-    """n times s <- s / 2 + 1/4, from s = c in the chains c = 0, 1, ..., gives (c - 1/2) / 2^n + 1/2."""
+    """n times s <- s / 2 + 1/2, from s = c in the chains c = 0, 1, ..., gives (c - 1) / 2^n + 1."""
     for width in calibrate.widths():
         for n in (0, 1, 5):
-            expected = sum((c - 0.5) / 2**n + 0.5 for c in range(calibrate.CHAINS))
+            expected = sum((c - 1) / 2**n + 1 for c in range(calibrate.CHAINS))
             assert calibrate.fma_loop(dtype, width)(n) == expected
         assert calibrate.multiply_adds(dtype, width) == 12 * width / np.dtype(dtype).itemsize
 
 
 @pytest.mark.parametrize("dtype", calibrate.DTYPES)
 def test_the_loops_divide_and_take_roots(dtype: str) -> None:
-    """s <- 2 / s from s = 1, ..., 12 twice is s again, up to rounding; s <- sqrt s has the sum of the roots."""
+    """s <- 1 / (2 s) from s = 1, ..., 12 twice is s again, up to rounding; s <- sqrt s has the sum of the roots."""
     for width in calibrate.widths():
         divide, root = (
             calibrate._function(f"{name}_{dtype}_{width}", ctypes.c_double, ctypes.c_size_t)
             for name in ("divide", "root")
         )
         start = range(1, calibrate.CHAINS + 1)
-        assert divide(1) == pytest.approx(sum(2 / c for c in start), rel=1e-6)
+        assert divide(1) == pytest.approx(sum(0.5 / c for c in start), rel=1e-6)
         assert divide(2) == pytest.approx(sum(start), rel=1e-6)
         assert root(1) == pytest.approx(sum(c**0.5 for c in start), rel=1e-6)
         assert root(2) == pytest.approx(sum(c**0.25 for c in start), rel=1e-6)

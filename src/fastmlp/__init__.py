@@ -30,7 +30,7 @@ from .activations import (
     Threshold,
 )
 from .callbacks import Checkpoint, EarlyStopping
-from .formats.model_file import FormatError
+from .errors import FormatError
 from .history import History
 from .losses import (
     BinaryCrossEntropy,
@@ -90,43 +90,6 @@ if TYPE_CHECKING:
     from .encoder import Encoder
     from .ensemble import Ensemble
     from .training.many import fit_many
-
-# The module of each name that is imported when it is first used.
-_LATE = {
-    "Encoder": "encoder",
-    "Ensemble": "ensemble",
-    "convert": "convert",
-    "datasets": "datasets",
-    "fit_many": "training.many",
-    "from_fann": "convert",
-    "from_file": "convert",
-    "from_keras": "convert",
-    "from_lwtnn": "convert",
-    "from_onnx": "convert",
-    "from_opencv": "convert",
-    "from_pmml": "convert",
-    "from_pyrenn": "convert",
-    "from_r_nnet": "convert",
-    "from_rtneural": "convert",
-    "from_sklearn": "convert",
-    "from_spark": "convert",
-    "from_stable_baselines3": "convert",
-    "from_torch": "convert",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a name of _LATE when it is first used, so that `import fastmlp` stays fast."""
-    if name not in _LATE:
-        raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
-    module = import_module(f".{_LATE[name]}", "fastmlp")
-    return getattr(module, name, module)
-
-
-def __dir__() -> list[str]:
-    """The names of the module, including those that are imported when they are first used."""
-    return sorted({*globals(), *__all__})
-
 
 __all__ = [
     "ELU",
@@ -216,3 +179,26 @@ __all__ = [
     "info",
     "load",
 ]
+
+# The module of each name that is imported when it is first used.
+_LATE = {
+    "Encoder": "encoder",
+    "Ensemble": "ensemble",
+    "convert": "convert",
+    "datasets": "datasets",
+    "fit_many": "training.many",
+    **{name: "convert" for name in __all__ if name.startswith("from_")},
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of _LATE when it is first used, so that `import fastmlp` stays fast."""
+    if name not in _LATE:
+        raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
+    module = import_module(f".{_LATE[name]}", "fastmlp")
+    return getattr(module, name, module)
+
+
+def __dir__() -> list[str]:
+    """The names of the module, including those that are imported when they are first used."""
+    return sorted({*globals(), *__all__})

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, SupportsIndex, cast
 import numpy as np
 
 from . import arguments
-from .formats.safetensors import FormatError
+from .errors import FormatError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -25,6 +25,7 @@ import fastmlp
 from fastmlp import FormatError
 from fastmlp.convert import checking, safetensors_file, torch_file
 from fastmlp.convert.zip_members import Archive
+from torch_models import batch_norm
 
 MODELS = Path(__file__).parent / "models"
 TANH: dict[str, Any] = {"activation": "tanh", "output_activation": "identity"}
@@ -256,15 +257,6 @@ def test_a_list_of_activations() -> None:
     )
     spec = {"activation": ["relu", fastmlp.LeakyReLU(0.3)], "output_activation": "sigmoid"}
     agrees(module.state_dict(), module, **spec)
-
-
-def batch_norm(n: int) -> nn.BatchNorm1d:
-    made = nn.BatchNorm1d(n)
-    made.running_mean.normal_()
-    made.running_var.uniform_(0.5, 2)
-    made.weight.data.normal_()
-    made.bias.data.normal_()
-    return made
 
 
 def test_gaps_between_indices_tell_where_batch_norm_stands() -> None:

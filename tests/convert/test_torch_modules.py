@@ -17,6 +17,7 @@ import fastmlp
 from chains import ACTIVATIONS
 from fastmlp import FormatError
 from fastmlp.convert import checking, torch_modules
+from torch_models import batch_norm
 
 torch.set_num_threads(1)
 
@@ -26,15 +27,6 @@ MODULES: list[Callable[[], nn.Module]] = [
     lambda: nn.Softplus(2.0, 50.0), nn.Hardsigmoid, lambda: nn.Hardtanh(-0.5, 2.0), nn.ReLU6, nn.PReLU,
     lambda: nn.CELU(0.6), nn.LogSigmoid, nn.Identity, lambda: nn.Dropout(0.3), lambda: nn.Threshold(0.0, 0.0),
 ]  # fmt: skip
-
-
-def batch_norm(n: int) -> nn.BatchNorm1d:
-    made = nn.BatchNorm1d(n)
-    made.running_mean.normal_()
-    made.running_var.uniform_(0.5, 2)
-    made.weight.data.normal_()
-    made.bias.data.normal_()
-    return made
 
 
 def random_module(seed: int, dtype: torch.dtype) -> nn.Sequential:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..activations import Activation
-from ..formats.safetensors import FormatError
+from ..errors import FormatError
 from ..frozen import frozen
 from . import functions
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..formats.safetensors import FormatError
+from ..errors import FormatError
 from ..frozen import frozen
 from ..network import Network
 from ..scaling import Scaling

@@ -19,7 +19,7 @@ import numpy as np
 from .. import losses
 from ..activations import Activation, Identity, Sigmoid, Softmax
 from ..architecture import Architecture, check_dtype
-from ..formats.safetensors import FormatError
+from ..errors import FormatError
 from ..frozen import frozen
 from ..losses import BinaryCrossEntropy, CrossEntropy, HalfSquaredError, Loss
 from ..scaling import MIN_SCALE, Scaling

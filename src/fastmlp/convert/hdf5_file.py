@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..formats.safetensors import FormatError
+from ..errors import FormatError
 from ..frozen import frozen
 
 TIMEOUT = 60.0  # seconds, and one more for each 10 MB

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import FormatError
 from ..formats import strict_json
-from ..formats.safetensors import FormatError
 from ..frozen import frozen
 from . import hdf5_file
 from .chain import refuse

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import activations as a
 from ..activations import Activation
-from ..formats.model_file import FormatError
+from ..errors import FormatError
 from .chain import Activate, Affine, Step, refuse
 from .onnx_expressions import AFFINE, RESIDUAL, Builder, Expression, affine_steps
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..formats.model_file import FormatError
+from ..errors import FormatError
 from . import onnx_tensors, onnx_wire
 from .chain import refuse
 from .onnx_tensors import Folder

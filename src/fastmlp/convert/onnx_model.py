@@ -12,8 +12,9 @@ import os
 from typing import Any
 
 from .. import activations
+from ..errors import FormatError, format_error
 from ..formats import atomic
-from ..formats.safetensors import FormatError, as_dict, format_error, json_value
+from ..formats.safetensors import as_dict, json_value
 from . import onnx_graph, onnx_operators, onnx_originals, onnx_quantised, onnx_tails
 from .chain import Activate, Chain, Complement, Step, refuse
 from .onnx_activations import Forms

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..formats.model_file import FormatError
+from ..errors import FormatError
 from ..inputs.labels import Label
 from . import onnx_quantised
 from .onnx_expressions import RESIDUAL, Base

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..formats.model_file import FormatError
+from ..errors import FormatError
 from .onnx_wire import Tensor
 
 MAX_DIMENSIONS = 8

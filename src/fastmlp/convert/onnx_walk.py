@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..formats.model_file import FormatError
+from ..errors import FormatError
 from . import onnx_evaluate, onnx_layout
 from .onnx_evaluate import BINARY, MOVES, UNARY
 from .onnx_expressions import Base, Builder, Expression

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..formats.model_file import FormatError
+from ..errors import FormatError
 
 MAX_MESSAGES = 500_000  # also that of texts; each takes some hundred bytes of memory, however short it is in the file
 

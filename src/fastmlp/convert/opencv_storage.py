@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ..errors import FormatError
 from ..formats import strict_json
-from ..formats.model_file import FormatError
 from .text_files import NUMBER, malformed, xml_root
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..formats.safetensors import FormatError
+from ..errors import FormatError
 from .chain import refuse
 from .policy import Flatten, OneHot
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..activations import Sigmoid, Softmax
+from ..errors import FormatError
 from ..formats import strict_json
-from ..formats.model_file import FormatError
 from . import rds_file
 from .chain import Activate, Array, Chain, Linear, Step, refuse
 from .text_files import Source, malformed, matrix, read_bytes, whole

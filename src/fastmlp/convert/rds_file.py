@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..formats.model_file import FormatError
+from ..errors import FormatError
 from .text_files import malformed
 
 TOOL = "RDS"

@@ -15,8 +15,8 @@ import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ..errors import FormatError
 from ..formats import foreign
-from ..formats.safetensors import FormatError
 
 OWN = re.compile(rb'"format":\s*"fastmlp"')  # in the metadata of a safetensors file
 MAX_TEXT = 2**26  # the bytes of a text file that are looked at, for words that may stand anywhere in it

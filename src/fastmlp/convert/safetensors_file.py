@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..activations import Activation
-from ..formats.safetensors import FormatError, as_dict, format_error, is_integers, read_header
+from ..errors import FormatError, format_error
+from ..formats.safetensors import as_dict, is_integers, read_header
 from .chain import Chain
 from .torch_layers import EPS, MAX_TENSOR_BYTES, without_prefixes
 from .torch_spec import Spec, chain

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..activations import Sigmoid, Softmax
+from ..errors import FormatError
 from ..formats import strict_json
-from ..formats.model_file import FormatError
 from .chain import Activate, Array, Chain, Linear, Step, refuse
 from .text_files import malformed, read_text, whole
 

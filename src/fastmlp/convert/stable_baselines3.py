@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from .. import activations
 from ..activations import Activation, HardTanh, Tanh
+from ..errors import FormatError
 from ..formats import strict_json
-from ..formats.safetensors import FormatError
 from ..frozen import frozen
 from . import observation_scaling as statistics
 from . import policy_spaces as spaces

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from ..errors import FormatError
 from ..formats import strict_json
-from ..formats.model_file import FormatError
 from .chain import Array
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..activations import Activation
+from ..errors import FormatError
 from ..formats import foreign
-from ..formats.safetensors import FormatError
 from .chain import Chain
 from .torch_layers import EPS, MAX_TENSOR_BYTES, without_prefixes
 from .torch_pickle import Tensor, load

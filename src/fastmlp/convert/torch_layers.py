@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..activations import LeakyReLU
-from ..formats.safetensors import FormatError
+from ..errors import FormatError
 from ..frozen import frozen
 from .chain import Activate, Affine, Array, Linear, Step, refuse
 

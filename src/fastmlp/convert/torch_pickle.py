@@ -12,7 +12,7 @@ import pickletools
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ..formats.safetensors import FormatError
+from ..errors import FormatError
 from ..frozen import frozen
 
 STORAGES = {  # storages that torch names, and NumPy's dtype of their elements; bfloat16 has none

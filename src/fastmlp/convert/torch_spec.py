@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from .. import activations, arguments
 from ..activations import ACTIVATIONS, Activation, Identity
-from ..formats.safetensors import FormatError
+from ..errors import FormatError
 from ..frozen import frozen
 from .chain import Activate, Affine, Chain, Linear, Step, refuse
 from .torch_layers import EPS, Module, Tensors, dtype_of, modules

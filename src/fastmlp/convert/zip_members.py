@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, Self
 
-from ..formats.safetensors import FormatError
+from ..errors import FormatError
 
 MAX_RATIO = 32  # of the bytes of all members to those of the archive
 _LOCAL_HEADER = 30  # bytes of a member's header before its name

@@ -20,6 +20,7 @@ import numpy as np
 from .. import activations, scaling
 from ..activations import ACTIVATIONS, Activation, CustomActivation
 from ..architecture import Architecture, check_sizes, n_classes
+from ..errors import FormatError, UnknownFieldError, format_error
 from ..frozen import defaults
 from ..frozen import fields as names_of_fields
 from ..initializers import INITIALIZERS
@@ -28,7 +29,7 @@ from ..losses import LOSSES, CustomLoss, Loss
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..regularization import Regularization
 from ..schedules import SCHEDULES, Schedule
-from .safetensors import DTYPES, FormatError, UnknownFieldError, as_dict, format_error
+from .safetensors import DTYPES, as_dict
 
 T = TypeVar("T", Activation, Loss)
 

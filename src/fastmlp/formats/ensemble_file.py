@@ -12,10 +12,11 @@ import io
 import zipfile
 from collections.abc import Sequence
 
+from ..errors import FormatError, format_error
 from . import atomic, model_file, strict_json
 from .atomic import Path
 from .model_file import ModelFile, Saveable
-from .safetensors import FormatError, as_dict, format_error, json_value
+from .safetensors import as_dict, json_value
 
 MANIFEST = "fastmlp-ensemble.json"
 VERSION = 1

@@ -18,10 +18,10 @@ import stat
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ..errors import FormatError
 from . import atomic, foreign, model_file
 from .atomic import Path
 from .model_file import ModelFile, Saveable
-from .safetensors import FormatError
 
 
 class Format(NamedTuple):

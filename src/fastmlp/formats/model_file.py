@@ -31,6 +31,7 @@ import numpy as np
 
 from .._version import __version__
 from ..architecture import Architecture
+from ..errors import FormatError, UnknownFieldError, format_error
 from ..frozen import frozen, replace
 from . import atomic, foreign, strict_json
 from .atomic import Path
@@ -38,10 +39,8 @@ from .descriptions import architecture_from, describe_architecture
 from .safetensors import (
     DTYPES,
     Layout,
-    UnknownFieldError,
     as_dict,
     check_tensors,
-    format_error,
     header_text,
     is_integers,
     json_value,
@@ -49,7 +48,6 @@ from .safetensors import (
     read_at,
     read_header,
 )
-from .safetensors import FormatError as FormatError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

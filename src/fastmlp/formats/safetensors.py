@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import io
 import math
-import reprlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import FormatError, format_error
 from . import strict_json
 
 if TYPE_CHECKING:
@@ -22,19 +22,6 @@ MAX_HEADER_BYTES = 2**24
 DTYPES = {"float32": "F32", "float64": "F64"}
 
 Layout = list[tuple[str, tuple[int, ...], np.dtype[Any]]]
-
-
-class FormatError(ValueError):
-    """A file is truncated, altered, of another kind or of a later version."""
-
-
-class UnknownFieldError(FormatError):
-    """A file has a field that this version of fastmlp does not know; a later version may have written it."""
-
-
-def format_error(argument: str, expected: str, value: object) -> FormatError:
-    """Make the error that names a field, what was expected there and, shortened, what was found."""
-    return FormatError(f"{argument}: expected {expected}, got {reprlib.repr(value)}")
 
 
 def json_value(argument: str, text: str) -> object:

@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import FormatError, UnknownFieldError
 from ..formats import atomic, descriptions, files, model_file
 from ..formats.atomic import Path
-from ..formats.model_file import FormatError
-from ..formats.safetensors import UnknownFieldError
 from ..frozen import frozen
 from ..inputs import arrays
 from .state import TrainingState

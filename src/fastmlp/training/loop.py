@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import callbacks, metrics
 from ..callbacks import Checkpoint, EarlyStopping, Monitor
+from ..errors import FormatError
 from ..formats import atomic
-from ..formats.safetensors import FormatError
 from ..history import History
 from . import checkpoint
 from .plan import FitPlan, is_auto
