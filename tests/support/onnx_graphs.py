@@ -6,7 +6,11 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+
+import fastmlp
+from fastmlp.convert import onnx_evaluate, onnx_graph
 
 TYPES = {
     "float32": TensorProto.FLOAT,
@@ -89,3 +93,38 @@ def reference(data: bytes, x: Any, output: str | None = None) -> Any:
     evaluator = ReferenceEvaluator(onnx.load_model_from_string(data))
     names = None if output is None else [output]
     return evaluator.run(names, {evaluator.input_names[0]: x})[0]
+
+
+def outputs(data: bytes, x: Any) -> Any:
+    """Return the file's outputs by onnxruntime, or where it lacks an operator, by the onnx package."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(data, options)
+    except Exception:
+        return reference(data, x)
+    return session.run(None, {session.get_inputs()[0].name: x})[0]
+
+
+def check(data: bytes, x: Any, expected: list[Any] | None = None, tolerance: float | None = None) -> fastmlp.Network:
+    """Import the graph and compare it; its own evaluation by NumPy is compared as well.
+
+    `expected` are the activations that the network must have: a graph that is understood by an extra layer, or by
+    another function that happens to be near, fails.
+    """
+    net = fastmlp.from_onnx(data)
+    answers = np.asarray(outputs(data, x), np.float64).reshape(len(x), -1)
+    limit = tolerance or (2e-6 if x.dtype != np.float64 else 1e-13)
+    scale = np.abs(answers).max()
+    np.testing.assert_allclose(net.predict(x), answers, rtol=0, atol=limit * scale * (len(net.sizes) + 1))
+    model, graph = onnx_graph.read(data, None)
+    evaluated = onnx_evaluate.outputs(graph, {"x": np.asarray(x)}, [model.graph.output[0].name])[0]  # type: ignore[union-attr]
+    np.testing.assert_allclose(
+        evaluated.reshape(len(x), -1), answers, rtol=0, atol=limit * scale * (len(net.sizes) + 1)
+    )
+    if expected is not None:
+        found = [*net.activation, net.output_activation]
+        assert [type(f) for f in found] == [type(f) for f in expected]
+        for f, g in zip(found, expected, strict=True):
+            np.testing.assert_allclose(f.hyper_parameters, g.hyper_parameters, rtol=1e-6)
+    return net
