@@ -274,10 +274,10 @@ def test_random_chains(block: int) -> None:
         ((Linear(np.full((1, 3), np.nan), np.ones(1), "first"),), r"first: expected finite .*, got nan at \[0, 0\]"),
         ((Affine(np.ones(2), np.ones(2), "bn"), linear(3, 2)), "bn: expected a number for each of 3 columns, got"),
         ((Affine(np.ones(3), np.array([1, 0, 1]), "bn"), linear(3, 2)), "bn: expected a scale that is not 0, got 0 in"),
-        ((linear(3, 1), Activate(fastmlp.Softmax(), "softmax")), "softmax: expected a layer .* got a softmax of one"),
+        ((linear(3, 1), Activate(fastmlp.Softmax(), "softmax")), "softmax: expected what .* got a softmax of one"),
         (
             (linear(3, 2), Activate(fastmlp.Softmax(), "softmax"), linear(2, 2)),
-            "softmax: expected a layer of a multilayer perceptron, got a softmax that is not the last layer",
+            "softmax: expected what a network of fastmlp can say, got a softmax that is not the last layer",
         ),
         ((linear(3, 2), Activate(fastmlp.Softmax(), "s"), Affine.times(2.0, 1.0, "a")), "a: .* a step after a softmax"),
         ((Linear(np.full((2, 3), 1e300), np.ones(2), "l"), Affine.times(1e300, 0.0, "a"), TANH), "layer 0: .* finite"),

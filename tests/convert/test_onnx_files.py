@@ -255,7 +255,7 @@ def test_what_torch_exports_and_no_network_says(name: str, tmp_path: pathlib.Pat
         "residual": Residual,
     }[name]()
     path = _exported(torch.nn.Sequential(torch.nn.Linear(4, 4), module), torch.randn(1, 4), False, tmp_path)
-    with pytest.raises(fastmlp.FormatError, match=r"node '/\S+' \(\w+\): expected a layer of a multilayer perceptron"):
+    with pytest.raises(fastmlp.FormatError, match=r"node '/\S+' \(\w+\): expected what a network of fastmlp can say"):
         fastmlp.from_onnx(path)
 
 
@@ -390,5 +390,5 @@ def test_numbers_of_16_bits(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_stream_is_no_path() -> None:
-    with pytest.raises(TypeError, match="source: expected a str or a path object"):
+    with pytest.raises(TypeError, match="model: expected a str or a path object"):
         fastmlp.from_onnx(io.BytesIO(b""))  # type: ignore[arg-type]

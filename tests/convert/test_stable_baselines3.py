@@ -414,7 +414,7 @@ def test_files_that_contradict_themselves_are_refused(change: Any, message: str)
 
 
 def test_other_sources_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="source: expected a path or a model"):
+    with pytest.raises(TypeError, match="model: expected a path or a model"):
         read_policy(3)
     with pytest.raises(OSError, match="nothing"):
         read_policy(tmp_path / "nothing.zip")

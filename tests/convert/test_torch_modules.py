@@ -360,7 +360,7 @@ def test_torchscript_is_refused() -> None:
 def test_arguments_of_state_dicts_are_refused_for_modules() -> None:
     with pytest.raises(ValueError, match="activation: only for a state dict"):
         torch_modules.read(nn.Linear(2, 2), activation="relu")
-    with pytest.raises(TypeError, match=r"source: expected a torch\.nn\.Module"):
+    with pytest.raises(TypeError, match=r"model: expected a torch\.nn\.Module"):
         torch_modules.read(3)
     chain = torch_modules.read(nn.Linear(2, 2).state_dict(), output_activation="identity")
     assert chain.n_inputs == 2

@@ -7,8 +7,9 @@ checking.py). `recognition.FORMATS` is the table of the formats of files; `WRITE
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -117,7 +118,7 @@ def from_torch(
     """
     is_file = isinstance(model, (str, bytes, os.PathLike, Mapping))
     module = _module("torch_file") if is_file else _module("torch_modules", "torch")
-    return _network(module.read(model, **spec), dtype, engine, n_threads)
+    return _network(_call(module.read, spec, model), dtype, engine, n_threads)
 
 
 def from_keras(
@@ -143,7 +144,7 @@ def from_keras(
     FormatError
         If the file is damaged, or no network is equal to the model; the message names the layer.
     """
-    return _network(_module("keras_models").read(model, **options), dtype, engine, n_threads)
+    return _network(_call(_module("keras_models").read, options, model), dtype, engine, n_threads)
 
 
 def from_onnx(
@@ -177,7 +178,7 @@ def from_onnx(
     >>> np.array_equal(again.parameters, net.parameters)
     True
     """
-    return _network(_module("onnx_model").read(model, **options), dtype, engine, n_threads)
+    return _network(_call(_module("onnx_model").read, options, model), dtype, engine, n_threads)
 
 
 def from_stable_baselines3(model: Any, **options: Any) -> Any:
@@ -196,7 +197,7 @@ def from_stable_baselines3(model: Any, **options: Any) -> Any:
     Policy
         Its `action(observations)` is ``model.predict(observations, deterministic=True)[0]``; `network` is the network.
     """
-    return _module("stable_baselines3").policy(model, **options)
+    return _call(_module("stable_baselines3").policy, options, model)
 
 
 def from_spark(model: Any, *, dtype: Any = None, engine: str = "auto", n_threads: Threads = "auto") -> Network:
@@ -467,13 +468,13 @@ def from_file(
         return _load(path, dtype, engine, n_threads, options)
     module = _module(row.module, row.extra)
     if hasattr(module, "policy"):
-        return module.policy(path, dtype=dtype, engine=engine, n_threads=n_threads, **options)
-    return _network(module.read(path, **options), dtype, engine, n_threads)
+        return _call(module.policy, {**options, "dtype": dtype, "engine": engine, "n_threads": n_threads}, path)
+    return _network(_call(module.read, options, path), dtype, engine, n_threads)
 
 
 def write(tool: str, net: Network, *args: Any, **options: Any) -> Any:
     """Return what `Network.to_<tool>` returns: the network in the form of the tool, one of WRITERS."""
-    return _module(*WRITERS[tool]).write(net, *args, **options)
+    return _call(_module(*WRITERS[tool]).write, options, net, *args)
 
 
 def _load(path: Any, dtype: Any, engine: str, n_threads: Threads, options: Mapping[str, Any]) -> Network:
@@ -489,6 +490,18 @@ def _load(path: Any, dtype: Any, engine: str, n_threads: Threads, options: Mappi
     return net
 
 
+def _call(function: Callable[..., Any], options: Mapping[str, Any], *args: Any) -> Any:
+    """Call a reader or writer, after a check that it takes the options."""
+    if options:
+        parameters = inspect.signature(function).parameters.values()
+        taken = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
+        unknown = next((name for name in options if name not in taken), None)
+        if unknown is not None:
+            expected = f"one of the arguments {', '.join(taken)}" if taken else "no arguments for this kind of model"
+            raise TypeError(f"{unknown}: expected {expected}, got {unknown}={options[unknown]!r:.60}")
+    return function(*args, **options)
+
+
 def _network(chain: Any, dtype: Any, engine: str, n_threads: Threads) -> Network:
     from .checking import network
 
@@ -500,8 +513,6 @@ def _module(name: str, extra: str = "") -> ModuleType:
     try:
         return import_module(f"fastmlp.convert.{name}")
     except ModuleNotFoundError as error:
-        if error.name == f"fastmlp.convert.{name}":
-            raise NotImplementedError(f"fastmlp {name}: this format is not supported by this version") from None
         if not extra:
             raise
         raise ImportError(

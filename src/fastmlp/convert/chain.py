@@ -132,5 +132,5 @@ class Chain:
 def refuse(place: str, found: str, advice: str = "") -> NoReturn:
     """Raise the error for a model that has no equal network: where, what was found there, and what to do."""
     raise FormatError(
-        f"{place}: expected a layer of a multilayer perceptron, got {found}" + (f"; {advice}" if advice else "")
+        f"{place}: expected what a network of fastmlp can say, got {found}" + (f"; {advice}" if advice else "")
     )

@@ -141,9 +141,9 @@ def _compare(made: Network, chain: Chain, steps: Sequence[Step], X: Any) -> floa
         worst = int(np.argmax(np.nan_to_num(errors / bound, nan=np.inf).max(axis=0)))
         difference = errors[:, worst].max()
         raise FormatError(
-            f"{_source(chain)}: the network that was made of the model does not give its outputs: output {worst} is "
-            f"off by {difference:.3g}, where rounding explains {bound[worst]:.3g}; the model does something that is "
-            "not understood here, and it would help to have it"
+            f"{_source(chain)}: expected a network with the outputs of the model, got one whose output {worst} differs "
+            f"by {difference:.3g}, where rounding explains {bound[worst]:.3g}; the model does something that fastmlp "
+            "does not know: please report it, with the model if you can share it"
         )
     return float(errors.max())
 

@@ -82,7 +82,7 @@ def read(
         model = keras_file.of_model(source)
         original = keras_file.caller(source)
     else:
-        raise TypeError(f"source: expected a Keras model, a path or bytes, got {type(source).__name__}")
+        raise TypeError(f"model: expected a Keras model, a path or bytes, got {type(source).__name__}")
     path = Path(model, half_precision)
     path.model(model.config, model.scope, "", 0)
     return path.chain(original)

@@ -87,7 +87,7 @@ def read(source: str | os.PathLike[str] | bytes, *, output: str | None = None) -
 def _content(source: Any) -> tuple[bytes | memoryview, str | None]:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source), None
-    path = atomic.name_of(source, "source")
+    path = atomic.name_of(source, "model")
     with open(path, "rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > MAX_BYTES:

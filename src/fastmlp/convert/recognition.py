@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..errors import FormatError
-from ..formats import foreign
+from ..formats import atomic, foreign
 
 OWN = re.compile(rb'"format":\s*"fastmlp"')  # in the metadata of a safetensors file
 MAX_TEXT = 2**26  # the bytes of a text file that are looked at, for words that may stand anywhere in it
@@ -26,7 +26,7 @@ class Content:
     """A file or a folder, of which rows look at what they need."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+        self.path = atomic.name_of(path)
         self.is_folder = os.path.isdir(self.path)
         self.head, self.size = b"", 0
         if not self.is_folder:

@@ -131,7 +131,7 @@ def policy(
             low = source.action_space.low if low is None else low
             high = source.action_space.high if high is None else high
     else:
-        raise TypeError(f"source: expected a path or a model of stable-baselines3, got {type(source).__name__}")
+        raise TypeError(f"model: expected a path or a model of stable-baselines3, got {type(source).__name__}")
     algorithm = ALGORITHMS.get(model.module)
     if algorithm is None:
         refuse(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ..errors import FormatError
-from ..formats import strict_json
+from ..formats import atomic, strict_json
 from .chain import Array
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def read_bytes(source: Source) -> bytes:
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source)
-    name = os.fspath(source)
+    name = atomic.name_of(source)
     with open(name, "rb") as stream:
         if not os.path.isfile(name):
             raise FormatError(f"{name}: expected a regular file, got a device or a pipe")

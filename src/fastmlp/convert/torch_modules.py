@@ -43,7 +43,7 @@ def read(
     given = {"activation": activation, "output_activation": output_activation, "layers": layers, "entry": entry}
     if not isinstance(source, nn.Module):
         if not isinstance(source, (str, bytes, os.PathLike, Mapping)):
-            raise TypeError(f"source: expected a torch.nn.Module, a state dict or a path, got {type(source).__name__}")
+            raise TypeError(f"model: expected a torch.nn.Module, a state dict or a path, got {type(source).__name__}")
         return torch_file.read(source, **given, eps=eps)  # type: ignore[arg-type]
     if any(value is not None for value in given.values()) or eps != EPS:
         names = ", ".join([*(name for name, value in given.items() if value is not None), *["eps"] * (eps != EPS)])
