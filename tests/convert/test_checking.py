@@ -59,7 +59,7 @@ def test_rounding_of_sums_without_cancellation_passes() -> None:
 @pytest.mark.parametrize("sizes", [(4, 8, 2), (64, 64, 64, 4), (784, 128, 10), (10, *[40] * 6, 2)], ids=str)
 def test_another_activation_does_not(sizes: tuple[int, ...], real: Any, wrong: Any, dtype: str) -> None:
     original = chain(sizes, real, dtype).evaluate
-    with pytest.raises(fastmlp.FormatError, match=r"a tool 1\.0: the network that was made of the model does not give"):
+    with pytest.raises(fastmlp.FormatError, match=r"a tool 1\.0: expected a network with the outputs of the model"):
         checking.network(chain(sizes, wrong, dtype, original=original))
 
 
@@ -68,7 +68,7 @@ def test_another_weight_does_not() -> None:
     weight = given.steps[0].weight.copy()  # type: ignore[union-attr]
     weight[3, 4] += 0.01
     other = Chain((Linear(weight, given.steps[0].bias, "l"), *given.steps[1:]), "a tool", "", "float32", 20)  # type: ignore[union-attr]
-    with pytest.raises(fastmlp.FormatError, match="a tool: the network that was made"):
+    with pytest.raises(fastmlp.FormatError, match="a tool: expected a network with the outputs"):
         checking.network(Chain(given.steps, "a tool", "", "float32", 20, original=other.evaluate))
 
 
@@ -82,7 +82,7 @@ def test_only_rows_of_the_scaled_range_find_what_is_wrong_there() -> None:
         z = (X - 1000) / 0.001
         return special.expit(np.where(np.abs(z) < 0.5, 0, z))
 
-    with pytest.raises(fastmlp.FormatError, match="does not give its outputs"):
+    with pytest.raises(fastmlp.FormatError, match="expected a network with the outputs of the model"):
         checking.network(Chain(given.steps, "a tool", "", "float64", 3, original=original))
 
 

@@ -389,3 +389,64 @@ def test_erfc_that_tf2onnx_invents() -> None:
     x = rows(4, "float64")
     assert fastmlp.from_onnx(g.model(y)).output_activation == fastmlp.GELU()
     np.testing.assert_allclose(chain.evaluate(x), chain.original(x), atol=1e-14)  # type: ignore[misc]
+
+
+# --------------------------------------------------------------------------------- parts of outputs, labels, integers
+
+
+def _probability(g: Graph) -> str:
+    return g.op("Sigmoid", g.op("MatMul", g.x, g.normal(4, 1)))
+
+
+def _pair(g: Graph) -> str:
+    p = _probability(g)
+    return g.op("Concat", g.op("Sub", 1.0, p), p, axis=1)
+
+
+PARTS: dict[str, tuple[Callable[[Graph], str], str]] = {
+    "1 - p alone": (
+        lambda g: g.op("Gather", _pair(g), np.array([0]), axis=1),
+        r"expected all columns .*got \[0\] of 2",
+    ),
+    "one column of three": (
+        lambda g: g.op("Gather", g.op("Softmax", g.dense(g.x, 4, 3), axis=1), np.array([1]), axis=1),
+        r"expected all columns .*got \[1\] of 3",
+    ),
+    "one row": (lambda g: g.op("Gather", g.dense(g.x, 4, 3), np.array([0]), axis=0), "some of the rows"),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_of_the_outputs_is_refused(name: str) -> None:
+    form, message = PARTS[name]
+    g = Graph(4)
+    with pytest.raises(fastmlp.FormatError, match=message):
+        fastmlp.from_onnx(g.model(form(g)))
+
+
+def test_the_column_p_is_the_network() -> None:
+    g = Graph(4)
+    check(g.model(g.op("Gather", _pair(g), np.array([1]), axis=1)), rows(4), [fastmlp.Sigmoid()])
+
+
+def test_arithmetic_of_integers_is_refused() -> None:
+    g = Graph(4, "int64")
+    halves = g.op("Cast", g.op("Div", g.x, np.array(2)), to=1)
+    with pytest.raises(fastmlp.FormatError, match="arithmetic of integers"):
+        fastmlp.from_onnx(g.model(g.op("MatMul", halves, np.ones((4, 3), np.float32))))
+
+
+def _labelled(operator: str, limit: float) -> bytes:
+    g = Graph(4)
+    p = _probability(g)
+    return g.model(p, g.op("Reshape", g.op("Cast", g.op(operator, p, limit), to=7), np.array([-1])))
+
+
+def test_labels_that_follow_from_the_output() -> None:
+    assert fastmlp.from_onnx(_labelled("Greater", 0.5)).loss == fastmlp.BinaryCrossEntropy()
+
+
+@pytest.mark.parametrize(("operator", "limit"), [("Greater", 0.9), ("Less", 0.5), ("GreaterOrEqual", 0.25)])
+def test_labels_of_another_rule_are_refused(operator: str, limit: float) -> None:
+    with pytest.raises(fastmlp.FormatError, match="expected labels of the largest output"):
+        fastmlp.from_onnx(_labelled(operator, limit))

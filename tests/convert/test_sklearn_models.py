@@ -511,3 +511,20 @@ def test_names_are_those_of_the_estimator() -> None:
 def test_networks_that_scikit_learn_does_not_have(net: fastmlp.Network, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         net.to_sklearn()
+
+
+def test_a_subclass_that_predicts_in_its_own_way_is_refused() -> None:
+    class Clipped(MLPRegressor):
+        def predict(self, X: Any) -> Any:
+            return np.minimum(super().predict(X), 2.0)
+
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    model = Clipped(hidden_layer_sizes=(5,), solver="lbfgs", max_iter=20, tol=1.0, random_state=0).fit(X, X.sum(axis=1))
+    with pytest.raises(fastmlp.FormatError, match="a Clipped, which predicts in a way of its own; give a MLPRegressor"):
+        fastmlp.from_sklearn(model)
+
+
+def test_several_sigmoids_with_names_are_no_labels_of_scikit_learn() -> None:
+    net = fastmlp.Network([3, 3], loss="binary_cross_entropy", class_names=("a", "b", "c"), seed=0)
+    with pytest.raises(ValueError, match="class_names: expected None for several outputs of sigmoids"):
+        net.to_sklearn()

@@ -433,7 +433,7 @@ def test_a_model_whose_modules_are_not_those_of_its_class_is_refused(algorithm: 
     )()
     read_policy(model)
     body[1] = nn.Sigmoid()
-    with pytest.raises(FormatError, match="does not give its outputs"):
+    with pytest.raises(FormatError, match="expected a network with the outputs of the model"):
         read_policy(model)
 
 

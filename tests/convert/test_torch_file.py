@@ -345,6 +345,13 @@ def test_parts_of_a_model_can_be_chosen() -> None:
     agrees(saved(whole.state_dict()), module, layers=layers)
 
 
+def test_neighbours_without_an_activation_between_them_are_not_given_one() -> None:
+    module = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 2))
+    with pytest.raises(FormatError, match="layers: after which of the modules '0' the activation comes"):
+        torch_file.read(module.state_dict(), activation="relu", output_activation="identity")
+    agrees(module.state_dict(), module, layers=["0", "1", "relu", "3"])
+
+
 # --------------------------------------------------------------------------------------------------------- refusals
 
 
@@ -358,7 +365,10 @@ def test_parts_of_a_model_can_be_chosen() -> None:
         (nn.Sequential(nn.Linear(2, 2), nn.PReLU(2)), "module '1': .*a PReLU of several slopes"),
         (nn.Sequential(nn.Conv1d(1, 2, 3), nn.Linear(2, 2)), r"module '0': .*a weight of shape \(2, 1, 3\)"),
         (nn.Sequential(nn.LSTM(2, 2)), "tensor '0.weight_ih_l0': .*no known layer"),
-        (nn.Sequential(nn.Embedding(9, 2), nn.Linear(2, 2)), "module '1': .*2 inputs after a layer of 9 outputs"),
+        (
+            nn.Sequential(nn.Embedding(9, 2), nn.ReLU(), nn.Linear(2, 2)),
+            "module '2': .*2 inputs after a layer of 9",
+        ),
         (nn.ReLU(), "state dict: expected a dictionary of tensors"),
     ],
 )

@@ -22,11 +22,11 @@ from .onnx_compounds import COMPOUNDS
 from .onnx_expressions import Expression
 from .onnx_graph import OnnxGraph, Operation
 from .onnx_layout import Shape
+from .onnx_operators import DTYPES
 from .onnx_tails import Tail
 from .onnx_walk import Walk
 from .onnx_wire import Model
 
-DTYPES = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16"}
 ROUNDING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 MAX_BYTES = 2**31  # of a file: as many as ONNX allows
 OPERATORS = {**onnx_operators.OPERATORS, **onnx_quantised.OPERATORS, **onnx_tails.OPERATORS}
@@ -180,9 +180,11 @@ def _steps(walk: Walk, tail: Tail) -> tuple[list[Step], Forms]:
 def _loss(steps: list[Step], tail: Tail) -> str | None:
     """Return the loss that a tail with labels implies."""
     last = next((step for step in reversed(steps) if not isinstance(step, Complement)), None)
-    if not tail.classifies or not isinstance(last, Activate):
+    if not tail.classifies:
         return None
-    return {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}.get(last.activation.name)
+    name = last.activation.name if isinstance(last, Activate) else "identity"
+    without_probability = "hinge" if tail.rows.columns == 1 else None  # whose classes are the signs of the output
+    return {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}.get(name, without_probability)
 
 
 def _described(model: Model) -> dict[str, Any]:

@@ -137,6 +137,8 @@ def _scaler(walk: Walk, o: Operation, x: Any) -> Rows:
 
 def _binary(kind: str, reverse: str, both: Operator) -> Operator:
     def operator(walk: Walk, o: Operation, a: Any, b: Any) -> Any:
+        if any(isinstance(each, Rows) and each.dtype == "integer" for each in (a, b)):
+            o.refuse("arithmetic of integers, which rounds and wraps", "convert the inputs to floats before it (Cast)")
         if isinstance(a, Rows) and isinstance(b, Rows):
             a, b = walk.settled(a), walk.settled(b)
             return walk.on(a, both(walk, o, a, b), _same_shape(o, a, b))

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import FormatError
 from ..inputs.labels import Label
 from . import onnx_quantised
-from .onnx_expressions import RESIDUAL, Base
+from .onnx_expressions import RESIDUAL, Expression
 from .onnx_graph import Operation
 from .onnx_operators import CONDITIONS
 from .onnx_operators import OPERATORS as PLAIN
@@ -32,10 +32,14 @@ class Two:
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """The class of each row, as an index or by name, or the classes to which each row belongs."""
+    """The class of each row, as an index or by name, or the classes to which each row belongs.
+
+    `of` are the rows whose largest column it is, or which are compared with 0.5; else `rule` is a condition.
+    """
 
     of: Rows | Two | None
     names: tuple[Label, ...] | None = None
+    rule: Expression | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +119,14 @@ def _arg_max(walk: Walk, o: Operation, x: Any) -> Labels:
 def _named(walk: Walk, o: Operation, classes: Any, labels: Any) -> Any:
     """Return labels by name: the array of names at the index of a class. Of rows, the other way round: a column."""
     if isinstance(classes, (Rows, Two)) and isinstance(labels, np.ndarray) and labels.size == 1:
+        if o.operator == "Gather" and o.integer("axis", 0) not in (1, -1):
+            o.refuse("some of the rows", "give the network all rows")
         return _column(o, classes, int(labels.reshape(-1)[0]))
     if isinstance(labels, Rows) and labels.expression.kind in CONDITIONS:
-        labels = Labels(None)
+        labels = Labels(None, rule=labels.expression)
     if not isinstance(classes, np.ndarray) or not isinstance(labels, Labels) or labels.names is not None:
         o.refuse("a choice among values that are no labels")
-    return Labels(labels.of, names_of(o, classes))
+    return Labels(labels.of, names_of(o, classes), labels.rule)
 
 
 def _column(o: Operation, x: Rows | Two, index: int) -> Column:
@@ -145,6 +151,8 @@ def _slice(walk: Walk, o: Operation, x: Any, *given: Any) -> Column:
 def _binarizer(walk: Walk, o: Operation, x: Any) -> Labels:
     if not isinstance(x, Rows):
         o.refuse("a comparison of something that is no probability")
+    if o.real("threshold", 0.0) != 0.5:
+        o.refuse(f"labels of the threshold {o.real('threshold', 0.0)}", "fastmlp compares a probability with 0.5")
     return Labels(x)
 
 
@@ -166,7 +174,7 @@ def _label_encoder(walk: Walk, o: Operation, x: Any) -> Labels:
     names = x.names if x.names is not None else range(len(keys))
     if any(name not in table for name in names):
         o.refuse("a label without a value")
-    return Labels(x.of, names_of(o, [table[name] for name in names]))
+    return Labels(x.of, names_of(o, [table[name] for name in names]), x.rule)
 
 
 def _passing(name: str) -> Callable[..., Any]:
@@ -197,9 +205,59 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _base(x: Rows | Two) -> Base:
-    """Return the layer that probabilities are of."""
-    return (x.rows if isinstance(x, Two) else x).expression.base
+def _rows_of(x: Rows | Two) -> Rows:
+    return x.rows if isinstance(x, Two) else x
+
+
+def _follow(labels: Labels | Zipped, rows: Rows) -> bool:
+    """Return whether labels are those that a network with these rows as its outputs gives, see `Network.classify`."""
+    y = rows.expression
+    inner = y.args[0] if y.kind == "call" and y.value[0] in ("sigmoid", "softmax") else None
+    if isinstance(labels, Labels) and labels.rule is not None:  # k core + c is above 0
+        x, at = (
+            (labels.rule.args[0], y)
+            if inner is None or labels.rule.args[0].core is y.core
+            else (labels.rule.args[0], inner)
+        )
+        limit = 0.5 if inner is not None and at is y else 0.0
+        numbers = all(isinstance(each, float) for each in (x.k, x.c, at.k, at.c))
+        return numbers and x.core is at.core and x.k * at.k > 0 and x.c * at.k == x.k * (at.c - limit)
+    return labels.of is not None and _rows_of(labels.of).expression in (y, inner)
+
+
+def _check_columns(name: str, columns: list[Column]) -> None:
+    """Refuse outputs of single columns, unless they are all columns in order, or the p of 1 - p and p."""
+    width, indices = _width(columns[0].of), [each.index for each in columns]
+    is_p = isinstance(columns[0].of, Two) and indices == [1]
+    if not is_p and indices != list(range(width)):
+        raise FormatError(
+            f"output {name}: expected all columns of the network's outputs, got {indices} of {width}; name "
+            "an output that has all of them as output="
+        )
+
+
+def _sorted(names: list[str], values: list[Any]) -> tuple[dict[Any, Rows | Two], list[Labels | Zipped], list[Column]]:
+    """Return the different rows among a graph's outputs, the labels, and the single columns."""
+    found = dict[Any, Rows | Two]()
+    labels, columns = list[Labels | Zipped](), list[Column]()
+    for name, value in zip(names, values, strict=True):
+        if isinstance(value, Labels):
+            labels.append(value)
+            continue
+        if isinstance(value, Rows) and value.expression.kind in CONDITIONS:
+            labels.append(Labels(None, rule=value.expression))
+            continue
+        if isinstance(value, Zipped):
+            labels.append(value)
+        if isinstance(value, Column):
+            columns.append(value)
+        data = value.of if isinstance(value, (Zipped, Column)) else value
+        if not isinstance(data, (Rows, Two)):
+            raise FormatError(f"output {name!r:.80}: expected the outputs of a network, got something else")
+        found.setdefault((isinstance(data, Two), id(_rows_of(data).expression)), data)
+    if not found:
+        found = {id(each.of): each.of for each in labels if each.of is not None}
+    return found, labels, columns
 
 
 def find(names: list[str], values: list[Any]) -> Tail:
@@ -208,29 +266,22 @@ def find(names: list[str], values: list[Any]) -> Tail:
     Raises
     ------
     FormatError
-        If there is no output of numbers, or several that differ.
+        If there is no output of numbers, or several that differ; if an output is a part of the columns; if labels
+        follow another rule than `Network.classify`.
     """
-    found: dict[Any, tuple[str, Rows | Two]] = {}
-    labels = list[Labels | Zipped]()
-    for name, value in zip(names, values, strict=True):
-        if isinstance(value, Labels) or (isinstance(value, Rows) and value.expression.kind in CONDITIONS):
-            labels.append(value if isinstance(value, Labels) else Labels(None))
-            continue
-        if isinstance(value, Zipped):
-            labels.append(value)
-        data = value.of if isinstance(value, (Zipped, Column)) else value
-        if not isinstance(data, (Rows, Two)):
-            raise FormatError(f"output {name!r:.80}: expected the outputs of a network, got something else")
-        inner = data.rows if isinstance(data, Two) else data
-        found.setdefault((isinstance(data, Two), id(inner.expression)), (name, data))
-    if not found:
-        found = {id(each.of): ("", each.of) for each in labels if each.of is not None}
+    found, labels, columns = _sorted(names, values)
+    shown = ", ".join(map(repr, names[:20]))
     if len(found) != 1:
-        shown = [name for name, _ in found.values()][:20]
         raise FormatError(f"ONNX file: expected one output of rows, got {shown}; name one of them as output=")
-    ((_, data),) = found.values()
-    rows = data.rows if isinstance(data, Two) else data
-    labels = [each for each in labels if each.of is None or _base(each.of) is rows.expression.base]
+    (data,) = found.values()
+    rows = _rows_of(data)
+    if columns:
+        _check_columns(shown, columns)
+    if not all(_follow(each, rows) for each in labels):
+        raise FormatError(
+            "ONNX file: expected labels of the largest output, or of a probability above 0.5, got others; name the "
+            "output of numbers as output= to import it without the labels"
+        )
     class_names = next((each.names for each in labels if each.names is not None), None)
     if class_names is not None and len(class_names) != max(2, rows.columns):
         class_names = None

@@ -184,7 +184,8 @@ def _names(net: Network, probabilities: bool) -> bytes:
         "loss": losses.name_or_object(net.loss) if probabilities else None,
         "feature_names": None if net.feature_names is None else list(net.feature_names),
         "target_name": net.target_name,
-        "class_names": None if net.class_names is None else list(net.class_names),
+        # one output is compared with a number that depends on the loss, which is not that of probabilities here
+        "class_names": list(net.class_names) if net.class_names and (probabilities or net.sizes[-1] > 1) else None,
     }
     if not isinstance(fields["loss"], str):
         fields["loss"] = None

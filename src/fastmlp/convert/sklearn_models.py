@@ -10,6 +10,7 @@ and so lose in float32 what is far from 0.
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -90,10 +91,17 @@ def read(estimator: Any) -> Chain:
     )
 
 
+def _same_method(kind: type, parent: type, name: str) -> bool:
+    return inspect.getattr_static(kind, name, None) is inspect.getattr_static(parent, name, None)
+
+
 def _add(model: _Model, estimator: Any, place: str) -> None:
     """Add the steps of an estimator, which `place` is the name of in messages."""
     for kind, add in ESTIMATORS.items():
         if isinstance(estimator, kind):
+            if kind is not BaseMLP and not all(_same_method(type(estimator), kind, name) for name in ANSWERS):
+                own = f"a {type(estimator).__name__}, which predicts in a way of its own"
+                refuse(place, own, f"give a {kind.__name__}")
             check_is_fitted(estimator)
             add(model, estimator, place)
             return
@@ -233,6 +241,7 @@ def _add_layer(model: _Model, weight: Any, bias: Any, activation: Activation, pl
     model.steps += [Linear(weight, bias, place), Activate(activation, place)]
 
 
+ANSWERS = ("predict", "predict_proba", "_predict", "_forward_pass_fast")  # what a subclass must leave as it is
 ESTIMATORS: dict[type, Callable[[_Model, Any, str], None]] = {
     Pipeline: _add_pipeline,
     TransformedTargetRegressor: _add_transformed_target,
@@ -356,6 +365,11 @@ def _binarizer(net: Network) -> Any:
     """
     n_outputs = net.sizes[-1]
     is_multilabel = n_outputs > 1 and isinstance(net.output_activation, Sigmoid)
+    if is_multilabel and net.class_names is not None:
+        raise ValueError(
+            "class_names: expected None for several outputs of sigmoids, which scikit-learn takes for labels that a "
+            f"row may have together, got {list(net.class_names)!r:.60}"
+        )
     n_classes = n_outputs if is_multilabel else net._n_classes(n_outputs)
     binarizer = LabelBinarizer()
     names = net.class_names if net.class_names is not None and not is_multilabel else tuple(range(n_classes))

@@ -230,11 +230,11 @@ def _slot(ordered: list[Module], positions: list[int] | None, span: range, *, mu
     Without `must` nothing has to be there; then an error is raised if anything is.
     """
     slots = list(span)
-    if must and len(slots) == 1:
-        return slots[0]
     if not slots:
         return -1
     gaps = None if positions is None else [i for i in slots if positions[i + 1] - positions[i] > 1]
+    if must and len(slots) == 1 and gaps != []:
+        return slots[0]
     if gaps is not None and len(gaps) == int(must):
         return gaps[0] if must else -1
     names = ", ".join(repr(ordered[i].name) for i in slots)
