@@ -176,7 +176,7 @@ static grid grid_of(const fml_pass *pass, size_t rows, size_t n_threads) {
     if (n_threads == 1 || net->engine->forward_outputs == NULL) return best;
     for (size_t l = 0; l < net->n_layers; l++)
         if (dropout_of(pass->regularization, net, l) > 0) return best;
-    if (multiply_adds(net) * max_piece_rows(net) > WORK_PER_ROUND) return best;
+    if (net->multiply_adds * max_piece_rows(net) > WORK_PER_ROUND) return best;
     double min_time = estimated_time(net, rows, best);
     for (size_t n = 1; n <= ceiling(rows, LOSS_ROWS) && 2 * n <= n_threads; n++) {
         grid g = {0, n, n_threads / n};
@@ -476,7 +476,7 @@ static void rows_phase(piece *p) {
         wide_phases(p);
         return;
     }
-    size_t tile = p->pass->net->engine->tile_rows, work = 3 * multiply_adds(p->pass->net);
+    size_t tile = p->pass->net->engine->tile_rows, work = 3 * p->pass->net->multiply_adds;
     size_t units = ceiling(p->rows, LOSS_ROWS);
     size_t max_rows = (units + p->n_threads - 1) / p->n_threads * LOSS_ROWS;
     p->round_rows = p->n_threads == 1 ? p->rows : (1 + WORK_PER_ROUND / (work * tile)) * tile;
@@ -538,7 +538,7 @@ static void weights_task(void *context, size_t i) {
 }
 
 static void weights_phase(piece *p) {
-    size_t n_layers = p->pass->net->n_layers, work = multiply_adds(p->pass->net) * p->rows;
+    size_t n_layers = p->pass->net->n_layers, work = p->pass->net->multiply_adds * p->rows;
     int one_layer_rounds = p->n_threads > 1 && work > WORK_PER_ROUND && update_of(p) == NULL;
     for (p->first_layer = 0; p->first_layer < n_layers && !p->stopped; p->first_layer = p->end_layer) {
         p->end_layer = one_layer_rounds ? p->first_layer + 1 : n_layers;
@@ -567,7 +567,7 @@ fml_status backward(const team *team, size_t begin, size_t end, void *workspace,
     p.prepared = team->prepared;
     p.callers_mode = team->callers_mode;
     p.scale = pass->weight > 0 ? 1 / pass->weight : 0;
-    p.tile_work = multiply_adds(net) * size_min(end - begin, net->engine->tile_rows);
+    p.tile_work = net->multiply_adds * size_min(end - begin, net->engine->tile_rows);
     p.is_long = p.n_threads == 1 && p.tile_work > WORK_PER_ROUND;
     *loss = 0;
     p.n_pieces = n_pieces_of(net, end - begin);

@@ -215,10 +215,11 @@ struct fml_network {
     size_t n_targets; /* length of a row's target: O of the last layer, divided by the number of heads of the loss */
     size_t n_layers;
     fml_layer *layers;
-    size_t n_parameters; /* length of P */
-    size_t widest;       /* the largest number of inputs or outputs of a layer */
-    size_t n_packed;     /* length of a block, including padding, which is 0 and stays 0 */
-    size_t n_threads;    /* the maximum number of threads of a pass, the caller's included; 0 means 1 */
+    size_t n_parameters;  /* length of P */
+    size_t multiply_adds; /* of a forward pass of one row */
+    size_t widest;        /* the largest number of inputs or outputs of a layer */
+    size_t n_packed;      /* length of a block, including padding, which is 0 and stays 0 */
+    size_t n_threads;     /* the maximum number of threads of a pass, the caller's included; 0 means 1 */
 };
 
 enum { FML_MAX_TILE_ROWS = 256 };

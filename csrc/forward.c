@@ -196,7 +196,7 @@ fml_status fml_evaluate(const fml_network *net, const void *block, const fml_dat
     float_mode mode = flush_denormals();
     pass p = begin(net, block, data, (arena){workspace, 0});
     fml_status status = FML_OK;
-    size_t round = size_min(MAX_ROUND_TILES, 1 + WORK_PER_ROUND / (multiply_adds(net) * net->engine->tile_rows));
+    size_t round = size_min(MAX_ROUND_TILES, 1 + WORK_PER_ROUND / (net->multiply_adds * net->engine->tile_rows));
     *loss = 0;
     *right = 0;
     for (p.first_tile = 0; p.first_tile < p.n_tiles && status == FML_OK; p.first_tile = p.last_tile) {
@@ -206,7 +206,7 @@ fml_status fml_evaluate(const fml_network *net, const void *block, const fml_dat
             *loss += p.losses[tile % MAX_ROUND_TILES];
             *right += p.right[tile % MAX_ROUND_TILES];
         }
-        if (should_stop(poll, multiply_adds(net) * net->engine->tile_rows * round, mode)) status = FML_STOPPED;
+        if (should_stop(poll, net->multiply_adds * net->engine->tile_rows * round, mode)) status = FML_STOPPED;
     }
     restore_mode(mode);
     return status;

@@ -48,12 +48,12 @@ static size_t even_number_of_parts(size_t n) {
 /* Whether a batch of that many rows is divided into parts, rather than given to one team as a whole. */
 static int is_divided(const fml_network *net, size_t rows) {
     return rows >= max_piece_rows(net) && net->engine->takes_threads && net->own_loss == NULL &&
-           multiply_adds(net) <= MAX_WORK_BY_PARTS;
+           net->multiply_adds <= MAX_WORK_BY_PARTS;
 }
 
 fml_division fml_division_of(const fml_network *net, size_t rows) {
     if (!is_divided(net, rows)) return (fml_division){1, 1, team_threads(net, rows)};
-    size_t part_work = multiply_adds(net) * MAX_PARTS * LOSS_ROWS;
+    size_t part_work = net->multiply_adds * MAX_PARTS * LOSS_ROWS;
     size_t max_rows = MAX_PARTS * LOSS_ROWS * (1 + WORK_PER_ROUND / part_work);
     fml_division division = {.n_rounds = ceiling(rows, max_rows)};
     division.n_parts = even_number_of_parts(rows / division.n_rounds / MIN_PART_ROWS);
@@ -171,7 +171,7 @@ static void sum_task(void *context, size_t i) {
 
 static fml_status gradient_in_parts(parts *p, double *loss) {
     fml_status status = FML_OK;
-    size_t work = multiply_adds(p->pass->net);
+    size_t work = p->pass->net->multiply_adds;
     for (p->round = 0; p->round < p->division.n_rounds && status == FML_OK; p->round++) {
         for (size_t i = 0; i < p->division.n_parts; i++) p->statuses[i] = FML_OK;
         run(p->division.n_threads, parts_task, p);

@@ -3,7 +3,7 @@
 
 void fml_network_lay_out(fml_network *net) {
     size_t line = FML_ALIGNMENT / net->kernels->real_size, offset = 0;
-    net->n_parameters = 0;
+    net->n_parameters = net->multiply_adds = 0;
     net->widest = net->layers[0].n_inputs;
     for (size_t l = 0; l < net->n_layers; l++) {
         fml_layer *layer = &net->layers[l];
@@ -12,6 +12,7 @@ void fml_network_lay_out(fml_network *net) {
         layer->biases = offset;
         offset += padded(layer->n_outputs, line);
         net->n_parameters += (layer->n_inputs + 1) * layer->n_outputs;
+        net->multiply_adds += layer->n_inputs * layer->n_outputs;
         net->widest = size_max(net->widest, layer->n_outputs);
     }
     net->n_packed = offset;

@@ -174,18 +174,12 @@ static inline double loss_of(const fml_loss_rows *rows) {
  * than it gains (bench/RESULTS.md, "Threads"). */
 enum { MIN_WORK_PER_THREAD = 1 << 18 };
 
-/* Of a forward pass of one row. */
-static inline size_t multiply_adds(const fml_network *net) {
-    size_t n = 0;
-    for (size_t l = 0; l < net->n_layers; l++) n += net->layers[l].n_inputs * net->layers[l].n_outputs;
-    return n;
-}
-
 /* The number of threads for a pass over `rows` rows. */
 static inline size_t threads_for(const fml_network *net, size_t rows) {
     if (net->n_threads <= 1 || !net->engine->takes_threads) return 1;
-    size_t useful = (size_t)((double)multiply_adds(net) * (double)rows / MIN_WORK_PER_THREAD);
-    return useful < 2 ? 1 : size_min(useful, size_min(net->n_threads, fml_thread_limit()));
+    double work = (double)net->multiply_adds * (double)rows;
+    if (work < 2.0 * MIN_WORK_PER_THREAD) return 1;
+    return size_min((size_t)(work / MIN_WORK_PER_THREAD), size_min(net->n_threads, fml_thread_limit()));
 }
 
 /* Run task(context, i) for each 0 <= i < n_threads, and return when all are done. */

@@ -18,7 +18,7 @@ typedef struct {
 
 /* each: the network as every prediction uses it, on one thread if threads share the networks. */
 static population begin(const fml_network *net, size_t n_networks, size_t rows, arena *a, fml_network *each) {
-    double work = (double)multiply_adds(net) * (double)rows * (double)n_networks;
+    double work = (double)net->multiply_adds * (double)rows * (double)n_networks;
     size_t worth = (size_t)(work / MIN_WORK_PER_THREAD),
            n = size_min(size_min(net->n_threads, n_networks), fml_thread_limit());
     population p = {.n_threads = 1};
@@ -59,7 +59,7 @@ fml_status fml_forward_population(const fml_network *net, const void *P, size_t 
     arena a = {workspace, 0};
     fml_network each;
     population p = begin(net, n_networks, data->n_rows, &a, &each);
-    size_t work = multiply_adds(net) * data->n_rows, round = p.n_threads * (1 + WORK_PER_ROUND / (work + 1));
+    size_t work = net->multiply_adds * data->n_rows, round = p.n_threads * (1 + WORK_PER_ROUND / (work + 1));
     p.net = &each;
     p.P = P;
     p.data = data;
