@@ -1,8 +1,10 @@
 /* Forward passes: predictions, classes, and the loss of data (fml_evaluate).
  *
- * A tile of the engine's tile_rows rows passes through all layers before the next, so that activations stay in the
- * cache and the workspace does not grow with the number of rows. Each thread computes a range of consecutive tiles. The
- * public functions set flush-to-zero mode on entry and restore the caller's mode on exit. */
+ * A tile of at most the engine's tile_rows rows passes through all layers before the next, so that activations stay in
+ * the cache and the workspace does not grow with the number of rows. Each thread computes a range of consecutive tiles.
+ * In predictions on several threads tiles are so short that each thread has as many rows; not so where losses are
+ * summed, since the sum depends on the tiles. The public functions set flush-to-zero mode on entry and restore the
+ * caller's mode on exit. */
 #include "pass_common.h"
 
 /* A thread's buffers for one tile; layers write alternately to y[0] and y[1]. */
@@ -13,7 +15,6 @@ typedef struct {
 static buffers alloc_buffers(const fml_network *net, size_t rows, arena *a) {
     buffers b;
     size_t O = last_layer(net)->n_outputs;
-    rows = size_min(rows, net->engine->tile_rows);
     for (int i = 0; i < 2; i++) b.y[i] = arena_alloc_reals(net, a, rows * net->widest);
     b.x = arena_alloc_reals(net, a, rows * net->layers[0].n_inputs);
     b.t = arena_alloc_reals(net, a, rows * net->n_targets);
@@ -21,7 +22,10 @@ static buffers alloc_buffers(const fml_network *net, size_t rows, arena *a) {
     return b;
 }
 
-enum { MAX_ROUND_TILES = 64 };
+enum {
+    MAX_ROUND_TILES = 64,
+    MIN_TILE_ROWS = 4 /* fewer rows take about as long, since the weights have to be read in any case */
+};
 
 /* A pass, shared by its threads. fml_evaluate goes in rounds of at most MAX_ROUND_TILES tiles. After a round it adds
  * the losses of the tiles in their order, so that the sum does not depend on the number of threads, and polls. */
@@ -32,31 +36,39 @@ typedef struct {
     void *const *z, *const *y;
     void *output;
     int64_t *classes;
-    size_t n_threads, n_tiles;
+    size_t n_threads, n_tiles, tile_rows;
     size_t first_tile, last_tile; /* of the round, which ends before last_tile */
     double *losses, *right;       /* results of fml_evaluate for the tiles of the round */
     arena memory;                 /* the rest of the workspace: the buffers of each thread, */
     size_t per_thread;            /* which take this many bytes */
 } pass;
 
-static pass begin(const fml_network *net, const void *block, const fml_data *data, arena a) {
+/* The engine's tiles; or, on several threads, tiles that are shorter, so that each thread has as many rows. */
+typedef enum { ENGINES_TILES, EVEN_TILES } tiles;
+
+static pass begin(const fml_network *net, const void *block, const fml_data *data, tiles tiles, arena a) {
     pass p = {.net = net, .block = block, .data = data};
-    size_t tile = net->engine->tile_rows;
-    p.n_tiles = p.last_tile = ceiling(data->n_rows, tile);
-    p.n_threads = size_min(threads_for(net, data->n_rows), size_min(p.n_tiles, MAX_ROUND_TILES));
+    size_t rows = data->n_rows, most = net->engine->tile_rows;
+    size_t n_threads = size_min(threads_for(net, rows), MAX_ROUND_TILES);
+    p.tile_rows = size_min(rows, most);
+    if (tiles == EVEN_TILES && n_threads > 1)
+        p.tile_rows = size_max(ceiling(rows, n_threads * ceiling(rows, n_threads * most)), MIN_TILE_ROWS);
+    p.n_tiles = p.last_tile = rows == 0 ? 0 : ceiling(rows, p.tile_rows);
+    p.n_threads = size_min(n_threads, p.n_tiles);
     p.losses = arena_alloc(&a, MAX_ROUND_TILES * sizeof *p.losses);
     p.right = arena_alloc(&a, MAX_ROUND_TILES * sizeof *p.right);
     p.memory = a;
     arena one = {NULL, 0};
-    alloc_buffers(net, data->n_rows, &one);
+    alloc_buffers(net, p.tile_rows, &one);
     p.per_thread = one.used;
     return p;
 }
 
 size_t fml_forward_workspace(const fml_network *net, size_t rows) {
     fml_data data = {.n_rows = rows};
-    pass p = begin(net, NULL, &data, (arena){NULL, 0});
-    return p.memory.used + p.n_threads * p.per_thread;
+    pass a = begin(net, NULL, &data, ENGINES_TILES, (arena){NULL, 0});
+    pass b = begin(net, NULL, &data, EVEN_TILES, (arena){NULL, 0});
+    return a.memory.used + size_max(a.n_threads * a.per_thread, b.n_threads * b.per_thread);
 }
 
 /* Return the buffers of thread i, and set its share of the tiles: *tile ... *end - 1. */
@@ -65,17 +77,17 @@ static buffers thread_share(const pass *p, size_t i, size_t *tile, size_t *end) 
     size_t n = p->last_tile - p->first_tile;
     *tile = p->first_tile + part_begin(n, 1, i, p->n_threads);
     *end = p->first_tile + part_begin(n, 1, i + 1, p->n_threads);
-    return alloc_buffers(p->net, p->data->n_rows, &own);
+    return alloc_buffers(p->net, p->tile_rows, &own);
 }
 
 static size_t tile_rows(const pass *p, size_t tile) {
-    return size_min(p->net->engine->tile_rows, p->data->n_rows - tile * p->net->engine->tile_rows);
+    return size_min(p->tile_rows, p->data->n_rows - tile * p->tile_rows);
 }
 
 /* Compute all layers for a tile. The last layer writes to last_z and last_y, of which one may be NULL. */
 static void forward_tile(const pass *p, size_t tile, const buffers *b, void *last_z, void *last_y) {
     const fml_network *net = p->net;
-    size_t rows = tile_rows(p, tile), first = tile * net->engine->tile_rows, x_row = net->layers[0].n_inputs;
+    size_t rows = tile_rows(p, tile), first = tile * p->tile_rows, x_row = net->layers[0].n_inputs;
     const void *x = input_rows(net, p->data, NULL, first, rows, b->x, &x_row, NULL);
     int ahead = x != b->x && tile + 1 < p->n_tiles && tile_rows(p, tile + 1) == rows;
     for (size_t l = 0; l < net->n_layers; l++) {
@@ -97,7 +109,7 @@ static void forward_task(void *context, size_t i) {
     buffers b = thread_share(p, i, &tile, &end);
     for (; tile < end; tile++) {
         void *y = b.y[(net->n_layers - 1) % 2];
-        if (p->output != NULL) y = reals(net, p->output, tile * net->engine->tile_rows * O);
+        if (p->output != NULL) y = reals(net, p->output, tile * p->tile_rows * O);
         forward_tile(p, tile, &b, NULL, y);
         const fml_scaling *scaling = p->data->scaling;
         if (p->output != NULL && scaling != NULL && scaling->targets.offset != NULL)
@@ -108,7 +120,7 @@ static void forward_task(void *context, size_t i) {
 void fml_forward(const fml_network *net, const void *block, const fml_data *data, void *const *z, void *const *y,
                  void *output, void *workspace) {
     float_mode mode = flush_denormals();
-    pass p = begin(net, block, data, (arena){workspace, 0});
+    pass p = begin(net, block, data, EVEN_TILES, (arena){workspace, 0});
     p.z = z;
     p.y = y;
     p.output = output;
@@ -124,7 +136,7 @@ static void classify_task(void *context, size_t i) {
     const fml_scaling *scaling = p->data->scaling;
     for (; tile < end; tile++) {
         size_t rows = tile_rows(p, tile);
-        int64_t *classes = p->classes + tile * net->engine->tile_rows;
+        int64_t *classes = p->classes + tile * p->tile_rows;
         if (last_layer(net)->activation->is_softmax) {
             forward_tile(p, tile, &b, b.z, NULL);
             net->kernels->classify_softmax(b.z, rows, O, classes);
@@ -139,7 +151,7 @@ static void classify_task(void *context, size_t i) {
 
 void fml_classify(const fml_network *net, const void *block, const fml_data *data, int64_t *classes, void *workspace) {
     float_mode mode = flush_denormals();
-    pass p = begin(net, block, data, (arena){workspace, 0});
+    pass p = begin(net, block, data, EVEN_TILES, (arena){workspace, 0});
     p.classes = classes;
     run(p.n_threads, classify_task, &p);
     restore_mode(mode);
@@ -181,7 +193,7 @@ static void evaluate_task(void *context, size_t i) {
     buffers b = thread_share(p, i, &tile, &end);
     void *y = b.y[(net->n_layers - 1) % 2], *z = net->loss->from_z ? b.z : NULL;
     for (; tile < end; tile++) {
-        size_t rows = tile_rows(p, tile), first = tile * net->engine->tile_rows;
+        size_t rows = tile_rows(p, tile), first = tile * p->tile_rows;
         const void *t = target_rows(net, p->data, NULL, first, rows, b.t);
         const double *w = row_weights(p->data, NULL, first, rows, NULL);
         fml_loss_rows all = {.net = net, .output = z != NULL ? z : y, .t = t, .weights = w, .rows = rows};
@@ -194,7 +206,7 @@ static void evaluate_task(void *context, size_t i) {
 fml_status fml_evaluate(const fml_network *net, const void *block, const fml_data *data, double *loss, double *right,
                         fml_poll *poll, void *workspace) {
     float_mode mode = flush_denormals();
-    pass p = begin(net, block, data, (arena){workspace, 0});
+    pass p = begin(net, block, data, ENGINES_TILES, (arena){workspace, 0});
     fml_status status = FML_OK;
     size_t round = size_min(MAX_ROUND_TILES, 1 + WORK_PER_ROUND / (net->multiply_adds * net->engine->tile_rows));
     *loss = 0;

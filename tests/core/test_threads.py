@@ -76,6 +76,22 @@ def bits_of(n_threads: int, seed: int) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize("n_rows", [1, 5, 6, 9, 20, 47, 48, 49, 97, 100, 401])
+def test_predictions_are_divided_evenly(n_rows: int, loss: str, dtype: str) -> None:
+    """Few rows of a wide network go to several threads: outputs and classes are those of each row alone."""
+    X = np.random.default_rng(n_rows).normal(size=(n_rows, 300)).astype(dtype)
+    common: Any = {"activation": "relu", "loss": loss, "dtype": dtype, "seed": 1, "engine": "native"}
+    nets = [fastmlp.Network([300, 520, 7], n_threads=n, **common) for n in THREADS]
+    rows = np.stack([nets[0].predict(row) for row in X])
+    classes = nets[0].classify(X)
+    assert [nets[0].classify(row) for row in X] == classes.tolist()
+    for net in nets:
+        assert np.array_equal(net.predict(X), rows)
+        assert np.array_equal(net.classify(X), classes)
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_any_number_of_threads_gives_the_same_bits(seed: int) -> None:
     expected = bits_of(1, seed)
