@@ -325,7 +325,7 @@ def from_pmml(
     Parameters
     ----------
     path : path-like or bytes
-        The XML, as nyoka writes it.
+        The XML, as nyoka and sklearn2pmml write it.
     dtype : {"float32", "float64"}, optional
         That of the network; None is float64.
     engine, n_threads
