@@ -185,6 +185,33 @@ def test_pyrenn_of_the_tool() -> None:
     np.testing.assert_allclose(net.predict(given["input"]).ravel(), given["pyrenn"], rtol=0, atol=2e-15)
 
 
+@pytest.mark.parametrize("sizes", [[3, 4, 5, 2], [1, 1], [2, 6, 1], [4, 3]])
+def test_pyrenn_itself(sizes: list[int], tmp_path: Path) -> None:
+    import pyrenn as tool
+
+    rng = np.random.default_rng(len(sizes))
+    np.random.seed(sizes[0])
+    P = rng.standard_normal((sizes[0], 40)) * np.logspace(0, 3, sizes[0])[:, None]
+    Y = np.sin(P[:1]) * np.arange(1, sizes[-1] + 1)[:, None] * 30
+    trained = tool.train_LM(P, Y, tool.CreateNN(sizes), k_max=3, verbose=False)
+    tool.saveNN(trained, str(tmp_path / "model.csv"))
+    net = checking.network(pyrenn.read(tmp_path / "model.csv"))
+    outputs = np.reshape(tool.NNOut(P, trained), Y.shape).T
+    assert net.sizes == tuple(sizes)
+    np.testing.assert_allclose(net.predict(P.T).reshape(40, -1), outputs, rtol=0, atol=1e-13 * np.abs(outputs).max())
+
+
+@pytest.mark.parametrize("delays", [{"dIn": [0, 1]}, {"dIn": [1]}, {"dIntern": [1]}, {"dOut": [1, 2]}])
+def test_pyrenn_with_a_memory(delays: dict[str, list[int]], tmp_path: Path) -> None:
+    import pyrenn as tool
+
+    data = np.random.default_rng(0).standard_normal((1, 40))
+    trained = tool.train_LM(data, data, tool.CreateNN([1, 2, 1], **delays), k_max=1, verbose=False)
+    tool.saveNN(trained, str(tmp_path / "model.csv"))
+    with pytest.raises(fastmlp.FormatError, match=rf"{next(iter(delays))}: .*delays .*only networks without memory"):
+        pyrenn.read(tmp_path / "model.csv")
+
+
 def test_pyrenn_of_one_layer_and_several_outputs() -> None:
     file = "nn\n2,2\ndIn\n0\ndIntern\n,\ndOut\n,\nnormP\n2.0,4.0\nnormY\n10.0,100.0\nw\n1\n2\n3\n4\n5\n6\n"
     net = checking.network(pyrenn.read(file.encode()))

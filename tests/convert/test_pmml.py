@@ -1,13 +1,18 @@
-"""PMML's NeuralNetwork: against nyoka's exports of scikit-learn's estimators, and changed files of it."""
+"""PMML's NeuralNetwork: nyoka's and sklearn2pmml's exports of scikit-learn's estimators, and changed files of them.
+
+sklearn2pmml needs Java (`apt-get install default-jre-headless`); without it its tests are skipped.
+"""
 
 from __future__ import annotations
 
 import re
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
@@ -69,6 +74,47 @@ def check(kind: Any, activation: str, seed: int, classes: Any, tmp_path: Path) -
     assert classes is None or net.class_names == tuple(classes.tolist())
 
 
+def text(values: Any) -> Any:
+    return np.array(["low", "mid", "high"])[values]
+
+
+OF_SKLEARN2PMML: dict[str, tuple[Any, Any, Any]] = {  # scaler, estimator, target of what is random
+    "two classes": (StandardScaler(), MLPClassifier(4, activation="tanh"), lambda r: text((2 * r[:, 0]).astype(int))),
+    "three classes": (MinMaxScaler(), MLPClassifier((4, 5)), lambda r: text((3 * r[:, 0]).astype(int))),
+    "numbers": (None, MLPClassifier(3, activation="logistic"), lambda r: (4 * r[:, 0]).astype(int) * 2),
+    "a target": (RobustScaler(), MLPRegressor(hidden_layer_sizes=(3, 2)), lambda r: r[:, 0] * 50),
+    "targets": (MaxAbsScaler(), MLPRegressor(hidden_layer_sizes=5, activation="identity"), lambda r: r[:, :2]),
+}
+
+
+@pytest.mark.parametrize("kind", OF_SKLEARN2PMML)
+def test_files_of_sklearn2pmml(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sklearn2pmml
+
+    if shutil.which("java") is None:
+        pytest.skip("needs Java: apt-get install default-jre-headless")
+    monkeypatch.setattr("sklearn.base.__version__", "1.9.0")  # the newest that it takes; estimators have it in pickles
+    scaler, estimator, target = OF_SKLEARN2PMML[kind]
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.standard_normal((60, 3)) * [1, 20, 0.1] + [0, 100, 5], columns=["a", "b", "c"])
+    y = target(rng.random((60, 3)))
+    estimator = estimator.set_params(max_iter=9, random_state=0)
+    steps = [("mlp", estimator)] if scaler is None else [("scaler", scaler), ("mlp", estimator)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pipeline = Pipeline(steps).fit(X, y)
+        described = sklearn2pmml.make_pmml_pipeline(pipeline, X.columns, ["y"] if y.ndim == 1 else ["y", "z"])
+        sklearn2pmml.sklearn2pmml(described, tmp_path / "m.pmml")
+    net = checking.network(pmml.read(tmp_path / "m.pmml"))
+    classes = getattr(estimator, "classes_", None)
+    outputs = pipeline.predict(X).reshape(60, -1) if classes is None else pipeline.predict_proba(X)
+    outputs = outputs[:, -net.sizes[-1] :]
+    np.testing.assert_allclose(net.predict(X), outputs, rtol=0, atol=1e-13 * np.abs(outputs).max())
+    assert net.feature_names == ("a", "b", "c")
+    assert net.class_names == (None if classes is None else tuple(classes.tolist()))
+    assert (net.sizes[-1] == 1) == (kind in ("two classes", "a target"))
+
+
 def changed(path: Path, *pairs: tuple[str, str]) -> bytes:
     text = path.read_text()
     for old, new in pairs:
@@ -123,6 +169,15 @@ def test_targets_are_scaled_back() -> None:
     np.testing.assert_allclose(net.predict(X), checking.network(pmml.read(TANH)).predict(X) * 2 + 10, rtol=1e-12)
 
 
+def with_targets(attributes: str) -> bytes:
+    return changed(TANH, ("<NeuralInputs", f'<Targets><Target field="y"{attributes}/></Targets><NeuralInputs'))
+
+
+def test_plain_targets_change_nothing() -> None:
+    plain = checking.network(pmml.read(with_targets(' rescaleConstant="0" rescaleFactor="1.0"')))
+    assert np.array_equal(plain.parameters, checking.network(pmml.read(TANH)).parameters)
+
+
 REFUSED: dict[str, tuple[bytes, str]] = {
     "not PMML": (b"<a/>", "the element PMML, got 'a'"),
     "another model": (
@@ -157,6 +212,14 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         "'string'",
     ),
     "outputs": (changed(TANH, ('outputNeuron="20"', 'outputNeuron="10"')), "expected those of the last layer"),
+    "a target that is scaled": (with_targets(' rescaleFactor="2.5"'), "Target 'y': .*rescaleFactor=2.5; take it out"),
+    "a target that is moved": (with_targets(' rescaleConstant="1"'), "Target 'y': .*rescaleConstant=1.0"),
+    "a target that is cut": (with_targets(' max="3"'), "Target 'y': .*max='3'"),
+    "a target that is rounded": (with_targets(' castInteger="floor"'), "Target 'y': .*castInteger='floor'"),
+    "columns that are cut": (
+        changed(TANH, ('<MiningField name="a"', '<MiningField outliers="asExtremeValues" name="a"')),
+        "MiningField 'a': .*outliers='asExtremeValues'; take it out",
+    ),
     "entities": (b'<!DOCTYPE a [<!ENTITY b "c">]>' + TANH.read_bytes(), "XML without a document type"),
     "deep": (b"<PMML>" * 5000, "levels of elements"),
     "cut off": (TANH.read_bytes()[:-40], "expected XML, got"),

@@ -1,10 +1,15 @@
-"""R's nnet: files that R 4.2.2 has written with nnet 7.3-18, and networks evaluated unit by unit as nnet.c does."""
+"""R's nnet: what R writes, files of R 4.2.2 with nnet 7.3-18, and networks evaluated unit by unit as nnet.c does.
+
+`apt-get install r-base-core r-cran-nnet` has both; without them the tests that run R are skipped.
+"""
 
 from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import struct
+import subprocess
 import zlib
 from pathlib import Path
 from typing import Any
@@ -27,6 +32,62 @@ def expected(name: str) -> Any:
 def rows(name: str, given: Any) -> Any:
     X = np.array(given["input"], float)
     return np.column_stack([X[:, 0], X[:, 1] == 2, X[:, 1] == 3]) if "factor" in name else X
+
+
+# ------------------------------------------------------------------------------------------------------------ R itself
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run R, and return the folder of its models."""
+    command, folder = shutil.which("Rscript"), tmp_path_factory.mktemp("R")
+    script = Path(__file__).parents[1] / "support" / "r_models.R"
+    done = command and subprocess.run([command, "--vanilla", script, folder], capture_output=True, text=True)
+    if not done or "there is no package called" in done.stderr:
+        pytest.skip("needs R and its package nnet: apt-get install r-base-core r-cran-nnet")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+OF_R: dict[str, tuple[int, Any, Any]] = {  # outputs, names of the columns, classes
+    "logistic": (1, None, None),
+    "linear": (2, None, None),
+    "entropy": (1, None, ("0", "1")),
+    "softmax": (3, None, ("hi", "lo", "mid")),
+    "mask": (1, None, None),
+    "no hidden layer": (1, None, None),
+    "two levels": (1, ("p", "fv", "fw"), ("no", "yes")),
+    "three levels": (3, ("p", "q", "p:q"), ("hi", "lo", "mid")),
+    "multinom of two": (1, ("p", "fv", "fw"), ("no", "yes")),
+    "multinom of three": (3, ("p", "q", "r"), ("hi", "lo", "mid")),
+}
+
+
+@pytest.mark.parametrize("name", OF_R)
+def test_predictions_of_r(name: str, models: Path) -> None:
+    n_outputs, columns, classes = OF_R[name]
+    net = checking.network(r_nnet.read(models / f"{name}.rds"))
+    X, outputs = (np.fromfile(models / f"{name}.{part}").reshape(60, -1) for part in ("rows", "outputs"))
+    assert (net.sizes[0], net.sizes[-1]) == (X.shape[1], n_outputs)
+    assert (net.feature_names, net.class_names) == (columns, classes)
+    np.testing.assert_allclose(net.predict(X), outputs, rtol=0, atol=1e-13 * np.abs(outputs).max())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("skip", r"outputs: .*connection from unit 1, .*; fit with skip = FALSE"),
+        ("censored", "censored: .*TRUE; fit with softmax = TRUE"),
+        ("xz", r"saveRDS\(model, file\) writes one"),
+        ("bzip2", r"saveRDS\(model, file\) writes one"),
+    ],
+)
+def test_models_of_r_that_are_refused(name: str, message: str, models: Path) -> None:
+    with pytest.raises(fastmlp.FormatError, match=message):
+        r_nnet.read(models / f"{name}.rds")
+
+
+# --------------------------------------------------------------------------------------------------- files and formulas
 
 
 @pytest.mark.parametrize("source", ["rds", "json", "ascii"])

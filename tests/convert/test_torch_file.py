@@ -313,20 +313,101 @@ def test_the_order_of_layers() -> None:
 
 
 class Named(nn.Module):
-    def __init__(self) -> None:
+    """Layers by name in a row, made in the order of the names that are given and used in that of `layers`."""
+
+    def __init__(self, layers: dict[str, nn.Linear], made: list[str] | None = None) -> None:
         super().__init__()
-        self.input, self.hidden, self.out = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+        for name in made or list(layers):
+            self.add_module(name, layers[name])
+        self.names = list(layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.out(torch.tanh(self.hidden(torch.tanh(self.input(x)))))
+        for name in self.names[:-1]:
+            x = torch.tanh(self.get_submodule(name)(x))
+        return self.get_submodule(self.names[-1])(x)
 
 
-def test_named_layers_need_their_order_in_safetensors() -> None:
-    module = Named()
-    agrees(saved(module.state_dict()), module, **TANH)
+def square() -> Named:
+    torch.manual_seed(0)
+    return Named({name: nn.Linear(4, 4) for name in ("input", "hidden", "out")})
+
+
+def in_file(content: bytes, tmp_path: Path) -> Path:
+    path = tmp_path / "model"
+    path.write_bytes(content)
+    return path
+
+
+KINDS_OF_STATE: dict[str, Callable[[nn.Module, Path], Any]] = {
+    "state dict": lambda module, folder: module.state_dict(),
+    "arrays": lambda module, folder: {name: tensor.numpy() for name, tensor in module.state_dict().items()},
+    "bytes": lambda module, folder: saved(module.state_dict()),
+    "file": lambda module, folder: in_file(saved(module.state_dict()), folder),
+    "checkpoint": lambda module, folder: saved({"epoch": 1, "state_dict": module.state_dict()}),
+    "safetensors bytes": lambda module, folder: safetensors.torch.save(module.state_dict()),
+    "safetensors file": lambda module, folder: in_file(safetensors.torch.save(module.state_dict()), folder),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_STATE)
+def test_shapes_that_allow_one_order_give_it(kind: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    linear = nn.Linear
+    cases: list[tuple[dict[str, nn.Linear], list[str] | None]] = [
+        ({"trunk": linear(4, 6), "head": linear(6, 2)}, None),
+        ({"trunk": linear(4, 6), "head": linear(6, 2)}, ["head", "trunk"]),
+        ({"z": linear(4, 6), "middle": linear(6, 6), "a": linear(6, 2)}, ["a", "middle", "z"]),
+        ({"input": linear(4, 6), "fc2": linear(6, 6), "fc10": linear(6, 6), "a": linear(6, 1)}, None),
+        ({"down": linear(5, 3), "up": linear(3, 5), "out": linear(5, 1)}, ["out", "up", "down"]),
+        ({"only": linear(3, 3)}, None),
+    ]  # fmt: skip
+    for layers, made in cases:
+        module = Named(layers, made)
+        agrees(
+            KINDS_OF_STATE[kind](module, tmp_path),
+            module,
+            **(TANH if len(layers) > 1 else {"output_activation": "identity"}),
+        )
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_STATE)
+def test_several_orders_that_fit_are_listed(kind: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    linear = nn.Linear
+    cases: list[tuple[list[str], dict[str, nn.Linear]]] = [
+        (["encoder head", "head encoder"], {"encoder": linear(4, 4), "head": linear(4, 4)}),
+        (["encoder decoder", "decoder encoder"], {"encoder": linear(5, 2), "decoder": linear(2, 5)}),
+        (["a b c d", "a c b d"], {"a": linear(2, 4), "b": linear(4, 4), "c": linear(4, 4), "d": linear(4, 1)}),
+        (["fc1 fc2 x", "fc1 x fc2", "x fc1 fc2"], {"fc1": linear(3, 3), "fc2": linear(3, 3), "x": linear(3, 3)}),
+        (["first back middle last", "first middle back last"],
+         {"first": linear(2, 4), "middle": linear(4, 4), "back": linear(4, 4), "last": linear(4, 3)}),
+    ]  # fmt: skip
+    for orders, layers in cases:
+        module = Named(layers)
+        source = KINDS_OF_STATE[kind](module, tmp_path)
+        with pytest.raises(FormatError, match="layers: names and shapes of the modules allow several orders") as caught:
+            torch_file.read(source, **TANH)
+        for order in orders:
+            assert str(order.split()) in str(caught.value)
+        assert str(caught.value).count("[") == len(orders) + 1  # the last is the example
+        given = [each for name in layers for each in (name, "tanh")][:-1]
+        agrees(source, module, layers=given)
+
+
+def test_of_very_many_orders_some_are_listed() -> None:
+    source = Named({f"layer{'x' * i}": nn.Linear(2, 2) for i in range(30)}).state_dict()
+    with pytest.raises(FormatError, match=r"allow several orders, .* or others; expected the modules"):
+        torch_file.read(source, **TANH)
+    last = {"unfit.weight": torch.ones(2, 7)}
+    with pytest.raises(FormatError, match="layers: the modules can be in too many orders to try them all"):
+        torch_file.read(source | last, **TANH)
+    with pytest.raises(FormatError, match="layers: the modules have shapes that fit in no order of all of them"):
+        torch_file.read(Named({"actor": nn.Linear(3, 2), "critic": nn.Linear(3, 1)}).state_dict(), **TANH)
+
+
+def test_layers_name_modules_of_the_file() -> None:
+    module = square()
     data = safetensors.torch.save(module.state_dict())
-    with pytest.raises(FormatError, match="layers: the file has its tensors sorted by name"):
-        torch_file.read(data, **TANH)
     agrees(data, module, layers=["input", "tanh", "hidden", "tanh", "out"])
     with pytest.raises(ValueError, match=r"layers\[0\]: expected a module \('hidden', 'input', 'out'\)"):
         torch_file.read(data, layers=["in"])
@@ -337,7 +418,7 @@ def test_named_layers_need_their_order_in_safetensors() -> None:
 
 
 def test_parts_of_a_model_can_be_chosen() -> None:
-    module = Named()
+    module = square()
     whole = nn.ModuleDict({"actor": module, "critic": nn.LSTM(4, 4), "norm": nn.LayerNorm(4)})
     with pytest.raises(FormatError, match="of no known layer"):
         torch_file.read(whole.state_dict(), **TANH)

@@ -100,8 +100,8 @@ def from_torch(
     **spec
         What a state dict does not say, and only for one: `activation` of the hidden layers (a name or an object, or a
         list with one for each) and `output_activation` ("identity" if there is none); or in their place `layers`, the
-        names of the modules and the activations in their order, where the names of the modules leave it in doubt;
-        `eps` of BatchNorm1d, by default 1e-5; and `entry`, the name of the state dict in a checkpoint, where it is not
+        names of the modules and the activations in their order, where names and shapes leave it in doubt; `eps` of
+        BatchNorm1d, by default 1e-5; and `entry`, the name of the state dict in a checkpoint, where it is not
         "state_dict", "model_state_dict" or "model".
 
     Raises
@@ -325,7 +325,7 @@ def from_pmml(
     Parameters
     ----------
     path : path-like or bytes
-        The XML, as nyoka writes it.
+        The XML, as nyoka and sklearn2pmml write it.
     dtype : {"float32", "float64"}, optional
         That of the network; None is float64.
     engine, n_threads

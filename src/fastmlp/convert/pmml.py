@@ -32,6 +32,16 @@ ACTIVATIONS: dict[str, Activation] = {
     "sine": Sine(),
     "Gauss": BELL,
 }
+ADJUSTMENTS = {  # of the model's columns, outside of its layers: where they stand, and which values change nothing
+    ("MiningSchema", "MiningField"): {"outliers": "asIs"},
+    ("Targets", "Target"): {
+        "rescaleConstant": 0.0,
+        "rescaleFactor": 1.0,
+        "min": None,
+        "max": None,
+        "castInteger": None,
+    },
+}
 LABELS = {"integer": int, "double": float, "float": float, "string": str}
 
 
@@ -56,6 +66,7 @@ def read(source: Source) -> Chain:
     if network is None:
         models = [_tag(each) for each in root if _tag(each).endswith("Model") or _tag(each)[-7:] == "Network"]
         refuse(TOOL, f"the model {', '.join(models) or 'of no kind'}", "a NeuralNetwork can be read")
+    _check_adjustments(network)
     document = _Document(root, network)
     names, inputs = _inputs(document)
     layers = _layers(network, [each.get("id", "") for each in _all(network, "NeuralInputs", "NeuralInput")], len(text))
@@ -97,6 +108,20 @@ def _all(element: Element, outer: str, name: str) -> list[Element]:
 
 def _content(element: Element) -> list[Element]:
     return [each for each in element if _tag(each) != "Extension"]
+
+
+def _check_adjustments(network: Element) -> None:
+    for (outer, inner), plain in ADJUSTMENTS.items():
+        for each in _all(network, outer, inner):
+            for name, default in plain.items():
+                found: Any = each.get(name)
+                place = f"{inner} {each.get('field', each.get('name', ''))!r:.80}"
+                if found is not None and isinstance(default, float):
+                    found = number(found, f"{place}: {name}")
+                if found not in (None, default):
+                    refuse(
+                        place, f"{name}={found!r:.40}", "take it out of the file, and do it before or after the network"
+                    )
 
 
 @dataclass

@@ -1,8 +1,9 @@
 """What a state dict does not say, from the caller: the activations, and where it matters the order of the layers.
 
 `chain` makes a `Chain` of a state dict's tensors. The caller gives either `activation` and `output_activation`, if the
-names of the modules leave no doubt about their order, or `layers`: the modules and activations one by one. What is
-neither in the file nor given is asked for; nothing is guessed.
+numbers in the modules' names and the shapes of their tensors leave one order, or `layers`: the modules and activations
+one by one. The order of a file counts for nothing: it is that in which a program has made the modules, or that of their
+names. What is neither in the file nor given is asked for; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from ..errors import FormatError
 from ..frozen import frozen
 from .chain import Activate, Affine, Chain, Linear, Step, refuse
 from .torch_layers import EPS, Module, Tensors, dtype_of, modules
+
+MOST_ORDERS = 3  # that a message lists
+MOST_ROUNDS = 100_000  # of the search for orders, which takes a tenth of a second
 
 
 @frozen(eq=False)
@@ -64,17 +68,21 @@ def check_shapes(steps: Sequence[Step]) -> int:
     """Return the number of inputs of the steps, after a check that each takes what the one before gives."""
     n_inputs = width = 0
     for step in steps:
-        if isinstance(step, Linear):
-            takes, gives = step.weight.shape[1], step.weight.shape[0]
-        elif isinstance(step, Affine):
-            takes = gives = len(step.offset)
-        else:
+        takes, gives = _widths(step)
+        if not takes:
             continue
         if width and takes != width:
             advice = "if the layers are used in another order, list the modules and the activations as layers=[...]"
             refuse(step.place, f"{takes} inputs after a layer of {width} outputs", advice)
         n_inputs, width = n_inputs or takes, gives
     return n_inputs
+
+
+def _widths(step: Step) -> tuple[int, int]:
+    """Return how many numbers a step takes and gives; zeros for an activation, which takes any."""
+    if isinstance(step, Linear):
+        return step.weight.shape[1], step.weight.shape[0]
+    return (len(step.offset),) * 2 if isinstance(step, Affine) else (0, 0)
 
 
 # ----------------------------------------------------------------------------------------- layers given one by one
@@ -143,15 +151,58 @@ def _ordered(found: list[Module], is_sorted: bool) -> list[Module]:
         if not is_sorted and found not in (by_number, by_text):
             _ask_for_layers("the order of the modules in the file is another one than that of their numbers", found)
         return by_number
-    if is_sorted:
-        _ask_for_layers("the file has its tensors sorted by name, so it does not say the order of its layers", found)
-    for _, group in itertools.groupby(
-        sorted(found, key=lambda each: _skeleton(each.name)), lambda m: _skeleton(m.name)
-    ):
-        numbers = [number_key(each.name) for each in group]
-        if numbers != sorted(numbers):
-            _ask_for_layers("the order of the modules in the file is another one than that of their numbers", found)
-    return found
+    groups: dict[str, list[Module]] = {}
+    for each in found:
+        groups.setdefault(_skeleton(each.name), []).append(each)
+    numbered = [sorted(group, key=lambda each: number_key(each.name)) for group in groups.values()]
+    if not is_sorted and numbered != list(groups.values()):
+        _ask_for_layers("the order of the modules in the file is another one than that of their numbers", found)
+    orders = _fitting_orders(numbered)
+    if len(orders) == 1:
+        return orders[0]
+    if not orders:
+        _ask_for_layers("the modules have shapes that fit in no order of all of them", found)
+    listed = " or ".join(f"[{_names(order)}]" for order in orders[:MOST_ORDERS])
+    more = " or others" if len(orders) > MOST_ORDERS else ""
+    _ask_for_layers(f"names and shapes of the modules allow several orders, {listed}{more}", orders[0])
+
+
+def _fitting_orders(groups: list[list[Module]]) -> list[list[Module]]:
+    """Return the orders in which each module takes as many numbers as the one before gives, and each group its order.
+
+    They are the first `MOST_ORDERS` + 1 at the most. Each round of the loop tries one module as the next one.
+    """
+    n_modules = sum(map(len, groups))
+    orders: list[list[Module]] = []
+    order: list[int] = []  # the groups from which the modules so far were taken
+    widths = [0]  # how many numbers come out after each of them; 0 where no module has said it
+    next_group = [0]  # which group is to be tried after each of them
+    taken = [0] * len(groups)
+    for _ in range(MOST_ROUNDS):
+        if next_group[-1] == len(groups):
+            next_group.pop()
+            widths.pop()
+            if not order:
+                return orders
+            taken[order.pop()] -= 1
+            continue
+        group = next_group[-1]
+        next_group[-1] += 1
+        if taken[group] == len(groups[group]):
+            continue
+        takes, gives = _widths(groups[group][taken[group]].steps[0])
+        if takes and widths[-1] and takes != widths[-1]:
+            continue
+        order.append(group)
+        widths.append(gives or widths[-1])
+        next_group.append(0)
+        taken[group] += 1
+        if len(order) == n_modules:
+            iterators = [iter(each) for each in groups]
+            orders.append([next(iterators[each]) for each in order])
+            if len(orders) > MOST_ORDERS:
+                return orders
+    _ask_for_layers("the modules can be in too many orders to try them all", [m for each in groups for m in each])
 
 
 # ---------------------------------------------------------------------------------------------- where activations stand
