@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import activations as a
-from .functions import SIGMOID_CORNERS, TANH_CORNERS
-from .onnx_activations import SELU_ALPHA, SELU_SCALE, Forms, Found, log, logistic, slope
+from .functions import SELU_ALPHA, SELU_SCALE, SIGMOID_CORNERS, TANH_CORNERS
+from .onnx_activations import Forms, Found, log, logistic, slope
 from .onnx_expressions import Expression
 
 STEPWISE = ((a.StepwiseSigmoid, SIGMOID_CORNERS, 0.0), (a.StepwiseTanh, TANH_CORNERS, -1.0))
