@@ -12,6 +12,7 @@ import zipfile
 from typing import Any
 
 import numpy as np
+import polars
 import pytest
 
 import fastmlp
@@ -120,6 +121,24 @@ def test_every_format_has_a_reader_and_every_tool_a_writer() -> None:
     names = {row.module for row in recognition.FORMATS} - {None} | {module for module, _ in convert.WRITERS.values()}
     assert [name for name in names if not (folder / f"{name}.py").exists()] == []
     assert all(name in fastmlp.__all__ for name in convert.__all__)
+
+
+MODULES = {"sklearn": "sklearn", "torch": "torch", "keras": "keras", "onnx": "numpy", "fann": "numpy"}
+
+
+@pytest.mark.parametrize("tool", convert.WRITERS)
+def test_what_no_tool_can_hold_is_refused_before_anything_is_written(tool: str, tmp_path: pathlib.Path) -> None:
+    pytest.importorskip(MODULES[tool])
+    words = {"path": tmp_path / "m"} if tool in ("onnx", "fann") else {}
+    for name in ("input_scaling", "target_scaling"):
+        net = fastmlp.Network([3, 2], **{name: "standard"})
+        with pytest.raises(ValueError, match=f"^{name}: expected one that a fit has computed, .*; fit the network"):
+            getattr(net, f"to_{tool}")(**words)
+    encoder = fastmlp.Encoder.fit(polars.DataFrame({"p": [1.0, 2.0], "q": ["u", "v"]}))
+    net = fastmlp.Network([encoder.n_outputs, 2], encoder=encoder)
+    with pytest.raises(ValueError, match=r"^encoder: expected a network without one, .*; encode the rows and train"):
+        getattr(net, f"to_{tool}")(**words)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_goes_through_the_door_and_out_again(tmp_path: pathlib.Path) -> None:

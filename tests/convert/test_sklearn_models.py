@@ -510,7 +510,7 @@ def test_names_are_those_of_the_estimator() -> None:
         (fastmlp.Network([2, 2], loss="gaussian_nll"), "loss: expected one that scikit-learn's predictions go with"),
         (fastmlp.Network([2, 2], loss="hinge"), "loss: expected one that scikit-learn's predictions go with"),
         (fastmlp.Network([2, 2], loss="gamma"), "loss: expected one that scikit-learn's predictions go with"),
-        (fastmlp.Network([2, 1], input_scaling="standard"), "input_scaling: expected a Scaling, which a fit computes"),
+        (fastmlp.Network([2, 1], input_scaling="standard"), "input_scaling: expected one that a fit has computed"),
     ],
 )
 def test_networks_that_scikit_learn_does_not_have(net: fastmlp.Network, message: str) -> None:

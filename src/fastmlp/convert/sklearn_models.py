@@ -34,14 +34,15 @@ from sklearn.utils.validation import check_is_fitted
 from ..activations import Activation, CustomActivation, HardTanh, Identity, ReLU, Sigmoid, Softmax, Tanh
 from ..inputs import labels
 from ..losses import BinaryCrossEntropy, CustomLoss, Gamma, GaussianNLL, Hinge, Loss, Poisson
-from ..scaling import Scaling
 from ..sklearn.base import BaseMLP
 from ..sklearn.parameters import feature_names
 from .chain import Activate, Affine, Chain, Linear, Step, refuse
+from .scalings import learnt
 
 if TYPE_CHECKING:
     from ..inputs.labels import Label
     from ..network import Network
+    from ..scaling import Scaling
 
 TOOL = "scikit-learn"
 ACTIVATIONS: dict[str, Activation] = {  # scikit-learn's names
@@ -299,20 +300,16 @@ def _original(estimator: Any, model: _Model) -> Callable[[Any], Any] | None:
 def write(net: Network) -> Any:
     """Return a fitted estimator with the parameters of a network; see `Network.to_sklearn`."""
     hidden, output = _activation_names(net)
-    for name, scaling in (("input_scaling", net.input_scaling), ("target_scaling", net.target_scaling)):
-        if isinstance(scaling, str):
-            raise ValueError(f"{name}: expected a Scaling, which a fit computes, got {scaling!r}")
-    if net.encoder is not None:
-        raise ValueError("encoder: expected none, as scikit-learn has no such transformer; give its outputs as inputs")
+    inputs, targets = learnt(net, "an MLP of scikit-learn")
     mlp = _mlp(net, hidden, output)
     names = None if net.feature_names is None else np.array(net.feature_names, object)
     estimator: Any = mlp
-    if isinstance(net.input_scaling, Scaling):
-        estimator = make_pipeline(_scaler_of(net.input_scaling), mlp)
+    if inputs is not None:
+        estimator = make_pipeline(_scaler_of(inputs), mlp)
     if names is not None:
         (estimator[0] if isinstance(estimator, Pipeline) else mlp).feature_names_in_ = names
-    if isinstance(net.target_scaling, Scaling):
-        inner, scaler = estimator, _scaler_of(net.target_scaling)
+    if targets is not None:
+        inner, scaler = estimator, _scaler_of(targets)
         estimator = TransformedTargetRegressor(inner, transformer=scaler)
         estimator.regressor_, estimator.transformer_ = inner, scaler
         estimator._training_dim = 1 if net.sizes[-1] == 1 else 2
