@@ -255,3 +255,21 @@ def test_convert_names_what_is_wrong(
     ):
         assert cli.main(["convert", *args]) == 1
         assert message in capsys.readouterr().err
+
+
+def test_the_command_takes_the_order_of_layers(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = {"head.weight": np.eye(3, dtype=np.float32), "encoder.weight": np.full((3, 3), 0.5, np.float32)}
+    places = {
+        n: {"dtype": "F32", "shape": [3, 3], "data_offsets": [36 * i, 36 * i + 36]} for i, n in enumerate(weights)
+    }
+    header = json.dumps(places).encode()
+    content = b"".join(each.tobytes() for each in weights.values())
+    (tmp_path / "m").write_bytes(len(header).to_bytes(8, "little") + header + content)
+    out = str(tmp_path / "out.safetensors")
+    given = ["--activation", "tanh", "--output-activation", "identity"]
+    assert cli.main(["convert", str(tmp_path / "m"), out, *given]) == 1
+    assert "allow several orders, ['head', 'encoder'] or ['encoder', 'head']; " in capsys.readouterr().err
+    assert cli.main(["convert", str(tmp_path / "m"), out, "--layers", "encoder,tanh,head", "--quiet"]) == 0
+    net = fastmlp.load(out)
+    assert (net.activation, net.output_activation) == ((fastmlp.Tanh(),), fastmlp.Identity())
+    assert np.array_equal(net.weights[0], weights["encoder.weight"])

@@ -278,6 +278,12 @@ def _add_convert(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     unsaid = "where IN does not say it"
     add("--activation", choices=hidden, help=f"activation of the hidden layers, {unsaid}")
     add("--output-activation", choices=list(ACTIVATIONS), help=f"activation of the last layer, {unsaid}")
+    add(
+        "--layers",
+        type=lambda text: text.split(","),
+        metavar="NAME,NAME",
+        help="in place of both: modules of a state dict and activations in their order, as fc1,relu,fc2",
+    )
     add("--dtype", choices=architecture.DTYPES, help="default: that of IN")
     add("--quiet", action="store_true", help="print nothing")
     add("--json", action="store_true", help="print one JSON object")

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     suffix = os.path.splitext(args.output)[1].lower()
     if suffix not in WRITERS:
         raise ValueError(f"OUT: expected a name that ends in one of {', '.join(WRITERS)}, got {args.output!r}")
-    given = {name: getattr(args, name) for name in ("activation", "output_activation")}
+    given = {name: getattr(args, name) for name in ("activation", "output_activation", "layers")}
     options = {name: value for name, value in given.items() if value is not None}
     try:
         model = convert.from_file(args.model, dtype=args.dtype, **options)
