@@ -169,7 +169,7 @@ class ArrayRows(Source):
         return self.loss / (self._weighed[1] or 1.0)
 
     def begin_epoch(self) -> None:
-        """Have the order of the rows drawn, that of before for the rest of an epoch from a checkpoint; see `_begin_epoch`."""
+        """Have the order of the rows drawn; for the rest of an epoch from a checkpoint, it is that of before."""
         self.network._begin_epoch(self.rows, self.order)
 
     def has_more(self) -> bool:
