@@ -32,7 +32,9 @@ ACTIVATIONS: dict[str, Activation] = {
     "sine": Sine(),
     "Gauss": BELL,
 }
-ADJUSTMENTS = {  # of the model's columns, outside of its layers: where they stand, and which values change nothing
+ADJUSTMENTS: dict[
+    tuple[str, str], dict[str, Any]
+] = {  # of the model's columns, outside of its layers: where they stand, and which values change nothing
     ("MiningSchema", "MiningField"): {"outliers": "asIs"},
     ("Targets", "Target"): {
         "rescaleConstant": 0.0,
