@@ -345,6 +345,29 @@ def test_the_loss_comes_along_where_it_goes_with_the_output():
         assert fastmlp.from_keras(model).loss.name == found
 
 
+@pytest.mark.parametrize(
+    ("n_outputs", "theirs", "loss"),
+    [
+        (1, keras.losses.BinaryCrossentropy(from_logits=True), "binary_cross_entropy"),
+        (3, keras.losses.CategoricalCrossentropy(from_logits=True), "cross_entropy"),
+    ],
+)
+def test_logits_become_probabilities_by_the_loss(n_outputs, theirs, loss, tmp_path):
+    model = keras.Sequential([keras.Input((2,)), L.Dense(8, activation="tanh"), L.Dense(n_outputs)])
+    model.compile(loss=theirs)
+    model.save(tmp_path / "model.keras")
+    X = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
+    logits = keras.ops.convert_to_numpy(model(X))
+    probabilities = 1 / (1 + np.exp(-logits)) if n_outputs == 1 else np.exp(logits) / np.exp(logits).sum(1)[:, None]
+    for read, source in ((fastmlp.from_keras, model), (fastmlp.from_file, tmp_path / "model.keras")):
+        net = read(source)
+        np.testing.assert_allclose(net.predict(X), logits, rtol=1e-5, atol=1e-6)
+        assert f"loss={loss!r} makes probabilities of them" in " ".join(net.conversion.folded)
+        net = read(source, loss=loss, class_names=range(max(2, n_outputs)), feature_names=["x", "y"])
+        np.testing.assert_allclose(net.predict(X), probabilities, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(net.classify(X), logits[:, 0] > 0 if n_outputs == 1 else logits.argmax(1))
+
+
 def test_half_precision_is_asked_for(tmp_path):
     model = keras.Sequential(
         [keras.Input((3,)), L.Dense(8, activation="tanh", dtype="mixed_float16", name="half"), L.Dense(2)]

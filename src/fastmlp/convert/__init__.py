@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from ..inputs.labels import Label
+    from ..losses import Loss
     from ..network import Network
 
     Threads = SupportsIndex | str
+    ClassNames = Sequence[Label] | None
+    FeatureNames = Sequence[str] | None
 
 __all__ = [
     "from_fann",
@@ -84,7 +88,15 @@ def from_sklearn(estimator: Any, *, dtype: Any = None, engine: str = "auto", n_t
 
 
 def from_torch(
-    model: Any, *, dtype: Any = None, engine: str = "auto", n_threads: Threads = "auto", **spec: Any
+    model: Any,
+    *,
+    dtype: Any = None,
+    engine: str = "auto",
+    n_threads: Threads = "auto",
+    loss: str | Loss | None = None,
+    class_names: ClassNames = None,
+    feature_names: FeatureNames = None,
+    **spec: Any,
 ) -> Network:
     """Return the network of a PyTorch module, or of a state dict and what it does not say.
 
@@ -97,6 +109,9 @@ def from_torch(
         That of the network; None is the model's.
     engine, n_threads
         As for `Network`.
+    loss, class_names, feature_names
+        As for `Network`, where the model does not say them. If the model gives logits (BCEWithLogitsLoss,
+        from_logits=True) and the loss is one of probabilities, the network has the sigmoid or softmax and gives these.
     **spec
         What a state dict does not say, and only for one: `activation` of the hidden layers (a name or an object, or a
         list with one for each) and `output_activation` ("identity" if there is none); or in their place `layers`, the
@@ -118,11 +133,19 @@ def from_torch(
     """
     is_file = isinstance(model, (str, bytes, os.PathLike, Mapping))
     module = _module("torch_file") if is_file else _module("torch_modules", "torch")
-    return _network(_call(module.read, spec, model), dtype, engine, n_threads)
+    return _network(_call(module.read, spec, model), dtype, engine, n_threads, loss, class_names, feature_names)
 
 
 def from_keras(
-    model: Any, *, dtype: Any = None, engine: str = "auto", n_threads: Threads = "auto", **options: Any
+    model: Any,
+    *,
+    dtype: Any = None,
+    engine: str = "auto",
+    n_threads: Threads = "auto",
+    loss: str | Loss | None = None,
+    class_names: ClassNames = None,
+    feature_names: FeatureNames = None,
+    **options: Any,
 ) -> Network:
     """Return the network of a Keras model.
 
@@ -135,6 +158,9 @@ def from_keras(
         That of the network; None is the model's.
     engine, n_threads
         As for `Network`.
+    loss, class_names, feature_names
+        As for `Network`, where the model does not say them. If the model gives logits (BCEWithLogitsLoss,
+        from_logits=True) and the loss is one of probabilities, the network has the sigmoid or softmax and gives these.
     **options
         What the file does not say: `architecture`, the text of ``model.to_json()``, for a file of weights alone;
         `keras_version`; `half_precision`. See `docs/convert.md`.
@@ -144,7 +170,9 @@ def from_keras(
     FormatError
         If the file is damaged, or no network is equal to the model; the message names the layer.
     """
-    return _network(_call(_module("keras_models").read, options, model), dtype, engine, n_threads)
+    return _network(
+        _call(_module("keras_models").read, options, model), dtype, engine, n_threads, loss, class_names, feature_names
+    )
 
 
 def from_onnx(
@@ -153,6 +181,9 @@ def from_onnx(
     dtype: Any = None,
     engine: str = "auto",
     n_threads: Threads = "auto",
+    loss: str | Loss | None = None,
+    class_names: ClassNames = None,
+    feature_names: FeatureNames = None,
     **options: Any,
 ) -> Network:
     """Return the network of an ONNX model.
@@ -165,6 +196,9 @@ def from_onnx(
         That of the network; None is the model's.
     engine, n_threads
         As for `Network`.
+    loss, class_names, feature_names
+        As for `Network`, where the model does not say them. If the model gives logits (BCEWithLogitsLoss,
+        from_logits=True) and the loss is one of probabilities, the network has the sigmoid or softmax and gives these.
 
     Raises
     ------
@@ -178,7 +212,9 @@ def from_onnx(
     >>> np.array_equal(again.parameters, net.parameters)
     True
     """
-    return _network(_call(_module("onnx_model").read, options, model), dtype, engine, n_threads)
+    return _network(
+        _call(_module("onnx_model").read, options, model), dtype, engine, n_threads, loss, class_names, feature_names
+    )
 
 
 def from_stable_baselines3(model: Any, **options: Any) -> Any:
@@ -427,6 +463,9 @@ def from_file(
     dtype: Any = None,
     engine: str = "auto",
     n_threads: Threads = "auto",
+    loss: str | Loss | None = None,
+    class_names: ClassNames = None,
+    feature_names: FeatureNames = None,
     **options: Any,
 ) -> Any:
     """Return the network in a file of any tool that is known here, found by the file's content.
@@ -440,6 +479,9 @@ def from_file(
         That of the network; None is the file's.
     engine, n_threads
         As for `Network`.
+    loss, class_names, feature_names
+        As for `Network`, where the model does not say them. If the model gives logits (BCEWithLogitsLoss,
+        from_logits=True) and the loss is one of probabilities, the network has the sigmoid or softmax and gives these.
     **options
         What the file does not say, as `from_torch` and the others take it.
 
@@ -464,12 +506,15 @@ def from_file(
     from . import recognition
 
     row = recognition.recognize(path)
+    given = {"loss": loss, "class_names": class_names, "feature_names": feature_names}
+    supplied = {name: value for name, value in given.items() if value is not None}
     if row.module is None:
-        return _load(path, dtype, engine, n_threads, options)
+        return _load(path, dtype, engine, n_threads, {**options, **supplied})
     module = _module(row.module, row.extra)
     if hasattr(module, "policy"):
-        return _call(module.policy, {**options, "dtype": dtype, "engine": engine, "n_threads": n_threads}, path)
-    return _network(_call(module.read, options, path), dtype, engine, n_threads)
+        options = {**options, **supplied, "dtype": dtype, "engine": engine, "n_threads": n_threads}
+        return _call(module.policy, options, path)
+    return _network(_call(module.read, options, path), dtype, engine, n_threads, loss, class_names, feature_names)
 
 
 def write(tool: str, net: Network, *args: Any, **options: Any) -> Any:
@@ -502,10 +547,12 @@ def _call(function: Callable[..., Any], options: Mapping[str, Any], *args: Any) 
     return function(*args, **options)
 
 
-def _network(chain: Any, dtype: Any, engine: str, n_threads: Threads) -> Network:
+def _network(chain: Any, dtype: Any, engine: str, n_threads: Threads, *supplied: Any) -> Network:
+    """Return the network of a chain and of what the caller says beside it, see supplied.py."""
     from .checking import network
+    from .supplied import supply
 
-    return network(chain, dtype=dtype, engine=engine, n_threads=n_threads)
+    return network(supply(chain, *supplied), dtype=dtype, engine=engine, n_threads=n_threads)
 
 
 def _module(name: str, extra: str = "") -> ModuleType:

@@ -227,7 +227,7 @@ class Path:
             version=source.version,
             dtype=dtype,
             n_inputs=math.prod(shape),
-            loss=_loss(source.training, steps),
+            loss=_loss(source.training, steps, self._notes),
             original=None if call is None or self._half_precision or dtype == "float64" else original,
             folded=tuple(self._notes),
         )
@@ -254,7 +254,7 @@ def _sequential_input(entry: dict[str, Any], layers: Sequence[dict[str, Any]], p
     )
 
 
-def _loss(training: object, steps: Sequence[Step]) -> str | None:
+def _loss(training: object, steps: Sequence[Step], notes: list[str]) -> str | None:
     """Return the loss that the model was compiled with, if this package has it and it goes with the output."""
     loss = training.get("loss") if isinstance(training, dict) else None
     config: object = {}
@@ -264,9 +264,12 @@ def _loss(training: object, steps: Sequence[Step]) -> str | None:
     if isinstance(loss, list) and len(loss) == 1:
         loss = loss[0]
     known = LOSSES.get(loss.replace("_", "").lower()) if isinstance(loss, str) else None
-    if known is None or (isinstance(config, dict) and config.get("from_logits")):
+    if known is None:
         return None
     name, output = known
+    if isinstance(config, dict) and config.get("from_logits"):
+        notes.append(f"the outputs are logits, for the loss {loss}; loss={name!r} makes probabilities of them")
+        return None
     last = steps[-1] if steps else None
     last_activation = last.activation if isinstance(last, Activate) else None
     if output is None:
