@@ -31,7 +31,7 @@ def sample(name: str) -> tuple[pathlib.Path, Any]:
 @pytest.mark.parametrize("name", FILES)
 def test_a_tool_s_file(name: str) -> None:
     path, expected = sample(name)
-    net = fastmlp.from_onnx(path)
+    net = fastmlp.from_onnx(path, half_precision="float16" in name)
     x = expected["input"] if "input" in expected else expected["X"]
     answers = np.asarray(
         expected[next(key for key in ("sklearn", "torch", "keras", "P", "onnxruntime") if key in expected)]
@@ -383,7 +383,9 @@ def test_numbers_of_16_bits(tmp_path: pathlib.Path) -> None:
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
     x = rows(4, "float16")
-    net = fastmlp.from_onnx(model.SerializeToString())
+    with pytest.raises(fastmlp.FormatError, match=r"half precision \(float16\); half_precision=True reads it"):
+        fastmlp.from_onnx(model.SerializeToString())
+    net = fastmlp.from_onnx(model.SerializeToString(), half_precision=True)
     expected = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
     assert net.dtype == "float32"
     np.testing.assert_allclose(net.predict(x), expected, rtol=0, atol=2e-2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -230,7 +231,8 @@ def test_a_column_far_from_0_keeps_its_digits() -> None:
     """A column at 10**6 of deviation 1: scikit-learn itself loses them in float32, as does folding into the weights."""
     far = X + np.array([1e6, 0, 0, 0])
     theirs = make_pipeline(StandardScaler(), regressor(max_iter=100)).fit(far.astype(np.float32), Y.astype(np.float32))
-    net = fastmlp.from_sklearn(theirs)
+    with pytest.warns(UserWarning, match="standardscaler.*column 0"):
+        net = fastmlp.from_sklearn(theirs)
     assert net.dtype == np.float32
     rows = (NEW + np.array([1e6, 0, 0, 0])).astype(np.float32)
     scaler, mlp = theirs[0], theirs[-1]
@@ -243,6 +245,27 @@ def test_a_column_far_from_0_keeps_its_digits() -> None:
     b = (mlp.intercepts_[0] - (scaler.mean_ / scaler.scale_) @ mlp.coefs_[0]).astype(np.float32)
     folded = np.maximum(rows @ w + b, 0) @ mlp.coefs_[1] + mlp.intercepts_[1]
     assert np.abs(folded - exact).max() > 1e-3 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler(), RobustScaler(), MaxAbsScaler()], ids=str)
+@pytest.mark.parametrize("far", [0.0, 1e4, 5e6])
+def test_what_scikit_learn_loses_in_float32_is_said(scaler: Any, far: float) -> None:
+    """A warning and a line of `folded` where the estimator's own outputs for rows of float32 are others."""
+    rows = np.clip(NEW, -3, 3).astype(np.float32) + np.float32(far)
+    theirs = make_pipeline(scaler, regressor(max_iter=100)).fit(rows, Y[:30].astype(np.float32))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        net = fastmlp.from_sklearn(theirs)
+    exact = theirs.predict(rows.astype(np.float64))
+    np.testing.assert_allclose(net.predict(rows)[:, 0], exact, atol=1e-5 * np.abs(exact).max(), rtol=0)
+    assert net.conversion is not None
+    said = [note for note in net.conversion.folded if "rounds its numbers to float32" in note]
+    assert [str(each.message) for each in caught] == said
+    if not said:
+        np.testing.assert_allclose(theirs.predict(rows), exact, atol=2e-4 * np.abs(exact).max(), rtol=0)
+    if isinstance(scaler, StandardScaler):
+        assert len(said) == (far > 0)
+    assert caught == [] or caught[0].filename == __file__
 
 
 # -- our own estimators ------------------------------------------------------------------------------------------------

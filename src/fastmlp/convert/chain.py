@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..losses import Loss
 
 Array = NDArray[np.float64]
+HALF_ADVICE = "half_precision=True reads it as one in float32, whose outputs are more precise"
 
 
 @frozen(eq=False)

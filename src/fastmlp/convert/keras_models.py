@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..activations import Sigmoid, Softmax
 from . import keras_file, keras_layers
-from .chain import Activate, Chain, Linear, Step, refuse
+from .chain import HALF_ADVICE, Activate, Chain, Linear, Step, refuse
 from .keras_config import flag, mapping, name_of, sequence, shape_without_batch
 from .keras_file import Scope, Source, layers_of
 from .keras_writer import write
@@ -191,8 +191,7 @@ class Path:
         elif policy in HALF and self._half_precision:
             policy = "float32"
         elif policy in HALF:
-            refuse(place, f"arithmetic in half precision ({policy})",
-                   "half_precision=True reads it as one in float32, whose outputs are more precise")  # fmt: skip
+            refuse(place, f"arithmetic in half precision ({policy})", HALF_ADVICE)
         if policy not in ("float32", "float64"):
             refuse(place, f"the dtype {policy!r:.60}", "expected float32 or float64, without quantisation")
         self._dtypes.add(str(policy))
