@@ -65,6 +65,36 @@ def test_files_are_known_by_their_content(kind: str, tmp_path: pathlib.Path) -> 
     assert {module for _, module in FILES.values()} | {None, "spark"} == {row.module for row in recognition.FORMATS}
 
 
+READERS = {"from_onnx": "onnx_model", "from_torch": "torch_file", "from_keras": "keras_models"}
+
+
+@pytest.mark.parametrize("function", READERS)
+@pytest.mark.parametrize("kind", FILES)
+def test_a_reader_says_whose_file_it_was_given(function: str, kind: str, tmp_path: pathlib.Path) -> None:
+    content, module = FILES[kind]
+    path = tmp_path / "model.png"
+    path.write_bytes(content)
+    with pytest.raises(fastmlp.FormatError) as caught:
+        getattr(fastmlp, function)(path, **({"output_activation": "relu"} if function == "from_torch" else {}))
+    is_own = READERS[function] == module or (function == "from_torch" and module == "safetensors_file")
+    names = {row.module: row.name for row in recognition.FORMATS}
+    assert (f"got a model of {names[module]}; fastmlp.from_file reads it" in str(caught.value)) != is_own
+
+
+@pytest.mark.parametrize("function", READERS)
+def test_a_reader_says_what_it_was_given(function: str, tmp_path: pathlib.Path) -> None:
+    fastmlp.Network([2, 1], seed=0).save(tmp_path / "ours")
+    (tmp_path / "text").write_text("hello, world", "utf-8")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "saved_model.pb").write_bytes(b"")
+    cases = [("ours", "got a model of fastmlp; fastmlp.load reads it"), ("text", "got a table as text")]
+    if function == "from_keras":
+        cases.append(("folder", "got a SavedModel of TensorFlow.*save it as .keras"))
+    for name, message in cases:
+        with pytest.raises(fastmlp.FormatError, match=message):
+            getattr(fastmlp, function)(tmp_path / name)
+
+
 def test_a_folder_of_spark(tmp_path: pathlib.Path) -> None:
     (tmp_path / "data").mkdir()
     with pytest.raises(fastmlp.FormatError, match=r"expected a model of .*, got a folder"):
@@ -234,7 +264,8 @@ def test_convert_takes_what_a_file_does_not_say(tmp_path: pathlib.Path, monkeypa
     monkeypatch.setattr(convert, "from_file", from_file)
     args = {
         "--activation": ("relu", "relu"), "--output-activation": ("softmax", "softmax"),
-        "--dtype": ("float64", "float64"), "--layers": ("a.0,relu,a.2", ("a.0", "relu", "a.2")), "--eps": ("1e-3", 1e-3),
+        "--dtype": ("float64", "float64"), "--layers": ("a.0,relu,a.2", ("a.0", "relu", "a.2")),
+        "--eps": ("1e-3", 1e-3),
         "--entry": ("net", "net"),
         "--low": ("-1,-2.5", (-1.0, -2.5)), "--high": ("3", 3.0), "--loss": ("mse", "mse"),
         "--class-names": ("no,yes", ("no", "yes")), "--feature-names": ("x,y", ("x", "y")),

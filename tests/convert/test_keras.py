@@ -417,6 +417,17 @@ def two_outputs():
     return keras.Model(x, [L.Dense(2)(x), L.Dense(3)(x)])
 
 
+class WithLayers(keras.Model):
+    def __init__(self):
+        x = keras.Input((4,))
+        super().__init__(x, L.Dense(2)(x))
+
+
+def arithmetic():
+    x = keras.Input((4,))
+    return keras.Model(x, L.Dense(2)(x * 2.0))
+
+
 def in_training():
     x = keras.Input((2,))
     return keras.Model(x, L.Dense(2)(L.Dropout(0.5, name="always")(x, training=True)))
@@ -426,7 +437,7 @@ OTHERS = ("exponential", "log_softmax", "hard_silu", "tanh_shrink", "soft_shrink
 REFUSED = {
     "Lambda": (lambda: in_a_row(L.Dense(3), L.Lambda(abs, name="mine", output_shape=(3,))), "layer 'mine' .Lambda."),
     "residual": (residual, "layer 'sum' .Add.*2 inputs"),
-    "two inputs": (two_inputs, "2 inputs"),
+    "two inputs": (two_inputs, "2 inputs; .*concatenate them before"),
     "two outputs": (two_outputs, "2 outputs"),
     "dropout in prediction": (in_training, "layer 'always' .Dropout.*training = True"),
     "layer norm": (lambda: in_a_row(L.LayerNormalization(name="n"), L.Dense(2)), "layer 'n' .LayerNormalization."),
@@ -442,7 +453,10 @@ REFUSED = {
     "integers": (lambda: keras.Sequential([keras.Input((3,), dtype="uint8"), L.Dense(2)]), "input of uint8"),
     "an axis in the end": (lambda: in_a_row(L.Dense(4), L.Reshape((2, 2))), r"outputs of shape \(2, 2\)"),
     "function": (lambda: in_a_row(L.Dense(2, activation=keras.ops.sin, name="d")), "layer 'd'.*activation 'sin"),
+    "lambda": (lambda: in_a_row(L.Dense(2, activation=lambda x: x, name="d")), "layer 'd'.*activation 'lambda'"),
+    "arithmetic": (arithmetic, "write arithmetic as a Rescaling layer"),
     "subclass": (lambda: Subclass(), "Subclass"),
+    "subclass with inputs": (WithLayers, r"give keras\.Model\(model\.inputs, model\.outputs\)"),
     **{
         name: (lambda name=name: in_a_row(L.Dense(2, activation=name, name="d")), f"layer 'd'.*activation '{name}'")
         for name in OTHERS
@@ -450,13 +464,14 @@ REFUSED = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`:UserWarning")
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_no_network_says_is_refused_by_the_name_of_the_layer(case, tmp_path):
     make, message = REFUSED[case]
     model = make()
     with pytest.raises(FormatError, match=message):
         fastmlp.from_keras(model)
-    if case not in ("subclass", "Lambda"):
+    if case not in ("subclass", "subclass with inputs", "Lambda"):
         model.save(tmp_path / "model.keras")
         with pytest.raises(FormatError, match=message):
             fastmlp.from_keras(tmp_path / "model.keras")

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
+from ..errors import FormatError
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -132,8 +134,9 @@ def from_torch(
     Network([3, 2, 1], relu -> identity, half_squared_error, float32)
     """
     is_file = isinstance(model, (str, bytes, os.PathLike, Mapping))
-    module = _module("torch_file") if is_file else _module("torch_modules", "torch")
-    return _network(_call(module.read, spec, model), dtype, engine, n_threads, loss, class_names, feature_names)
+    modules = ("torch_file", "safetensors_file") if is_file else ("torch_modules",)
+    chain = _read(model, spec, *modules, extra="" if is_file else "torch")
+    return _network(chain, dtype, engine, n_threads, loss, class_names, feature_names)
 
 
 def from_keras(
@@ -170,13 +173,12 @@ def from_keras(
     FormatError
         If the file is damaged, or no network is equal to the model; the message names the layer.
     """
-    return _network(
-        _call(_module("keras_models").read, options, model), dtype, engine, n_threads, loss, class_names, feature_names
-    )
+    chain = _read(model, options, "keras_models")
+    return _network(chain, dtype, engine, n_threads, loss, class_names, feature_names)
 
 
 def from_onnx(
-    model: str | os.PathLike[str] | bytes,
+    model: Any,
     *,
     dtype: Any = None,
     engine: str = "auto",
@@ -190,7 +192,7 @@ def from_onnx(
 
     Parameters
     ----------
-    model : path-like or bytes
+    model : path-like, bytes or onnx.ModelProto
         The file, or its content. External data is read from the file's folder.
     dtype : {"float32", "float64"}, optional
         That of the network; None is the model's.
@@ -199,6 +201,9 @@ def from_onnx(
     loss, class_names, feature_names
         As for `Network`, where the model does not say them. If the model gives logits (BCEWithLogitsLoss,
         from_logits=True) and the loss is one of probabilities, the network has the sigmoid or softmax and gives these.
+    **options
+        `output`, the name of the output to import, where the graph has several; `half_precision`, True for a model that
+        computes in float16 or bfloat16, which then becomes one of float32.
 
     Raises
     ------
@@ -212,9 +217,8 @@ def from_onnx(
     >>> np.array_equal(again.parameters, net.parameters)
     True
     """
-    return _network(
-        _call(_module("onnx_model").read, options, model), dtype, engine, n_threads, loss, class_names, feature_names
-    )
+    chain = _read(model, options, "onnx_model")
+    return _network(chain, dtype, engine, n_threads, loss, class_names, feature_names)
 
 
 def from_stable_baselines3(model: Any, **options: Any) -> Any:
@@ -533,6 +537,22 @@ def _load(path: Any, dtype: Any, engine: str, n_threads: Threads, options: Mappi
     if dtype is not None and check_dtype(dtype) != net.dtype:
         raise ValueError(f"dtype: expected None or {net.dtype.name!r}, that of the model file, got {dtype!r}")
     return net
+
+
+def _read(source: Any, options: Mapping[str, Any], *modules: str, extra: str = "") -> Any:
+    """Return what the first of these modules reads; of a file that none of them reads, say what it is."""
+    read = _module(modules[0], extra).read
+    try:
+        return _call(read, options, source)
+    except FormatError as error:
+        if isinstance(source, (str, os.PathLike)):
+            from . import recognition
+
+            try:
+                recognition.refuse_other(source, modules)
+            except FormatError as other:
+                raise other from error
+        raise
 
 
 def _call(function: Callable[..., Any], options: Mapping[str, Any], *args: Any) -> Any:

@@ -132,6 +132,4 @@ class Chain:
 
 def refuse(place: str, found: str, advice: str = "") -> NoReturn:
     """Raise the error for a model that has no equal network: where, what was found there, and what to do."""
-    raise FormatError(
-        f"{place}: expected what a network of fastmlp can say, got {found}" + (f"; {advice}" if advice else "")
-    )
+    raise FormatError(f"{place}: cannot be imported: {found}" + (f"; {advice}" if advice else ""))

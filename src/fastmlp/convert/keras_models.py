@@ -293,7 +293,7 @@ class Graph:
             refuse(place, "two layers of one name")
         (self._input, _), *more = _calls(config.get("input_layers"), place)
         if more:
-            refuse(place, f"{len(more) + 1} inputs", "fastmlp has one input of all columns")
+            refuse(place, f"{len(more) + 1} inputs", "fastmlp has one input of all columns: concatenate them before")
         self._output, *more = _calls(config.get("output_layers"), place)
         if more:
             refuse(place, f"{len(more) + 1} outputs", "make a model of one: keras.Model(model.input, output)")
@@ -375,7 +375,7 @@ def _before(node: object, place: str) -> Call:
         tensors = [each.get("config") for each in arguments if isinstance(each, dict)]
         histories = [config.get("keras_history") for config in tensors if isinstance(config, dict)]
         if len(arguments) != len(histories):
-            refuse(place, f"the arguments {arguments!r:.80}", "expected the output of one layer")
+            refuse(place, "arguments that are not the output of one layer", "write arithmetic as a Rescaling layer")
     else:  # Keras 2: [[name, number, 0, options], ...]
         histories = sequence(node, place, "a call of a layer")
         last = histories[0][3:4] if histories and isinstance(histories[0], list) else []

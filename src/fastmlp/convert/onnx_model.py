@@ -103,6 +103,8 @@ def _check_roundings(walk: Walk, dtype: str, half_precision: bool) -> None:
 def _content(source: Any) -> tuple[bytes | memoryview, str | None]:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source), None
+    if hasattr(source, "SerializeToString"):  # a ModelProto of the onnx package
+        return bytes(source.SerializeToString()), None
     path = atomic.name_of(source, "model")
     with open(path, "rb") as stream:
         size = os.fstat(stream.fileno()).st_size
@@ -128,7 +130,10 @@ def _walk(graph: OnnxGraph, names: list[str]) -> tuple[Walk, list[Any]]:
     used = {name for operation in needed for name in operation.inputs} | set(names)
     inputs = [value for name, value in graph.inputs.items() if name in used]
     if len(inputs) != 1:
-        raise FormatError(f"ONNX file: expected one input of rows, got {[value.name for value in inputs][:20]}")
+        names = [value.name for value in inputs][:20]
+        raise FormatError(
+            f"ONNX file: expected one input of rows, got {names}; export the model with one of all columns"
+        )
     (value,) = inputs
     declared = value.type.tensor_type if value.type is not None else None
     if declared is None:

@@ -88,6 +88,9 @@ class Walk:
         for operation in needed:
             self.uses.update(operation.inputs)
         for operation in needed:
+            if operation.operator in NO_EQUAL:
+                operation.refuse(f"the operator {operation.operator}", ADVICE[operation.operator])
+        for operation in needed:
             given = [self.value(name) for name in operation.inputs]
             results = self._apply(operation, given)
             results = results if isinstance(results, tuple) else (results,)
@@ -232,7 +235,9 @@ ADVICE = {
     "LayerNormalization": "it depends on all columns of a row; train the network without it",
     "LogSoftmax": "export the model without it: its largest output is the same, and Softmax gives probabilities",
     "Conv": "fastmlp has dense layers only",
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), "it depends on the rows before; fastmlp has dense layers only"),
     "If": "export the model without control flow",
     "Loop": "export the model without control flow",
     "ai.onnx.ml.Normalizer": "it depends on all columns of a row; normalise the rows before `predict`",
 }
+NO_EQUAL = ("LSTM", "GRU", "RNN", "Conv", "Loop")  # refused before what prepares their inputs

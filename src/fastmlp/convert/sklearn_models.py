@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import os
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,11 @@ class _Model:
 
 def read(estimator: Any) -> Chain:
     """Return the chain of a fitted estimator; see `fastmlp.from_sklearn`."""
+    if isinstance(estimator, (str, bytes, os.PathLike)):
+        raise TypeError(
+            "estimator: expected a fitted estimator, got a path; load it first, with joblib.load or pickle.load, if "
+            "you trust whoever has made it"
+        )
     model = _Model()
     _add(model, estimator, type(estimator).__name__)
     names = _feature_names(model, estimator)
