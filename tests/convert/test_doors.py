@@ -66,6 +66,36 @@ def test_files_are_known_by_their_content(kind: str, tmp_path: pathlib.Path) -> 
     assert {module for _, module in FILES.values()} | {None, "spark"} == {row.module for row in recognition.FORMATS}
 
 
+READERS = {"from_onnx": "onnx_model", "from_torch": "torch_file", "from_keras": "keras_models"}
+
+
+@pytest.mark.parametrize("function", READERS)
+@pytest.mark.parametrize("kind", FILES)
+def test_a_reader_says_whose_file_it_was_given(function: str, kind: str, tmp_path: pathlib.Path) -> None:
+    content, module = FILES[kind]
+    path = tmp_path / "model.png"
+    path.write_bytes(content)
+    with pytest.raises(fastmlp.FormatError) as caught:
+        getattr(fastmlp, function)(path, **({"output_activation": "relu"} if function == "from_torch" else {}))
+    is_own = READERS[function] == module or (function == "from_torch" and module == "safetensors_file")
+    names = {row.module: row.name for row in recognition.FORMATS}
+    assert (f"got a model of {names[module]}; fastmlp.from_file reads it" in str(caught.value)) != is_own
+
+
+@pytest.mark.parametrize("function", READERS)
+def test_a_reader_says_what_it_was_given(function: str, tmp_path: pathlib.Path) -> None:
+    fastmlp.Network([2, 1], seed=0).save(tmp_path / "ours")
+    (tmp_path / "text").write_text("hello, world", "utf-8")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "saved_model.pb").write_bytes(b"")
+    cases = [("ours", "got a model of fastmlp; fastmlp.load reads it"), ("text", "got a table as text")]
+    if function == "from_keras":
+        cases.append(("folder", "got a SavedModel of TensorFlow.*save it as .keras"))
+    for name, message in cases:
+        with pytest.raises(fastmlp.FormatError, match=message):
+            getattr(fastmlp, function)(tmp_path / name)
+
+
 def test_a_folder_of_spark(tmp_path: pathlib.Path) -> None:
     (tmp_path / "data").mkdir()
     with pytest.raises(fastmlp.FormatError, match=r"expected a model of .*, got a folder"):
@@ -241,6 +271,73 @@ def test_convert_writes_what_the_suffix_says(
     assert json.loads(capsys.readouterr().out)["folded"] == ["Dropout 0.3"]
     assert cli.main(["convert", "model.pt", str(out), "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
+
+
+def test_convert_takes_what_a_file_does_not_say(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def from_file(path: str, **options: Any) -> fastmlp.Network:
+        given.update(options)
+        return fastmlp.Network([2, 1], seed=0)
+
+    monkeypatch.setattr(convert, "from_file", from_file)
+    args = {
+        "--activation": ("relu", "relu"), "--output-activation": ("softmax", "softmax"),
+        "--dtype": ("float64", "float64"), "--layers": ("a.0,relu,a.2", ("a.0", "relu", "a.2")),
+        "--eps": ("1e-3", 1e-3),
+        "--entry": ("net", "net"),
+        "--low": ("-1,-2.5", (-1.0, -2.5)), "--high": ("3", 3.0), "--loss": ("mse", "mse"),
+        "--class-names": ("no,yes", ("no", "yes")), "--feature-names": ("x,y", ("x", "y")),
+    }  # fmt: skip
+    flags = ["--ignore-unused", "--half-precision"]
+    listed = [text for name, (value, _) in args.items() for text in (name, value)]
+    assert cli.main(["convert", "model", str(tmp_path / "out.onnx"), "--quiet", *listed, *flags]) == 0
+    expected = {name: value for name, (_, value) in args.items()} | dict.fromkeys(flags, True)
+    assert given == {name[2:].replace("-", "_"): value for name, value in expected.items()}
+    for name, (value, _) in args.items():
+        with pytest.raises(SystemExit):
+            cli.main(["convert", "model", str(tmp_path / "out.onnx"), name, value, name, value])
+
+
+def test_convert_asks_for_its_own_options(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Messages name options, and what they propose can be given."""
+    shapes = {"enc.0": (4, 3), "enc.2": (2, 4), "head.0": (1, 2)}
+    state = {f"{name}.{part}": np.ones(shape[:n], np.float32) for name, shape in shapes.items()
+             for part, n in (("weight", 2), ("bias", 1))}  # fmt: skip
+    header: dict[str, Any] = {}
+    content = b"".join(array.tobytes() for array in state.values())
+    end = 0
+    for name, array in state.items():
+        header[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": [end, end + array.nbytes]}
+        end += array.nbytes
+    text = json.dumps(header).encode()
+    path, out = tmp_path / "model", str(tmp_path / "out.onnx")
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content)
+    assert cli.main(["convert", str(path), out, "--activation", "tanh", "--output-activation", "sigmoid"]) == 1
+    message = capsys.readouterr().err
+    proposed = message.split("--layers ")[1].strip()
+    assert proposed == "enc.0,tanh,enc.2,tanh,head.0,sigmoid"
+    assert cli.main(["convert", str(path), out, "--layers", "enc.0,tanh,enc.2"]) == 1
+    assert "give --ignore-unused" in capsys.readouterr().err
+    assert cli.main(["convert", str(path), out, "--layers", proposed]) == 0
+    assert "order of the layers: enc.0 -> tanh -> enc.2 -> tanh -> head.0 -> sigmoid" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "outputs"),
+    [
+        ("dqn", [], "a score for each action, of which the largest is taken"),
+        ("ppo_box", ["--low", "-2,0", "--high", "2,5"], "actions before they are clipped to low and high"),
+    ],
+)
+def test_convert_says_what_a_policy_loses(
+    name: str, args: list[str], outputs: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = pathlib.Path(__file__).parent / "models" / "stable-baselines3" / f"{name}.zip"
+    assert cli.main(["convert", str(path), str(tmp_path / "out.onnx"), *args]) == 0
+    assert f"a policy, whose outputs are {outputs}" in capsys.readouterr().out.splitlines()
+    assert cli.main(["convert", str(path), str(tmp_path / "out.onnx"), "--json", *args]) == 0
+    assert json.loads(capsys.readouterr().out)["outputs"] == outputs
 
 
 def test_convert_names_what_is_wrong(

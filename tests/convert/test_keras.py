@@ -345,6 +345,29 @@ def test_the_loss_comes_along_where_it_goes_with_the_output():
         assert fastmlp.from_keras(model).loss.name == found
 
 
+@pytest.mark.parametrize(
+    ("n_outputs", "theirs", "loss"),
+    [
+        (1, keras.losses.BinaryCrossentropy(from_logits=True), "binary_cross_entropy"),
+        (3, keras.losses.CategoricalCrossentropy(from_logits=True), "cross_entropy"),
+    ],
+)
+def test_logits_become_probabilities_by_the_loss(n_outputs, theirs, loss, tmp_path):
+    model = keras.Sequential([keras.Input((2,)), L.Dense(8, activation="tanh"), L.Dense(n_outputs)])
+    model.compile(loss=theirs)
+    model.save(tmp_path / "model.keras")
+    X = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
+    logits = keras.ops.convert_to_numpy(model(X))
+    probabilities = 1 / (1 + np.exp(-logits)) if n_outputs == 1 else np.exp(logits) / np.exp(logits).sum(1)[:, None]
+    for read, source in ((fastmlp.from_keras, model), (fastmlp.from_file, tmp_path / "model.keras")):
+        net = read(source)
+        np.testing.assert_allclose(net.predict(X), logits, rtol=1e-5, atol=1e-6)
+        assert f"loss={loss!r} makes probabilities of them" in " ".join(net.conversion.folded)
+        net = read(source, loss=loss, class_names=range(max(2, n_outputs)), feature_names=["x", "y"])
+        np.testing.assert_allclose(net.predict(X), probabilities, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(net.classify(X), logits[:, 0] > 0 if n_outputs == 1 else logits.argmax(1))
+
+
 def test_half_precision_is_asked_for(tmp_path):
     model = keras.Sequential(
         [keras.Input((3,)), L.Dense(8, activation="tanh", dtype="mixed_float16", name="half"), L.Dense(2)]
@@ -394,6 +417,17 @@ def two_outputs():
     return keras.Model(x, [L.Dense(2)(x), L.Dense(3)(x)])
 
 
+class WithLayers(keras.Model):
+    def __init__(self):
+        x = keras.Input((4,))
+        super().__init__(x, L.Dense(2)(x))
+
+
+def arithmetic():
+    x = keras.Input((4,))
+    return keras.Model(x, L.Dense(2)(x * 2.0))
+
+
 def in_training():
     x = keras.Input((2,))
     return keras.Model(x, L.Dense(2)(L.Dropout(0.5, name="always")(x, training=True)))
@@ -403,7 +437,7 @@ OTHERS = ("exponential", "log_softmax", "hard_silu", "tanh_shrink", "soft_shrink
 REFUSED = {
     "Lambda": (lambda: in_a_row(L.Dense(3), L.Lambda(abs, name="mine", output_shape=(3,))), "layer 'mine' .Lambda."),
     "residual": (residual, "layer 'sum' .Add.*2 inputs"),
-    "two inputs": (two_inputs, "2 inputs"),
+    "two inputs": (two_inputs, "2 inputs; .*concatenate them before"),
     "two outputs": (two_outputs, "2 outputs"),
     "dropout in prediction": (in_training, "layer 'always' .Dropout.*training = True"),
     "layer norm": (lambda: in_a_row(L.LayerNormalization(name="n"), L.Dense(2)), "layer 'n' .LayerNormalization."),
@@ -419,7 +453,10 @@ REFUSED = {
     "integers": (lambda: keras.Sequential([keras.Input((3,), dtype="uint8"), L.Dense(2)]), "input of uint8"),
     "an axis in the end": (lambda: in_a_row(L.Dense(4), L.Reshape((2, 2))), r"outputs of shape \(2, 2\)"),
     "function": (lambda: in_a_row(L.Dense(2, activation=keras.ops.sin, name="d")), "layer 'd'.*activation 'sin"),
+    "lambda": (lambda: in_a_row(L.Dense(2, activation=lambda x: x, name="d")), "layer 'd'.*activation 'lambda'"),
+    "arithmetic": (arithmetic, "write arithmetic as a Rescaling layer"),
     "subclass": (lambda: Subclass(), "Subclass"),
+    "subclass with inputs": (WithLayers, r"give keras\.Model\(model\.inputs, model\.outputs\)"),
     **{
         name: (lambda name=name: in_a_row(L.Dense(2, activation=name, name="d")), f"layer 'd'.*activation '{name}'")
         for name in OTHERS
@@ -427,13 +464,14 @@ REFUSED = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`:UserWarning")
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_no_network_says_is_refused_by_the_name_of_the_layer(case, tmp_path):
     make, message = REFUSED[case]
     model = make()
     with pytest.raises(FormatError, match=message):
         fastmlp.from_keras(model)
-    if case not in ("subclass", "Lambda"):
+    if case not in ("subclass", "subclass with inputs", "Lambda"):
         model.save(tmp_path / "model.keras")
         with pytest.raises(FormatError, match=message):
             fastmlp.from_keras(tmp_path / "model.keras")

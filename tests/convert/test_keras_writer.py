@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -130,3 +132,10 @@ def test_the_model_is_one_of_keras(tmp_path):
     assert np.array_equal(
         keras.models.load_model(tmp_path / "model.keras").predict(X, verbose=0), model.predict(X, verbose=0)
     )
+
+
+def test_a_backend_that_is_missing_is_named(monkeypatch):
+    """Keras is there and TensorFlow, its default, is not."""
+    monkeypatch.setitem(sys.modules, "keras", None)
+    with pytest.raises(ImportError, match="KERAS_BACKEND=torch"):
+        fastmlp.Network([2, 1]).to_keras()

@@ -31,7 +31,7 @@ def sample(name: str) -> tuple[pathlib.Path, Any]:
 @pytest.mark.parametrize("name", FILES)
 def test_a_tool_s_file(name: str) -> None:
     path, expected = sample(name)
-    net = fastmlp.from_onnx(path)
+    net = fastmlp.from_onnx(path, half_precision="float16" in name)
     x = expected["input"] if "input" in expected else expected["X"]
     answers = np.asarray(
         expected[next(key for key in ("sklearn", "torch", "keras", "P", "onnxruntime") if key in expected)]
@@ -255,7 +255,7 @@ def test_what_torch_exports_and_no_network_says(name: str, tmp_path: pathlib.Pat
         "residual": Residual,
     }[name]()
     path = _exported(torch.nn.Sequential(torch.nn.Linear(4, 4), module), torch.randn(1, 4), False, tmp_path)
-    with pytest.raises(fastmlp.FormatError, match=r"node '/\S+' \(\w+\): expected what a network of fastmlp can say"):
+    with pytest.raises(fastmlp.FormatError, match=r"node '/\S+' \(\w+\): cannot be imported: "):
         fastmlp.from_onnx(path)
 
 
@@ -383,10 +383,68 @@ def test_numbers_of_16_bits(tmp_path: pathlib.Path) -> None:
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
     x = rows(4, "float16")
-    net = fastmlp.from_onnx(model.SerializeToString())
+    with pytest.raises(fastmlp.FormatError, match=r"half precision \(float16\); half_precision=True reads it"):
+        fastmlp.from_onnx(model.SerializeToString())
+    net = fastmlp.from_onnx(model.SerializeToString(), half_precision=True)
     expected = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
     assert net.dtype == "float32"
     np.testing.assert_allclose(net.predict(x), expected, rtol=0, atol=2e-2)
+
+
+def test_nodes_in_another_order() -> None:
+    """Some converters append nodes at the end; a cycle is refused."""
+    data, _ = _network()
+    model = onnx.load_model_from_string(data)
+    nodes = list(model.graph.node)[::-1]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    x = rows(4)
+    np.testing.assert_array_equal(
+        fastmlp.from_onnx(model.SerializeToString()).predict(x), fastmlp.from_onnx(data).predict(x)
+    )
+    nodes[-1].input[0] = nodes[0].output[0]
+    model.graph.node[-1].input[0] = nodes[0].output[0]
+    with pytest.raises(fastmlp.FormatError, match="expected nodes without a cycle"):
+        fastmlp.from_onnx(model.SerializeToString())
+
+
+def test_an_object_of_the_onnx_package() -> None:
+    data, _ = _network()
+    net = fastmlp.from_onnx(onnx.load_model_from_string(data))
+    np.testing.assert_array_equal(net.parameters, fastmlp.from_onnx(data).parameters)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "Embedding", "two inputs"])
+def test_what_has_no_equal_is_named(name: str) -> None:
+    class Recurrent(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = torch.nn.LSTM(4, 5, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return self.lstm(x)[0][:, -1]
+
+    class Two(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = torch.nn.Linear(4, 1)
+
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> Any:
+            return self.a(torch.cat([x, y], 1))
+
+    made: dict[str, tuple[Any, Any, str]] = {
+        "LSTM": (Recurrent(), (torch.zeros(2, 3, 4),), "the operator LSTM"),
+        "Embedding": (torch.nn.Sequential(torch.nn.Embedding(9, 4), torch.nn.Flatten(), torch.nn.Linear(8, 2)),
+                      (torch.zeros(3, 2, dtype=torch.int64),), r"an embedding\) or of columns"),
+        "two inputs": (Two(), (torch.zeros(3, 2), torch.zeros(3, 2)), "export the model with one of all columns"),
+    }  # fmt: skip
+    module, arguments, message = made[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        stream = io.BytesIO()
+        torch.onnx.export(module.eval(), arguments, stream, dynamo=False)
+    with pytest.raises(fastmlp.FormatError, match=message):
+        fastmlp.from_onnx(stream.getvalue())
 
 
 def test_a_stream_is_no_path() -> None:

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 import fastmlp
@@ -196,13 +198,69 @@ def test_an_input_of_unknown_size() -> None:
         check(g.model(g.op("Tanh", g.op("MatMul", g.op("Sub", g.x, 0.5), g.normal(4, 3)))), rows(4), [fastmlp.Tanh()])
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_types_of_numbers(dtype: str) -> None:
     g = Graph(4, dtype)
     data = g.model(g.op("Softmax", g.dense(g.op("Tanh", g.dense(g.x, 4, 6)), 6, 3)))
     x = rows(4, dtype)
-    net = check(data, x, [fastmlp.Tanh(), fastmlp.Softmax()], 2e-3 if dtype == "float16" else None)
+    net = check(data, x, [fastmlp.Tanh(), fastmlp.Softmax()])
     assert net.dtype == ("float64" if dtype == "float64" else "float32")
+
+
+HALF = {"float16": 10, "bfloat16": 16}
+PLACES: dict[str, Callable[[Graph, Callable[[str], str]], str]] = {
+    "the input": lambda g, cast: g.op("Relu", g.dense(cast(g.x), 4, 3)),
+    "before an activation": lambda g, cast: g.dense(g.op("Relu", cast(g.dense(g.x, 4, 5))), 5, 3),
+    "after an activation": lambda g, cast: g.dense(cast(g.op("Relu", g.dense(g.x, 4, 5))), 5, 3),
+    "the output": lambda g, cast: cast(g.op("Relu", g.dense(g.x, 4, 3))),
+}
+
+
+@pytest.mark.parametrize("with_runtime", [False, True])
+@pytest.mark.parametrize("to", HALF)
+@pytest.mark.parametrize("place", PLACES)
+def test_rounding_to_half_precision_is_asked_for(
+    place: str, to: str, with_runtime: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not with_runtime:
+        monkeypatch.delitem(sys.modules, "onnxruntime")
+    g = Graph(4)
+    data = g.model(PLACES[place](g, lambda x: g.op("Cast", g.op("Cast", x, to=HALF[to], name="short"), to=1)))
+    with pytest.raises(fastmlp.FormatError, match=rf"node 'short' .*half precision \({to}\); half_precision=True"):
+        fastmlp.from_onnx(data)
+    net = fastmlp.from_onnx(data, half_precision=True)
+    assert net.conversion is not None
+    assert any("short" in note and f"{to}, computed in float32" in note for note in net.conversion.folded)
+    exact = onnx.load_model_from_string(data)
+    for node in exact.graph.node:
+        if node.name == "short":
+            node.attribute[0].i = 1
+    assert np.array_equal(net.parameters, fastmlp.from_onnx(exact.SerializeToString()).parameters)
+
+
+@pytest.mark.parametrize("to", ["float16", "float32"])
+@pytest.mark.parametrize("place", PLACES)
+def test_rounding_of_float64(place: str, to: str) -> None:
+    """Float32 before a layer of float64 is refused; after the last one it is the rounding of the outputs."""
+    g = Graph(4, "float64")
+    code = {"float16": 10, "float32": 1}[to]
+    data = g.model(PLACES[place](g, lambda x: g.op("Cast", g.op("Cast", x, to=code, name="short"), to=11)))
+    if to == "float32" and place == "the output":
+        fastmlp.from_onnx(data)
+    else:
+        with pytest.raises(fastmlp.FormatError, match="node 'short'"):
+            fastmlp.from_onnx(data)
+
+
+def test_other_casts_change_nothing() -> None:
+    """A scaler in float64 before layers of float32, and more digits at any place."""
+    g = Graph(4, "float64")
+    x = g.op("Cast", g.op("Sub", g.x, g.normal(4)), to=1)
+    g.dtype = "float32"
+    y = g.op("Cast", g.op("Cast", g.op("Relu", g.dense(x, 4, 5)), to=11), to=1)
+    y = g.op("Cast", g.dense(y, 5, 3), to=11)
+    g.dtype = "float64"
+    assert fastmlp.from_onnx(g.model(y)).dtype == "float32"
 
 
 def test_integers_in() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -230,7 +231,8 @@ def test_a_column_far_from_0_keeps_its_digits() -> None:
     """A column at 10**6 of deviation 1: scikit-learn itself loses them in float32, as does folding into the weights."""
     far = X + np.array([1e6, 0, 0, 0])
     theirs = make_pipeline(StandardScaler(), regressor(max_iter=100)).fit(far.astype(np.float32), Y.astype(np.float32))
-    net = fastmlp.from_sklearn(theirs)
+    with pytest.warns(UserWarning, match="standardscaler.*column 0"):
+        net = fastmlp.from_sklearn(theirs)
     assert net.dtype == np.float32
     rows = (NEW + np.array([1e6, 0, 0, 0])).astype(np.float32)
     scaler, mlp = theirs[0], theirs[-1]
@@ -243,6 +245,27 @@ def test_a_column_far_from_0_keeps_its_digits() -> None:
     b = (mlp.intercepts_[0] - (scaler.mean_ / scaler.scale_) @ mlp.coefs_[0]).astype(np.float32)
     folded = np.maximum(rows @ w + b, 0) @ mlp.coefs_[1] + mlp.intercepts_[1]
     assert np.abs(folded - exact).max() > 1e-3 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler(), RobustScaler(), MaxAbsScaler()], ids=str)
+@pytest.mark.parametrize("far", [0.0, 1e4, 5e6])
+def test_what_scikit_learn_loses_in_float32_is_said(scaler: Any, far: float) -> None:
+    """A warning and a line of `folded` where the estimator's own outputs for rows of float32 are others."""
+    rows = np.clip(NEW, -3, 3).astype(np.float32) + np.float32(far)
+    theirs = make_pipeline(scaler, regressor(max_iter=100)).fit(rows, Y[:30].astype(np.float32))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        net = fastmlp.from_sklearn(theirs)
+    exact = theirs.predict(rows.astype(np.float64))
+    np.testing.assert_allclose(net.predict(rows)[:, 0], exact, atol=1e-5 * np.abs(exact).max(), rtol=0)
+    assert net.conversion is not None
+    said = [note for note in net.conversion.folded if "rounds its numbers to float32" in note]
+    assert [str(each.message) for each in caught] == said
+    if not said:
+        np.testing.assert_allclose(theirs.predict(rows), exact, atol=2e-4 * np.abs(exact).max(), rtol=0)
+    if isinstance(scaler, StandardScaler):
+        assert len(said) == (far > 0)
+    assert caught == [] or caught[0].filename == __file__
 
 
 # -- our own estimators ------------------------------------------------------------------------------------------------
@@ -282,32 +305,32 @@ def test_our_own_losses_whose_outputs_are_no_targets(loss: Any) -> None:
 # -- what is refused ---------------------------------------------------------------------------------------------------
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
-    "rbm": (lambda: BernoulliRBM(2, n_iter=1).fit(X), r"BernoulliRBM: expected what .*; from_sklearn takes MLP"),
-    "linear": (lambda: LinearRegression().fit(X, Y), "LinearRegression: expected what"),
+    "rbm": (lambda: BernoulliRBM(2, n_iter=1).fit(X), r"BernoulliRBM: cannot be imported: .*; from_sklearn takes MLP"),
+    "linear": (lambda: LinearRegression().fit(X, Y), "LinearRegression: cannot be imported"),
     "rbm in a pipeline": (
         lambda: make_pipeline(BernoulliRBM(2, n_iter=1), regressor(max_iter=2)).fit(X, Y),
-        "Pipeline, step 'bernoullirbm': expected what a network of fastmlp can say, got a BernoulliRBM",
+        "Pipeline, step 'bernoullirbm': cannot be imported: a BernoulliRBM",
     ),
-    "pca": (lambda: make_pipeline(PCA(2), regressor(max_iter=2)).fit(X, Y), "Pipeline, step 'pca': .* got a PCA"),
+    "pca": (lambda: make_pipeline(PCA(2), regressor(max_iter=2)).fit(X, Y), "Pipeline, step 'pca': .* a PCA"),
     "columns": (
         lambda: make_pipeline(ColumnTransformer([("s", StandardScaler(), [0, 1])]), regressor(max_iter=2)).fit(X, Y),
-        "step 'columntransformer': .* got a ColumnTransformer",
+        "step 'columntransformer': .* a ColumnTransformer",
     ),
     "function": (
         lambda: make_pipeline(FunctionTransformer(np.tanh), regressor(max_iter=2)).fit(X, Y),
-        "step 'functiontransformer': .* got a FunctionTransformer",
+        "step 'functiontransformer': .* a FunctionTransformer",
     ),
     "logarithm of targets": (
         lambda: TransformedTargetRegressor(regressor(max_iter=2), func=np.log, inverse_func=np.exp).fit(X, np.exp(Y)),
-        "TransformedTargetRegressor, transformer_: .* got a FunctionTransformer",
+        "TransformedTargetRegressor, transformer_: .* a FunctionTransformer",
     ),
     "power of targets": (
         lambda: TransformedTargetRegressor(regressor(max_iter=2), transformer=PowerTransformer()).fit(X, Y),
-        "TransformedTargetRegressor, transformer_: .* got a PowerTransformer",
+        "TransformedTargetRegressor, transformer_: .* a PowerTransformer",
     ),
     "scaled poisson": (
         lambda: TransformedTargetRegressor(regressor(loss="poisson"), transformer=MaxAbsScaler()).fit(X, np.exp(Y)),
-        "transformer_: .* got a scaler of what the loss 'poisson' makes of outputs",
+        "transformer_: .* a scaler of what the loss 'poisson' makes of outputs",
     ),
     "search": (
         lambda: GridSearchCV(regressor(max_iter=2), {"alpha": [0.1]}, cv=2).fit(X, Y),
@@ -315,10 +338,17 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "calibrated": (
         lambda: CalibratedClassifierCV(classifier(max_iter=2), cv=2).fit(X, Y > 0),
-        "CalibratedClassifierCV: expected what",
+        "CalibratedClassifierCV: cannot be imported",
     ),
-    "no estimator": (lambda: 3, "int: expected what"),
+    "no estimator": (lambda: 3, "int: cannot be imported"),
 }  # fmt: skip
+
+
+def test_a_path_is_refused() -> None:
+    with pytest.raises(
+        TypeError, match=r"estimator: expected a fitted estimator, got a path; load it first, with joblib"
+    ):
+        fastmlp.from_sklearn("model.pkl")
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -241,6 +241,22 @@ def normalised() -> VecNormalize:
     return env
 
 
+@pytest.mark.parametrize("norm_obs", [False, True])
+def test_a_model_brings_the_statistics_of_its_vecnormalize(norm_obs: bool) -> None:
+    env = normalised()
+    env.norm_obs = norm_obs
+    model = PPO("MlpPolicy", env, n_steps=8, batch_size=8, device="cpu", seed=0)
+    X = np.float32(rows(VECTOR) * np.sqrt(env.obs_rms.var) + env.obs_rms.mean)
+    expected = model.predict(env.normalize_obs(X), deterministic=True)[0]
+    policy = read_policy(model)
+    np.testing.assert_allclose(policy.action(X), expected, rtol=1e-5, atol=1e-5)
+    said = "observations are normalised by the statistics of the model's VecNormalize"
+    assert (said in policy.network.conversion.folded) == norm_obs
+    given = read_policy(model, observation_scaling=fastmlp.Scaling([0.0] * 3, [1.0] * 3))
+    np.testing.assert_allclose(given.action(X), model.predict(X, deterministic=True)[0], rtol=1e-5, atol=1e-5)
+    assert said not in given.network.conversion.folded
+
+
 def test_statistics_of_vecnormalize() -> None:
     env, model = normalised(), model_of(PPO, BOX)
     data = saved(model)

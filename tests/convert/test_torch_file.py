@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import struct
 import subprocess
 import sys
@@ -273,7 +274,7 @@ def test_an_unclear_place_of_batch_norm_is_asked_for() -> None:
     torch.manual_seed(0)
     unclear = nn.Sequential(nn.Linear(3, 5), nn.Dropout(), batch_norm(5), nn.ReLU(), nn.Linear(5, 2))
     with pytest.raises(
-        FormatError, match=r"layers: after which of the modules '0', '2'.*layers=\['0', '2', 'relu', '4'\]"
+        FormatError, match=r"layers: after which of the modules '0', '2'.*layers=\['0', 'relu', '2', '4'\]"
     ):
         torch_file.read(unclear.state_dict(), **RELU)
     agrees(unclear.state_dict(), unclear, layers=["0", "2", "relu", "4"])
@@ -287,7 +288,8 @@ def test_eps_of_batch_norm_is_an_argument() -> None:
     module = nn.Sequential(nn.Linear(3, 5), batch_norm(5), nn.ReLU(), nn.Linear(5, 2))
     module[1].eps = 0.1
     agrees(module.state_dict(), module, eps=0.1, **RELU)
-    assert torch_file.read(module.state_dict(), **RELU).folded == ("module '1': BatchNorm1d with eps 1e-05",)
+    folded = ("order of the layers: 0 -> 1 -> relu -> 3", "module '1': BatchNorm1d with eps 1e-05")
+    assert torch_file.read(module.state_dict(), **RELU).folded == folded
 
 
 def test_one_slope_of_prelu_is_its_activation() -> None:
@@ -370,38 +372,122 @@ def test_shapes_that_allow_one_order_give_it(kind: str, tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("kind", KINDS_OF_STATE)
-def test_several_orders_that_fit_are_listed(kind: str, tmp_path: Path) -> None:
+class Row(nn.Module):
+    """Modules with names, of which `forward` uses some, one after another, with the activations among them."""
+
+    def __init__(self, modules: dict[str, nn.Module], used: list[str]) -> None:
+        super().__init__()
+        for name, module in modules.items():
+            self.add_module(name, module)
+        self.used = used
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for name in self.used:
+            x = getattr(torch, name)(x) if name in ("relu", "tanh") else self.get_submodule(name)(x)
+        return x
+
+
+def pair(*sizes: int) -> nn.Sequential:
+    """Linear, ReLU, Linear."""
+    return nn.Sequential(nn.Linear(*sizes[:2]), nn.ReLU(), nn.Linear(*sizes[1:]))
+
+
+L = nn.Linear
+DOUBTFUL: dict[str, Callable[[], Row]] = {
+    "a linear bottleneck between containers": lambda: Row(
+        {"enc": pair(4, 8, 2), "head": pair(2, 8, 1)}, ["enc.0", "relu", "enc.2", "head.0", "relu", "head.2"]
+    ),
+    "a container beside a layer": lambda: Row(
+        {"net": nn.Sequential(L(4, 6), L(6, 5)), "out": L(5, 2)}, ["net.0", "net.1", "relu", "out"]
+    ),
+    "a list beside a layer": lambda: Row(
+        {"hidden": nn.ModuleList([L(4, 6), L(6, 6)]), "out": L(6, 2)}, ["hidden.0", "tanh", "hidden.1", "tanh", "out"]
+    ),
+    "blocks in a list": lambda: Row(
+        {"0": nn.ModuleDict({"fc": L(4, 6)}), "1": nn.ModuleDict({"fc": L(6, 2)})}, ["0.fc", "1.fc"]
+    ),
+    "an actor beside a critic": lambda: Row(
+        {"actor": pair(4, 8, 4), "critic": pair(4, 8, 1)}, ["actor.0", "relu", "actor.2"]
+    ),
+    "two heads": lambda: Row(
+        {"body": pair(4, 8, 8), "mean": L(8, 8), "value": L(8, 1)}, ["body.0", "relu", "body.2", "mean"]
+    ),
+    "two heads of named layers": lambda: Row({"fc": L(4, 8), "mean": L(8, 8), "std": L(8, 8)}, ["fc", "relu", "mean"]),
+    "a copy of averages": lambda: Row({"net": pair(4, 8, 4), "ema": pair(4, 8, 4)}, ["net.0", "relu", "net.2"]),
+    "a copy of averages of named layers": lambda: Row(
+        {"fc1": L(4, 4), "fc2": L(4, 4), "ema_fc1": L(4, 4), "ema_fc2": L(4, 4)}, ["fc1", "relu", "fc2"]
+    ),
+    "a head made before the body": lambda: Row(
+        {"head": pair(4, 4, 4), "body": pair(4, 4, 4)}, ["body.0", "relu", "body.2", "head.0", "relu", "head.2"]
+    ),
+    "a square weight without a bias": lambda: Row({"fc1": L(4, 4, bias=False), "fc2": L(4, 2)}, ["fc1", "relu", "fc2"]),
+    "the same in a container": lambda: Row(
+        {"net": nn.Sequential(L(4, 8, bias=False), nn.ReLU(), L(8, 2))}, ["net.0", "relu", "net.2"]
+    ),
+    "a BatchNorm with a name": lambda: Row(
+        {"fc1": L(4, 6), "bn1": batch_norm(6), "fc2": L(6, 2)}, ["fc1", "bn1", "relu", "fc2"]
+    ),
+    "a PReLU with a name": lambda: Row({"fc1": L(4, 6), "act": nn.PReLU(), "fc2": L(6, 2)}, ["fc1", "act", "fc2"]),
+    "encoder and decoder": lambda: Row({"encoder": L(5, 2), "decoder": L(2, 5)}, ["encoder", "relu", "decoder"]),
+    "one square layer in the middle of two": lambda: Row(
+        {"a": L(2, 4), "b": L(4, 4), "c": L(4, 4), "d": L(4, 1)}, ["a", "tanh", "c", "tanh", "b", "tanh", "d"]
+    ),
+    "a name beside numbers": lambda: Row(
+        {"fc1": L(3, 3), "fc2": L(3, 3), "x": L(3, 3)}, ["fc1", "relu", "x", "relu", "fc2"]
+    ),
+    "many names": lambda: Row({f"layer{'x' * i}": L(2, 2) for i in range(20)}, [f"layer{'x' * i}" for i in range(20)]),
+}
+
+
+@pytest.mark.parametrize("name", DOUBTFUL)
+@pytest.mark.parametrize("kind", ["state dict", "file", "safetensors bytes"])
+def test_an_order_that_is_in_doubt_is_asked_for(name: str, kind: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    linear = nn.Linear
-    cases: list[tuple[list[str], dict[str, nn.Linear]]] = [
-        (["encoder head", "head encoder"], {"encoder": linear(4, 4), "head": linear(4, 4)}),
-        (["encoder decoder", "decoder encoder"], {"encoder": linear(5, 2), "decoder": linear(2, 5)}),
-        (["a b c d", "a c b d"], {"a": linear(2, 4), "b": linear(4, 4), "c": linear(4, 4), "d": linear(4, 1)}),
-        (["fc1 fc2 x", "fc1 x fc2", "x fc1 fc2"], {"fc1": linear(3, 3), "fc2": linear(3, 3), "x": linear(3, 3)}),
-        (["first back middle last", "first middle back last"],
-         {"first": linear(2, 4), "middle": linear(4, 4), "back": linear(4, 4), "last": linear(4, 3)}),
-    ]  # fmt: skip
-    for orders, layers in cases:
-        module = Named(layers)
-        source = KINDS_OF_STATE[kind](module, tmp_path)
-        with pytest.raises(FormatError, match="layers: names and shapes of the modules allow several orders") as caught:
-            torch_file.read(source, **TANH)
-        for order in orders:
-            assert str(order.split()) in str(caught.value)
-        assert str(caught.value).count("[") == len(orders) + 1  # the last is the example
-        given = [each for name in layers for each in (name, "tanh")][:-1]
-        agrees(source, module, layers=given)
+    module = DOUBTFUL[name]()
+    source = KINDS_OF_STATE[kind](module, tmp_path)
+    for spec in (RELU, {"output_activation": "identity"}, {}):
+        with pytest.raises(FormatError, match=r"^layers: .*forward uses them: if it is this one, layers=") as caught:
+            torch_file.read(source, **spec)
+        proposed = re.findall("'([^']*)'", str(caught.value).split("layers=")[1])
+        with_tensors = {each.rpartition(".")[0] for each in module.state_dict()}
+        assert set(proposed) - {"relu"} == with_tensors
+        assert "relu" in proposed
+    unused = with_tensors - set(module.used)
+    if unused:
+        with pytest.raises(FormatError, match="layers: expected all modules of the state dict, got none of the tens"):
+            torch_file.read(source, layers=module.used)
+    net = agrees(source, module, layers=module.used, ignore_unused=bool(unused))
+    assert net.conversion is not None
+    assert net.conversion.folded[0] == f"order of the layers: {' -> '.join(module.used)}"
+    assert {each.split("'")[1].rpartition(".")[0] for each in net.conversion.folded if "not used" in each} == unused
 
 
-def test_of_very_many_orders_some_are_listed() -> None:
-    source = Named({f"layer{'x' * i}": nn.Linear(2, 2) for i in range(30)}).state_dict()
-    with pytest.raises(FormatError, match=r"allow several orders, .* or others; expected the modules"):
-        torch_file.read(source, **TANH)
-    last = {"unfit.weight": torch.ones(2, 7)}
-    with pytest.raises(FormatError, match="layers: the modules can be in too many orders to try them all"):
-        torch_file.read(source | last, **TANH)
-    with pytest.raises(FormatError, match="layers: the modules have shapes that fit in no order of all of them"):
+def test_a_proposed_order_can_be_taken() -> None:
+    """Where it is the model's, the text of the message gives the model."""
+    module = DOUBTFUL["a BatchNorm with a name"]()
+    with pytest.raises(FormatError) as caught:
+        torch_file.read(safetensors.torch.save(module.state_dict()), **RELU)
+    agrees(module.state_dict(), module, layers=eval(str(caught.value).split("layers=")[1]))
+
+
+def test_adapters_are_refused() -> None:
+    state = {f"fc{i}.{part}.weight": torch.ones(4, 4) for i in (1, 2) for part in ("base_layer", "lora_A.default")}
+    with pytest.raises(FormatError, match=r"tensor 'fc1\.lora_A\.default\.weight': .*merge_and_unload"):
+        torch_file.read(state, **TANH)
+
+
+def test_the_order_that_is_assumed_is_said() -> None:
+    for module, spec, order in (
+        (plain(), TANH, "0 -> tanh -> 2"),
+        (plain(), {"activation": [fastmlp.LeakyReLU(0.2)], "output_activation": "softmax"},
+         "0 -> LeakyReLU(negative_slope=0.2) -> 2 -> softmax"),
+        (Named({"trunk": nn.Linear(4, 6), "head": nn.Linear(6, 2)}, ["head", "trunk"]), TANH, "trunk -> tanh -> head"),
+    ):  # fmt: skip
+        assert torch_file.read(module.state_dict(), **spec).folded == (f"order of the layers: {order}",)
+
+
+def test_shapes_that_fit_no_order() -> None:
+    with pytest.raises(FormatError, match="layers: names and shapes of the modules do not leave exactly one order"):
         torch_file.read(Named({"actor": nn.Linear(3, 2), "critic": nn.Linear(3, 1)}).state_dict(), **TANH)
 
 
@@ -411,8 +497,14 @@ def test_layers_name_modules_of_the_file() -> None:
     agrees(data, module, layers=["input", "tanh", "hidden", "tanh", "out"])
     with pytest.raises(ValueError, match=r"layers\[0\]: expected a module \('hidden', 'input', 'out'\)"):
         torch_file.read(data, layers=["in"])
-    unused = ("tensor 'input.bias': not used", "tensor 'input.weight': not used")
-    assert torch_file.read(data, layers=["hidden", "tanh", "out"]).folded == unused
+    notes = (
+        "order of the layers: hidden -> tanh -> out",
+        "tensor 'input.bias': not used",
+        "tensor 'input.weight': not used",
+    )
+    assert torch_file.read(data, layers=["hidden", "tanh", "out"], ignore_unused=True).folded == notes
+    with pytest.raises(ValueError, match=r"ignore_unused: expected layers=\[\.\.\.\] beside it"):
+        torch_file.read(data, ignore_unused=True, **TANH)
     with pytest.raises(TypeError, match="layers: expected a list"):
         torch_file.read(data, layers="hidden")
 
@@ -423,7 +515,40 @@ def test_parts_of_a_model_can_be_chosen() -> None:
     with pytest.raises(FormatError, match="of no known layer"):
         torch_file.read(whole.state_dict(), **TANH)
     layers = ["actor.input", "tanh", "actor.hidden", "tanh", "actor.out"]
-    agrees(saved(whole.state_dict()), module, layers=layers)
+    with pytest.raises(FormatError, match=r"tensors 'critic\.weight_ih_l0', .*ignore_unused=True"):
+        torch_file.read(whole.state_dict(), layers=layers)
+    agrees(saved(whole.state_dict()), module, layers=layers, ignore_unused=True)
+
+
+@pytest.mark.parametrize("buffers", [{"mean": torch.ones(4)}, {"mean": torch.ones(4, dtype=torch.float64)}])
+def test_buffers_and_their_dtypes(buffers: dict[str, torch.Tensor]) -> None:
+    """What is not used is refused, and if it is ignored its dtype does not count."""
+    module = square()
+    layers = ["input", "tanh", "hidden", "tanh", "out"]
+    with pytest.raises(FormatError, match="got none of the tensors 'mean'"):
+        torch_file.read(module.state_dict() | buffers, layers=layers)
+    agrees(module.state_dict() | buffers, module, layers=layers, ignore_unused=True)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_state_dicts_of_to_torch_have_their_scalings(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal([1000.0, 0.0, -3.0], 5.0, (64, 3)), rng.normal(1e4, 10.0, (64, 1))
+    for output, layers in (("identity", []), ("sigmoid", ["sigmoid"])):
+        net = fastmlp.Network(
+            [3, 8, 1], activation="tanh", output_activation=output, dtype=dtype, seed=0,
+            input_scaling=fastmlp.Scaling(X.mean(0), X.std(0)), target_scaling=fastmlp.Scaling(y.mean(0), y.std(0)),
+        )  # fmt: skip
+        state = net.to_torch().state_dict()
+        *_, last = [each.rpartition(".")[0] for each in state]
+        for content in (state, saved(state), safetensors.torch.save(state)):
+            for spec in (
+                {"activation": "tanh", "output_activation": output},
+                {"layers": ["0", "1", "tanh", "3", *layers, last]},
+            ):
+                again = checking.network(torch_file.read(content, **spec))
+                np.testing.assert_array_equal(again.parameters, net.parameters)
+                np.testing.assert_array_equal(again.predict(X), net.predict(X))
 
 
 def test_neighbours_without_an_activation_between_them_are_not_given_one() -> None:
@@ -448,7 +573,7 @@ def test_neighbours_without_an_activation_between_them_are_not_given_one() -> No
         (nn.Sequential(nn.LSTM(2, 2)), "tensor '0.weight_ih_l0': .*no known layer"),
         (
             nn.Sequential(nn.Embedding(9, 2), nn.ReLU(), nn.Linear(2, 2)),
-            "module '2': .*2 inputs after a layer of 9",
+            "layers: module '0' has no bias, as others have: it may be an Embedding, which has no equal",
         ),
         (nn.ReLU(), "state dict: expected a dictionary of tensors"),
     ],

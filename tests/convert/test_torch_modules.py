@@ -312,16 +312,16 @@ class PlusOne(nn.Linear):
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)), r"module '1' \(LayerNorm\): .*a LayerNorm"),
+        (nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)), r"module '1' \(LayerNorm\): .*the layer LayerNorm"),
         (nn.Sequential(nn.Linear(2, 2), nn.LogSoftmax(1)), "use Softmax in its place"),
-        (nn.Sequential(nn.Linear(2, 2), nn.Hardswish()), "a Hardswish"),
+        (nn.Sequential(nn.Linear(2, 2), nn.Hardswish()), "the layer Hardswish"),
         (nn.Sequential(nn.Linear(2, 2), nn.Softmax(0)), "a softmax over dimension 0"),
         (nn.Sequential(nn.Linear(2, 2), nn.Softmax(1), nn.Linear(2, 2)), "a softmax that is not the last layer"),
         (nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2, track_running_stats=False)), "without running statistics"),
-        (nn.Sequential(nn.Linear(2, 2), nn.BatchNorm2d(2)), "a BatchNorm2d"),
+        (nn.Sequential(nn.Linear(2, 2), nn.BatchNorm2d(2)), "the layer BatchNorm2d"),
         (nn.Sequential(nn.Flatten(0), nn.Linear(2, 2)), r"Flatten\(0, -1\)"),
-        (nn.Sequential(nn.Conv1d(1, 1, 1), nn.Linear(2, 2)), "a Conv1d"),
-        (nn.Sequential(nn.Embedding(3, 2), nn.Linear(2, 2)), "an? Embedding"),
+        (nn.Sequential(nn.Conv1d(1, 1, 1), nn.Linear(2, 2)), "the layer Conv1d"),
+        (nn.Sequential(nn.Embedding(3, 2), nn.Linear(2, 2)), "the layer Embedding"),
         (nn.Sequential(nn.Linear(2, 3), nn.PReLU(3, 0.1)), None),
         (nn.Sequential(nn.Linear(2, 2), nn.PReLU(1, -0.1)), "a PReLU of the slope -0.1"),
         (nn.Sequential(nn.Linear(2, 2), nn.Threshold(0.5, 0.0)), "Threshold"),
@@ -329,7 +329,7 @@ class PlusOne(nn.Linear):
         (nn.Sequential(nn.Linear(2, 3), nn.Linear(2, 2)), "2 inputs after a layer of 3 outputs"),
         (nn.Sequential(nn.ReLU()), "without a linear layer"),
         (nn.Sequential(nn.LazyLinear(2)), "a lazy module"),
-        (nn.ModuleList([nn.Linear(2, 2)]), "a ModuleList"),
+        (nn.ModuleList([nn.Linear(2, 2)]), "the layer ModuleList"),
     ],
 )
 def test_modules_without_an_equal_are_refused(module: nn.Module, message: str | None) -> None:
@@ -339,6 +339,64 @@ def test_modules_without_an_equal_are_refused(module: nn.Module, message: str | 
         message = "a PReLU of 3 slopes"
     with pytest.raises(FormatError, match=message):
         checking.network(torch_modules.read(module))
+
+
+FORWARDS: dict[str, tuple[Callable[..., Any], str | None]] = {
+    "detach": (lambda a, b, x: b(torch.tanh(a(x)).detach()), None),
+    "float": (lambda a, b, x: b(torch.tanh(a(x.float()))), None),
+    "to": (lambda a, b, x: b(torch.tanh(a(x.to(torch.float32)))), None),
+    "contiguous": (lambda a, b, x: b(torch.tanh(a(x)).contiguous().clone()), None),
+    "squeeze": (lambda a, b, x: b(torch.relu(a(x))).squeeze(-1), None),
+    "half": (lambda a, b, x: b(torch.relu(a(x)).half().float()), "operation 'half'"),
+    "to half": (lambda a, b, x: b(torch.relu(a(x)).to(torch.float16).float()), "operation 'to'"),
+    "double": (lambda a, b, x: b(torch.relu(a(x))).double(), "operation 'double'"),
+    "squeeze of all": (lambda a, b, x: b(torch.relu(a(x))).squeeze(), r"write squeeze\(-1\)"),
+    "unsqueeze": (lambda a, b, x: b(torch.relu(a(x))).unsqueeze(1), "operation 'unsqueeze'"),
+    "tuple": (lambda a, b, x: (b(torch.relu(a(x))),), "a tuple as output; return the tensor alone"),
+    "dict": (lambda a, b, x: {"y": b(torch.relu(a(x)))}, "dict as output; return the tensor alone"),
+    "second input": (lambda a, b, x, scale=2.0: b(torch.relu(a(x)) * scale), "second input 'scale'; join inputs"),
+}
+
+
+@pytest.mark.parametrize("name", FORWARDS)
+def test_forwards_that_change_no_number_and_others(name: str) -> None:
+    forward, message = FORWARDS[name]
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(3, 4), nn.Linear(4, 1)
+
+    if name == "second input":
+        Net.forward = lambda self, x, scale=2.0: forward(self.a, self.b, x, scale)
+    else:
+        Net.forward = lambda self, x: forward(self.a, self.b, x)
+    if message is None:
+        net = checking.network(torch_modules.read(Net()))
+        assert any("left out" in note for note in net.conversion.folded)
+    else:
+        with pytest.raises(FormatError, match=message):
+            torch_modules.read(Net())
+
+
+def test_a_type_of_numbers_that_a_module_does_not_have_is_refused() -> None:
+    with pytest.raises(FormatError, match="the operation float"):
+        torch_modules.read(Halved().double())
+    assert torch_modules.read(Halved()).n_inputs == 2
+
+
+class Halved(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.a(x.float())
+
+
+def test_a_program_of_torch_export_is_refused() -> None:
+    with pytest.raises(TypeError, match="got ExportedProgram; give the module that it was made of"):
+        fastmlp.from_torch(torch.export.export(nn.Linear(2, 1), (torch.zeros(3, 2),)))
 
 
 def test_hooks_and_overridden_forwards() -> None:
@@ -360,6 +418,8 @@ def test_torchscript_is_refused() -> None:
 def test_arguments_of_state_dicts_are_refused_for_modules() -> None:
     with pytest.raises(ValueError, match="activation: only for a state dict"):
         torch_modules.read(nn.Linear(2, 2), activation="relu")
+    with pytest.raises(ValueError, match="ignore_unused, eps: only for a state dict"):
+        torch_modules.read(nn.Linear(2, 2), ignore_unused=True, eps=0.1)
     with pytest.raises(TypeError, match=r"model: expected a torch\.nn\.Module"):
         torch_modules.read(3)
     chain = torch_modules.read(nn.Linear(2, 2).state_dict(), output_activation="identity")

@@ -15,6 +15,7 @@ import pickle
 import struct
 import tarfile
 import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,9 @@ FILES: dict[str, tuple[bytes, str]] = {
     "bzip2": (bz2.compress(b"a" * 50), "packed by bzip2"),
     "xz": (lzma.compress(b"a" * 50), "packed by xz"),
     "tar": (tar(), "a tar archive"),
+    "joblib with compress": (zlib.compress(pickle.dumps([1])), r"a pickle \(\.pkl, joblib\)"),
+    "torch.export": (zipped("net/data/weights/weight_0"), r"a program of torch\.export"),
+    "text like zlib": (b"x^2 + 1\n", "text that begins"),
     "sqlite": (b"SQLite format 3\x00" + bytes(20), "an SQLite database"),
 }
 

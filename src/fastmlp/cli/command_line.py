@@ -78,7 +78,7 @@ def _one_line(error: BaseException) -> str:
 # ------------------------------------------------------------------------------------------- arguments
 
 
-TAKES_ANY_TEXT = ("--null", "--target", "--drop", "--keep")
+TAKES_ANY_TEXT = ("--null", "--target", "--drop", "--keep", "--low", "--high")  # also text that begins with -
 NO_OPTION = re.compile(r"--|-[^-oh].*", re.DOTALL)  # begins with - and cannot be one of the options
 DASHES = "\0--"  # replaces a value of "--", which argparse would drop; no argument of a process has a zero byte
 
@@ -274,20 +274,41 @@ def _add_convert(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
     add = parser.add_argument
     add("model", metavar="IN", help="a model file of another tool or of fastmlp, or a folder of Spark")
     add("output", metavar="OUT", help="MODEL.safetensors (of fastmlp), .onnx, .keras, or .net (of FANN)")
-    hidden = [name for name, kind in ACTIVATIONS.items() if not kind.output_only]
-    unsaid = "where IN does not say it"
-    add("--activation", choices=hidden, help=f"activation of the hidden layers, {unsaid}")
-    add("--output-activation", choices=list(ACTIVATIONS), help=f"activation of the last layer, {unsaid}")
-    add(
-        "--layers",
-        type=lambda text: text.split(","),
-        metavar="NAME,NAME",
-        help="in place of both: modules of a state dict and activations in their order, as fc1,relu,fc2",
-    )
+    parser.register("action", None, _Once)
+    _add_unsaid(parser.add_argument_group("what IN does not say").add_argument)
     add("--dtype", choices=architecture.DTYPES, help="default: that of IN")
     add("--quiet", action="store_true", help="print nothing")
     add("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_convert)
+
+
+def _add_unsaid(add: Callable[..., object]) -> None:
+    """Add the options that are arguments of `fastmlp.from_file`, by the same names (`cli.convert.OPTIONS`)."""
+    hidden = [name for name, kind in ACTIVATIONS.items() if not kind.output_only]
+    names: dict[str, Any] = {"type": _names, "metavar": "NAME,NAME"}
+    add("--activation", choices=hidden, help="activation of the hidden layers")
+    add("--output-activation", choices=list(ACTIVATIONS), help="activation of the last layer")
+    add("--layers", **names, help="in their place, modules and activations in the order of their use: fc1,relu,fc2")
+    add("--ignore-unused", action="store_true", default=None, help="--layers leaves out modules of a state dict")
+    add("--eps", type=_number, metavar="E", help="eps of BatchNorm1d in a state dict (default: 1e-5)")
+    add("--entry", metavar="NAME", help="name of the state dict in a checkpoint")
+    add("--half-precision", action="store_true", default=None, help="a model of float16 becomes one of float32")
+    add("--low", type=_numbers, metavar="N,N", help="lower bounds of the actions of a policy")
+    add("--high", type=_numbers, metavar="N,N", help="upper bounds")
+    add("--loss", choices=list(LOSSES), help="if IN gives logits, one of probabilities adds a sigmoid or softmax")
+    add("--class-names", **names)
+    add("--feature-names", **names)
+
+
+class _Once(argparse.Action):
+    """Stores a value, and refuses an option that is given twice."""
+
+    def __call__(
+        self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None
+    ) -> None:
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"argument {option_string}: expected once")
+        setattr(namespace, self.dest, values)
 
 
 def _add_model_and_input(add: Callable[..., object]) -> None:
@@ -329,6 +350,15 @@ def _number(text: str) -> float:
     if not columns.NUMBER.fullmatch(text.strip()):
         raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
     return float(text)
+
+
+def _numbers(text: str) -> float | tuple[float, ...]:
+    numbers = tuple(map(_number, text.split(",")))
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
 
 
 def _fraction(text: str) -> float:

@@ -9,6 +9,7 @@ import argparse
 import json
 import math
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -24,17 +25,32 @@ WRITERS: dict[str, Callable[[Network, str], object]] = {
 }
 
 
+OPTIONS = (  # arguments of `convert.from_file`, each given as --name
+    "activation",
+    "output_activation",
+    "layers",
+    "ignore_unused",
+    "eps",
+    "entry",
+    "half_precision",
+    "low",
+    "high",
+    "loss",
+    "class_names",
+    "feature_names",
+)
+
+
 def run(args: argparse.Namespace) -> int:
     """Read a model, write it in another format, and print what was found."""
     suffix = os.path.splitext(args.output)[1].lower()
     if suffix not in WRITERS:
         raise ValueError(f"OUT: expected a name that ends in one of {', '.join(WRITERS)}, got {args.output!r}")
-    given = {name: getattr(args, name) for name in ("activation", "output_activation", "layers")}
-    options = {name: value for name, value in given.items() if value is not None}
+    options = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
     try:
         model = convert.from_file(args.model, dtype=args.dtype, **options)
-    except TypeError as error:  # an option that the reader of this format does not take
-        raise ValueError(f"{args.model}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{args.model}: {_in_options(str(error))}") from error
     net = getattr(model, "network", model)  # of a Policy
     WRITERS[suffix](net, args.output)
     record: dict[str, Any] = {"input": args.model, "output": args.output, "network": repr(net)}
@@ -43,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
         record.update(
             source=found.source, version=found.version, difference=found.difference, folded=list(found.folded)
         )
+    if model is not net:
+        record["outputs"] = model.outputs
     if args.json:
         if math.isnan(record.get("difference", 0.0)):  # JSON has no NaN
             record["difference"] = None
@@ -52,11 +70,23 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _in_options(message: str) -> str:
+    """Return a message about arguments with those of OPTIONS as they are written here: --layers fc1,relu,fc2."""
+
+    def option(found: re.Match[str]) -> str:
+        value = re.sub(r"[\[\]()']|, (?=')", lambda each: "," if each[0] == ", " else "", found[2])
+        return f"--{found[1].replace('_', '-')}{'' if value == 'True' else f' {value}'}"
+
+    return re.sub(rf"\b({'|'.join(OPTIONS)})=(True\b|'[^']*'|\[[^\]]*\])", option, message)
+
+
 def _report(record: dict[str, Any]) -> None:
     """Print what was converted, a line each."""
     say(f"{record['output']}: {record['network']}")
     if "source" in record:
         source = f"{record['source']} {record['version']}".strip()
+        if "outputs" in record:
+            say(f"a policy, whose outputs are {record['outputs']}")
         say(f"from {source}, largest difference {record['difference']:.3g}")
         for step in record["folded"]:
             say(f"  {step}")

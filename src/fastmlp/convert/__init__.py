@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, SupportsIndex
+
+from ..errors import FormatError
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from ..inputs.labels import Label
+    from ..losses import Loss
     from ..network import Network
 
     Threads = SupportsIndex | str
+    ClassNames = Sequence[Label] | None
+    FeatureNames = Sequence[str] | None
 
 __all__ = [
     "from_fann",
@@ -84,7 +90,15 @@ def from_sklearn(estimator: Any, *, dtype: Any = None, engine: str = "auto", n_t
 
 
 def from_torch(
-    model: Any, *, dtype: Any = None, engine: str = "auto", n_threads: Threads = "auto", **spec: Any
+    model: Any,
+    *,
+    dtype: Any = None,
+    engine: str = "auto",
+    n_threads: Threads = "auto",
+    loss: str | Loss | None = None,
+    class_names: ClassNames = None,
+    feature_names: FeatureNames = None,
+    **spec: Any,
 ) -> Network:
     """Return the network of a PyTorch module, or of a state dict and what it does not say.
 
@@ -97,6 +111,9 @@ def from_torch(
         That of the network; None is the model's.
     engine, n_threads
         As for `Network`.
+    loss, class_names, feature_names
+        As for `Network`, where the model does not say them. If the model gives logits (BCEWithLogitsLoss,
+        from_logits=True) and the loss is one of probabilities, the network has the sigmoid or softmax and gives these.
     **spec
         What a state dict does not say, and only for one: `activation` of the hidden layers (a name or an object, or a
         list with one for each) and `output_activation` ("identity" if there is none); or in their place `layers`, the
@@ -117,12 +134,21 @@ def from_torch(
     Network([3, 2, 1], relu -> identity, half_squared_error, float32)
     """
     is_file = isinstance(model, (str, bytes, os.PathLike, Mapping))
-    module = _module("torch_file") if is_file else _module("torch_modules", "torch")
-    return _network(_call(module.read, spec, model), dtype, engine, n_threads)
+    modules = ("torch_file", "safetensors_file") if is_file else ("torch_modules",)
+    chain = _read(model, spec, *modules, extra="" if is_file else "torch")
+    return _network(chain, dtype, engine, n_threads, loss, class_names, feature_names)
 
 
 def from_keras(
-    model: Any, *, dtype: Any = None, engine: str = "auto", n_threads: Threads = "auto", **options: Any
+    model: Any,
+    *,
+    dtype: Any = None,
+    engine: str = "auto",
+    n_threads: Threads = "auto",
+    loss: str | Loss | None = None,
+    class_names: ClassNames = None,
+    feature_names: FeatureNames = None,
+    **options: Any,
 ) -> Network:
     """Return the network of a Keras model.
 
@@ -135,6 +161,9 @@ def from_keras(
         That of the network; None is the model's.
     engine, n_threads
         As for `Network`.
+    loss, class_names, feature_names
+        As for `Network`, where the model does not say them. If the model gives logits (BCEWithLogitsLoss,
+        from_logits=True) and the loss is one of probabilities, the network has the sigmoid or softmax and gives these.
     **options
         What the file does not say: `architecture`, the text of ``model.to_json()``, for a file of weights alone;
         `keras_version`; `half_precision`. See `docs/convert.md`.
@@ -144,27 +173,37 @@ def from_keras(
     FormatError
         If the file is damaged, or no network is equal to the model; the message names the layer.
     """
-    return _network(_call(_module("keras_models").read, options, model), dtype, engine, n_threads)
+    chain = _read(model, options, "keras_models")
+    return _network(chain, dtype, engine, n_threads, loss, class_names, feature_names)
 
 
 def from_onnx(
-    model: str | os.PathLike[str] | bytes,
+    model: Any,
     *,
     dtype: Any = None,
     engine: str = "auto",
     n_threads: Threads = "auto",
+    loss: str | Loss | None = None,
+    class_names: ClassNames = None,
+    feature_names: FeatureNames = None,
     **options: Any,
 ) -> Network:
     """Return the network of an ONNX model.
 
     Parameters
     ----------
-    model : path-like or bytes
+    model : path-like, bytes or onnx.ModelProto
         The file, or its content. External data is read from the file's folder.
     dtype : {"float32", "float64"}, optional
         That of the network; None is the model's.
     engine, n_threads
         As for `Network`.
+    loss, class_names, feature_names
+        As for `Network`, where the model does not say them. If the model gives logits (BCEWithLogitsLoss,
+        from_logits=True) and the loss is one of probabilities, the network has the sigmoid or softmax and gives these.
+    **options
+        `output`, the name of the output to import, where the graph has several; `half_precision`, True for a model that
+        computes in float16 or bfloat16, which then becomes one of float32.
 
     Raises
     ------
@@ -178,7 +217,8 @@ def from_onnx(
     >>> np.array_equal(again.parameters, net.parameters)
     True
     """
-    return _network(_call(_module("onnx_model").read, options, model), dtype, engine, n_threads)
+    chain = _read(model, options, "onnx_model")
+    return _network(chain, dtype, engine, n_threads, loss, class_names, feature_names)
 
 
 def from_stable_baselines3(model: Any, **options: Any) -> Any:
@@ -427,6 +467,9 @@ def from_file(
     dtype: Any = None,
     engine: str = "auto",
     n_threads: Threads = "auto",
+    loss: str | Loss | None = None,
+    class_names: ClassNames = None,
+    feature_names: FeatureNames = None,
     **options: Any,
 ) -> Any:
     """Return the network in a file of any tool that is known here, found by the file's content.
@@ -440,6 +483,9 @@ def from_file(
         That of the network; None is the file's.
     engine, n_threads
         As for `Network`.
+    loss, class_names, feature_names
+        As for `Network`, where the model does not say them. If the model gives logits (BCEWithLogitsLoss,
+        from_logits=True) and the loss is one of probabilities, the network has the sigmoid or softmax and gives these.
     **options
         What the file does not say, as `from_torch` and the others take it.
 
@@ -464,12 +510,15 @@ def from_file(
     from . import recognition
 
     row = recognition.recognize(path)
+    given = {"loss": loss, "class_names": class_names, "feature_names": feature_names}
+    supplied = {name: value for name, value in given.items() if value is not None}
     if row.module is None:
-        return _load(path, dtype, engine, n_threads, options)
+        return _load(path, dtype, engine, n_threads, {**options, **supplied})
     module = _module(row.module, row.extra)
     if hasattr(module, "policy"):
-        return _call(module.policy, {**options, "dtype": dtype, "engine": engine, "n_threads": n_threads}, path)
-    return _network(_call(module.read, options, path), dtype, engine, n_threads)
+        options = {**options, **supplied, "dtype": dtype, "engine": engine, "n_threads": n_threads}
+        return _call(module.policy, options, path)
+    return _network(_call(module.read, options, path), dtype, engine, n_threads, loss, class_names, feature_names)
 
 
 def write(tool: str, net: Network, *args: Any, **options: Any) -> Any:
@@ -490,6 +539,22 @@ def _load(path: Any, dtype: Any, engine: str, n_threads: Threads, options: Mappi
     return net
 
 
+def _read(source: Any, options: Mapping[str, Any], *modules: str, extra: str = "") -> Any:
+    """Return what the first of these modules reads; of a file that none of them reads, say what it is."""
+    read = _module(modules[0], extra).read
+    try:
+        return _call(read, options, source)
+    except FormatError as error:
+        if isinstance(source, (str, os.PathLike)):
+            from . import recognition
+
+            try:
+                recognition.refuse_other(source, modules)
+            except FormatError as other:
+                raise other from error
+        raise
+
+
 def _call(function: Callable[..., Any], options: Mapping[str, Any], *args: Any) -> Any:
     """Call a reader or writer, after a check that it takes the options."""
     if options:
@@ -502,10 +567,12 @@ def _call(function: Callable[..., Any], options: Mapping[str, Any], *args: Any) 
     return function(*args, **options)
 
 
-def _network(chain: Any, dtype: Any, engine: str, n_threads: Threads) -> Network:
+def _network(chain: Any, dtype: Any, engine: str, n_threads: Threads, *supplied: Any) -> Network:
+    """Return the network of a chain and of what the caller says beside it, see supplied.py."""
     from .checking import network
+    from .supplied import supply
 
-    return network(chain, dtype=dtype, engine=engine, n_threads=n_threads)
+    return network(supply(chain, *supplied), dtype=dtype, engine=engine, n_threads=n_threads)
 
 
 def _module(name: str, extra: str = "") -> ModuleType:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..losses import Loss
 
 Array = NDArray[np.float64]
+HALF_ADVICE = "half_precision=True reads it as one in float32, whose outputs are more precise"
 
 
 @frozen(eq=False)
@@ -131,6 +132,4 @@ class Chain:
 
 def refuse(place: str, found: str, advice: str = "") -> NoReturn:
     """Raise the error for a model that has no equal network: where, what was found there, and what to do."""
-    raise FormatError(
-        f"{place}: expected what a network of fastmlp can say, got {found}" + (f"; {advice}" if advice else "")
-    )
+    raise FormatError(f"{place}: cannot be imported: {found}" + (f"; {advice}" if advice else ""))

@@ -91,6 +91,8 @@ def open_file(source: str | os.PathLike[str] | bytes, architecture: object, vers
         path = Path(source)
         name = path.name
         if path.is_dir():
+            if not (path / CONFIG).exists():
+                raise FormatError(f"{name}: expected a file, or a folder that was a .keras file, got another folder")
             parts = {member: (path / member).read_bytes() for member in (CONFIG, METADATA, WEIGHTS)}
             return _of_parts(parts, name, architecture, version)
         data = path.read_bytes()
@@ -357,5 +359,8 @@ def of_model(model: Any) -> Source:
         refuse("model", f"the class {type(model).__qualname__}, which has no configuration ({error!s:.80})",
                "fastmlp reads Sequential and Functional models")  # fmt: skip
     config = parse_json(text, "model.to_json()")
+    if "layers" not in (config.get("config") or {}):
+        advice = "of a model with inputs and outputs, give keras.Model(model.inputs, model.outputs)"
+        refuse("model", f"the class {type(model).__qualname__}, whose configuration has no layers", advice)
     name = f"model {layer_name(config)!r:.40}"
     return Source(config, Live(model, layers_of(config, name)), version, config.get("compile_config"))

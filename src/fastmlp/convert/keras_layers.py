@@ -103,6 +103,7 @@ def activation(layer: Layer, value: object) -> list[Step]:
     if class_name == "function" and config in activations.NAMED and value.get("module") in (None, "keras.activations"):
         return activations.named(config, layer.place, layer.columns, layer.major)
     if class_name not in AS_ACTIVATION or not is_of_keras(value):
+        class_name = "lambda" if class_name in (None, "__lambda__") else class_name
         shown = config if class_name == "function" else class_name
         refuse(layer.place, f"the activation {shown!r:.60}", AS_ACTIVATION_ADVICE.get(str(class_name), ""))
     inner = Layer(
@@ -285,5 +286,6 @@ ADVICE = {
 AS_ACTIVATION = ("LeakyReLU", "ELU", "ReLU", "Softmax", "Activation", "Identity")
 AS_ACTIVATION_ADVICE = {
     "PReLU": "a model saved before its first call has no slopes in its file; make it a layer of its own",
+    "lambda": "its code is not run; fastmlp knows the activations of Keras by their names",
     "function": "fastmlp knows the activations of Keras by their names",
 }

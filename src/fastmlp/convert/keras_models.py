@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..activations import Sigmoid, Softmax
 from . import keras_file, keras_layers
-from .chain import Activate, Chain, Linear, Step, refuse
+from .chain import HALF_ADVICE, Activate, Chain, Linear, Step, refuse
 from .keras_config import flag, mapping, name_of, sequence, shape_without_batch
 from .keras_file import Scope, Source, layers_of
 from .keras_writer import write
@@ -191,8 +191,7 @@ class Path:
         elif policy in HALF and self._half_precision:
             policy = "float32"
         elif policy in HALF:
-            refuse(place, f"arithmetic in half precision ({policy})",
-                   "half_precision=True reads it as one in float32, whose outputs are more precise")  # fmt: skip
+            refuse(place, f"arithmetic in half precision ({policy})", HALF_ADVICE)
         if policy not in ("float32", "float64"):
             refuse(place, f"the dtype {policy!r:.60}", "expected float32 or float64, without quantisation")
         self._dtypes.add(str(policy))
@@ -227,7 +226,7 @@ class Path:
             version=source.version,
             dtype=dtype,
             n_inputs=math.prod(shape),
-            loss=_loss(source.training, steps),
+            loss=_loss(source.training, steps, self._notes),
             original=None if call is None or self._half_precision or dtype == "float64" else original,
             folded=tuple(self._notes),
         )
@@ -254,7 +253,7 @@ def _sequential_input(entry: dict[str, Any], layers: Sequence[dict[str, Any]], p
     )
 
 
-def _loss(training: object, steps: Sequence[Step]) -> str | None:
+def _loss(training: object, steps: Sequence[Step], notes: list[str]) -> str | None:
     """Return the loss that the model was compiled with, if this package has it and it goes with the output."""
     loss = training.get("loss") if isinstance(training, dict) else None
     config: object = {}
@@ -264,9 +263,12 @@ def _loss(training: object, steps: Sequence[Step]) -> str | None:
     if isinstance(loss, list) and len(loss) == 1:
         loss = loss[0]
     known = LOSSES.get(loss.replace("_", "").lower()) if isinstance(loss, str) else None
-    if known is None or (isinstance(config, dict) and config.get("from_logits")):
+    if known is None:
         return None
     name, output = known
+    if isinstance(config, dict) and config.get("from_logits"):
+        notes.append(f"the outputs are logits, for the loss {loss}; loss={name!r} makes probabilities of them")
+        return None
     last = steps[-1] if steps else None
     last_activation = last.activation if isinstance(last, Activate) else None
     if output is None:
@@ -291,7 +293,7 @@ class Graph:
             refuse(place, "two layers of one name")
         (self._input, _), *more = _calls(config.get("input_layers"), place)
         if more:
-            refuse(place, f"{len(more) + 1} inputs", "fastmlp has one input of all columns")
+            refuse(place, f"{len(more) + 1} inputs", "fastmlp has one input of all columns: concatenate them before")
         self._output, *more = _calls(config.get("output_layers"), place)
         if more:
             refuse(place, f"{len(more) + 1} outputs", "make a model of one: keras.Model(model.input, output)")
@@ -373,7 +375,7 @@ def _before(node: object, place: str) -> Call:
         tensors = [each.get("config") for each in arguments if isinstance(each, dict)]
         histories = [config.get("keras_history") for config in tensors if isinstance(config, dict)]
         if len(arguments) != len(histories):
-            refuse(place, f"the arguments {arguments!r:.80}", "expected the output of one layer")
+            refuse(place, "arguments that are not the output of one layer", "write arithmetic as a Rescaling layer")
     else:  # Keras 2: [[name, number, 0, options], ...]
         histories = sequence(node, place, "a call of a layer")
         last = histories[0][3:4] if histories and isinstance(histories[0], list) else []

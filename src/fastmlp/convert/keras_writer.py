@@ -67,8 +67,11 @@ def write(net: Network) -> Any:
     """
     try:
         import keras
-    except ImportError:
-        raise ImportError("to_keras needs Keras 3 and a backend; install them by: pip install keras torch") from None
+    except ImportError as error:
+        raise ImportError(
+            f"to_keras needs Keras 3 and a backend, and importing it failed ({error!s:.80}): pip install keras torch, "
+            "and set the environment variable KERAS_BACKEND=torch, as the default is tensorflow"
+        ) from None
     inputs, targets = learnt(net, "Keras")
     dtype, layers = net.dtype.name, keras.layers
     made: list[Any] = []

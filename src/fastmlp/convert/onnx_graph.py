@@ -1,13 +1,14 @@
 """The graph of an ONNX file: its nodes in order, its constants, and what names stand for.
 
-`OnnxGraph` checks what the rest relies on: each name is given once, a node comes after those whose outputs it takes,
-attributes have the type that is asked for, the version of the operators is known. Arrays are made when they are asked
-for, once each. `Budget` limits the numbers that constants computed from others may have, and the weights of all layers
-together, by the size of the file: memory stays in proportion to the file, whatever it says.
+`OnnxGraph` checks what the rest relies on: each name is given once, nodes have an order in which each comes after those
+whose outputs it takes, attributes have the type that is asked for, the version of the operators is known. Arrays are
+made when they are asked for, once each. `Budget` limits the numbers that constants computed from others may have, and
+the weights of all layers together, by the size of the file: memory stays in proportion to the file, whatever it says.
 """
 
 from __future__ import annotations
 
+import graphlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -165,8 +166,8 @@ class OnnxGraph:
             raise FormatError("ONNX file: expected initializers with different names, got one twice")
         self.inputs = {value.name: value for value in self.graph.input if value.name not in self._tensors}
         known = {*self._tensors, *self.inputs}
-        for index, node in enumerate(self.graph.node):
-            self._add(index, node, known)
+        for index in _sorted(self.graph.node):
+            self._add(index, self.graph.node[index], known)
 
     def _add(self, index: int, node: Node, known: set[str]) -> None:
         domain = "" if node.domain in DEFAULT_DOMAINS else node.domain + "."
@@ -218,6 +219,20 @@ class OnnxGraph:
                 wanted.add(id(operation))
                 stack.extend(filter(None, operation.inputs))
         return [operation for operation in self.operations if id(operation) in wanted]
+
+
+def _sorted(nodes: Sequence[Node]) -> list[int]:
+    """Return the indices of nodes in an order in which each comes after those whose outputs it takes."""
+    producer = {name: index for index, node in enumerate(nodes) for name in node.output if name}
+    before = {i: {producer[name] for name in node.input if name in producer} for i, node in enumerate(nodes)}
+    if all(max(each, default=-1) < index for index, each in before.items()):
+        return list(before)
+    try:
+        return list(graphlib.TopologicalSorter(before).static_order())
+    except graphlib.CycleError as error:
+        raise FormatError(
+            f"ONNX file: expected nodes without a cycle, got one of the nodes {error.args[1]!s:.80}"
+        ) from None
 
 
 def _opset(model: Model) -> int:

@@ -16,7 +16,7 @@ from ..errors import FormatError, format_error
 from ..formats import atomic
 from ..formats.safetensors import as_dict, json_value
 from . import onnx_graph, onnx_operators, onnx_originals, onnx_quantised, onnx_tails
-from .chain import Activate, Chain, Complement, Step, refuse
+from .chain import HALF_ADVICE, Activate, Chain, Complement, Step, refuse
 from .onnx_activations import Forms
 from .onnx_compounds import COMPOUNDS
 from .onnx_expressions import Expression
@@ -24,7 +24,7 @@ from .onnx_graph import OnnxGraph, Operation
 from .onnx_layout import Shape
 from .onnx_operators import DTYPES
 from .onnx_tails import Tail
-from .onnx_walk import Walk
+from .onnx_walk import HALF, Walk
 from .onnx_wire import Model
 
 ROUNDING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
@@ -35,7 +35,7 @@ OPERATORS = {**onnx_operators.OPERATORS, **onnx_quantised.OPERATORS, **onnx_tail
 # ---------------------------------------------------------------------------------------------------------- reading
 
 
-def read(source: str | os.PathLike[str] | bytes, *, output: str | None = None) -> Chain:
+def read(source: str | os.PathLike[str] | bytes, *, output: str | None = None, half_precision: bool = False) -> Chain:
     """Read a model in ONNX.
 
     Parameters
@@ -44,6 +44,9 @@ def read(source: str | os.PathLike[str] | bytes, *, output: str | None = None) -
         The file, or its content. Numbers in a file beside it are read if a path is given.
     output : str, optional
         The name of the graph's output to import, where there are several that are no labels of a classifier.
+    half_precision : bool, default False
+        Whether a model that computes in float16 or bfloat16 is read as one that computes in float32. Its outputs are
+        then more precise than those of the file.
 
     Returns
     -------
@@ -64,6 +67,7 @@ def read(source: str | os.PathLike[str] | bytes, *, output: str | None = None) -
     walk, values = _walk(graph, names)
     tail = onnx_tails.find(names, values)
     dtype = "float64" if "float64" in walk.dtypes else "float32"
+    _check_roundings(walk, dtype, half_precision)
     steps, forms = _steps(walk, tail)
     is_formula = dtype == "float64" and bool(forms.thresholds)  # the formula differs from the file by 1e-9 there
     if is_formula:
@@ -84,9 +88,23 @@ def read(source: str | os.PathLike[str] | bytes, *, output: str | None = None) -
     )
 
 
+def _check_roundings(walk: Walk, dtype: str, half_precision: bool) -> None:
+    """Refuse half precision unless it is asked for, and rounding to fewer digits before a layer of float64."""
+    for rounding in walk.roundings:
+        if rounding.dtype in HALF and not half_precision:
+            refuse(rounding.place, f"arithmetic in half precision ({rounding.dtype})", HALF_ADVICE)
+        if rounding.dtype not in HALF and dtype == "float64" and rounding.n_layers < len(walk.dtypes):
+            refuse(rounding.place, f"a rounding to {rounding.dtype} before a layer of float64", "export it without it")
+        if rounding.dtype in HALF or dtype == "float64":
+            walk.folded.append(f"{rounding.place}: {rounding.dtype}, computed in {dtype}")
+            walk.inexact = True
+
+
 def _content(source: Any) -> tuple[bytes | memoryview, str | None]:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source), None
+    if hasattr(source, "SerializeToString"):  # a ModelProto of the onnx package
+        return bytes(source.SerializeToString()), None
     path = atomic.name_of(source, "model")
     with open(path, "rb") as stream:
         size = os.fstat(stream.fileno()).st_size
@@ -112,7 +130,10 @@ def _walk(graph: OnnxGraph, names: list[str]) -> tuple[Walk, list[Any]]:
     used = {name for operation in needed for name in operation.inputs} | set(names)
     inputs = [value for name, value in graph.inputs.items() if name in used]
     if len(inputs) != 1:
-        raise FormatError(f"ONNX file: expected one input of rows, got {[value.name for value in inputs][:20]}")
+        names = [value.name for value in inputs][:20]
+        raise FormatError(
+            f"ONNX file: expected one input of rows, got {names}; export the model with one of all columns"
+        )
     (value,) = inputs
     declared = value.type.tensor_type if value.type is not None else None
     if declared is None:

@@ -18,7 +18,7 @@ from .functions import SELU_ALPHA, SELU_SCALE
 from .onnx_expressions import RESIDUAL, Expression
 from .onnx_graph import Operation
 from .onnx_tensors import FLOATS
-from .onnx_walk import Rows, Walk, numeric, rows, scalar
+from .onnx_walk import DIGITS, Rounding, Rows, Walk, numeric, rows, scalar
 
 Array = NDArray[Any]
 Operator = Callable[..., Any]
@@ -325,7 +325,7 @@ def _where(walk: Walk, o: Operation, which: Any, x: Any, y: Any) -> Rows:
 
 
 def _cast(walk: Walk, o: Operation, x: Any, *_: Any) -> Any:
-    """Return the same values: types of floats are rounding, and the network has one of its own."""
+    """Return the same values: types of floats are rounding, of which onnx_model.py refuses what is seen in outputs."""
     to = o.integer("to", 1)
     x = rows(o, x)
     if x.expression.kind in CONDITIONS:
@@ -335,6 +335,8 @@ def _cast(walk: Walk, o: Operation, x: Any, *_: Any) -> Any:
         return Rows(walk.builder.call(name, x.expression.args[0], o.place), x.shape, DTYPES[to])
     if to not in FLOATS:
         o.refuse(f"a conversion of the values to the data type {to}, which rounds them", "export it without it")
+    if DIGITS[DTYPES[to]] < DIGITS.get(x.dtype, math.inf):
+        walk.roundings.append(Rounding(DTYPES[to], o.place, len(walk.dtypes)))
     return Rows(x.expression, x.shape, DTYPES[to], x.saturated)
 
 
@@ -443,7 +445,6 @@ OPERATORS: dict[str, Operator] = {
     "Not": _not,
     "Where": _where,
     "Cast": _cast,
-    "CastLike": lambda walk, o, x, like: rows(o, x),
     "Identity": _identity,
     "Dropout": _identity,
     "Reshape": _reshape,

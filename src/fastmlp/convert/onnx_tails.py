@@ -125,7 +125,8 @@ def _named(walk: Walk, o: Operation, classes: Any, labels: Any) -> Any:
     if isinstance(labels, Rows) and labels.expression.kind in CONDITIONS:
         labels = Labels(None, rule=labels.expression)
     if not isinstance(classes, np.ndarray) or not isinstance(labels, Labels) or labels.names is not None:
-        o.refuse("a choice among values that are no labels")
+        advice = "give the network the numbers that it chooses, and import what follows it"
+        o.refuse("a choice of rows by their number (an embedding) or of columns (a ColumnTransformer)", advice)
     return Labels(labels.of, names_of(o, classes), labels.rule)
 
 

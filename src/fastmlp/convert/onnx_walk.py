@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,16 @@ from .onnx_layout import BATCH, Shape
 
 Array = NDArray[Any]
 Operators = Mapping[str, Callable[..., Any]]
+DIGITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}  # binary
+HALF = ("float16", "bfloat16")
+
+
+class Rounding(NamedTuple):
+    """A place where values are rounded to a type of fewer digits, or a layer of half precision."""
+
+    dtype: str
+    place: str
+    n_layers: int  # that come before it
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +63,7 @@ class Walk:
         self.uses = Counter[str]()  # how often a name is an input, or an output of the graph
         self.folded: list[str] = []
         self.dtypes: list[str] = []  # of the layers
+        self.roundings: list[Rounding] = []
         self.inexact = False  # whether the tool's own arithmetic loses more than a network's
         base = Base(onnx_layout.columns(shape), place=f"input {name!r:.80}")
         self.input_name, self.input = name, Rows(self.builder.base(base), shape, dtype)
@@ -76,6 +87,9 @@ class Walk:
         self.uses.update(names)
         for operation in needed:
             self.uses.update(operation.inputs)
+        for operation in needed:
+            if operation.operator in NO_EQUAL:
+                operation.refuse(f"the operator {operation.operator}", ADVICE[operation.operator])
         for operation in needed:
             given = [self.value(name) for name in operation.inputs]
             results = self._apply(operation, given)
@@ -139,6 +153,8 @@ class Walk:
         if not np.isfinite(weight).all() or (bias is not None and not np.isfinite(bias).all()):
             o.refuse("weights that are not finite", "check the model's training")
         self.budget.spend(weight.size, o.place)
+        if x.dtype in HALF:
+            self.roundings.append(Rounding(x.dtype, o.place, len(self.dtypes)))
         self.dtypes.append(x.dtype)
         base = Base(weight.shape[0], x.expression, weight, bias, o.place)
         return Rows(self.builder.base(base), shape, x.dtype)
@@ -219,7 +235,9 @@ ADVICE = {
     "LayerNormalization": "it depends on all columns of a row; train the network without it",
     "LogSoftmax": "export the model without it: its largest output is the same, and Softmax gives probabilities",
     "Conv": "fastmlp has dense layers only",
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), "it depends on the rows before; fastmlp has dense layers only"),
     "If": "export the model without control flow",
     "Loop": "export the model without control flow",
     "ai.onnx.ml.Normalizer": "it depends on all columns of a row; normalise the rows before `predict`",
 }
+NO_EQUAL = ("LSTM", "GRU", "RNN", "Conv", "Loop")  # refused before what prepares their inputs

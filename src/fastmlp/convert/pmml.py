@@ -32,9 +32,8 @@ ACTIVATIONS: dict[str, Activation] = {
     "sine": Sine(),
     "Gauss": BELL,
 }
-ADJUSTMENTS: dict[
-    tuple[str, str], dict[str, Any]
-] = {  # of the model's columns, outside of its layers: where they stand, and which values change nothing
+# Of the model's columns, outside of its layers: where they stand, and which values change nothing.
+ADJUSTMENTS: dict[tuple[str, str], dict[str, Any]] = {
     ("MiningSchema", "MiningField"): {"outliers": "asIs"},
     ("Targets", "Target"): {
         "rescaleConstant": 0.0,

@@ -6,7 +6,7 @@ the network has not done already, and no more: scalings, clips of observations a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -34,6 +34,8 @@ class Policy:
         Its inputs are observations as the environment gives them (if statistics were given, it normalises them itself).
         Its outputs are actions before they are clipped to the bounds; where the algorithm squashes them (SAC, TD3,
         DDPG, `squash_output`), the actions themselves; for discrete actions, a score for each.
+    outputs : str
+        What the network's outputs are, in words.
     low, high : ndarray or None
         The bounds of continuous actions.
 
@@ -49,6 +51,8 @@ class Policy:
     array([[ 2.],
            [-2.]], dtype=float32)
     """
+
+    outputs: ClassVar[str]
 
     def __init__(
         self,
@@ -101,6 +105,8 @@ class Policy:
 class Clipped(Policy):
     """Actions are the network's outputs, clipped to the bounds: PPO and A2C."""
 
+    outputs = "actions before they are clipped to low and high"
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         assert self.low is not None
@@ -119,6 +125,8 @@ class Clipped(Policy):
 class Squashed(Policy):
     """Actions are the network's outputs: a tanh, scaled to the bounds."""
 
+    outputs = "actions"
+
     def action(self, observations: ArrayLike) -> Any:
         """Return the best action for each observation, see `Policy.action`."""
         actions = self._outputs(observations)
@@ -129,6 +137,8 @@ class Squashed(Policy):
 
 class Discrete(Policy):
     """The action is the index of the largest output, the lowest index on a tie."""
+
+    outputs = "a score for each action, of which the largest is taken"
 
     def action(self, observations: ArrayLike) -> Any:
         """Return the best action for each observation, see `Policy.action`."""
@@ -141,6 +151,8 @@ class Discrete(Policy):
 
 class MultiDiscrete(Policy):
     """The outputs are blocks, in each of which the index of the largest is a part of the action."""
+
+    outputs = "scores in a block for each part of the action, of which the largest is taken"
 
     def __init__(self, *args: Any, n_values: Sequence[int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -158,6 +170,8 @@ class MultiDiscrete(Policy):
 
 class MultiBinary(Policy):
     """Each output is the logit of a part of the action, which is 1 where the probability is above one half."""
+
+    outputs = "a logit for each part of the action, which is 1 where the logit is above 0"
 
     def action(self, observations: ArrayLike) -> Any:
         """Return the best action for each observation, see `Policy.action`."""

@@ -12,7 +12,7 @@ import functools
 import os
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from ..errors import FormatError
@@ -115,6 +115,35 @@ FORMATS = (
 )
 
 
+def _find(content: Content) -> Format | None:
+    return next((row for row in FORMATS if row.recognizes(content)), None)
+
+
+def _described(content: Content) -> str | None:
+    """Say what a file or folder is that belongs to no row; None if that cannot be seen."""
+    if "saved_model.pb" in content.files:
+        return "a SavedModel of TensorFlow, which is not read: load it with Keras and save it as .keras"
+    if content.is_folder:
+        return "a folder"
+    found = foreign.describe(content.head, content.size)
+    return None if found is None else found.removesuffix(f". {foreign.FROM_FILE}")
+
+
+def refuse_other(path: str | os.PathLike[str], modules: Collection[str]) -> None:
+    """Raise an error if a file that none of these modules could read is of another kind, and say of which."""
+    content = Content(path)
+    row = _find(content)
+    if row is None:
+        found = _described(content)
+    elif row.module in modules:
+        found = None
+    else:
+        found = f"a model of {row.name}; fastmlp.{'load' if row.module is None else 'from_file'} reads it"
+    if found is not None:
+        known = " or ".join(dict.fromkeys(each.name for each in FORMATS if each.module in modules))
+        raise FormatError(f"{content.path}: expected a model of {known}, got {found}")
+
+
 def recognize(path: str | os.PathLike[str]) -> Format:
     """Return the row of FORMATS that a file or folder belongs to.
 
@@ -126,10 +155,8 @@ def recognize(path: str | os.PathLike[str]) -> Format:
         If there is no such file.
     """
     content = Content(path)
-    for row in FORMATS:
-        if row.recognizes(content):
-            return row
-    found = "a folder" if content.is_folder else foreign.describe(content.head, content.size) or "other bytes"
-    found = found.removesuffix(f". {foreign.FROM_FILE}")
+    row = _find(content)
+    if row is not None:
+        return row
     known = ", ".join(dict.fromkeys(row.name for row in FORMATS))
-    raise FormatError(f"{content.path}: expected a model of {known}, got {found}")
+    raise FormatError(f"{content.path}: expected a model of {known}, got {_described(content) or 'other bytes'}")

@@ -45,10 +45,11 @@ def read(
     activation: str | Activation | Sequence[str | Activation | None] | None = None,
     output_activation: str | Activation | None = None,
     layers: Sequence[str | Activation] | None = None,
+    ignore_unused: bool = False,
     eps: float = EPS,
 ) -> Chain:
     """Return the chain of a safetensors file that another program has written; see `from_torch`."""
-    spec = Spec(activation, output_activation, layers, eps)
+    spec = Spec(activation, output_activation, layers, ignore_unused, eps)
     tensors, metadata = tensors_of_file(source)
     if metadata.get("format") == "fastmlp":
         raise FormatError("safetensors file: expected one of another program, got a model file; fastmlp.load reads it")

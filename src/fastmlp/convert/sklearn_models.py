@@ -11,6 +11,8 @@ and so lose in float32 what is far from 0.
 from __future__ import annotations
 
 import inspect
+import itertools
+import os
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -54,6 +56,7 @@ ACTIVATIONS: dict[str, Activation] = {  # scikit-learn's names
     "exp": Identity(),  # the output of loss="poisson", of which the network gives the logarithm
 }
 NAMES = {activation: name for name, activation in ACTIVATIONS.items() if name != "exp"}
+MAX_SCALER_ERROR = 5e-5  # of a scaled column, by which rounding to float32 may move it without a word
 ADVICE = (
     "from_sklearn takes MLPClassifier and MLPRegressor, in a Pipeline with StandardScaler, MinMaxScaler, MaxAbsScaler "
     "or RobustScaler, and in a TransformedTargetRegressor with one of these"
@@ -75,9 +78,15 @@ class _Model:
 
 def read(estimator: Any) -> Chain:
     """Return the chain of a fitted estimator; see `fastmlp.from_sklearn`."""
+    if isinstance(estimator, (str, bytes, os.PathLike)):
+        raise TypeError(
+            "estimator: expected a fitted estimator, got a path; load it first, with joblib.load or pickle.load, if "
+            "you trust whoever has made it"
+        )
     model = _Model()
     _add(model, estimator, type(estimator).__name__)
     names = _feature_names(model, estimator)
+    _warn_of_float32(model)
     return Chain(
         tuple(model.steps),
         TOOL,
@@ -90,6 +99,27 @@ def read(estimator: Any) -> Chain:
         original=_original(estimator, model),
         folded=tuple(model.folded),
     )
+
+
+def _warn_of_float32(model: _Model) -> None:
+    """Warn where scalers are much less exact than the network on rows of float32, which the estimator was fitted on."""
+    if model.dtype != np.float32:
+        return
+    for step in itertools.takewhile(lambda step: isinstance(step, Affine), model.steps):
+        assert isinstance(step, Affine)
+        with np.errstate(all="ignore"):
+            if step.multiplies:
+                error = np.abs(step.offset) * np.finfo(np.float32).eps
+            else:
+                error = np.abs((step.offset.astype(np.float32) - step.offset) / step.scale)
+        if error.max() > MAX_SCALER_ERROR:
+            note = (
+                f"{step.place}: rounds its numbers to float32 for rows of float32, which moves column "
+                f"{int(error.argmax())} by {error.max():.2g} after scaling; the network does not round them, and gives "
+                "what the estimator gives for X.astype('float64')"
+            )
+            model.folded.append(note)
+            warnings.warn(note, stacklevel=4)
 
 
 def _same_method(kind: type, parent: type, name: str) -> bool:

@@ -123,6 +123,7 @@ def policy(
     n_threads: Any = "auto",
 ) -> Policy:
     """Return the policy of a file of stable-baselines3, or of a model; see `fastmlp.from_stable_baselines3`."""
+    notes: list[str] = []
     if isinstance(source, (str, bytes, os.PathLike)):
         model = _of_file(source)
     elif hasattr(source, "policy") and hasattr(source, "action_space"):
@@ -130,6 +131,10 @@ def policy(
         if type(source.action_space).__name__ == "Box":
             low = source.action_space.low if low is None else low
             high = source.action_space.high if high is None else high
+        env = source.get_vec_normalize_env() if hasattr(source, "get_vec_normalize_env") else None
+        if observation_scaling is None and env is not None and env.norm_obs:
+            observation_scaling = env
+            notes.append("observations are normalised by the statistics of the model's VecNormalize")
     else:
         raise TypeError(f"model: expected a path or a model of stable-baselines3, got {type(source).__name__}")
     algorithm = ALGORITHMS.get(model.module)
@@ -139,7 +144,6 @@ def policy(
             f"a class of the module {model.module!r:.100}, whose forward is not known",
             "policies of stable-baselines3 itself are: PPO, A2C, SAC, TD3, DDPG, DQN",
         )
-    notes: list[str] = []
     body = _body(model, algorithm, _activation(model, algorithm, activation, notes))
     n_inputs = check_shapes(body)
     encode = spaces.observations(model.observation_space, n_inputs)

@@ -34,6 +34,7 @@ def read(
     activation: str | Activation | Sequence[str | Activation | None] | None = None,
     output_activation: str | Activation | None = None,
     layers: Sequence[str | Activation] | None = None,
+    ignore_unused: bool = False,
     eps: float = EPS,
     entry: str | None = None,
 ) -> Chain:
@@ -41,7 +42,7 @@ def read(
 
     The arguments are those of `from_torch`. A safetensors file is read, too.
     """
-    spec = Spec(activation, output_activation, layers, eps)
+    spec = Spec(activation, output_activation, layers, ignore_unused, eps)
     if isinstance(source, Mapping):
         tensors = _arrays(_state_dict(dict(source), entry))
         return chain(tensors, spec, sorted_by_name=False, tool="PyTorch", version="")

@@ -24,6 +24,9 @@ MAX_TENSOR_BYTES = 16  # of all tensors together, in bytes of the file: tied ten
 
 Tensors = Mapping[str, NDArray[Any]]
 
+INPUT_SCALING = ("input_offset", "input_scale")  # the float64 buffers of torch_writer.InputScaling
+TARGET_SCALING = ("target_offset", "target_scale")  # of torch_writer.TargetScaling
+
 _ROLES = {  # the end of a tensor's name: what it is in its module
     "parametrizations.weight.original0": "g",
     "parametrizations.weight.original1": "direction",
@@ -42,6 +45,7 @@ _ROLES = {  # the end of a tensor's name: what it is in its module
     "running_mean": "running_mean",
     "running_var": "running_var",
     "num_batches_tracked": "num_batches_tracked",
+    **{name: name for name in (*INPUT_SCALING, *TARGET_SCALING)},
 }
 _NAME = re.compile(r"(?:(?P<module>.*)\.)?(?P<role>" + "|".join(map(re.escape, _ROLES)) + ")", re.DOTALL)
 _PREFIXES = ("_orig_mod.", "module.")  # of torch.compile, and of DataParallel
@@ -65,6 +69,11 @@ class Module:
         """Whether the module is an activation that has a parameter (PReLU)."""
         return isinstance(self.steps[0], Activate)
 
+    @property
+    def is_target_scaling(self) -> bool:
+        """Whether the module is the target scaling of `Network.to_torch`."""
+        return isinstance(self.steps[0], Affine) and self.steps[0].multiplies
+
 
 def without_prefixes(names: list[str]) -> list[str]:
     """Return the names without what torch.compile and DataParallel write in front of all of them, at any depth."""
@@ -86,11 +95,21 @@ def as_float64(tensor: NDArray[Any], place: str) -> Array:
 
 
 def dtype_of(tensors: Tensors) -> str:
-    """Return the dtype in which the model computes, that of its floats: half and bfloat16 become float32."""
-    found = {tensor.dtype.newbyteorder("=").name for tensor in tensors.values() if tensor.dtype.kind == "f"}
+    """Return the dtype in which the model computes, that of its floats: half and bfloat16 become float32.
+
+    The buffers of scalings are always float64 and say nothing.
+    """
+    floats = {name: each.dtype.newbyteorder("=").name for name, each in tensors.items() if each.dtype.kind == "f"}
+    found = {dtype for name, dtype in floats.items() if not name.endswith((*INPUT_SCALING, *TARGET_SCALING))}
     if "float64" in found and len(found) > 1:
         raise FormatError(f"tensors: expected floats of one dtype, got {', '.join(sorted(found))}")
     return "float64" if "float64" in found else "float32"
+
+
+def module_of(name: str) -> str | None:
+    """Return the name of the module that a tensor of this name belongs to; None if that is none of a known kind."""
+    found = _NAME.fullmatch(name)
+    return None if found is None else found["module"] or ""
 
 
 def modules(tensors: Tensors, eps: float = EPS) -> list[Module]:
@@ -119,6 +138,8 @@ def module(name: str, roles: dict[str, NDArray[Any]], eps: float = EPS) -> Modul
     if "bias_mask" in roles and "bias" in roles:
         roles["bias"] = roles["bias"] * roles.pop("bias_mask")
     have = frozenset(roles) - {"bias", "num_batches_tracked"}
+    if have in _SCALINGS and all(each.dtype == np.float64 and each.ndim == 1 for each in roles.values()):
+        return Module(name, (_SCALINGS[have](*(roles[role] for role in sorted(have)), place),))
     if have in _BATCH_NORM:
         return Module(name, batch_norm(roles, eps, place), f"{place}: BatchNorm1d with eps {eps!r}")
     if have not in WEIGHTS:
@@ -215,3 +236,7 @@ WEIGHTS: dict[frozenset[str], Callable[[dict[str, Array], str], Weight]] = {
     frozenset({"original", "mask"}): _pruned,
 }
 _BATCH_NORM = (frozenset({"running_mean", "running_var"}), frozenset({"running_mean", "running_var", "weight"}))
+_SCALINGS: dict[frozenset[str], Callable[..., Affine]] = {
+    frozenset(INPUT_SCALING): Affine,
+    frozenset(TARGET_SCALING): lambda offset, scale, place: Affine.times(scale, offset, place),
+}

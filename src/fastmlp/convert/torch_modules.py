@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 _WITH_TENSORS = (nn.Linear, nn.BatchNorm1d, nn.SyncBatchNorm, nn.PReLU)
 _ADVICE = "load its layers one by one with Network.set_layer, or let the module end before it"
+_NO_EQUAL = "no multilayer perceptron is equal to it; only what follows it, or ends before it, can be imported"
+_SAME = {  # functions and methods that change no value, and the type of numbers for which that is so
+    **dict.fromkeys(("detach", "contiguous", "clone"), None),
+    "float": torch.float32,
+    "double": torch.float64,
+}
 
 
 def read(
@@ -36,18 +42,28 @@ def read(
     activation: str | Activation | Sequence[str | Activation | None] | None = None,
     output_activation: str | Activation | None = None,
     layers: Sequence[str | Activation] | None = None,
+    ignore_unused: bool | None = None,
     eps: float = EPS,
     entry: str | None = None,
 ) -> Chain:
     """Return the chain of a module, a state dict or a file; see `from_torch`."""
-    given = {"activation": activation, "output_activation": output_activation, "layers": layers, "entry": entry}
+    arguments = {
+        "activation": activation,
+        "output_activation": output_activation,
+        "layers": layers,
+        "ignore_unused": ignore_unused,
+        "eps": None if eps == EPS else eps,
+        "entry": entry,
+    }
+    given = {name: value for name, value in arguments.items() if value is not None}
     if not isinstance(source, nn.Module):
         if not isinstance(source, (str, bytes, os.PathLike, Mapping)):
-            raise TypeError(f"model: expected a torch.nn.Module, a state dict or a path, got {type(source).__name__}")
-        return torch_file.read(source, **given, eps=eps)  # type: ignore[arg-type]
-    if any(value is not None for value in given.values()) or eps != EPS:
-        names = ", ".join([*(name for name, value in given.items() if value is not None), *["eps"] * (eps != EPS)])
-        raise ValueError(f"{names}: only for a state dict, as a module has its activations itself")
+            exported = "; give the module that it was made of" if hasattr(source, "graph_module") else ""
+            found = f"{type(source).__name__}{exported}"
+            raise TypeError(f"model: expected a torch.nn.Module, a state dict or a path, got {found}")
+        return torch_file.read(source, **given)  # type: ignore[arg-type]
+    if given:
+        raise ValueError(f"{', '.join(given)}: only for a state dict, as a module has its activations itself")
     return _Reader(source).chain()
 
 
@@ -59,6 +75,7 @@ class _Reader:
         self.steps: list[Step] = []
         self.folded: list[str] = []
         self.width = 0  # the number of columns so far
+        self.dtype = next((each.dtype for each in module.parameters()), torch.float32)  # of all, as is checked
         self.is_cut = False  # whether a softplus is cut where that shows in float64
 
     def chain(self) -> Chain:
@@ -107,7 +124,7 @@ class _Reader:
         elif kind is not None:
             made = torch_functions.of_module(module, kind.__name__, place, self.width)
             if made is None:
-                refuse(place, f"a {type(module).__name__}", _ADVICE)
+                refuse(place, f"the layer {type(module).__name__}", _NO_EQUAL)
             self._append(made, place, "" if made else f"{place}: left out")
             if kind is nn.Softplus:
                 self._note_cut(float(module.threshold), place)
@@ -115,7 +132,7 @@ class _Reader:
             ours: Any = module
             self._append(ours.chain_steps(place), place)
         elif type(module).__module__.startswith("torch.nn."):
-            refuse(place, f"a {type(module).__name__}", _ADVICE)
+            refuse(place, f"the layer {type(module).__name__}", _NO_EQUAL)
         else:
             self._trace(module, name, place)
 
@@ -161,8 +178,12 @@ class _Reader:
                 if current is None:
                     current = node
                 elif node.users:
-                    refuse(at, f"a second input {node.name!r}")
+                    refuse(
+                        at, f"a second input {node.name!r}", "join inputs to one tensor; a number belongs in the module"
+                    )
             elif node.op == "output":
+                if isinstance(node.args[0], (tuple, list, dict)):
+                    refuse(at, f"a {type(node.args[0]).__name__} as output", "return the tensor alone")
                 if node.args[0] is not current:
                     refuse(at, "an output that is not the last layer's", _ADVICE)
             elif node.op != "get_attr" and not _is_shape(node):
@@ -188,12 +209,7 @@ class _Reader:
             self._append(_ARITHMETIC[function](values, self.width, at), at)
         elif not values or values[0] is not _X:
             refuse(at, f"{function} of other arguments")
-        elif function == "squeeze" and self.width == 1 and (*values[1:], *keywords.values()) in ((-1,), (1,)):
-            self.folded.append(f"{at}: left out, as outputs are rows of one column")
-        elif function in ("view", "reshape") and len(values) >= 2:
-            self._reshape(values[1:], at)
-        elif function in ("dropout", "alpha_dropout", "feature_alpha_dropout"):
-            _check_dropout(values[1:], keywords, at)
+        elif self._changes_nothing(function, values[1:], keywords, at):
             self.folded.append(f"{at}: left out")
         elif function == "linear" and len(values) + len(keywords) in (2, 3):
             self._add_linear(dict(zip(("weight", "bias"), values[1:], strict=False)) | keywords, at)
@@ -204,6 +220,22 @@ class _Reader:
             self._append(made, at)
             if function == "softplus":
                 self._note_cut(keywords.get("threshold", values[2] if len(values) > 2 else 20.0), at)
+
+    def _changes_nothing(self, function: str, values: list[Any], keywords: Mapping[str, Any], at: str) -> bool:
+        """Whether rows stay as they are: moves of the shape, copies, dropout, a type of numbers that they have."""
+        given = (*values, *keywords.values())
+        if function == "squeeze":
+            if given not in ((-1,), (1,)):
+                refuse(at, "a squeeze of all axes, which depends on the number of rows", "write squeeze(-1)")
+            return self.width == 1
+        if function in ("view", "reshape") and values:
+            self._check_reshape(values, at)
+            return True
+        if function in ("dropout", "alpha_dropout", "feature_alpha_dropout"):
+            _check_dropout(values, keywords, at)
+            return True
+        is_same = function in _SAME and not given and _SAME[function] in (None, self.dtype)
+        return is_same or (function == "to" and given == (self.dtype,))
 
     def _note_cut(self, threshold: float, place: str) -> None:
         """Note a softplus that torch replaces by z itself where that is off by more than float64's rounding."""
@@ -216,12 +248,11 @@ class _Reader:
         roles = {key: torch_file.array(each) for key, each in arguments.items() if isinstance(each, torch.Tensor)}
         self._append(torch_layers.module(at, roles).steps, at)
 
-    def _reshape(self, shape: Sequence[Any], at: str) -> None:
+    def _check_reshape(self, shape: Sequence[Any], at: str) -> None:
         """Check that a reshape keeps rows (B, n): to (-1, n), or to (B, -1)."""
         sizes = list(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else list(shape)
         if len(sizes) != 2 or not (sizes == [-1, self.width] or (sizes[0] is _N_ROWS and sizes[1] in (-1, self.width))):
             refuse(at, f"a reshape to {sizes!r:.100}", "rows (B, n) must stay rows")
-        self.folded.append(f"{at}: left out")
 
 
 class _Stand:

@@ -1,14 +1,17 @@
 """What a state dict does not say, from the caller: the activations, and where it matters the order of the layers.
 
-`chain` makes a `Chain` of a state dict's tensors. The caller gives either `activation` and `output_activation`, if the
-numbers in the modules' names and the shapes of their tensors leave one order, or `layers`: the modules and activations
-one by one. The order of a file counts for nothing: it is that in which a program has made the modules, or that of their
-names. What is neither in the file nor given is asked for; nothing is guessed.
+`chain` makes a `Chain` of a state dict's tensors. The caller gives `layers`, the modules and activations one by one; or
+`activation` and `output_activation`, if the order needs no guess. That is so in two cases: all modules stand in one
+container and have numbers there, whose gaps say where activations stand; or all are linear layers with names of their
+own beside one another, and their numbers and shapes leave one order. The order of a file counts for nothing: it is that
+in which a program has made the modules, or that of their names. The order that is assumed is the first of the notes.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -18,10 +21,10 @@ from ..activations import ACTIVATIONS, Activation, Identity
 from ..errors import FormatError
 from ..frozen import frozen
 from .chain import Activate, Affine, Chain, Linear, Step, refuse
-from .torch_layers import EPS, Module, Tensors, dtype_of, modules
+from .torch_layers import EPS, Module, Tensors, dtype_of, module_of, modules
 
-MOST_ORDERS = 3  # that a message lists
-MOST_ROUNDS = 100_000  # of the search for orders, which takes a tenth of a second
+MAX_STATES = 500  # of the search for orders: how many of each group of modules are behind
+MAX_SHOWN = 40  # modules and activations of the proposal in a message
 
 
 @frozen(eq=False)
@@ -31,6 +34,7 @@ class Spec:
     activation: str | Activation | Sequence[str | Activation | None] | None = None
     output_activation: str | Activation | None = None
     layers: Sequence[str | Activation] | None = None
+    ignore_unused: bool = False
     eps: float = EPS
 
     def __post_init__(self) -> None:
@@ -41,6 +45,8 @@ class Spec:
             raise ValueError(
                 "layers: cannot be combined with activation and output_activation, as it has the activations in it"
             )
+        if self.layers is None and self.ignore_unused:
+            raise ValueError("ignore_unused: expected layers=[...] beside it, which says what is used")
 
 
 def chain(tensors: Tensors, spec: Spec, *, sorted_by_name: bool, tool: str, version: str) -> Chain:
@@ -48,20 +54,33 @@ def chain(tensors: Tensors, spec: Spec, *, sorted_by_name: bool, tool: str, vers
 
     `sorted_by_name` says that the tensors' order is not that in which the model has its modules.
     """
-    chosen = tensors if spec.layers is None else _of_modules(tensors, spec.layers)
+    if spec.layers is None:
+        if adapter := next((name for name in tensors if "lora_" in name), ""):
+            refuse(f"tensor {adapter!r:.200}", "an adapter of LoRA", "save the model after model.merge_and_unload()")
+        chosen, notes = tensors, list[str]()
+    else:
+        chosen, notes = _chosen(tensors, spec.layers, spec.ignore_unused)
     found = modules(chosen, spec.eps)
     if not any(each.is_linear for each in found):
         raise FormatError(f"tensors: expected at least one linear layer, got {len(found)} modules without one")
-    is_sorted = sorted_by_name or (list(tensors) == sorted(tensors) and len(tensors) > len(found))
-    if spec.layers is not None:
-        sequence, notes = _listed(found, spec.layers), [f"tensor {n!r}: not used" for n in tensors if n not in chosen]
+    if spec.layers is None:
+        is_sorted = sorted_by_name or (list(tensors) == sorted(tensors) and len(tensors) > len(found))
+        sequence = _placed(_ordered(found, spec, is_sorted), spec)
     else:
-        ordered = _ordered(found, is_sorted)
-        sequence, notes = _placed(ordered, spec), []
+        sequence = _listed(found, spec.layers)
     steps = tuple(step for each in sequence for step in (each.steps if isinstance(each, Module) else [each]))
     n_inputs = check_shapes(steps)
     notes += [each.note for each in sequence if isinstance(each, Module) and each.note]
-    return Chain(steps, tool, version, dtype_of(tensors), n_inputs, folded=tuple(notes))
+    order = f"order of the layers: {' -> '.join(map(_shown, sequence))}"
+    return Chain(steps, tool, version, dtype_of(chosen), n_inputs, folded=(order, *notes))
+
+
+def _shown(each: Module | Step) -> str:
+    """Return the name of a module or of an activation."""
+    if isinstance(each, Module):
+        return each.name or "the module"
+    assert isinstance(each, Activate)
+    return each.activation.name if each.activation == type(each.activation)() else repr(each.activation)
 
 
 def check_shapes(steps: Sequence[Step]) -> int:
@@ -88,46 +107,64 @@ def _widths(step: Step) -> tuple[int, int]:
 # ----------------------------------------------------------------------------------------- layers given one by one
 
 
-def _of_modules(tensors: Tensors, layers: Sequence[Any]) -> Tensors:
-    """Return the tensors of the modules that are listed; all of them if none is."""
-    beginnings = tuple(f"{each}." for each in layers if isinstance(each, str))
-    return {name: tensor for name, tensor in tensors.items() if name.startswith(beginnings)} or tensors
+def _chosen(tensors: Tensors, layers: Sequence[Any], ignore_unused: bool) -> tuple[Tensors, list[str]]:
+    """Return the tensors of the modules that are listed, all of them if none is, and notes on the others."""
+    chosen = {name: tensor for name, tensor in tensors.items() if module_of(name) in layers}
+    unused = [name for name in tensors if name not in chosen] if chosen else []
+    if unused and not ignore_unused:
+        raise FormatError(
+            f"layers: expected all modules of the state dict, got none of the tensors {_joined(unused, 8)}; if the "
+            "network's outputs do not depend on them, give ignore_unused=True"
+        )
+    return chosen or tensors, [f"tensor {name!r}: not used" for name in unused]
 
 
 def _listed(found: list[Module], layers: Sequence[Any]) -> list[Module | Step]:
     by_name = {each.name: each for each in found}
+    names = _joined(list(by_name), 8)
     sequence: list[Module | Step] = []
     for index, each in enumerate(layers):
         if isinstance(each, str) and each in by_name:
             sequence.append(by_name[each])
             continue
         if isinstance(each, str) and each not in ACTIVATIONS:
-            raise ValueError(
-                f"layers[{index}]: expected a module ({_names(found)}) or an activation, got {each!r:.100}"
-            )
+            raise ValueError(f"layers[{index}]: expected a module ({names}) or an activation, got {each!r:.100}")
         last = index == len(layers) - 1
         sequence.append(Activate(activations.resolve(f"layers[{index}]", each, output=last), f"layers[{index}]"))
     if not any(isinstance(each, Module) and each.is_linear for each in sequence):
-        raise ValueError(f"layers: expected at least one linear layer of {_names(found)}, got {list(layers)!r:.100}")
+        raise ValueError(f"layers: expected at least one linear layer of {names}, got {list(layers)!r:.100}")
     return sequence
 
 
-def _names(found: list[Module]) -> str:
-    shown = ", ".join(repr(each.name) for each in found[:8])
-    return shown + (", ..." if len(found) > 8 else "")
+def _joined(names: Sequence[str], n_shown: int) -> str:
+    return ", ".join(map(repr, names[:n_shown])) + (", ..." if len(names) > n_shown else "")
 
 
-def _ask_for_layers(why: str, found: list[Module]) -> NoReturn:
-    """Raise the error that asks for the argument `layers`, with an example made of the modules' names."""
-    example: list[str] = []
-    for each in found:
-        if each.is_linear and example:
-            example.append("'relu'")
-        example.append(repr(each.name))
+def _ask_for_layers(why: str, ordered: Sequence[Module], spec: Spec) -> NoReturn:
+    """Raise the error that asks for the argument `layers`, with the modules and activations as they may be."""
+    hidden = spec.activation if isinstance(spec.activation, str) else "relu"
+    proposed: list[str] = []
+    needs_activation = False
+    for before, each in itertools.pairwise([ordered[0], *ordered]):
+        if needs_activation and _may_be_apart(before, each):
+            proposed.append(hidden)
+            needs_activation = False
+        proposed.append(each.name)
+        needs_activation = each.is_linear or (needs_activation and not each.is_activation)
+    if isinstance(spec.output_activation, str) and spec.output_activation != "identity":
+        proposed.append(spec.output_activation)
     raise FormatError(
-        f"layers: {why}; expected the modules and activations in their order, such as "
-        f"layers=[{', '.join(example[:9])}{', ...' if len(example) > 9 else ''}]"
+        f"layers: {why}; give the modules and activations in the order in which forward uses them: if it is this one, "
+        f"layers=[{_joined(proposed, MAX_SHOWN)}]"
     )
+
+
+def _may_be_apart(before: Module, each: Module) -> bool:
+    """Whether an activation may stand between two modules: in a container if there is a gap, else before a layer."""
+    (container, number), (same, following) = _place(before), _place(each)
+    if container != same or number is None or following is None:
+        return each.is_linear
+    return number + 1 < following
 
 
 # ------------------------------------------------------------------------------------------- order by the names
@@ -139,70 +176,70 @@ def number_key(name: str) -> list[tuple[str, int]]:
     return [(text, int(number)) for text, number in itertools.zip_longest(parts[::2], parts[1::2], fillvalue="-1")]
 
 
-def _skeleton(name: str) -> str:
-    return re.sub(r"[0-9]+", "#", name)
+def _place(each: Module) -> tuple[str, int | None]:
+    """Return a module's container and its number there, or None if it has a name."""
+    container, _, last = each.name.rpartition(".")
+    return container, int(last) if re.fullmatch("[0-9]{1,9}", last) else None
 
 
-def _ordered(found: list[Module], is_sorted: bool) -> list[Module]:
-    """Return the modules in the order in which they are used, which their names must not contradict."""
-    by_number = sorted(found, key=lambda each: number_key(each.name))
-    if len({_skeleton(each.name) for each in found}) == 1:
-        by_text = sorted(found, key=lambda each: each.name)
-        if not is_sorted and found not in (by_number, by_text):
-            _ask_for_layers("the order of the modules in the file is another one than that of their numbers", found)
-        return by_number
-    groups: dict[str, list[Module]] = {}
+def _ordered(found: list[Module], spec: Spec, is_sorted: bool) -> list[Module]:
+    """Return the modules in the order in which they are used, if names and shapes leave no doubt."""
+    groups: dict[str, list[Module]] = {}  # by the name without its numbers, which give the order in a group
     for each in found:
-        groups.setdefault(_skeleton(each.name), []).append(each)
+        groups.setdefault(re.sub("[0-9]+", "#", each.name), []).append(each)
     numbered = [sorted(group, key=lambda each: number_key(each.name)) for group in groups.values()]
-    if not is_sorted and numbered != list(groups.values()):
-        _ask_for_layers("the order of the modules in the file is another one than that of their numbers", found)
-    orders = _fitting_orders(numbered)
-    if len(orders) == 1:
-        return orders[0]
-    if not orders:
-        _ask_for_layers("the modules have shapes that fit in no order of all of them", found)
-    listed = " or ".join(f"[{_names(order)}]" for order in orders[:MOST_ORDERS])
-    more = " or others" if len(orders) > MOST_ORDERS else ""
-    _ask_for_layers(f"names and shapes of the modules allow several orders, {listed}{more}", orders[0])
+    orders = numbered if len(numbered) == 1 else _fitting_orders(numbered)
+    ordered = orders[0] if orders else found
+    containers, numbers = (set(each) for each in zip(*map(_place, found), strict=True))
+    if len(containers) > 1 or (None in numbers and len(numbers) > 1):
+        why = "a state dict does not say in which order several containers, or modules beside one, are used"
+    elif not is_sorted and any(map(_contradicts_numbers, groups.values(), numbered)):
+        why = "the order of the modules in the file is another one than that of their numbers"
+    elif None in numbers and len(found) > 1 and not all(each.is_linear for each in found):
+        why = "a state dict does not say where a BatchNorm1d or a PReLU stands that has a name, not a number"
+    elif len(orders) != 1:
+        why = "names and shapes of the modules do not leave exactly one order"
+    elif _may_begin_with_embedding(ordered):
+        why = f"module {ordered[0].name!r} has no bias, as others have: it may be an Embedding, which has no equal here"
+    else:
+        return ordered
+    _ask_for_layers(why, ordered, spec)
+
+
+def _contradicts_numbers(in_file: list[Module], by_number: list[Module]) -> bool:
+    return in_file != by_number and in_file != sorted(in_file, key=lambda each: each.name)
+
+
+def _may_begin_with_embedding(ordered: list[Module]) -> bool:
+    """Whether the columns of the first weight, as those of an Embedding, fit the layer after it, too."""
+    first, *others = (step for each in ordered for step in each.steps if isinstance(step, Linear))
+    if not (others and ordered[0].is_linear and ordered[1].is_linear):
+        return False
+    has_bias = any(other.bias.any() for other in others)
+    return has_bias and not first.bias.any() and others[0].weight.shape[1] % first.weight.shape[1] == 0
 
 
 def _fitting_orders(groups: list[list[Module]]) -> list[list[Module]]:
-    """Return the orders in which each module takes as many numbers as the one before gives, and each group its order.
+    """Return at most two orders in which each module takes what the one before gives, and each group keeps its order.
 
-    They are the first `MOST_ORDERS` + 1 at the most. Each round of the loop tries one module as the next one.
+    None is returned of too many modules to try.
     """
-    n_modules = sum(map(len, groups))
-    orders: list[list[Module]] = []
-    order: list[int] = []  # the groups from which the modules so far were taken
-    widths = [0]  # how many numbers come out after each of them; 0 where no module has said it
-    next_group = [0]  # which group is to be tried after each of them
-    taken = [0] * len(groups)
-    for _ in range(MOST_ROUNDS):
-        if next_group[-1] == len(groups):
-            next_group.pop()
-            widths.pop()
-            if not order:
-                return orders
-            taken[order.pop()] -= 1
-            continue
-        group = next_group[-1]
-        next_group[-1] += 1
-        if taken[group] == len(groups[group]):
-            continue
-        takes, gives = _widths(groups[group][taken[group]].steps[0])
-        if takes and widths[-1] and takes != widths[-1]:
-            continue
-        order.append(group)
-        widths.append(gives or widths[-1])
-        next_group.append(0)
-        taken[group] += 1
-        if len(order) == n_modules:
-            iterators = [iter(each) for each in groups]
-            orders.append([next(iterators[each]) for each in order])
-            if len(orders) > MOST_ORDERS:
-                return orders
-    _ask_for_layers("the modules can be in too many orders to try them all", [m for each in groups for m in each])
+
+    @functools.cache
+    def orders(taken: tuple[int, ...], width: int) -> list[list[Module]]:
+        if all(n == len(group) for n, group in zip(taken, groups, strict=True)):
+            return [[]]
+        found: list[list[Module]] = []
+        for i, group in enumerate(groups):
+            takes, gives = _widths(group[taken[i]].steps[0]) if taken[i] < len(group) else (-1, 0)
+            if takes in (width, 0) or (takes > 0 and not width):
+                rest = orders((*taken[:i], taken[i] + 1, *taken[i + 1 :]), gives or width)
+                found += [[group[taken[i]], *after] for after in rest]
+        return found[:2]
+
+    if math.prod(len(group) + 1 for group in groups) > MAX_STATES:
+        return []
+    return orders((0,) * len(groups), 0)
 
 
 # ---------------------------------------------------------------------------------------------- where activations stand
@@ -211,82 +248,65 @@ def _fitting_orders(groups: list[list[Module]]) -> list[list[Module]]:
 def _placed(ordered: list[Module], spec: Spec) -> list[Module | Step]:
     """Return the modules with the activations of the spec between them."""
     linear = [i for i, each in enumerate(ordered) if each.is_linear]
-    spans = list(itertools.pairwise(linear))
-    hidden = _hidden(spec.activation, [_has_activation(ordered, *span) for span in spans])
-    positions = _positions(ordered)
-    _slot(ordered, positions, range(linear[0]), must=False)
+    spans = [range(begin, end) for begin, end in itertools.pairwise(linear)]
+    hidden = _hidden(spec.activation, [any(ordered[i].is_activation for i in span) for span in spans])
+    _gaps(ordered, range(linear[0]), 0, spec)
     after: dict[int, Step] = {}
-    for number, ((begin, end), f) in enumerate(zip(spans, hidden, strict=True)):
-        if f is None:
-            continue
-        slot = end - 1 if isinstance(f, Identity) else _slot(ordered, positions, range(begin, end), must=True)
-        after[slot] = Activate(f, f"activation of hidden layer {number}")
-    if not _has_activation(ordered, linear[-1], len(ordered)):
-        if spec.output_activation is None:
-            raise FormatError(
-                "output_activation: expected the activation after the last layer, which a state dict does not say: "
-                "'identity' if there is none, 'sigmoid', 'softmax', ..."
-            )
-        output = activations.resolve("output_activation", spec.output_activation, output=True)
-        if not isinstance(output, Identity) and linear[-1] != len(ordered) - 1:
-            _ask_for_layers(
-                "whether the output activation comes before or after the last BatchNorm is not known", ordered
-            )
-        after[len(ordered) - 1] = Activate(output, "output_activation")
-    elif spec.output_activation is not None:
-        raise ValueError("output_activation: expected None, as the file has a PReLU after the last layer")
+    for number, (span, f) in enumerate(zip(spans, hidden, strict=True)):
+        if f is not None and not isinstance(f, Identity):
+            after[_gaps(ordered, span, 1, spec)[0]] = Activate(f, f"activation of hidden layer {number}")
+    if output := _output(ordered, linear[-1], spec):
+        after[linear[-1]] = output
     sequence: list[Module | Step] = []
     for i, each in enumerate(ordered):
         sequence += [each, after[i]] if i in after else [each]
     return sequence
 
 
-def _has_activation(ordered: list[Module], begin: int, end: int) -> bool:
-    return any(each.is_activation for each in ordered[begin:end])
+def _gaps(ordered: list[Module], span: range, expected: int, spec: Spec) -> list[int]:
+    """Return after which modules of the span there is something without tensors: an activation, or a Dropout."""
+    gaps = [i for i in span if _may_be_apart(ordered[i], ordered[i + 1])]
+    if len(gaps) != expected:
+        names = ", ".join(repr(ordered[i].name) for i in span)
+        _ask_for_layers(f"after which of the modules {names} the activation comes is not known", ordered, spec)
+    return gaps
+
+
+def _output(ordered: list[Module], last: int, spec: Spec) -> Step | None:
+    """Return the activation after the last linear layer; None if it is the identity, or a PReLU in the file."""
+    if any(each.is_activation for each in ordered[last:]):
+        if spec.output_activation is not None:
+            raise ValueError("output_activation: expected None, as the file has a PReLU after the last layer")
+        return None
+    if spec.output_activation is None:
+        raise FormatError(
+            "output_activation: expected the activation after the last layer, which a state dict does not say: "
+            "'identity' if there is none, 'sigmoid', 'softmax', ..."
+        )
+    output = activations.resolve("output_activation", spec.output_activation, output=True)
+    if isinstance(output, Identity):
+        return None
+    if not all(each.is_target_scaling for each in ordered[last + 1 :]):
+        why = "whether the output activation comes before or after the last BatchNorm is not known"
+        _ask_for_layers(why, ordered, spec)
+    return Activate(output, "output_activation")
 
 
 def _hidden(given: Any, in_file: list[bool]) -> list[Activation | None]:
     """Return the activation of each hidden layer; None where the file has it, a PReLU."""
-    if all(in_file):
-        given = None if given is None else given
-    elif given is None:
+    if given is None and not all(in_file):
         raise FormatError(
             f"activation: expected the activation of the {len(in_file)} hidden layers, which a state dict does not "
             "say, as a name ('relu', 'tanh', ...) or a list with one for each"
         )
-    single = given is None or isinstance(given, (str, Activation))
-    each = [given] * len(in_file) if single else list(given)
+    is_list = isinstance(given, Sequence) and not isinstance(given, str)
+    each = list(given) if is_list else [given] * len(in_file)
     if len(each) != len(in_file):
         raise ValueError(f"activation: expected {len(in_file)} activations, one for each hidden layer, got {len(each)}")
     hidden: list[Activation | None] = []
     for i, (f, is_there) in enumerate(zip(each, in_file, strict=True)):
-        if is_there and not single and f is not None:
+        if is_there and is_list and f is not None:
             raise ValueError(f"activation[{i}]: expected None, as the file has a PReLU there, got {f!r}")
-        argument = "activation" if single else f"activation[{i}]"
+        argument = f"activation[{i}]" if is_list else "activation"
         hidden.append(None if is_there else activations.resolve(argument, f, output=False))
     return hidden
-
-
-def _positions(ordered: list[Module]) -> list[int] | None:
-    """Return each module's place in the nn.Sequential that they stand in, or None if they are not in one."""
-    parts = [each.name.rpartition(".") for each in ordered]
-    if len({prefix for prefix, _, _ in parts}) == 1 and all(re.fullmatch("[0-9]{1,9}", last) for *_, last in parts):
-        return [int(last) for *_, last in parts]
-    return None
-
-
-def _slot(ordered: list[Module], positions: list[int] | None, span: range, *, must: bool) -> int:
-    """Return after which module of the span there is something without tensors: the activation.
-
-    Without `must` nothing has to be there; then an error is raised if anything is.
-    """
-    slots = list(span)
-    if not slots:
-        return -1
-    gaps = None if positions is None else [i for i in slots if positions[i + 1] - positions[i] > 1]
-    if must and len(slots) == 1 and gaps != []:
-        return slots[0]
-    if gaps is not None and len(gaps) == int(must):
-        return gaps[0] if must else -1
-    names = ", ".join(repr(ordered[i].name) for i in slots)
-    _ask_for_layers(f"after which of the modules {names} the activation comes is not known", ordered)

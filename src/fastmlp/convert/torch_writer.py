@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from ..activations import Activation
 from . import functions
 from .chain import Activate, Affine, Step
 from .scalings import learnt
+from .torch_layers import INPUT_SCALING, TARGET_SCALING
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -26,23 +27,35 @@ if TYPE_CHECKING:
 
 
 class _Columns(nn.Module):
-    """Base class of the scalings: offset and scale of each column, float64 buffers as the network has them."""
+    """Base class of the scalings: offset and scale of each column, float64 buffers as the network has them.
 
-    offset: torch.Tensor
-    scale: torch.Tensor
+    The names of the buffers say which formula they are for, because a state dict has nothing else that says it.
+    """
+
+    names: ClassVar[tuple[str, str]]
 
     def __init__(self, scaling: Scaling, dtype: torch.dtype) -> None:
         super().__init__()
-        self.register_buffer("offset", torch.tensor(scaling.offset))
-        self.register_buffer("scale", torch.tensor(scaling.scale))
+        for name, value in zip(self.names, (scaling.offset, scaling.scale), strict=True):
+            self.register_buffer(name, torch.tensor(value))
         self.dtype, self.n_columns = dtype, len(scaling.offset)
+
+    @property
+    def offset(self) -> torch.Tensor:
+        """The numbers that are subtracted or added, shape (n_columns,)."""
+        return self.get_buffer(self.names[0])
+
+    @property
+    def scale(self) -> torch.Tensor:
+        """The numbers that divide or multiply, shape (n_columns,)."""
+        return self.get_buffer(self.names[1])
 
     def _apply(self, fn: Callable[[Any], Any], recurse: bool = True) -> _Columns:
         """Move the module as torch does, but keep the buffers in float64 and follow the dtype in the outputs."""
         numbers = self.offset.cpu(), self.scale.cpu()
         self.dtype = fn(torch.zeros(1, dtype=self.dtype)).dtype
         super()._apply(fn, recurse)
-        for name, value in zip(("offset", "scale"), numbers, strict=True):
+        for name, value in zip(self.names, numbers, strict=True):
             setattr(self, name, value.to(getattr(self, name).device))
         return self
 
@@ -53,6 +66,8 @@ class _Columns(nn.Module):
 
 class InputScaling(_Columns):
     """(x - offset) / scale of each column, in float64 and rounded once."""
+
+    names = INPUT_SCALING
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the scaled rows."""
@@ -65,6 +80,8 @@ class InputScaling(_Columns):
 
 class TargetScaling(_Columns):
     """x scale + offset of each column, in float64 and rounded once."""
+
+    names = TARGET_SCALING
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the rows in the unit of the targets."""

@@ -1,12 +1,14 @@
 """Describes, for an error message, what a file is that is not a model file, and what the user can do with it.
 
 Files are recognised by their first bytes, safetensors files of other programs by their header, and zip archives by the
-name of their first member. Nothing is unpacked, unpickled or run.
+name of their first member. Nothing is unpickled or run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import reprlib
+import zlib
 from collections.abc import Mapping
 
 N_BYTES = 512  # the number of bytes from the beginning of a file that `describe` looks at
@@ -52,6 +54,12 @@ _MAGIC: list[tuple[int, bytes, str, str]] = [  # offset, bytes, kind of file, ad
 ]
 _MEMBERS = [  # the end of the name of a zip archive's first member, kind of file, advice
     ("fastmlp-ensemble.json", "the file of an ensemble", "fastmlp.Ensemble.load reads it"),
+    ("weight_0", "a program of torch.export (.pt2)", "torch.save(net.state_dict(), path) of its module can be read"),
+    (
+        "archive_format",
+        "a program of torch.export (.pt2)",
+        "torch.save(net.state_dict(), path) of its module can be read",
+    ),
     (".npy", "a NumPy archive (.npz)", f"np.load reads it, `fastmlp train` too where it has X and y. {_COPY}"),
     ("data.pkl", "a PyTorch file, as torch.save writes (.pt)", _TORCH),
     (".format_version", "a PyTorch file, as torch.save writes (.pt)", _TORCH),
@@ -100,6 +108,10 @@ def _by_magic(head: bytes) -> tuple[str, str] | None:
             return what, hint
     if (head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")) or head.startswith(b"ccopy_reg\n"):
         return _PICKLE
+    if head[:1] == b"\x78":
+        with contextlib.suppress(zlib.error):
+            if zlib.decompressobj().decompress(head, 1) == b"\x80":
+                return _PICKLE
     return None
 
 
