@@ -482,7 +482,7 @@ def relu(x):
 def test_a_function_of_ones_own_with_the_name_of_one_of_keras_is_refused(layer, dtype):
     made = layer(3, activation=relu, dtype=dtype)
     model = keras.Sequential([keras.Input((4,), dtype=dtype), made, L.Dense(2, dtype=dtype)])
-    with pytest.raises(FormatError, match="the activation relu of .*test_keras"):
+    with pytest.raises(FormatError, match=r"the activation relu of .*test_keras"):
         fastmlp.from_keras(model)
 
 

@@ -292,13 +292,23 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         "a derived field of type 'integer'",
     ),
     "a derived field of integers": (
-        changed(TANH, ('<DerivedField name="standardScaler(b)" optype="continuous" dataType="double"',
-                       '<DerivedField name="standardScaler(b)" dataType="integer"')),
+        changed(
+            TANH,
+            (
+                '<DerivedField name="standardScaler(b)" optype="continuous" dataType="double"',
+                '<DerivedField name="standardScaler(b)" dataType="integer"',
+            ),
+        ),
         r"DerivedField 'standardScaler\(b\)': .*a derived field of type 'integer'",
     ),
     "numbers that are missing": (
-        changed(TANH, ('<DataField name="a" optype="continuous" dataType="double"/>',
-                       '<DataField name="a" dataType="double"><Value value="-1" property="missing"/></DataField>')),
+        changed(
+            TANH,
+            (
+                '<DataField name="a" optype="continuous" dataType="double"/>',
+                '<DataField name="a" dataType="double"><Value value="-1" property="missing"/></DataField>',
+            ),
+        ),
         "DataField 'a': .*missing",
     ),
     "numbers that are taken for missing": (

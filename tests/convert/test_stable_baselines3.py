@@ -401,7 +401,7 @@ def test_a_prediction_of_ones_own_is_refused() -> None:
     altered_model, altered_policy = model_of(PPO, BOX), model_of(PPO, BOX)
     altered_model.predict = altered_policy.policy.predict = lambda *args, **kwargs: None
     for model in (model_of(OwnPrediction, BOX), altered_model, altered_policy):
-        with pytest.raises(FormatError, match="predict: .*with a predict of its own"):
+        with pytest.raises(FormatError, match=r"predict: .*with a predict of its own"):
             read_policy(model)
 
 

@@ -125,7 +125,9 @@ def is_of_keras(entry: dict[str, Any]) -> bool:
     module, registered = entry.get("module"), entry.get("registered_name")
     if module is None:
         return "module" not in entry and registered is None
-    return isinstance(module, str) and module.split(".")[0] in PACKAGES and registered in (None, entry.get("class_name"))
+    return (
+        isinstance(module, str) and module.split(".")[0] in PACKAGES and registered in (None, entry.get("class_name"))
+    )
 
 
 # --------------------------------------------------------------------------------------------------------------- layers

@@ -416,7 +416,7 @@ def _resolved(document: _Document, expression: Element, place: str) -> Element:
         if _tag(expression) != "FieldRef":
             refuse(place, f"a {_tag(expression)} of the derived field {name!r:.60}", "expected one of a target")
         expression = _only(document.derived[name], place)
-    malformed(place, f"at most {MAX_DEPTH} fields derived from one another", "more")
+    return malformed(place, f"at most {MAX_DEPTH} fields derived from one another", "more")
 
 
 def _label(document: _Document, element: Element, place: str) -> Any:
