@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
-from .about import info
+from .about import get_include, info
 from .activations import (
     ELU,
     GELU,
@@ -71,6 +71,7 @@ from .training.state import TrainingState
 
 if TYPE_CHECKING:
     from . import convert, datasets
+    from .bound import BoundPredictor
     from .convert import (
         from_fann,
         from_file,
@@ -103,6 +104,7 @@ __all__ = [
     "AdamW",
     "BinaryCrossEntropy",
     "BinaryFocal",
+    "BoundPredictor",
     "Checkpoint",
     "ClassicalMomentum",
     "ConstantRate",
@@ -176,12 +178,14 @@ __all__ = [
     "from_spark",
     "from_stable_baselines3",
     "from_torch",
+    "get_include",
     "info",
     "load",
 ]
 
 # The module of each name that is imported when it is first used.
 _LATE = {
+    "BoundPredictor": "bound",
     "Encoder": "encoder",
     "Ensemble": "ensemble",
     "convert": "convert",

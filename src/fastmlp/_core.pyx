@@ -29,9 +29,10 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.float cimport PyFloat_AsDouble, PyFloat_CheckExact
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.number cimport PyNumber_Index
+from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext
 from cpython.pythread cimport PyThread_get_thread_ident
-from cpython.ref cimport Py_INCREF, Py_REFCNT
-from libc.math cimport INFINITY
+from cpython.ref cimport Py_INCREF, Py_REFCNT, Py_XDECREF, PyObject
+from libc.math cimport INFINITY, NAN
 from libc.stdint cimport SIZE_MAX, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -70,6 +71,7 @@ include "_forks.pxi"
 include "_kernels.pxi"
 include "_training.pxi"
 include "_predictor.pxi"
+include "_bound.pxi"
 
 
 cdef class Trainer(Predictor):
@@ -88,15 +90,6 @@ cdef class Trainer(Predictor):
     cdef unsigned long fitting_thread  # the thread that set it
 
     # -- parameters --------------------------------------------------------------------------------------------------
-
-    def _published(self):
-        """Return what was published last, also while a fit is running: the parameter vector P, the scalings and the
-        schema that belong to it, and the state of the generator."""
-        cdef Block block = self._readable()
-        cdef uint64_t random = self.random
-        cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0])
-        fml_network_unpack(&self.net, block.data, cnp.PyArray_DATA(P))
-        return P, (block.columns.inputs, block.columns.targets, block.columns.schema), random
 
     def _replace_parameters(self, cnp.ndarray P not None):
         """Set the parameters to P, as an assignment to `parameters` does; an error while a fit is running."""
@@ -135,21 +128,6 @@ cdef class Trainer(Predictor):
         self._forget_steps()
         self._commit()
         return 0
-
-    @property
-    def _published_columns(self):
-        """The scalings and the schema that belong to the published parameters, unlike `_columns`, which already has
-        what a running fit has determined but not published."""
-        cdef Block block = self._readable()
-        return block.columns.inputs, block.columns.targets, block.columns.schema
-
-    def _set_columns(self, input_scaling, target_scaling, schema, bint publish):
-        """Set the scalings and the schema, which the caller has checked, for the parameters that training will publish
-        and, if `publish`, for the published parameters, too."""
-        self._check_built()
-        self.columns = Columns(input_scaling, target_scaling, schema)
-        if publish:
-            self.published.columns = self.columns
 
     cdef Block _readable(self):
         """Return the published block, after publishing the steps of train_on_batch and learn_one since the last one."""

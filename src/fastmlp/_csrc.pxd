@@ -248,6 +248,17 @@ cdef extern from "core.h" nogil:
     double fml_seconds()
     int fml_plant_error()
 
+cdef extern from "model.h" nogil:
+    ctypedef struct fastmlp_model:
+        fml_network net
+        const void *block
+        fml_scaling scaling
+        int is_borrowed
+    int fml_model_prepare(fastmlp_model *model)
+    void fml_model_release(fastmlp_model *model)
+    const fml_engine *fml_engine_of_weights(const fml_kernels *kernels, const char *weights)
+    void fastmlp_call(const void *x, void *y, void *model)
+
 cdef extern from "method.h" nogil:
     const int FML_NAME_SIZE
     ctypedef struct fml_method:

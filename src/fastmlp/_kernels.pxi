@@ -53,6 +53,19 @@ cdef const fml_kernels *find_kernels(isa, fml_dtype dtype) except NULL:
     return fml_kernels_of(ISAS.index(wanted), dtype)
 
 
+cdef const fml_engine *find_engine(const fml_kernels *kernels, str engine) except NULL:
+    """Return the engine of that name: "native", "blas", or "native-<kind of weights>"."""
+    cdef const fml_engine *found = NULL
+    if not engine.startswith("native-"):
+        return kernels.native if engine == "native" else blas_engine()
+    weights = engine.removeprefix("native-").encode()
+    found = fml_engine_of_weights(kernels, weights)
+    if found == NULL:
+        raise ValueError(f"weights: expected weights that this build has kernels for on {kernels.isa.decode()}, got "
+                         f"{weights.decode()}")
+    return found
+
+
 def kernel_isa(isa=None):
     """Return the instruction set that the kernels of a new network with this argument use."""
     return find_kernels(isa, FML_F32).isa.decode()

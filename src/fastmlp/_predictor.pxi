@@ -55,7 +55,7 @@ cdef class Predictor:
         hyper-parameters, and a user's functions or None; `targets` the smallest and the largest that the loss takes."""
         self._check_unbuilt()
         self.net.kernels = find_kernels(isa, FML_F64 if double else FML_F32)
-        self.net.engine = self.net.kernels.native if engine == "native" else blas_engine()
+        self.net.engine = find_engine(self.net.kernels, engine)
         self.net.n_layers = len(sizes) - 1
         self.net.n_threads = n_threads
         self.net.layers = <fml_layer *>fml_allocate(self.net.n_layers * sizeof(fml_layer))
@@ -184,6 +184,15 @@ cdef class Predictor:
 
     # -- parameters -------------------------------------------------------------------------------------------------
 
+    def _published(self):
+        """Return what was published last, also while a fit is running: the parameter vector P, the scalings and the
+        schema that belong to it, and the state of the generator."""
+        cdef Block block = self._readable()
+        cdef uint64_t random = self.random
+        cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0])
+        fml_network_unpack(&self.net, block.data, cnp.PyArray_DATA(P))
+        return P, (block.columns.inputs, block.columns.targets, block.columns.schema), random
+
     def _unpack(self):
         """Return the published parameters as a new vector P."""
         return self._published()[0]
@@ -193,6 +202,21 @@ cdef class Predictor:
         """The Scaling or None of inputs and of targets, and the Schema, as training uses and will publish them."""
         self._check_built()
         return self.columns.inputs, self.columns.targets, self.columns.schema
+
+    @property
+    def _published_columns(self):
+        """The scalings and the schema that belong to the published parameters, unlike `_columns`, which already has
+        what a running fit has determined but not published."""
+        cdef Block block = self._readable()
+        return block.columns.inputs, block.columns.targets, block.columns.schema
+
+    def _set_columns(self, input_scaling, target_scaling, schema, bint publish):
+        """Set the scalings and the schema, which the caller has checked, for the parameters that training will publish
+        and, if `publish`, for the published parameters, too."""
+        self._check_built()
+        self.columns = Columns(input_scaling, target_scaling, schema)
+        if publish:
+            self.published.columns = self.columns
 
     def _first_not_finite(self, cnp.ndarray x not None):
         """Return the flat index of the first element of x (C-contiguous, the network's dtype) not finite, or None."""
