@@ -89,6 +89,9 @@ cdef class Trainer(Predictor):
 
     # -- parameters --------------------------------------------------------------------------------------------------
 
+    cdef bint _trains(self) noexcept:
+        return True
+
     def _published(self):
         """Return what was published last, also while a fit is running: the parameter vector P, the scalings and the
         schema that belong to it, and the state of the generator."""
@@ -107,21 +110,6 @@ cdef class Trainer(Predictor):
     def _publish_parameters(self, cnp.ndarray P not None):
         """Publish P, a checked vector of the network's dtype, and drop the optimiser's state."""
         self._replace_published(self._packed(P))
-
-    cdef Block _packed(self, cnp.ndarray P):
-        """Return a new block with the parameters P in the engine's layout."""
-        self._check_built()
-        self._check_vector("parameters", P)
-        cdef Block block = new_block(self.net.n_packed * self.net.kernels.real_size)
-        fml_network_pack(&self.net, cnp.PyArray_DATA(P), block.data)
-        return block
-
-    cdef int _check_vector(self, str argument, cnp.ndarray P) except -1:
-        """Raise a ValueError unless P is a contiguous vector of n_parameters numbers of the network's dtype."""
-        if (P.size != <cnp.npy_intp>self.net.n_parameters or cnp.PyArray_TYPE(P) != self.typenum
-                or not cnp.PyArray_ISCARRAY_RO(P)):
-            raise ValueError(f"{argument}: expected {self.net.n_parameters} numbers, got {P.size} of dtype {P.dtype}")
-        return 0
 
     cdef int _replace_published(self, Block block) except -1:
         """Publish that block and drop the optimiser's state, so that the next training starts it anew."""
