@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     )
     from .encoder import Encoder
     from .ensemble import Ensemble
+    from .quantization import quantization_report
     from .training.many import fit_many
 
 __all__ = [
@@ -178,6 +179,7 @@ __all__ = [
     "from_torch",
     "info",
     "load",
+    "quantization_report",
 ]
 
 # The module of each name that is imported when it is first used.
@@ -187,6 +189,7 @@ _LATE = {
     "convert": "convert",
     "datasets": "datasets",
     "fit_many": "training.many",
+    "quantization_report": "quantization",
     **{name: "convert" for name in __all__ if name.startswith("from_")},
 }
 
