@@ -243,8 +243,8 @@ def check_rounding(weights: str, sizes: Sequence[int], P: NDArray[Any], rounded:
         error = change[1] / (np.linalg.norm(w / (largest or 1.0)) or 1.0)
         if not np.isfinite(change[0]):
             raise RoundingError(
-                f"weights: expected a format that keeps layer {layer}; its largest weight, {largest:.6g}, is infinite in "
-                f"{weights!r}"
+                f"weights: expected a format that keeps layer {layer}; its largest weight, {largest:.6g}, is infinite "
+                f"in {weights!r}"
             )
         if error > MAX_ERROR:
             raise RoundingError(
