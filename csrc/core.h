@@ -103,6 +103,13 @@ typedef struct {
 typedef struct fml_engine fml_engine;
 typedef struct fml_pass fml_pass;
 
+/* An engine of an ISA, and whether the processor has the instructions that it needs beyond those of the ISA. */
+typedef struct {
+    const char *name;
+    const fml_engine *engine;
+    int (*available)(void); /* NULL: always */
+} fml_engine_row;
+
 /* The element type of a matrix; FML_REAL is the network's own dtype. Other types are converted to it by value. */
 typedef enum { FML_REAL, FML_UINT8, FML_FLOAT16, FML_FLOAT32, FML_FLOAT64 } fml_element;
 
@@ -138,6 +145,9 @@ typedef struct {
     const fml_loss *losses;
     const fml_optimizer *optimizers;
     const fml_engine *native; /* the native engine, compiled for this ISA and dtype */
+    /* All engines that are compiled for this ISA and dtype. The table ends with a row whose name is NULL. Among rows of
+     * the same name, the first that is available is the best. */
+    const fml_engine_row *engines;
 
     /* -- rows -- */
 
@@ -194,6 +204,9 @@ typedef struct {
 /* The kernels for the i-th ISA among those that this build has and this processor runs, best first; NULL after the
  * last. */
 const fml_kernels *fml_kernels_of(size_t i, fml_dtype dtype);
+/* The best engine of that name that this processor runs; NULL if there is none. An engine whose weight_gradient is NULL
+ * can only predict: it has none of the functions that only gradients and training need. */
+const fml_engine *fml_find_engine(const fml_kernels *kernels, const char *name);
 
 /* -- the network: shapes, and which kernels, engine, activations and loss it uses -------------------------------- */
 

@@ -13,8 +13,11 @@
 /* -- engines ----------------------------------------------------------------------------------------------------- */
 
 const fml_engine *fml_engine_of_weights(const fml_kernels *kernels, const char *weights) {
-    const char *own = kernels->dtype == FML_F32 ? "float32" : "float64";
-    return strcmp(weights, own) == 0 ? kernels->native : NULL;
+    static const char *const NARROW[][2] = {{"bfloat16", "native-bfloat16"}, {"int8", "native-int8"}};
+    if (strcmp(weights, kernels->dtype == FML_F32 ? "float32" : "float64") == 0) return kernels->native;
+    for (size_t i = 0; i < sizeof NARROW / sizeof *NARROW; i++)
+        if (strcmp(weights, NARROW[i][0]) == 0) return fml_find_engine(kernels, NARROW[i][1]);
+    return NULL;
 }
 
 /* -- predictions ------------------------------------------------------------------------------------------------- */

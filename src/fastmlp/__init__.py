@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     )
     from .encoder import Encoder
     from .ensemble import Ensemble
+    from .quantization import quantization_report
     from .training.many import fit_many
 
 __all__ = [
@@ -181,6 +182,7 @@ __all__ = [
     "get_include",
     "info",
     "load",
+    "quantization_report",
 ]
 
 # The module of each name that is imported when it is first used.
@@ -191,6 +193,7 @@ _LATE = {
     "convert": "convert",
     "datasets": "datasets",
     "fit_many": "training.many",
+    "quantization_report": "quantization",
     **{name: "convert" for name in __all__ if name.startswith("from_")},
 }
 

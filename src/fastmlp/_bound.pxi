@@ -40,26 +40,23 @@ cdef class Bound(Predictor):
     """Parameters of one network, which never change, and the C function that predicts a row with them."""
 
     cdef fastmlp_model model
-    cdef Columns bound_columns  # the owner of the numbers of the model's scaling
+    cdef Block bound_block  # the owner of the model's parameters
+    cdef Columns bound_columns  # the owner of the numbers of its scaling
     cdef bint frozen  # the model is complete: native code may be using it
 
     def __dealloc__(self):
         fml_model_release(&self.model)
 
-    def _freeze(self, cnp.ndarray P not None):
-        """Set the parameters, a checked vector P, once, and make the model that native code calls."""
+    def _freeze(self):
+        """Make the model that native code calls, once, of what `_load` has set."""
         self._check_built()
         if self.frozen:
             raise RuntimeError("BoundPredictor: expected one call of _freeze, got a second one")
-        if (P.size != <cnp.npy_intp>self.net.n_parameters or cnp.PyArray_TYPE(P) != self.typenum
-                or not cnp.PyArray_ISCARRAY_RO(P)):
-            raise ValueError(f"parameters: expected {self.net.n_parameters} numbers of {self._type()}, got {P.size}")
         if self.custom:
             raise ValueError("bind: expected a network without custom functions, got one with them")
-        fml_network_pack(&self.net, cnp.PyArray_DATA(P), self.published.data)
+        self.bound_block, self.bound_columns = self.published, self.columns
         self.model.is_borrowed = 1
         self.model.net, self.model.block = self.net, self.published.data
-        self.bound_columns = self.columns
         if self.columns.scaling != NULL:
             self.model.scaling = self.columns.scaling[0]
         if not fml_model_prepare(&self.model):

@@ -91,6 +91,18 @@ cdef class Trainer(Predictor):
 
     # -- parameters --------------------------------------------------------------------------------------------------
 
+    cdef bint _trains(self) noexcept:
+        return True
+
+    def _published(self):
+        """Return what was published last, also while a fit is running: the parameter vector P, the scalings and the
+        schema that belong to it, and the state of the generator."""
+        cdef Block block = self._readable()
+        cdef uint64_t random = self.random
+        cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0])
+        fml_network_unpack(&self.net, block.data, cnp.PyArray_DATA(P))
+        return P, (block.columns.inputs, block.columns.targets, block.columns.schema), random
+
     def _replace_parameters(self, cnp.ndarray P not None):
         """Set the parameters to P, as an assignment to `parameters` does; an error while a fit is running."""
         cdef Block block = self._packed(P)
@@ -100,21 +112,6 @@ cdef class Trainer(Predictor):
     def _publish_parameters(self, cnp.ndarray P not None):
         """Publish P, a checked vector of the network's dtype, and drop the optimiser's state."""
         self._replace_published(self._packed(P))
-
-    cdef Block _packed(self, cnp.ndarray P):
-        """Return a new block with the parameters P in the engine's layout."""
-        self._check_built()
-        self._check_vector("parameters", P)
-        cdef Block block = new_block(self.net.n_packed * self.net.kernels.real_size)
-        fml_network_pack(&self.net, cnp.PyArray_DATA(P), block.data)
-        return block
-
-    cdef int _check_vector(self, str argument, cnp.ndarray P) except -1:
-        """Raise a ValueError unless P is a contiguous vector of n_parameters numbers of the network's dtype."""
-        if (P.size != <cnp.npy_intp>self.net.n_parameters or cnp.PyArray_TYPE(P) != self.typenum
-                or not cnp.PyArray_ISCARRAY_RO(P)):
-            raise ValueError(f"{argument}: expected {self.net.n_parameters} numbers, got {P.size} of dtype {P.dtype}")
-        return 0
 
     cdef int _replace_published(self, Block block) except -1:
         """Publish that block and drop the optimiser's state, so that the next training starts it anew."""
@@ -128,6 +125,14 @@ cdef class Trainer(Predictor):
         self._forget_steps()
         self._commit()
         return 0
+
+    def _set_columns(self, input_scaling, target_scaling, schema, bint publish):
+        """Set the scalings and the schema, which the caller has checked, for the parameters that training will publish
+        and, if `publish`, for the published parameters, too."""
+        self._check_built()
+        self.columns = Columns(input_scaling, target_scaling, schema)
+        if publish:
+            self.published.columns = self.columns
 
     cdef Block _readable(self):
         """Return the published block, after publishing the steps of train_on_batch and learn_one since the last one."""

@@ -55,6 +55,7 @@ cdef extern from "core.h" nogil:
         void (*limit_rows)(void *w, size_t rows, size_t n, double max_norm) noexcept nogil
         void (*classify)(const void *y, size_t rows, size_t O, double threshold, int64_t *classes) noexcept nogil
     const fml_kernels *fml_kernels_of(size_t i, fml_dtype dtype)
+    const fml_engine *fml_find_engine(const fml_kernels *kernels, const char *name)
 
     ctypedef struct fml_layer:
         size_t n_inputs
@@ -256,7 +257,6 @@ cdef extern from "model.h" nogil:
         int is_borrowed
     int fml_model_prepare(fastmlp_model *model)
     void fml_model_release(fastmlp_model *model)
-    const fml_engine *fml_engine_of_weights(const fml_kernels *kernels, const char *weights)
     void fastmlp_call(const void *x, void *y, void *model)
 
 cdef extern from "method.h" nogil:

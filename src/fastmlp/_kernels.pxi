@@ -53,17 +53,15 @@ cdef const fml_kernels *find_kernels(isa, fml_dtype dtype) except NULL:
     return fml_kernels_of(ISAS.index(wanted), dtype)
 
 
-cdef const fml_engine *find_engine(const fml_kernels *kernels, str engine) except NULL:
-    """Return the engine of that name: "native", "blas", or "native-<kind of weights>"."""
-    cdef const fml_engine *found = NULL
-    if not engine.startswith("native-"):
-        return kernels.native if engine == "native" else blas_engine()
-    weights = engine.removeprefix("native-").encode()
-    found = fml_engine_of_weights(kernels, weights)
-    if found == NULL:
-        raise ValueError(f"weights: expected weights that this build has kernels for on {kernels.isa.decode()}, got "
-                         f"{weights.decode()}")
-    return found
+cdef const fml_engine *find_engine(const fml_kernels *kernels, str name) except NULL:
+    """Return the engine of that name: "blas", or one of those that are compiled for the dtype and the ISA."""
+    if name == "blas":
+        return blas_engine()
+    cdef const fml_engine *engine = fml_find_engine(kernels, name.encode())
+    if engine == NULL:
+        dtype = "float32" if kernels.dtype == FML_F32 else "float64"
+        raise ValueError(f"engine: expected one for {dtype} and {kernels.isa.decode()} on this processor, got {name!r}")
+    return engine
 
 
 def kernel_isa(isa=None):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 import numpy as np
 
-from . import _core, engines
+from . import _core, engines, quantization
 from .activations import CustomActivation
 from .architecture import Architecture
 from .description import Described
@@ -84,10 +84,12 @@ class BoundPredictor(_core.Bound, Described):
         given: Architecture = contents.architecture
         made._n_threads = threads = engines.check_threads(n_threads)
         max_threads = threads if isinstance(threads, int) else _core.usable_threads()
-        own = contents.weights == given.dtype.name
+        own, P = contents.weights == given.dtype.name, np.ascontiguousarray(contents.parameters, given.dtype)
         made._build_described(given, "native" if own else f"native-{contents.weights}", isa, max_threads)
-        made._set_columns(*given.scalings, given.schema, True)
-        made._freeze(np.ascontiguousarray(contents.parameters, given.dtype))
+        made._load(P, *given.scalings, given.schema)
+        if not own:
+            quantization.check_rounding(contents.weights, given.sizes, P, made._unpack())
+        made._freeze()
         return made
 
     # -- description -----------------------------------------------------------------------------------------------

@@ -79,6 +79,7 @@ void check_rows(run *r);
 void check_sources(run *r);
 void check_blocks(run *r);
 void check_networks(run *r);
+void check_narrow(run *r);
 void check_gradients(run *r);
 void check_training(run *r);
 void check_trainer_state(run *r);
