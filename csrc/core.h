@@ -210,11 +210,20 @@ const fml_engine *fml_find_engine(const fml_kernels *kernels, const char *name);
 
 /* -- the network: shapes, and which kernels, engine, activations and loss it uses -------------------------------- */
 
+/* A step of the row program (see row_program.c), which computes n_layers layers, from l on, for one row: y is that of
+ * the last of them. If this is not the network's last layer, y is padded to whole cache lines, which may be
+ * overwritten. x and y are different memory. */
+typedef struct {
+    void (*run)(const fml_network *net, size_t l, const void *block, const void *x, void *y);
+    size_t n_layers;
+} fml_row_step;
+
 typedef struct {
     size_t n_inputs, n_outputs;
     const fml_activation *activation;
     double hyper_parameters[FML_MAX_HYPER_PARAMETERS];
     size_t weights, biases; /* their offsets in a block, in reals; multiples of a cache line */
+    fml_row_step row;       /* the step of the row program that begins with this layer */
 } fml_layer;
 
 struct fml_network {
@@ -258,6 +267,9 @@ struct fml_engine {
      * prefetch the next `rows` rows in memory, which will be read next. */
     void (*forward_layer)(const fml_network *net, size_t l, const void *block, const void *x, size_t x_row, size_t rows,
                           void *z, void *y, size_t y_row, int ahead);
+    /* The step of the row program that begins with layer l, with the bits of forward_layer. NULL, or NULL as the
+     * step's function, if forward_layer is to be called. */
+    fml_row_step (*row_step)(const fml_network *net, size_t l);
     /* z and y as by forward_layer, with the same bits, for the outputs begin ... end - 1 only, and for any number of
      * rows; begin is a multiple of the reals of a cache line. NULL if there is no such function. */
     void (*forward_outputs)(const fml_network *net, size_t l, const void *block, const void *x, size_t x_row,
@@ -292,8 +304,8 @@ struct fml_engine {
     void (*limit_norms)(const fml_network *net, size_t l, void *block, double max_norm);
 };
 
-/* Compute n_parameters, widest, n_packed and the layers' offsets from the shapes; kernels, engine and layers must be
- * set. */
+/* Compute n_parameters, widest, n_packed, the layers' offsets and the row program from the shapes and activations;
+ * kernels, engine and layers must be set. */
 void fml_network_lay_out(fml_network *net);
 /* Copy P, the n_parameters reals w1, b1, w2, b2, ..., into a block, or out of it. */
 void fml_network_pack(const fml_network *net, const void *P, void *block);

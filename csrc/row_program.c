@@ -1,0 +1,40 @@
+/* The row program: what the prediction of a single row does, fixed when the network is laid out.
+ *
+ * It is a sequence of steps, each the function that computes one layer, or several. A step is kept in the layer that it
+ * begins with, so that a copy of the layers has the program, too. An engine chooses a layer's step by its shape and
+ * activation; for a layer for which it has none, and for an engine without steps, the step is a call of the engine's
+ * forward_layer. Steps find the parameters by offsets in a block, because a network's parameters are published block by
+ * block. */
+#include "row_program.h"
+
+#include "pass_common.h"
+
+/* The step for which forward_layer is called. */
+static void run_layer(const fml_network *net, size_t l, const void *block, const void *x, void *y) {
+    net->engine->forward_layer(net, l, block, x, 0, 1, NULL, y, 0, 0);
+}
+
+void build_row_program(fml_network *net) {
+    const fml_engine *engine = net->engine;
+    for (size_t l = 0; l < net->n_layers; l++) {
+        fml_row_step step = {NULL, 0};
+        if (engine->row_step != NULL) step = engine->row_step(net, l);
+        net->layers[l].row = step.run != NULL ? step : (fml_row_step){run_layer, 1};
+    }
+}
+
+size_t fml_row_workspace(const fml_network *net) {
+    return 2 * padded(net->widest * net->kernels->real_size, FML_ALIGNMENT);
+}
+
+void fml_forward_row(const fml_network *net, const void *block, const void *x, void *y, void *workspace) {
+    float_mode mode = flush_denormals();
+    void *const buffers[2] = {workspace, (char *)workspace + fml_row_workspace(net) / 2};
+    for (size_t l = 0, step = 0, next; l < net->n_layers; l = next, step ^= 1) {
+        next = l + net->layers[l].row.n_layers;
+        void *to = next == net->n_layers ? y : buffers[step];
+        net->layers[l].row.run(net, l, block, x, to);
+        x = to;
+    }
+    restore_mode(mode);
+}
