@@ -24,7 +24,12 @@ from fastmlp.formats import model_file
 FOLDER = build.TOP / "build" / "fuzz"
 SANITIZERS = ("-fsanitize=fuzzer-no-link,address,undefined", "-fno-sanitize-recover=all", "-g1", "-O1")
 # Kernels in plain C are compiled fastest, and the reader of files is the same with all of them.
-MACROS = ("-DFML_NO_VECTOR_EXTENSIONS", "-DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION", "-DFML_SANITIZED")
+MACROS = (
+    "-DFML_NO_VECTOR_EXTENSIONS",
+    "-Wno-bitwise-instead-of-logical",
+    "-DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION",
+    "-DFML_SANITIZED",
+)
 LIMITS = ("-max_len=8192", "-rss_limit_mb=2048", "-malloc_limit_mb=1024", "-timeout=20", "-print_final_stats=1")
 
 
