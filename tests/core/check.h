@@ -86,5 +86,6 @@ void check_trainer_state(run *r);
 void check_regularization(run *r);
 void check_denormals(run *r);
 void check_concurrency(run *r);
+void check_calls(run *r);
 
 #endif

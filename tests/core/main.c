@@ -35,6 +35,7 @@ static const struct {
     {"trainer_state", check_trainer_state},
     {"denormals", check_denormals},
     {"concurrency", check_concurrency},
+    {"calls", check_calls},
     {"regularization", check_regularization},
 };
 
