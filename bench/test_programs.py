@@ -53,6 +53,7 @@ PROGRAMS = {
     "ctrl_c": (),
     "lbfgs": (),
     "online": (),
+    "callers": (),
     "import_time": (),
     "populations": (),
     "population_memory": (),
