@@ -91,6 +91,7 @@ def build(folder: Path, quick: bool) -> tuple[Any, Any]:
     """Compile the loops in C and in Cython; return both modules."""
     import cffi
 
+    folder = folder.resolve()
     folder.mkdir(exist_ok=True)
     optimization = ["CFLAGS=-O1"] if quick else []
     subprocess.run(["make", "-C", CSRC, "-j2", f"BUILD={folder}", *optimization], check=True, capture_output=True)
