@@ -196,12 +196,12 @@ class RoundingError(ValueError):
     """A format of weights would change a layer too much."""
 
 
-def predictor(net: Model, weights: str) -> _core.Predictor:
+def predictor(net: Model, weights: str, *, engine: str | None = None) -> _core.Predictor:
     """Return a compiled predictor with the published parameters of a network, in one of the formats of ENGINES.
 
     It has the network's instruction set, number of threads, scalings and schema, and shares nothing with it that
     training changes. The scalings must be fitted. A `RoundingError`, a ValueError, says that a layer would lose too
-    much.
+    much. `engine` names a variant of the format's engine, for tests and benchmarks (csrc/kernels/int8.inc).
     """
     if net.dtype != np.float32:
         raise ValueError(f"net: expected a float32 network, whose weights can be narrowed, got one of {net.dtype}")
@@ -209,7 +209,7 @@ def predictor(net: Model, weights: str) -> _core.Predictor:
     bounds = targets.TARGETS[net.loss.targets].bounds
     P, columns, _ = net._published()
     made = _core.Predictor()
-    made._build(net.sizes, layers, net.loss, False, ENGINES[weights], net._isa, net._max_threads, bounds)
+    made._build(net.sizes, layers, net.loss, False, engine or ENGINES[weights], net._isa, net._max_threads, bounds)
     made._load(P, *columns)
     check_rounding(weights, net.sizes, P, made._unpack())
     return made

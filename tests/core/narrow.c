@@ -13,9 +13,12 @@
 enum { NARROW_OUTPUTS = 16 }; /* layers of at most so many outputs keep their weights */
 
 static const design NARROW_DESIGNS[] = {
-    {{131, 48, 49, 3}, "relu", "identity", "mse"},       {{16, 17, 33, 31, 18}, NULL, "softmax", "cross_entropy"},
-    {{257, 1, 40}, "sigmoid", "sigmoid", "mse"},         {{20, 100, 130, 65}, "tanh", "tanh", "mse"},
-    {{5000, 33, 1}, "relu", "identity", "mse"},          {{20000, 17}, NULL, "identity", "mse"},
+    {{131, 48, 49, 3}, "relu", "identity", "mse"},
+    {{16, 17, 33, 31, 18}, NULL, "softmax", "cross_entropy"},
+    {{257, 1, 40}, "sigmoid", "sigmoid", "mse"},
+    {{20, 100, 130, 65}, "tanh", "tanh", "mse"},
+    {{5000, 33, 1}, "relu", "identity", "mse"},
+    {{20000, 17}, NULL, "identity", "mse"},
     {{97, 65, 33, 6}, "identity", "softmax", "cross_entropy"},
 };
 
@@ -191,7 +194,7 @@ static void check_unusual_rows(run *r, const fml_engine *engine) {
         check_layers(r, m, x, 1, rounded_P);
     }
     if (is_int8(engine)) {
-        void *x = equal_reals(r, m->I, r->largest / 8); 
+        void *x = equal_reals(r, m->I, r->largest / 8);
         put(r, x, 0, -r->largest);
         check_layers(r, m, x, 1, rounded_P);
     }
