@@ -21,7 +21,6 @@ from fastmlp.inputs import targets
 
 ISAS = fastmlp.info()["isas"]
 Array = np.ndarray[Any, Any]
-ALWAYS_FLOAT32 = 16  # layers of at most so many outputs are not narrowed
 
 
 def random_net(sizes: tuple[int, ...], **words: Any) -> fastmlp.Network:
@@ -39,6 +38,11 @@ def random_rows(n: int, n_inputs: int) -> Array:
     X[1::3] *= rng.random((len(X[1::3]), n_inputs)) > 0.6
     X[2::3] = abs(X[2::3])
     return X
+
+
+def is_narrow(n_inputs: int, n_outputs: int) -> bool:
+    """Whether the weights of a layer are narrowed."""
+    return n_outputs > 16 and n_inputs * n_outputs > 8192
 
 
 def to_bfloat16(w: Array) -> Array:
@@ -65,7 +69,7 @@ def int8_layer(w: Array, b: Array, X: Array) -> Array:
 
 
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("sizes", [(40, 33), (300, 17), (129, 130), (3, 64)], ids=str)
+@pytest.mark.parametrize("sizes", [(260, 33), (500, 17), (129, 130), (3, 2800)], ids=str)
 def test_int8_is_its_formula(isa: str, sizes: tuple[int, int]) -> None:
     net, X = random_net(sizes, _isa=isa), random_rows(60, sizes[0])
     expected = int8_layer(net.weights[0], net.biases[0], X)
@@ -78,18 +82,19 @@ def test_int8_is_its_formula(isa: str, sizes: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("isa", ISAS)
 def test_bfloat16_has_the_bits_of_a_float32_network_with_rounded_weights(isa: str) -> None:
-    sizes = (130, 100, 48, 33, 10)
+    sizes = (130, 100, 97, 33, 300, 10)
     net, X = random_net(sizes, _isa=isa, engine="native"), random_rows(60, 130)
+    assert [is_narrow(*shape) for shape in itertools.pairwise(sizes)] == [True, True, False, True, False]
     narrow = quantization.predictor(net, "bfloat16").predict(X)
-    for layer in range(4):
-        if sizes[layer + 1] > ALWAYS_FLOAT32:
+    for layer, shape in enumerate(itertools.pairwise(sizes)):
+        if is_narrow(*shape):
             net.set_layer(layer, to_bfloat16(net.weights[layer]), net.biases[layer])
     assert narrow.tobytes() == net.predict(X).tobytes()
 
 
 @pytest.mark.parametrize("weights", ["bfloat16", "int8"])
-def test_layers_of_few_outputs_stay_float32(weights: str) -> None:
-    net, X = random_net((50, 16, 1), engine="native"), random_rows(30, 50)
+def test_layers_of_few_weights_or_outputs_stay_float32(weights: str) -> None:
+    net, X = random_net((600, 16, 512, 1, 8192), engine="native"), random_rows(30, 600)
     assert quantization.predictor(net, weights).predict(X).tobytes() == net.predict(X).tobytes()
 
 
@@ -101,7 +106,7 @@ def test_layers_of_few_outputs_stay_float32(weights: str) -> None:
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))
 def test_rows_batches_and_layers(isa: str, weights: str, name: str) -> None:
     words = {"output_activation": "softmax", "loss": "cross_entropy"} if name == "softmax" else {"activation": name}
-    net, X = random_net((40, 35, 50, 3), _isa=isa, engine="native", **words), random_rows(61, 40)
+    net, X = random_net((100, 90, 95, 3), _isa=isa, engine="native", **words), random_rows(61, 100)
     narrow = quantization.predictor(net, weights)
     y = narrow.predict(X)
     assert all(narrow.predict(row).tobytes() == of_batch.tobytes() for row, of_batch in zip(X, y, strict=True))
@@ -132,7 +137,7 @@ def test_instruction_sets_give_equal_sums_of_int8() -> None:
 def test_a_row_that_is_not_finite(bad: float) -> None:
     X = random_rows(9, 40)
     X[4, 7] = bad
-    net = random_net((40, 30))
+    net = random_net((40, 300))
     y = quantization.predictor(net, "int8").predict(X)
     assert np.isnan(y[4]).all()
     assert np.isfinite(np.delete(y, 4, axis=0)).all()
@@ -178,14 +183,14 @@ def test_the_error_of_a_layer_is_that_of_its_weights() -> None:
 
 
 def test_a_weight_that_is_infinite_in_bfloat16() -> None:
-    net = random_net((20, 32, 2))
-    w = np.zeros((32, 20), np.float32)
+    net = random_net((20, 600, 2))
+    w = np.zeros((600, 20), np.float32)
     w[5, 3] = 3.397e38  # above the largest number of 8 bits by more than half of its last
-    net.set_layer(0, w, np.zeros(32))
+    net.set_layer(0, w, np.zeros(600))
     with pytest.raises(ValueError, match=r"layer 0; its largest weight, 3\.397e\+38, is infinite in 'bfloat16'"):
         quantization.predictor(net, "bfloat16")
     w[5, 3] = 3.39e38
-    net.set_layer(0, w, np.zeros(32))
+    net.set_layer(0, w, np.zeros(600))
     quantization.predictor(net, "bfloat16")
 
 
@@ -264,7 +269,7 @@ def test_bad_arguments(case: str) -> None:
 
 def test_the_figures_of_a_report() -> None:
     (X, y), (X_test, y_test) = fastmlp.datasets.load_digits()
-    net = fastmlp.Network([64, 64, 10], loss="cross_entropy", seed=0)
+    net = fastmlp.Network([64, 200, 10], loss="cross_entropy", seed=0)
     net.fit(X, y, epochs=5)
     before = net.parameters
     report = fastmlp.quantization_report(net, X_test, y_test)
@@ -281,7 +286,7 @@ def test_the_figures_of_a_report() -> None:
         assert line is report[line.weights]
     assert report["float32"].loss == pytest.approx(net.evaluate(X_test, y_test)["loss"], rel=1e-5)
     sizes = [line.n_bytes for line in report.formats]
-    assert sizes[0] > sizes[1] > sizes[2] > 64 * 64
+    assert sizes[0] > sizes[1] > sizes[2] > 64 * 200
     assert 0 < report["bfloat16"].worst_difference < 0.02
     assert 0 < report["int8"].worst_difference < 0.2
     assert all(abs(line.score - report["float32"].score) < 0.01 for line in report.formats)
@@ -291,7 +296,7 @@ def test_the_figures_of_a_report() -> None:
 
 
 def test_the_text_of_a_report() -> None:
-    net = random_net((20, 30, 1))
+    net = random_net((20, 500, 1))
     X = random_rows(40, 20)
     lines = str(fastmlp.quantization_report(net, X)).splitlines()
     assert lines[0].split() == ["weights", "bytes", "one", "row", "worst", "difference", "mean", "difference"]
@@ -308,16 +313,16 @@ def test_reports_on_other_kinds_of_networks_and_rows() -> None:
     sparse = pytest.importorskip("scipy.sparse")
     X = random_rows(50, 20)
     t = X[:, :1].astype(np.float64) * 3 + 100
-    scaled = fastmlp.Network([20, 40, 1], input_scaling="standard", target_scaling="standard", seed=0)
+    scaled = fastmlp.Network([20, 500, 1], input_scaling="standard", target_scaling="standard", seed=0)
     scaled.fit(X, t, epochs=3)
     report = fastmlp.quantization_report(scaled, X, t)
     assert report["int8"].worst_difference < 1
     custom = fastmlp.CustomActivation(lambda z: z * 2, lambda z, y: np.full_like(z, 2))
     for net, rows in (
-        (random_net((20, 40, 2), activation=custom), X),
-        (random_net((20, 40, 2)), sparse.csr_matrix(X)),
-        (random_net((20, 40, 2)), X[0]),
-        (random_net((20, 40, 2)), (abs(X) * 50).astype(np.uint8)),
+        (random_net((20, 500, 2), activation=custom), X),
+        (random_net((20, 500, 2)), sparse.csr_matrix(X)),
+        (random_net((20, 500, 2)), X[0]),
+        (random_net((20, 500, 2)), (abs(X) * 50).astype(np.uint8)),
     ):
         report = fastmlp.quantization_report(net, rows)
         assert report["float32"].worst_difference == 0

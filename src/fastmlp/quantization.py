@@ -140,12 +140,13 @@ def quantization_report(net: Model, X: Any, y: ArrayLike | None = None) -> Quant
     -----
     bfloat16 rounds weights to 8 significant bits; inputs stay float32. int8 stores weights as integers from -127 to 127
     times a scale for each output, and rounds the inputs of a layer to 7 bits, with a scale and a zero for each row.
-    Biases, and the weights of layers with at most 16 outputs, stay float32. A format is refused if it would change the
-    weights of a layer by more than 1/32 (root mean square of the change over that of the weights).
+    Biases stay float32, and so do the weights of a layer that would gain nothing: one with at most 16 outputs or 8,192
+    weights, which the L1 cache holds. A format is refused if it would change the weights of a layer by more than
+    1/32 (root mean square of the change over that of the weights).
 
     Examples
     --------
-    >>> net = fastmlp.Network([64, 64, 10], seed=0)
+    >>> net = fastmlp.Network([64, 200, 10], seed=0)
     >>> X = np.random.default_rng(0).random((100, 64))
     >>> report = fastmlp.quantization_report(net, X)
     >>> [line.weights for line in report.formats]
