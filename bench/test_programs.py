@@ -60,6 +60,7 @@ PROGRAMS = {
     "same_bits": (),
     "gpu": ("--device", "cpu"),
     "thread_sweep": (),
+    "narrow": (),
 }
 TOP = Path(__file__).parents[1]
 

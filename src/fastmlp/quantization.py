@@ -140,12 +140,13 @@ def quantization_report(net: Model, X: Any, y: ArrayLike | None = None) -> Quant
     -----
     bfloat16 rounds weights to 8 significant bits; inputs stay float32. int8 stores weights as integers from -127 to 127
     times a scale for each output, and rounds the inputs of a layer to 7 bits, with a scale and a zero for each row.
-    Biases, and the weights of layers with at most 16 outputs, stay float32. A format is refused if it would change the
-    weights of a layer by more than 1/32 (root mean square of the change over that of the weights).
+    Biases stay float32, and so do the weights of a layer that would gain nothing: one with at most 16 outputs or 8,192
+    weights, which the L1 cache holds. A format is refused if it would change the weights of a layer by more than
+    1/32 (root mean square of the change over that of the weights).
 
     Examples
     --------
-    >>> net = fastmlp.Network([64, 64, 10], seed=0)
+    >>> net = fastmlp.Network([64, 200, 10], seed=0)
     >>> X = np.random.default_rng(0).random((100, 64))
     >>> report = fastmlp.quantization_report(net, X)
     >>> [line.weights for line in report.formats]
@@ -196,12 +197,12 @@ class RoundingError(ValueError):
     """A format of weights would change a layer too much."""
 
 
-def predictor(net: Model, weights: str) -> _core.Predictor:
+def predictor(net: Model, weights: str, *, engine: str | None = None) -> _core.Predictor:
     """Return a compiled predictor with the published parameters of a network, in one of the formats of ENGINES.
 
     It has the network's instruction set, number of threads, scalings and schema, and shares nothing with it that
     training changes. The scalings must be fitted. A `RoundingError`, a ValueError, says that a layer would lose too
-    much.
+    much. `engine` names a variant of the format's engine, for tests and benchmarks (csrc/kernels/int8.inc).
     """
     if net.dtype != np.float32:
         raise ValueError(f"net: expected a float32 network, whose weights can be narrowed, got one of {net.dtype}")
@@ -209,7 +210,7 @@ def predictor(net: Model, weights: str) -> _core.Predictor:
     bounds = targets.TARGETS[net.loss.targets].bounds
     P, columns, _ = net._published()
     made = _core.Predictor()
-    made._build(net.sizes, layers, net.loss, False, ENGINES[weights], net._isa, net._max_threads, bounds)
+    made._build(net.sizes, layers, net.loss, False, engine or ENGINES[weights], net._isa, net._max_threads, bounds)
     made._load(P, *columns)
     check_rounding(weights, net.sizes, P, made._unpack())
     return made
