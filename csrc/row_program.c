@@ -28,13 +28,15 @@ size_t fml_row_workspace(const fml_network *net) {
 }
 
 void fml_forward_row(const fml_network *net, const void *block, const void *x, void *y, void *workspace) {
-    float_mode mode = flush_denormals();
     void *const buffers[2] = {workspace, (char *)workspace + fml_row_workspace(net) / 2};
+    float_mode before = current_mode();
+    int flushes = (before & FLUSH) == FLUSH;
+    if (!flushes) restore_mode(before | FLUSH);
     for (size_t l = 0, step = 0, next; l < net->n_layers; l = next, step ^= 1) {
         next = l + net->layers[l].row.n_layers;
         void *to = next == net->n_layers ? y : buffers[step];
         net->layers[l].row.run(net, l, block, x, to);
         x = to;
     }
-    restore_mode(mode);
+    if (!flushes) restore_mode(before);
 }
