@@ -210,21 +210,22 @@ const fml_engine *fml_find_engine(const fml_kernels *kernels, const char *name);
 
 /* -- the network: shapes, and which kernels, engine, activations and loss it uses -------------------------------- */
 
-/* A step of the row program (see row_program.c), which computes n_layers layers, from l on, for one row: y is that of
- * the last of them. If this is not the network's last layer, y is padded to whole cache lines, which may be
- * overwritten. x and y are different memory. */
+/* A step of the row program (see row_program.c), which computes n_layers layers, from `layer` on, for one row: y is
+ * that of the last of them. Unless is_last, y is padded to whole cache lines, which may be overwritten. x and y are
+ * different memory. */
+typedef struct fml_layer fml_layer;
 typedef struct {
-    void (*run)(const fml_network *net, size_t l, const void *block, const void *x, void *y);
-    size_t n_layers;
+    void (*run)(const fml_network *net, const fml_layer *layer, const void *block, const void *x, void *y);
+    int n_layers, is_last;
 } fml_row_step;
 
-typedef struct {
+struct fml_layer {
     size_t n_inputs, n_outputs;
     const fml_activation *activation;
     double hyper_parameters[FML_MAX_HYPER_PARAMETERS];
     size_t weights, biases; /* their offsets in a block, in reals; multiples of a cache line */
     fml_row_step row;       /* the step of the row program that begins with this layer */
-} fml_layer;
+};
 
 struct fml_network {
     const fml_kernels *kernels;
@@ -241,6 +242,7 @@ struct fml_network {
     size_t widest;       /* the largest number of inputs or outputs of a layer */
     size_t n_packed;     /* length of a block, including padding, which is 0 and stays 0 */
     size_t n_threads;    /* the maximum number of threads of a pass, the caller's included; 0 means 1 */
+    size_t row_buffer;   /* bytes of each of the two buffers that steps of the row program write to in turn */
 };
 
 enum { FML_MAX_TILE_ROWS = 256 };
@@ -268,7 +270,7 @@ struct fml_engine {
     void (*forward_layer)(const fml_network *net, size_t l, const void *block, const void *x, size_t x_row, size_t rows,
                           void *z, void *y, size_t y_row, int ahead);
     /* The step of the row program that begins with layer l, with the bits of forward_layer. NULL, or NULL as the
-     * step's function, if forward_layer is to be called. */
+     * step's function, if forward_layer is to be called. is_last need not be set. */
     fml_row_step (*row_step)(const fml_network *net, size_t l);
     /* z and y as by forward_layer, with the same bits, for the outputs begin ... end - 1 only, and for any number of
      * rows; begin is a multiple of the reals of a cache line. NULL if there is no such function. */

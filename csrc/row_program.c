@@ -10,31 +10,37 @@
 #include "pass_common.h"
 
 /* The step for which forward_layer is called. */
-static void run_layer(const fml_network *net, size_t l, const void *block, const void *x, void *y) {
-    net->engine->forward_layer(net, l, block, x, 0, 1, NULL, y, 0, 0);
+static void run_layer(const fml_network *net, const fml_layer *layer, const void *block, const void *x, void *y) {
+    net->engine->forward_layer(net, (size_t)(layer - net->layers), block, x, 0, 1, NULL, y, 0, 0);
 }
 
 void build_row_program(fml_network *net) {
     const fml_engine *engine = net->engine;
     for (size_t l = 0; l < net->n_layers; l++) {
-        fml_row_step step = {NULL, 0};
+        fml_row_step step = {NULL, 1, 0};
         if (engine->row_step != NULL) step = engine->row_step(net, l);
-        net->layers[l].row = step.run != NULL ? step : (fml_row_step){run_layer, 1};
+        if (step.run == NULL) step = (fml_row_step){run_layer, 1, 0};
+        step.is_last = l + (size_t)step.n_layers == net->n_layers;
+        net->layers[l].row = step;
     }
+    net->row_buffer = padded(net->widest * net->kernels->real_size, FML_ALIGNMENT);
 }
 
-size_t fml_row_workspace(const fml_network *net) {
-    return 2 * padded(net->widest * net->kernels->real_size, FML_ALIGNMENT);
-}
+size_t fml_row_workspace(const fml_network *net) { return 2 * net->row_buffer; }
 
 void fml_forward_row(const fml_network *net, const void *block, const void *x, void *y, void *workspace) {
-    float_mode mode = flush_denormals();
-    void *const buffers[2] = {workspace, (char *)workspace + fml_row_workspace(net) / 2};
-    for (size_t l = 0, step = 0, next; l < net->n_layers; l = next, step ^= 1) {
-        next = l + net->layers[l].row.n_layers;
-        void *to = next == net->n_layers ? y : buffers[step];
-        net->layers[l].row.run(net, l, block, x, to);
+    const float_mode before = current_mode();
+    const int flushes = (before & FLUSH) == FLUSH;
+    char *to = workspace, *other = to + net->row_buffer;
+    const fml_layer *layer = net->layers;
+    if (!flushes) restore_mode(before | FLUSH);
+    while (!layer->row.is_last) {
+        layer->row.run(net, layer, block, x, to);
+        layer += layer->row.n_layers;
         x = to;
+        to = other;
+        other = (char *)(uintptr_t)x;
     }
-    restore_mode(mode);
+    layer->row.run(net, layer, block, x, y);
+    if (!flushes) restore_mode(before);
 }
