@@ -133,7 +133,7 @@ def test_c_reads_every_activation(program: Path, tmp_path: Path, f: Any) -> None
 
 @pytest.mark.parametrize("weights", ["float32", "bfloat16", "int8"])
 def test_c_reads_bound_predictors(program: Path, tmp_path: Path, weights: str) -> None:
-    bound = fastmlp.Network([40, 70, 3], seed=1).bind(weights)
+    bound = fastmlp.Network([40, 250, 3], seed=1).bind(weights)
     found, expected = predicted(program, tmp_path / "model", bound)
     np.testing.assert_array_equal(found, expected)
 

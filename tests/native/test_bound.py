@@ -53,9 +53,10 @@ def test_the_c_function_has_the_bits_of_predict(sizes: list[int], dtype: str, is
 
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_narrow_weights_have_one_set_of_bits(weights: str) -> None:
-    bound = fastmlp.Network([3, 70, 33, 2], seed=1, **SCALED).bind(weights)
-    rows = X.astype(np.float32)
+    net, rows = fastmlp.Network([3, 250, 300, 2], seed=1, **SCALED), X.astype(np.float32)
+    bound = net.bind(weights)
     assert bound.weight_dtype == weights
+    assert np.array_equal(bound.predict(rows), net.predict(rows)) == (weights == "float32")
     np.testing.assert_array_equal(call(bound, rows), bound.predict(rows))
 
 
@@ -106,7 +107,7 @@ def test_classes_names_and_frames() -> None:
 
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_a_file_and_a_pickle_keep_the_bits(weights: str, tmp_path: Path) -> None:
-    bound = fastmlp.Network([3, 70, 33, 2], activation="silu", seed=1, n_threads=1, **SCALED).bind(weights)
+    bound = fastmlp.Network([3, 250, 300, 2], activation="silu", seed=1, n_threads=1, **SCALED).bind(weights)
     bound.save(tmp_path / "model")
     loaded = fastmlp.load(tmp_path / "model")
     rows = X.astype(np.float32)
