@@ -14,6 +14,7 @@ import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 GNU_LIKE = os.name == "posix"
 CORE = tomllib.loads(Path("csrc/build.toml").read_text(encoding="utf-8"))
@@ -59,6 +60,17 @@ class BuildExt(build_ext):
         )
 
 
+class BuildPy(build_py):
+    """Copies the header of the C API into the package, where `fastmlp.get_include` finds it."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            folder = Path(self.build_lib) / "fastmlp" / "include"
+            self.mkpath(str(folder))
+            self.copy_file("csrc/include/fastmlp.h", str(folder / "fastmlp.h"))
+
+
 def extension(name):
     return Extension(
         f"fastmlp.{name}",
@@ -83,5 +95,5 @@ setup(
         },
         build_dir="build/cython",
     ),
-    cmdclass={"build_ext": BuildExt},
+    cmdclass={"build_ext": BuildExt, "build_py": BuildPy},
 )

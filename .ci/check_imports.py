@@ -22,7 +22,8 @@ LAYERS = (  # from the lowest to the highest; a name with a dot at its end is a 
     "inputs.moments activations schedules initializers optimizers losses metrics regularization scaling engines "
     "encoder",
     "architecture",
-    "formats. callbacks model training. network ensemble",
+    "description",
+    "formats. callbacks model training. network ensemble quantization callers. bound",
     "__init__",
     "reference. sklearn.",
     "convert.",

@@ -1,6 +1,6 @@
 """Checks that a built wheel is small, has the data and type stubs, and has no sources or generated C.
 
-Headers of the public C API and Cython declarations are allowed in the folders that ALLOWED names.
+The header of the C API and the declarations for Cython are in it; ALLOWED names the folders of such files.
 """
 
 import fnmatch
@@ -9,9 +9,11 @@ import zipfile
 from pathlib import Path
 
 MAX_BYTES = 1_500_000
-WANTED = ("_core.pyi", "_rows.pyi", "_custom.pyi", "py.typed", "data/")
+WANTED = (
+    "_core.pyi", "_rows.pyi", "_custom.pyi", "py.typed", "data/", "fastmlp/__init__.pxd", "fastmlp/include/fastmlp.h"
+)  # fmt: skip
 UNWANTED = (".pyx", ".pxi", ".pxd", ".c", ".h", ".inc")
-ALLOWED = ("fastmlp/include/*.h", "fastmlp/*.pxd")
+ALLOWED = ("fastmlp/include/*.h", "fastmlp/__init__.pxd")
 
 
 def is_unwanted(name: str) -> bool:

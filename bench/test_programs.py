@@ -53,12 +53,14 @@ PROGRAMS = {
     "ctrl_c": (),
     "lbfgs": (),
     "online": (),
+    "callers": (),
     "import_time": (),
     "populations": (),
     "population_memory": (),
     "same_bits": (),
     "gpu": ("--device", "cpu"),
     "thread_sweep": (),
+    "narrow": (),
 }
 TOP = Path(__file__).parents[1]
 

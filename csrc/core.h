@@ -103,6 +103,13 @@ typedef struct {
 typedef struct fml_engine fml_engine;
 typedef struct fml_pass fml_pass;
 
+/* An engine of an ISA, and whether the processor has the instructions that it needs beyond those of the ISA. */
+typedef struct {
+    const char *name;
+    const fml_engine *engine;
+    int (*available)(void); /* NULL: always */
+} fml_engine_row;
+
 /* The element type of a matrix; FML_REAL is the network's own dtype. Other types are converted to it by value. */
 typedef enum { FML_REAL, FML_UINT8, FML_FLOAT16, FML_FLOAT32, FML_FLOAT64 } fml_element;
 
@@ -138,6 +145,9 @@ typedef struct {
     const fml_loss *losses;
     const fml_optimizer *optimizers;
     const fml_engine *native; /* the native engine, compiled for this ISA and dtype */
+    /* All engines that are compiled for this ISA and dtype. The table ends with a row whose name is NULL. Among rows of
+     * the same name, the first that is available is the best. */
+    const fml_engine_row *engines;
 
     /* -- rows -- */
 
@@ -194,15 +204,28 @@ typedef struct {
 /* The kernels for the i-th ISA among those that this build has and this processor runs, best first; NULL after the
  * last. */
 const fml_kernels *fml_kernels_of(size_t i, fml_dtype dtype);
+/* The best engine of that name that this processor runs; NULL if there is none. An engine whose weight_gradient is NULL
+ * can only predict: it has none of the functions that only gradients and training need. */
+const fml_engine *fml_find_engine(const fml_kernels *kernels, const char *name);
 
 /* -- the network: shapes, and which kernels, engine, activations and loss it uses -------------------------------- */
 
+/* A step of the row program (see row_program.c), which computes n_layers layers, from `layer` on, for one row: y is
+ * that of the last of them. Unless is_last, y is padded to whole cache lines, which may be overwritten. x and y are
+ * different memory. */
+typedef struct fml_layer fml_layer;
 typedef struct {
+    void (*run)(const fml_network *net, const fml_layer *layer, const void *block, const void *x, void *y);
+    int n_layers, is_last;
+} fml_row_step;
+
+struct fml_layer {
     size_t n_inputs, n_outputs;
     const fml_activation *activation;
     double hyper_parameters[FML_MAX_HYPER_PARAMETERS];
     size_t weights, biases; /* their offsets in a block, in reals; multiples of a cache line */
-} fml_layer;
+    fml_row_step row;       /* the step of the row program that begins with this layer */
+};
 
 struct fml_network {
     const fml_kernels *kernels;
@@ -220,6 +243,7 @@ struct fml_network {
     size_t widest;        /* the largest number of inputs or outputs of a layer */
     size_t n_packed;      /* length of a block, including padding, which is 0 and stays 0 */
     size_t n_threads;     /* the maximum number of threads of a pass, the caller's included; 0 means 1 */
+    size_t row_buffer;    /* bytes of each of the two buffers that steps of the row program write to in turn */
 };
 
 enum { FML_MAX_TILE_ROWS = 256 };
@@ -246,6 +270,9 @@ struct fml_engine {
      * prefetch the next `rows` rows in memory, which will be read next. */
     void (*forward_layer)(const fml_network *net, size_t l, const void *block, const void *x, size_t x_row, size_t rows,
                           void *z, void *y, size_t y_row, int ahead);
+    /* The step of the row program that begins with layer l, with the bits of forward_layer. NULL, or NULL as the
+     * step's function, if forward_layer is to be called. is_last need not be set. */
+    fml_row_step (*row_step)(const fml_network *net, size_t l);
     /* z and y as by forward_layer, with the same bits, for the outputs begin ... end - 1 only, and for any number of
      * rows; begin is a multiple of the reals of a cache line. NULL if there is no such function. */
     void (*forward_outputs)(const fml_network *net, size_t l, const void *block, const void *x, size_t x_row,
@@ -280,8 +307,8 @@ struct fml_engine {
     void (*limit_norms)(const fml_network *net, size_t l, void *block, double max_norm);
 };
 
-/* Compute n_parameters, widest, n_packed and the layers' offsets from the shapes; kernels, engine and layers must be
- * set. */
+/* Compute n_parameters, widest, n_packed, the layers' offsets and the row program from the shapes and activations;
+ * kernels, engine and layers must be set. */
 void fml_network_lay_out(fml_network *net);
 /* Copy P, the n_parameters reals w1, b1, w2, b2, ..., into a block, or out of it. */
 void fml_network_pack(const fml_network *net, const void *P, void *block);

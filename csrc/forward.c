@@ -157,19 +157,6 @@ void fml_classify(const fml_network *net, const void *block, const fml_data *dat
     restore_mode(mode);
 }
 
-size_t fml_row_workspace(const fml_network *net) { return 2 * padded(net->widest * net->kernels->real_size, 64); }
-
-void fml_forward_row(const fml_network *net, const void *block, const void *x, void *y, void *workspace) {
-    float_mode mode = flush_denormals();
-    size_t n_layers = net->n_layers, half = fml_row_workspace(net) / 2;
-    for (size_t l = 0; l < n_layers; l++) {
-        void *to = l + 1 == n_layers ? y : (char *)workspace + l % 2 * half;
-        net->engine->forward_layer(net, l, block, x, 0, 1, NULL, to, 0, 0);
-        x = to;
-    }
-    restore_mode(mode);
-}
-
 /* -- the loss ---------------------------------------------------------------------------------------------------- */
 
 /* The sum of the weights (1 each if w is NULL) of the rows whose predicted class is that of the target; 0 if a target

@@ -1,5 +1,6 @@
 /* The layout of a network's parameters in a block, and copying the parameter vector P into a block and out of it. */
 #include "pass_common.h"
+#include "row_program.h"
 
 void fml_network_lay_out(fml_network *net) {
     size_t line = FML_ALIGNMENT / net->kernels->real_size, offset = 0;
@@ -16,6 +17,7 @@ void fml_network_lay_out(fml_network *net) {
         net->widest = size_max(net->widest, layer->n_outputs);
     }
     net->n_packed = offset;
+    build_row_program(net);
 }
 
 void fml_network_pack(const fml_network *net, const void *P, void *block) {

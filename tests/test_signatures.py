@@ -22,8 +22,8 @@ METHODS = [
     if (name == "__init__" or not name.startswith("_")) and callable(getattr(fastmlp.Network, name))
 ]
 WRITERS = {"to_fann", "to_keras", "to_onnx", "to_sklearn", "to_torch"}
-# Files, states and other tools' models, which the reference does without.
-STATES = {"save", "training_state", "restore_training", *WRITERS}
+# Files, states, native callers and other tools' models, which the reference does without.
+STATES = {"save", "training_state", "restore_training", "bind", *WRITERS}
 SCHEMA = {"feature_names", "target_name", "class_names", "encoder"}
 OURS_ALONE = {
     "__init__": {"dtype", "engine", "n_threads", *SCHEMA},

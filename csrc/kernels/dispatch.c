@@ -3,6 +3,8 @@
  * kernels_<isa>_f64.c, and add a group to build.toml and a row here. */
 #include "core.h"
 
+#include <string.h>
+
 extern const fml_kernels fml_kernels_base_f32, fml_kernels_base_f64;
 #ifdef FML_HAVE_AVX2
 extern const fml_kernels fml_kernels_avx2_f32, fml_kernels_avx2_f64;
@@ -51,5 +53,11 @@ enum { N_ISAS = sizeof ISAS / sizeof *ISAS };
 const fml_kernels *fml_kernels_of(size_t i, fml_dtype dtype) {
     for (size_t k = 0; k < N_ISAS; k++)
         if (ISAS[k].available() && i-- == 0) return ISAS[k].kernels[dtype];
+    return NULL;
+}
+
+const fml_engine *fml_find_engine(const fml_kernels *kernels, const char *name) {
+    for (const fml_engine_row *row = kernels->engines; row->name != NULL; row++)
+        if (strcmp(row->name, name) == 0 && (row->available == NULL || row->available())) return row->engine;
     return NULL;
 }

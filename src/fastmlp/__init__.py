@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
-from .about import info
+from .about import get_include, info
 from .activations import (
     ELU,
     GELU,
@@ -71,6 +71,7 @@ from .training.state import TrainingState
 
 if TYPE_CHECKING:
     from . import convert, datasets
+    from .bound import BoundPredictor
     from .convert import (
         from_fann,
         from_file,
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
     )
     from .encoder import Encoder
     from .ensemble import Ensemble
+    from .quantization import quantization_report
     from .training.many import fit_many
 
 __all__ = [
@@ -103,6 +105,7 @@ __all__ = [
     "AdamW",
     "BinaryCrossEntropy",
     "BinaryFocal",
+    "BoundPredictor",
     "Checkpoint",
     "ClassicalMomentum",
     "ConstantRate",
@@ -176,17 +179,21 @@ __all__ = [
     "from_spark",
     "from_stable_baselines3",
     "from_torch",
+    "get_include",
     "info",
     "load",
+    "quantization_report",
 ]
 
 # The module of each name that is imported when it is first used.
 _LATE = {
+    "BoundPredictor": "bound",
     "Encoder": "encoder",
     "Ensemble": "ensemble",
     "convert": "convert",
     "datasets": "datasets",
     "fit_many": "training.many",
+    "quantization_report": "quantization",
     **{name: "convert" for name in __all__ if name.startswith("from_")},
 }
 

@@ -29,9 +29,10 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.float cimport PyFloat_AsDouble, PyFloat_CheckExact
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.number cimport PyNumber_Index
+from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext
 from cpython.pythread cimport PyThread_get_thread_ident
-from cpython.ref cimport Py_INCREF, Py_REFCNT
-from libc.math cimport INFINITY
+from cpython.ref cimport Py_INCREF, Py_REFCNT, Py_XDECREF, PyObject
+from libc.math cimport INFINITY, NAN
 from libc.stdint cimport SIZE_MAX, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -70,6 +71,7 @@ include "_forks.pxi"
 include "_kernels.pxi"
 include "_training.pxi"
 include "_predictor.pxi"
+include "_bound.pxi"
 
 
 cdef class Trainer(Predictor):
@@ -90,6 +92,9 @@ cdef class Trainer(Predictor):
 
     # -- parameters --------------------------------------------------------------------------------------------------
 
+    cdef bint _trains(self) noexcept:
+        return True
+
     def _published(self):
         """Return what was published last, also while a fit is running: the parameter vector P, the scalings and the
         schema that belong to it, and the state of the generator."""
@@ -109,21 +114,6 @@ cdef class Trainer(Predictor):
         """Publish P, a checked vector of the network's dtype, and drop the optimiser's state."""
         self._replace_published(self._packed(P))
 
-    cdef Block _packed(self, cnp.ndarray P):
-        """Return a new block with the parameters P in the engine's layout."""
-        self._check_built()
-        self._check_vector("parameters", P)
-        cdef Block block = new_block(self.net.n_packed * self.net.kernels.real_size)
-        fml_network_pack(&self.net, cnp.PyArray_DATA(P), block.data)
-        return block
-
-    cdef int _check_vector(self, str argument, cnp.ndarray P) except -1:
-        """Raise a ValueError unless P is a contiguous vector of n_parameters numbers of the network's dtype."""
-        if (P.size != <cnp.npy_intp>self.net.n_parameters or cnp.PyArray_TYPE(P) != self.typenum
-                or not cnp.PyArray_ISCARRAY_RO(P)):
-            raise ValueError(f"{argument}: expected {self.net.n_parameters} numbers, got {P.size} of dtype {P.dtype}")
-        return 0
-
     cdef int _replace_published(self, Block block) except -1:
         """Publish that block and drop the optimiser's state, so that the next training starts it anew."""
         cdef Training before = self.training, _previous = self.previous  # are released when the new state is complete
@@ -136,13 +126,6 @@ cdef class Trainer(Predictor):
         self._forget_steps()
         self._commit()
         return 0
-
-    @property
-    def _published_columns(self):
-        """The scalings and the schema that belong to the published parameters, unlike `_columns`, which already has
-        what a running fit has determined but not published."""
-        cdef Block block = self._readable()
-        return block.columns.inputs, block.columns.targets, block.columns.schema
 
     def _set_columns(self, input_scaling, target_scaling, schema, bint publish):
         """Set the scalings and the schema, which the caller has checked, for the parameters that training will publish

@@ -55,6 +55,7 @@ cdef extern from "core.h" nogil:
         void (*limit_rows)(void *w, size_t rows, size_t n, double max_norm) noexcept nogil
         void (*classify)(const void *y, size_t rows, size_t O, double threshold, int64_t *classes) noexcept nogil
     const fml_kernels *fml_kernels_of(size_t i, fml_dtype dtype)
+    const fml_engine *fml_find_engine(const fml_kernels *kernels, const char *name)
 
     ctypedef struct fml_layer:
         size_t n_inputs
@@ -247,6 +248,16 @@ cdef extern from "core.h" nogil:
     void fml_free(void *memory)
     double fml_seconds()
     int fml_plant_error()
+
+cdef extern from "model.h" nogil:
+    ctypedef struct fastmlp_model:
+        fml_network net
+        const void *block
+        fml_scaling scaling
+        int is_borrowed
+    int fml_model_prepare(fastmlp_model *model)
+    void fml_model_release(fastmlp_model *model)
+    void fastmlp_call(const void *x, void *y, void *model)
 
 cdef extern from "method.h" nogil:
     const int FML_NAME_SIZE

@@ -53,6 +53,17 @@ cdef const fml_kernels *find_kernels(isa, fml_dtype dtype) except NULL:
     return fml_kernels_of(ISAS.index(wanted), dtype)
 
 
+cdef const fml_engine *find_engine(const fml_kernels *kernels, str name) except NULL:
+    """Return the engine of that name: "blas", or one of those that are compiled for the dtype and the ISA."""
+    if name == "blas":
+        return blas_engine()
+    cdef const fml_engine *engine = fml_find_engine(kernels, name.encode())
+    if engine == NULL:
+        dtype = "float32" if kernels.dtype == FML_F32 else "float64"
+        raise ValueError(f"engine: expected one for {dtype} and {kernels.isa.decode()} on this processor, got {name!r}")
+    return engine
+
+
 def kernel_isa(isa=None):
     """Return the instruction set that the kernels of a new network with this argument use."""
     return find_kernels(isa, FML_F32).isa.decode()

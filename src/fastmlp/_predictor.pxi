@@ -55,7 +55,9 @@ cdef class Predictor:
         hyper-parameters, and a user's functions or None; `targets` the smallest and the largest that the loss takes."""
         self._check_unbuilt()
         self.net.kernels = find_kernels(isa, FML_F64 if double else FML_F32)
-        self.net.engine = self.net.kernels.native if engine == "native" else blas_engine()
+        self.net.engine = find_engine(self.net.kernels, engine)
+        if self._trains() and self.net.engine.weight_gradient == NULL:
+            raise ValueError(f"engine: expected one that trains, got {engine!r}, which only predicts")
         self.net.n_layers = len(sizes) - 1
         self.net.n_threads = n_threads
         self.net.layers = <fml_layer *>fml_allocate(self.net.n_layers * sizeof(fml_layer))
@@ -184,15 +186,59 @@ cdef class Predictor:
 
     # -- parameters -------------------------------------------------------------------------------------------------
 
+    cdef bint _trains(self) noexcept:
+        """Return whether this class trains, which not every engine does."""
+        return False
+
     def _unpack(self):
-        """Return the published parameters as a new vector P."""
-        return self._published()[0]
+        """Return the published parameters as a new vector P; those that an engine has rounded, as it uses them."""
+        cdef Block block = self._readable()
+        cdef cnp.ndarray P = self._empty(1, [self.net.n_parameters, 0])
+        fml_network_unpack(&self.net, block.data, cnp.PyArray_DATA(P))
+        return P
+
+    cdef Block _packed(self, cnp.ndarray P):
+        """Return a new block with the parameters P in the engine's layout."""
+        self._check_built()
+        self._check_vector("parameters", P)
+        cdef Block block = new_block(self.net.n_packed * self.net.kernels.real_size)
+        fml_network_pack(&self.net, cnp.PyArray_DATA(P), block.data)
+        return block
+
+    cdef int _check_vector(self, str argument, cnp.ndarray P) except -1:
+        """Raise a ValueError unless P is a contiguous vector of n_parameters numbers of the network's dtype."""
+        if (P.size != <cnp.npy_intp>self.net.n_parameters or cnp.PyArray_TYPE(P) != self.typenum
+                or not cnp.PyArray_ISCARRAY_RO(P)):
+            raise ValueError(f"{argument}: expected {self.net.n_parameters} numbers, got {P.size} of dtype {P.dtype}")
+        return 0
+
+    def _load(self, cnp.ndarray P not None, input_scaling, target_scaling, schema):
+        """Set the parameters to P, which the caller has checked to be finite, and what belongs to them. Nobody may hold
+        the network yet: predictions that run at the same time would see a part of this."""
+        if self._trains():
+            raise RuntimeError("_load: expected a network that only predicts")
+        cdef Block block = self._packed(P)
+        block.columns = self.columns = Columns(input_scaling, target_scaling, schema)
+        self.published = block
+
+    @property
+    def _n_bytes(self):
+        """The number of bytes that the parameters take in the layout of the engine, padding included."""
+        self._check_built()
+        return self.net.n_packed * self.net.kernels.real_size
 
     @property
     def _columns(self):
         """The Scaling or None of inputs and of targets, and the Schema, as training uses and will publish them."""
         self._check_built()
         return self.columns.inputs, self.columns.targets, self.columns.schema
+
+    @property
+    def _published_columns(self):
+        """The scalings and the schema that belong to the published parameters, unlike `_columns`, which already has
+        what a running fit has determined but not published."""
+        cdef Block block = self._readable()
+        return block.columns.inputs, block.columns.targets, block.columns.schema
 
     def _first_not_finite(self, cnp.ndarray x not None):
         """Return the flat index of the first element of x (C-contiguous, the network's dtype) not finite, or None."""
@@ -584,6 +630,8 @@ cdef class Predictor:
     def _gradient(self, Rows rows not None, bint inputs):
         """Return the mean loss, and its gradient with respect to the parameters or, if `inputs`, to X."""
         self._check_rows(rows)
+        if self.net.engine.weight_gradient == NULL:
+            raise RuntimeError(f"gradient: the engine {self.engine} only predicts")
         cdef Block block = self._readable(), gradient = new_block(self.net.n_packed * self.net.kernels.real_size)
         rows.scale(block.columns)
         cdef size_t[2] shape = [self.net.n_parameters, 0]

@@ -1,8 +1,9 @@
-"""`fastmlp.info()`: versions, instruction sets, BLAS and threads of this installation."""
+"""What this installation has: `info`, versions, instruction sets, BLAS and threads; `get_include`, its C header."""
 
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,19 @@ def blas_name() -> str:
         return f"{blas['name']} {blas['version']}"
     except (KeyError, TypeError):
         return "unknown"
+
+
+def get_include() -> str:
+    """Return the folder of the C header ``fastmlp.h``, for a compiler's include path.
+
+    Examples
+    --------
+    >>> import os
+    >>> os.listdir(fastmlp.get_include())
+    ['fastmlp.h']
+    """
+    installed = Path(__file__).parent / "include"
+    return str(installed if installed.is_dir() else Path(__file__).parents[2] / "csrc" / "include")  # of a checkout
 
 
 def info() -> dict[str, Any]:

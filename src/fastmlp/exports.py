@@ -1,4 +1,4 @@
-"""Exports: what a `Network` becomes in other tools, and where it comes from if it was made of another tool's model.
+"""Exports: what a `Network` becomes in native code and in other tools, and where it comes from if another tool made it.
 
 The writers are modules of `convert`, which is imported when a method is called: `convert.WRITERS` is their table.
 `Network` derives from Exports, and nothing else does.
@@ -11,11 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .bound import BoundPredictor
     from .convert.checking import Conversion
 
 
 class Exports:
-    """The methods of `Network` that write it for another tool."""
+    """The methods of `Network` that make something else of it."""
 
     __slots__ = ()
     _conversion: Conversion | None
@@ -29,6 +30,37 @@ class Exports:
         pickles and copies do not contain it.
         """
         return getattr(self, "_conversion", None)
+
+    def bind(self, weights: str | None = None) -> BoundPredictor:
+        """Return a frozen predictor with a copy of the parameters, which native code calls without Python.
+
+        Parameters
+        ----------
+        weights : {"float32", "float64", "bfloat16", "int8"}, optional
+            What the weights are in memory; by default, the dtype of the network. bfloat16 and int8 are for float32
+            networks; they are less exact, and faster where reading the weights takes most of the time.
+
+        Returns
+        -------
+        BoundPredictor
+            It shares nothing with the network: training and assignments do not change it.
+
+        Raises
+        ------
+        ValueError
+            If a layer or the loss has functions in Python, a scaling is not computed yet, or this network or this
+            build cannot have such weights.
+
+        Examples
+        --------
+        >>> net = fastmlp.Network([3, 8, 2], activation="tanh", seed=0)
+        >>> bound = net.bind()
+        >>> x = np.array([0.1, 0.2, 0.3], np.float32)
+        >>> np.array_equal(bound(x), net.predict(x))
+        True
+        """
+        made: BoundPredictor = import_module("fastmlp.bound").bind(self, weights)
+        return made
 
     def to_sklearn(self) -> Any:
         """Return a fitted estimator of scikit-learn with the same parameters.

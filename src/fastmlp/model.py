@@ -14,12 +14,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
-import numpy as np
-
-from . import _core, arguments, engines, losses, scaling
-from . import architecture as architectures
+from . import _core, arguments, engines, scaling
 from .activations import Activation, CustomActivation, Identity
 from .architecture import Architecture
+from .description import Described
 from .formats import model_file
 from .frozen import replace
 from .history import History
@@ -42,7 +40,7 @@ if TYPE_CHECKING:
 BATCHES_SHOWN = (32, 256, 2048, 16384)  # the numbers of rows for which `summary` tells the number of threads
 
 
-class Model(_core.Core):
+class Model(_core.Core, Described):
     """A network without its training. Users construct a `Network`, which documents the arguments."""
 
     _history: History | None = None
@@ -91,16 +89,12 @@ class Model(_core.Core):
         self._check_unbuilt()
         self._n_threads = engines.check_threads(n_threads)
         chosen, self._engine_reason = engines.choose(engine, _core.kernel_isa(isa))
-        self._given_architecture, self._requested_engine = given, engine
-        self._sizes, self._loss, self._dtype = given.sizes, given.loss, given.dtype
-        self._activation, self._output_activation = given.activation, given.output_activation
+        self._requested_engine = engine
         self._max_threads = self._n_threads if isinstance(self._n_threads, int) else _core.usable_threads()
-        if isinstance(self._loss, CustomLoss):
+        if isinstance(given.loss, CustomLoss):
             self._max_threads = 1
-        described = [(f.name, f.hyper_parameters, getattr(f, "functions", None)) for f in given.layers]
-        double, bounds = self._dtype == np.float64, targets.TARGETS[self._loss.targets].bounds
-        self._build(self._sizes, described, self._loss, double, chosen, isa, self._max_threads, bounds)
-        rules = [("uniform", 0.0, False)] * len(described)
+        self._build_described(given, chosen, isa, self._max_threads)
+        rules = [("uniform", 0.0, False)] * len(given.layers)
         if state is None:
             rule, shapes = INITIALIZERS[given.init], itertools.pairwise(self._sizes)
             rules = [rule(*shape, f) for shape, f in zip(shapes, given.layers, strict=True)]
@@ -111,26 +105,6 @@ class Model(_core.Core):
     # -- description -----------------------------------------------------------------------------------------------
 
     @property
-    def sizes(self) -> tuple[int, ...]:
-        """The number of inputs, the number of outputs of each hidden layer, and the number of outputs."""
-        return self._sizes
-
-    @property
-    def activation(self) -> tuple[Activation, ...]:
-        """The activation of each hidden layer."""
-        return self._activation
-
-    @property
-    def output_activation(self) -> Activation:
-        """The activation of the last layer."""
-        return self._output_activation
-
-    @property
-    def loss(self) -> Loss:
-        """The loss that `fit` minimises."""
-        return self._loss
-
-    @property
     def init(self) -> str:
         """The argument `init` of the constructor: how the initial parameters were drawn."""
         return self._given_architecture.init
@@ -139,43 +113,6 @@ class Model(_core.Core):
     def seed(self) -> int | None:
         """The seed that the network was constructed with, or None."""
         return self._given_architecture.seed
-
-    @property
-    def input_scaling(self) -> str | Scaling | None:
-        """How inputs are scaled: a `Scaling`, or until the first fit computes it, its name; None without scaling."""
-        return self._published_columns[0] or self._given_architecture.input_scaling
-
-    @property
-    def target_scaling(self) -> str | Scaling | None:
-        """How targets are scaled: a `Scaling`, or until the first fit computes it, its name; None without scaling."""
-        return self._published_columns[1] or self._given_architecture.target_scaling
-
-    @property
-    def feature_names(self) -> tuple[str, ...] | None:
-        """The names of the columns of X, by which the columns of a frame are found, or None.
-
-        With an `encoder`, these are the names of the columns that the encoder reads.
-        """
-        return self._published_columns[2].feature_names
-
-    @property
-    def target_name(self) -> str | None:
-        """The name of the target, or None."""
-        return self._published_columns[2].target_name
-
-    @property
-    def class_names(self) -> tuple[Label, ...] | None:
-        """The names of the classes, by the index that `classify` returns; None if classes have indices only."""
-        return self._published_columns[2].class_names
-
-    @property
-    def encoder(self) -> Encoder | None:
-        """The encoder that turns the columns of a frame into inputs; None if the columns are the inputs."""
-        return self._published_columns[2].encoder
-
-    def _n_classes(self, n_outputs: int) -> int:
-        """Return the number of classes that this number of outputs can distinguish: two for one output."""
-        return architectures.n_classes(self._loss, n_outputs)
 
     @property
     def n_threads(self) -> int | str:
@@ -191,16 +128,7 @@ class Model(_core.Core):
         return self._history
 
     def __repr__(self) -> str:
-        scaled = [f"{name}s" for name in ("input", "target") if getattr(self, f"{name}_scaling") is not None]
-        hidden = _short_names([f.name for f in self._activation])
-        parts = [
-            _short_sizes(self._sizes),
-            " -> ".join([*([hidden] if hidden else []), self._output_activation.name]),
-            self._loss.name,
-            self._dtype.name,
-            *([f"scaled {'+'.join(scaled)}"] if scaled else []),
-        ]
-        return f"Network({', '.join(parts)})"
+        return f"Network({', '.join(self._described())})"
 
     def summary(self) -> str:
         """Describe the layers and the engine in a table.
@@ -223,12 +151,6 @@ class Model(_core.Core):
         initial parameters auto, seed None
         engine ...
         """
-        rows = [("layer", "weights", "activation", "parameters")]
-        shapes = zip(self._sizes[:-1], self._sizes[1:], [*self._activation, self._output_activation], strict=True)
-        for layer, (n_inputs, n_outputs, f) in enumerate(shapes):
-            rows.append((str(layer), f"({n_outputs}, {n_inputs})", repr(f), f"{(n_inputs + 1) * n_outputs:,}"))
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         threads = "one thread" if self._max_threads == 1 else f"up to {self._max_threads} threads, one for small work"
         bits = {
             "native": f"{threads}; a row gives the same bits alone and in any batch, a fit with any number of threads",
@@ -236,8 +158,7 @@ class Model(_core.Core):
         }
         return "\n".join(
             [
-                *lines,
-                f"{self.n_parameters:,} parameters, {self._dtype.name}, loss {losses.name_or_object(self._loss)}",
+                *self._layer_lines(),
                 f"initial parameters {self._given_architecture.init}, seed {self._given_architecture.seed}",
                 *self._column_lines(),
                 f"engine {self.engine} ({self._engine_reason}), kernels {self._isa}",
@@ -255,21 +176,6 @@ class Model(_core.Core):
             n_threads, n_parts = self._division(n_rows)
             shown.append(f"{n_threads} with {n_rows:,} rows" + f" in {n_parts} parts" * (n_parts > 1))
         return [f"threads of a step: {', '.join(shown)}"]
-
-    def _column_lines(self) -> list[str]:
-        """Return the line of `summary` about scaling and names of columns and classes, or no line without these."""
-        scaled = [
-            f"{what} scaled ({value}, to be learnt)" if isinstance(value, str) else f"{what} scaled"
-            for what, value in (("inputs", self.input_scaling), ("targets", self.target_scaling))
-            if value is not None
-        ]
-        names = "" if self.feature_names is None else f"{', '.join(self.feature_names):.60}"
-        named = [f"inputs named {names}"] if names else []
-        if self.encoder is not None:
-            named = [f"columns {names}, which an encoder makes inputs of"]
-        classes = [] if self.class_names is None else [f"classes {', '.join(map(str, self.class_names)):.60}"]
-        described = [*scaled, *named, *classes]
-        return [", ".join(described)] if described else []
 
     # -- parameters ------------------------------------------------------------------------------------------------
 
@@ -590,21 +496,6 @@ class Model(_core.Core):
         return self.copy()
 
     __copy__ = copy
-
-
-def _short_sizes(sizes: Sequence[int]) -> str:
-    """Return the sizes as text of at most 40 characters; many hidden layers are replaced by their number."""
-    text = f"[{', '.join(map(str, sizes[:20]))}]"
-    if len(text) <= 32 and len(sizes) <= 20:
-        return text
-    return f"[{sizes[0]}, <{len(sizes) - 2} hidden>, {sizes[-1]}]"
-
-
-def _short_names(names: Sequence[str]) -> str:
-    """Join the different names of the hidden layers' activations, or return their number if that is too long."""
-    different = list(dict.fromkeys(names))
-    text = "+".join(different)
-    return text if len(text) <= 20 or len(different) == 1 else f"{len(different)} activations"
 
 
 def _from_bytes(

@@ -556,7 +556,9 @@ class Network(Model, Exports):
         return gradient
 
 
-def load(path: str | os.PathLike[str], *, engine: str = "auto", n_threads: SupportsIndex | str = "auto") -> Network:
+def load(
+    path: str | os.PathLike[str], *, engine: str = "auto", n_threads: SupportsIndex | str = "auto"
+) -> Network | Any:
     """Return the network that `Network.save` wrote; its optimiser starts anew.
 
     Parameters
@@ -564,6 +566,11 @@ def load(path: str | os.PathLike[str], *, engine: str = "auto", n_threads: Suppo
     path : path-like
     engine, n_threads
         As for `Network`; the file does not contain them, because they depend on the machine.
+
+    Returns
+    -------
+    Network or BoundPredictor
+        A `BoundPredictor`, which is always computed by the engine "native", if `BoundPredictor.save` wrote the file.
 
     Raises
     ------
@@ -583,6 +590,10 @@ def load(path: str | os.PathLike[str], *, engine: str = "auto", n_threads: Suppo
     threads = engines.check_threads(n_threads)
     engines.choose(engine, _core.kernel_isa())
     contents = files.read(path)
+    if contents.weights is not None:
+        from .bound import BoundPredictor  # here, as few programs need it
+
+        return BoundPredictor._from_contents(contents, n_threads=threads)
     return Network._from_architecture(
         contents.architecture,
         contents.parameters,

@@ -92,8 +92,8 @@ def core_files(target: Target) -> list[tuple[Path, list[str]]]:
     ]
 
 
-def build(target: Target, folder: Path, programs: dict[str, list[Path]]) -> None:
-    """Compile the core and the sources of the programs, and link each program in the folder."""
+def build(target: Target, folder: Path, programs: dict[str, list[Path]], link: tuple[str, ...] = ()) -> None:
+    """Compile the core and the sources of the programs, and link each program in the folder, with these flags, too."""
     compiler = os.environ.get("CC", target.compiler) if target.compiler == Target.compiler else target.compiler
     folder.mkdir(parents=True, exist_ok=True)
     core = core_files(target)
@@ -108,7 +108,9 @@ def build(target: Target, folder: Path, programs: dict[str, list[Path]]) -> None
             raise SystemExit(f"{folder.name}: does not compile")
     for program, sources in programs.items():
         objects = [commands[source][-1] for source in [*(source for source, _ in core), *sources]]
-        subprocess.run([compiler, *target.flags, "-pthread", *objects, "-lm", "-o", folder / program], check=True)
+        subprocess.run(
+            [compiler, *target.flags, *link, "-pthread", *objects, "-lm", "-o", folder / program], check=True
+        )
 
 
 def run(target: Target, program: Path, arguments: list[str]) -> int:
@@ -133,7 +135,7 @@ def main() -> int:
     folder = TOP / "build" / "core" / name
     pool_tests = sorted(HERE.glob("test_*.c"))
     core_tests = sorted(
-        path for path in set(HERE.glob("*.c")) - set(pool_tests) if not path.stem.startswith("kernels_")
+        path for path in set(HERE.glob("*.c")) - set(pool_tests) if not path.stem.startswith(("kernels_", "fuzz_"))
     )
     build(target, folder, {"thread_tests": pool_tests, "core_tests": core_tests})
     subprocess.run([*target.runner, folder / "thread_tests", *target.thread_arguments], check=True)

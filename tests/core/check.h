@@ -79,11 +79,13 @@ void check_rows(run *r);
 void check_sources(run *r);
 void check_blocks(run *r);
 void check_networks(run *r);
+void check_narrow(run *r);
 void check_gradients(run *r);
 void check_training(run *r);
 void check_trainer_state(run *r);
 void check_regularization(run *r);
 void check_denormals(run *r);
 void check_concurrency(run *r);
+void check_calls(run *r);
 
 #endif

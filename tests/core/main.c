@@ -29,11 +29,13 @@ static const struct {
     {"sources", check_sources},
     {"blocks", check_blocks},
     {"networks", check_networks},
+    {"narrow", check_narrow},
     {"gradients", check_gradients},
     {"training", check_training},
     {"trainer_state", check_trainer_state},
     {"denormals", check_denormals},
     {"concurrency", check_concurrency},
+    {"calls", check_calls},
     {"regularization", check_regularization},
 };
 

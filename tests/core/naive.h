@@ -45,6 +45,12 @@ model *make_model(run *r, const design *wanted, size_t n_threads, uint64_t seed)
 typedef enum { VALUES, LABELS, BYTES, BYTES_AND_LABELS } data_kind;
 fml_data make_data(run *r, const model *m, size_t n_rows, data_kind kind, uint64_t seed);
 
+/* The core's output for `rows` rows of x, in a new array: of all at once, and of each by fml_forward_row. */
+void *predict(run *r, const model *m, const void *x, size_t rows);
+void *predict_alone(run *r, const model *m, const void *x, size_t rows);
+/* Check that the first and the last of MAX_ROWS rows, in batches of many sizes, have the same bits as `alone`. */
+void check_batches(run *r, const model *m, const void *x, const void *alone);
+
 /* z and y of each layer for one row of inputs. */
 typedef struct {
     bounded *z[MAX_LAYERS], *y[MAX_LAYERS];

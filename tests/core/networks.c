@@ -4,16 +4,14 @@
 
 #include <string.h>
 
-/* The output for `rows` rows of x, in a new array. */
-static void *predict(run *r, const model *m, const void *x, size_t rows) {
+void *predict(run *r, const model *m, const void *x, size_t rows) {
     fml_data data = {.x = x, .n_rows = rows};
     void *y = take_reals(r, rows * m->O), *workspace = take_aligned(r, fml_forward_workspace(&m->net, rows));
     fml_forward(&m->net, m->block, &data, NULL, NULL, y, workspace);
     return y;
 }
 
-/* The output for `rows` rows of x, each by fml_forward_row. */
-static void *predict_alone(run *r, const model *m, const void *x, size_t rows) {
+void *predict_alone(run *r, const model *m, const void *x, size_t rows) {
     void *all = take_reals(r, rows * m->O), *workspace = take_aligned(r, fml_row_workspace(&m->net));
     size_t n_kept = r->n_taken, size = r->kernels->real_size;
     for (size_t i = 0; i < rows; i++) {
@@ -25,8 +23,7 @@ static void *predict_alone(run *r, const model *m, const void *x, size_t rows) {
     return all;
 }
 
-/* Check that the first and the last rows of x, in batches of many sizes, have the same bits as `alone`. */
-static void check_batches(run *r, const model *m, const void *x, const void *alone) {
+void check_batches(run *r, const model *m, const void *x, const void *alone) {
     size_t n_kept = r->n_taken;
     for (size_t k = 0; k < N_BATCHES; k++) {
         size_t rows = BATCHES[k], last = MAX_ROWS - rows;

@@ -77,7 +77,10 @@ def _read_members(archive: zipfile.ZipFile, size: int) -> list[ModelFile]:
     networks = []
     for member in members[1:]:
         try:
-            networks.append(model_file.parse(archive.read(member)))
+            contents = model_file.parse(archive.read(member))
+            if contents.weights is not None:
+                raise format_error("weights", "the file of a network", f"a bound predictor, {contents.weights}")
+            networks.append(contents)
         except FormatError as error:
             raise FormatError(f"{member.filename}: {error}") from None
     return networks

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VERSION = 2  # of the format of models and checkpoints; upgrade.py reads those before it
+WEIGHTS = {"float32": ("float32", "bfloat16", "int8"), "float64": ("float64",)}  # by the dtype of the network
 MAX_DIMENSIONS = 32  # of a tensor of a training; every version of NumPy supports as many
 MAX_NUMBERS = 2**48  # in a tensor of a training
 
@@ -100,6 +101,7 @@ class ModelFile:
     extra: Mapping[str, str] = MappingProxyType({})
     training: SavedTraining | None = None
     writer: Writer | None = None  # the writer of the file, if it was read from one
+    weights: str | None = None  # of a bound predictor: the dtype of its weights in memory; None for a network
 
     @property
     def _random_state(self) -> int:
@@ -112,7 +114,12 @@ class ModelFile:
 # -------------------------------------------------------------------------------------------------------------- writing
 
 
-def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None, training: SavedTraining | None = None) -> bytes:
+def to_bytes(
+    network: Saveable,
+    extra: Mapping[str, str] | None = None,
+    training: SavedTraining | None = None,
+    weights: str | None = None,
+) -> bytes:
     """Return the bytes of a model file.
 
     Parameters
@@ -123,6 +130,8 @@ def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None, training
         The caller's own text, which `read` returns as `ModelFile.extra`.
     training : SavedTraining, optional
         The training, which makes the file a checkpoint; `read` returns it as `ModelFile.training`.
+    weights : str, optional
+        The dtype of a bound predictor's weights, one of WEIGHTS; `read` returns it as `ModelFile.weights`.
 
     Raises
     ------
@@ -132,6 +141,8 @@ def to_bytes(network: Saveable, extra: Mapping[str, str] | None = None, training
     entries = _check_extra("extra", {} if extra is None else extra)
     architecture = network._architecture()
     described = describe_architecture(architecture, network._random_state)
+    if weights is not None:
+        described["weights"] = weights
     dtype = architecture.dtype
     layout = _layout(architecture.sizes, dtype)
     parameters = np.ascontiguousarray(network.parameters, dtype=dtype.newbyteorder("<"))
@@ -192,12 +203,21 @@ def read(stream: io.BufferedIOBase, size: int) -> ModelFile:
     extra = _check_extra(_EXTRA, json_value(_EXTRA, _verified(metadata, _EXTRA, default="{}")))
     fields = as_dict(_ARCHITECTURE, json_value(_ARCHITECTURE, _verified(metadata, _ARCHITECTURE)))
     writer = Writer.take(fields)
+    weights = fields.pop("weights", None)
     try:
         architecture, random_state, extra = _architecture_of(fields, extra, writer.version, room)
-        model = ModelFile(architecture, np.empty(0), random_state, extra, writer=writer)
+        check_weights(weights, architecture.dtype)
+        model = ModelFile(architecture, np.empty(0), random_state, extra, writer=writer, weights=weights)
         return _load_parts(stream, size, header, metadata, model, writer)
     except UnknownFieldError as error:
         raise FormatError(f"{error}; {writer}") from None
+
+
+def check_weights(weights: object, dtype: np.dtype[Any]) -> None:
+    """Refuse a dtype of a bound predictor's weights that a network of that dtype cannot have."""
+    allowed = WEIGHTS[dtype.name]
+    if weights is not None and (not isinstance(weights, str) or weights not in allowed):
+        raise format_error("weights", f"one of {', '.join(map(repr, allowed))} for a {dtype.name} network", weights)
 
 
 class Writer(NamedTuple):
