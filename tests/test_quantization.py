@@ -85,6 +85,8 @@ def test_bfloat16_has_the_bits_of_a_float32_network_with_rounded_weights(isa: st
     sizes = (130, 100, 97, 33, 300, 10)
     net, X = random_net(sizes, _isa=isa, engine="native"), random_rows(60, 130)
     assert [is_narrow(*shape) for shape in itertools.pairwise(sizes)] == [True, True, False, True, False]
+    ties = np.random.default_rng(3).integers(-511, 512, (100, 130)) / 512  # those of 9 bits are half way between two
+    net.set_layer(0, ties, net.biases[0])
     narrow = quantization.predictor(net, "bfloat16").predict(X)
     for layer, shape in enumerate(itertools.pairwise(sizes)):
         if is_narrow(*shape):

@@ -18,7 +18,7 @@ extern const fml_kernels fml_kernels_avx512_f32, fml_kernels_avx512_f64;
 static int has_avx512(void) {
     __builtin_cpu_init();
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl");
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
 }
 #endif
 #ifdef FML_HAVE_NEON
