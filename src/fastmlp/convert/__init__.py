@@ -44,6 +44,7 @@ WRITERS = {
     "keras": ("keras_models", "keras"),
     "onnx": ("onnx_writer", ""),
     "fann": ("fann_writer", ""),
+    "c": ("c_writer", ""),
 }
 
 
