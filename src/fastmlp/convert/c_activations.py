@@ -333,7 +333,7 @@ def literal(value: float, dtype: str) -> str:
     """
     limits = np.finfo(dtype)
     number = np.clip(np.float64(value), -np.float64(limits.max), np.float64(limits.max)).astype(dtype)
-    return f"{number}f" if dtype == "float32" else repr(float(number))
+    return f"{number!s}f" if dtype == "float32" else str(number)
 
 
 def substitute(text: str, dtype: str) -> str:

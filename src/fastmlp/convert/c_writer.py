@@ -31,6 +31,7 @@ from ..formats import atomic
 from ..inputs import arrays
 from ..inputs import schema as schemas
 from ..scaling import Scaling
+from ..tables.columns import PlainFrame
 from . import c_int8
 from .c_activations import BODIES, helpers, literal, substitute
 from .functions import FUNCTIONS
@@ -312,10 +313,11 @@ def _check(net: Network, weights: Any, function: Any) -> None:
                 f"activation: layer {layer} has a CustomActivation, whose functions are Python code that a C file "
                 "cannot hold; replace it by one of docs/activations.md"
             )
-    if net.encoder is not None:
+    if net.encoder is not None and net.encoder.text_columns:
         raise ValueError(
-            "encoder: expected a network without one, as the C function takes numbers only, and columns of text or "
-            "categories need the encoder; encode the rows and train a network on them"
+            "encoder: expected one of numbers only, as the C function takes numbers, but these columns are text, "
+            f"categories, booleans or dates: {', '.join(map(repr, net.encoder.text_columns)):.200}; encode them before "
+            "and train a network on the numbers"
         )
     net._refuse_unscaled("to_c")
 
@@ -327,8 +329,8 @@ def _text(net: Network, int8: bool, function: str, X: Any) -> str:
     in_dtype = "float64" if inputs is not None and inputs.needs_float64 else dtype
     out_dtype = "float64" if targets is not None and targets.needs_float64 else dtype
     pairs = list(zip(net.weights, net.biases, strict=True))
-    rows = _test_rows(net, X, np.dtype(in_dtype), pairs, functions)
-    expected, notes = np.asarray(net.predict(rows)), _notes(net, in_dtype, out_dtype)
+    rows, expected = _test_rows(net, X, np.dtype(in_dtype), pairs, functions)
+    notes = _notes(net, in_dtype, out_dtype)
     if int8:
         layers, data, quantised = c_int8.layers(pairs)
         exact, expected = expected, c_int8.predict(quantised, functions, inputs, targets, rows).astype(out_dtype)
@@ -487,36 +489,43 @@ def _scale_outputs(
 
 
 def _test_rows(net: Network, X: Any, dtype: np.dtype[Any], pairs: list[Any], functions: list[Activation]) -> Any:
-    """Return the rows that the file stores: some of X, or drawn ones; not those near an activation's jump."""
+    """Return rows for the self-test, of X or drawn, and what the network predicts for them.
+
+    Rows are left out where outputs are not finite, or a sum is so near an activation's jump that rounding may move it
+    to the other side.
+    """
     scaling = net.input_scaling if isinstance(net.input_scaling, Scaling) else None
     if X is None:
-        drawn = np.random.default_rng(0).standard_normal((DRAWN_ROWS, net.sizes[0]))
-        rows = (drawn if scaling is None else drawn * scaling.scale + scaling.offset).astype(dtype)
-    else:
-        rows = arrays.as_array("X", schemas.to_inputs(net._columns[2], X))
-        if rows.dtype.kind not in "fiub":
-            raise TypeError(f"X: expected real numbers, got dtype {rows.dtype}")
+        rows = np.random.default_rng(0).standard_normal((DRAWN_ROWS, net.sizes[0]))
+        rows = (rows if scaling is None else rows * scaling.scale + scaling.offset).astype(dtype)
+        X = rows
+        if net.encoder is not None:  # which takes frames; of a column, the first input is its number
+            firsts = np.cumsum([0, *(len(known.names_out) for known in net.encoder._known)])
+            X = PlainFrame({name: rows[:, first] for name, first in zip(net.encoder.columns, firsts, strict=False)})
+    rows = arrays.as_array("X", schemas.to_inputs(net._columns[2], X))
+    if rows.dtype.kind not in "fiub":
+        raise TypeError(f"X: expected real numbers, got dtype {rows.dtype}")
+    with np.errstate(over="ignore"):
         rows = np.atleast_2d(rows).astype(dtype)
-        if rows.ndim != 2 or rows.shape[1] != net.sizes[0] or len(rows) == 0:
-            raise ValueError(f"X: expected shape (B, {net.sizes[0]}) with B >= 1, got shape {rows.shape}")
-        if not np.isfinite(rows).all():
-            raise ValueError("X: expected finite numbers, got one that is not")
-    y = rows.astype(np.float64) if scaling is None else scaling.apply(rows)
-    kept = np.ones(len(rows), bool)
-    for (w, b), f in zip(pairs, functions, strict=True):
-        z = y @ w.T.astype(np.float64) + b
-        for jump in JUMPS.get(type(f), ()):
-            kept &= (np.abs(z - jump) > 1e-4 * (1 + np.abs(z).max())).all(axis=1)
-        with np.errstate(over="ignore"):
-            y = FUNCTIONS[type(f)](f, z)
+    if rows.ndim != 2 or rows.shape[1] != net.sizes[0] or len(rows) == 0:
+        raise ValueError(f"X: expected shape (B, {net.sizes[0]}) with B >= 1, got shape {rows.shape}")
+    if not np.isfinite(rows).all():
+        raise ValueError("X: expected finite numbers, got one that is not")
     with np.errstate(all="ignore"):
-        kept &= np.isfinite(net.predict(rows)).all(axis=1)
+        outputs = np.atleast_2d(net.predict(rows if net.encoder is None else X))
+        kept = np.isfinite(outputs).all(axis=1)
+        y = rows.astype(np.float64) if scaling is None else scaling.apply(rows)
+        for (w, b), f in zip(pairs, functions, strict=True):
+            z = y @ w.T.astype(np.float64) + b
+            for jump in JUMPS.get(type(f), ()):
+                kept &= (np.abs(z - jump) > 1e-4 * (1 + np.abs(z).max())).all(axis=1)
+            y = FUNCTIONS[type(f)](f, z)
     if not kept.any():
         raise ValueError(
             "X: expected a row whose outputs are finite and that is not at a jump of an activation, for the self-test, "
             f"got none among {len(rows)}; give other rows"
         )
-    return rows[kept][:TESTED_ROWS]
+    return rows[kept][:TESTED_ROWS], outputs[kept][:TESTED_ROWS]
 
 
 def _tolerance(net: Network, expected: NDArray[Any], int8: bool) -> float:
@@ -533,10 +542,9 @@ def _tolerance(net: Network, expected: NDArray[Any], int8: bool) -> float:
 def table(numbers: NDArray[Any], dtype: str) -> str:
     """Return the lines of an array's numbers; the rows of a matrix in braces."""
     if numbers.ndim == 2:
-        return ",\n".join("    {\n" + table(row, dtype) + "}" for row in numbers)
-    wrap = textwrap.TextWrapper(118, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
-    texts = [literal(x, dtype) for x in numbers]
-    return "\n".join(wrap.fill(", ".join(texts[i : i + 10]) + ",") for i in range(0, len(texts), 10)).removesuffix(",")
+        return ",\n".join("    {\n" + textwrap.indent(table(row, dtype), "    ") + "\n    }" for row in numbers)
+    texts, count = [literal(x, dtype) for x in numbers], 8 if dtype == "float32" else 5
+    return ",\n".join("    " + ", ".join(texts[i : i + count]) for i in range(0, len(texts), count))
 
 
 def _notes(net: Network, in_dtype: str, out_dtype: str) -> list[str]:
@@ -546,9 +554,12 @@ def _notes(net: Network, in_dtype: str, out_dtype: str) -> list[str]:
         f"{net.sizes[0]} inputs ({_TYPES[in_dtype]}), {net.sizes[-1]} outputs ({_TYPES[out_dtype]}): those of "
         f"predict{', with ' + ' and '.join(scaled) if scaled else ''}, up to rounding."
     ]
-    for what, names in (("Inputs", net.feature_names), ("Classes", net.class_names)):
+    inputs = net.feature_names if net.encoder is None else net.encoder.feature_names_out
+    for what, names in (("Inputs", inputs), ("Classes", net.class_names)):
         if names is not None:
             notes.append(f"{what}: {_in_comment(', '.join(map(str, names)))}.")
+    if net.encoder is not None:
+        notes.append("Missing numbers are not replaced: give the median of the training rows in their place.")
     return notes
 
 
