@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import SAFETY, ULP
 
 import fastmlp
-from conftest import SAFETY, ULP
 from fastmlp import activations as a
 from fastmlp import cli
 from fastmlp.convert import c_int8
@@ -140,7 +140,9 @@ def test_an_activation_is_that_of_predict(built: Any, number: int) -> None:
     np.testing.assert_array_equal(np.isinf(actual), np.isinf(expected))
     finite = np.isfinite(expected)
     tiny = float(np.finfo(dtype).tiny)  # the kernels flush smaller numbers to 0
-    np.testing.assert_allclose(actual[finite], expected[finite], rtol=8 * ULP[dtype], atol=max(8 * ULP[dtype] * 1e-3, tiny))
+    np.testing.assert_allclose(
+        actual[finite], expected[finite], rtol=8 * ULP[dtype], atol=max(8 * ULP[dtype] * 1e-3, tiny)
+    )
 
 
 @pytest.mark.parametrize("dtype", list(ULP))
@@ -174,7 +176,9 @@ def random_network(seed: int) -> fastmlp.Network:
         more["input_scaling"] = fastmlp.Scaling(rng.normal(size=sizes[0]) * far, 10.0 ** rng.uniform(-2, 2, sizes[0]))
     if rng.random() < 0.7:
         far = 10.0 ** rng.uniform(-3, 3 if rng.random() < 0.5 else 6, sizes[-1])
-        more["target_scaling"] = fastmlp.Scaling(rng.normal(size=sizes[-1]) * far, 10.0 ** rng.uniform(-2, 2, sizes[-1]))
+        more["target_scaling"] = fastmlp.Scaling(
+            rng.normal(size=sizes[-1]) * far, 10.0 ** rng.uniform(-2, 2, sizes[-1])
+        )
     return network(sizes, str(rng.choice(["float32", "float64"])), seed, 0.4, activation=chosen, **more)
 
 
@@ -239,7 +243,9 @@ def test_int8_is_refused_where_a_layer_would_change_too_much(tmp_path: Path) -> 
     net.set_layer(0, w, np.zeros(5))
     w[0, 1:] = 0.23  # half a unit of 60 / 127
     net.set_layer(0, w, np.zeros(5))
-    with pytest.raises(ValueError, match=r"at most 3\.1% if their weights are rounded .* but layer 0 changes by 3\.8%") as e:
+    with pytest.raises(
+        ValueError, match=r"at most 3\.1% if their weights are rounded .* but layer 0 changes by 3\.8%"
+    ) as e:
         net.to_c(tmp_path / "refused.c", "int8")
     assert "use weights='float32'" in str(e.value)
     assert not (tmp_path / "refused.c").exists()
@@ -279,7 +285,9 @@ def test_on_arm(tmp_path: Path, weights: str, capsys: pytest.CaptureFixture[str]
     subprocess.run([compiler, *CORTEX_M4, *C, "-O2", *test], check=True)
     small = tmp_path / "net.o"
     subprocess.run([compiler, *CORTEX_M4, *C, "-Os", "-c", str(tmp_path / "net.c"), "-o", str(small)], check=True)
-    undefined = subprocess.run(["arm-none-eabi-nm", "-u", str(small)], capture_output=True, text=True, check=True).stdout
+    undefined = subprocess.run(
+        ["arm-none-eabi-nm", "-u", str(small)], capture_output=True, text=True, check=True
+    ).stdout
     assert undefined.split() == []
     sizes = subprocess.run(["arm-none-eabi-size", str(small)], capture_output=True, text=True, check=True).stdout
     with capsys.disabled():

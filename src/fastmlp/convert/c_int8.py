@@ -3,13 +3,14 @@
 The inputs of a layer are rounded as well, to integers n_i of up to 16 bits, with one factor for the row: so that sums
 of q n are exact in 32 bits, and a processor without a floating-point unit spends its time on integers. What is lost
 is lost by the weights: the inputs have so many bits (16 up to about 400 inputs) that they count for little.
-Rejected: inputs in float32, which take a conversion for each weight (784-512-512-10: see bench/RESULTS.md).
+Rejected: inputs in float32, which take a conversion for each weight.
 
 `layers` rounds and makes the text; `predict` computes the same in NumPy.
 """
 
 from __future__ import annotations
 
+import string
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..activations import Activation
 from ..scaling import Scaling
+from .c_layers import Layer, table
 from .functions import FUNCTIONS
 
 MAX_ERROR = 1 / 32  # of a layer's weights: the root mean square of the change over that of the weights
@@ -65,12 +67,8 @@ class Rounded(NamedTuple):
     range: int  # the largest integer that an input is rounded to
 
 
-def layers(pairs: list[tuple[Any, Any]]) -> tuple[list[Any], dict[str, tuple[str, str, str]], list[Rounded]]:
+def layers(pairs: list[tuple[Any, Any]]) -> tuple[list[Layer], dict[str, tuple[str, str, str]], list[Rounded]]:
     """Return the layers for the file, its arrays, and the rounded layers."""
-    import string
-
-    from .c_writer import Layer, table
-
     rounded = [_rounded(w, b, number) for number, (w, b) in enumerate(pairs)]
     made, at, real_at = [], 0, 0
     for layer in rounded:

@@ -20,7 +20,7 @@ import os
 import re
 import string
 import textwrap
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,7 +33,8 @@ from ..inputs import schema as schemas
 from ..scaling import Scaling
 from ..tables.columns import PlainFrame
 from . import c_int8
-from .c_activations import BODIES, helpers, literal, substitute
+from .c_activations import BODIES, helpers, substitute
+from .c_layers import Layer, table
 from .functions import FUNCTIONS
 
 if TYPE_CHECKING:
@@ -50,13 +51,108 @@ JUMPS = {  # where activations jump; the self-test's rows stay away from there
     a.StepwiseTanh: [-2.6466529, 2.6466529],
 }
 KEYWORDS = frozenset(  # of C and C++; and main, which the self-test defines
-    """alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t char8_t class
-    co_await co_return co_yield compl concept const const_cast consteval constexpr constinit continue decltype default
-    delete do double dynamic_cast else enum explicit export extern false final float for friend goto if import inline
-    int long main module mutable namespace new noexcept not not_eq nullptr operator or or_eq override private protected
-    public register reinterpret_cast requires restrict return short signed sizeof static static_assert static_cast
-    struct switch template this thread_local throw true try typedef typeid typename typeof typeof_unqual union unsigned
-    using virtual void volatile wchar_t while xor xor_eq""".split()
+    [
+        "alignas",
+        "alignof",
+        "and",
+        "and_eq",
+        "asm",
+        "auto",
+        "bitand",
+        "bitor",
+        "bool",
+        "break",
+        "case",
+        "catch",
+        "char",
+        "char16_t",
+        "char32_t",
+        "char8_t",
+        "class",
+        "co_await",
+        "co_return",
+        "co_yield",
+        "compl",
+        "concept",
+        "const",
+        "const_cast",
+        "consteval",
+        "constexpr",
+        "constinit",
+        "continue",
+        "decltype",
+        "default",
+        "delete",
+        "do",
+        "double",
+        "dynamic_cast",
+        "else",
+        "enum",
+        "explicit",
+        "export",
+        "extern",
+        "false",
+        "final",
+        "float",
+        "for",
+        "friend",
+        "goto",
+        "if",
+        "import",
+        "inline",
+        "int",
+        "long",
+        "main",
+        "module",
+        "mutable",
+        "namespace",
+        "new",
+        "noexcept",
+        "not",
+        "not_eq",
+        "nullptr",
+        "operator",
+        "or",
+        "or_eq",
+        "override",
+        "private",
+        "protected",
+        "public",
+        "register",
+        "reinterpret_cast",
+        "requires",
+        "restrict",
+        "return",
+        "short",
+        "signed",
+        "sizeof",
+        "static",
+        "static_assert",
+        "static_cast",
+        "struct",
+        "switch",
+        "template",
+        "this",
+        "thread_local",
+        "throw",
+        "true",
+        "try",
+        "typedef",
+        "typeid",
+        "typename",
+        "typeof",
+        "typeof_unqual",
+        "union",
+        "unsigned",
+        "using",
+        "virtual",
+        "void",
+        "volatile",
+        "wchar_t",
+        "while",
+        "xor",
+        "xor_eq",
+    ]
 )
 
 HEAD = """ *
@@ -272,14 +368,6 @@ int main(void) {
 """
 
 
-class Layer(NamedTuple):
-    """What computes y = b + w x of a layer in the file."""
-
-    functions: dict[str, str]  # texts by their names
-    calls: str  # the statements; x and y stand for the arrays
-    whole: bool  # whether y gets whole vectors of numbers, so that the activation may be applied to these
-
-
 def write(
     net: Network,
     path: str | os.PathLike[str],
@@ -392,7 +480,9 @@ def _layers(pairs: list[tuple[Any, Any]], dtype: str) -> tuple[list[Layer], dict
         n_panels = n_outputs // width
         if n_panels > 1:
             whole, *rest = calls.splitlines(keepends=True)
-            step = f"@_parameters + {at} + i * {width * n_inputs}, @_parameters + {bias} + i * {width}, x, y + i * {width}"
+            step = (
+                f"@_parameters + {at} + i * {width * n_inputs}, @_parameters + {bias} + i * {width}, x, y + i * {width}"
+            )
             whole = f"    for (i = 0; i < {n_panels}; i++)\n        @_columns_{n_inputs}_{width}({step});\n"
             calls = whole + "".join(rest)
         numbers.append(b)
@@ -479,7 +569,11 @@ def _scale_outputs(
         data["output_offset"] = ("", "double", table(targets.offset, out_dtype))
         return loop + f"(double){y}[o] * @_output_scale[o] + @_output_offset[o];\n"
     high = targets.offset.astype(np.float32)
-    data["output_scale"] = (comment + ", where the offset is the sum of two numbers", "float", table(targets.scale, dtype))
+    data["output_scale"] = (
+        comment + ", where the offset is the sum of two numbers",
+        "float",
+        table(targets.scale, dtype),
+    )
     data["output_offset"] = ("", "float", table(high, dtype))
     data["output_offset_rest"] = ("", "float", table((targets.offset - high).astype(np.float32), dtype))
     return loop + f"({y}[o] * @_output_scale[o] + @_output_offset[o]) + @_output_offset_rest[o];\n"
@@ -537,14 +631,6 @@ def _tolerance(net: Network, expected: NDArray[Any], int8: bool) -> float:
     ulp = 2.0**-12 if int8 else float(np.finfo(net.dtype).eps)
     layers = len(net.sizes) - 1 if int8 else sum(np.sqrt(n) + 4 for n in net.sizes[:-1])
     return float(16 * ulp * layers * max(float(np.abs(expected).max()), 1e-30))
-
-
-def table(numbers: NDArray[Any], dtype: str) -> str:
-    """Return the lines of an array's numbers; the rows of a matrix in braces."""
-    if numbers.ndim == 2:
-        return ",\n".join("    {\n" + textwrap.indent(table(row, dtype), "    ") + "\n    }" for row in numbers)
-    texts, count = [literal(x, dtype) for x in numbers], 8 if dtype == "float32" else 5
-    return ",\n".join("    " + ", ".join(texts[i : i + count]) for i in range(0, len(texts), count))
 
 
 def _notes(net: Network, in_dtype: str, out_dtype: str) -> list[str]:
