@@ -128,7 +128,7 @@ POINTS = np.concatenate(
 SPECIAL = np.array([np.inf, -np.inf, np.nan, -np.nan, 3e38, -3e38, 1e6, -2e7])
 
 
-@pytest.mark.parametrize("number", range(len(CASES)), ids=lambda number: "{0!r}-{1}".format(*CASES[number]))
+@pytest.mark.parametrize("number", range(len(CASES)), ids=lambda number: "{!r}-{}".format(*CASES[number]))
 def test_an_activation_is_that_of_predict(built: Any, number: int) -> None:
     """As accurate as the kernels: 8 ULP, and 8 ULP of what is added where large numbers cancel; NaN and infinities."""
     library, nets = built
@@ -347,7 +347,7 @@ def test_networks_that_c_cannot_say_are_refused(tmp_path: Path) -> None:
         network([2, 3, 1], "float32", 0, input_scaling="standard").to_c(tmp_path / "net.c")
     frame = PlainFrame({"age": np.array([30, 41, 50]), "kind": np.array(["a", "b", "a"])})
     encoder = fastmlp.Encoder.fit(frame)
-    with pytest.raises(ValueError, match="encoder: expected one of numbers only, .* booleans or dates: 'kind'"):
+    with pytest.raises(ValueError, match=r"encoder: expected one of numbers only, .* booleans or dates: 'kind'"):
         network([3, 1], "float32", 0, encoder=encoder).to_c(tmp_path / "net.c")
     assert list(tmp_path.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""The command line: `fastmlp train | predict | evaluate | convert | export | info | bench`, also as `python -m fastmlp`.
+"""The command line: `fastmlp train | predict | evaluate | convert | export | info | bench`, or `python -m fastmlp`.
 
 This module parses the arguments and determines the exit code. The commands themselves are in `train`, `predict`,
 `convert`, `export` and `benchmark`, which are imported, with their dependencies, only when their command runs.

@@ -50,109 +50,18 @@ JUMPS = {  # where activations jump; the self-test's rows stay away from there
     a.StepwiseSigmoid: [-5.2933049, 5.2933059],
     a.StepwiseTanh: [-2.6466529, 2.6466529],
 }
-KEYWORDS = frozenset(  # of C and C++; and main, which the self-test defines
-    [
-        "alignas",
-        "alignof",
-        "and",
-        "and_eq",
-        "asm",
-        "auto",
-        "bitand",
-        "bitor",
-        "bool",
-        "break",
-        "case",
-        "catch",
-        "char",
-        "char16_t",
-        "char32_t",
-        "char8_t",
-        "class",
-        "co_await",
-        "co_return",
-        "co_yield",
-        "compl",
-        "concept",
-        "const",
-        "const_cast",
-        "consteval",
-        "constexpr",
-        "constinit",
-        "continue",
-        "decltype",
-        "default",
-        "delete",
-        "do",
-        "double",
-        "dynamic_cast",
-        "else",
-        "enum",
-        "explicit",
-        "export",
-        "extern",
-        "false",
-        "final",
-        "float",
-        "for",
-        "friend",
-        "goto",
-        "if",
-        "import",
-        "inline",
-        "int",
-        "long",
-        "main",
-        "module",
-        "mutable",
-        "namespace",
-        "new",
-        "noexcept",
-        "not",
-        "not_eq",
-        "nullptr",
-        "operator",
-        "or",
-        "or_eq",
-        "override",
-        "private",
-        "protected",
-        "public",
-        "register",
-        "reinterpret_cast",
-        "requires",
-        "restrict",
-        "return",
-        "short",
-        "signed",
-        "sizeof",
-        "static",
-        "static_assert",
-        "static_cast",
-        "struct",
-        "switch",
-        "template",
-        "this",
-        "thread_local",
-        "throw",
-        "true",
-        "try",
-        "typedef",
-        "typeid",
-        "typename",
-        "typeof",
-        "typeof_unqual",
-        "union",
-        "unsigned",
-        "using",
-        "virtual",
-        "void",
-        "volatile",
-        "wchar_t",
-        "while",
-        "xor",
-        "xor_eq",
-    ]
+# of C and C++; and main, which the self-test defines
+KEYWORDS = frozenset(
+    re.findall(
+        r"\S+",
+        """alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t char8_t class
+        co_await co_return co_yield compl concept const const_cast consteval constexpr constinit continue decltype
+        default delete do double dynamic_cast else enum explicit export extern false final float for friend goto if
+        import inline int long main module mutable namespace new noexcept not not_eq nullptr operator or or_eq override
+        private protected public register reinterpret_cast requires restrict return short signed sizeof static
+        static_assert static_cast struct switch template this thread_local throw true try typedef typeid typename typeof
+        typeof_unqual union unsigned using virtual void volatile wchar_t while xor xor_eq""",
+    )
 )
 
 HEAD = """ *
@@ -472,10 +381,10 @@ def _layers(pairs: list[tuple[Any, Any]], dtype: str) -> tuple[list[Layer], dict
             fields = {"n_inputs": n_inputs, "n_outputs": count, "most": most}
             functions[f"{kind}_{n_inputs}_{count}"] = string.Template(ROWS if by_rows else COLUMNS).substitute(fields)
             if first == 0 or count < width:
-                x, y = "x", "y + %d" % first if first else "y"
+                y = f"y + {first}" if first else "y"
                 calls += (
                     f"    @_{kind}_{n_inputs}_{count}(@_parameters + {at + first * n_inputs}, "
-                    f"@_parameters + {bias + first}, {x}, {y});\n"
+                    f"@_parameters + {bias + first}, x, {y});\n"
                 )
         n_panels = n_outputs // width
         if n_panels > 1:
@@ -513,7 +422,7 @@ def _code(
         x = "first"
     for number, (layer, f, n_outputs) in enumerate(zip(layers, functions, sizes[1:], strict=True)):
         y = "second" if x == "first" else "first"
-        body += f"\n    /* layer {number} */\n" + re.sub(r"\b[xy]\b", lambda m: {"x": x, "y": y}[m[0]], layer.calls)
+        body += f"\n    /* layer {number} */\n" + re.sub(r"\by\b", y, re.sub(r"\bx\b", x, layer.calls))
         if "(i = 0" in layer.calls:
             used.add("i")
         if isinstance(f, a.Softmax):
