@@ -175,7 +175,8 @@ class Exports:
         ------
         ValueError
             If C cannot say the network (a custom activation, an encoder of text), the name is no identifier of C, or
-            int8 would change a layer's weights by more than 1/32 (root mean square of the change over that of the weights).
+            int8 would change a layer's weights by more than 1/32 (root mean square of the change over that of the
+            weights).
 
         Examples
         --------
