@@ -21,7 +21,7 @@ METHODS = [
     for name in ("__init__", *dir(fastmlp.Network))
     if (name == "__init__" or not name.startswith("_")) and callable(getattr(fastmlp.Network, name))
 ]
-WRITERS = {"to_fann", "to_keras", "to_onnx", "to_sklearn", "to_torch"}
+WRITERS = {"to_c", "to_fann", "to_keras", "to_onnx", "to_sklearn", "to_torch"}
 # Files, states, native callers and other tools' models, which the reference does without.
 STATES = {"save", "training_state", "restore_training", "bind", *WRITERS}
 SCHEMA = {"feature_names", "target_name", "class_names", "encoder"}

@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from .bound import BoundPredictor
     from .convert.checking import Conversion
 
@@ -174,6 +176,45 @@ class Exports:
         (3, 8, 2)
         """
         _write("fann", self, path)
+
+    def to_c(
+        self,
+        path: str | os.PathLike[str],
+        weights: str | None = None,
+        function: str = "predict",
+        *,
+        X: ArrayLike | None = None,
+    ) -> None:
+        """Write the network as one file of C99 that needs no library and allocates nothing.
+
+        The file has a function ``void predict(const float input[I], float output[O])``, with `double` for a float64
+        network, and where the input or target scaling needs it. It gives the outputs of `predict`, up to rounding.
+        Compiled with ``-DFASTMLP_SELF_TEST``, it is a program that compares the outputs of stored rows.
+
+        Parameters
+        ----------
+        path : path-like
+            The file to write.
+        weights : {"float32", "float64", "int8"}, optional
+            None is the dtype of the network. With "int8", for float32 networks, weights have one byte and a scale for
+            each output, and the inputs of a layer are rounded to integers of up to 16 bits.
+        function : str
+            The name of the function, which all other names in the file begin with.
+        X : array_like, shape (B, I), optional
+            Typical rows, from which those of the self-test are taken. None: rows are drawn, normally distributed.
+
+        Raises
+        ------
+        ValueError
+            If C cannot say the network (a custom activation, an encoder of text), the name is no identifier of C, or
+            int8 would change a layer's weights by more than 1/32 (root mean square of the change over that of the
+            weights).
+
+        Examples
+        --------
+        >>> fastmlp.Network([3, 8, 2], activation="tanh", seed=0).to_c("model.c")
+        """
+        _write("c", self, path, weights, function, X=X)
 
 
 def _write(tool: str, net: Exports, *args: Any, **options: Any) -> Any:

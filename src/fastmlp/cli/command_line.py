@@ -1,7 +1,7 @@
-"""The command line: `fastmlp train | predict | evaluate | convert | info | bench`, also as `python -m fastmlp`.
+"""The command line: `fastmlp train | predict | evaluate | convert | export | info | bench`, or `python -m fastmlp`.
 
 This module parses the arguments and determines the exit code. The commands themselves are in `train`, `predict`,
-`convert` and `benchmark`, which are imported, with their dependencies, only when their command runs.
+`convert`, `export` and `benchmark`, which are imported, with their dependencies, only when their command runs.
 
 Exit codes: 0 success, 1 an error (one line on stderr, never a traceback), 2 wrong usage (from argparse), 130
 interrupted. Progress and messages go to stderr, results to stdout; with --json stdout holds exactly one JSON object.
@@ -123,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_evaluate(commands)
     _add_convert(commands)
+    _add_export(commands)
     info = commands.add_parser("info", help="describe this installation, or a model file")
     info.add_argument("model", nargs="?", metavar="MODEL", help="a model file; without one, this installation")
     info.add_argument("--json", action="store_true", help="print one JSON object")
@@ -311,6 +312,23 @@ class _Once(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
+def _add_export(commands: argparse._SubParsersAction[_OneLineParser]) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="a model file as source code",
+        description="Write MODEL as one file of C99 without dependencies, with a function that predicts one row.",
+    )
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a model file")
+    add("--to", choices=["c"], required=True, help="the language")
+    add("-o", "--output", metavar="FILE", help="the file to write (default: MODEL's name with .c, here)")
+    add("--weights", choices=["float32", "float64", "int8"], help="default: the dtype of the model")
+    add("--function", metavar="NAME", default="predict", help="name of the function (default: predict)")
+    add("--quiet", action="store_true", help="print nothing")
+    add("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=_export)
+
+
 def _add_model_and_input(add: Callable[..., object]) -> None:
     add("model", metavar="MODEL", help="a model file")
     add("input", metavar="INPUT", help="a table (.csv, .tsv, .parquet, .arrow, .jsonl), or an .npz with X")
@@ -393,6 +411,12 @@ def _convert(args: argparse.Namespace) -> int:
     from . import convert
 
     return convert.run(args)
+
+
+def _export(args: argparse.Namespace) -> int:
+    from . import export
+
+    return export.run(args)
 
 
 def _bench(args: argparse.Namespace) -> int:

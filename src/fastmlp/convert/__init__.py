@@ -50,6 +50,7 @@ WRITERS = {
     "keras": ("keras_models", "keras"),
     "onnx": ("onnx_writer", ""),
     "fann": ("fann_writer", ""),
+    "c": ("c_writer", ""),
 }
 
 
