@@ -33,6 +33,7 @@ static const struct {
     {"training", check_training},
     {"trainer_state", check_trainer_state},
     {"denormals", check_denormals},
+    {"row_program", check_row_program},
     {"concurrency", check_concurrency},
     {"regularization", check_regularization},
 };
