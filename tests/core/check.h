@@ -85,6 +85,7 @@ void check_training(run *r);
 void check_trainer_state(run *r);
 void check_regularization(run *r);
 void check_denormals(run *r);
+void check_row_program(run *r);
 void check_concurrency(run *r);
 void check_calls(run *r);
 

@@ -34,6 +34,7 @@ static const struct {
     {"training", check_training},
     {"trainer_state", check_trainer_state},
     {"denormals", check_denormals},
+    {"row_program", check_row_program},
     {"concurrency", check_concurrency},
     {"calls", check_calls},
     {"regularization", check_regularization},
