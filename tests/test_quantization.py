@@ -72,6 +72,8 @@ def int8_layer(w: Array, b: Array, X: Array) -> Array:
 @pytest.mark.parametrize("sizes", [(260, 33), (500, 17), (129, 130), (3, 2800)], ids=str)
 def test_int8_is_its_formula(isa: str, sizes: tuple[int, int]) -> None:
     net, X = random_net(sizes, _isa=isa), random_rows(60, sizes[0])
+    X[0] = np.random.default_rng(4).integers(-3, 124, sizes[0]) + 0.5  # half way between two levels, as t is 1
+    X[0, :2] = -3, 124
     expected = int8_layer(net.weights[0], net.biases[0], X)
     found = quantization.predictor(net, "int8").predict(X)
     # An integer is rounded when it becomes a float, and so is the result: at most 1 ULP of each where there is no
