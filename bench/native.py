@@ -1,14 +1,15 @@
 """Times one row on fastmlp's C core beside networks of other tools, called without Python where there is such a way.
 
-    python bench/native.py [--cpu 1] [--rounds 15] [--isa avx2] [--rtneural FOLDER] [--workloads A 4-16-16-2 ...] [--quick]
+    python bench/native.py [--cpu 1] [--rounds 15] [--isa avx2] [--rtneural FOLDER] [--workloads A 4-16-16-2 ...]
+        [--quick]
 
-RTNeural is measured where `--rtneural` names a checkout of its source (https://github.com/jatinchowdhury18/RTNeural), with
+RTNeural is measured where `--rtneural` names a checkout of its source, github.com/jatinchowdhury18/RTNeural, with
 the Eigen of its `modules` or that of `--eigen`. emlearn, Numba and ONNX Runtime are measured where they are installed.
 Peers in C and C++ are compiled for the sizes of the workload with `-O3` and the flags of the ISA (`-march=native` with
 AVX-512); RTNeural's network is its static one. Each peer has been compared with the reference before it is timed.
 
 Rows are taken in turn from as many as fit in 16 KB, so that they stay in the L1 cache. "Python" in a name says that the
-calls come from a loop in Python; all others come from a compiled loop. A time is the median over the rounds, a ratio the
+calls come from a loop in Python; others come from a compiled loop. A time is the median over the rounds, a ratio the
 median of the ratios within a round, with its quartiles.
 """
 
