@@ -153,10 +153,10 @@ def test_every_format_has_a_reader_and_every_tool_a_writer() -> None:
     assert all(name in fastmlp.__all__ for name in convert.__all__)
 
 
-MODULES = {"sklearn": "sklearn", "torch": "torch", "keras": "keras", "onnx": "numpy", "fann": "numpy"}
+MODULES = {"sklearn": "sklearn", "torch": "torch", "keras": "keras", "onnx": "numpy", "fann": "numpy"}  # to_c holds encoders: test_c.py
 
 
-@pytest.mark.parametrize("tool", convert.WRITERS)
+@pytest.mark.parametrize("tool", MODULES)
 def test_what_no_tool_can_hold_is_refused_before_anything_is_written(tool: str, tmp_path: pathlib.Path) -> None:
     pytest.importorskip(MODULES[tool])
     words = {"path": tmp_path / "m"} if tool in ("onnx", "fann") else {}

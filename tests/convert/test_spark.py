@@ -49,7 +49,7 @@ def test_a_model_in_memory() -> None:
     with pytest.raises(fastmlp.FormatError, match=r"weights: .*43; layers \[4, 5, 4\] have 49"):
         fastmlp.from_spark(SimpleNamespace(weights=vector, layers=[4, 5, 4]))
     thresholds = {"isDefined": lambda name: name == "thresholds", "getThresholds": lambda: [0.9, 0.1, 0.1]}
-    with pytest.raises(fastmlp.FormatError, match=r"thresholds: .*got \[0.9"):
+    with pytest.raises(fastmlp.FormatError, match=r"thresholds: .*\[0.9"):
         fastmlp.from_spark(SimpleNamespace(weights=vector, layers=[4, 5, 3], **thresholds))
     with pytest.raises(TypeError, match="got int"):
         fastmlp.from_spark(3)
