@@ -153,7 +153,8 @@ def test_every_format_has_a_reader_and_every_tool_a_writer() -> None:
     assert all(name in fastmlp.__all__ for name in convert.__all__)
 
 
-MODULES = {"sklearn": "sklearn", "torch": "torch", "keras": "keras", "onnx": "numpy", "fann": "numpy"}  # to_c holds encoders: test_c.py
+# to_c holds encoders: test_c.py
+MODULES = {"sklearn": "sklearn", "torch": "torch", "keras": "keras", "onnx": "numpy", "fann": "numpy"}
 
 
 @pytest.mark.parametrize("tool", MODULES)

@@ -19,8 +19,7 @@ import numpy as np
 
 from .. import activations as a
 from ..activations import Activation
-from .functions import SIGMOID_CORNERS, TANH_CORNERS
-from .onnx_activations import SELU_ALPHA, SELU_SCALE
+from .functions import SELU_ALPHA, SELU_SCALE, SIGMOID_CORNERS, TANH_CORNERS
 
 # The helpers in C by their names, each after those that it calls.
 HELPERS = {
