@@ -1,8 +1,8 @@
 """The peers of native.py: functions that predict one row, called without Python where there is such a way.
 
-PEERS is the table. A peer is made for a workload, and raises `Missing` where something that it needs is not there. Peers
-in C and C++ are files of this folder, compiled for each workload; what they have in common is in peer.h. A compiler
-flag for the processor is given to the peers alone: fastmlp's core is compiled as in its wheels.
+PEERS is the table. A peer is made for a workload, and raises `Missing` where something that it needs is not there.
+Peers in C and C++ are files of this folder, compiled for each workload; what they have in common is in peer.h. A
+compiler flag for the processor is given to the peers alone: fastmlp's core is compiled as in its wheels.
 """
 
 from __future__ import annotations
