@@ -1,16 +1,15 @@
 """Times one row on fastmlp's C core beside networks of other tools, called without Python where there is such a way.
 
-    python bench/native.py [--cpu 1] [--rounds 15] [--isa avx2] [--rtneural FOLDER] [--workloads A 4-16-16-2 ...]
-        [--quick]
+    python bench/native.py [--cpu 1] [--rounds 15] [--isa avx2] [--rtneural FOLDER] [--workloads A ...] [--quick]
 
-RTNeural is measured where `--rtneural` names a checkout of its source, github.com/jatinchowdhury18/RTNeural, with
-the Eigen of its `modules` or that of `--eigen`. emlearn, Numba and ONNX Runtime are measured where they are installed.
+RTNeural is measured where `--rtneural` names a checkout of its source (github.com/jatinchowdhury18/RTNeural), with the
+Eigen of its `modules` or that of `--eigen`. emlearn, Numba and ONNX Runtime are measured where they are installed.
 Peers in C and C++ are compiled for the sizes of the workload with `-O3` and the flags of the ISA (`-march=native` with
-AVX-512); RTNeural's network is its static one. Each peer has been compared with the reference before it is timed.
+AVX-512); RTNeural's network is its static one. Each peer has been compared with the NumPy network before it is timed.
 
-Rows are taken in turn from as many as fit in 16 KB, so that they stay in the L1 cache. "Python" in a name says that the
-calls come from a loop in Python; others come from a compiled loop. A time is the median over the rounds, a ratio the
-median of the ratios within a round, with its quartiles.
+Rows are taken in turn from as many as fit in 16 KB, so that they stay in the L1 cache. "Python" in a name says that
+the calls come from a loop in Python; all others come from a compiled loop. A time is the median over the rounds, a
+ratio the median of the ratios within a round, with its quartiles. Peers are a table in `native_peers`.
 """
 
 from __future__ import annotations
@@ -93,13 +92,10 @@ def lines(workload: Workload, found: dict[str, Peer], n_rounds: int, quick: bool
         n = calls[peer]
         return peer.seconds(rows, n) / (n * len(rows))
 
-    calls = dict.fromkeys(found.values(), 1)
+    calls = {}
     for peer in found.values():
-        one = peer.seconds(rows, 1)
-        if not quick:
-            calls[peer] = max(
-                1, round(0.02 / min(one, peer.seconds(rows, max(1, round(0.002 / one))) / max(1, round(0.002 / one))))
-            )
+        peer.seconds(rows, 1)  # Numba compiles in its first call
+        calls[peer] = 1 if quick else rounds.repeats(functools.partial(peer.seconds, rows), 0.02)
     times = np.array(rounds.interleaved([functools.partial(measured, peer) for peer in found.values()], n_rounds))
     own = times[list(found).index(OWN)]
     for name, each in zip(found, times, strict=True):

@@ -46,6 +46,7 @@ PROGRAMS = {
     "calibrate": (),
     "convert": (),
     "sklearn_speed": (),
+    "native": (),
     "model_selection": (),
     "sklearn_scores": ("--datasets", "digits", "wine"),
     "memmap": (),

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* clang-format off */
 static const struct {
     const char *name;
     void (*check)(run *r);
@@ -39,6 +40,7 @@ static const struct {
     {"calls", check_calls},
     {"regularization", check_regularization},
 };
+/* clang-format on */
 
 enum { MAX_ISAS = 8 };
 typedef struct {
