@@ -263,7 +263,7 @@ def test_a_list_of_activations() -> None:
 def test_gaps_between_indices_tell_where_batch_norm_stands() -> None:
     torch.manual_seed(0)
     for module in (
-        nn.Sequential(nn.Linear(3, 5), batch_norm(5), nn.ReLU(), nn.Dropout(), nn.Linear(5, 2)),
+        nn.Sequential(nn.Linear(3, 5), batch_norm(5), nn.ReLU(), nn.Linear(5, 2)),
         nn.Sequential(nn.Linear(3, 5), nn.ReLU(), batch_norm(5), nn.Linear(5, 2)),
         nn.Sequential(batch_norm(3), nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2), batch_norm(2)),
     ):
@@ -274,7 +274,8 @@ def test_an_unclear_place_of_batch_norm_is_asked_for() -> None:
     torch.manual_seed(0)
     unclear = nn.Sequential(nn.Linear(3, 5), nn.Dropout(), batch_norm(5), nn.ReLU(), nn.Linear(5, 2))
     with pytest.raises(
-        FormatError, match=r"layers: after which of the modules '0', '2'.*layers=\['0', 'relu', '2', '4'\]"
+        FormatError,
+        match=r"layers: of modules without tensors between '0', '2', '4', .*layers=\['0', 'relu', '2', '4'\]",
     ):
         torch_file.read(unclear.state_dict(), **RELU)
     agrees(unclear.state_dict(), unclear, layers=["0", "2", "relu", "4"])
@@ -294,10 +295,65 @@ def test_eps_of_batch_norm_is_an_argument() -> None:
 
 def test_one_slope_of_prelu_is_its_activation() -> None:
     module = nn.Sequential(nn.Linear(3, 5), nn.PReLU(init=0.3), nn.Linear(5, 5), nn.Tanh(), nn.Linear(5, 2), nn.PReLU())
-    agrees(module.state_dict(), module, activation="tanh")
-    agrees(module.state_dict(), module, activation=[None, "tanh"])
-    with pytest.raises(ValueError, match="output_activation: expected None"):
-        torch_file.read(module.state_dict(), **TANH)
+    with pytest.raises(FormatError, match=r"may be the slope of a PReLU.*layers=\['0', '1', '2', 'tanh', '4', '5'\]"):
+        torch_file.read(module.state_dict(), activation="tanh", output_activation="identity")
+    net = agrees(module.state_dict(), module, layers=["0", "1", "2", "tanh", "4", "5"])
+    assert net.conversion is not None
+    assert "module '1': PReLU of the slope 0.3" in net.conversion.folded
+
+
+class Temperature(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([1.5]))
+
+
+UNSEEN: dict[str, Callable[[], nn.Module]] = {  # what changes numbers and leaves no trace, or that of another thing
+    "a temperature": lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1), Temperature()),
+    "a norm of one column": lambda: nn.Sequential(nn.Linear(3, 1), nn.RMSNorm(1), nn.Linear(1, 2)),
+    "something before": lambda: nn.Sequential(nn.Tanh(), nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)),
+    "two activations": lambda: nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.ReLU(), nn.Linear(4, 2)),
+    "a norm without tensors": lambda: nn.Sequential(
+        nn.Linear(3, 4), nn.LayerNorm(4, elementwise_affine=False), nn.ReLU(), nn.Linear(4, 2)
+    ),
+    "an embedding behind": lambda: nn.ModuleDict({"a": nn.Linear(3, 4), "b": nn.Linear(4, 5), "e": nn.Embedding(9, 5)}),
+}
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_what_a_file_may_hide_is_asked_for(name: str) -> None:
+    state = UNSEEN[name]().state_dict()
+    for content in (state, saved(state), safetensors.torch.save(state)):
+        with pytest.raises(FormatError, match=r"layers: .*if it is this one, layers="):
+            torch_file.read(content, **RELU)
+
+
+def test_a_sign_bit_is_obeyed_or_refused() -> None:
+    module = nn.Linear(3, 2)
+    negated = torch.complex(torch.zeros(2, 3), -module.weight.detach()).conj().imag
+    assert negated.is_neg()
+    state = {"weight": negated, "bias": module.bias.detach()}
+    agrees(state, module, output_activation="identity")
+    with pytest.raises(FormatError, match=r"a tensor with the metadata .*resolve_neg"):
+        torch_file.read(saved(state), output_activation="identity")
+
+
+@pytest.mark.parametrize("normed", [parametrizations.spectral_norm, torch.nn.utils.spectral_norm])
+@pytest.mark.parametrize("dim", [0, 1])
+def test_spectral_norm_of_a_square_weight_is_read_of_a_module_alone(normed: Any, dim: int) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(normed(nn.Linear(4, 4), dim=dim), nn.ReLU(), nn.Linear(4, 2))
+    module(torch.randn(8, 4))
+    with pytest.raises(FormatError, match="sigma depends on the dimension"):
+        torch_file.read(module.eval().state_dict(), **RELU)
+    X = np.random.default_rng(0).standard_normal((32, 4)).astype(np.float32)
+    np.testing.assert_allclose(fastmlp.from_torch(module).predict(X), outputs(module, X), rtol=1e-5, atol=1e-6)
+
+
+def test_an_activation_of_another_type() -> None:
+    for given in (True, nn.ReLU(), torch.relu, [nn.ReLU()]):
+        with pytest.raises(TypeError, match=r"activation(\[0\])?: expected one of"):
+            torch_file.read(plain().state_dict(), activation=given, output_activation="identity")
 
 
 def test_the_order_of_layers() -> None:
@@ -553,7 +609,7 @@ def test_state_dicts_of_to_torch_have_their_scalings(dtype: str) -> None:
 
 def test_neighbours_without_an_activation_between_them_are_not_given_one() -> None:
     module = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 2))
-    with pytest.raises(FormatError, match="layers: after which of the modules '0' the activation comes"):
+    with pytest.raises(FormatError, match="layers: of modules without tensors between '0', '1', one"):
         torch_file.read(module.state_dict(), activation="relu", output_activation="identity")
     agrees(module.state_dict(), module, layers=["0", "1", "relu", "3"])
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils import parametrizations, prune
 
@@ -397,6 +397,121 @@ class Halved(nn.Module):
 def test_a_program_of_torch_export_is_refused() -> None:
     with pytest.raises(TypeError, match="got ExportedProgram; give the module that it was made of"):
         fastmlp.from_torch(torch.export.export(nn.Linear(2, 1), (torch.zeros(3, 2),)))
+
+
+DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_module_that_is_there_twice_is_used_twice(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    f, block = nn.ReLU(), nn.Sequential(nn.Linear(6, 6), nn.Tanh())
+    module = nn.Sequential(nn.Linear(4, 6), f, block, block, nn.Linear(6, 6), f, nn.Linear(6, 2)).to(dtype)
+    net = fastmlp.from_torch(module)
+    assert [f.name for f in net.activation] == ["relu", "tanh", "tanh", "relu"]
+    X = np.random.default_rng(0).standard_normal((32, 4))
+    tolerance = {torch.float16: 1e-2, torch.bfloat16: 1e-1}.get(dtype, 1e-5)
+    with torch.no_grad():
+        expected = module(torch.tensor(X, dtype=dtype)).double().numpy()
+    np.testing.assert_allclose(net.predict(X), expected, rtol=tolerance, atol=tolerance)
+
+
+def dropped_in_evaluation() -> nn.Module:
+    class Always(nn.Dropout):
+        def train(self, mode: bool = True) -> Any:
+            return super().train(True)
+
+    return Always()
+
+
+class OnTensors(nn.Module):
+    """What torch.fx does not see, because it calls forward with stand-ins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.a(x) * 3 if isinstance(x, torch.Tensor) else self.a(x)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "make",
+    [
+        OnTensors,
+        lambda: nn.Sequential(nn.Linear(4, 6), dropped_in_evaluation(), nn.Linear(6, 2)),
+        lambda: nn.Sequential(nn.Linear(4, 6), nn.Softplus(), OnTensors()),
+    ],
+)
+def test_modules_are_compared_in_every_type(make: Callable[[], nn.Module], dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    module = make()
+    if isinstance(module, nn.Sequential) and isinstance(module[-1], OnTensors):
+        module[-1].a = nn.Linear(6, 2)
+    with pytest.raises(FormatError, match="expected a network with the outputs of the model"):
+        fastmlp.from_torch(module.to(dtype))
+
+
+@fx.wrap
+def relu(x: torch.Tensor) -> torch.Tensor:
+    return x.clamp(0, 50)
+
+
+class Wrapped(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return relu(self.a(x))
+
+
+class Capped(nn.ReLU):
+    def __call__(self, x: torch.Tensor) -> Any:  # type: ignore[override]
+        return super().__call__(x).clamp(max=50)
+
+
+def with_forward() -> nn.Module:
+    module = nn.Sequential(nn.Linear(4, 2), nn.ReLU())
+    module[1].forward = lambda x: x.clamp(0, 50)
+    return module
+
+
+def hooked_wrapper() -> nn.Module:
+    module = nn.DataParallel(nn.Sequential(nn.Linear(4, 2)))
+    module.register_forward_hook(lambda module, x, y: y.clamp(0, 50))
+    return module
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (Wrapped, r"the operation \S*relu"),
+        (lambda: nn.Sequential(nn.Linear(4, 2), Capped()), "a __call__ of its own"),
+        (with_forward, "a forward that was set on the object"),
+        (hooked_wrapper, "a module with forward hooks"),
+        (lambda: nn.Linear(4, 2, device="meta"), "on the device 'meta'"),
+    ],
+)
+def test_functions_of_ones_own_with_the_names_of_torch(make: Callable[[], nn.Module], message: str) -> None:
+    """Rows of the comparison do not reach 50."""
+    with pytest.raises(FormatError, match=message):
+        fastmlp.from_torch(make())
+
+
+def test_training_is_restored_by_the_module_itself() -> None:
+    class Merging(nn.Linear):
+        merged = False
+
+        def train(self, mode: bool = True) -> Any:
+            self.merged = not mode
+            return super().train(mode)
+
+    module = nn.Sequential(Merging(2, 2), nn.BatchNorm1d(2)).train()
+    module[1].eval()
+    fastmlp.from_torch(module)
+    assert (module[0].merged, module.training, module[0].training, module[1].training) == (False, True, True, False)
 
 
 def test_hooks_and_overridden_forwards() -> None:

@@ -117,9 +117,10 @@ def from_torch(
     **spec
         What a state dict does not say, and only for one: `activation` of the hidden layers (a name or an object, or a
         list with one for each) and `output_activation` ("identity" if there is none); or in their place `layers`, the
-        names of the modules and the activations in their order, where names and shapes leave it in doubt; `eps` of
-        BatchNorm1d, by default 1e-5; and `entry`, the name of the state dict in a checkpoint, where it is not
-        "state_dict", "model_state_dict" or "model".
+        names of the modules and the activations in the order of their use, which is required where names and shapes
+        leave it in doubt, with `ignore_unused`, True if it leaves out modules on purpose; `eps` of BatchNorm1d, by
+        default 1e-5; and `entry`, the name of the state dict in a checkpoint, where it is not "state_dict",
+        "model_state_dict" or "model". No check can find a wrong order: compare a row with the model's own forward.
 
     Raises
     ------
@@ -229,8 +230,8 @@ def from_stable_baselines3(model: Any, **options: Any) -> Any:
     model : path-like, bytes or model
         The file that `model.save` has written, read without stable-baselines3 and without running code; or the model.
     **options
-        What the file does not say: `low`, `high`, `observation_scaling`, `activation`, and more that `docs/convert.md`
-        lists.
+        What the file does not say: `low` and `high`, the bounds of continuous actions; `observation_scaling`, the
+        statistics of VecNormalize; `activation`, where the file does not name it; `dtype`, `engine`, `n_threads`.
 
     Returns
     -------

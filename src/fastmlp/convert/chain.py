@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..losses import Loss
 
 Array = NDArray[np.float64]
+ROUNDING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 HALF_ADVICE = "half_precision=True reads it as one in float32, whose outputs are more precise"
 
 
@@ -120,6 +121,7 @@ class Chain:
     target_name: str | None = None
     class_names: tuple[Label, ...] | None = None
     original: Callable[[NDArray[Any]], ArrayLike] | None = None
+    rounding: float = 0.0  # of the original's arithmetic, where it rounds more than dtype: one of ROUNDING
     folded: tuple[str, ...] = ()  # what the importer itself has left out, such as "Dropout 0.3"
 
     def evaluate(self, X: ArrayLike) -> Array:

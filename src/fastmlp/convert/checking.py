@@ -158,7 +158,7 @@ def _evaluate(chain: Chain, steps: Sequence[Step], X: Any, dtype: np.dtype[Any])
     usable, error = np.ones(len(x), bool), np.zeros(x.shape[1])
     unit = float(np.finfo(dtype).eps)
     if chain.original is not None:
-        unit = max(unit, float(np.finfo(chain.dtype).eps))
+        unit = max(unit, float(np.finfo(chain.dtype).eps), chain.rounding)
     for step in steps:
         with np.errstate(all="ignore"):
             y = step(x)
@@ -167,7 +167,7 @@ def _evaluate(chain: Chain, steps: Sequence[Step], X: Any, dtype: np.dtype[Any])
                 x, y = np.where(usable[:, np.newaxis], x, 0.0), np.where(usable[:, np.newaxis], y, 0.0)
             error = _rounding(step, x, y, error, unit)
         x = y
-    floor = 1024 * float(np.finfo(dtype).tiny)
+    floor = max(1024 * float(np.finfo(dtype).tiny), chain.rounding * 2**-13)  # half precision has few small numbers
     return x, usable, SAFETY * (error + unit * np.abs(x).max(axis=0)) + floor
 
 

@@ -16,7 +16,7 @@ from ..errors import FormatError, format_error
 from ..formats import atomic
 from ..formats.safetensors import as_dict, json_value
 from . import onnx_graph, onnx_operators, onnx_originals, onnx_quantised, onnx_tails
-from .chain import HALF_ADVICE, Activate, Chain, Complement, Step, refuse
+from .chain import HALF_ADVICE, ROUNDING, Activate, Chain, Complement, Step, refuse
 from .onnx_activations import Forms
 from .onnx_compounds import COMPOUNDS
 from .onnx_expressions import Expression
@@ -27,7 +27,6 @@ from .onnx_tails import Tail
 from .onnx_walk import HALF, Walk
 from .onnx_wire import Model
 
-ROUNDING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 MAX_BYTES = 2**31  # of a file: as many as ONNX allows
 OPERATORS = {**onnx_operators.OPERATORS, **onnx_quantised.OPERATORS, **onnx_tails.OPERATORS}
 

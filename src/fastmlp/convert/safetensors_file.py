@@ -42,7 +42,7 @@ DTYPES = {  # safetensors' names of dtypes, and NumPy's; bfloat16 has none
 def read(
     source: str | os.PathLike[str] | bytes,
     *,
-    activation: str | Activation | Sequence[str | Activation | None] | None = None,
+    activation: str | Activation | Sequence[str | Activation] | None = None,
     output_activation: str | Activation | None = None,
     layers: Sequence[str | Activation] | None = None,
     ignore_unused: bool = False,

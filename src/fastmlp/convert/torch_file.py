@@ -31,7 +31,7 @@ _SAVE = "load it with torch and write torch.save(net.state_dict(), path)"
 def read(
     source: str | os.PathLike[str] | bytes | Mapping[str, Any],
     *,
-    activation: str | Activation | Sequence[str | Activation | None] | None = None,
+    activation: str | Activation | Sequence[str | Activation] | None = None,
     output_activation: str | Activation | None = None,
     layers: Sequence[str | Activation] | None = None,
     ignore_unused: bool = False,
@@ -203,6 +203,8 @@ def array(tensor: Any) -> NDArray[Any]:
     if isinstance(tensor, np.ndarray):
         return tensor
     found = tensor.detach().cpu()
+    if hasattr(found, "resolve_neg"):
+        found = found.resolve_neg()
     if str(found.dtype) == "torch.bfloat16":
         found = found.float()
     made: NDArray[Any] = found.numpy()

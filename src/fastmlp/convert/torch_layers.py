@@ -146,7 +146,8 @@ def module(name: str, roles: dict[str, NDArray[Any]], eps: float = EPS) -> Modul
         refuse(place, f"the tensors {', '.join(sorted(roles))}", "it is neither Linear, BatchNorm1d nor PReLU")
     weight, note = WEIGHTS[have]({role: as_float64(roles[role], f"{place}: {role}") for role in have}, place)
     if weight.shape == (1,) and "bias" not in roles:
-        return Module(name, (leaky_relu(float(weight[0]), place),))
+        slope = float(weight[0])
+        return Module(name, (leaky_relu(slope, place),), f"{place}: PReLU of the slope {slope:g}")
     if weight.ndim == 1:
         found = "a LayerNorm, a BatchNorm without running statistics, or a PReLU of several slopes"
         refuse(
@@ -215,6 +216,9 @@ def _spectral_norm(parts: dict[str, Array], place: str) -> Weight:
     if original.ndim != 2 or original.shape != u.shape + v.shape:
         refuse(place, f"a spectral_norm of the shapes {original.shape}, {u.shape} and {v.shape}")
     sigma = float(u @ original @ v)
+    if len(u) == len(v) and abs(sigma - v @ original @ u) > 1e-6 * abs(sigma):
+        advice = "the file does not say which; take it off before saving (parametrize.remove_parametrizations)"
+        refuse(place, "a spectral_norm of a square weight, whose sigma depends on the dimension", advice)
     if sigma == 0:
         refuse(place, "a spectral_norm of 0")
     return original / sigma, "spectral_norm"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import fx, nn
 
 from . import torch_file, torch_functions, torch_layers
-from .chain import Affine, Chain, Linear, Step, refuse
+from .chain import ROUNDING, Affine, Chain, Linear, Step, refuse
 from .torch_layers import EPS
 from .torch_spec import check_shapes
 
@@ -39,7 +39,7 @@ _SAME = {  # functions and methods that change no value, and the type of numbers
 def read(
     source: Any,
     *,
-    activation: str | Activation | Sequence[str | Activation | None] | None = None,
+    activation: str | Activation | Sequence[str | Activation] | None = None,
     output_activation: str | Activation | None = None,
     layers: Sequence[str | Activation] | None = None,
     ignore_unused: bool | None = None,
@@ -96,14 +96,15 @@ class _Reader:
         if len(wide) > 1 or not wide <= {torch.float32, torch.float64, torch.float16, torch.bfloat16}:
             refuse("module", f"parameters of the types {', '.join(sorted(map(str, wide)))}", "use one type of floats")
         dtype = wide.pop() if wide else torch.float32
-        exact = dtype == torch.float32 or (dtype == torch.float64 and not self.is_cut)
+        rounding = "float32" if dtype == torch.float64 and self.is_cut else str(dtype).removeprefix("torch.")
         return Chain(
             steps,
             "PyTorch",
             torch.__version__,
             "float64" if dtype == torch.float64 else "float32",
             n_inputs,
-            original=_outputs(self.module, dtype) if exact else None,
+            original=_outputs(self.module, dtype),
+            rounding=ROUNDING[rounding],
             folded=tuple(self.folded),
         )
 
@@ -113,11 +114,10 @@ class _Reader:
         module = _unwrapped(module)
         kind = _class_of(module)
         place = f"module {name!r} ({type(module).__name__})" if name else f"module ({type(module).__name__})"
-        if any(nn.parameter.is_lazy(each) for each in module.parameters(recurse=False)):
-            refuse(place, "a lazy module without parameters yet", "run it once on some rows")
-        _refuse_hooks(module, place)
+        _check_call(module, place)
         if kind is nn.Sequential:
-            for key, child in module.named_children():
+            for key, child in module._modules.items():  # named_children leaves out a module that is there twice
+                assert child is not None
                 self._add(child, f"{name}.{key}".lstrip("."))
         elif kind in _WITH_TENSORS:
             self._add_parameters(module, name, place)
@@ -146,12 +146,15 @@ class _Reader:
 
     def _add_parameters(self, module: nn.Module, name: str, place: str) -> None:
         """Add a module that has tensors, read as those of a state dict are."""
-        state = {key: torch_file.array(tensor) for key, tensor in module.state_dict().items()}
-        if hasattr(module, "parametrizations"):  # the property computes the weight of any parametrization
-            state = {key: tensor for key, tensor in state.items() if not key.startswith("parametrizations.")}
-            for key in list(module.parametrizations):
-                state[key] = torch_file.array(getattr(module, key))
-            self.folded.append(f"{place}: its parametrization")
+        if isinstance(module, nn.Linear):
+            for hook in module._forward_pre_hooks.values():  # old weight_norm, spectral_norm and pruning
+                hook(module, ())
+            given = {key: getattr(module, key) for key in ("weight", "bias")}  # properties with parametrizations
+            state = {key: torch_file.array(tensor) for key, tensor in given.items() if tensor is not None}
+            if hasattr(module, "parametrizations") or module._forward_pre_hooks:
+                self.folded.append(f"{place}: its parametrization")
+        else:
+            state = {key: torch_file.array(tensor) for key, tensor in module.state_dict().items()}
         eps = getattr(module, "eps", EPS)
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
             refuse(place, "a BatchNorm1d without running statistics, which depends on the other rows of a batch")
@@ -204,7 +207,7 @@ class _Reader:
     def _add_function(self, root: nn.Module, node: fx.Node, current: fx.Node | None, at: str) -> None:
         values = [_value(root, each, current, at) for each in node.args]
         keywords = {key: _value(root, each, current, at) for key, each in node.kwargs.items()}
-        function = str(node.target) if node.op == "call_method" else getattr(node.target, "__name__", "?")
+        function = str(node.target) if node.op == "call_method" else _name_of(node.target)
         if function in _ARITHMETIC and not keywords and len(values) <= 2:
             self._append(_ARITHMETIC[function](values, self.width, at), at)
         elif not values or values[0] is not _X:
@@ -381,6 +384,7 @@ def _class_of(module: nn.Module) -> type[nn.Module] | None:
 def _unwrapped(module: nn.Module) -> nn.Module:
     """Return what torch.compile or DataParallel has wrapped."""
     while True:
+        _check_call(module, f"module ({type(module).__name__})")
         if type(module).__name__ == "OptimizedModule" and hasattr(module, "_orig_mod"):
             module = module._orig_mod
         elif isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
@@ -389,8 +393,25 @@ def _unwrapped(module: nn.Module) -> nn.Module:
             return module
 
 
-def _refuse_hooks(module: nn.Module, place: str) -> None:
-    """Refuse hooks that may change what a module computes; those of weight_norm and spectral_norm are known."""
+def _name_of(function: Any) -> str:
+    """Return the name of a function of Python or PyTorch; that of another with its module."""
+    module, name = str(getattr(function, "__module__", None)), getattr(function, "__name__", "?")
+    is_known = module.partition(".")[0] in ("torch", "_operator", "builtins", "math", "None")
+    return name if is_known else f"{module}.{name}"
+
+
+def _check_call(module: nn.Module, place: str) -> None:
+    """Refuse parameters without numbers, and what may change what a module computes: calls and hooks of one's own."""
+    own = list(module.parameters(recurse=False))
+    if any(map(nn.parameter.is_lazy, own)):
+        refuse(place, "a lazy module without parameters yet", "run it once on some rows")
+    if any(each.is_meta for each in own):
+        refuse(place, "parameters on the device 'meta', which have no numbers", "load them first")
+    is_wrapped = type(module).__name__ == "OptimizedModule"
+    if "forward" in vars(module) and not is_wrapped:
+        refuse(place, "a forward that was set on the object", "write it in the class")
+    if type(module).__call__ is not nn.Module.__call__ and not is_wrapped:
+        refuse(place, "a __call__ of its own", "write it in forward")
     known = ("WeightNorm", "SpectralNorm")
     before = [hook for hook in module._forward_pre_hooks.values() if type(hook).__name__ not in known]
     pruned = [hook for hook in before if type(hook).__module__ == "torch.nn.utils.prune"]
@@ -412,11 +433,13 @@ def _evaluation(module: nn.Module) -> Iterator[None]:
     """Put a module and its children into evaluation mode, and back into their own modes at the end."""
     modes = [(each, each.training) for each in module.modules()]
     try:
-        module.eval()
+        if any(mode for _, mode in modes):
+            module.eval()
         yield
     finally:
-        for each, mode in modes:
-            each.training = mode
+        for each, mode in modes:  # a parent before its children; `train` may be more than an attribute
+            if each.training != mode:
+                each.train(mode)
 
 
 def _outputs(module: nn.Module, dtype: torch.dtype) -> Callable[[NDArray[Any]], NDArray[Any]]:

@@ -84,8 +84,12 @@ def _ordered_dict(*args: Any) -> dict[Any, Any]:
     raise ValueError("an OrderedDict of other arguments")
 
 
-def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> Tensor:
+def _tensor(
+    storage: Any, offset: Any, shape: Any, stride: Any, gradient: Any = False, hooks: Any = None, metadata: Any = None
+) -> Tensor:
     """Stand in for torch._utils._rebuild_tensor_v2."""
+    if metadata:  # such as that the numbers are to be negated
+        raise ValueError(f"a tensor with the metadata {metadata!r:.60}; save it as tensor.resolve_neg()")
     if type(storage) is not Storage or not (_is_count(offset) and _is_counts(shape) and _is_counts(stride)):
         raise ValueError("a tensor of other arguments")
     if len(shape) != len(stride):

@@ -1,10 +1,11 @@
 """What a state dict does not say, from the caller: the activations, and where it matters the order of the layers.
 
 `chain` makes a `Chain` of a state dict's tensors. The caller gives `layers`, the modules and activations one by one; or
-`activation` and `output_activation`, if the order needs no guess. That is so in two cases: all modules stand in one
-container and have numbers there, whose gaps say where activations stand; or all are linear layers with names of their
-own beside one another, and their numbers and shapes leave one order. The order of a file counts for nothing: it is that
-in which a program has made the modules, or that of their names. The order that is assumed is the first of the notes.
+`activation` and `output_activation`, if the order needs no guess. That is so in two cases. Either all modules stand in
+one container, from its beginning, and their numbers leave one place between two linear layers, for the activation. Or
+all are linear layers with names of their own, not in containers, whose numbers and shapes leave one order. The order of
+a file counts for nothing: it is that in which a program has made the modules, or that of their names. The order that is
+assumed is the first of the notes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ MAX_SHOWN = 40  # modules and activations of the proposal in a message
 class Spec:
     """The caller's arguments: see `from_torch`."""
 
-    activation: str | Activation | Sequence[str | Activation | None] | None = None
+    activation: str | Activation | Sequence[str | Activation] | None = None
     output_activation: str | Activation | None = None
     layers: Sequence[str | Activation] | None = None
     ignore_unused: bool = False
@@ -146,7 +147,7 @@ def _ask_for_layers(why: str, ordered: Sequence[Module], spec: Spec) -> NoReturn
     proposed: list[str] = []
     needs_activation = False
     for before, each in itertools.pairwise([ordered[0], *ordered]):
-        if needs_activation and _may_be_apart(before, each):
+        if needs_activation and not each.is_activation and _n_between(before, each):
             proposed.append(hidden)
             needs_activation = False
         proposed.append(each.name)
@@ -159,12 +160,12 @@ def _ask_for_layers(why: str, ordered: Sequence[Module], spec: Spec) -> NoReturn
     )
 
 
-def _may_be_apart(before: Module, each: Module) -> bool:
-    """Whether an activation may stand between two modules: in a container if there is a gap, else before a layer."""
+def _n_between(before: Module, each: Module) -> int:
+    """Return how many modules without tensors, up to 2, stand between two: by their numbers, or one before a layer."""
     (container, number), (same, following) = _place(before), _place(each)
     if container != same or number is None or following is None:
-        return each.is_linear
-    return number + 1 < following
+        return int(each.is_linear)
+    return min(following - number - 1, 2)
 
 
 # ------------------------------------------------------------------------------------------- order by the names
@@ -195,12 +196,16 @@ def _ordered(found: list[Module], spec: Spec, is_sorted: bool) -> list[Module]:
         why = "a state dict does not say in which order several containers, or modules beside one, are used"
     elif not is_sorted and any(map(_contradicts_numbers, groups.values(), numbered)):
         why = "the order of the modules in the file is another one than that of their numbers"
+    elif prelu := next((each.name for each in found if each.is_activation), ""):
+        why = f"module {prelu!r} has one number, which may be the slope of a PReLU, and would be taken for one"
     elif None in numbers and len(found) > 1 and not all(each.is_linear for each in found):
-        why = "a state dict does not say where a BatchNorm1d or a PReLU stands that has a name, not a number"
+        why = "a state dict does not say where a BatchNorm1d stands that has a name, not a number"
     elif len(orders) != 1:
         why = "names and shapes of the modules do not leave exactly one order"
-    elif _may_begin_with_embedding(ordered):
-        why = f"module {ordered[0].name!r} has no bias, as others have: it may be an Embedding, which has no equal here"
+    elif embedding := _may_be_embedding(ordered, is_container=None not in numbers):
+        why = f"module {embedding!r} has no bias, as others have: it may be an Embedding, which has no equal here"
+    elif numbers != {None} and 0 not in numbers:
+        why = f"the numbers begin with {min(numbers)}, and what stands before is not in the file (leave out a Flatten)"
     else:
         return ordered
     _ask_for_layers(why, ordered, spec)
@@ -210,13 +215,15 @@ def _contradicts_numbers(in_file: list[Module], by_number: list[Module]) -> bool
     return in_file != by_number and in_file != sorted(in_file, key=lambda each: each.name)
 
 
-def _may_begin_with_embedding(ordered: list[Module]) -> bool:
-    """Whether the columns of the first weight, as those of an Embedding, fit the layer after it, too."""
-    first, *others = (step for each in ordered for step in each.steps if isinstance(step, Linear))
-    if not (others and ordered[0].is_linear and ordered[1].is_linear):
-        return False
-    has_bias = any(other.bias.any() for other in others)
-    return has_bias and not first.bias.any() and others[0].weight.shape[1] % first.weight.shape[1] == 0
+def _may_be_embedding(ordered: list[Module], *, is_container: bool) -> str:
+    """Return the name of a weight without a bias beside layers with one; in a container only the first may be it."""
+    layers = {each.name: step for each in ordered for step in each.steps if isinstance(step, Linear)}
+    candidates = ordered
+    if is_container:
+        candidates = ordered[:1] if len(ordered) > 1 and ordered[1].is_linear else []
+    if any(layer.bias.any() for layer in layers.values()):
+        return next((each.name for each in candidates if each.name in layers and not layers[each.name].bias.any()), "")
+    return ""
 
 
 def _fitting_orders(groups: list[list[Module]]) -> list[list[Module]]:
@@ -248,65 +255,54 @@ def _fitting_orders(groups: list[list[Module]]) -> list[list[Module]]:
 def _placed(ordered: list[Module], spec: Spec) -> list[Module | Step]:
     """Return the modules with the activations of the spec between them."""
     linear = [i for i, each in enumerate(ordered) if each.is_linear]
-    spans = [range(begin, end) for begin, end in itertools.pairwise(linear)]
-    hidden = _hidden(spec.activation, [any(ordered[i].is_activation for i in span) for span in spans])
-    _gaps(ordered, range(linear[0]), 0, spec)
     after: dict[int, Step] = {}
-    for number, (span, f) in enumerate(zip(spans, hidden, strict=True)):
-        if f is not None and not isinstance(f, Identity):
-            after[_gaps(ordered, span, 1, spec)[0]] = Activate(f, f"activation of hidden layer {number}")
-    if output := _output(ordered, linear[-1], spec):
-        after[linear[-1]] = output
+    _between(ordered, range(linear[0]), 0, spec)
+    hidden = zip(itertools.pairwise(linear), _hidden(spec.activation, len(linear) - 1), strict=True)
+    for number, ((begin, end), f) in enumerate(hidden):
+        if not isinstance(f, Identity):
+            (at,) = _between(ordered, range(begin, end), 1, spec)
+            after[at] = Activate(f, f"activation of hidden layer {number}")
+    output = _output(spec.output_activation)
+    if not isinstance(output, Identity):
+        if not all(each.is_target_scaling for each in ordered[linear[-1] + 1 :]):
+            why = "whether the output activation comes before or after the last BatchNorm is not known"
+            _ask_for_layers(why, ordered, spec)
+        after[linear[-1]] = Activate(output, "output_activation")
     sequence: list[Module | Step] = []
     for i, each in enumerate(ordered):
         sequence += [each, after[i]] if i in after else [each]
     return sequence
 
 
-def _gaps(ordered: list[Module], span: range, expected: int, spec: Spec) -> list[int]:
-    """Return after which modules of the span there is something without tensors: an activation, or a Dropout."""
-    gaps = [i for i in span if _may_be_apart(ordered[i], ordered[i + 1])]
-    if len(gaps) != expected:
-        names = ", ".join(repr(ordered[i].name) for i in span)
-        _ask_for_layers(f"after which of the modules {names} the activation comes is not known", ordered, spec)
-    return gaps
+def _between(ordered: list[Module], span: range, expected: int, spec: Spec) -> list[int]:
+    """Return after which modules of the span others stand that have no tensors, which must be as many as expected."""
+    places = [i for i in span for _ in range(_n_between(ordered[i], ordered[i + 1]))]
+    if len(places) != expected:
+        names = ", ".join(repr(ordered[i].name) for i in (*span, span.stop))
+        wanted = "one (the activation)" if expected else "none"
+        why = f"of modules without tensors between {names}, {wanted} is expected, got {len(places)} or more"
+        _ask_for_layers(f"{why} (leave out a Dropout)", ordered, spec)
+    return places
 
 
-def _output(ordered: list[Module], last: int, spec: Spec) -> Step | None:
-    """Return the activation after the last linear layer; None if it is the identity, or a PReLU in the file."""
-    if any(each.is_activation for each in ordered[last:]):
-        if spec.output_activation is not None:
-            raise ValueError("output_activation: expected None, as the file has a PReLU after the last layer")
-        return None
-    if spec.output_activation is None:
+def _output(given: Any) -> Activation:
+    if given is None:
         raise FormatError(
             "output_activation: expected the activation after the last layer, which a state dict does not say: "
             "'identity' if there is none, 'sigmoid', 'softmax', ..."
         )
-    output = activations.resolve("output_activation", spec.output_activation, output=True)
-    if isinstance(output, Identity):
-        return None
-    if not all(each.is_target_scaling for each in ordered[last + 1 :]):
-        why = "whether the output activation comes before or after the last BatchNorm is not known"
-        _ask_for_layers(why, ordered, spec)
-    return Activate(output, "output_activation")
+    return activations.resolve("output_activation", given, output=True)
 
 
-def _hidden(given: Any, in_file: list[bool]) -> list[Activation | None]:
-    """Return the activation of each hidden layer; None where the file has it, a PReLU."""
-    if given is None and not all(in_file):
+def _hidden(given: Any, n_hidden: int) -> list[Activation]:
+    """Return the activation of each hidden layer."""
+    if given is None and n_hidden:
         raise FormatError(
-            f"activation: expected the activation of the {len(in_file)} hidden layers, which a state dict does not "
+            f"activation: expected the activation of the {n_hidden} hidden layers, which a state dict does not "
             "say, as a name ('relu', 'tanh', ...) or a list with one for each"
         )
-    is_list = isinstance(given, Sequence) and not isinstance(given, str)
-    each = list(given) if is_list else [given] * len(in_file)
-    if len(each) != len(in_file):
-        raise ValueError(f"activation: expected {len(in_file)} activations, one for each hidden layer, got {len(each)}")
-    hidden: list[Activation | None] = []
-    for i, (f, is_there) in enumerate(zip(each, in_file, strict=True)):
-        if is_there and is_list and f is not None:
-            raise ValueError(f"activation[{i}]: expected None, as the file has a PReLU there, got {f!r}")
-        argument = f"activation[{i}]" if is_list else "activation"
-        hidden.append(None if is_there else activations.resolve(argument, f, output=False))
-    return hidden
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        return [activations.resolve("activation", given, output=False) for _ in range(n_hidden)]
+    if len(given) != n_hidden:
+        raise ValueError(f"activation: expected {n_hidden} activations, one for each hidden layer, got {len(given)}")
+    return [activations.resolve(f"activation[{i}]", f, output=False) for i, f in enumerate(given)]
