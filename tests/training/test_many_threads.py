@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import os
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -224,6 +225,20 @@ def test_only_epochs_of_large_steps_are_divided(
     nets = networks(2, sizes, n_threads=2, engine="native")
     fastmlp.fit_many(nets, X, Y, epochs=2, batch_size=50, max_time=100.0, n_threads=2)
     assert [calls[network] for network in nets] == [n_calls, n_calls]
+
+
+def test_no_turn_begins_before_all_threads_have_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = crew.Worker.start
+    events: list[str] = []
+
+    def slow(worker: crew.Worker) -> None:
+        start(worker)
+        time.sleep(0.05)
+        events.append("start")
+
+    monkeypatch.setattr(crew.Worker, "start", slow)
+    crew.Crew([lambda own: events.append("turn")] * 3, 2).run()
+    assert events == ["start", "start", "turn", "turn", "turn"]
 
 
 @pytest.mark.parametrize("n_allowed", [0, 1])
