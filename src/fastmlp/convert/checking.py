@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 N_ROWS = 256
+MAX_NUMBERS, MIN_ROWS = 2**23, 4  # of rows of very many columns there are fewer
 SAFETY = 4  # on the estimate of rounding errors, which are not quite independent
 LARGEST = 1e30  # rows with a larger number in some step say nothing about float32
 
@@ -94,7 +95,7 @@ def network(
 
 def _rows(chain: Chain, scaling: str | Scaling | None) -> list[Any]:
     """Return the rows to compare on, in the dtype of the tool: around 0, and in the range that a scaling tells."""
-    plain = _numbers(N_ROWS, chain.n_inputs)
+    plain = _numbers(min(N_ROWS, max(MAX_NUMBERS // chain.n_inputs, MIN_ROWS)), chain.n_inputs)
     rows = [plain.astype(chain.dtype, copy=False)]
     if isinstance(scaling, Scaling):
         limit = float(np.finfo(chain.dtype).max) / 2
