@@ -1,8 +1,9 @@
 """Makes a network of a chain and compares it with the model that it stands for: `network`, which all importers call.
 
-The comparison is on 256 rows (on fewer if they are very wide), and on as many in the model's own range where a scaling tells it, with the tool itself
-where that is installed, else with `Chain.evaluate`, which uses neither folding.py nor the package's kernels. Rows are
-made of counted random numbers, because NumPy's generators take longer to import than a small model to read.
+The comparison is on 256 rows (on fewer if they are very wide), and on as many in the model's own range where a
+scaling tells it, with the tool itself where that is installed, else with `Chain.evaluate`, which uses neither
+folding.py nor the package's kernels. Rows are made of counted random numbers, because NumPy's generators take longer
+to import than a small model to read.
 
 How far apart two correct evaluations may be is estimated layer by layer, from the rounding errors of a dot product and
 the slope of the activation, as independent errors: `_rounding`. A wrong layer is off by far more.
