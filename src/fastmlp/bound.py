@@ -139,6 +139,11 @@ class BoundPredictor(_core.Bound, Described):
         dtype. It is a ValueError there if a length is wrong. It works with ``nogil``, ``parallel`` and, where it is an
         argument, ``cache=True``.
 
+        Raises
+        ------
+        AttributeError
+            If Numba is not installed (the extra `numba`).
+
         Examples
         --------
         >>> import numba
@@ -154,7 +159,11 @@ class BoundPredictor(_core.Bound, Described):
         >>> total(net.bind().numba, np.array([[1.0, 1.0], [2.0, 3.0]]))
         12.0
         """
-        from .callers.numba_function import NumbaFunction
+        try:
+            from .callers.numba_function import NumbaFunction
+        except ModuleNotFoundError as error:  # as an attribute that is missing, so that `inspect` and `hasattr` work
+            message = f"{error.name} is needed for this and is not installed: pip install 'fastmlp[numba]'"
+            raise AttributeError(message, name="numba", obj=self) from error
 
         return NumbaFunction(self)
 

@@ -319,3 +319,19 @@ def test_a_forked_child_calls_it() -> None:
         print("done")
     """
     assert run_python(textwrap.dedent(code), timeout=120).endswith("done\n")
+
+
+def test_numba_where_it_is_not_installed() -> None:
+    code = """
+        import sys
+        sys.modules["numba"] = sys.modules["llvmlite"] = None
+        import fastmlp
+        bound = fastmlp.Network([2, 1]).bind()
+        assert not hasattr(bound, "numba")
+        try:
+            bound.numba
+        except AttributeError as error:
+            print(error)
+    """
+    printed = run_python(textwrap.dedent(code))
+    assert "is not installed: pip install 'fastmlp[numba]'" in printed
