@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 ENGINES = {"float32": "native", "bfloat16": "native-bfloat16", "int8": "native-int8"}  # the engine of each format
-MAX_ERROR = 1 / 32  # of a layer's weights, see `check_rounding`
+MAX_ERROR = 1 / 32  # of a layer's weights, see `check_layer`
 _TIMED_ROWS, _ROUNDS, _SECONDS = 64, 7, 0.002  # different rows, rounds of measurements, and the length of one
 
 
@@ -217,12 +217,7 @@ def predictor(net: Model, weights: str, *, engine: str | None = None) -> _core.P
 
 
 def check_rounding(weights: str, sizes: Sequence[int], P: NDArray[Any], rounded: NDArray[Any]) -> None:
-    """Raise a `RoundingError` unless a format keeps the weights of each layer up to MAX_ERROR.
-
-    The error of a layer is the root mean square of the changes of its weights over that of its weights. If errors are
-    independent of the inputs, it is also the relative error of the layer's sums z. bfloat16 has 0.1 %, as long as no
-    weight rounds to infinity. int8 has about 1 % in trained networks, and more where the largest weight of an output is
-    far from the others: 1/32 where they are normally distributed and the largest is 14 times their deviation.
+    """Raise a `RoundingError` unless a format keeps the weights of each layer (`check_layer`).
 
     Parameters
     ----------
@@ -236,23 +231,34 @@ def check_rounding(weights: str, sizes: Sequence[int], P: NDArray[Any], rounded:
     begin = 0
     for layer, (n_inputs, n_outputs) in enumerate(itertools.pairwise(sizes)):
         part = slice(begin, begin + n_inputs * n_outputs)
-        w, used = P[part].astype(np.float64), rounded[part].astype(np.float64)
+        check_layer(weights, layer, P[part], rounded[part])
         begin = part.stop + n_outputs
-        largest = np.abs(w).max()
-        with np.errstate(invalid="ignore"):
-            change = np.abs(used - w).max(), np.linalg.norm((used - w) / (largest or 1.0))
-        error = change[1] / (np.linalg.norm(w / (largest or 1.0)) or 1.0)
-        if not np.isfinite(change[0]):
-            raise RoundingError(
-                f"weights: expected a format that keeps layer {layer}; its largest weight, {largest:.6g}, is infinite "
-                f"in {weights!r}"
-            )
-        if error > MAX_ERROR:
-            raise RoundingError(
-                f"weights: expected a format that keeps layer {layer}; {weights!r} would change its weights by "
-                f"{error:.1%} (root mean square), more than {MAX_ERROR:.1%}, as some weights are far larger than the "
-                "others of their output"
-            )
+
+
+def check_layer(weights: str, layer: int, w: NDArray[Any], used: NDArray[Any]) -> None:
+    """Raise a `RoundingError` unless the weights w of a layer change by at most MAX_ERROR if they become `used`.
+
+    The error of a layer is the root mean square of the changes of its weights over that of its weights. If errors are
+    independent of the inputs, it is also the relative error of the layer's sums z. bfloat16 has 0.1 %, as long as no
+    weight rounds to infinity. int8 has about 1 % in trained networks, and more where the largest weight of an output is
+    far from the others: 1/32 where they are normally distributed and the largest is 14 times their deviation.
+    """
+    exact = w.astype(np.float64)
+    largest = np.abs(exact).max()
+    with np.errstate(invalid="ignore"):
+        change = (used - exact) / (largest or 1.0)
+    if not np.isfinite(change).all():
+        raise RoundingError(
+            f"weights: expected a format that keeps layer {layer}; its largest weight, {largest:.6g}, is infinite "
+            f"in {weights!r}"
+        )
+    error = np.linalg.norm(change) / (np.linalg.norm(exact / (largest or 1.0)) or 1.0)
+    if error > MAX_ERROR:
+        raise RoundingError(
+            f"weights: expected a format that keeps layer {layer}; {weights!r} would change its weights by "
+            f"{error:.1%} (root mean square), more than {MAX_ERROR:.1%}, as some weights are far larger than the "
+            "others of their output; use weights='float32'"
+        )
 
 
 # -------------------------------------------------------------------------------------------------------- measurements

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..activations import Activation
+from ..quantization import check_layer
 from ..scaling import Scaling
 from .c_layers import Layer, table
 from .functions import FUNCTIONS
 
-MAX_ERROR = 1 / 32  # of a layer's weights: the root mean square of the change over that of the weights
 SMALLEST = 1e-30  # inputs of a layer are not scaled further up than if this were the largest
 
 FUNCTION = """
@@ -92,13 +92,7 @@ def _rounded(w: NDArray[np.float32], b: NDArray[np.float32], number: int) -> Rou
     largest = np.abs(w).max(axis=1)
     scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)
     q = np.clip(np.rint(w / scale[:, np.newaxis]), -127, 127)
-    size, change = (float(np.sqrt(np.square(each, dtype=np.float64).mean())) for each in (w, q * scale[:, None] - w))
-    if change > MAX_ERROR * size:
-        raise ValueError(
-            f"weights: expected a network whose layers change by at most {MAX_ERROR:.1%} if their weights are rounded "
-            f"to int8, but layer {number} changes by {change / size:.1%} (root mean square), as some of its weights "
-            "are much larger than the others of their output; use weights='float32'"
-        )
+    check_layer("int8", number, w, q * scale[:, np.newaxis])
     most = max(int(np.abs(q).sum(axis=1).max()), 1)
     limit = min(32767, (2**31 - 1) // most)
     if limit < 127:
