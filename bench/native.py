@@ -96,9 +96,7 @@ def lines(workload: Workload, found: dict[str, Peer], n_rounds: int, quick: bool
     for peer in found.values():
         one = peer.seconds(rows, 1)
         if not quick:
-            calls[peer] = max(
-                1, round(0.02 / min(one, peer.seconds(rows, max(1, round(0.002 / one))) / max(1, round(0.002 / one))))
-            )
+            calls[peer] = max(1, round(0.02 / min(one, peer.seconds(rows, max(1, round(0.002 / one))) / max(1, round(0.002 / one)))))
     times = np.array(rounds.interleaved([functools.partial(measured, peer) for peer in found.values()], n_rounds))
     own = times[list(found).index(OWN)]
     for name, each in zip(found, times, strict=True):
