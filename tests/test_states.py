@@ -83,6 +83,25 @@ def test_a_network_that_init_has_not_built() -> None:
     )
 
 
+@pytest.mark.parametrize("weights", ["float32", "int8"])
+def test_a_bound_predictor(weights: str) -> None:
+    run(
+        f"""
+        look(fastmlp.BoundPredictor.__new__(fastmlp.BoundPredictor), built=False)
+        call(fastmlp.BoundPredictor.__new__(fastmlp.BoundPredictor), JUNK)
+        bound = net((3, 300, 40, 2)).bind({weights!r})
+        look(bound)
+        call(bound)
+        call(bound, JUNK)
+        function, context = bound.ctypes
+        x, out = np.ones(3, np.float32), np.empty(2, np.float32)
+        function(x.ctypes.data, out.ctypes.data, context)
+        assert np.isfinite(out).all()
+        print("done")
+        """
+    )
+
+
 def test_a_network_whose_init_has_failed() -> None:
     run(
         """

@@ -64,16 +64,17 @@ cdef class Bound(Predictor):
         self.frozen = True
 
     cdef int _check_native(self) except -1:
-        """Raise an error if native code cannot get what `predict` gives."""
+        """Raise an AttributeError if native code cannot get what `predict` gives: there is no C function then. It is no
+        ValueError, as tools that read all attributes of an object expect that none of them raises another error."""
         self._check_built()
         if not self.frozen:
             raise RuntimeError("BoundPredictor: expected one that Network.bind has made")
         if self.columns.schema.encoder is not None:
-            raise ValueError("encoder: expected a network whose inputs are numbers, got one with an encoder, which "
-                             "native code cannot call; predict takes its frames")
+            raise AttributeError("encoder: expected a network whose inputs are numbers, got one with an encoder, which "
+                                 "native code cannot call; predict takes its frames")
         if self._predicts_float64():
-            raise ValueError("target_scaling: expected outputs that float32 can hold, got targets for which predict "
-                             "returns float64; native code needs a network of dtype float64")
+            raise AttributeError("target_scaling: expected outputs that float32 can hold, got targets for which predict "
+                                 "returns float64; native code needs a network of dtype float64")
         return 0
 
     @property

@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -18,6 +19,10 @@ import fastmlp
 from fastmlp.activations import ACTIVATIONS
 from fastmlp.formats import model_file
 
+pytestmark = [
+    pytest.mark.slow,  # compiles the library
+    pytest.mark.skipif(shutil.which("make") is None or shutil.which("c++") is None, reason="needs make, cc and c++"),
+]
 TOP = Path(__file__).resolve().parents[2]
 CSRC = TOP / "csrc"
 EXAMPLES = TOP / "examples" / "native"

@@ -28,6 +28,7 @@ TOP = pathlib.Path(__file__).parents[2]
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
 LINKED = [TOP / "CONTRIBUTING.md", *PAGES, *sorted((TOP / "docs" / "extending").glob("*.md"))]
 MODULES_NEED = {  # the beginnings of names of modules that need a package
+    "fastmlp.callers.numba_function": "numba",
     "fastmlp.sklearn": "sklearn",
     "fastmlp.convert.sklearn_models": "sklearn",
     "fastmlp.convert.torch_modules": "torch",
@@ -35,6 +36,7 @@ MODULES_NEED = {  # the beginnings of names of modules that need a package
     "fastmlp.convert.spark": "pyarrow",
 }
 EXAMPLES_NEED = {  # objects whose examples need a package
+    "fastmlp.bound.BoundPredictor.numba": "numba",
     "fastmlp.callbacks.OptunaPruning": "optuna",
     "fastmlp.convert.from_sklearn": "sklearn",
     "fastmlp.network.Network.to_keras": "keras",
@@ -101,7 +103,14 @@ WITH_EXAMPLES = sorted(
     [f"{cls.__module__}.{cls.__name__}" for cls in CLASSES]
     + [path for path in METHODS if inspect.isroutine(OBJECTS[path])]
     + [*EXAMPLES_NEED, "fastmlp.scaling.Scaling", "fastmlp.scaling.Scaling.fit", "fastmlp.scaling.Scaling.undo"]
-    + ["fastmlp.network.Network", "fastmlp.network.load", "fastmlp.about.info", "fastmlp.history.History"]
+    + [f"fastmlp.bound.BoundPredictor{name}" for name in ("", ".scipy", ".ctypes", ".save", ".copy", ".summary")]
+    + [
+        "fastmlp.about.get_include",
+        "fastmlp.network.Network",
+        "fastmlp.network.load",
+        "fastmlp.about.info",
+        "fastmlp.history.History",
+    ]
     + [path for path in OBJECTS if path.startswith("fastmlp.datasets.")]
     + [path for path in OBJECTS if re.fullmatch(r"fastmlp\.sklearn\.estimators\.MLP\w+", path)]
 )

@@ -183,7 +183,7 @@ def test_outputs_that_need_float64_have_no_c_function() -> None:
     assert bound.predict(X).dtype == np.float64
     np.testing.assert_array_equal(bound.predict(X), net.predict(X))
     for get in (lambda: bound.address, lambda: bound.context, lambda: bound.ctypes, lambda: bound.scipy("quad")):
-        with pytest.raises(ValueError, match="target_scaling: expected outputs that float32 can hold"):
+        with pytest.raises(AttributeError, match="target_scaling: expected outputs that float32 can hold"):
             get()
 
 

@@ -36,21 +36,21 @@ if TYPE_CHECKING:
 class NumbaFunction:
     """A bound predictor as an object that functions compiled by Numba take and call, ``f(x, y)``."""
 
-    __slots__ = ("_native", "predictor")
+    __slots__ = ("_native", "_predictor")
 
     def __init__(self, predictor: BoundPredictor) -> None:
-        self.predictor = predictor
+        self._predictor = predictor
         self._native = predictor._native(None)
 
     def __call__(self, x: Any, y: Any) -> None:
         """Write the outputs of the row x to y, as in compiled code."""
-        self.predictor.predict(x, out=y)
+        self._predictor.predict(x, out=y)
 
     def __repr__(self) -> str:
-        return f"{self.predictor!r}.numba"
+        return f"{self._predictor!r}.numba"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return NumbaFunction, (self.predictor,)
+        return NumbaFunction, (self._predictor,)
 
 
 class PredictorType(types.Type):
@@ -84,7 +84,7 @@ _constants: list[NumbaFunction] = []  # those whose addresses are part of compil
 
 @typeof_impl.register(NumbaFunction)
 def _type_of(value: NumbaFunction, context: Any) -> PredictorType:
-    return PredictorType(from_dtype(value.predictor.dtype))
+    return PredictorType(from_dtype(value._predictor.dtype))
 
 
 @unbox(PredictorType)
