@@ -22,6 +22,8 @@ import numpy as np
 from face import Array, layer_arrays
 from workloads import Workload, initial_parameters
 
+import fastmlp
+
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parents[1]
 FOLDER = TOP / "build" / "native"
@@ -144,6 +146,45 @@ def core(workload: Workload, options: Options) -> Peer:
     """fastmlp's C core, called directly."""
     flags = ["-std=c11", f"-I{build.CSRC}"]
     return Compiled(workload, "core.c", options.isa, flags, core_objects())
+
+
+def network(workload: Workload) -> fastmlp.Network:
+    """Return the workload's network."""
+    made = fastmlp.Network(
+        workload.sizes,
+        activation=workload.activation,
+        output_activation=workload.output_activation,
+        loss=workload.loss,
+        dtype=DTYPE,
+    )
+    made.parameters = initial_parameters(workload).astype(DTYPE)
+    return made
+
+
+class Bound(Peer):
+    """fastmlp's C API, `fastmlp_call`, through the address of a bound predictor."""
+
+    def __init__(self, workload: Workload, options: Options) -> None:
+        os.environ["FASTMLP_ISA"] = options.isa
+        self._bound = network(workload).bind()
+        self._row, self._context = ctypes.c_void_p(self._bound.address), ctypes.c_void_p(self._bound.context)
+        self._clock, self._y = clock(), aligned((workload.sizes[-1],))
+
+    def row(self, x: Array, y: Array) -> None:
+        y[:] = self._bound.predict(x)
+
+    def seconds(self, rows: Array, n: int) -> float:
+        stride = ctypes.c_size_t(rows.strides[0] // rows.itemsize)
+        arguments = (address(rows), stride, ctypes.c_size_t(len(rows)), address(self._y), ctypes.c_size_t(n))
+        return float(self._clock(self._row, self._context, *arguments))
+
+
+def to_c(workload: Workload, options: Options) -> Peer:
+    """The file that `Network.to_c` writes, compiled for the processor."""
+    path = FOLDER / f"model_{'-'.join(map(str, workload.sizes))}.c"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    network(workload).to_c(path)
+    return Compiled(workload, "to_c.c", options.isa, [*options.processor, "-std=c99"], [str(path)])
 
 
 def emlearn(workload: Workload, options: Options) -> Peer:
@@ -292,6 +333,8 @@ def python(workload: Workload, options: Options) -> Peer:
 
 PEERS: dict[str, Callable[[Workload, Options], Peer]] = {
     "fastmlp, C core": core,
+    "fastmlp, C API": Bound,
+    "fastmlp, to_c": to_c,
     "fastmlp, Python": python,
     "RTNeural, Eigen": rtneural,
     "emlearn, C": emlearn,

@@ -34,7 +34,12 @@ if TYPE_CHECKING:
 
 
 class NumbaFunction:
-    """A bound predictor as an object that functions compiled by Numba take and call, ``f(x, y)``."""
+    """A bound predictor as an object that functions compiled by Numba take and call, ``f(x, y)``.
+
+    Attributes
+    ----------
+    predictor : BoundPredictor
+    """
 
     __slots__ = ("_native", "_predictor")
 
