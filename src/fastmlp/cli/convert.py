@@ -16,6 +16,7 @@ from typing import Any
 from .. import convert
 from ..console import say
 from ..network import Network
+from . import loading
 
 WRITERS: dict[str, Callable[[Network, str], object]] = {
     ".safetensors": lambda net, path: net.save(path),
@@ -52,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     except (TypeError, ValueError) as error:
         message = _in_options(str(error))
         raise ValueError(message if message.startswith(args.model) else f"{args.model}: {message}") from error
+    loading.refuse_predictor(args.model, model)
     net = getattr(model, "network", model)  # of a Policy
     WRITERS[suffix](net, args.output)
     record: dict[str, Any] = {"input": args.model, "output": args.output, "network": repr(net)}

@@ -8,16 +8,16 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from .. import network
 from ..console import say
 from ..network import Network
+from . import loading
 
 LANGUAGES: dict[str, Callable[..., None]] = {"c": Network.to_c}
 
 
 def run(args: argparse.Namespace) -> int:
     """Read a model file, write the source code and print where it is."""
-    net = network.load(args.model)
+    net = loading.network_of(args.model)
     output = args.output or os.path.splitext(os.path.basename(args.model))[0] + "." + args.to
     LANGUAGES[args.to](net, output, args.weights, args.function)
     record: dict[str, Any] = {

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import datasets, encoder
+from .. import datasets, encoder, network
+from ..bound import BoundPredictor
 from ..console import say
 from ..encoder import Encoder
 from ..frozen import frozen, replace
@@ -98,6 +99,22 @@ def note(text: str, *, quiet: bool = False) -> None:
 def options_of(args: argparse.Namespace) -> Options:
     """Return what the command line specifies about how the text is written."""
     return Options(args.separator, not args.no_header, args.decimal, tuple(args.null))
+
+
+def network_of(path: str, *, n_threads: int | str = "auto") -> Network:
+    """Return the network of a model file; raise a ValueError if it has a bound predictor, which can only predict."""
+    model = network.load(path, n_threads=n_threads)
+    refuse_predictor(path, model)
+    return model
+
+
+def refuse_predictor(path: str, model: Any) -> None:
+    """Raise a ValueError if a model is a bound predictor."""
+    if isinstance(model, BoundPredictor):
+        raise ValueError(
+            f"{path}: expected the file of a Network, got that of a BoundPredictor, which can only predict; use the "
+            "file of the network that it was bound from"
+        )
 
 
 # ------------------------------------------------------------------------------------------------ rows to train on

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import network
+from ..bound import BoundPredictor
 from ..console import say
 from ..inputs.labels import Label
 from ..network import Network
@@ -143,7 +144,7 @@ def write(args: argparse.Namespace, record: dict[str, Any], lines: list[str]) ->
 
 def evaluate(args: argparse.Namespace) -> int:
     """Print the loss and metrics of the model on a file with targets."""
-    model = network.load(args.model, n_threads=args.threads)
+    model = loading.network_of(args.model, n_threads=args.threads)
     name = args.target if args.target is not None else model.target_name
     if name is None and not args.input.lower().endswith(".npz"):
         raise ValueError(f"--target: expected the column of {args.input} with the right answers, got none")
@@ -187,6 +188,7 @@ def _known_targets(model: Network, target: Target, *, drop: bool) -> tuple[NDArr
 def model_record(path: str) -> dict[str, Any]:
     """Return what `fastmlp info MODEL` prints, for a file of any version and writer."""
     model = network.load(path)
+    own = {"weights": model.weight_dtype} if isinstance(model, BoundPredictor) else {"seed": model.seed}
     scalings = {"input_scaling": model.input_scaling, "target_scaling": model.target_scaling}
     return {
         "file": path,
@@ -196,7 +198,7 @@ def model_record(path: str) -> dict[str, Any]:
         "loss": model.loss.name,
         "dtype": str(model.dtype),
         "parameters": model.n_parameters,
-        "seed": model.seed,
+        **own,
         "checksums": _checksums(path),
         "task": "classification" if _is_classifier(model) else "regression",
         "columns": None if model.feature_names is None else list(model.feature_names),
