@@ -73,8 +73,8 @@ cdef class Bound(Predictor):
             raise AttributeError("encoder: expected a network whose inputs are numbers, got one with an encoder, which "
                                  "native code cannot call; predict takes its frames")
         if self._predicts_float64():
-            raise AttributeError("target_scaling: expected outputs that float32 can hold, got targets for which predict "
-                                 "returns float64; native code needs a network of dtype float64")
+            raise AttributeError("target_scaling: expected outputs that float32 can hold, got targets for which "
+                                 "predict returns float64; native code needs a network of dtype float64")
         return 0
 
     @property

@@ -41,7 +41,8 @@ def test_predict_gives_the_predictions_of_the_network(files: Path, capsys: pytes
 def test_info(files: Path, capsys: pytest.CaptureFixture[str], name: str, weights: str) -> None:
     assert cli.main(["info", f"{name}.safetensors", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
-    assert record["weights"] == weights and record["classes"] == ["low", "high"]
+    assert record["weights"] == weights
+    assert record["classes"] == ["low", "high"]
     assert "seed" not in record
     assert set(record["checksums"].values()) == {"verified"}
 
