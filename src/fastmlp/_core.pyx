@@ -400,19 +400,20 @@ cdef class Trainer(Predictor):
 
     @property
     def _repeats_epochs(self):
-        """Whether `_epochs` can train: what is published can be trained on again from, with the same bits, and nothing
-        has to happen between two epochs."""
+        """Whether `_epochs` can train: an error leaves the complete epochs or those before the call, from which the
+        next ones have the same bits, and nothing has to happen between two epochs."""
         cdef Training training = self.training
-        return (training is not None and not self.tentative and not self.custom and training.can_repeat()
+        return (training is not None and not self.tentative and not self.custom and training.can_train_epochs()
                 and training.plateau is None)
 
     def _epochs(self, Rows rows not None, size_t batch_size, order, size_t n_epochs):
-        """Train n_epochs whole epochs in one call, and publish after the last one. `order` is that of
-        `_begin_epoch`, but no BlockOrder.
+        """Train n_epochs whole epochs in one call, and publish after the last one. A whole-batch method that converges
+        ends the call early. `order` is that of `_begin_epoch`, but no BlockOrder.
 
         Return a list with the sum of the weighted losses of each complete epoch, and None or the exception of a signal
-        handler, before which the complete steps are published. If something else goes wrong, the list is empty and
-        nothing has changed: the epochs can be trained one by one, up to the one with the error."""
+        handler, before which the complete steps are published. If something else goes wrong, the epochs can be trained
+        one by one, up to the one with the error: the list is empty and nothing has changed or, with a whole-batch
+        method, it has the iterations before the one with the error."""
         self._check_rows(rows)
         cdef Training training = self._current_training()
         cdef size_t n = rows.data.n_rows, done = 0
@@ -438,7 +439,7 @@ cdef class Trainer(Predictor):
                 status = train_epochs(trainer, &rows.data, batch_size, drawn, n_epochs, &done, &finite, loss, &poll,
                                       workspace)
         self._return_workspace(workspace)
-        if not finite or status not in (FML_OK, FML_STOPPED):
+        if not finite or (status not in (FML_OK, FML_STOPPED) and (training.method == NULL or done == 0)):
             self._roll_back()
             return [], poll_state.errors[0] if status == FML_STOPPED else None
         self._publish_epoch_so_far()

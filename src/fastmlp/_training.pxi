@@ -124,6 +124,11 @@ cdef class Training:
         self.trainer.regularization = terms
         return 0
 
+    cdef bint can_train_epochs(self) noexcept:
+        """Return whether one call can train several epochs: after an error, what is published is still there to repeat
+        the steps from, or, with a whole-batch method, the iteration with the error has changed nothing."""
+        return self.method != NULL or self.can_repeat()
+
     cdef int compute_rates(self, size_t n_steps) except -1:
         """Call the Python function of the step for the learning rates of the next n_steps steps."""
         cdef cnp.ndarray rates = self.optimizer._rates(self.trainer.n_steps, n_steps)
@@ -252,15 +257,19 @@ cdef fml_status train_epochs(fml_trainer *trainer, const fml_data *data, size_t 
                              size_t n_epochs, size_t *done, bint *finite, double *loss, fml_poll *poll,
                              void *workspace) noexcept nogil:
     """Train n_epochs epochs, each in an order that is drawn into `drawn` unless that is NULL. Add the loss of epoch k
-    to loss[k], count the epochs in `done`, and stop after one that is not complete or has made something not finite."""
+    to loss[k], count the epochs in `done`, and stop after one that is not complete, has made something not finite, or
+    was the last iteration of a whole-batch method that has converged."""
     cdef fml_status status = FML_OK
+    cdef const fml_method *method = trainer.optimizer.method
     cdef size_t first
-    while done[0] < n_epochs and status == FML_OK and finite[0]:
+    cdef bint converged = False
+    while done[0] < n_epochs and status == FML_OK and finite[0] and not converged:
         first = 0
         status = train_rows(trainer, data, batch_size, drawn != NULL, drawn, &first, data.n_rows, &loss[done[0]], poll,
                             workspace)
         finite[0] = not has_become_not_finite(trainer)
         done[0] += status == FML_OK and finite[0]
+        converged = method != NULL and method.converged(trainer.method_state) != 0
     return status
 
 

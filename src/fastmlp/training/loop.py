@@ -197,7 +197,7 @@ class Loop:
             self.end_epoch()
 
     def train_short_epochs(self) -> bool:
-        """Train several epochs in one call if they are short; return False if they are not, or there is an error.
+        """Train several epochs in one call if they are short; return False if they are not, or the first has an error.
 
         The error belongs to one of these epochs: trained one by one, it is raised where it belongs.
         """
@@ -220,8 +220,10 @@ class Loop:
         if not losses:
             self.short_source = None
             return False
-        rows_per_second = n_epochs * source.n_rows / max(time.perf_counter() - start, 1e-9)
+        rows_per_second = len(losses) * source.n_rows / max(time.perf_counter() - start, 1e-9)
         self.display.show(self.epoch - 1, self.logs, rows_per_second)
+        if self.stopped is None and self.network._converged:
+            self.stopped = "converged"
         if self.epoch == self.plan.epochs and self.stopped is None:
             self.stopped = "epochs"
         return True

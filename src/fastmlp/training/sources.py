@@ -101,7 +101,7 @@ class Source(ABC):
         self.position, self.loss = 0, 0.0
 
 
-EPOCHS_WORK = 1 << 22  # the multiply-adds of a forward pass over the rows of epochs that are trained in one call, 1 ms
+EPOCHS_WORK = 1 << 25  # the multiply-adds of a forward pass over the rows of epochs that are trained in one call, 2 ms
 
 
 class ArrayRows(Source):
