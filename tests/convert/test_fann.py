@@ -154,7 +154,7 @@ def test_shortcuts_that_are_0_are_layers(hidden: list[int], tmp_path: Path) -> N
     net.draw_weights(np.random.default_rng(0), 1.0)
     path = net.save(tmp_path / "a.net")
     if hidden:
-        with pytest.raises(fastmlp.FormatError, match=r"layer 2, neuron 8: .* got a connection from neuron 0"):
+        with pytest.raises(fastmlp.FormatError, match=r"layer 2, neuron 8: .* a connection from neuron 0"):
             fann.read(path)
         content = path.read_text()
         pairs = re.findall(r"\(\d+, [-+.e\d]+\) ", content.split("weight)=")[1])
@@ -182,7 +182,7 @@ def test_scaling_without_parameters_or_with_zeros() -> None:
     with pytest.raises(fastmlp.FormatError, match="scale_included=0"):
         fann.read(MODELS / "sparse.net", scaling=True)
     file = text("scaling_params").replace("101.978729", "0.000000").encode()
-    with pytest.raises(fastmlp.FormatError, match=r"scale_deviation_in: .*got a 0"):
+    with pytest.raises(fastmlp.FormatError, match=r"scale_deviation_in: .* a 0"):
         fann.read(file, scaling=True)
     fann.read(file)
 
