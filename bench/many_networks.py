@@ -56,18 +56,24 @@ class Many:
 
 
 class _Own(Many):
-    """The networks of fastmlp; network k shuffles by the seed k."""
+    """The networks of fastmlp; network k shuffles by the seed k. A call trains for `n_epochs` epochs."""
+
+    n_epochs = 1
 
     def __init__(self, workload: Workload, P: Array, dtype: str, n_threads: int) -> None:
         super().__init__(workload, P, dtype, n_threads)
         self.networks = [self._network(seed, 1) for seed in range(len(P))]
         for network, parameters in zip(self.networks, self.P, strict=True):
             network.parameters = parameters
-        self._options = {"epochs": 1, "batch_size": workload.batch_size, "optimizer": optimizer_of(workload)}
+        self._given = {"batch_size": workload.batch_size, "optimizer": optimizer_of(workload)}
 
     def _network(self, seed: int, n_threads: int) -> fastmlp.Network:
         functions = {name: getattr(self.workload, name) for name in ("activation", "output_activation", "loss")}
         return fastmlp.Network(self.workload.sizes, **functions, dtype=self.dtype, seed=seed, n_threads=n_threads)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {"epochs": self.n_epochs, **self._given}
 
     def _fit(self, k: int, x: Array, y: Array, orders: Array | None) -> fastmlp.History:
         if orders is None:

@@ -1,13 +1,14 @@
 """Measures many small networks at once: an epoch of all of them, and predictions with the parameters of all of them.
 
-    python bench/populations.py [--networks 64 1000] [--rounds N] [--dtype float64] [--quick]
+    python bench/populations.py [--networks 64 1000] [--epochs 5] [--rounds N] [--dtype float64] [--quick]
 
 The networks are T4's, 10-32-32-1, on its data. `fit_many`, a pool of Python threads around `fit`, and the peers
 (`peers.MANY`) train all networks for an epoch, on one thread and on all cores; `predict_population` and the peers
 predict 32 rows that all networks share. Rounds are interleaved, a ratio is the median of the ratios within a round, and
 the peers are compared with fastmlp on the same number of threads. The efficiency is K times the epoch of one network
 alone, over the number of threads times the epoch of K networks; beside it is that of a loop of multiply-adds, which is
-what the cores of the machine give. The process is not pinned.
+what the cores of the machine give. With more than one epoch in a call, only the ways of fastmlp are measured. The
+process is not pinned.
 
 Nothing is timed before it is verified. The networks of fastmlp have, bit for bit, the parameters that each gets by its
 own `fit` and the outputs of its own `predict`; these agree with the oracle (`verification.py`). The losses and the
@@ -118,9 +119,12 @@ def compare(who: str, got: Array, expected: Array, tolerance: float, axis: int |
 
 
 def verified_epoch(
-    name: str, make: type[Many], P: Array, x: Array, y: Array, dtype: str, n_threads: int
+    name: str, make: type[Many], P: Array, x: Array, y: Array, dtype: str, n_threads: int, n_epochs: int = 1
 ) -> Callable[[], Array]:
-    """Verify a way to train, and return the function that trains for an epoch, which has run once."""
+    """Verify a way to train, and return the function that trains for n_epochs epochs, which has run for one.
+
+    Ways of others train for one epoch in any case.
+    """
     own, (n_networks, n_rows) = issubclass(make, (FitMany, Pool, Alone)), (len(P), len(x))
     few = min(WORKLOAD.check_rows, n_rows)
     one = make(WORKLOAD, P, dtype, n_threads)
@@ -138,6 +142,7 @@ def verified_epoch(
     losses = run()
     if own:
         _same(name, losses, expected, one, oracle)
+        one.n_epochs = n_epochs  # type: ignore[attr-defined]
     else:
         compare(f"{name}, losses of {n_rows} rows", losses[:, None], expected[:, None], LOSS[dtype], axis=1)
     return one.epoch(x, y, None) if one.shuffles and not own else run
@@ -159,21 +164,22 @@ def threads() -> list[int]:
     return sorted({1, cores()})
 
 
-def training(n_networks: int, dtype: str, n_rows: int) -> list[Way]:
-    """Return the verified ways to train K networks."""
+def training(n_networks: int, dtype: str, n_rows: int, n_epochs: int = 1) -> list[Way]:
+    """Return the verified ways to train K networks for that many epochs."""
     P, (x, y) = stacked(n_networks), data(WORKLOAD, RANDOM, n_rows, dtype)
-    alone = verified_epoch(ALONE, Alone, P[:1], x, y, dtype, 1)
+    alone = verified_epoch(ALONE, Alone, P[:1], x, y, dtype, 1, n_epochs)
     result = [Way(ALONE, 1, alone, scale=n_networks)]
     wanted: list[tuple[str, type[Many], int]] = [(OWN, FitMany, n) for n in threads()]
     wanted += [(POOL, Pool, n) for n in threads() if n > 1]
-    wanted += [(name, make, n) for name, make in peers.many().items() for n in threads() if n > 1 or make.predicts]
+    if n_epochs == 1:
+        wanted += [(name, make, n) for name, make in peers.many().items() for n in threads() if n > 1 or make.predicts]
     for name, make, n in wanted:
         part = PARTS.get((name, n_networks), Part())
         if part is None:
             continue
         start = time.perf_counter()
         k, rows = part.n_networks or n_networks, min(part.n_rows or n_rows, n_rows)
-        run = verified_epoch(name, make, P[:k], x[:rows], y[:rows], dtype, n)
+        run = verified_epoch(name, make, P[:k], x[:rows], y[:rows], dtype, n, n_epochs)
         result.append(Way(name, n, run, n_networks / k * n_rows / rows, _note(part)))
         _progress(f"{n_networks:,} networks, {name}, {n} threads: verified", start)
     return result
@@ -252,6 +258,7 @@ def main() -> int:
     """Verify, measure and print the tables."""
     parser = report.parser(__doc__, rounds=7)
     parser.add_argument("--networks", type=int, nargs="+", default=[64, 1000], help="numbers of networks")
+    parser.add_argument("--epochs", type=int, default=1, help="the number of epochs of a call")
     options = parser.parse_args()
     if options.cpu is not None:
         parser.error("--cpu: populations.py uses all cores, and is not pinned")
@@ -261,9 +268,13 @@ def main() -> int:
     verify(f"fastmlp {fastmlp.Network([1, 1]).engine}", WORKLOAD, *data(WORKLOAD, RANDOM, n_rows, dtype), dtype)
     share = rounds.Share()
     for n_networks in [4] if quick else options.networks:
-        print("", f"### An epoch of {n_networks:,} networks, {WORKLOAD}", sep="\n", flush=True)
-        ways = training(n_networks, dtype, n_rows)
+        what = "An epoch" if options.epochs == 1 else f"{options.epochs} epochs"
+        print("", f"### {what} of {n_networks:,} networks, {WORKLOAD}", sep="\n", flush=True)
+        ways = training(n_networks, dtype, n_rows, options.epochs)
         print("", section(ways, OWN, f"{n_networks:,}", ALONE, n_rounds, quick), sep="\n", flush=True)
+    if options.epochs > 1:
+        print("", share, sep="\n")
+        return 0
     n_networks = 6 if quick else 1000
     print("", f"### {SHARED_ROWS} shared rows predicted by {n_networks:,} networks, {WORKLOAD}", sep="\n", flush=True)
     ways = predicting(n_networks, dtype)

@@ -81,6 +81,7 @@ cdef class Trainer(Predictor):
     cdef bint tentative      # `training` has published nothing yet: an error restores `previous`
     cdef bint unpublished    # train_on_batch or learn_one has changed training's block since the last publication
     cdef bint mid_epoch      # a fit has changed it, within an epoch that is neither published nor rolled back
+    cdef bint order_is_due   # that epoch's order, an array, is still to be drawn
     cdef RowLog row_log      # the rows of learn_one since the last publication; None before the first one
     cdef uint64_t random_before  # while `training` is tentative: the state of the generator before it
     cdef object fitting      # what is changing the network: a weak reference to a fit's token, a step's rows, or None
@@ -349,23 +350,16 @@ cdef class Trainer(Predictor):
             self._stop_fitting()
 
     def _begin_epoch(self, Rows rows not None, order):
-        """Begin an epoch, and draw its order into `order`, an array of uint32 or a BlockOrder; None leaves the rows in
-        their order. When the fit ends, steps of the epoch that have not been published are rolled back."""
+        """Begin an epoch, and draw its order into `order`, a BlockOrder or an array of uint32, which the first
+        `_stretch` fills, as it may not need the GIL; None leaves the rows in their order. When the fit ends, steps of
+        the epoch that have not been published are rolled back."""
         self._check_rows(rows)
-        cdef size_t n = rows.data.n_rows
-        cdef uint32_t *drawn = order_pointer(order, n)
+        cdef uint32_t *drawn = order_pointer(order, rows.data.n_rows)
         cdef Training training = self._current_training()
         check_stop_flag()
-        training.trainer.random, self.mid_epoch = self.random, True
-        if order is None:
-            return
+        training.trainer.random, self.mid_epoch, self.order_is_due = self.random, True, drawn != NULL
         if type(order) is BlockOrder:
             (<BlockOrder>order).draw(&training.trainer.random)
-        elif n < MANY_MULTIPLY_ADDS // 16:
-            fml_random_order(&training.trainer.random, drawn, n)
-        else:
-            with nogil:
-                fml_random_order(&training.trainer.random, drawn, n)
 
     def _stretch(self, Rows rows not None, size_t batch_size, order, size_t first, size_t end, double loss,
                  double seconds, bint more=False):
@@ -389,20 +383,24 @@ cdef class Trainer(Predictor):
         cdef fml_poll poll = self._poll(poll_state)
         cdef fml_trainer *trainer = &training.trainer
         cdef fml_status status
-        cdef size_t max_rows = min(batch_size, rows.data.n_rows)
+        cdef size_t max_rows = min(batch_size, rows.data.n_rows), work = (end - first) * self.n_weights
         if training.rate_by_function:
             training.compute_rates((end - first + batch_size - 1) // batch_size)
         cdef void *workspace = self._take_workspace(fml_training_workspace(trainer, max_rows))
         trainer.net = self._network(call)
+        cdef bint draws = self.order_is_due and drawn != NULL
+        self.order_is_due = False
+        if draws:
+            work += 4 * rows.data.n_rows
         if blocks is not None:
             with nogil:
                 status = fml_train_blocks(trainer, &rows.data, batch_size, &blocks.order, blocks.advise, &first, end,
                                           &loss, &poll, workspace)
-        elif (end - first) * self.n_weights < self.gil_work_limit // 4:
-            status = fml_train_rows(trainer, &rows.data, batch_size, drawn, &first, end, &loss, &poll, workspace)
+        elif work < self.gil_work_limit // 4:
+            status = train_rows(trainer, &rows.data, batch_size, draws, drawn, &first, end, &loss, &poll, workspace)
         else:
             with nogil:
-                status = fml_train_rows(trainer, &rows.data, batch_size, drawn, &first, end, &loss, &poll, workspace)
+                status = train_rows(trainer, &rows.data, batch_size, draws, drawn, &first, end, &loss, &poll, workspace)
         trainer.net = &self.net
         self._return_workspace(workspace)
         if status == FML_STOPPED and poll_state.deadline_passed:

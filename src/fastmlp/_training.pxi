@@ -240,6 +240,14 @@ cdef bint has_become_not_finite(fml_trainer *trainer) noexcept nogil:
     return False
 
 
+cdef fml_status train_rows(fml_trainer *trainer, const fml_data *data, size_t batch_size, bint draws, uint32_t *order,
+                           size_t *first, size_t end, double *loss, fml_poll *poll, void *workspace) noexcept nogil:
+    """Train on the rows from `first` to `end` of an order, which is drawn before if `draws`; see `fml_train_rows`."""
+    if draws:
+        fml_random_order(&trainer.random, order, data.n_rows)
+    return fml_train_rows(trainer, data, batch_size, order, first, end, loss, poll, workspace)
+
+
 cdef fml_status train_epochs(fml_trainer *trainer, const fml_data *data, size_t batch_size, uint32_t *drawn,
                              size_t n_epochs, size_t *done, bint *finite, double *loss, fml_poll *poll,
                              void *workspace) noexcept nogil:
@@ -249,9 +257,8 @@ cdef fml_status train_epochs(fml_trainer *trainer, const fml_data *data, size_t 
     cdef size_t first
     while done[0] < n_epochs and status == FML_OK and finite[0]:
         first = 0
-        if drawn != NULL:
-            fml_random_order(&trainer.random, drawn, data.n_rows)
-        status = fml_train_rows(trainer, data, batch_size, drawn, &first, data.n_rows, &loss[done[0]], poll, workspace)
+        status = train_rows(trainer, data, batch_size, drawn != NULL, drawn, &first, data.n_rows, &loss[done[0]], poll,
+                            workspace)
         finite[0] = not has_become_not_finite(trainer)
         done[0] += status == FML_OK and finite[0]
     return status

@@ -10,6 +10,7 @@ To add a field, add its check to `__post_init__` and its JSON form to formats/de
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -163,12 +164,18 @@ def check_precision(choice: T, dtype: np.dtype[Any]) -> T:
 
     Their magnitude must be 0 or lie between the dtype's smallest normal and largest number.
     """
-    smallest = float(np.finfo(dtype).tiny)
+    smallest, largest = _magnitudes(dtype)
     for name in fields(choice):
         value = getattr(choice, name)
         for number in value if isinstance(value, tuple) else (value,):
             if not isinstance(number, (int, float)):  # the value is a name, a schedule or a function
                 continue
-            if not (number == 0 or smallest <= abs(number) <= float(np.finfo(dtype).max)):
+            if not (number == 0 or smallest <= abs(number) <= largest):
                 raise ValueError(f"{name}: expected a number that {dtype.name} can hold, got {number!r} in {choice!r}")
     return choice
+
+
+@functools.cache  # as every call of `fit` and `train_on_batch` asks
+def _magnitudes(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Return the dtype's smallest normal and largest number."""
+    return float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)

@@ -12,6 +12,7 @@ import zipfile
 from typing import Any
 
 import numpy as np
+import polars
 import pytest
 
 import fastmlp
@@ -150,6 +151,24 @@ def test_every_format_has_a_reader_and_every_tool_a_writer() -> None:
     names = {row.module for row in recognition.FORMATS} - {None} | {module for module, _ in convert.WRITERS.values()}
     assert [name for name in names if not (folder / f"{name}.py").exists()] == []
     assert all(name in fastmlp.__all__ for name in convert.__all__)
+
+
+MODULES = {"sklearn": "sklearn", "torch": "torch", "keras": "keras", "onnx": "numpy", "fann": "numpy"}
+
+
+@pytest.mark.parametrize("tool", convert.WRITERS)
+def test_what_no_tool_can_hold_is_refused_before_anything_is_written(tool: str, tmp_path: pathlib.Path) -> None:
+    pytest.importorskip(MODULES[tool])
+    words = {"path": tmp_path / "m"} if tool in ("onnx", "fann") else {}
+    for name in ("input_scaling", "target_scaling"):
+        net = fastmlp.Network([3, 2], **{name: "standard"})
+        with pytest.raises(ValueError, match=f"^{name}: expected one that a fit has computed, .*; fit the network"):
+            getattr(net, f"to_{tool}")(**words)
+    encoder = fastmlp.Encoder.fit(polars.DataFrame({"p": [1.0, 2.0], "q": ["u", "v"]}))
+    net = fastmlp.Network([encoder.n_outputs, 2], encoder=encoder)
+    with pytest.raises(ValueError, match=r"^encoder: expected a network without one, .*; encode the rows and train"):
+        getattr(net, f"to_{tool}")(**words)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_goes_through_the_door_and_out_again(tmp_path: pathlib.Path) -> None:
@@ -333,3 +352,21 @@ def test_convert_names_what_is_wrong(
     ):
         assert cli.main(["convert", *args]) == 1
         assert message in capsys.readouterr().err
+
+
+def test_the_command_takes_the_order_of_layers(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = {"head.weight": np.eye(3, dtype=np.float32), "encoder.weight": np.full((3, 3), 0.5, np.float32)}
+    places = {
+        n: {"dtype": "F32", "shape": [3, 3], "data_offsets": [36 * i, 36 * i + 36]} for i, n in enumerate(weights)
+    }
+    header = json.dumps(places).encode()
+    content = b"".join(each.tobytes() for each in weights.values())
+    (tmp_path / "m").write_bytes(len(header).to_bytes(8, "little") + header + content)
+    out = str(tmp_path / "out.safetensors")
+    given = ["--activation", "tanh", "--output-activation", "identity"]
+    assert cli.main(["convert", str(tmp_path / "m"), out, *given]) == 1
+    assert "in the order in which forward uses them" in capsys.readouterr().err
+    assert cli.main(["convert", str(tmp_path / "m"), out, "--layers", "encoder,tanh,head", "--quiet"]) == 0
+    net = fastmlp.load(out)
+    assert (net.activation, net.output_activation) == ((fastmlp.Tanh(),), fastmlp.Identity())
+    assert np.array_equal(net.weights[0], weights["encoder.weight"])

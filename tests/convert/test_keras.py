@@ -453,7 +453,7 @@ REFUSED = {
     "integers": (lambda: keras.Sequential([keras.Input((3,), dtype="uint8"), L.Dense(2)]), "input of uint8"),
     "an axis in the end": (lambda: in_a_row(L.Dense(4), L.Reshape((2, 2))), r"outputs of shape \(2, 2\)"),
     "function": (lambda: in_a_row(L.Dense(2, activation=keras.ops.sin, name="d")), "layer 'd'.*activation 'sin"),
-    "lambda": (lambda: in_a_row(L.Dense(2, activation=lambda x: x, name="d")), "layer 'd'.*activation 'lambda'"),
+    "lambda": (lambda: in_a_row(L.Dense(2, activation=lambda x: x, name="d")), "layer 'd'.*the activation .*lambda"),
     "arithmetic": (arithmetic, "write arithmetic as a Rescaling layer"),
     "subclass": (lambda: Subclass(), "Subclass"),
     "subclass with inputs": (WithLayers, r"give keras\.Model\(model\.inputs, model\.outputs\)"),
@@ -475,6 +475,52 @@ def test_what_no_network_says_is_refused_by_the_name_of_the_layer(case, tmp_path
         model.save(tmp_path / "model.keras")
         with pytest.raises(FormatError, match=message):
             fastmlp.from_keras(tmp_path / "model.keras")
+
+
+def doubled(base):
+    """Return a class of a program with the base's name, which gives twice its outputs."""
+
+    def call(self, x, training=None, mask=None):
+        return 2 * base.call(self, x)
+
+    return type(base.__name__, (base,), {"call": call, "__module__": "builtins"})  # of which Keras writes a null
+
+
+OWN = {
+    "a layer": lambda: keras.Sequential([keras.Input((4,)), doubled(L.Dense)(2)]),
+    "an activation layer": lambda: keras.Sequential([keras.Input((4,)), L.Dense(3), doubled(L.ReLU)(), L.Dense(2)]),
+    "a model": lambda: doubled(keras.Sequential)([keras.Input((4,)), L.Dense(2)]),
+    "a model in a model": lambda: keras.Sequential(
+        [keras.Input((4,)), doubled(keras.Sequential)([keras.Input((4,)), L.Dense(2)])]
+    ),
+    "a layer of float64": lambda: keras.Sequential(
+        [keras.Input((4,), dtype="float64"), doubled(L.Dense)(2, dtype="float64")]
+    ),
+}
+
+
+@pytest.mark.parametrize("suffix", [None, ".keras"])  # .h5 does not say it
+@pytest.mark.parametrize("kind", OWN)
+def test_a_class_of_ones_own_with_the_name_of_one_of_keras_is_refused(kind, suffix, tmp_path):
+    model = OWN[kind]()
+    if suffix:
+        model.save(tmp_path / f"model{suffix}")
+    with pytest.raises(FormatError, match="the class"):
+        fastmlp.from_keras(tmp_path / f"model{suffix}" if suffix else model)
+
+
+def relu(x):
+    """Keras's own function up to 50, which the rows of the comparison do not reach."""
+    return keras.ops.clip(x, 0, 50)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layer", [L.Dense, lambda _, **words: L.Activation(**words)], ids=["Dense", "Activation"])
+def test_a_function_of_ones_own_with_the_name_of_one_of_keras_is_refused(layer, dtype):
+    made = layer(3, activation=relu, dtype=dtype)
+    model = keras.Sequential([keras.Input((4,), dtype=dtype), made, L.Dense(2, dtype=dtype)])
+    with pytest.raises(FormatError, match=r"the activation relu of .*test_keras"):
+        fastmlp.from_keras(model)
 
 
 @pytest.mark.filterwarnings("ignore:Layer InputLayer does not have a `quantize`:UserWarning")

@@ -121,7 +121,7 @@ def test_scales_below_the_smallest_of_normalization_are_kept():
 
 
 def test_a_scaling_that_is_not_learnt_is_refused():
-    with pytest.raises(ValueError, match=r"input_scaling is known.*call fit first"):
+    with pytest.raises(ValueError, match=r"input_scaling: expected one that a fit has computed"):
         fastmlp.Network([3, 2], input_scaling="standard").to_keras()
 
 

@@ -29,6 +29,13 @@ def _elu(g: Graph, z: str) -> Any:
     return g.op("Where", g.op("Greater", z, 0.0), z, below)
 
 
+def _selected_elu(g: Graph, z: str) -> Any:
+    """Return the ELU of tf2onnx, whose conditions are the numbers 0 and 1."""
+    above, elu = g.op("Greater", z, 0.0), g.op("Elu", z)
+    below = g.op("Mul", g.op("Mul", 1.4, elu), g.op("Cast", g.op("Not", above), to=1))
+    return g.op("Add", g.op("Mul", g.op("Cast", above, to=1), elu), below)
+
+
 ACTIVATIONS: dict[str, tuple[Form, fastmlp.Activation]] = {
     "Relu": (lambda g, z: g.op("Relu", z), fastmlp.ReLU()),
     "Max 0": (lambda g, z: g.op("Max", z, 0.0), fastmlp.ReLU()),
@@ -85,6 +92,7 @@ ACTIVATIONS: dict[str, tuple[Form, fastmlp.Activation]] = {
     "Elu": (lambda g, z: g.op("Elu", z), fastmlp.ELU()),
     "Elu 0.7": (lambda g, z: g.op("Elu", z, alpha=0.7), fastmlp.ELU(0.7)),
     "Elu written out": (_elu, fastmlp.ELU(0.7)),
+    "Elu of tf2onnx": (_selected_elu, fastmlp.ELU(1.4)),
     "Celu": (lambda g, z: g.op("Celu", z), fastmlp.ELU()),
     "Celu 0.5": (lambda g, z: g.op("Celu", z, alpha=0.5), fastmlp.ELU()),
     "Selu": (lambda g, z: g.op("Selu", z), fastmlp.SELU()),
@@ -201,6 +209,36 @@ def test_activations_of_a_scaled_argument(name: str) -> None:
     z = g.op("Add", g.op("Mul", g.dense(g.x, 4, 6), 0.5), 0.25)
     net = check(g.model(g.dense(form(g, z), 6, 3)), rows(4, dtype))
     assert [type(f) for f in net.activation] == [type(expected)]
+
+
+GATES: dict[str, tuple[Callable[[Graph, str, Any], Any], fastmlp.Activation]] = {
+    "SiLU": (lambda g, z, v: g.op("Mul", z, g.op("Mul", g.op("Sigmoid", z), v)), fastmlp.SiLU()),
+    "SiLU, twice": (
+        lambda g, z, v: g.op("Mul", g.op("Mul", z, -v), g.op("Mul", g.op("Mul", v, g.op("Sigmoid", z)), 2.0)),
+        fastmlp.SiLU(),
+    ),
+    "Erf": (
+        lambda g, z, v: g.op(
+            "Mul", g.op("Mul", 0.5, z), g.op("Mul", g.op("Add", g.op("Erf", g.op("Div", z, S)), 1.0), v)
+        ),
+        fastmlp.GELU(),
+    ),
+    "Mish": (lambda g, z, v: g.op("Mul", g.op("Div", z, v), g.op("Tanh", g.op("Softplus", z))), fastmlp.Mish()),
+    "Softsign": (
+        lambda g, z, v: g.op("Div", g.op("Mul", v, z), g.op("Add", g.op("Abs", z), 1.0)),
+        fastmlp.Softsign(),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_factors_of_columns_within_an_activation(name: str) -> None:
+    """A batch normalisation after the activation has its factors moved in by optimisers, as that of tf2onnx."""
+    form, expected = GATES[name]
+    g = Graph(4)
+    y = g.op("Add", form(g, g.dense(g.x, 4, 6), g.normal(6)), g.normal(6))
+    net = check(g.model(g.dense(y, 6, 3)), rows(4), [expected, fastmlp.Identity()])
+    assert net.sizes == (4, 6, 3)
 
 
 @pytest.mark.parametrize("name", ["QuickGelu 1", "QuickGelu", "FastGelu", "BiasGelu", "Gelu"])

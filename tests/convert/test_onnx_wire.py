@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import fastmlp
-from fastmlp.convert import onnx_model, onnx_tensors, onnx_wire, onnx_writer
+from fastmlp.convert import onnx_messages, onnx_model, onnx_tensors, onnx_wire
 from fastmlp.convert.onnx_tensors import Folder
 from onnx_graphs import Graph
 
@@ -240,7 +240,7 @@ def test_memory_is_bounded_by_the_file(kind: str) -> None:
 
 def test_many_small_messages() -> None:
     content = b"\x0a\x00" * 600_000
-    data = b"\x08\x08\x3a" + onnx_writer._number(len(content)) + content
+    data = b"\x08\x08" + onnx_messages.field(7, content)
     with pytest.raises(fastmlp.FormatError, match="at most 500,000 messages"):
         onnx_model.read(data)
 

@@ -169,6 +169,64 @@ def test_targets_are_scaled_back() -> None:
     np.testing.assert_allclose(net.predict(X), checking.network(pmml.read(TANH)).predict(X) * 2 + 10, rtol=1e-12)
 
 
+LINE = '<NormContinuous field="y"><LinearNorm orig="5" norm="0"/><LinearNorm orig="8" norm="1"/></NormContinuous>'
+
+
+def with_derived(expression: str, output: str = '<FieldRef field="ys"/>') -> bytes:
+    """Return the file with a field that is derived of the target, and another expression of its output."""
+    derived = f'<DerivedField name="ys" dataType="double">{expression}</DerivedField></TransformationDictionary>'
+    return changed(TANH, ('<FieldRef field="y"/>', output), ("</TransformationDictionary>", derived))
+
+
+def test_a_derived_target_is_scaled_back() -> None:
+    net = checking.network(pmml.read(with_derived(LINE)))
+    X = np.random.default_rng(0).standard_normal((9, 3))
+    np.testing.assert_allclose(net.predict(X), checking.network(pmml.read(TANH)).predict(X) * 3 + 5, rtol=1e-12)
+
+
+def test_derived_classes_have_names() -> None:
+    texts = [f'<NormDiscrete field="y" value="{value}"/>' for value in (0, 1)]
+    fields = "".join(f'<DerivedField name="c{i}">{text}</DerivedField>' for i, text in enumerate(texts))
+    pairs = [(text, f'<FieldRef field="c{i}"/>') for i, text in enumerate(texts)]
+    local = ("<NeuralInputs", f"<LocalTransformations>{fields}</LocalTransformations><NeuralInputs")
+    net = checking.network(pmml.read(changed(BINARY, *pairs, local)))
+    assert net.class_names == (0, 1)
+
+
+def small(function: str, activation: str) -> bytes:
+    """Return a file of one input x and the outputs 1 - f(x) and f(x)."""
+    connection = '<Con from="1" weight="{}"/></Neuron>'
+    output = '<NeuralOutput outputNeuron="{}"><DerivedField><FieldRef field="y"/></DerivedField></NeuralOutput>'
+    return (
+        '<PMML version="4.4"><DataDictionary><DataField name="x" dataType="double"/></DataDictionary>'
+        f'<NeuralNetwork functionName="{function}" activationFunction="{activation}"><NeuralInputs>'
+        '<NeuralInput id="0"><DerivedField><FieldRef field="x"/></DerivedField></NeuralInput></NeuralInputs>'
+        '<NeuralLayer><Neuron id="1"><Con from="0" weight="1"/></Neuron></NeuralLayer>'
+        f'<NeuralLayer activationFunction="identity"><Neuron id="2" bias="1">{connection.format(-1)}'
+        f'<Neuron id="3">{connection.format(1)}</NeuralLayer>'
+        f"<NeuralOutputs>{output.format(2)}{output.format(3)}</NeuralOutputs></NeuralNetwork></PMML>"
+    ).encode()
+
+
+FUNCTIONS = {  # as the standard has them
+    "identity": lambda z: z,
+    "logistic": lambda z: 1 / (1 + np.exp(-z)),
+    "tanh": np.tanh,
+    "rectifier": lambda z: np.maximum(0, z),
+    "Elliott": lambda z: z / (1 + np.abs(z)),
+    "sine": np.sin,
+    "Gauss": lambda z: np.exp(-(z**2)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_and_two_targets_of_a_regression(name: str) -> None:
+    x = np.linspace(-3, 3, 50)[:, None]
+    y = FUNCTIONS[name](x)
+    net = checking.network(pmml.read(small("regression", name)))
+    np.testing.assert_allclose(net.predict(x), np.hstack([1 - y, y]), rtol=0, atol=1e-14)
+
+
 def with_targets(attributes: str) -> bytes:
     return changed(TANH, ("<NeuralInputs", f'<Targets><Target field="y"{attributes}/></Targets><NeuralInputs'))
 
@@ -219,6 +277,43 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "columns that are cut": (
         changed(TANH, ('<MiningField name="a"', '<MiningField outliers="asExtremeValues" name="a"')),
         "MiningField 'a': .*outliers='asExtremeValues'; take it out",
+    ),
+    "a target of a function": (
+        with_derived('<Apply function="ln"><FieldRef field="y"/></Apply>'),
+        "NeuralOutput '20': .*a Apply",
+    ),
+    "a line of a derived target": (
+        with_derived('<Apply function="ln"><FieldRef field="y"/></Apply>', LINE.replace('"y"', '"ys"')),
+        "NeuralOutput '20': .*a NormContinuous of the derived field 'ys'",
+    ),
+    "a derived target of itself": (with_derived('<FieldRef field="ys"/>'), "fields derived from one another"),
+    "an input of integers": (
+        changed(TANH, ('<DerivedField optype="continuous" dataType="double"', '<DerivedField dataType="integer"')),
+        "a derived field of type 'integer'",
+    ),
+    "a derived field of integers": (
+        changed(
+            TANH,
+            (
+                '<DerivedField name="standardScaler(b)" optype="continuous" dataType="double"',
+                '<DerivedField name="standardScaler(b)" dataType="integer"',
+            ),
+        ),
+        r"DerivedField 'standardScaler\(b\)': .*a derived field of type 'integer'",
+    ),
+    "numbers that are missing": (
+        changed(
+            TANH,
+            (
+                '<DataField name="a" optype="continuous" dataType="double"/>',
+                '<DataField name="a" dataType="double"><Value value="-1" property="missing"/></DataField>',
+            ),
+        ),
+        "DataField 'a': .*missing",
+    ),
+    "numbers that are taken for missing": (
+        changed(TANH, ('<MiningField name="a"', '<MiningField invalidValueTreatment="asMissing" name="a"')),
+        "MiningField 'a': .*invalidValueTreatment='asMissing'",
     ),
     "entities": (b'<!DOCTYPE a [<!ENTITY b "c">]>' + TANH.read_bytes(), "XML without a document type"),
     "deep": (b"<PMML>" * 5000, "levels of elements"),

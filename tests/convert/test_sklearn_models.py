@@ -540,7 +540,7 @@ def test_names_are_those_of_the_estimator() -> None:
         (fastmlp.Network([2, 2], loss="gaussian_nll"), "loss: expected one that scikit-learn's predictions go with"),
         (fastmlp.Network([2, 2], loss="hinge"), "loss: expected one that scikit-learn's predictions go with"),
         (fastmlp.Network([2, 2], loss="gamma"), "loss: expected one that scikit-learn's predictions go with"),
-        (fastmlp.Network([2, 1], input_scaling="standard"), "input_scaling: expected a Scaling, which a fit computes"),
+        (fastmlp.Network([2, 1], input_scaling="standard"), "input_scaling: expected one that a fit has computed"),
     ],
 )
 def test_networks_that_scikit_learn_does_not_have(net: fastmlp.Network, message: str) -> None:
@@ -563,3 +563,59 @@ def test_several_sigmoids_with_names_are_no_labels_of_scikit_learn() -> None:
     net = fastmlp.Network([3, 3], loss="binary_cross_entropy", class_names=("a", "b", "c"), seed=0)
     with pytest.raises(ValueError, match="class_names: expected None for several outputs of sigmoids"):
         net.to_sklearn()
+
+
+# -- methods of one's own ----------------------------------------------------------------------------------------------
+
+
+class OwnFunction(FunctionTransformer):
+    def transform(self, X: Any) -> Any:
+        return np.clip(X, -1000, 1000)
+
+
+class OwnPipeline(Pipeline):
+    def transform(self, X: Any) -> Any:
+        return np.clip(super().transform(X), -1000, 1000)
+
+
+@pytest.mark.parametrize(
+    "step", [OwnFunction(), OwnPipeline([("scaler", StandardScaler())])], ids=lambda step: type(step).__name__
+)
+def test_transformers_of_ones_own_are_refused(step: Any) -> None:
+    with pytest.raises(fastmlp.FormatError, match=rf"Pipeline, step '\w+': .*a {type(step).__name__};"):
+        fastmlp.from_sklearn(make_pipeline(step, regressor()).fit(X, Y))
+
+
+REPLACED: dict[str, tuple[Any, Callable[[Any], Any]]] = {  # an estimator, and its object that gets another method
+    "transform": (make_pipeline(StandardScaler(), regressor()), lambda made: made[0]),
+    "inverse_transform": (
+        TransformedTargetRegressor(regressor(), transformer=StandardScaler()),
+        lambda made: made.transformer_,
+    ),
+    "predict": (regressor(), lambda made: made),
+    "predict_proba": (make_pipeline(classifier()), lambda made: made[0]),
+}
+NESTED = {
+    "a pipeline": make_pipeline(make_pipeline(StandardScaler()), regressor()),
+    "nothing": make_pipeline(FunctionTransformer(), regressor()),
+}
+REPLACED |= {f"transform of {name}": (made, lambda made: made[0]) for name, made in NESTED.items()}
+
+
+@pytest.mark.parametrize("name", REPLACED)
+def test_objects_whose_method_has_been_replaced_are_refused(name: str) -> None:
+    estimator, part = REPLACED[name]
+    method = name.partition(" ")[0]
+    made = estimator.fit(X, CLASSES if method == "predict_proba" else Y)
+    fastmlp.from_sklearn(made)
+    original = getattr(part(made), method)
+    setattr(part(made), method, lambda rows: original(np.clip(rows, -1000, 1000)))
+    with pytest.raises(fastmlp.FormatError, match=f"whose method {method} has been replaced"):
+        fastmlp.from_sklearn(made)
+
+
+def test_classes_are_those_of_predict() -> None:
+    theirs = classifier().fit(X, CLASSES)
+    theirs.classes_ = np.array(["x", "y", "z"])
+    net = fastmlp.from_sklearn(theirs)
+    np.testing.assert_array_equal(net.classify(NEW, names=True), theirs.predict(NEW))

@@ -48,6 +48,9 @@ def test_a_model_in_memory() -> None:
         np.testing.assert_allclose(net.predict(EXPECTED["X"]), EXPECTED["P"], rtol=0, atol=2e-15)
     with pytest.raises(fastmlp.FormatError, match=r"weights: .*43 weights; layers \[4, 5, 4\] have 49"):
         fastmlp.from_spark(SimpleNamespace(weights=vector, layers=[4, 5, 4]))
+    thresholds = {"isDefined": lambda name: name == "thresholds", "getThresholds": lambda: [0.9, 0.1, 0.1]}
+    with pytest.raises(fastmlp.FormatError, match=r"thresholds: .*\[0.9"):
+        fastmlp.from_spark(SimpleNamespace(weights=vector, layers=[4, 5, 3], **thresholds))
     with pytest.raises(TypeError, match="got int"):
         fastmlp.from_spark(3)
 
@@ -100,13 +103,19 @@ BAD: dict[str, tuple[Any, Any, Any, str]] = {
     "a class": ([2, 2], range(6), {"class": "org.apache.spark.ml.PipelineModel"}, "metadata: class: .*PipelineModel"),
     "no class": ([2, 2], range(6), {"class": None}, "metadata: class"),
     "too few weights": ([2, 2], range(5), None, r"weights: .*5 weights; layers \[2, 2\] have 6"),
-    "too many weights": ([2, 2], range(7), None, "weights: .*7 weights"),
+    "too many weights": ([2, 2], range(7), None, "weights: .*: 7 weights;"),
     "NaN": ([2, 2], [np.nan] * 6, None, "some that are not finite"),
     "one layer": ([2], range(6), None, "layers: expected a list of 2 to 1000"),
     "one class": ([2, 1], range(3), None, "layers: .*one output, of which a softmax is always 1"),
     "text": (["2", "x"], range(6), None, "layers: expected a whole number"),
     "far too large": ([10**6, 10**6], range(6), None, "data: .*the file is incomplete"),
     "no layers": (None, range(6), {"paramMap": {}}, "metadata: expected layers in paramMap"),
+    "thresholds": (
+        [2, 2],
+        range(6),
+        {"paramMap": {"layers": [2, 2], "thresholds": [0.9, 0.05]}},
+        r"thresholds: .*\[0.9, 0.05\].*; import the model after",
+    ),
     "paramMap": ([2, 2], range(6), {"paramMap": 3}, "metadata: paramMap: expected an object"),
     "version": ([2, 2], range(6), {"sparkVersion": 4}, "sparkVersion: expected text"),
 }
@@ -210,6 +219,10 @@ def test_the_models_of_the_tool(tmp_path: Path) -> None:
             for net in (fastmlp.from_spark(path), fastmlp.from_spark(model)):
                 assert list(net.sizes) == layers
                 np.testing.assert_allclose(net.predict(X), expected, rtol=0, atol=1e-14)
+            model.setThresholds([0.9, *[0.05] * (layers[-1] - 1)]).write().save(f"{path}t")
+            for source in (model, f"{path}t"):
+                with pytest.raises(fastmlp.FormatError, match="thresholds"):
+                    fastmlp.from_spark(source)
             again = MultilayerPerceptronClassificationModel.load(path)
             np.testing.assert_array_equal(fastmlp.from_spark(again).parameters, net.parameters)
     finally:

@@ -21,6 +21,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from torch import nn
 
@@ -387,6 +388,37 @@ class Doubled(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return 2 * x
+
+
+class MyFlattenExtractor(FlattenExtractor):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(x)
+
+
+@pytest.mark.parametrize("algorithm", [PPO, SAC, TD3, DQN])
+def test_a_flatten_extractor_of_ones_own_is_refused(algorithm: Any) -> None:
+    actions = spaces.Discrete(3) if algorithm is DQN else BOX
+    model = model_of(algorithm, actions, policy_kwargs={"features_extractor_class": MyFlattenExtractor})
+    replaced = model_of(algorithm, actions)
+    part = {PPO: replaced.policy, DQN: getattr(replaced.policy, "q_net", None)}.get(algorithm)
+    (part or replaced.policy.actor).features_extractor = MyFlattenExtractor(VECTOR)
+    bounds = {} if algorithm is DQN else {"low": BOX.low, "high": BOX.high}
+    for source, given in ((model, {}), (saved(model), bounds), (replaced, {})):
+        with pytest.raises(FormatError, match=r"policy_kwargs: .*a features_extractor_class of its own"):
+            read_policy(source, **given)
+
+
+class OwnPrediction(PPO):
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        return -super().predict(*args, **kwargs)[0], None
+
+
+def test_a_prediction_of_ones_own_is_refused() -> None:
+    altered_model, altered_policy = model_of(PPO, BOX), model_of(PPO, BOX)
+    altered_model.predict = altered_policy.policy.predict = lambda *args, **kwargs: None
+    for model in (model_of(OwnPrediction, BOX), altered_model, altered_policy):
+        with pytest.raises(FormatError, match=r"predict: .*with a predict of its own"):
+            read_policy(model)
 
 
 def test_other_extractors_and_arguments_are_refused() -> None:

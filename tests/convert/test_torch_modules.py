@@ -129,7 +129,7 @@ def test_scalings_stay_in_float64_when_a_module_is_moved() -> None:
 
 
 def test_networks_that_no_module_says_are_refused() -> None:
-    with pytest.raises(ValueError, match="input_scaling: expected a Scaling"):
+    with pytest.raises(ValueError, match="input_scaling: expected one that a fit has computed"):
         torch_modules.write(fastmlp.Network([2, 1], input_scaling="standard"))
     custom = fastmlp.CustomActivation(np.arctan, lambda z: 1 / (1 + z * z))
     with pytest.raises(ValueError, match="activation: expected one that PyTorch can compute"):

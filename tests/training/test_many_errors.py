@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import fastmlp
+from fastmlp.training import plan
 from many import FOLDS, X, Y, networks, same
 
 # -- errors before any training ---------------------------------------------------------------------------------------
@@ -95,6 +96,19 @@ HOOKED = Hooked()
 )
 def test_wrong_arguments(error: type[Exception], match: str, words: dict[str, Any]) -> None:
     untouched(error, match, **{"nets": networks(), **words})
+
+
+def test_arguments_for_all_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One value for all networks makes one plan, values of their own make a plan for each network."""
+    checks: list[plan.FitPlan] = []
+    check = plan.FitPlan.__post_init__
+    monkeypatch.setattr(plan.FitPlan, "__post_init__", lambda made: (checks.append(made), check(made))[1])
+    fastmlp.fit_many(networks(), X, Y, epochs=2, optimizer=["adam", "sgd", "adam"], callbacks=[lambda *_: None])
+    assert len(checks) == 1
+    fastmlp.fit_many(networks(), X, Y, epochs=[2, 3, 3])
+    assert [each.epochs for each in checks[1:]] == [2, 3]
+    fastmlp.fit_many(networks(), X, Y, epochs=2, callbacks=[fastmlp.EarlyStopping("loss")])
+    assert len(checks) == 6
 
 
 def test_a_network_that_is_being_fitted() -> None:

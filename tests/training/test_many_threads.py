@@ -5,13 +5,14 @@ from __future__ import annotations
 import concurrent.futures
 import os
 import threading
+import time
 from typing import Any
 
 import pytest
 
 import fastmlp
 from fastmlp import _core
-from fastmlp.training import crew
+from fastmlp.training import crew, sources
 from many import FOLDS, X, Y, networks, same
 from processes import run_python
 
@@ -204,6 +205,40 @@ def test_threads_are_lent_as_others_end(monkeypatch: pytest.MonkeyPatch) -> None
 
     fastmlp.fit_many(networks(2), X, Y, epochs=[3000, 2], callbacks=[[Long()], [Short()]], n_threads=2)
     assert sorted(each[-2:] for each in limits.values()) == [[1, 0], [2, 0]]
+
+
+@pytest.mark.parametrize(("sizes", "n_calls"), [((6, 16, 1), 2), ((6, 2048, 64, 1), 3)])
+def test_only_epochs_of_large_steps_are_divided(
+    monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...], n_calls: int
+) -> None:
+    """A network whose steps take one thread needs none of the others, so one call trains it for an epoch.
+
+    The other's first epoch has calls of one and of two steps."""
+    calls: dict[Any, int] = {}
+    advance = sources.ArrayRows.advance
+
+    def counted(source: sources.ArrayRows, *args: Any) -> bool:
+        calls[source.network] = calls.get(source.network, 0) + 1
+        return advance(source, *args)
+
+    monkeypatch.setattr(sources.ArrayRows, "advance", counted)
+    nets = networks(2, sizes, n_threads=2, engine="native")
+    fastmlp.fit_many(nets, X, Y, epochs=2, batch_size=50, max_time=100.0, n_threads=2)
+    assert [calls[network] for network in nets] == [n_calls, n_calls]
+
+
+def test_no_turn_begins_before_all_threads_have_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = crew.Worker.start
+    events: list[str] = []
+
+    def slow(worker: crew.Worker) -> None:
+        start(worker)
+        time.sleep(0.05)
+        events.append("start")
+
+    monkeypatch.setattr(crew.Worker, "start", slow)
+    crew.Crew([lambda own: events.append("turn")] * 3, 2).run()
+    assert events == ["start", "start", "turn", "turn", "turn"]
 
 
 @pytest.mark.parametrize("n_allowed", [0, 1])

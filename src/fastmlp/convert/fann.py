@@ -205,7 +205,7 @@ def _layer(table: _Table, index: int, neurons: list[tuple[str, ...]]) -> _Layer:
     begin, previous = sum(table.n[:index]), sum(table.n[: index - 1])
     n_out = table.n[index] - (table.kind == 0)
     if table.kind == 0 and table.n_sources[begin + n_out]:
-        refuse(place, "a bias neuron that has inputs")
+        refuse(place, "a bias neuron that has inputs", "load it with FANN 2.2 and save it by fann_save")
     # the neurons that may be sources: those of the layer before, and the bias, which comes last of them
     lowest = previous if table.kind == 0 else 0
     bias = begin - 1 if table.kind == 0 else table.n[0] - 1
@@ -225,14 +225,18 @@ def _layer(table: _Table, index: int, neurons: list[tuple[str, ...]]) -> _Layer:
                 refuse(
                     f"{place}, neuron {begin + row}",
                     f"a connection from neuron {source}, which is not in the layer before",
-                    "only layered networks, such as those of fann_create_standard, can be read",
+                    "train a network of fann_create_standard: shortcut and cascade networks skip layers",
                 )
         at += k
     own = neurons[begin : begin + n_out]
     codes = np.array([whole(neuron[1], f"{place}: activation_function", 0, len(NAMES) - 1) for neuron in own])
     steepness = numbers([neuron[2] for neuron in own], f"{place}: activation_steepness")
     if (steepness < 0).any():
-        refuse(place, f"a steepness below 0 ({steepness.min():g}), of which FANN makes a constant")
+        refuse(
+            place,
+            f"a steepness below 0 ({steepness.min():g}), of which FANN makes a constant",
+            "train with one above 0",
+        )
     is_fed = np.array(table.n_sources[begin : begin + n_out]) > 0
     return _Layer(weights, codes, steepness, is_fed, place)
 
@@ -336,5 +340,9 @@ def _choose(
     found = next(((f, forms) for f, forms in known if set(codes) <= set(forms)), None)
     if found is None:
         names = ", ".join(NAMES[code] for code in sorted(set(codes)))
-        refuse(layer.place, f"neurons of different activations ({names})", "a layer of a network has one activation")
+        refuse(
+            layer.place,
+            f"neurons of different activations ({names})",
+            "a layer of a network has one activation: train with one, by fann_set_activation_function_layer",
+        )
     return found

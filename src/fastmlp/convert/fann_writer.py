@@ -17,6 +17,7 @@ from .. import activations as a
 from ..formats import atomic
 from .chain import Array
 from .fann import BELL, CLIP, FAR, FLAT
+from .scalings import learnt
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -101,13 +102,12 @@ def write(net: Network, path: str | os.PathLike[str] | None = None) -> str:
     ValueError
         If FANN does not have an activation of the network, such as ReLU or softmax, or the network has an encoder.
     """
-    if net.encoder is not None:
-        raise ValueError("encoder: expected none, as FANN has no such thing; give its outputs as inputs")
+    scalings = learnt(net, "FANN")
     layers = [
         (np.asarray(w, np.float64), np.asarray(b, np.float64)) for w, b in zip(net.weights, net.biases, strict=True)
     ]
     functions = [*net.activation, net.output_activation]
-    _fold_scalings(net, layers, functions)
+    _fold_scalings(scalings, layers, functions)
     sizes = [layers[0][0].shape[1], *(len(b) for _, b in layers)]
     neurons = [(0, 0, 0.0)] * (sizes[0] + 1)
     connections: list[str] = []
@@ -157,9 +157,11 @@ def _steepness(f: a.Activation, code: int, k: float, w: Array, b: Array, reach: 
     return s, outputs
 
 
-def _fold_scalings(net: Network, layers: list[tuple[Array, Array]], functions: list[a.Activation]) -> None:
+def _fold_scalings(
+    scalings: tuple[Scaling | None, Scaling | None], layers: list[tuple[Array, Array]], functions: list[a.Activation]
+) -> None:
     """Make the scalings of the network a part of its first and last layer, in float64."""
-    inputs, targets = _learnt(net.input_scaling, "input_scaling"), _learnt(net.target_scaling, "target_scaling")
+    inputs, targets = scalings
     if inputs is not None:
         w, b = layers[0]
         layers[0] = (w / inputs.scale, b - (w / inputs.scale) @ inputs.offset)
@@ -168,9 +170,3 @@ def _fold_scalings(net: Network, layers: list[tuple[Array, Array]], functions: l
             raise ValueError(f"target_scaling: expected none after the activation {functions[-1]!r}, got one")
         w, b = layers[-1]
         layers[-1] = (w * np.reshape(targets.scale, (-1, 1)), b * targets.scale + targets.offset)
-
-
-def _learnt(scaling: str | Scaling | None, name: str) -> Scaling | None:
-    if isinstance(scaling, str):
-        raise ValueError(f"{name}: expected a Scaling, which a fit computes, got {scaling!r}")
-    return scaling

@@ -46,9 +46,11 @@ def _softplus(f: Any, z: Array) -> Any:
     return np.logaddexp(0, f.beta * z) / f.beta
 
 
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772848, 1.0507009873554804934
+
+
 def _selu(z: Array) -> Any:
-    scale, alpha = 1.0507009873554804934, 1.6732632423543772848
-    return scale * np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
+    return SELU_SCALE * np.where(z > 0, z, SELU_ALPHA * np.expm1(np.minimum(z, 0)))
 
 
 # FANN's corners x, where the argument of its sigmoid is half of ours, and y; rounded to float as in FANN's source

@@ -34,12 +34,16 @@ from .zip_members import Archive
 
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+PACKAGES = ("keras", "tf_keras", "tensorflow")  # of the classes and functions whose meaning is known
 SUFFIX = re.compile(r"(_\d+)?(:\d+)?$")  # that TensorFlow appends to the name of a weight
 ASK = "give it as architecture=, the text of model.to_json() or the dict that this text describes"
 
 
 class Scope:
     """The weights of the layers of one model."""
+
+    def check(self, index: int, place: str) -> None:
+        """Refuse a layer in memory that is not what its configuration says."""
 
     def computed(self, index: int, names: Sequence[str]) -> dict[str, NDArray[Any]] | None:
         """Return what a layer in memory has made of numbers of its configuration; None if it is in a file."""
@@ -309,11 +313,18 @@ class Live(Scope):
             refuse(place, "no layer of that name in the model")
         layer = self._by_name[name]
         package = type(layer).__module__.partition(".")[0]
-        if package not in ("keras", "tf_keras", "tensorflow"):
+        if package not in PACKAGES:
             refuse(
                 place, f"the class {type(layer).__qualname__} of {type(layer).__module__}", "only Keras's own are known"
             )
         return layer
+
+    def check(self, index: int, place: str) -> None:
+        """Refuse a function that only has the name of one of Keras's."""
+        function = getattr(self._layer(index, place), "activation", None)
+        name, module = getattr(function, "__name__", ""), getattr(function, "__module__", "")
+        if callable(function) and name and module.partition(".")[0] not in PACKAGES:
+            refuse(place, f"the activation {name:.60} of {module:.60}", "only Keras's own are known")
 
     def variables(self, index: int, place: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Return the weights of a layer by their order."""

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from . import keras_activations as activations
 from .chain import Affine, Linear, Step, refuse
 from .keras_config import along, flag, lengths, mapping, number, numbers, sequence, spread
+from .keras_file import PACKAGES
 
 Array = NDArray[np.float64]
 SMALLEST_DEVIATION = 1e-7  # of Normalization: keras.config.epsilon()
-MODULES = ("keras", "tf_keras", "tensorflow")  # the packages whose layers have the meaning that the table says
 
 
 class Layer:
@@ -100,7 +100,7 @@ def activation(layer: Layer, value: object) -> list[Step]:
     if not isinstance(value, dict):
         return activations.named(value, layer.place, layer.columns, layer.major)
     class_name, config = value.get("class_name"), value.get("config")
-    if class_name == "function" and config in activations.NAMED and value.get("module") in (None, "keras.activations"):
+    if class_name == "function" and config in activations.NAMED and is_of_keras(value):
         return activations.named(config, layer.place, layer.columns, layer.major)
     if class_name not in AS_ACTIVATION or not is_of_keras(value):
         class_name = "lambda" if class_name in (None, "__lambda__") else class_name
@@ -119,10 +119,16 @@ def activation(layer: Layer, value: object) -> list[Step]:
 
 
 def is_of_keras(entry: dict[str, Any]) -> bool:
-    """Return whether a class is one of Keras's own by what the configuration says of its module."""
+    """Return whether a class is one of Keras's own by what the configuration says of its module.
+
+    Keras 2 says nothing of it in .h5. Keras 3 writes a null for the module of a program that it does not import.
+    """
     module, registered = entry.get("module"), entry.get("registered_name")
-    own = module is None or (isinstance(module, str) and module.split(".")[0] in MODULES)
-    return own and registered in (None, entry.get("class_name"))
+    if module is None:
+        return "module" not in entry and registered is None
+    return (
+        isinstance(module, str) and module.split(".")[0] in PACKAGES and registered in (None, entry.get("class_name"))
+    )
 
 
 # --------------------------------------------------------------------------------------------------------------- layers

@@ -143,6 +143,7 @@ class Path:
             return
         if self._shape is None:
             refuse(place, "a layer before the input")
+        scope.check(index, place)
         layer = keras_layers.Layer(
             class_name,
             config,

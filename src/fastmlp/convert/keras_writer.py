@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import activations as a
+from .scalings import learnt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,7 @@ def write(net: Network) -> Any:
     ------
     ValueError
         If Keras has no activation like one of the network's; the message names the layer. If a scaling has not been
-        learnt yet.
+        learnt yet, or the network has an encoder.
     ImportError
         If Keras is not installed.
     """
@@ -71,11 +72,11 @@ def write(net: Network) -> Any:
             f"to_keras needs Keras 3 and a backend, and importing it failed ({error!s:.80}): pip install keras torch, "
             "and set the environment variable KERAS_BACKEND=torch, as the default is tensorflow"
         ) from None
+    inputs, targets = learnt(net, "Keras")
     dtype, layers = net.dtype.name, keras.layers
     made: list[Any] = []
-    scalings = [_learnt(net.input_scaling, "input_scaling"), _learnt(net.target_scaling, "target_scaling")]
-    if scalings[0] is not None:
-        made += _normalization(layers, scalings[0])
+    if inputs is not None:
+        made += _normalization(layers, inputs)
     for number, activation in enumerate((*net.activation, net.output_activation)):
         units = net.sizes[number + 1]
         name = NAMES.get(activation)
@@ -86,20 +87,14 @@ def write(net: Network) -> Any:
             if layer is None:
                 raise ValueError(f"to_keras: layer {number}: expected an activation that Keras has, got {activation!r}")
             made.append(layer)
-    if scalings[1] is not None:
-        scale, offset = scalings[1].scale.tolist(), scalings[1].offset.tolist()
+    if targets is not None:
+        scale, offset = targets.scale.tolist(), targets.offset.tolist()
         made.append(layers.Rescaling(scale, offset, dtype="float64", name="target_scaling"))
-    wide = "float64" if scalings[0] is not None else dtype
+    wide = "float64" if inputs is not None else dtype
     model = keras.Sequential([keras.Input((net.sizes[0],), dtype=wide), *made])
     for number, (w, b) in enumerate(zip(net.weights, net.biases, strict=True)):
         model.get_layer(f"layer_{number}").set_weights([np.ascontiguousarray(w.T), b])
     return model
-
-
-def _learnt(scaling: str | Scaling | None, what: str) -> Scaling | None:
-    if isinstance(scaling, str):
-        raise ValueError(f"to_keras: expected a network whose {what} is known, got {scaling!r}; call fit first")
-    return scaling
 
 
 def _normalization(layers: Any, scaling: Scaling) -> list[Any]:

@@ -18,10 +18,8 @@ from .. import activations as a
 from ..activations import Activation
 from ..errors import FormatError
 from .chain import Activate, Affine, Step, refuse
+from .functions import SELU_ALPHA, SELU_SCALE
 from .onnx_expressions import AFFINE, RESIDUAL, Builder, Expression, affine_steps
-
-SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
-
 
 Compounds = Mapping[str, tuple[Callable[["Forms", Expression], "Found | None"], ...]]
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import activations as a
-from .functions import SIGMOID_CORNERS, TANH_CORNERS
-from .onnx_activations import SELU_ALPHA, SELU_SCALE, Forms, Found, log, logistic, slope
+from .functions import SELU_ALPHA, SELU_SCALE, SIGMOID_CORNERS, TANH_CORNERS
+from .onnx_activations import Forms, Found, log, logistic, slope
 from .onnx_expressions import Expression
 
 STEPWISE = ((a.StepwiseSigmoid, SIGMOID_CORNERS, 0.0), (a.StepwiseTanh, TANH_CORNERS, -1.0))
@@ -173,6 +173,7 @@ def _chosen(forms: Forms, core: Expression) -> Found | None:
     threshold = -d.c / d.k
     if isinstance(below, Expression) and below.core.kind == "call" and below.core.value[0] == "softplus":
         return _softplus_with_threshold(forms, d, above, below)
+    above = _above_0(forms, above, d)
     is_ramp = above.core is d.core and above.k > 0 and forms.near(-above.c / above.k, threshold)
     if not is_ramp:
         return None
@@ -182,6 +183,34 @@ def _chosen(forms: Forms, core: Expression) -> Found | None:
         k = below.k / above.k
         return Found(a.LeakyReLU(k), above) if k >= 0 and forms.near(below.c, k * above.c) else None
     return _exponential(forms, above, below)
+
+
+def _selected(forms: Forms, core: Expression) -> Found | None:
+    """x [z > 0] + y [not z > 0], with conditions as the numbers 1 and 0: x where z > 0, else y."""
+    if len(core.terms) != 2 or any(each.kind != "product" or len(each.terms) != 2 for _, each in core.terms):
+        return None
+    branches = dict[str, tuple[Expression, Expression]]()
+    for k, product in core.terms:
+        for gate, other in (product.terms, product.terms[::-1]):
+            if gate[0] is None and gate[1].kind == "call" and gate[1].value[0] in ("step_above", "step_not_below"):
+                branches[gate[1].value[0]] = gate[1].args[0], forms.term(other, k or 0.0)
+    if len(branches) != 2:
+        return None
+    (d, above), (opposite, below) = branches["step_above"], branches["step_not_below"]
+    if opposite.core is not d.core or (opposite.k, opposite.c) != (-d.k, -d.c):
+        return None
+    chosen = forms.builder.where(forms.builder.condition("is_above", d, core.place), above, below, core.place)
+    return _chosen(forms, chosen)
+
+
+def _above_0(forms: Forms, x: Expression, d: Expression) -> Expression:
+    """Return what the branch x, which is taken where d > 0, is there: k ELU(z) is k z if z is d up to a factor."""
+    core = x.core
+    if core.kind != "call" or core.value[0] != "elu" or x.c != 0:
+        return x
+    z = core.args[0]
+    is_d = z.core is d.core and z.k * d.k > 0 and z.c * d.k == d.c * z.k
+    return forms.builder.scaled(z, x.k, 0.0, x.place) if is_d else x
 
 
 def lines(corners: Any) -> list[tuple[float, float, float | None]]:
@@ -234,16 +263,21 @@ def _softplus_with_threshold(forms: Forms, d: Expression, above: Expression, bel
 
 
 def _exponential(forms: Forms, above: Expression, below: Expression) -> Found | None:
-    """s z where z > 0, else s alpha (e^z - 1)."""
-    if below.core.kind != "call" or below.core.value[0] != "exp" or not forms.near(below.k, -below.c):
+    """s z where z > 0, else s alpha (e^z - 1), written with an exponential or with ELU."""
+    if below.core.kind != "call":
         return None
-    z = below.core.args[0]
+    name, z = below.core.value[0], below.core.args[0]
+    factor = 1.0
+    if name == "elu" and below.c == 0:
+        factor = below.core.value[1]
+    elif name != "exp" or not forms.near(below.k, -below.c):
+        return None
     if z.core.kind == "call" and z.core.value[0] == "clip" and z.core.value[1:] == (-math.inf, 0.0) and z.k == 1:
         z = z.core.args[0]
     if z.core is not above.core or z.k <= 0 or not forms.near(z.c * above.k, above.c * z.k):
         return None
     scale = above.k / z.k
-    alpha = below.k / scale
+    alpha = below.k * factor / scale
     if alpha <= 0:
         return None
     if forms.near(alpha, SELU_ALPHA) and forms.near(scale, SELU_SCALE):
@@ -253,7 +287,7 @@ def _exponential(forms: Forms, above: Expression, below: Expression) -> Found | 
 
 COMPOUNDS: dict[str, tuple[Callable[[Forms, Expression], Found | None], ...]] = {
     "product": (_gated,),
-    "sum": (_rectifiers,),
+    "sum": (_rectifiers, _selected),
     "max": (_largest,),
     "where": (_chosen, _stepwise),
 }

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .functions import SELU_ALPHA, SELU_SCALE
 from .onnx_graph import OnnxGraph, Operation
 from .onnx_tensors import FLOATS
 
@@ -270,7 +271,7 @@ def _gelu(o: Operation, x: Array) -> Any:
 
 
 def _selu(o: Operation, x: Array) -> Any:
-    alpha, gamma = o.real("alpha", 1.6732632423543772), o.real("gamma", 1.0507009873554805)
+    alpha, gamma = o.real("alpha", SELU_ALPHA), o.real("gamma", SELU_SCALE)
     return gamma * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
 

@@ -121,10 +121,16 @@ class Builder:
         return self._make(kind, x.base, (x,), None, place)
 
     def product(self, x: Expression, y: Expression, place: str) -> Expression:
-        """Return x y."""
+        """Return x y; factors for each column are taken out of it, as optimisers move those of a BatchNorm into it."""
         self._check_same(x, y, place)
-        coefficient, terms = 1.0, list[tuple[float | None, Expression]]()
+        inner, taken_out = list[Expression](), list[Expression]()
         for each in (x, y):
+            while _scales_columns(each.core) and each.c == 0 and len(taken_out) < MAX_TERMS:
+                taken_out.append(each.core)
+                each = self.scaled(each.core.args[0], each.k, 0.0, place)
+            inner.append(each)
+        coefficient, terms = 1.0, list[tuple[float | None, Expression]]()
+        for each in inner:
             if each.c != 0:
                 coefficient *= each.c
                 terms.append((each.k / each.c, each.core))
@@ -134,7 +140,10 @@ class Builder:
             else:
                 coefficient *= each.k
                 terms.append((None, each.core))
-        return self._of_terms("product", x.base, terms, coefficient, 0.0, place)
+        made = self._of_terms("product", x.base, terms, coefficient, 0.0, place)
+        for each in taken_out:
+            made = self.affine(each.kind, made, each.value, place)
+        return made
 
     def sum(self, x: Expression, y: Expression, place: str) -> Expression:
         """Return x + y."""
@@ -181,6 +190,10 @@ class Builder:
             self._made[key] = Expression(kind, base, args, value, place)
         made: Expression = self._made[key]
         return made
+
+
+def _scales_columns(expression: Expression) -> bool:
+    return expression.kind in ("multiply", "divide") and isinstance(expression.value, np.ndarray)
 
 
 def _key(value: Any) -> Any:

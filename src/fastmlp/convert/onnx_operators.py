@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import onnx_evaluate, onnx_layout
+from .functions import SELU_ALPHA, SELU_SCALE
 from .onnx_expressions import RESIDUAL, Expression
 from .onnx_graph import Operation
 from .onnx_tensors import FLOATS
@@ -411,7 +412,7 @@ OPERATORS: dict[str, Operator] = {
     "Sigmoid": _call("sigmoid"),
     "Tanh": _call("tanh"),
     "Elu": _call("elu", ("alpha", 1.0)),
-    "Selu": _call("selu", ("alpha", 1.6732632423543772), ("gamma", 1.0507009873554805)),
+    "Selu": _call("selu", ("alpha", SELU_ALPHA), ("gamma", SELU_SCALE)),
     "Celu": _call("celu", ("alpha", 1.0)),
     "LeakyRelu": _call("leaky", ("alpha", 0.01)),
     "ThresholdedRelu": _thresholded_relu,

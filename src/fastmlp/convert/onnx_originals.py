@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from . import onnx_evaluate
 from .onnx_graph import OnnxGraph
+from .onnx_messages import field
 from .onnx_tails import Tail
 from .onnx_walk import Rows, Walk
 
@@ -85,7 +86,8 @@ def _session(
     """Return what runs the file in onnxruntime; None if it cannot."""
     content = bytes(data)
     if name not in graph.outputs:
-        content += _further_output(name)
+        # bytes that, behind those of a model, add to it: ModelProto.graph.output.name
+        content += field(7, field(12, field(1, name.encode())))
     try:
         options = runtime.SessionOptions()
         options.log_severity_level = 4
@@ -102,17 +104,3 @@ def _session(
         return found
 
     return run
-
-
-def _further_output(name: str) -> bytes:
-    """Return bytes that, behind those of a model, add an output to its graph: ModelProto.graph.output.name."""
-    content = name.encode()
-    for field in (1, 12, 7):
-        size, length = len(content), b""
-        while True:
-            length += bytes([size & 127 | (128 if size > 127 else 0)])
-            size >>= 7
-            if not size:
-                break
-        content = bytes([field << 3 | 2]) + length + content
-    return content

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import struct
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,18 +21,17 @@ from .._version import __version__
 from ..activations import Activation, CustomActivation, Sigmoid, Softmax
 from ..formats import atomic, strict_json
 from ..losses import Hinge
-from ..scaling import Scaling
-from .functions import SIGMOID_CORNERS, TANH_CORNERS
-from .onnx_activations import SELU_ALPHA, SELU_SCALE
+from . import onnx_messages
+from .functions import SELU_ALPHA, SELU_SCALE, SIGMOID_CORNERS, TANH_CORNERS
 from .onnx_compounds import lines
+from .onnx_messages import CODES, DOUBLE, INT64, STRING, field, varint
+from .scalings import learnt
 
 if TYPE_CHECKING:
     from ..network import Network
 
 IR_VERSION = 8
 OPSETS = (17, 20)  # 20 has GELU as one node
-_FLOAT, _INT64, _STRING, _DOUBLE = 1, 7, 8, 11
-_CODES = {"float32": _FLOAT, "float64": _DOUBLE, "int64": _INT64}
 
 
 def write(
@@ -92,16 +90,6 @@ def _check(net: Network, opset: Any, probabilities: bool, labels: bool) -> None:
                 f"activation: layer {layer} has a CustomActivation, whose functions are code that an ONNX file cannot "
                 "hold; replace it by one of docs/activations.md"
             )
-    for name in ("input_scaling", "target_scaling"):
-        if isinstance(getattr(net, name), str):
-            raise ValueError(
-                f"{name}: expected one that a fit has computed, got {getattr(net, name)!r}; fit the network"
-            )
-    if net.encoder is not None:
-        raise ValueError(
-            "encoder: expected a network without one, as ONNX has rows of numbers only; encode the rows and train a "
-            "network on them"
-        )
     if not probabilities and not isinstance(net.output_activation, (Softmax, Sigmoid)):
         raise ValueError(
             f"probabilities: expected True, as the output activation is {net.output_activation.name!r}; "
@@ -114,7 +102,7 @@ def _check(net: Network, opset: Any, probabilities: bool, labels: bool) -> None:
 def _model(net: Network, opset: int, probabilities: bool, labels: bool) -> bytes:
     """Return the bytes of the file."""
     graph = _Graph(net.dtype.name, opset)
-    inputs, targets = (each if isinstance(each, Scaling) else None for each in (net.input_scaling, net.target_scaling))
+    inputs, targets = learnt(net, "ONNX")
     input_dtype = "float64" if inputs is not None and inputs.needs_float64 else net.dtype.name
     output_dtype = "float64" if targets is not None and targets.needs_float64 else net.dtype.name
     x = "input"
@@ -135,22 +123,22 @@ def _model(net: Network, opset: int, probabilities: bool, labels: bool) -> bytes
         x = graph.node("Add", [x, graph.constant("target_offset", targets.offset)])
         x = graph.cast(x, "float64", output_dtype)
     graph.rename(x, "output")
-    outputs = [_value("output", _CODES[output_dtype], ("batch", net.sizes[-1]))]
+    outputs = [onnx_messages.value("output", CODES[output_dtype], ("batch", net.sizes[-1]))]
     if labels:
         outputs.append(_label(net, graph, probabilities))
-    value = _value("input", _CODES[input_dtype], ("batch", net.sizes[0]))
+    value = onnx_messages.value("input", CODES[input_dtype], ("batch", net.sizes[0]))
     graph_bytes = b"".join(
         [
-            *(_bytes(1, node) for node in graph.nodes),
-            _bytes(2, b"fastmlp"),
-            *(_bytes(5, tensor) for tensor in graph.tensors.values()),
-            _bytes(11, value),
-            *(_bytes(12, output) for output in outputs),
+            *(field(1, node) for node in graph.nodes),
+            field(2, b"fastmlp"),
+            *(field(5, tensor) for tensor in graph.tensors.values()),
+            field(11, value),
+            *(field(12, output) for output in outputs),
         ]
     )
-    described = _bytes(14, _bytes(1, b"fastmlp") + _bytes(2, _names(net, probabilities)))
-    head = _varint(1, IR_VERSION) + _bytes(2, b"fastmlp") + _bytes(3, __version__.encode())
-    return head + _bytes(7, graph_bytes) + _bytes(8, _bytes(1, b"") + _varint(2, opset)) + described
+    described = field(14, field(1, b"fastmlp") + field(2, _names(net, probabilities)))
+    head = varint(1, IR_VERSION) + field(2, b"fastmlp") + field(3, __version__.encode())
+    return head + field(7, graph_bytes) + field(8, field(1, b"") + varint(2, opset)) + described
 
 
 def _label(net: Network, graph: _Graph, probabilities: bool) -> bytes:
@@ -164,18 +152,18 @@ def _label(net: Network, graph: _Graph, probabilities: bool) -> bytes:
     else:
         index = graph.node("ArgMax", ["output"], axis=1, keepdims=0)
     if names is None:
-        code = _INT64
+        code = INT64
     elif isinstance(names[0], str):
-        code = _STRING
-        graph.tensors["classes"] = _text_tensor("classes", [str(name) for name in names])
+        code = STRING
+        graph.tensors["classes"] = onnx_messages.text_tensor("classes", [str(name) for name in names])
     elif all(isinstance(name, int) and -(2**63) <= name < 2**63 for name in names):
-        code = _INT64
+        code = INT64
         graph.constant("classes", np.array(names, np.int64))
     else:
-        code = _DOUBLE
+        code = DOUBLE
         graph.constant("classes", np.array(names, np.float64))
     graph.rename(index if names is None else graph.node("Gather", ["classes", index], axis=0), "label")
-    return _value("label", code, ("batch",))
+    return onnx_messages.value("label", code, ("batch",))
 
 
 def _names(net: Network, probabilities: bool) -> bytes:
@@ -352,7 +340,7 @@ class _Graph:
     @property
     def nodes(self) -> list[bytes]:
         """The messages of the nodes."""
-        return [_node(number, *node) for number, node in enumerate(self._nodes)]
+        return [onnx_messages.node(number, *node) for number, node in enumerate(self._nodes)]
 
     def node(self, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
         """Add a node and return the name of its output."""
@@ -362,11 +350,11 @@ class _Graph:
 
     def cast(self, x: str, dtype: str, to: str) -> str:
         """Return values of one dtype in another."""
-        return x if dtype == to else self.node("Cast", [x], to=_CODES[to])
+        return x if dtype == to else self.node("Cast", [x], to=CODES[to])
 
     def constant(self, name: str, array: NDArray[Any]) -> str:
         """Add an array and return its name."""
-        self.tensors[name] = _tensor(name, array)
+        self.tensors[name] = onnx_messages.tensor(name, array)
         return name
 
     def number(self, value: float) -> str:
@@ -379,55 +367,3 @@ class _Graph:
             self.node("Identity", [x])
         operator, inputs, _, attributes = self._nodes[-1]
         self._nodes[-1] = operator, inputs, name, attributes
-
-
-def _number(value: int) -> bytes:
-    """Return a number of 64 bits in groups of 7 bits, the lowest first."""
-    value, out = value & (1 << 64) - 1, bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _varint(field: int, value: int) -> bytes:
-    return _number(field << 3) + _number(value)
-
-
-def _bytes(field: int, content: bytes) -> bytes:
-    return _number(field << 3 | 2) + _number(len(content)) + content
-
-
-def _node(number: int, operator: str, inputs: list[str], output: str, attributes: dict[str, Any]) -> bytes:
-    named = [_bytes(1, name.encode()) for name in inputs] + [_bytes(2, output.encode())]
-    named += [_bytes(3, f"{operator}_{number}".encode()), _bytes(4, operator.encode())]
-    return b"".join(named + [_bytes(5, _attribute(*each)) for each in attributes.items()])
-
-
-def _attribute(name: str, value: Any) -> bytes:
-    head = _bytes(1, name.encode())
-    if isinstance(value, float):
-        return head + _number(2 << 3 | 5) + struct.pack("<f", value) + _varint(20, 1)
-    if isinstance(value, int):
-        return head + _varint(3, value) + _varint(20, 2)
-    return head + _bytes(4, value.encode()) + _varint(20, 3)
-
-
-def _tensor(name: str, array: NDArray[Any]) -> bytes:
-    dims = b"".join(_varint(1, size) for size in array.shape)
-    raw = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
-    return dims + _varint(2, _CODES[array.dtype.name]) + _bytes(8, name.encode()) + _bytes(9, raw)
-
-
-def _text_tensor(name: str, texts: list[str]) -> bytes:
-    listed = b"".join(_bytes(6, text.encode()) for text in texts)
-    return _varint(1, len(texts)) + _varint(2, _STRING) + listed + _bytes(8, name.encode())
-
-
-def _value(name: str, code: int, shape: Sequence[str | int]) -> bytes:
-    """Return a ValueInfoProto of a tensor; a dimension by name is free."""
-    dims = b"".join(
-        _bytes(1, _varint(1, size) if isinstance(size, int) else _bytes(2, size.encode())) for size in shape
-    )
-    return _bytes(1, name.encode()) + _bytes(2, _bytes(1, _varint(1, code) + _bytes(2, dims)))

@@ -7,21 +7,22 @@ that exporters write for two classes (a copy, a logistic one, and 1 - p beside p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..activations import Activation, Identity, ReLU, Sigmoid, Sine, Softmax, Softsign, Tanh
+from ..activations import Activation, Gaussian, Identity, ReLU, Sigmoid, Sine, Softmax, Softsign, Tanh
 from .chain import Activate, Affine, Array, Chain, Complement, Linear, Step, refuse
-from .fann import BELL
 from .text_files import Source, malformed, matrix, number, read_text, xml_root
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 TOOL = "PMML"
+BELL = Gaussian(0.0, math.sqrt(0.5))  # exp(-z^2), divided by sqrt(pi)
 MAX_DEPTH = 32  # of fields derived from one another
 ACTIVATIONS: dict[str, Activation] = {
     "identity": Identity(),
@@ -32,15 +33,15 @@ ACTIVATIONS: dict[str, Activation] = {
     "sine": Sine(),
     "Gauss": BELL,
 }
-# Of the model's columns, outside of its layers: where they stand, and which values change nothing.
-ADJUSTMENTS: dict[tuple[str, str], dict[str, Any]] = {
-    ("MiningSchema", "MiningField"): {"outliers": "asIs"},
+ADJUSTMENTS: dict[tuple[str, str], dict[str, tuple[Any, ...]]] = {
+    # of the model's columns, outside of its layers: where they stand, and which values change nothing
+    ("MiningSchema", "MiningField"): {"outliers": ("asIs",), "invalidValueTreatment": ("asIs", "returnInvalid")},
     ("Targets", "Target"): {
-        "rescaleConstant": 0.0,
-        "rescaleFactor": 1.0,
-        "min": None,
-        "max": None,
-        "castInteger": None,
+        "rescaleConstant": (0.0,),
+        "rescaleFactor": (1.0,),
+        "min": (),
+        "max": (),
+        "castInteger": (),
     },
 }
 LABELS = {"integer": int, "double": float, "float": float, "string": str}
@@ -73,7 +74,8 @@ def read(source: Source) -> Chain:
     layers = _layers(network, [each.get("id", "") for each in _all(network, "NeuralInputs", "NeuralInput")], len(text))
     labels, outputs = _outputs(document, layers[-1])
     folded: list[str] = []
-    steps = [*inputs, *_steps(layers, folded), *outputs]
+    is_classifier = network.get("functionName", "") == "classification"
+    steps = [*inputs, *_steps(layers, folded, is_classifier), *outputs]
     classifies = len(labels) == len(layers[-1].ids) > 1
     return Chain(
         tuple(steps),
@@ -114,12 +116,12 @@ def _content(element: Element) -> list[Element]:
 def _check_adjustments(network: Element) -> None:
     for (outer, inner), plain in ADJUSTMENTS.items():
         for each in _all(network, outer, inner):
-            for name, default in plain.items():
+            for name, defaults in plain.items():
                 found: Any = each.get(name)
                 place = f"{inner} {each.get('field', each.get('name', ''))!r:.80}"
-                if found is not None and isinstance(default, float):
+                if found is not None and any(isinstance(value, float) for value in defaults):
                     found = number(found, f"{place}: {name}")
-                if found not in (None, default):
+                if found not in (None, *defaults):
                     refuse(
                         place, f"{name}={found!r:.40}", "take it out of the file, and do it before or after the network"
                     )
@@ -137,6 +139,8 @@ class _Document:
     def __post_init__(self) -> None:
         for each in _all(self.root, "DataDictionary", "DataField"):
             self.types[each.get("name", "")] = each.get("dataType", "")
+            if any(value.get("property") == "missing" for value in _children(each, "Value")):
+                refuse(f"DataField {each.get('name')!r:.80}", "numbers that stand for missing ones", "take them out")
         for within in (_child(self.root, "TransformationDictionary"), _child(self.network, "LocalTransformations")):
             for each in _children(within, "DerivedField"):
                 self.derived[each.get("name", "")] = each
@@ -169,7 +173,7 @@ def _inputs(document: _Document) -> tuple[tuple[str, ...], list[Step]]:
         derived = _child(each, "DerivedField")
         if derived is None:
             malformed(place, "a DerivedField", "none")
-        found = _expression(document, _only(derived, place), place, 0)
+        found = _expression(document, _derivation(derived, place), place, 0)
         if found.name is None:
             refuse(place, "a constant")
         if found.name in names:
@@ -184,6 +188,14 @@ def _inputs(document: _Document) -> tuple[tuple[str, ...], list[Step]]:
     if not any(offset) and set(scale) == {1.0}:
         return tuple(names), []
     return tuple(names), [Affine(np.array(offset), np.array(scale), "NeuralInputs")]
+
+
+def _derivation(element: Element, place: str) -> Element:
+    """Return the expression of a DerivedField of real numbers."""
+    kind = element.get("dataType", "double")
+    if kind not in ("double", "float"):
+        refuse(place, f"a derived field of type {kind!r:.40}, to which numbers are rounded", "expected double or float")
+    return _only(element, place)
 
 
 def _only(element: Element, place: str) -> Element:
@@ -201,7 +213,8 @@ def _expression(document: _Document, element: Element, place: str, depth: int) -
     if kind == "FieldRef":
         name = element.get("field", "")
         if name in document.derived:
-            return _expression(document, _only(document.derived[name], place), f"DerivedField {name!r}", depth + 1)
+            at = f"DerivedField {name!r:.80}"
+            return _expression(document, _derivation(document.derived[name], at), at, depth + 1)
         if name not in document.types:
             malformed(place, "a field of the DataDictionary", name)
         if document.types[name] not in ("double", "float", "integer"):
@@ -323,9 +336,9 @@ def _layer(network: Element, element: Element, sources: list[str], place: str, n
     return _Layer(ids, weight, bias, ACTIVATIONS[name], method == "softmax", place)
 
 
-def _steps(layers: list[_Layer], folded: list[str]) -> Iterator[Step]:
+def _steps(layers: list[_Layer], folded: list[str], is_classifier: bool) -> Iterator[Step]:
     for index, layer in enumerate(layers):
-        if index == len(layers) - 1 and _is_complement(layers):
+        if is_classifier and index == len(layers) - 1 and _is_complement(layers):
             yield Complement(layer.place)
             return
         if index and _is_copy(layer):
@@ -334,6 +347,9 @@ def _steps(layers: list[_Layer], folded: list[str]) -> Iterator[Step]:
             yield Linear(layer.weight, layer.bias, layer.place)
         if not isinstance(layer.activation, Identity):
             yield Activate(layer.activation, layer.place)
+        if layer.activation is BELL:
+            n = len(layer.ids)
+            yield Affine.times(np.full(n, math.sqrt(math.pi)), np.zeros(n), layer.place)
         if layer.softmax:
             yield Activate(Softmax(), layer.place)
 
@@ -375,7 +391,7 @@ def _outputs(document: _Document, last: _Layer) -> tuple[tuple[Any, ...], list[S
     for each, name in zip(elements, order, strict=True):
         place = f"NeuralOutput {name!r}"
         derived = _child(each, "DerivedField")
-        expression = None if derived is None else _only(derived, place)
+        expression = None if derived is None else _resolved(document, _only(derived, place), place)
         kind = "" if expression is None else _tag(expression)
         if expression is not None and kind == "NormDiscrete":
             labels[name] = _label(document, expression, place)
@@ -389,6 +405,18 @@ def _outputs(document: _Document, last: _Layer) -> tuple[tuple[Any, ...], list[S
         [] if not offset.any() and (factor == 1).all() else [Affine.times(factor, offset, "NeuralOutputs")]
     )
     return tuple(labels[name] for name in last.ids if name in labels), step
+
+
+def _resolved(document: _Document, expression: Element, place: str) -> Element:
+    """Return the expression that references to derived fields end in; it must be one of a field of the data."""
+    for _ in range(MAX_DEPTH):
+        name = expression.get("field", "")
+        if name not in document.derived:
+            return expression
+        if _tag(expression) != "FieldRef":
+            refuse(place, f"a {_tag(expression)} of the derived field {name!r:.60}", "expected one of a target")
+        expression = _only(document.derived[name], place)
+    return malformed(place, f"at most {MAX_DEPTH} fields derived from one another", "more")
 
 
 def _label(document: _Document, element: Element, place: str) -> Any:

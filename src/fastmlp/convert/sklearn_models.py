@@ -36,14 +36,15 @@ from sklearn.utils.validation import check_is_fitted
 from ..activations import Activation, CustomActivation, HardTanh, Identity, ReLU, Sigmoid, Softmax, Tanh
 from ..inputs import labels
 from ..losses import BinaryCrossEntropy, CustomLoss, Gamma, GaussianNLL, Hinge, Loss, Poisson
-from ..scaling import Scaling
 from ..sklearn.base import BaseMLP
 from ..sklearn.parameters import feature_names
 from .chain import Activate, Affine, Chain, Linear, Step, refuse
+from .scalings import learnt
 
 if TYPE_CHECKING:
     from ..inputs.labels import Label
     from ..network import Network
+    from ..scaling import Scaling
 
 TOOL = "scikit-learn"
 ACTIVATIONS: dict[str, Activation] = {  # scikit-learn's names
@@ -121,6 +122,14 @@ def _warn_of_float32(model: _Model) -> None:
             warnings.warn(note, stacklevel=4)
 
 
+def _refuse_replaced(estimator: Any, place: str) -> None:
+    """Refuse an object that has a method of its own in place of its class's."""
+    replaced = [name for name in ANSWERS if name in vars(estimator)]
+    if replaced:
+        own = f"a {type(estimator).__name__} whose method {replaced[0]} has been replaced"
+        refuse(place, own, "what it computes is not known")
+
+
 def _same_method(kind: type, parent: type, name: str) -> bool:
     return inspect.getattr_static(kind, name, None) is inspect.getattr_static(parent, name, None)
 
@@ -132,6 +141,7 @@ def _add(model: _Model, estimator: Any, place: str) -> None:
             if kind is not BaseMLP and not all(_same_method(type(estimator), kind, name) for name in ANSWERS):
                 own = f"a {type(estimator).__name__}, which predicts in a way of its own"
                 refuse(place, own, f"give a {kind.__name__}")
+            _refuse_replaced(estimator, place)
             check_is_fitted(estimator)
             add(model, estimator, place)
             return
@@ -153,17 +163,19 @@ def _add_pipeline(model: _Model, pipeline: Any, place: str) -> None:
 
 def _add_transformer(model: _Model, transformer: Any, place: str) -> None:
     """Add the steps of a transformer of columns."""
-    if isinstance(transformer, Pipeline):
+    if type(transformer) is Pipeline:
+        _refuse_replaced(transformer, place)
         for name, inner in transformer.steps:
             _add_transformer(model, inner, f"{place}, step {name!r}")
-    elif _does_nothing(transformer):
+    elif _does_nothing(transformer, place):
         model.folded.append(f"{place}: passes its input through")
     else:
         model.steps.extend(_scaler(transformer, place)(transformer, place))
 
 
-def _does_nothing(transformer: Any) -> bool:
-    if isinstance(transformer, FunctionTransformer):
+def _does_nothing(transformer: Any, place: str) -> bool:
+    if type(transformer) is FunctionTransformer:
+        _refuse_replaced(transformer, place)
         return transformer.func is None and transformer.inverse_func is None
     return transformer is None or transformer == "passthrough"
 
@@ -173,6 +185,7 @@ def _scaler(transformer: Any, place: str) -> Callable[[Any, str], list[Step]]:
     found = SCALERS.get(type(transformer))
     if found is None:
         refuse(place, f"a {type(transformer).__name__}", ADVICE)
+    _refuse_replaced(transformer, place)
     check_is_fitted(transformer)
     return found
 
@@ -218,7 +231,7 @@ SCALERS: dict[type, Callable[[Any, str], list[Step]]] = {
 def _add_transformed_target(model: _Model, regressor: Any, place: str) -> None:
     _add(model, regressor.regressor_, f"{place}, regressor_")
     transformer, place = regressor.transformer_, f"{place}, transformer_"
-    if _does_nothing(transformer):
+    if _does_nothing(transformer, place):
         return
     steps = _scaler(transformer, place)(transformer, place)
     if isinstance(model.loss, (Poisson, Gamma, GaussianNLL)):
@@ -250,7 +263,7 @@ def _add_mlp(model: _Model, estimator: Any, place: str) -> None:
     elif is_classifier(estimator) and model.output == "logistic":
         model.loss = BinaryCrossEntropy()
     if is_classifier(estimator) and not estimator._label_binarizer.y_type_.startswith("multilabel"):
-        model.class_names = _class_names(model, estimator.classes_)
+        model.class_names = _class_names(model, estimator._label_binarizer.classes_)  # as predict does
 
 
 def _add_own(model: _Model, estimator: Any, place: str) -> None:
@@ -271,7 +284,8 @@ def _add_layer(model: _Model, weight: Any, bias: Any, activation: Activation, pl
     model.steps += [Linear(weight, bias, place), Activate(activation, place)]
 
 
-ANSWERS = ("predict", "predict_proba", "_predict", "_forward_pass_fast")  # what a subclass must leave as it is
+# What a subclass and an object must leave as it is.
+ANSWERS = ("predict", "predict_proba", "_predict", "_forward_pass_fast", "transform", "inverse_transform")
 ESTIMATORS: dict[type, Callable[[_Model, Any, str], None]] = {
     Pipeline: _add_pipeline,
     TransformedTargetRegressor: _add_transformed_target,
@@ -329,20 +343,16 @@ def _original(estimator: Any, model: _Model) -> Callable[[Any], Any] | None:
 def write(net: Network) -> Any:
     """Return a fitted estimator with the parameters of a network; see `Network.to_sklearn`."""
     hidden, output = _activation_names(net)
-    for name, scaling in (("input_scaling", net.input_scaling), ("target_scaling", net.target_scaling)):
-        if isinstance(scaling, str):
-            raise ValueError(f"{name}: expected a Scaling, which a fit computes, got {scaling!r}")
-    if net.encoder is not None:
-        raise ValueError("encoder: expected none, as scikit-learn has no such transformer; give its outputs as inputs")
+    inputs, targets = learnt(net, "an MLP of scikit-learn")
     mlp = _mlp(net, hidden, output)
     names = None if net.feature_names is None else np.array(net.feature_names, object)
     estimator: Any = mlp
-    if isinstance(net.input_scaling, Scaling):
-        estimator = make_pipeline(_scaler_of(net.input_scaling), mlp)
+    if inputs is not None:
+        estimator = make_pipeline(_scaler_of(inputs), mlp)
     if names is not None:
         (estimator[0] if isinstance(estimator, Pipeline) else mlp).feature_names_in_ = names
-    if isinstance(net.target_scaling, Scaling):
-        inner, scaler = estimator, _scaler_of(net.target_scaling)
+    if targets is not None:
+        inner, scaler = estimator, _scaler_of(targets)
         estimator = TransformedTargetRegressor(inner, transformer=scaler)
         estimator.regressor_, estimator.transformer_ = inner, scaler
         estimator._training_dim = 1 if net.sizes[-1] == 1 else 2

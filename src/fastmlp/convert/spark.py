@@ -49,6 +49,7 @@ def read(source: Any) -> Chain:
     version = metadata.get("sparkVersion", "")
     if not isinstance(version, str):
         malformed("metadata: sparkVersion", "text", version)
+    _refuse_thresholds(_param(metadata, "thresholds"))
     layers, weights = _data(folder, _layers_of(metadata))
     return _chain(layers, weights, version)
 
@@ -59,11 +60,23 @@ def _of_model(model: Any) -> Chain:
             "model: expected the folder of a MultilayerPerceptronClassificationModel or the model itself, got "
             f"{type(model).__name__}"
         )
+    if hasattr(model, "getThresholds") and model.isDefined("thresholds"):
+        _refuse_thresholds(model.getThresholds())
     given = model.getLayers() if hasattr(model, "getLayers") else model.layers
     layers = _checked_layers([int(n) for n in given], "model.layers")
     weights = np.asarray(model.weights.toArray(), np.float64)
     original = _original(model) if hasattr(model, "predictProbability") else None
     return _chain(layers, weights, "", original)
+
+
+def _refuse_thresholds(thresholds: object) -> None:
+    """Refuse a model whose classes are not those of the largest probability."""
+    if thresholds:
+        refuse(
+            "thresholds",
+            f"{thresholds!r:.60}, by which Spark divides the probabilities before it chooses a class",
+            "import the model after model.clear(model.thresholds), and choose the class yourself",
+        )
 
 
 def _original(model: Any) -> Callable[[Any], Any]:
@@ -152,12 +165,18 @@ def _metadata(folder: str) -> dict[str, Any]:
 
 def _layers_of(metadata: dict[str, Any]) -> list[int] | None:
     """Return the layers of the metadata; None if they are in the data, as before Spark 3."""
+    layers = _param(metadata, "layers")
+    return None if layers is None else _checked_layers(layers, "metadata: layers")
+
+
+def _param(metadata: dict[str, Any], key: str) -> object:
+    """Return a parameter of the metadata, or its default; None if there is neither."""
     for name in ("paramMap", "defaultParamMap"):
         values = metadata.get(name, {})
         if not isinstance(values, dict):
             malformed(f"metadata: {name}", "an object of JSON", values)
-        if "layers" in values:
-            return _checked_layers(values["layers"], f"metadata: {name}.layers")
+        if key in values:
+            return values[key]
     return None
 
 

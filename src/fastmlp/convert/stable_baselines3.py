@@ -95,6 +95,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {  # the arguments of torch.nn's activati
     "Softplus": {"beta": 1.0, "threshold": 20.0},
     "Hardtanh": {"min_val": -1.0, "max_val": 1.0},
 }
+_EXTRACTOR = "<class 'stable_baselines3.common.torch_layers.FlattenExtractor'>"
 _KNOWN_BY_NAME = re.compile(r"<class 'torch\.nn\.modules\.(?:activation|linear)\.([A-Za-z0-9]{1,40})'>")
 
 
@@ -216,11 +217,17 @@ def _object(data: Mapping[str, Any], key: str, default: Any = None) -> dict[str,
 
 def _of_object(model: Any) -> _Model:
     theirs = model.policy
+    for each in (model, theirs):
+        if not str(getattr(each.predict, "__module__", "")).startswith("stable_baselines3."):
+            refuse("predict", f"a {type(each).__name__} with a predict of its own", "what it computes is not known")
     arguments = {key: str(value) if isinstance(value, type) else value for key, value in model.policy_kwargs.items()}
     if getattr(theirs, "activation_fn", None) is not None:
         arguments["activation_fn"] = str(theirs.activation_fn)
     if getattr(theirs, "features_extractor_class", None) is not None:
         arguments["features_extractor_class"] = str(theirs.features_extractor_class)
+    for name, module in theirs.named_modules():  # which may have been replaced
+        if name.endswith("features_extractor") and str(type(module)) != _EXTRACTOR:
+            arguments["features_extractor_class"] = str(type(module))
     return _Model(
         module=type(theirs).__module__,
         arguments=arguments | {"use_sde": bool(getattr(model, "use_sde", False))},
@@ -318,8 +325,8 @@ def _steps_of(name: str, activation: Activation | None, width: int, place: str =
 def _modules(model: _Model, algorithm: _Algorithm) -> list[torch_layers.Module]:
     """Return the modules of the network in their order, after a check that the policy has no others before them."""
     unknown = model.arguments.keys() - _POLICY_ARGUMENTS - {"features_extractor_class", "features_extractor_kwargs"}
-    extractor = str(model.arguments.get("features_extractor_class", "FlattenExtractor'>"))
-    if unknown or not extractor.endswith("FlattenExtractor'>") or model.arguments.get("features_extractor_kwargs"):
+    extractor = str(model.arguments.get("features_extractor_class", _EXTRACTOR))
+    if unknown or extractor != _EXTRACTOR or model.arguments.get("features_extractor_kwargs"):
         found = ", ".join(sorted(unknown)) or "a features_extractor_class of its own"
         refuse("policy_kwargs", f"{found!s:.100}", "what it computes is not known")
     parts: list[dict[str, NDArray[Any]]] = [{} for _ in algorithm.parts]

@@ -16,13 +16,14 @@ from torch import nn
 
 from .. import activations as a
 from ..activations import Activation
-from ..scaling import Scaling
 from . import functions
 from .chain import Activate, Affine, Step
+from .scalings import learnt
 from .torch_layers import INPUT_SCALING, TARGET_SCALING
 
 if TYPE_CHECKING:
     from ..network import Network
+    from ..scaling import Scaling
 
 
 class _Columns(nn.Module):
@@ -160,13 +161,9 @@ def write(net: Network) -> nn.Sequential:
     """Return the network as an nn.Sequential in evaluation mode; see `Network.to_torch`."""
     dtype = torch.float64 if net._dtype == np.float64 else torch.float32
     modules: list[nn.Module] = []
-    for name, scaling in (("input_scaling", net.input_scaling), ("target_scaling", net.target_scaling)):
-        if isinstance(scaling, str):
-            raise ValueError(f"{name}: expected a Scaling, which a fit computes, got {scaling!r}")
-    if net.encoder is not None:
-        raise ValueError("encoder: PyTorch has none; write the network without it, for the numbers that it makes")
-    if isinstance(net.input_scaling, Scaling):
-        modules.append(InputScaling(net.input_scaling, dtype))
+    inputs, targets = learnt(net, "PyTorch")
+    if inputs is not None:
+        modules.append(InputScaling(inputs, dtype))
     activations = [*net.activation, net.output_activation]
     for weight, bias, f in zip(net.weights, net.biases, activations, strict=True):
         linear = nn.Linear(weight.shape[1], weight.shape[0], dtype=dtype)
@@ -176,9 +173,8 @@ def write(net: Network) -> nn.Sequential:
         modules.append(linear)
         if not isinstance(f, a.Identity):
             modules.append(_module(f))
-    if isinstance(net.target_scaling, Scaling):
-        wide = net.target_scaling.needs_float64  # as `predict` then does
-        modules.append(TargetScaling(net.target_scaling, torch.float64 if wide else dtype))
+    if targets is not None:  # in float64 where `predict` is, too
+        modules.append(TargetScaling(targets, torch.float64 if targets.needs_float64 else dtype))
     return nn.Sequential(*modules).eval()
 
 

@@ -71,6 +71,7 @@ class Crew:
         self.n_threads, self.flag = n_threads, _core.StopFlag()
         self._waiting, self._active = deque(turns), list[Turn]()
         self.n_changes = 0  # how often a turn has begun or ended, that is, the shares may have changed
+        self._starting = threading.Lock()  # held until all threads have been started
         self._error: BaseException | None = None
 
     def run(self) -> None:
@@ -99,14 +100,19 @@ class Crew:
         _core.limit_threads(max(n, 1))
 
     def _start(self, workers: list[Worker]) -> None:
-        """Start the threads, one for each turn if there are fewer turns; work here if the system allows none."""
-        for _ in range(min(self.n_threads, len(self._waiting))):
-            workers.append(Worker(self._work))
-            try:
-                workers[-1].start()
-            except RuntimeError:
-                workers.pop()
-                break
+        """Start the threads, one for each turn if there are fewer turns; work here if the system allows none.
+
+        No turn begins before all have started: a start waits for the new thread to answer, and the answer may wait for
+        milliseconds behind a turn, on the core of that turn, while another core is idle.
+        """
+        with self._starting:
+            for _ in range(min(self.n_threads, len(self._waiting))):
+                workers.append(Worker(self._work))
+                try:
+                    workers[-1].start()
+                except RuntimeError:
+                    workers.pop()
+                    break
         if not workers:
             self._work()
 
@@ -118,6 +124,8 @@ class Crew:
         """Do one turn after the other, until none is left or the crew is stopped."""
         self.flag.enter()
         try:
+            with self._starting:
+                pass
             while self._waiting and not self.flag.is_set:
                 try:
                     turn = self._waiting.popleft()

@@ -38,6 +38,27 @@ if TYPE_CHECKING:
 ERRORS = ("raise", "record")
 
 
+class Plans:
+    """Makes the plans of networks: one for all networks that have the very same values, so that these are checked once.
+
+    The values must outlive the object, as they are told apart by their identity.
+    """
+
+    FIELDS = tuple(name for name in fields(FitPlan) if name != "verbose")
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, ...], FitPlan] = {}
+
+    def plan(self, values: Mapping[str, Any]) -> FitPlan:
+        """Return the plan that has those of the values that belong to it; an error if one is not valid."""
+        own = {name: values[name] for name in self.FIELDS}
+        key = tuple(map(id, own.values()))
+        plan = self._made.get(key)
+        if plan is None:
+            plan = self._made[key] = FitPlan(verbose=0, **own)
+        return plan
+
+
 class Training:
     """The training of one network among many, which is a turn of a crew.
 
@@ -48,6 +69,8 @@ class Training:
     network : Network
     values : mapping
         The arguments of `fit` for this network, by name.
+    plans : Plans
+        Makes its plan.
     shared : SharedRows
     indices : ndarray of uint32 or None
         The rows to train on; None stands for all.
@@ -58,6 +81,7 @@ class Training:
         place: int,
         network: Network,
         values: Mapping[str, Any],
+        plans: Plans,
         shared: SharedRows,
         indices: NDArray[np.uint32] | None,
     ) -> None:
@@ -68,7 +92,7 @@ class Training:
         self.n_rows = 0
         self.reservation = Token()
         try:
-            self.plan = FitPlan(verbose=0, **{name: values[name] for name in fields(FitPlan) if name != "verbose"})
+            self.plan = plans.plan(values)
             self._check()
         except (ValueError, TypeError, RuntimeError) as error:
             raise type(error)(f"networks[{place}]: {error}") from None
@@ -83,7 +107,7 @@ class Training:
         network._refuse_untrainable("fit_many")
         rows, validation, _ = self.shared.checked(network, self.plan, self.validation_data, self.indices)
         _, used = check_optimizer(network, self.optimizer, validation, self.plan)
-        rows_of_a_step(used, self.plan.batch_size, rows.n_rows)
+        self.step_threads = network._division(rows_of_a_step(used, self.plan.batch_size, rows.n_rows))[0]
         for callback in self.plan.callbacks:
             if isinstance(callback, Monitor):
                 callback.check_monitor(reported_names(network, validation is not None, self.plan))
@@ -148,7 +172,7 @@ class TurnDisplay(Display):
         super().__init__(training.plan.epochs)
         self.training, self.crew = training, crew
         overview = training.overview
-        self.moves = crew.n_threads > 1 or (overview is not None and overview.moves)
+        self.moves = min(crew.n_threads, training.step_threads) > 1 or (overview is not None and overview.moves)
         self.n_changes = -1  # of the crew, when the number of threads was adjusted last
 
     def _show(self, epoch: int, logs: Mapping[str, float], rows_per_second: float) -> None:
@@ -271,10 +295,10 @@ def fit_many(
     if y is None:
         raise TypeError("y: expected targets, got None; fit_many takes no batches, as all networks share X and y")
     divided = per_network.divide(values, len(checked))
-    shared = SharedRows(X, y)
+    shared, plans = SharedRows(X, y), Plans()
     indices = [None] * len(checked) if rows is None else per_network.check_rows(rows, len(checked), shared.n_rows)
     parts = zip(checked, divided, indices, strict=True)
-    trainings = [Training(k, network, own, shared, picked) for k, (network, own, picked) in enumerate(parts)]
+    trainings = [Training(k, network, own, plans, shared, picked) for k, (network, own, picked) in enumerate(parts)]
     overview = Overview(_verbosity(verbose), len(trainings))
     for training in trainings:
         training.overview = overview

@@ -120,6 +120,8 @@ def callbacks_of(value: Any, n_networks: int) -> list[list[Any]]:
                 f"callbacks[{i}]: expected a function or an EarlyStopping, as all networks share these callbacks, got "
                 f"{callback!r:.80}; write a list for each network, callbacks=[[...] for network in networks]"
             )
+    if not any(isinstance(each, EarlyStopping) for each in shared):
+        return [shared] * n_networks
     return [
         [copy.copy(each) if isinstance(each, EarlyStopping) else each for each in shared] for _ in range(n_networks)
     ]

@@ -169,7 +169,7 @@ class ArrayRows(Source):
         return self.loss / (self._weighed[1] or 1.0)
 
     def begin_epoch(self) -> None:
-        """Draw the order of the rows; for the rest of an epoch from a checkpoint, this draws the same order again."""
+        """Have the order of the rows drawn; for the rest of an epoch from a checkpoint, it is that of before."""
         self.network._begin_epoch(self.rows, self.order)
 
     def has_more(self) -> bool:
