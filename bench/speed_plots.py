@@ -2,10 +2,10 @@
 
     python bench/speed_plots.py [--folder docs/plots] [--gains FILE]
 
-The gains by a second thread, drawn with `--gains FILE`, are those that `thread_sweep.py --write FILE` has measured. The
-figures of a GPU, EPOCHS and MANY, are of one server with sixteen AVX-512 cores and an NVIDIA H200 and of an earlier
-build of fastmlp; they have not been repeated since. `gpu.py` measures such figures where there is a GPU. Nothing is
-timed here. The extra `bench` installs matplotlib.
+The gains by a second thread are those that `thread_sweep.py --write FILE` has measured, by default those in
+thread_sweep.json. The figures of a GPU, EPOCHS and MANY, are of one server with sixteen AVX-512 cores and an NVIDIA
+H200 and of an earlier build of fastmlp; they have not been repeated since. `gpu.py` measures such figures where there
+is a GPU. Nothing is timed here. The extra `bench` installs matplotlib.
 """
 
 from __future__ import annotations
@@ -139,14 +139,15 @@ def main() -> int:
     """Draw the plots and print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--folder", type=Path, default=TOP / "docs" / "plots", help="where the plots are written")
-    parser.add_argument("--gains", type=Path, metavar="FILE", help="draw the gains by a second thread, too")
+    parser.add_argument("--gains", type=Path, metavar="FILE", default=TOP / "bench" / "thread_sweep.json")
     options = parser.parse_args()
-    plots: dict[str, Callable[[], Figure]] = {"speed_epochs": epochs_figure, "speed_many": many_figure}
-    tables = [epochs_table(), many_table()]
-    if options.gains:
-        source, gains = stored(options.gains)
-        plots["speed_threads"] = functools.partial(threads_figure, gains)
-        tables = [*source["source"], *(table(gains, kind) for kind in TITLES), *tables]
+    source, gains = stored(options.gains)
+    plots: dict[str, Callable[[], Figure]] = {
+        "speed_threads": functools.partial(threads_figure, gains),
+        "speed_epochs": epochs_figure,
+        "speed_many": many_figure,
+    }
+    tables = [*source["source"], *(table(gains, kind) for kind in TITLES), epochs_table(), many_table()]
     options.folder.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
         for name, draw in plots.items():

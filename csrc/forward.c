@@ -2,9 +2,9 @@
  *
  * A tile of at most the engine's tile_rows rows passes through all layers before the next, so that activations stay in
  * the cache and the workspace does not grow with the number of rows. Each thread computes a range of consecutive tiles.
- * In predictions on several threads tiles are so short that each thread has as many rows; not so where losses are
- * summed, since the sum depends on the tiles. The public functions set flush-to-zero mode on entry and restore the
- * caller's mode on exit. */
+ * Predictions on several threads have shorter tiles, so that each thread has about the same number of rows. Losses do
+ * not: they are added tile by tile, so other tiles would give a sum of other bits. The public functions set
+ * flush-to-zero mode on entry and restore the caller's mode on exit. */
 #include "pass_common.h"
 
 /* A thread's buffers for one tile; layers write alternately to y[0] and y[1]. */
@@ -43,15 +43,15 @@ typedef struct {
     size_t per_thread;            /* which take this many bytes */
 } pass;
 
-/* The engine's tiles; or, on several threads, tiles that are shorter, so that each thread has as many rows. */
-typedef enum { ENGINES_TILES, EVEN_TILES } tiles;
+/* How rows are cut into tiles: as long as the engine allows, or so that threads have about the same number of rows. */
+typedef enum { LONGEST_TILES, EVEN_TILES } tile_lengths;
 
-static pass begin(const fml_network *net, const void *block, const fml_data *data, tiles tiles, arena a) {
+static pass begin(const fml_network *net, const void *block, const fml_data *data, tile_lengths lengths, arena a) {
     pass p = {.net = net, .block = block, .data = data};
     size_t rows = data->n_rows, most = net->engine->tile_rows;
     size_t n_threads = size_min(threads_for(net, rows), MAX_ROUND_TILES);
     p.tile_rows = size_min(rows, most);
-    if (tiles == EVEN_TILES && n_threads > 1)
+    if (lengths == EVEN_TILES && n_threads > 1)
         p.tile_rows = size_max(ceiling(rows, n_threads * ceiling(rows, n_threads * most)), MIN_TILE_ROWS);
     p.n_tiles = p.last_tile = rows == 0 ? 0 : ceiling(rows, p.tile_rows);
     p.n_threads = size_min(n_threads, p.n_tiles);
@@ -66,9 +66,9 @@ static pass begin(const fml_network *net, const void *block, const fml_data *dat
 
 size_t fml_forward_workspace(const fml_network *net, size_t rows) {
     fml_data data = {.n_rows = rows};
-    pass a = begin(net, NULL, &data, ENGINES_TILES, (arena){NULL, 0});
-    pass b = begin(net, NULL, &data, EVEN_TILES, (arena){NULL, 0});
-    return a.memory.used + size_max(a.n_threads * a.per_thread, b.n_threads * b.per_thread);
+    pass longest = begin(net, NULL, &data, LONGEST_TILES, (arena){NULL, 0});
+    pass even = begin(net, NULL, &data, EVEN_TILES, (arena){NULL, 0});
+    return longest.memory.used + size_max(longest.n_threads * longest.per_thread, even.n_threads * even.per_thread);
 }
 
 /* Return the buffers of thread i, and set its share of the tiles: *tile ... *end - 1. */
@@ -206,7 +206,7 @@ static void evaluate_task(void *context, size_t i) {
 fml_status fml_evaluate(const fml_network *net, const void *block, const fml_data *data, double *loss, double *right,
                         fml_poll *poll, void *workspace) {
     float_mode mode = flush_denormals();
-    pass p = begin(net, block, data, ENGINES_TILES, (arena){workspace, 0});
+    pass p = begin(net, block, data, LONGEST_TILES, (arena){workspace, 0});
     fml_status status = FML_OK;
     size_t round = size_min(MAX_ROUND_TILES, 1 + WORK_PER_ROUND / (net->multiply_adds * net->engine->tile_rows));
     *loss = 0;

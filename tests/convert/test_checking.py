@@ -113,6 +113,19 @@ def test_the_tool_is_asked_with_rows_of_its_dtype() -> None:
     assert [round(X.mean() / 10) for X in seen] == [0, 7]
 
 
+def test_rows_of_very_many_columns_are_fewer() -> None:
+    shapes = []
+
+    def original(X: Any) -> Any:
+        shapes.append(X.shape)
+        return X[:, :1]
+
+    n = 2**20
+    layer = Linear(np.eye(1, n), np.zeros(1), "l")
+    assert checking.network(Chain((layer,), "a tool", "", "float32", n, original=original)).sizes == (n, 1)
+    assert shapes == [(8, n)]
+
+
 def test_outputs_of_another_number() -> None:
     given = chain((3, 2), fastmlp.Tanh(), original=lambda X: np.zeros((len(X), 3)))
     with pytest.raises(

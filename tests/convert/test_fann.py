@@ -233,7 +233,14 @@ def test_sparse_files_take_no_memory_that_they_do_not_have() -> None:
     head = "FANN_FLO_2.1\nnum_layers=2\nconnection_rate=0.1\nnetwork_type=0\nlayer_sizes=6000 6000\nscale_included=0\n"
     neurons = "(0, 0, 0.0) " * 6000 + "(1, 3, 0.5) " * 5999 + "(0, 0, 0.0) "
     file = f"{head}neurons (a, b, c)={neurons}\nconnections (a, b)={'(0, 1.0) ' * 5999}\n"
-    with pytest.raises(fastmlp.FormatError, match="layer 1: expected at most 16,777,216 weights"):
+    with pytest.raises(fastmlp.FormatError, match="layer 1: expected at most 16,777,216 weights in all layers"):
+        fann.read(file.encode())
+    n, n_layers = 1500, 10
+    head = head.replace("num_layers=2", f"num_layers={n_layers}").replace("6000 6000", " ".join([str(n)] * n_layers))
+    neurons = "(0, 0, 0.0) " * n + ("(1, 3, 0.5) " * (n - 1) + "(0, 0, 0.0) ") * (n_layers - 1)
+    connections = "".join(f"({n * layer}, 1.0) " * (n - 1) for layer in range(n_layers - 1))
+    file = f"{head}neurons (a, b, c)={neurons}\nconnections (a, b)={connections}\n"
+    with pytest.raises(fastmlp.FormatError, match="layer 8: expected at most 16,777,216 weights in all layers"):
         fann.read(file.encode())
 
 

@@ -292,6 +292,9 @@ def test_layers_that_are_made_up_are_bounded() -> None:
     n = MAX_IDENTITY + 1
     with pytest.raises(fastmlp.FormatError, match=r"tanh: .* a step on 4,097 columns without a layer before it"):
         fold(chain(TANH, Linear(np.ones((1, n)), np.ones(1), "l"), n_inputs=n))
+    with pytest.raises(fastmlp.FormatError, match=r"a step on 2,048 columns .*, or on fewer if there are more"):
+        fold(chain(*[TANH] * 5, n_inputs=2048))
+    assert len(fold(chain(*[TANH] * 4, n_inputs=2048)).layers) == 4
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,7 @@ def test_pyrenn_of_one_layer_and_several_outputs() -> None:
         ("normY\n1.0", "normY\n1.0,2.0", "normY: expected 1 numbers"),
         ("normY\n", "normZ\n", "normP: expected 3 numbers|expected lines nn|normP: expected a finite"),
         ("2.3982328653977714,", "0,", "normP: .*a 0"),
+        ("2.3982328653977714,", "2.39 82,", "normP: expected a finite number"),
         ("nn\n", "nn\nnn\n", "each name once"),
         ("nn\n3", "3", "a line nn at the beginning"),
         ("normY\n1.0", "normY\nnan", "normY: expected a finite number"),

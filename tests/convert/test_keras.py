@@ -540,6 +540,15 @@ def test_a_setting_that_is_not_known_is_refused(tmp_path):
         fastmlp.from_keras(weights, architecture=config)
 
 
+def test_a_shape_without_numbers_behind_it_is_bounded():
+    config = config_of(MODELS / "keras" / "sequential_relu_softmax.keras")
+    inputs = next(each for each in config["config"]["layers"] if each["class_name"] == "InputLayer")
+    inputs["config"]["batch_shape"] = [None, 2 * 10**9]
+    weights = MODELS / "keras" / "sequential_relu_softmax.weights.h5"
+    with pytest.raises(FormatError, match="expected at most 16,777,216 elements"):
+        fastmlp.from_keras(weights, architecture=config)
+
+
 def test_weights_that_are_not_finite_are_refused():
     model = in_a_row(L.Dense(2, name="d"))
     model.layers[0].set_weights([np.full((4, 2), np.nan), np.zeros(2)])

@@ -334,6 +334,29 @@ def test_sparse_layers_take_no_memory_that_the_file_does_not_have() -> None:
     layers = f"<NeuralLayer>{neurons}</NeuralLayer><NeuralLayer>{more}</NeuralLayer><NeuralOutputs>"
     with pytest.raises(fastmlp.FormatError, match="NeuralLayer 4: expected at most"):
         pmml.read(changed(TANH, ("<NeuralOutputs>", layers)))
+    layers = "".join(
+        "<NeuralLayer>" + "".join(f'<Neuron id="{layer}.{i}"/>' for i in range(1000)) + "</NeuralLayer>"
+        for layer in range(40)
+    )
+    with pytest.raises(fastmlp.FormatError, match=r"NeuralLayer 20: expected at most .* in all layers"):
+        pmml.read(changed(TANH, ("<NeuralOutputs>", f"{layers}<NeuralOutputs>")))
+
+
+def test_fields_that_are_derived_many_times_are_found_once() -> None:
+    """Each field is 64 times the one before it, as a tree of sums: one by one, that would be 2**24 of them."""
+
+    def tree(i: int, n_leaves: int) -> str:
+        half = f'<FieldRef field="d{i}"/>' if n_leaves == 1 else tree(i, n_leaves // 2)
+        return half if n_leaves == 1 else f'<Apply function="+">{half}{half}</Apply>'
+
+    field = '<DerivedField name="d{}" dataType="double">{}</DerivedField>'
+    fields = field.format(0, '<Constant dataType="double">1e-9</Constant>')
+    fields += "".join(field.format(i + 1, tree(i, 64)) for i in range(4))
+    offset = '<Constant dataType="double">-0.1675198925716832</Constant>'
+    pairs = [(offset, '<FieldRef field="d4"/>')]
+    pairs.append(("</TransformationDictionary>", f"{fields}</TransformationDictionary>"))
+    net = checking.network(pmml.read(changed(TANH, *pairs)))
+    np.testing.assert_allclose(net.input_scaling.offset[0], 2**24 * 1e-9, rtol=1e-15)
 
 
 @pytest.mark.parametrize("path", [BINARY, TANH], ids=lambda path: path.stem)

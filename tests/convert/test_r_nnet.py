@@ -20,6 +20,7 @@ import pytest
 import fastmlp
 from damage import damaged
 from fastmlp.convert import checking, r_nnet, rds_file
+from fastmlp.convert.chain import Linear
 
 MODELS = Path(__file__).parent / "models" / "r-nnet"
 KEYS = ("n", "wts", "conn", "nconn", "nsunits", "softmax", "entropy", "censored", "lev", "coefnames")
@@ -225,8 +226,13 @@ def test_a_short_form_of_a_sequence() -> None:
         return b"X\n" + integer(2, 262658, 197888) + integer(238) + info + state + integer(254) + bytes(40)
 
     assert rds_file.read(altrep(b"compact_intseq", 4)).values.tolist() == [5, 6, 7, 8]
-    with pytest.raises(fastmlp.FormatError, match="a sequence no longer than the file"):
+    with pytest.raises(fastmlp.FormatError, match="sequences that together are no longer than the file"):
         rds_file.read(altrep(b"compact_intseq", 1e9))
+    one = altrep(b"compact_intseq", 50)
+    head, body = one[:14], one[14:-40]
+    assert len(rds_file.read(head + integer(19, 2) + body * 2).values) == 2
+    with pytest.raises(fastmlp.FormatError, match="sequences that together are no longer than the file"):
+        rds_file.read(head + integer(19, 9) + body.replace(struct.pack(">d", 50), struct.pack(">d", 500)) * 9)
     with pytest.raises(fastmlp.FormatError, match="a short form 'mmap_real'"):
         rds_file.read(altrep(b"mmap_real", 4))
 
@@ -275,6 +281,13 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "flag": ({"softmax": ["yes"]}, "softmax: expected TRUE or FALSE"),
     "lev": ({"lev": [3]}, "lev: expected texts"),
 }
+
+
+def test_a_weight_may_be_a_large_whole_number() -> None:
+    m = model(7)
+    steps = r_nnet.read(json.dumps(m | {"wts": [99999999999999999999] * len(m["wts"])}).encode()).steps
+    assert isinstance(steps[0], Linear)
+    assert (steps[0].weight == 1e20).all()
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -453,6 +453,15 @@ def test_modules_are_compared_in_every_type(make: Callable[[], nn.Module], dtype
         fastmlp.from_torch(module.to(dtype))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_modules_of_small_outputs_are_compared_too(dtype: torch.dtype) -> None:
+    module = OnTensors().to(dtype)
+    module.a.weight.data *= 1e-14
+    module.a.bias.data *= 1e-14
+    with pytest.raises(FormatError, match="expected a network with the outputs of the model"):
+        fastmlp.from_torch(module)
+
+
 @fx.wrap
 def relu(x: torch.Tensor) -> torch.Tensor:
     return x.clamp(0, 50)

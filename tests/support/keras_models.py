@@ -97,13 +97,16 @@ def random_model(keras, rng, dtype="float32"):
     """Return a random model, Sequential or Functional, with random weights."""
     n_inputs = int(rng.integers(1, 13))
     made = random_layers(keras.layers, rng, dtype, n_inputs)
-    first = keras.Input((n_inputs,), dtype=dtype)
-    if rng.random() < 0.5:
-        model = keras.Sequential([first, *made])
-    else:
-        x = first
-        for layer in made:
-            x = layer(x)
-        model = keras.Model(first, x)
+    model = assembled(keras, keras.Input((n_inputs,), dtype=dtype), made, rng)
     set_random_weights(model, rng)
     return model
+
+
+def assembled(keras, first, layers, rng):
+    """Return the model of an input and layers in a row, Sequential or Functional by chance."""
+    if rng.random() < 0.5:
+        return keras.Sequential([first, *layers])
+    x = first
+    for layer in layers:
+        x = layer(x)
+    return keras.Model(first, x)

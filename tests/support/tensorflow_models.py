@@ -17,6 +17,8 @@ import numpy as np
 import tf2onnx
 import tf_keras
 
+from keras_models import assembled
+
 NAMES = ["linear", "relu", "elu", "selu", "gelu", "swish", "softplus", "softsign", "sigmoid", "tanh", "hard_sigmoid"]
 
 
@@ -55,14 +57,7 @@ def random_model(layers, rng, is_float32):
     for _ in range(rng.integers(1, 4)):
         made += hidden(layers, rng, is_float32)
     made.append(layers.Dense(int(rng.integers(2, 5)), rng.choice([None, "softmax", "sigmoid"])))
-    first = tf_keras.Input((n_inputs,))
-    if rng.random() < 0.5:
-        model = tf_keras.Sequential([first, *made])
-    else:
-        x = first
-        for layer in made:
-            x = layer(x)
-        model = tf_keras.Model(first, x)
+    model = assembled(tf_keras, tf_keras.Input((n_inputs,)), made, rng)
     for layer in model.layers:
         if not isinstance(layer, layers.Normalization):
             layer.set_weights([w + rng.uniform(0.05, 0.3, w.shape) for w in layer.get_weights()])

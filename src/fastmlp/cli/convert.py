@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         model = convert.from_file(args.model, dtype=args.dtype, **options)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{args.model}: {_in_options(str(error))}") from error
+        message = _in_options(str(error))
+        raise ValueError(message if message.startswith(args.model) else f"{args.model}: {message}") from error
     net = getattr(model, "network", model)  # of a Policy
     WRITERS[suffix](net, args.output)
     record: dict[str, Any] = {"input": args.model, "output": args.output, "network": repr(net)}

@@ -1,8 +1,9 @@
 """Makes a network of a chain and compares it with the model that it stands for: `network`, which all importers call.
 
-The comparison is on 256 rows, and on as many in the model's own range where a scaling tells it, with the tool itself
-where that is installed, else with `Chain.evaluate`, which uses neither folding.py nor the package's kernels. Rows are
-made of counted random numbers, because NumPy's generators take longer to import than a small model to read.
+The comparison is on 256 rows (on fewer if they are very wide), and on as many in the model's own range where a
+scaling tells it, with the tool itself where that is installed, else with `Chain.evaluate`, which uses neither
+folding.py nor the package's kernels. Rows are made of counted random numbers, because NumPy's generators take longer
+to import than a small model to read.
 
 How far apart two correct evaluations may be is estimated layer by layer, from the rounding errors of a dot product and
 the slope of the activation, as independent errors: `_rounding`. A wrong layer is off by far more.
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 N_ROWS = 256
+MAX_NUMBERS, MIN_ROWS = 2**23, 4  # of rows of very many columns there are fewer
 SAFETY = 4  # on the estimate of rounding errors, which are not quite independent
 LARGEST = 1e30  # rows with a larger number in some step say nothing about float32
 
@@ -94,7 +96,7 @@ def network(
 
 def _rows(chain: Chain, scaling: str | Scaling | None) -> list[Any]:
     """Return the rows to compare on, in the dtype of the tool: around 0, and in the range that a scaling tells."""
-    plain = _numbers(N_ROWS, chain.n_inputs)
+    plain = _numbers(min(N_ROWS, max(MAX_NUMBERS // chain.n_inputs, MIN_ROWS)), chain.n_inputs)
     rows = [plain.astype(chain.dtype, copy=False)]
     if isinstance(scaling, Scaling):
         limit = float(np.finfo(chain.dtype).max) / 2

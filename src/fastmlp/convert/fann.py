@@ -19,7 +19,7 @@ import numpy as np
 
 from .. import activations as a
 from .chain import Activate, Affine, Array, Chain, Linear, Step, refuse
-from .text_files import NUMBER, Source, malformed, matrix, number, numbers, read_text, whole
+from .text_files import NUMBER, Matrices, Source, malformed, number, numbers, read_text, whole
 
 TOOL = "FANN"
 MAX_LAYERS = 1000
@@ -186,7 +186,7 @@ def _layers(keys: Mapping[str, str], n_bytes: int) -> tuple[list[_Layer], int]:
         malformed("layer_sizes", "a neuron beside the bias in each layer", _key(keys, "layer_sizes"))
     sources = np.array([int(pair[0]) for pair in pairs], np.int64)
     weights = numbers([pair[1] for pair in pairs], "connections")
-    table = _Table(kind, is_full, n, n_sources, sources, weights, n_bytes)
+    table = _Table(kind, is_full, n, n_sources, sources, weights, Matrices(n_bytes))
     return [_layer(table, index, neurons) for index in range(1, len(n))], n[0] - 1
 
 
@@ -197,7 +197,7 @@ class _Table(NamedTuple):
     n_sources: list[int]
     sources: np.ndarray
     weights: Array
-    n_bytes: int
+    matrices: Matrices
 
 
 def _layer(table: _Table, index: int, neurons: list[tuple[str, ...]]) -> _Layer:
@@ -210,7 +210,7 @@ def _layer(table: _Table, index: int, neurons: list[tuple[str, ...]]) -> _Layer:
     lowest = previous if table.kind == 0 else 0
     bias = begin - 1 if table.kind == 0 else table.n[0] - 1
     columns = [each for each in range(previous, begin) if each != bias] + [bias]
-    weights = matrix(n_out, len(columns), place, table.n_bytes)
+    weights = table.matrices.zeros(n_out, len(columns), place)
     column_of = {source: column for column, source in enumerate(columns)}
     at = sum(table.n_sources[:begin])
     for row in range(n_out):

@@ -28,7 +28,7 @@ from .chain import Activate, Affine, Array, Chain, Complement, Linear, Step, ref
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MAX_IDENTITY = 4096  # the maximum number of columns of a layer that is made up, so that its memory is bounded
+MAX_IDENTITY = 4096  # columns of a layer that is made up; as many weights as such a one may all have together
 
 
 @frozen(eq=False)
@@ -47,8 +47,8 @@ class Folded:
 class _Layer:
     """A layer that is being made."""
 
-    def __init__(self, weight: Array, bias: Array) -> None:
-        self.weight, self.bias = weight, bias
+    def __init__(self, weight: Array, bias: Array, *, is_made_up: bool = False) -> None:
+        self.weight, self.bias, self.is_made_up = weight, bias, is_made_up
         self.activation: Activation | None = None
         self.place = ""  # of the activation
 
@@ -191,10 +191,11 @@ def _layers(chain: Chain, steps: Sequence[Step], notes: list[str]) -> list[_Laye
             if isinstance(step, Linear):
                 layer = _Layer(step.weight, step.bias)
             elif isinstance(step, Complement):
-                one = _identity(step.place, columns)
-                layer = _Layer(np.vstack([-one, one]), np.concatenate([np.ones(columns), np.zeros(columns)]))
+                one = _identity(step.place, columns, layers)
+                bias = np.concatenate([np.ones(columns), np.zeros(columns)])
+                layer = _Layer(np.vstack([-one, one]), bias, is_made_up=True)
             else:
-                layer = _Layer(_identity(step.place, columns), np.zeros(columns))
+                layer = _Layer(_identity(step.place, columns, layers), np.zeros(columns), is_made_up=True)
                 notes.append(f"{step.place}: a layer of the identity before it")
             _into_weights(layer, waiting, len(layers), notes)
             waiting.clear()
@@ -213,10 +214,12 @@ def _activate(layer: _Layer, step: Activate) -> None:
     layer.activation, layer.place = step.activation, step.place
 
 
-def _identity(place: str, columns: int) -> Array:
-    """Return the weights of a layer that is made up."""
-    if columns > MAX_IDENTITY:
-        refuse(place, f"a step on {columns:,} columns without a layer before it", f"at most {MAX_IDENTITY:,} may be")
+def _identity(place: str, columns: int, layers: Sequence[_Layer]) -> Array:
+    """Return the weights of a layer that is made up, if those of all such layers are not too many."""
+    n_weights = columns**2 + sum(layer.weight.size for layer in layers if layer.is_made_up)
+    if n_weights > MAX_IDENTITY**2:
+        why = f"such steps may be on {MAX_IDENTITY:,} columns at most, or on fewer if there are more of them"
+        refuse(place, f"a step on {columns:,} columns without a layer before it", why)
     return np.eye(columns)
 
 
@@ -281,7 +284,7 @@ def _target_scaling(layers: list[_Layer], steps: Sequence[Affine], loss: Loss, n
     if not is_linear and not (can & (factor > 0)).all():
         if isinstance(layers[-1].activation, Softmax):
             refuse(places, "a step after a softmax")
-        layers.append(_Layer(_identity(places, len(factor)), np.zeros(len(factor))))
+        layers.append(_Layer(_identity(places, len(factor), layers), np.zeros(len(factor)), is_made_up=True))
         is_linear = True
     if is_linear:
         inner = np.where(can, np.sign(factor), factor)

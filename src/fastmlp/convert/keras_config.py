@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .chain import refuse
 
-MAX_SHAPE = 2**31  # the maximum number of elements of an input
+MAX_SHAPE = 2**24  # the maximum number of elements of an input
 NESTED = ("__numpy__", "__tensor__")  # the classes by which Keras 3 writes an array
 
 

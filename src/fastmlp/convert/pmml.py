@@ -16,7 +16,7 @@ import numpy as np
 
 from ..activations import Activation, Gaussian, Identity, ReLU, Sigmoid, Sine, Softmax, Softsign, Tanh
 from .chain import Activate, Affine, Array, Chain, Complement, Linear, Step, refuse
-from .text_files import Source, malformed, matrix, number, read_text, xml_root
+from .text_files import Matrices, Source, malformed, number, read_text, xml_root
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -135,6 +135,7 @@ class _Document:
     network: Element
     derived: dict[str, Element] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
+    known: dict[str, _Scaled] = field(default_factory=dict)  # what was found of derived fields
 
     def __post_init__(self) -> None:
         for each in _all(self.root, "DataDictionary", "DataField"):
@@ -213,8 +214,10 @@ def _expression(document: _Document, element: Element, place: str, depth: int) -
     if kind == "FieldRef":
         name = element.get("field", "")
         if name in document.derived:
-            at = f"DerivedField {name!r:.80}"
-            return _expression(document, _derivation(document.derived[name], at), at, depth + 1)
+            if name not in document.known:
+                at = f"DerivedField {name!r:.80}"
+                document.known[name] = _expression(document, _derivation(document.derived[name], at), at, depth + 1)
+            return document.known[name]
         if name not in document.types:
             malformed(place, "a field of the DataDictionary", name)
         if document.types[name] not in ("double", "float", "integer"):
@@ -297,16 +300,16 @@ class _Layer:
 def _layers(network: Element, sources: list[str], n_bytes: int) -> list[_Layer]:
     if len(set(sources)) != len(sources):
         malformed("NeuralInputs", "each id once", sources[:6])
-    layers = []
+    layers, matrices = [], Matrices(4 * n_bytes)
     for index, element in enumerate(_children(network, "NeuralLayer")):
-        layers.append(_layer(network, element, sources, f"NeuralLayer {index}", n_bytes))
+        layers.append(_layer(network, element, sources, f"NeuralLayer {index}", matrices))
         sources = layers[-1].ids
     if not layers:
         malformed("NeuralNetwork", "a NeuralLayer", "none")
     return layers
 
 
-def _layer(network: Element, element: Element, sources: list[str], place: str, n_bytes: int) -> _Layer:
+def _layer(network: Element, element: Element, sources: list[str], place: str, matrices: Matrices) -> _Layer:
     def attribute(name: str, default: str) -> str:
         return element.get(name, network.get(name, default))
 
@@ -321,7 +324,7 @@ def _layer(network: Element, element: Element, sources: list[str], place: str, n
     if not ids or len(set(ids)) != len(ids):
         malformed(place, "neurons, each with an id of its own", ids[:6])
     column = {source: index for index, source in enumerate(sources)}
-    weight = matrix(len(ids), len(sources), place, 4 * n_bytes)
+    weight = matrices.zeros(len(ids), len(sources), place)
     bias = np.zeros(len(ids))
     for row, neuron in enumerate(neurons):
         at = f"{place}, Neuron {ids[row]!r}"

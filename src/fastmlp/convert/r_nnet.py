@@ -8,6 +8,7 @@ to an output (skip = TRUE) beside a hidden layer is refused, if its weight is no
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..errors import FormatError
 from ..formats import strict_json
 from . import rds_file
 from .chain import Activate, Array, Chain, Linear, Step, refuse
-from .text_files import Source, malformed, matrix, read_bytes, whole
+from .text_files import Matrices, Source, malformed, read_bytes, whole
 
 TOOL = "R nnet"
 CUT = "nnet's logistic function is 0 below -15 and 1 above 15; here it goes on, and differs by at most 3.1e-7"
@@ -130,7 +131,7 @@ def _wholes(model: dict[str, Any], key: str) -> list[int]:
 class _Units(NamedTuple):
     n: tuple[int, int, int]  # inputs, hidden units, outputs
     connections: list[list[tuple[int, float]]]  # of each hidden unit and output: source and weight
-    n_bytes: int
+    matrices: Matrices
 
 
 def _units(model: dict[str, Any]) -> _Units:
@@ -145,11 +146,12 @@ def _units(model: dict[str, Any]) -> _Units:
         malformed("nconn", f"{2 + sum(n)} increasing numbers from 0 to {len(sources)}", first)
     if first[n[0] + 1] != 0:
         malformed("nconn", "no connections of the inputs", first[n[0] + 1])
-    if not all(isinstance(w, (int, float)) and not isinstance(w, bool) and np.isfinite(w) for w in weights):
-        malformed("wts", "finite numbers", [w for w in weights if not isinstance(w, float) or not np.isfinite(w)][:3])
+    others = [w for w in weights if isinstance(w, bool) or not isinstance(w, (int, float)) or not math.isfinite(w)]
+    if others:
+        malformed("wts", "finite numbers", others[:3])
     pairs = list(zip(sources, map(float, weights), strict=True))
     connections = [pairs[first[u] : first[u + 1]] for u in range(n[0] + 1, 1 + sum(n))]
-    return _Units((n[0], n[1], n[2]), connections, 8 * len(weights))
+    return _Units((n[0], n[1], n[2]), connections, Matrices(8 * len(weights)))
 
 
 def _steps(units: _Units, model: dict[str, Any]) -> list[Step]:
@@ -173,7 +175,7 @@ def _steps(units: _Units, model: dict[str, Any]) -> list[Step]:
 
 
 def _linear(units: _Units, connections: list[list[tuple[int, float]]], sources: range, place: str) -> Linear:
-    weight = matrix(len(connections), len(sources), place, units.n_bytes)
+    weight = units.matrices.zeros(len(connections), len(sources), place)
     bias = np.zeros(len(connections))
     for row, pairs in enumerate(connections):
         for source, w in pairs:

@@ -205,6 +205,7 @@ class _Reader:
     def __init__(self, source: _Binary) -> None:
         self.source = source
         self.references: list[Any] = []
+        self.n_in_sequences = 0.0  # numbers, so far, of sequences that the file has in a short form
 
     def item(self) -> Read:
         flags = self.source.integer()
@@ -289,8 +290,9 @@ class _Reader:
         return value
 
     def _sequence(self, n: float, first: float, step: float) -> Vector:
-        if not 0 <= n <= len(self.source.data) or not np.isfinite([first, step]).all():
-            malformed(TOOL, "a sequence no longer than the file", n)
+        self.n_in_sequences += n
+        if not 0 <= n <= self.n_in_sequences <= len(self.source.data) or not np.isfinite([first, step]).all():
+            malformed(TOOL, "sequences that together are no longer than the file", n)
         return Vector(first + step * np.arange(int(n)))
 
     def _other(self, kind: int) -> Read:

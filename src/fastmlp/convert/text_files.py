@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Source = str | bytes | os.PathLike[str]
 
 MAX_BYTES = 2**30
-MAX_SPARSE = 2**24  # numbers of a matrix of which a file lists only some
+MAX_SPARSE = 2**24  # numbers of the matrices of which a file lists only some
 MAX_TAGS = 2**20
 MAX_XML_DEPTH = 64
 # One way to match each text, so that a long one that is no number takes no square of its length.
@@ -82,7 +82,8 @@ def number(text: str, place: str) -> float:
 
 def numbers(words: Sequence[str], place: str) -> Array:
     """Return the finite numbers that texts stand for."""
-    if not re.fullmatch(rf"(?:{NUMBER} )*", " ".join(words) + " " * bool(words)):
+    text = " ".join(words) + " " * bool(words)
+    if not re.fullmatch(rf"(?:{NUMBER} )*", text) or text.count(" ") != len(words):
         return np.array([number(word, place) for word in words], np.float64)  # which says what is wrong
     values = np.array([float(word) for word in words], np.float64)
     if not np.isfinite(values).all():
@@ -121,14 +122,21 @@ def array(value: object, place: str, *shape: int) -> Array:
     return np.array(result, np.float64).reshape(shape)
 
 
-def matrix(rows: int, columns: int, place: str, n_bytes: int) -> Array:
-    """Return a matrix of zeros for weights of which a file lists some, if its size is not out of proportion."""
-    if rows * columns > max(MAX_SPARSE, n_bytes):
-        raise FormatError(
-            f"{place}: expected at most {max(MAX_SPARSE, n_bytes):,} weights in a layer whose file lists only some, "
-            f"got {rows:,} times {columns:,}"
-        )
-    return np.zeros((rows, columns))
+class Matrices:
+    """Makes the matrices of weights of which a file of `n_bytes` lists only some, in proportion to the file."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self._limit = self._left = max(MAX_SPARSE, n_bytes)
+
+    def zeros(self, rows: int, columns: int, place: str) -> Array:
+        """Return a matrix of zeros; an error if all matrices so far have too many numbers together."""
+        self._left -= rows * columns
+        if self._left < 0:
+            raise FormatError(
+                f"{place}: expected at most {self._limit:,} weights in all layers of a file that lists only some, got "
+                f"{self._limit - self._left:,} with the {rows:,} times {columns:,} here"
+            )
+        return np.zeros((rows, columns))
 
 
 def xml_root(text: str, place: str) -> Element:

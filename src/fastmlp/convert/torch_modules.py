@@ -96,15 +96,16 @@ class _Reader:
         if len(wide) > 1 or not wide <= {torch.float32, torch.float64, torch.float16, torch.bfloat16}:
             refuse("module", f"parameters of the types {', '.join(sorted(map(str, wide)))}", "use one type of floats")
         dtype = wide.pop() if wide else torch.float32
-        rounding = "float32" if dtype == torch.float64 and self.is_cut else str(dtype).removeprefix("torch.")
+        chain_dtype = "float64" if dtype == torch.float64 else "float32"
+        arithmetic = "float32" if dtype == torch.float64 and self.is_cut else str(dtype).removeprefix("torch.")
         return Chain(
             steps,
             "PyTorch",
             torch.__version__,
-            "float64" if dtype == torch.float64 else "float32",
+            chain_dtype,
             n_inputs,
             original=_outputs(self.module, dtype),
-            rounding=ROUNDING[rounding],
+            rounding=0.0 if arithmetic == chain_dtype else ROUNDING[arithmetic],
             folded=tuple(self.folded),
         )
 

@@ -229,7 +229,7 @@ def _may_be_embedding(ordered: list[Module], *, is_container: bool) -> str:
 def _fitting_orders(groups: list[list[Module]]) -> list[list[Module]]:
     """Return at most two orders in which each module takes what the one before gives, and each group keeps its order.
 
-    None is returned of too many modules to try.
+    The list is empty if there is none, and if there are too many modules to try.
     """
 
     @functools.cache
@@ -298,8 +298,8 @@ def _hidden(given: Any, n_hidden: int) -> list[Activation]:
     """Return the activation of each hidden layer."""
     if given is None and n_hidden:
         raise FormatError(
-            f"activation: expected the activation of the {n_hidden} hidden layers, which a state dict does not "
-            "say, as a name ('relu', 'tanh', ...) or a list with one for each"
+            f"activation: expected the activation of the hidden layers ({n_hidden}), which a state dict does not say, "
+            " as a name ('relu', 'tanh', ...) or a list with one for each"
         )
     if isinstance(given, str) or not isinstance(given, Sequence):
         return [activations.resolve("activation", given, output=False) for _ in range(n_hidden)]
