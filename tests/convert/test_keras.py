@@ -17,7 +17,7 @@ import pytest
 
 import fastmlp
 from fastmlp import FormatError
-from fastmlp.convert import keras_models
+from fastmlp.convert import keras_file, keras_models
 from keras_models import NAMES, random_model, set_random_weights
 
 L = keras.layers
@@ -250,6 +250,18 @@ def test_normalization_with_a_variance_of_0_divides_by_1e_7(tmp_path):
     assert np.allclose(net.predict(X), keras.ops.convert_to_numpy(model(X)), rtol=1e-6)
 
 
+@pytest.mark.parametrize("invert", [False, True])
+def test_a_model_in_memory_has_the_epsilon_that_the_program_has_set(invert):
+    given = L.Normalization(mean=[1.0, 2.0], variance=[1e-8, 4.0], invert=invert)
+    model = keras.Sequential([keras.Input((2,)), given, L.Dense(2)])
+    before = keras.config.epsilon()
+    try:
+        keras.config.set_epsilon(0.25)
+        check(model)
+    finally:
+        keras.config.set_epsilon(before)
+
+
 def test_an_inverted_normalization_and_a_rescaling_at_the_end_become_target_scaling(tmp_path):
     for layer in (L.Normalization(mean=[1e6], variance=[4.0], invert=True), L.Rescaling(2.0, 1e6)):
         model = keras.Sequential([keras.Input((2,)), L.Dense(4, activation="tanh"), L.Dense(1), layer])
@@ -476,6 +488,37 @@ def test_half_precision_is_asked_for(tmp_path):
         X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
         assert np.abs(net.predict(X) - keras.ops.convert_to_numpy(model(X))).max() < 5e-3
         assert np.array_equal(net.weights[0], model.layers[0].get_weights()[0].T)
+
+
+@pytest.mark.parametrize("policy", ["float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"])
+def test_models_of_every_precision_are_compared_with_keras(policy, monkeypatch, tmp_path):
+    """A model of half precision is compared by its rounding; one whose outputs are others is refused."""
+    calls, caller = [], keras_file.caller
+    monkeypatch.setattr(keras_file, "caller", lambda model: lambda X: calls.append(X) or caller(model)(X))
+    options = {} if policy == "float64" else {"half_precision": True}
+    for seed in range(12):
+        model = random_model(keras, np.random.default_rng(seed), policy)
+        calls.clear()
+        net = fastmlp.from_keras(model, **options)
+        assert calls
+        for suffix in (".keras", ".weights.h5"):
+            path, given = tmp_path / f"model{suffix}", {}
+            if suffix == ".keras":
+                model.save(path)
+            else:
+                model.save_weights(path)
+                given = {"architecture": model.to_json(), "keras_version": "3"}
+            assert np.array_equal(fastmlp.from_keras(path, **options, **given).parameters, net.parameters)
+    monkeypatch.setattr(keras_file, "caller", lambda model: lambda X: 1 - caller(model)(X))
+    with pytest.raises(FormatError, match="where rounding explains"):
+        fastmlp.from_keras(model, **options)
+
+
+def test_bfloat16_in_h5_is_refused_as_keras_does(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), L.Dense(2, dtype="bfloat16")])
+    model.save(tmp_path / "model.h5")
+    with pytest.raises(FormatError, match=r"no array .*; save the model as \.keras, which also holds bfloat16"):
+        fastmlp.from_keras(tmp_path / "model.h5", half_precision=True)
 
 
 # ------------------------------------------------------------------------------------------------------------- refused

@@ -43,7 +43,9 @@ ASK = "give it as architecture=, the text of model.to_json() or the dict that th
 
 
 class Scope:
-    """The weights of the layers of one model."""
+    """The weights of the layers of one model, and Keras's `epsilon`, a setting that no file has."""
+
+    epsilon = 1e-7  # keras.config.epsilon(), if a program has not set another
 
     def check(self, index: int, place: str) -> None:
         """Refuse a layer in memory that is not what its configuration says."""
@@ -300,7 +302,8 @@ class Named(Scope):
         for name in listed:
             item = self._items.get(f"{group}/{name}")
             if item is None or item.array is None or name in found:
-                refuse(place, f"the weight {name!r:.60}, of which there is no array in {group:.60}")
+                advice = "save the model as .keras, which also holds bfloat16"
+                refuse(place, f"the weight {name!r:.60}, of which there is no array in {group:.60}", advice)
             found[name] = item.array
         return found
 
@@ -398,6 +401,7 @@ class Live(Scope):
     def __init__(self, model: Any, layers: Sequence[dict[str, Any]]) -> None:
         self._by_name = {layer.name: layer for layer in model.layers}
         self._layers, self._package = layers, _package(model)
+        self.epsilon = float(self._package.backend.epsilon())
 
     def _layer(self, index: int, place: str) -> Any:
         name = layer_name(self._layers[index])
@@ -421,6 +425,7 @@ class Live(Scope):
     def variables(self, index: int, place: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Return the weights of a layer by their order."""
         weights = [np.asarray(array) for array in self._layer(index, place).get_weights()]
+        weights = [each.astype(np.float32) if each.dtype.name == "bfloat16" else each for each in weights]
         if len(weights) != len(names):
             refuse(
                 place, f"{len(weights)} weights", f"expected {len(names)}: {', '.join(names)}; build the model first"

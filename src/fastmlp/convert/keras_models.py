@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..activations import Sigmoid, Softmax
 from . import keras_file, keras_layers
-from .chain import HALF_ADVICE, Activate, Affine, Chain, Linear, Step, refuse
+from .chain import HALF_ADVICE, ROUNDING, Activate, Affine, Chain, Linear, Step, refuse
 from .keras_config import flag, mapping, name_of, sequence, shape_without_batch
 from .keras_file import Scope, Source, layers_of
 from .keras_writer import write
@@ -115,6 +115,7 @@ class Path:
         self._steps: list[Step] = []
         self._notes: list[str] = []
         self._dtypes: set[str] = set()
+        self._rounding = 0.0  # of Keras's arithmetic, where that is in half precision
         self._n_layers = self._n_numbers = 0
         self._limit = math.inf if source.n_bytes is None else MAX_NUMBERS * source.n_bytes + 2**20
         # What is called several times is worked out once, so that a call costs no more than the steps it adds.
@@ -197,6 +198,7 @@ class Path:
             self._source.major,
             lambda names: scope.variables(index, place, names),
             lambda names: scope.computed(index, names),
+            scope.epsilon,
         )
         steps = tuple(keras_layers.steps(layer))
         return _Made(steps, layer.shape, layer.vanishes, sum(map(_n_numbers, steps)))
@@ -232,6 +234,7 @@ class Path:
             if policy is None or policy in ("int32", "int64", "uint8", "bool", "string"):
                 return None  # an input, which is checked on its own
         elif policy in HALF and self._half_precision:
+            self._rounding = max(self._rounding, ROUNDING[str(policy).removeprefix("mixed_")])
             policy = "float32"
         elif policy in HALF:
             refuse(place, f"arithmetic in half precision ({policy})", HALF_ADVICE)
@@ -245,8 +248,7 @@ class Path:
     def chain(self, call: Callable[[NDArray[Any]], NDArray[Any]] | None) -> Chain:
         """Return the chain; `call` gives the outputs of a model in memory.
 
-        A model of float64 is compared with `Chain.evaluate`: Keras 3 computes its products in float32, except with
-        TensorFlow.
+        In a model of float64, Keras 3 computes products in float32, except with TensorFlow.
         """
         source, steps, shape = self._source, self._steps, self._input_shape
         place = f"model {keras_file.layer_name(source.config)!r:.60}"
@@ -270,7 +272,8 @@ class Path:
             dtype=dtype,
             n_inputs=math.prod(shape),
             loss=_loss(source.training, steps, self._notes),
-            original=None if call is None or self._half_precision or dtype == "float64" else original,
+            original=None if call is None else original,
+            rounding=max(self._rounding, ROUNDING["float32"] if dtype == "float64" else 0.0),
             folded=tuple(self._notes),
         )
 
