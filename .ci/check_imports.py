@@ -22,7 +22,7 @@ LAYERS = (  # from the lowest to the highest; a name with a dot at its end is a 
     "inputs.moments activations schedules initializers optimizers losses metrics regularization scaling engines "
     "encoder",
     "architecture",
-    "formats. callbacks model training. network ensemble",
+    "formats. callbacks model training. network ensemble policy",
     "__init__",
     "reference. sklearn.",
     "convert.",

@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     )
     from .encoder import Encoder
     from .ensemble import Ensemble
+    from .policy import Policy
     from .training.many import fit_many
 
 __all__ = [
@@ -138,6 +139,7 @@ __all__ = [
     "OneCycle",
     "PiecewiseLinear",
     "Poisson",
+    "Policy",
     "Quantile",
     "RMSprop",
     "ReLU",
@@ -184,6 +186,7 @@ __all__ = [
 _LATE = {
     "Encoder": "encoder",
     "Ensemble": "ensemble",
+    "Policy": "policy",
     "convert": "convert",
     "datasets": "datasets",
     "fit_many": "training.many",
