@@ -23,7 +23,7 @@ LAYERS = (  # from the lowest to the highest; a name with a dot at its end is a 
     "encoder",
     "architecture",
     "description",
-    "formats. callbacks model training. network ensemble quantization callers. bound",
+    "formats. callbacks model training. network ensemble policy quantization callers. bound",
     "__init__",
     "reference. sklearn.",
     "convert.",

@@ -1,7 +1,6 @@
 /* The strict reader of JSON; its header has the rules. */
 #include "strict_json.h"
 
-#include <locale.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -171,17 +170,19 @@ static const char *number_end(const fml_json *json, int *integer) {
     return at;
 }
 
-/* strtod reads the decimal point of the program's locale, so the point is replaced by that. */
+/* strtod reads the decimal point of the program's locale, so the point is replaced by that. It is taken from a printed
+ * number, because localeconv may not be called by two threads at once. */
 static double decimal(const char *text, size_t n) {
     char copy[MAX_NUMBER + 16];
-    const char *point = localeconv()->decimal_point, *dot = memchr(text, '.', n);
-    size_t before = dot == NULL ? n : (size_t)(dot - text), size = strlen(point);
+    char half[16]; /* 0.5: a digit, the point of up to 8 bytes, a digit */
+    const char *dot = memchr(text, '.', n);
+    size_t before = dot == NULL ? n : (size_t)(dot - text), size = (size_t)snprintf(half, sizeof half, "%.1f", 0.5) - 2;
     memcpy(copy, text, before);
     if (dot == NULL || size > 8) {
         copy[before] = 0;
         return size > 8 ? NAN : strtod(copy, NULL);
     }
-    memcpy(copy + before, point, size);
+    memcpy(copy + before, half + 1, size);
     memcpy(copy + before + size, dot + 1, n - before - 1);
     copy[n - 1 + size] = 0;
     return strtod(copy, NULL);

@@ -68,9 +68,10 @@ void fastmlp_predict_row(const fastmlp_model *model, const void *x, void *y, voi
  * n_rows: below 2^32. The calling thread does all the work. */
 void fastmlp_predict(const fastmlp_model *model, const void *x, size_t n_rows, void *y, void *workspace);
 /* fastmlp_predict_row in memory of its own, for code that calls a function with a context; `model` is a fastmlp_model.
- * It works on the stack (16 KiB) where the network is narrow enough, which is up to about 2,000 floats or 1,000 doubles
- * a layer. For wider ones it claims a piece of the model's memory; if more threads call it at once than there are
- * pieces (32, or fewer for layers of more than a million), a thread waits until another has finished. */
+ * It works on the stack (16 KiB, twice as much with int8 weights) where the network is narrow enough, which is up to
+ * about 2,000 floats or 1,000 doubles a layer. For wider ones it claims a piece of the model's memory; if more threads
+ * call it at once than there are pieces (32, or fewer for layers of more than a million), a thread waits until another
+ * has finished. */
 void fastmlp_call(const void *x, void *y, void *model);
 
 #ifdef __cplusplus

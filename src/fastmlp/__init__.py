@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     )
     from .encoder import Encoder
     from .ensemble import Ensemble
+    from .policy import Policy
     from .quantization import quantization_report
     from .training.many import fit_many
 
@@ -141,6 +142,7 @@ __all__ = [
     "OneCycle",
     "PiecewiseLinear",
     "Poisson",
+    "Policy",
     "Quantile",
     "RMSprop",
     "ReLU",
@@ -190,6 +192,7 @@ _LATE = {
     "BoundPredictor": "bound",
     "Encoder": "encoder",
     "Ensemble": "ensemble",
+    "Policy": "policy",
     "convert": "convert",
     "datasets": "datasets",
     "fit_many": "training.many",

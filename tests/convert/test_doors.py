@@ -343,13 +343,30 @@ def test_convert_says_what_a_policy_loses(
     assert json.loads(capsys.readouterr().out)["outputs"] == outputs
 
 
+def test_convert_writes_and_reads_a_policy(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pathlib.Path(__file__).parent / "models" / "stable-baselines3" / "ppo_box.zip"
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["convert", str(path), "policy.zip", "--low", "-2,0", "--high", "2,5"]) == 0
+    assert capsys.readouterr().out.startswith("policy.zip: <Policy, clipped actions of Network([")
+    policy = fastmlp.Policy.load("policy.zip")
+    assert policy.high is not None
+    assert policy.high.tolist() == [2, 5]
+    assert cli.main(["convert", "policy.zip", "net.safetensors"]) == 0
+    assert "a policy, whose outputs are actions before they are clipped" in capsys.readouterr().out
+    assert np.array_equal(fastmlp.load("net.safetensors").parameters, policy.network.parameters)
+    assert cli.main(["convert", "net.safetensors", "net.zip"]) != 0
+    assert "*.zip for a network: .zip is the file of a policy" in capsys.readouterr().err
+
+
 def test_convert_names_what_is_wrong(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     fastmlp.Network([3, 1], seed=0).save("m")
     for args, message in (
-        (["m", "out.pt"], "OUT: expected a name that ends in one of .safetensors, .onnx, .keras, .net, got "),
+        (["m", "out.pt"], "OUT: expected a name that ends in one of .zip, .safetensors, .onnx, .keras, .net, got "),
         (["none", "out.onnx"], "none: No such file or directory"),
         (["m", "out.onnx", "--activation", "tanh"], "activation: not for a model file of fastmlp"),
     ):

@@ -17,7 +17,7 @@ import pytest
 
 import fastmlp
 from fastmlp import FormatError
-from fastmlp.convert import keras_models
+from fastmlp.convert import keras_file, keras_models
 from keras_models import NAMES, random_model, set_random_weights
 
 L = keras.layers
@@ -250,6 +250,18 @@ def test_normalization_with_a_variance_of_0_divides_by_1e_7(tmp_path):
     assert np.allclose(net.predict(X), keras.ops.convert_to_numpy(model(X)), rtol=1e-6)
 
 
+@pytest.mark.parametrize("invert", [False, True])
+def test_a_model_in_memory_has_the_epsilon_that_the_program_has_set(invert):
+    given = L.Normalization(mean=[1.0, 2.0], variance=[1e-8, 4.0], invert=invert)
+    model = keras.Sequential([keras.Input((2,)), given, L.Dense(2)])
+    before = keras.config.epsilon()
+    try:
+        keras.config.set_epsilon(0.25)
+        check(model)
+    finally:
+        keras.config.set_epsilon(before)
+
+
 def test_an_inverted_normalization_and_a_rescaling_at_the_end_become_target_scaling(tmp_path):
     for layer in (L.Normalization(mean=[1e6], variance=[4.0], invert=True), L.Rescaling(2.0, 1e6)):
         model = keras.Sequential([keras.Input((2,)), L.Dense(4, activation="tanh"), L.Dense(1), layer])
@@ -332,6 +344,102 @@ def test_shared_layers_and_models_within_models_are_followed_in_order(tmp_path):
         check(model, tmp_path, suffix)
 
 
+def shared_with_a_nested_model(first, kind):
+    """Return a model with a layer that is also in a model within it, before or after that."""
+    shared, x = L.Dense(4, activation="tanh", name="shared"), keras.Input((4,))
+    inside = [shared, L.BatchNormalization(), L.Dense(4)]
+    if kind == "Sequential":
+        inner = keras.Sequential([x, *inside])
+    else:
+        y = x
+        for layer in inside:
+            y = layer(y)
+        inner = keras.Model(x, y)
+    x = keras.Input((4,))
+    y = inner(shared(x)) if first == "outer" else shared(inner(x))
+    model = keras.Model(x, L.Dense(2)(y))
+    set_random_weights(model, np.random.default_rng(0))
+    return model
+
+
+@pytest.mark.parametrize("kind", ["Sequential", "Functional"])
+@pytest.mark.parametrize("first", ["outer", "inner"])
+def test_a_layer_of_an_outer_and_a_nested_model_has_its_weights_once(first, kind, tmp_path):
+    model = shared_with_a_nested_model(first, kind)
+    for suffix in (None, ".keras", ".h5"):
+        check(model, tmp_path, suffix)
+    path = tmp_path / "model.weights.h5"
+    model.save_weights(path)
+    X = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    net = fastmlp.from_keras(path, architecture=model.to_json())
+    assert np.allclose(net.predict(X), keras.ops.convert_to_numpy(model(X)), atol=1e-5)
+
+
+def test_a_model_of_two_nested_models_has_its_weights_once(tmp_path):
+    block = keras.Sequential([keras.Input((4,)), L.Dense(4, activation="tanh", name="block")])
+    first = keras.Sequential([keras.Input((4,)), block, L.Dense(4, name="first")])
+    second = keras.Sequential([keras.Input((4,)), L.Dense(4, name="second"), block])
+    model = keras.Sequential([keras.Input((4,)), first, second, L.Dense(2)])
+    set_random_weights(model, np.random.default_rng(0))
+    for suffix in (None, ".keras", ".h5"):
+        check(model, tmp_path, suffix)
+
+
+def test_a_shared_layer_whose_name_others_have_is_refused(tmp_path):
+    model = shared_with_a_nested_model("outer", "Sequential")
+    other = keras.Sequential([keras.Input((4,)), L.Dense(4, name="shared")])
+    model = keras.Sequential([keras.Input((4,)), other, model])
+    check(model)
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(FormatError, match=r"/shared' .Dense.*no group.*other layers have its name; give the model"):
+        fastmlp.from_keras(tmp_path / "model.keras")
+
+
+def nested(rename):
+    """Return a model with a model in it, two layers of which exchange their names after they are made."""
+    names = ("a", "b")
+    inner = keras.Sequential(
+        [keras.Input((3,)), L.Dense(3, "tanh", name="a"), L.BatchNormalization(), L.Dense(3, name="b")]
+    )
+    model = keras.Sequential([keras.Input((3,)), inner, L.Dense(2)])
+    set_random_weights(model, np.random.default_rng(0))
+    inner.layers[0].trainable = False
+    for layer, name in zip(inner.layers[::2], names[::-1] if rename else names, strict=True):
+        layer.name = name
+    return model
+
+
+def test_layers_within_a_model_that_exchange_their_names(tmp_path):
+    for suffix in (None, ".keras", ".h5"):
+        check(nested(False), tmp_path, suffix)
+    for suffix in (None, ".keras"):
+        check(nested(True), tmp_path, suffix)
+    model = nested(True)
+    model.layers[0].layers[0].trainable = True
+    model.save(tmp_path / "model.h5")
+    with pytest.raises(FormatError, match=r"names are in another order than its layers.*save the model as \.keras"):
+        fastmlp.from_keras(tmp_path / "model.h5")
+
+
+def test_calls_of_nested_models_take_time_and_memory_in_proportion_to_the_file(tmp_path, monkeypatch):
+    x = keras.Input((40,))
+    model = keras.Model(x, L.Dense(40)(x))
+    for _ in range(2):
+        x = y = keras.Input((40,))
+        for _ in range(40):
+            y = model(y)
+        model = keras.Model(x, y)
+    path = tmp_path / "model.keras"
+    model.save(path)
+    with pytest.raises(FormatError, match=r"\(Dense\).*numbers so far in .* layers; more than 16 for each byte"):
+        fastmlp.from_keras(path)
+    made, work_out = [], keras_models.Path._worked_out
+    monkeypatch.setattr(keras_models.Path, "_worked_out", lambda *args: made.append(args) or work_out(*args))
+    monkeypatch.setattr(keras_models, "MAX_NUMBERS", 1000)
+    assert len(keras_models.read(path).steps) == 1600
+    assert len(made) == 1
+
+
 def test_the_loss_comes_along_where_it_goes_with_the_output():
     for activation, loss, found in (
         ("sigmoid", "binary_crossentropy", "binary_cross_entropy"),
@@ -380,6 +488,37 @@ def test_half_precision_is_asked_for(tmp_path):
         X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
         assert np.abs(net.predict(X) - keras.ops.convert_to_numpy(model(X))).max() < 5e-3
         assert np.array_equal(net.weights[0], model.layers[0].get_weights()[0].T)
+
+
+@pytest.mark.parametrize("policy", ["float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"])
+def test_models_of_every_precision_are_compared_with_keras(policy, monkeypatch, tmp_path):
+    """A model of half precision is compared by its rounding; one whose outputs are others is refused."""
+    calls, caller = [], keras_file.caller
+    monkeypatch.setattr(keras_file, "caller", lambda model: lambda X: calls.append(X) or caller(model)(X))
+    options = {} if policy == "float64" else {"half_precision": True}
+    for seed in range(12):
+        model = random_model(keras, np.random.default_rng(seed), policy)
+        calls.clear()
+        net = fastmlp.from_keras(model, **options)
+        assert calls
+        for suffix in (".keras", ".weights.h5"):
+            path, given = tmp_path / f"model{suffix}", {}
+            if suffix == ".keras":
+                model.save(path)
+            else:
+                model.save_weights(path)
+                given = {"architecture": model.to_json(), "keras_version": "3"}
+            assert np.array_equal(fastmlp.from_keras(path, **options, **given).parameters, net.parameters)
+    monkeypatch.setattr(keras_file, "caller", lambda model: lambda X: 1 - caller(model)(X))
+    with pytest.raises(FormatError, match="where rounding explains"):
+        fastmlp.from_keras(model, **options)
+
+
+def test_bfloat16_in_h5_is_refused_as_keras_does(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), L.Dense(2, dtype="bfloat16")])
+    model.save(tmp_path / "model.h5")
+    with pytest.raises(FormatError, match=r"no array .*; save the model as \.keras, which also holds bfloat16"):
+        fastmlp.from_keras(tmp_path / "model.h5", half_precision=True)
 
 
 # ------------------------------------------------------------------------------------------------------------- refused

@@ -287,10 +287,18 @@ def _inner_residual(g: Graph) -> Any:
     return g.op("Add", z, g.op("Tanh", z), name="inner")
 
 
+def _silu_of_silu(g: Graph) -> Any:
+    y = g.dense(g.x, 4, 4)
+    for name in ("first", "second"):
+        y = g.op("Mul", y, g.op("Sigmoid", y), name=name)
+    return g.dense(y, 4, 2)
+
+
 REFUSED: dict[str, tuple[Callable[[Graph], Any], str]] = {
     "residual": (_residual, r"node 'skip' \(Add\).*two branches that meet"),
     "residual of the same layer": (_inner_residual, r"node 'inner' \(Add\).*a sum of two branches"),
     "residual of the input": (lambda g: g.op("Add", g.x, g.dense(g.x, 4, 4), name="r"), r"node 'r' \(Add\)"),
+    "two activations": (_silu_of_silu, r"node 'second' \(Mul\).*two in a row that are written out; put a linear layer"),
     "gate": (
         lambda g: g.op("Mul", g.dense(g.x, 4, 4), g.op("Sigmoid", g.dense(g.x, 4, 4)), name="gate"),
         r"node 'gate' \(Mul\).*two branches that meet",

@@ -46,7 +46,7 @@ def test_a_model_in_memory() -> None:
     ):
         net = fastmlp.from_spark(model)
         np.testing.assert_allclose(net.predict(EXPECTED["X"]), EXPECTED["P"], rtol=0, atol=2e-15)
-    with pytest.raises(fastmlp.FormatError, match=r"weights: .*43; layers \[4, 5, 4\] have 49"):
+    with pytest.raises(fastmlp.FormatError, match=r"weights: .*43 weights; layers \[4, 5, 4\] have 49"):
         fastmlp.from_spark(SimpleNamespace(weights=vector, layers=[4, 5, 4]))
     thresholds = {"isDefined": lambda name: name == "thresholds", "getThresholds": lambda: [0.9, 0.1, 0.1]}
     with pytest.raises(fastmlp.FormatError, match=r"thresholds: .*\[0.9"):
@@ -102,8 +102,8 @@ def test_random_folders(seed: int, tmp_path: Path) -> None:
 BAD: dict[str, tuple[Any, Any, Any, str]] = {
     "a class": ([2, 2], range(6), {"class": "org.apache.spark.ml.PipelineModel"}, "metadata: class: .*PipelineModel"),
     "no class": ([2, 2], range(6), {"class": None}, "metadata: class"),
-    "too few weights": ([2, 2], range(5), None, r"weights: .*5; layers \[2, 2\] have 6"),
-    "too many weights": ([2, 2], range(7), None, "weights: .*: 7;"),
+    "too few weights": ([2, 2], range(5), None, r"weights: .*5 weights; layers \[2, 2\] have 6"),
+    "too many weights": ([2, 2], range(7), None, "weights: .*: 7 weights;"),
     "NaN": ([2, 2], [np.nan] * 6, None, "some that are not finite"),
     "one layer": ([2], range(6), None, "layers: expected a list of 2 to 1000"),
     "one class": ([2, 1], range(3), None, "layers: .*one output, of which a softmax is always 1"),

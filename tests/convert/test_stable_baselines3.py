@@ -28,7 +28,7 @@ from torch import nn
 import fastmlp
 from fastmlp import FormatError
 from fastmlp import from_stable_baselines3 as read_policy
-from fastmlp.convert.policy import Discrete, Policy
+from fastmlp.policy import Clipped, Discrete, Policy
 
 MODELS = Path(__file__).parent / "models" / "stable-baselines3"
 BOX = spaces.Box(np.float32([-2.0, 0.0]), np.float32([2.0, 5.0]))
@@ -309,11 +309,11 @@ def test_other_statistics_are_refused(given: Any, message: str) -> None:
 
 def test_bounds_are_asked_for_and_compared() -> None:
     path = MODELS / "ppo_box.zip"
-    with pytest.raises(FormatError, match=r"low: expected the bounds.*rounded as NumPy prints it: \[-2\.  0\.\]"):
+    with pytest.raises(FormatError, match=r"low: expected the bounds.*rounded as NumPy prints it: \[-2\., 0\.\]"):
         read_policy(path)
     with pytest.raises(FormatError, match="high: expected the bounds"):
         read_policy(path, low=[-2, 0])
-    with pytest.raises(ValueError, match=r"high: expected what the file prints, \[2\. 5\.\], got \[2, 4\]"):
+    with pytest.raises(ValueError, match=r"high: expected what the file prints, \[2\., 5\.\], got 4\.0 at \[1\]"):
         read_policy(path, low=[-2, 0], high=[2, 4])
     with pytest.raises(ValueError, match=r"high: expected a number, or numbers of shape \(2,\)"):
         read_policy(path, low=[-2, 0], high=[1, 2, 3])
@@ -534,3 +534,126 @@ def test_fuzz() -> None:
             read_policy(stream.getvalue(), low=[-2, 0], high=[2, 5])
         except ValueError as error:  # also where the bounds are no longer those of the file
             n_refused += isinstance(error, FormatError)
+
+
+# ------------------------------------------------------------------------------------------------- files of policies
+
+
+ONE = spaces.Box(-np.inf, np.inf, (1,))
+KEPT = {
+    "clipped": (PPO, BOX, VECTOR, {}),
+    "float64": (PPO, spaces.Box(np.array([-0.1]), np.array([0.1]), dtype=np.float64), ONE, {}),
+    "squashed": (SAC, BOX, spaces.Box(-1, 1, (2, 3)), {}),
+    "discrete": (DQN, spaces.Discrete(4), spaces.Discrete(5), {}),
+    "multi-discrete": (PPO, spaces.MultiDiscrete([2, 3]), spaces.MultiDiscrete([3, 4]), {}),
+    "multi-binary": (A2C, spaces.MultiBinary(4), VECTOR, {}),
+}
+
+
+@pytest.mark.parametrize("kind", KEPT)
+def test_a_file_and_a_pickle_hold_all_of_a_policy(kind: str, tmp_path: Path) -> None:
+    algorithm, actions, observations, kwargs = KEPT[kind]
+    policy, X = read_policy(model_of(algorithm, actions, observations, **kwargs)), rows(observations)
+    policy.save(tmp_path / "policy.zip")
+    found = [Policy.load(tmp_path / "policy.zip", n_threads=1), fastmlp.from_file(tmp_path / "policy.zip")]
+    for again in (*found, pickle.loads(pickle.dumps(policy)), copy.deepcopy(policy)):
+        assert type(again) is type(policy)
+        assert repr(again) == repr(policy)
+        np.testing.assert_array_equal(again.action(X), policy.action(X))
+        assert again.action(X[0]).dtype == policy.action(X[0]).dtype
+    with pytest.raises(FormatError, match=r"got the file of a policy\. fastmlp\.Policy\.load reads it"):
+        fastmlp.load(tmp_path / "policy.zip")
+
+
+def test_a_file_of_a_policy_has_bounds_on_one_side(tmp_path: Path) -> None:
+    policy = Clipped(fastmlp.Network([1, 2], seed=0), None, (2,), low=[-np.inf, 0.1], high=[0.3, np.inf])
+    policy.save(tmp_path / "policy.zip")
+    again = Policy.load(tmp_path / "policy.zip")
+    np.testing.assert_array_equal([again.low, again.high], [policy.low, policy.high])
+
+
+def policy_file(change: Callable[[dict[str, Any]], None]) -> bytes:
+    """Return the file of a policy whose first member has been changed."""
+    policy = read_policy(model_of(PPO, BOX, spaces.Box(-1, 1, (2, 3))))
+    stream, found = io.BytesIO(), io.BytesIO()
+    policy.save("policy.zip")
+    found = io.BytesIO(Path("policy.zip").read_bytes())
+    with zipfile.ZipFile(found) as old, zipfile.ZipFile(stream, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith(".json"):
+                manifest = json.loads(content)
+                change(manifest)
+                content = json.dumps(manifest).encode()
+            new.writestr(name, content)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda file: file.update(version=2), "version: expected 1, got 2"),
+        (lambda file: file.update(n_networks=2), "the version and the number of networks, 1, got 2"),
+        (lambda file: file.update(more=1), "one network and the description of a policy"),
+        (lambda file: file["policy"].update(kind="other"), "policy: kind: expected one of clipped, squashed"),
+        (lambda file: file["policy"].update(kind=["clipped"]), "policy: kind: expected one of clipped, squashed"),
+        (lambda file: file["policy"].update(kind="discrete"), "policy: expected the fields action_shape, kind"),
+        (lambda file: file["policy"].update(action_shape=[3]), "the shape of actions of 2 outputs"),
+        (lambda file: file["policy"].update(action_shape="2"), "a list of numbers above 0"),
+        (lambda file: file["policy"].update(action_shape=[]), "the shape of actions of 2 outputs"),
+        (lambda file: file["policy"].update(dtype="float16"), "float32 or float64"),
+        (lambda file: file["policy"].update(low=[0.1, 0]), "numbers of float32"),
+        (lambda file: file["policy"].update(low=[1e39, 0]), "numbers of float32"),
+        (lambda file: file["policy"].update(low=[9, 0]), "numbers below those of high"),
+        (lambda file: file["policy"].update(low=[0]), "2 numbers"),
+        (lambda file: file["policy"].update(low=[True, 0]), "2 numbers"),
+        (lambda file: file["policy"].pop("high"), "policy: expected the fields"),
+        (lambda file: file["policy"]["observations"].update(shape=[2, 2]), "what makes 6 columns"),
+        (lambda file: file["policy"]["observations"].update(kind="one_hot"), "what makes 6 columns"),
+        (lambda file: file["policy"].update(observations=3), "observations: expected an object"),
+        (lambda file: None, None),
+    ],
+)
+def test_a_file_of_a_policy_that_does_not_fit_is_refused(
+    change: Any, message: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("changed.zip").write_bytes(policy_file(change))
+    if message is None:
+        Policy.load("changed.zip")
+        return
+    with pytest.raises(FormatError, match=f"changed.zip: .*{message}"):
+        Policy.load("changed.zip")
+
+
+def test_a_damaged_file_of_a_policy_is_refused_or_the_same(tmp_path: Path) -> None:
+    policy = read_policy(model_of(PPO, BOX))
+    policy.save(tmp_path / "p")
+    whole, rng = (tmp_path / "p").read_bytes(), np.random.default_rng(0)
+    damaged = [whole[:n] for n in range(0, len(whole), 53)]
+    for at in range(0, len(whole), 5):
+        damaged.append(whole[:at] + bytes([whole[at] ^ int(rng.integers(1, 256))]) + whole[at + 1 :])
+    n_refused = 0
+    for data in damaged:
+        (tmp_path / "d").write_bytes(data)
+        try:
+            again = Policy.load(tmp_path / "d")
+        except FormatError:
+            n_refused += 1
+        else:
+            np.testing.assert_array_equal(again.network.parameters, policy.network.parameters)
+            assert repr(again) == repr(policy)
+    assert n_refused > len(damaged) // 2
+
+
+def test_bounds_in_messages_can_be_copied(tmp_path: Path) -> None:
+    many = spaces.Box(-1, 1, (40,))
+    with pytest.raises(FormatError, match=r"rounded as NumPy prints it: -1$"):
+        read_policy(saved(model_of(PPO, many)))
+    differing = spaces.Box(np.arange(-40, 0, dtype=np.float32), 1)
+    with pytest.raises(FormatError, match=r"it: \[-40\., -39\., .*, -1\.\]$"):
+        read_policy(saved(model_of(PPO, differing)))
+    with pytest.raises(FormatError, match=r"env.action_space.low.*more numbers than a message can have$"):
+        read_policy(saved(model_of(PPO, spaces.Box(np.arange(-80, 0, dtype=np.float32), 1))))
+    assert repr(read_policy(model_of(PPO, many))).endswith("low=-1.0, high=1.0>")
+    assert repr(read_policy(model_of(PPO, differing))).endswith("low=40 numbers, high=1.0>")

@@ -97,7 +97,9 @@ def random_model(keras, rng, dtype="float32"):
     """Return a random model, Sequential or Functional, with random weights."""
     n_inputs = int(rng.integers(1, 13))
     made = random_layers(keras.layers, rng, dtype, n_inputs)
-    model = assembled(keras, keras.Input((n_inputs,), dtype=dtype), made, rng)
+    model = assembled(
+        keras, keras.Input((n_inputs,), dtype=dtype if dtype.startswith("float") else "float32"), made, rng
+    )
     set_random_weights(model, rng)
     return model
 

@@ -15,10 +15,11 @@ from typing import Any
 
 from .. import convert
 from ..console import say
-from ..network import Network
 from . import loading
 
-WRITERS: dict[str, Callable[[Network, str], object]] = {
+POLICY = ".zip"  # the suffix of the file of a whole policy; the other files hold its network
+WRITERS: dict[str, Callable[[Any, str], object]] = {
+    POLICY: lambda policy, path: policy.save(path),
     ".safetensors": lambda net, path: net.save(path),
     ".onnx": lambda net, path: net.to_onnx(path),
     ".keras": lambda net, path: net.to_keras().save(path),
@@ -55,14 +56,18 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(message if message.startswith(args.model) else f"{args.model}: {message}") from error
     loading.refuse_predictor(args.model, model)
     net = getattr(model, "network", model)  # of a Policy
-    WRITERS[suffix](net, args.output)
-    record: dict[str, Any] = {"input": args.model, "output": args.output, "network": repr(net)}
+    is_policy = suffix == POLICY
+    if is_policy and model is net:
+        raise ValueError(f"OUT: expected another name than *{POLICY} for a network: {POLICY} is the file of a policy")
+    WRITERS[suffix](model if is_policy else net, args.output)
+    key, made = ("policy", model) if is_policy else ("network", net)
+    record: dict[str, Any] = {"input": args.model, "output": args.output, key: repr(made)}
     if net.conversion is not None:
         found = net.conversion
         record.update(
             source=found.source, version=found.version, difference=found.difference, folded=list(found.folded)
         )
-    if model is not net:
+    if model is not net and not is_policy:
         record["outputs"] = model.outputs
     if args.json:
         if math.isnan(record.get("difference", 0.0)):  # JSON has no NaN
@@ -85,11 +90,11 @@ def _in_options(message: str) -> str:
 
 def _report(record: dict[str, Any]) -> None:
     """Print what was converted, a line each."""
-    say(f"{record['output']}: {record['network']}")
+    say(f"{record['output']}: {record.get('policy') or record['network']}")
+    if "outputs" in record:
+        say(f"a policy, whose outputs are {record['outputs']}")
     if "source" in record:
         source = f"{record['source']} {record['version']}".strip()
-        if "outputs" in record:
-            say(f"a policy, whose outputs are {record['outputs']}")
         say(f"from {source}, largest difference {record['difference']:.3g}")
         for step in record["folded"]:
             say(f"  {step}")

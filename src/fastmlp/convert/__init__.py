@@ -480,7 +480,7 @@ def from_file(
     ----------
     path : path-like
         A model file of ONNX, PyTorch, safetensors, Keras, stable-baselines3, FANN, R (nnet), OpenCV, PMML, lwtnn,
-        RTNeural or pyrenn; a folder of Spark; or a model file of fastmlp.
+        RTNeural or pyrenn; a folder of Spark; or a file of a network or a policy of fastmlp.
     dtype : {"float32", "float64"}, optional
         That of the network; None is the file's.
     engine, n_threads
@@ -494,7 +494,7 @@ def from_file(
     Returns
     -------
     Network or Policy
-        A `Policy` of a file of stable-baselines3.
+        A `Policy` of a file of stable-baselines3, or of one that `Policy.save` has written.
 
     Raises
     ------
@@ -515,7 +515,7 @@ def from_file(
     given = {"loss": loss, "class_names": class_names, "feature_names": feature_names}
     supplied = {name: value for name, value in given.items() if value is not None}
     if row.module is None:
-        return _load(path, dtype, engine, n_threads, {**options, **supplied})
+        return _load(row is recognition.POLICY, path, dtype, engine, n_threads, {**options, **supplied})
     module = _module(row.module, row.extra)
     if hasattr(module, "policy"):
         options = {**options, **supplied, "dtype": dtype, "engine": engine, "n_threads": n_threads}
@@ -528,17 +528,20 @@ def write(tool: str, net: Network, *args: Any, **options: Any) -> Any:
     return _call(_module(*WRITERS[tool]).write, options, net, *args)
 
 
-def _load(path: Any, dtype: Any, engine: str, n_threads: Threads, options: Mapping[str, Any]) -> Network:
-    """Return the network in a model file of fastmlp, which says everything itself."""
+def _load(is_policy: bool, path: Any, dtype: Any, engine: str, n_threads: Threads, options: Mapping[str, Any]) -> Any:
+    """Return the network or the policy in a file of fastmlp, which says everything itself."""
     from ..architecture import check_dtype
     from ..network import load
+    from ..policy import Policy
 
     if options:
         raise TypeError(f"{', '.join(options)}: not for a model file of fastmlp, which says everything itself")
-    net = load(path, engine=engine, n_threads=n_threads)
-    if dtype is not None and check_dtype(dtype) != net.dtype:
-        raise ValueError(f"dtype: expected None or {net.dtype.name!r}, that of the model file, got {dtype!r}")
-    return net
+    read = Policy.load if is_policy else load
+    model: Any = read(path, engine=engine, n_threads=n_threads)
+    own = getattr(model, "network", model).dtype
+    if dtype is not None and check_dtype(dtype) != own:
+        raise ValueError(f"dtype: expected None or {own.name!r}, that of the model file, got {dtype!r}")
+    return model
 
 
 def _read(source: Any, options: Mapping[str, Any], *modules: str, extra: str = "") -> Any:

@@ -12,6 +12,7 @@ the slope of the activation, as independent errors: `_rounding`. A wrong layer i
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,7 +89,12 @@ def network(
             f"{float(np.abs(P).max()):.3g}; dtype='float64' holds larger ones"
         )
     made = Network._from_architecture(architecture, P, random_state=0, engine=engine, n_threads=n_threads)
-    found = [_compare(made, chain, folded.steps, X) for X in _rows(chain, architecture.input_scaling)]
+    rows = _rows(chain, architecture.input_scaling)
+    if chain.original is not None and chain.rounding > np.finfo(chain.dtype).eps:  # which finds less than the formulas
+        formulas = replace(chain, original=None, rounding=0.0)
+        for X in rows:
+            _compare(made, formulas, folded.steps, X)
+    found = [_compare(made, chain, folded.steps, X) for X in rows]
     difference = max((each for each in found if not math.isnan(each)), default=math.nan)
     made._conversion = Conversion(chain.tool, chain.version, difference, folded.folded)
     return made

@@ -5,7 +5,8 @@ one can keep it in an endless loop or end the process. It imports nothing of thi
 
 Output: a line of JSON, then the bytes of the arrays one after another. The JSON is {"error": message} or
 {"objects": {path: {"attributes": {name: text or list of texts}, "dtype": str, "shape": [...]}}}, where a group has
-neither dtype nor shape, and a dataset that is no plain array of numbers has the shape None.
+neither dtype nor shape, and a dataset that is no plain array of numbers has the shape None. The dtype "bfloat16" stands
+for two bytes, the upper half of a float32.
 
 Every number is checked before memory is allocated: the arrays together are at most as large as the file, because those
 that Keras writes are stored as they are. Links to other files, virtual and compressed datasets are refused.
@@ -94,7 +95,8 @@ class Reader:
     def _dataset(self, path: str, dataset: Any, entry: dict[str, Any]) -> None:
         entry["shape"] = None
         dtype = dataset.dtype
-        if dataset.shape is None or dtype.kind not in "fiu" or dtype.itemsize > 8:
+        is_bfloat16 = dtype == "V2" and text_of(dataset.attrs.get("dtype", "")) == "bfloat16"  # HDF5 has no such type
+        if dataset.shape is None or (dtype.kind not in "fiu" and not is_bfloat16) or dtype.itemsize > 8:
             return
         if dataset.chunks is not None or dataset.is_virtual or dataset.external is not None:
             raise RefusedError(f"{path[:80]}: expected numbers stored as they are, got compressed or distant ones")
@@ -102,7 +104,7 @@ class Reader:
         if self._room < 0:
             raise RefusedError(f"{path[:80]}: expected arrays that fit in the file, got the shape {dataset.shape}")
         little = dtype.newbyteorder("<")
-        entry.update(shape=list(dataset.shape), dtype=little.str)
+        entry.update(shape=list(dataset.shape), dtype="bfloat16" if is_bfloat16 else little.str)
         self.arrays.append(dataset[()].astype(little).tobytes())
 
 

@@ -98,9 +98,12 @@ def _items(objects: dict[str, dict[str, Any]], body: bytes, what: str) -> Iterat
     for path, entry in objects.items():
         array = None
         if entry.get("shape") is not None:
-            dtype, count = np.dtype(entry["dtype"]), math.prod(entry["shape"])
+            is_bfloat16, count = entry["dtype"] == "bfloat16", math.prod(entry["shape"])
+            dtype = np.dtype("<u2" if is_bfloat16 else entry["dtype"])
             if position + count * dtype.itemsize > len(body):
                 raise FormatError(f"{what}: expected all numbers of {path}, got fewer")
             array = np.frombuffer(body, dtype, count, position).reshape(entry["shape"])
             position += array.nbytes
+            if is_bfloat16:
+                array = (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
         yield path, Item(entry["attributes"], array)

@@ -8,8 +8,11 @@
 | a model | its to_json() | its layers' get_weights() |
 
 In the first, k counts the layers of a class in the order of the configuration: the groups' names are not the layers'
-names. Where the file has those too, they are compared. A `Scope` hides these differences: it gives the weights of the
-layers of one model, and the scope of a model within it. keras_models.py is the only caller.
+names. Where the file has those too, they are compared. A layer that stands in several models has one group, where Keras
+meets it first. In .h5, the weights of a model within a model are one list, in the order of its layers.
+
+A `Scope` hides these differences: it gives the weights of the layers of one model, and the scope of a model within it.
+keras_models.py is the only caller.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +43,9 @@ ASK = "give it as architecture=, the text of model.to_json() or the dict that th
 
 
 class Scope:
-    """The weights of the layers of one model."""
+    """The weights of the layers of one model, and Keras's `epsilon`, a setting that no file has."""
+
+    epsilon = 1e-7  # keras.config.epsilon(), if a program has not set another
 
     def check(self, index: int, place: str) -> None:
         """Refuse a layer in memory that is not what its configuration says."""
@@ -60,12 +65,16 @@ class Scope:
 
 @frozen(eq=False)
 class Source:
-    """A model: its configuration, the scope of its weights, and what the file says of its version and training."""
+    """A model: its configuration, the scope of its weights, and what the file says of its version and training.
+
+    `n_bytes` are those of the file with the configuration, None for a model in memory.
+    """
 
     config: dict[str, Any]
     scope: Scope
     version: str
     training: object
+    n_bytes: int | None = None
 
     @property
     def major(self) -> int | None:
@@ -108,7 +117,7 @@ def open_file(source: str | os.PathLike[str] | bytes, architecture: object, vers
             parts = {member: archive.read(member) for member in (CONFIG, METADATA, WEIGHTS)}
         return _of_parts(parts, name, architecture, version)
     if data.startswith(HDF5):
-        return _of_hdf5(hdf5_file.read(data, name), name, architecture, version)
+        return _of_hdf5(hdf5_file.read(data, name), len(data), name, architecture, version)
     raise FormatError(
         f"{name}: expected a model of Keras (.keras, .h5 or .weights.h5), got bytes that begin with {data[:8]!r}"
     )
@@ -122,11 +131,12 @@ def _of_parts(parts: Mapping[str, bytes], name: str, architecture: object, versi
     metadata = parse_json(parts[METADATA], f"{name}: {METADATA}")
     items = hdf5_file.read(parts[WEIGHTS], f"{name}: {WEIGHTS}")
     scope = Groups(items, "", layers_of(config, name))
-    return Source(config, scope, _version(metadata.get("keras_version"), version, name), config.get("compile_config"))
+    written = _version(metadata.get("keras_version"), version, name)
+    return Source(config, scope, written, config.get("compile_config"), sum(map(len, parts.values())))
 
 
-def _of_hdf5(items: dict[str, Item], name: str, architecture: object, version: str | None) -> Source:
-    """Return the model of an HDF5 file."""
+def _of_hdf5(items: dict[str, Item], n_bytes: int, name: str, architecture: object, version: str | None) -> Source:
+    """Return the model of an HDF5 file of that size."""
     root = items[""].attributes
     written = _text(root.get("keras_version"))
     if "model_config" in root:
@@ -152,7 +162,7 @@ def _of_hdf5(items: dict[str, Item], name: str, architecture: object, version: s
     else:
         scope = Named(items, group, layers)
     parsed = None if training is None else parse_json(_text(training), f"{name}: training_config")
-    return Source(config, scope, _version(written or None, version, name), parsed)
+    return Source(config, scope, _version(written or None, version, name), parsed, n_bytes)
 
 
 def _architecture(given: object) -> dict[str, Any]:
@@ -206,19 +216,18 @@ def layer_name(layer: Mapping[str, Any]) -> object:
 class Groups(Scope):
     """The layout of .keras: a group for each layer, named by its class and its number among those of the class."""
 
-    def __init__(self, items: Mapping[str, Item], path: str, layers: Sequence[dict[str, Any]]) -> None:
-        self._items, self._layers, self._paths = items, layers, list[str]()
-        counts: dict[str, int] = {}
-        for layer in layers:
-            name = snake_case(str(layer.get("class_name")))
-            count = counts[name] = counts.get(name, -1) + 1
-            self._paths.append(f"{path}/layers/{name}" + (f"_{count}" if count else ""))
+    def __init__(
+        self, items: Mapping[str, Item], path: str, layers: Sequence[dict[str, Any]], root: Groups | None = None
+    ) -> None:
+        self._items, self._layers, self._paths = items, layers, _group_paths(path, layers)
+        self._root = root or self
+        self._places: dict[tuple[str, str], list[str]] | None = None
 
     def variables(self, index: int, place: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Return the weights by their numbers in the group."""
         group = f"{self._paths[index]}/vars"
         if group not in self._items:
-            refuse(place, f"no group {group} in the file of weights", "save the model again")
+            group = self._elsewhere(index, place, group)
         stored = self._items[group].attributes.get("name")
         expected = layer_name(self._layers[index])
         if stored is not None and stored != expected:
@@ -229,9 +238,48 @@ class Groups(Scope):
             refuse(place, f"{len(found)} weights in {group}", f"expected {len(names)}: {', '.join(names)}")
         return {name: item.array for name, item in zip(names, arrays, strict=True) if item and item.array is not None}
 
+    def _elsewhere(self, index: int, place: str, group: str) -> str:
+        """Return the group of a layer that is in another model, too, where it is the only one of its class and name."""
+        found = self._root.groups_of(self._layers[index])
+        if not found:
+            refuse(place, f"no group {group} in the file of weights", "save the model again")
+        if len(found) > 1:
+            why = "it seems to be in several models, and other layers have its name"
+            refuse(place, f"no group {group} in the file of weights", f"{why}; give the model in place of the file")
+        return found[0]
+
+    def groups_of(self, layer: dict[str, Any]) -> list[str]:
+        """Return the groups in the file of all layers of that class and name, also those in models within models."""
+        if self._places is None:
+            self._places = {}
+            waiting = list(zip(self._layers, self._paths, strict=True))
+            while waiting:
+                each, path = waiting.pop()
+                if f"{path}/vars" in self._items:
+                    self._places.setdefault(_class_and_name(each), []).append(f"{path}/vars")
+                inner = each.get("config")
+                inner = inner.get("layers") if isinstance(inner, dict) else None
+                if isinstance(inner, list) and all(isinstance(one, dict) for one in inner):
+                    waiting += zip(inner, _group_paths(path, inner), strict=True)
+        return self._places.get(_class_and_name(layer), [])
+
     def inner(self, index: int, place: str, layers: Sequence[dict[str, Any]]) -> Scope:
         """Return the groups within the group of a layer."""
-        return Groups(self._items, self._paths[index], layers)
+        return Groups(self._items, self._paths[index], layers, self._root)
+
+
+def _group_paths(path: str, layers: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the groups of the layers of a model whose own group is `path`."""
+    paths, counts = list[str](), dict[str, int]()
+    for layer in layers:
+        name = snake_case(str(layer.get("class_name")))
+        count = counts[name] = counts.get(name, -1) + 1
+        paths.append(f"{path}/layers/{name}" + (f"_{count}" if count else ""))
+    return paths
+
+
+def _class_and_name(layer: Mapping[str, Any]) -> tuple[str, str]:
+    return str(layer.get("class_name")), str(layer_name(layer))
 
 
 class Named(Scope):
@@ -254,7 +302,8 @@ class Named(Scope):
         for name in listed:
             item = self._items.get(f"{group}/{name}")
             if item is None or item.array is None or name in found:
-                refuse(place, f"the weight {name!r:.60}, of which there is no array in {group:.60}")
+                advice = "save the model as .keras, which also holds bfloat16"
+                refuse(place, f"the weight {name!r:.60}, of which there is no array in {group:.60}", advice)
             found[name] = item.array
         return found
 
@@ -268,7 +317,53 @@ class Named(Scope):
 
     def inner(self, index: int, place: str, layers: Sequence[dict[str, Any]]) -> Scope:
         """Return the weights in the group of a layer, which are those of all layers within it."""
-        return Listed(self._weights(index, place), layers)
+        listed = self._weights(index, place)
+        _check_order(list(listed), layers, place)
+        return Listed(listed, layers)
+
+
+NOT_TRAINED = (
+    *("mean", "variance", "count", "moving_mean", "moving_variance"),
+    *("moving_stddev", "renorm_mean", "renorm_variance", "renorm_stddev"),
+)
+
+
+def _check_order(names: Sequence[str], layers: Sequence[dict[str, Any]], place: str) -> None:
+    """Refuse a list of weights whose names are in another order than the layers, as Keras goes by the order alone.
+
+    The weights that are trained precede the others. Names differ from the order where a layer was renamed.
+    """
+    positions: dict[str, list[int]] = {}
+    for position, name in enumerate(names):
+        positions.setdefault(name.rpartition("/")[0].rpartition("/")[2], []).append(position)
+    last = {True: -1, False: -1}
+    for owner, is_trained in _layers_within(layers):
+        for trained in (True, False):
+            own = [
+                position
+                for position in positions.get(owner, ())
+                if (is_trained and SUFFIX.sub("", names[position].rpartition("/")[2]) not in NOT_TRAINED) == trained
+            ]
+            if own and own[0] < last[trained]:
+                refuse(
+                    place,
+                    f"weights whose names are in another order than its layers, at {owner!r:.60}",
+                    "a layer was renamed after it was made; save the model as .keras, or give it in place of the file",
+                )
+            last[trained] = max([last[trained], *own])
+        positions.pop(owner, None)
+
+
+def _layers_within(layers: Sequence[dict[str, Any]]) -> Iterator[tuple[str, bool]]:
+    """Yield the name of each layer, also of those in models within models, and whether its weights are trained."""
+    for layer in layers:
+        config = layer.get("config")
+        config = config if isinstance(config, dict) else {}
+        inner = config.get("layers")
+        if isinstance(inner, list) and all(isinstance(one, dict) for one in inner):
+            yield from _layers_within(inner)
+        else:
+            yield str(layer_name(layer)), config.get("trainable") is not False
 
 
 class Listed(Scope):
@@ -306,6 +401,7 @@ class Live(Scope):
     def __init__(self, model: Any, layers: Sequence[dict[str, Any]]) -> None:
         self._by_name = {layer.name: layer for layer in model.layers}
         self._layers, self._package = layers, _package(model)
+        self.epsilon = float(self._package.backend.epsilon())
 
     def _layer(self, index: int, place: str) -> Any:
         name = layer_name(self._layers[index])
@@ -329,6 +425,7 @@ class Live(Scope):
     def variables(self, index: int, place: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Return the weights of a layer by their order."""
         weights = [np.asarray(array) for array in self._layer(index, place).get_weights()]
+        weights = [each.astype(np.float32) if each.dtype.name == "bfloat16" else each for each in weights]
         if len(weights) != len(names):
             refuse(
                 place, f"{len(weights)} weights", f"expected {len(names)}: {', '.join(names)}; build the model first"

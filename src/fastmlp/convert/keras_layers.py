@@ -21,7 +21,6 @@ from .keras_config import along, flag, lengths, mapping, number, numbers, sequen
 from .keras_file import PACKAGES
 
 Array = NDArray[np.float64]
-SMALLEST_DEVIATION = 1e-7  # of Normalization: keras.config.epsilon()
 
 
 class Layer:
@@ -29,7 +28,8 @@ class Layer:
 
     `variables(names)` returns its weights by the names that they have in Keras, in their order, and refuses others.
     `computed(names)` returns what a layer in memory has made of numbers of its configuration, None for a file.
-    `dtype` is that of its arithmetic, None where the file does not say; `major` the version of Keras.
+    `dtype` is that of its arithmetic, None where the file does not say; `major` the version of Keras; `epsilon` the
+    number that Keras calls so.
     """
 
     def __init__(
@@ -42,10 +42,11 @@ class Layer:
         major: int | None,
         variables: Callable[[Sequence[str]], dict[str, NDArray[Any]]],
         computed: Callable[[Sequence[str]], dict[str, NDArray[Any]] | None] = lambda names: None,
+        epsilon: float = 1e-7,
     ) -> None:
         self.class_name, self.config, self.place = class_name, config, place
         self.shape, self.dtype, self.major, self._variables = shape, dtype, major, variables
-        self.computed = computed
+        self.computed, self.epsilon = computed, epsilon
         self.vanishes = False
 
     @property
@@ -179,7 +180,7 @@ def _batch_normalization(layer: Layer) -> list[Step]:
 
 
 def _normalization(layer: Layer) -> list[Step]:
-    """y = (x - mean) / max(sqrt(variance), 1e-7), or the inverse of that."""
+    """y = (x - mean) / max(sqrt(variance), epsilon), or the inverse of that."""
     config, place = layer.config, layer.place
     axes = config.get("axis", -1)
     axes = [] if axes is None else axes  # None from here on: mean and variance are spread over a row
@@ -198,7 +199,7 @@ def _normalization(layer: Layer) -> list[Step]:
         variance = along(variance, axes, layer.shape, "variance", place)
     if not (variance >= 0).all():
         refuse(place, f"a variance of {variance.min()}", "expected numbers of at least 0")
-    deviation = np.maximum(np.sqrt(variance), SMALLEST_DEVIATION)
+    deviation = np.maximum(np.sqrt(variance), layer.epsilon)
     if flag(config, "invert", False, place):
         return [Affine.times(deviation, mean, place)]
     return [Affine(mean, deviation, place)]

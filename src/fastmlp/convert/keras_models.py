@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..activations import Sigmoid, Softmax
 from . import keras_file, keras_layers
-from .chain import HALF_ADVICE, Activate, Chain, Linear, Step, refuse
+from .chain import HALF_ADVICE, ROUNDING, Activate, Affine, Chain, Linear, Step, refuse
 from .keras_config import flag, mapping, name_of, sequence, shape_without_batch
 from .keras_file import Scope, Source, layers_of
 from .keras_writer import write
@@ -30,6 +30,7 @@ __all__ = ["read", "write"]
 FUNCTIONAL = ("Functional", "Model")
 MODELS = ("Sequential", *FUNCTIONAL)
 MAX_DEPTH, MAX_STEPS = 16, 10_000
+MAX_NUMBERS = 16  # of the steps of a model in a file, for each of its bytes: layers and models called several times
 HALF = ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 LOSSES = {  # Keras's names without underscores, in lower case: the loss, and the output that it needs
     "mse": ("mse", None),
@@ -88,6 +89,22 @@ def read(
     return path.chain(original)
 
 
+class _Made(NamedTuple):
+    """What a layer does: its steps, with the count of their numbers, and the shape of a row after it."""
+
+    steps: tuple[Step, ...]
+    shape: tuple[int, ...]
+    vanishes: bool
+    n_numbers: int
+
+
+def _n_numbers(step: Step) -> int:
+    """Return how many numbers a step has."""
+    if isinstance(step, Linear):
+        return step.weight.size + step.bias.size
+    return 2 * step.scale.size if isinstance(step, Affine) else 0
+
+
 class Path:
     """The path through a model: the steps so far, and the shape of a row after them."""
 
@@ -98,7 +115,13 @@ class Path:
         self._steps: list[Step] = []
         self._notes: list[str] = []
         self._dtypes: set[str] = set()
-        self._n_layers = 0
+        self._rounding = 0.0  # of Keras's arithmetic, where that is in half precision
+        self._n_layers = self._n_numbers = 0
+        self._limit = math.inf if source.n_bytes is None else MAX_NUMBERS * source.n_bytes + 2**20
+        # What is called several times is worked out once, so that a call costs no more than the steps it adds.
+        self._routes: dict[Scope, Sequence[int]] = {}
+        self._scopes: dict[tuple[Scope, int], Scope] = {}
+        self._made: dict[tuple[Scope, int, tuple[int, ...]], _Made] = {}
 
     # ---------------------------------------------------------------------------------------------------------- models
 
@@ -111,41 +134,63 @@ class Path:
         if depth >= MAX_DEPTH:
             refuse(place, f"models within models to more than {MAX_DEPTH} levels")
         layers = layers_of(entry, place)
-        if class_name == "Sequential":
-            route: Sequence[int] = range(len(layers))
-            if self._shape is None:
-                self._start(_sequential_input(entry, layers, place), place)
-        else:
-            route = Graph(entry, layers, place, self._source.major).route()
-        for index in route:
+        if class_name == "Sequential" and self._shape is None:
+            self._start(_sequential_input(entry, layers, place), place)
+        if scope not in self._routes:
+            is_row = class_name == "Sequential"
+            route = range(len(layers)) if is_row else Graph(entry, layers, place, self._source.major).route()
+            self._routes[scope] = route
+        for index in self._routes[scope]:
             self._layer(layers[index], index, scope, prefix, depth)
 
     def _layer(self, entry: dict[str, Any], index: int, scope: Scope, prefix: str, depth: int) -> None:
         """Follow the path through a layer."""
         class_name = entry.get("class_name")
-        config = entry.get("config")
         shown = f"{prefix}{keras_file.layer_name(entry)}"
         place = f"layer {shown!r:.80} ({class_name!s:.60})"
         self._n_layers += 1
         if self._n_layers > MAX_STEPS:
             refuse(place, f"a path of more than {MAX_STEPS:,} layers")
         if class_name in MODELS:
-            self.model(entry, scope.inner(index, place, layers_of(entry, place)), f"{shown}/", depth + 1)
+            if (scope, index) not in self._scopes:
+                self._scopes[scope, index] = scope.inner(index, place, layers_of(entry, place))
+            self.model(entry, self._scopes[scope, index], f"{shown}/", depth + 1)
             return
-        if not isinstance(class_name, str) or not keras_layers.is_of_keras(entry):
-            known_by = entry.get("registered_name") or f"{entry.get('module')}.{class_name}"
-            refuse(place, f"the class {known_by!r:.60}", "fastmlp knows Keras's own layers only")
-        config = mapping(config, place, "a configuration")
-        name_of(config, place)
-        dtype = self._dtype(config.get("dtype"), place)
         if class_name == "InputLayer":
-            self._input(config, place)
+            self._input(self._checked(entry, place)[0], place)
             return
         if self._shape is None:
             refuse(place, "a layer before the input")
+        key = scope, index, self._shape
+        if key not in self._made:
+            self._made[key] = self._worked_out(entry, index, scope, place)
+        made = self._made[key]
+        self._n_numbers += made.n_numbers
+        if self._n_numbers > self._limit:
+            why = f"more than {MAX_NUMBERS} for each byte of the file: its layers are called too often"
+            refuse(place, f"a path with {self._n_numbers:,} numbers so far in {self._n_layers:,} layers", why)
+        self._steps.extend(made.steps)
+        self._shape = made.shape
+        if made.vanishes:
+            self._notes.append(f"{class_name} {shown!r}")
+
+    def _checked(self, entry: dict[str, Any], place: str) -> tuple[dict[str, Any], str | None]:
+        """Return a layer's configuration and dtype; refuse classes that are not Keras's, and other dtypes."""
+        class_name = entry.get("class_name")
+        if not isinstance(class_name, str) or not keras_layers.is_of_keras(entry):
+            known_by = entry.get("registered_name") or f"{entry.get('module')}.{class_name}"
+            refuse(place, f"the class {known_by!r:.60}", "fastmlp knows Keras's own layers only")
+        config = mapping(entry.get("config"), place, "a configuration")
+        name_of(config, place)
+        return config, self._dtype(config.get("dtype"), place)
+
+    def _worked_out(self, entry: dict[str, Any], index: int, scope: Scope, place: str) -> _Made:
+        """Return what a layer does to rows of the present shape."""
+        config, dtype = self._checked(entry, place)
+        assert self._shape is not None
         scope.check(index, place)
         layer = keras_layers.Layer(
-            class_name,
+            entry["class_name"],
             config,
             place,
             self._shape,
@@ -153,11 +198,10 @@ class Path:
             self._source.major,
             lambda names: scope.variables(index, place, names),
             lambda names: scope.computed(index, names),
+            scope.epsilon,
         )
-        self._steps.extend(keras_layers.steps(layer))
-        self._shape = layer.shape
-        if layer.vanishes:
-            self._notes.append(f"{class_name} {shown!r}")
+        steps = tuple(keras_layers.steps(layer))
+        return _Made(steps, layer.shape, layer.vanishes, sum(map(_n_numbers, steps)))
 
     def _input(self, config: dict[str, Any], place: str) -> None:
         """Take the shape of rows from an input; refuse inputs that are no real numbers."""
@@ -190,6 +234,7 @@ class Path:
             if policy is None or policy in ("int32", "int64", "uint8", "bool", "string"):
                 return None  # an input, which is checked on its own
         elif policy in HALF and self._half_precision:
+            self._rounding = max(self._rounding, ROUNDING[str(policy).removeprefix("mixed_")])
             policy = "float32"
         elif policy in HALF:
             refuse(place, f"arithmetic in half precision ({policy})", HALF_ADVICE)
@@ -203,8 +248,7 @@ class Path:
     def chain(self, call: Callable[[NDArray[Any]], NDArray[Any]] | None) -> Chain:
         """Return the chain; `call` gives the outputs of a model in memory.
 
-        A model of float64 is compared with `Chain.evaluate`: Keras 3 computes its products in float32, except with
-        TensorFlow.
+        In a model of float64, Keras 3 computes products in float32, except with TensorFlow.
         """
         source, steps, shape = self._source, self._steps, self._input_shape
         place = f"model {keras_file.layer_name(source.config)!r:.60}"
@@ -228,7 +272,8 @@ class Path:
             dtype=dtype,
             n_inputs=math.prod(shape),
             loss=_loss(source.training, steps, self._notes),
-            original=None if call is None or self._half_precision or dtype == "float64" else original,
+            original=None if call is None else original,
+            rounding=max(self._rounding, ROUNDING["float32"] if dtype == "float64" else 0.0),
             folded=tuple(self._notes),
         )
 

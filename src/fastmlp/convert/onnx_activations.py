@@ -321,6 +321,7 @@ def _unknown(core: Expression) -> tuple[str, str]:
     advice = "the activations are listed in docs/activations.md"
     if core.kind in ("sum", "product", "max", "where"):
         shown = {"sum": "a sum of", "product": "a product of", "max": "the largest of", "where": "a choice between"}
-        return f"{shown[core.kind]} {RESIDUAL}, or an activation that is not known", advice
+        others = "or an activation that is not known, or two in a row that are written out"
+        return f"{shown[core.kind]} {RESIDUAL}, {others}", f"put a linear layer between those; {advice}"
     name = core.value[0] if core.kind == "call" else core.kind
     return _ADVICE.get(name, (f"a function {name!r} of its input, with the parameters {core.value[1:]}", advice))

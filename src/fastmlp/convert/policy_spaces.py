@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FormatError
+from ..policy import Flatten, OneHot
 from .chain import refuse
-from .policy import Flatten, OneHot
+
+MAX_SHOWN = 64  # bounds in a message
 
 
 def kind(space: Mapping[str, Any], what: str) -> str:
@@ -44,7 +46,7 @@ def counts(space: Mapping[str, Any], key: str, what: str) -> tuple[int, ...]:
     return numbers
 
 
-def observations(space: Mapping[str, Any], n_inputs: int) -> Callable[[Any], Any] | None:
+def observations(space: Mapping[str, Any], n_inputs: int) -> Flatten | OneHot | None:
     """Return what makes the network's inputs of an observation; None if it is a vector already."""
     what = "observation_space"
     found = kind(space, what)
@@ -65,7 +67,7 @@ def bound(name: str, given: Any, space: Mapping[str, Any], shape: tuple[int, ...
     """Return a bound of the actions in the space's shape and dtype, which must not contradict what the file prints."""
     printed = space.get(name)
     if given is None:
-        shown = f", rounded as NumPy prints it: {printed!s:.80}" if isinstance(printed, str) else ""
+        shown = f", rounded as NumPy prints it: {_shown(printed)}" if isinstance(printed, str) else ""
         raise FormatError(
             f"{name}: expected the bounds of the environment's actions as low= and high= (env.action_space.{name}), "
             f"which the file has only inside a pickle{shown}"
@@ -83,8 +85,19 @@ def bound(name: str, given: Any, space: Mapping[str, Any], shape: tuple[int, ...
         with np.errstate(invalid="ignore"):
             fits = (flat == number) | (np.abs(flat - number) <= error + 1e-6 * np.abs(number))
         if not fits.all():
-            raise ValueError(f"{name}: expected what the file prints, {printed!s:.80}, got {given!r:.60}")
+            where = tuple(np.argwhere(~fits.reshape(shape))[0].tolist())
+            raise ValueError(
+                f"{name}: expected what the file prints, {_shown(printed)}, got {made[where].item()!r} at {list(where)}"
+            )
     return made
+
+
+def _shown(printed: object) -> str:
+    """Return bounds that NumPy has printed so that they can be copied: one number, if all are equal, or a list."""
+    words = str(printed).replace("[", " ").replace("]", " ").split()
+    if "..." in words or len(words) > MAX_SHOWN:
+        return "more numbers than a message can have"
+    return words[0].rstrip(".") if len(set(words)) == 1 else f"[{', '.join(words)}]"
 
 
 def _printed(text: object, size: int) -> tuple[NDArray[Any], NDArray[Any]] | None:

@@ -1,9 +1,10 @@
 """FORMATS: the table of the formats of other tools' models, and `recognize`, which finds a file's row in it.
 
-A row has the format's name, the module of this folder that reads it (None: `fastmlp.load` does), the extra of
-pyproject.toml whose packages that module needs, and `recognizes`, which decides by the content of a file or a folder,
-never by its name. A module has `read(source, **options)`, which returns a `Chain`. To add a format, write the module
-and its row here. Nothing here imports a reader: `fastmlp.convert` does so when a file is there to be read.
+A row has the format's name, the module of this folder that reads it (None: `fastmlp.load` does, or `Policy.load` of a
+policy), the extra of pyproject.toml whose packages that module needs, and `recognizes`, which decides by the content of
+a file or a folder, never by its name. A module has `read(source, **options)`, which returns a `Chain`. To add a format,
+write the module and its row here. Nothing here imports a reader: `fastmlp.convert` does so when a file is there to be
+read.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from ..errors import FormatError
-from ..formats import atomic, foreign
+from ..formats import atomic, foreign, policy_file
 
 OWN = re.compile(rb'"format":\s*"fastmlp"')  # in the metadata of a safetensors file
 MAX_TEXT = 2**26  # the bytes of a text file that are looked at, for words that may stand anywhere in it
@@ -95,9 +96,12 @@ def _is_onnx(content: Content) -> bool:
     return len(head) > 3 and head[0] == 0x08 and 3 <= head[1] < 128 and head[2] in b"\x12\x1a\x22\x28\x32\x3a\x42\x72"
 
 
+POLICY = Format("fastmlp", None, lambda c: policy_file.KIND.manifest in c.members)
+
 # The first row whose `recognizes` returns True reads the file.
 FORMATS = (
     Format("fastmlp", None, lambda c: c.head[8:9] == b"{" and OWN.search(c.head) is not None),
+    POLICY,
     Format("Spark", "spark", lambda c: c.has_folders("metadata", "data"), "spark"),
     Format("stable-baselines3", "stable_baselines3", lambda c: {"data", "policy.pth"} <= c.members),
     Format("Keras", "keras_models", lambda c: {"config.json", "model.weights.h5"} <= (c.members | c.files)),

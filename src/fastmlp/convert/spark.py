@@ -92,7 +92,7 @@ def _original(model: Any) -> Callable[[Any], Any]:
 
 def _chain(layers: Sequence[int], weights: Array, version: str, original: Callable[[Any], Any] | None = None) -> Chain:
     if not (weights.shape == (_count(layers),) and np.isfinite(weights).all()):
-        found = f"{weights.size:,}" if weights.size != _count(layers) else "some that are not finite"
+        found = f"{weights.size:,} weights" if weights.size != _count(layers) else "some that are not finite"
         refuse("weights", found, f"layers {list(layers)} have {_count(layers):,} finite ones")
     steps: list[Step] = []
     at = 0

@@ -25,12 +25,12 @@ from ..activations import Activation, HardTanh, Tanh
 from ..errors import FormatError
 from ..formats import strict_json
 from ..frozen import frozen
+from ..policy import Clipped, Discrete, MultiBinary, MultiDiscrete, OneHot, Policy, Squashed
 from . import observation_scaling as statistics
 from . import policy_spaces as spaces
 from . import torch_file, torch_functions, torch_layers
 from .chain import Activate, Affine, Chain, Linear, Step, refuse
 from .checking import network
-from .policy import Clipped, Discrete, MultiBinary, MultiDiscrete, OneHot, Policy, Squashed
 from .torch_spec import check_shapes, number_key
 from .zip_members import Archive
 

@@ -54,6 +54,7 @@ _MAGIC: list[tuple[int, bytes, str, str]] = [  # offset, bytes, kind of file, ad
 ]
 _MEMBERS = [  # the end of the name of a zip archive's first member, kind of file, advice
     ("fastmlp-ensemble.json", "the file of an ensemble", "fastmlp.Ensemble.load reads it"),
+    ("fastmlp-policy.json", "the file of a policy", "fastmlp.Policy.load reads it"),
     ("weight_0", "a program of torch.export (.pt2)", "torch.save(net.state_dict(), path) of its module can be read"),
     (
         "archive_format",
