@@ -3,8 +3,9 @@
  * It reads the current version of the format alone, and refuses what src/fastmlp/formats refuses; what only training or
  * the reading of tables uses (loss, seed, names of columns and classes) is checked as JSON and not kept. The file may
  * hold any bytes: nothing is read beyond its size, and every size in it is compared with that before memory is
- * allocated for it. Memory is at most a copy of the header, which may have 16 MiB, three times the largest tensor, and
- * the parameters in the engine's layout, whose padding makes them up to 32 times as large in a layer of few outputs. */
+ * allocated for it. Memory is at most a copy of the header, which may have 16 MiB, one of the largest weights and biases,
+ * the parameters in the engine's layout, whose padding makes them up to 32 times as large in a layer of few outputs,
+ * and the model's own workspaces (model.c). */
 #include "model.h"
 #include "pass_common.h"
 #include "sha256.h"
@@ -133,6 +134,10 @@ static int read_metadata(reader *r, fml_json *architecture) {
         return refuse(r, FASTMLP_NEEDS_PYTHON, "fastmlp.training",
                       "expected a model, got a checkpoint; write its network with fastmlp.load(...).save(...)");
     int is_ok = values[EXTRA].at == NULL || read_text(r, &values[EXTRA], &values[EXTRA_DIGEST], &extra, &length);
+    if (is_ok && extra != NULL) {
+        fml_json own = fml_json_at(extra, extra + length, "fastmlp.extra", r->error);
+        is_ok = fml_json_check(&own);
+    }
     fml_free(extra);
     if (!is_ok || !read_text(r, &values[ARCHITECTURE], &values[ARCHITECTURE_DIGEST], &r->text, &length)) return 0;
     *architecture = fml_json_at(r->text, r->text + length, "fastmlp.architecture", r->error);

@@ -85,7 +85,7 @@ class BoundPredictor(_core.Bound, Described):
         made._n_threads = threads = engines.check_threads(n_threads)
         max_threads = threads if isinstance(threads, int) else _core.usable_threads()
         own, P = contents.weights == given.dtype.name, np.ascontiguousarray(contents.parameters, given.dtype)
-        made._build_described(given, "native" if own else f"native-{contents.weights}", isa, max_threads)
+        made._build_described(given, quantization.ENGINES.get(contents.weights, "native"), isa, max_threads)
         made._load(P, *given.scalings, given.schema)
         if not own:
             quantization.check_rounding(contents.weights, given.sizes, P, made._unpack())
@@ -181,7 +181,7 @@ class BoundPredictor(_core.Bound, Described):
         Raises
         ------
         ValueError
-            If the network has another number of inputs or outputs.
+            If the network has another number of inputs or outputs, or for "ode" an encoder.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""The class Described: what a network and a bound predictor say of themselves: sizes, activations, scalings, names.
+"""The class Described: what networks and bound predictors have in common: sizes, activations, scalings, names.
 
 `model.Model` and `bound.BoundPredictor` derive from it and from a class of `_core`, which has the numbers. Both set the
 attributes below, by `_build_described`, when they are built.

@@ -263,6 +263,22 @@ def test_the_self_test_finds_a_changed_weight(tmp_path: Path, weights: str) -> N
     assert re.match(r"row \d, output 0: expected \S+, got \S+\n", done.stdout)
 
 
+def test_the_self_test_looks_at_each_output_in_its_own_unit(tmp_path: Path) -> None:
+    net = network([4, 8, 2], "float32", 0, target_scaling=fastmlp.Scaling([0.0, 0.0], [1e-3, 1e3]))
+    net.to_c(tmp_path / "net.c")
+    assert self_test(tmp_path, tmp_path / "net.c", COMPILERS["gcc"]).returncode == 0
+    text = (tmp_path / "net.c").read_text()
+    tolerances = re.search(r"tolerances\[PREDICT_OUTPUTS\] = \{\n\s+(\S+), (\S+)\n", text)
+    assert tolerances is not None
+    assert float(tolerances[2]) / float(tolerances[1]) == pytest.approx(1e6, rel=0.5)
+
+
+@pytest.mark.parametrize("name", ["output", "input", "row", "o", "x", "y", "i", "n_wrong", "real"])
+def test_names_that_the_file_uses_within_may_be_the_functions(tmp_path: Path, name: str) -> None:
+    network([4, 8, 2], "float32", 0).to_c(tmp_path / "net.c", function=name)
+    assert self_test(tmp_path, tmp_path / "net.c", COMPILERS["gcc"]).returncode == 0
+
+
 def test_typical_rows_are_those_of_the_self_test(tmp_path: Path) -> None:
     net = network([2, 3, 1], "float32", 0)
     net.to_c(tmp_path / "net.c", X=[[0.5, 0.25], [-7.0, 3.0]])
@@ -306,6 +322,10 @@ def test_on_arm(tmp_path: Path, weights: str, capsys: pytest.CaptureFixture[str]
         ({"function": "int"}, "function: expected a name that is no keyword of C or C\\+\\+ and not main, got 'int'"),
         ({"function": "main"}, "function: expected a name that is no keyword"),
         ({"function": "class"}, "function: expected a name that is no keyword"),
+        *[
+            ({"function": name}, f"function: expected a name that the C library does not use .* got '{name}'")
+            for name in ("sin", "printf", "uint8_t", "FLT_MAX", "NULL", "stdout", "malloc")
+        ],
         ({"function": "2x"}, "function: expected an identifier of C, .* got '2x'"),
         ({"function": "a b"}, "function: expected an identifier of C"),
         ({"function": "_x"}, "function: expected an identifier of C"),

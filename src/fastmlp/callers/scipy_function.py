@@ -30,6 +30,8 @@ def _integrand(predictor: BoundPredictor) -> Any:
 
 def _derivative(predictor: BoundPredictor) -> Callable[[float, ArrayLike], NDArray[Any]]:
     """Return the predictor as the right-hand side f(t, y) of an ordinary differential equation."""
+    if predictor.encoder is not None:
+        raise ValueError("scipy: expected a network whose inputs are numbers, got one with an encoder")
     n_inputs, n_outputs = predictor.sizes[0], predictor.sizes[-1]
     if n_inputs == n_outputs:
         return lambda t, y: predictor.predict(y)

@@ -8,7 +8,7 @@ Layers. Weights stand in panels of 64 (32 in float64) outputs, [panel][input][ou
 panel are kept in vectors of the compiler (GCC's vector extensions; else single numbers), enough of them to hide the
 latency of additions: of few outputs, those of several inputs at once. Vectors read over the end of a panel, where the
 next numbers stand: those sums are not used. Layers of very few outputs are dot products, row by row.
-Rejected: plain loops over outputs, which GCC 12 vectorises well but clang 14 does not (10-32-32-1 on AVX2: 93 ns for
+Rejected: plain loops over outputs, which GCC 12 vectorises well but clang 14 does not (10-32-32-1 on AVX2: 93 ns not
 59), and padding, which a microcontroller pays for.
 
 c_activations.py has the activations, c_int8.py what is different for weights of one byte.
@@ -61,6 +61,27 @@ KEYWORDS = frozenset(
         private protected public register reinterpret_cast requires restrict return short signed sizeof static
         static_assert static_cast struct switch template this thread_local throw true try typedef typeid typename typeof
         typeof_unqual union unsigned using virtual void volatile wchar_t while xor xor_eq""",
+    )
+)
+
+# of the C library, which headers and compilers declare
+LIBRARY = frozenset(
+    re.findall(
+        r"\S+",
+        """abort abs acos acosf acosh acoshf acosl asin asinf asinh asinhf atan atan2 atan2f atanf atanh atanhf atexit
+        atof atoi atol bsearch cabs calloc cbrt cbrtf ceil ceilf clearerr copysign copysignf cos cosf cosh coshf div drem
+        erf erfc erfcf erff exit exp exp10 exp2 exp2f expf expm1 expm1f fabs fabsf fclose fdim fdimf feof ferror fflush
+        ffs fgetc fgets finite floor floorf fma fmaf fmax fmaxf fmin fminf fmod fmodf fopen fpclassify fprintf fputc fputs
+        fread free freopen frexp frexpf fscanf fseek ftell fwrite gamma getc getchar getenv gets hypot hypotf ilogb
+        ilogbf index isalnum isalpha isfinite isinf isnan isnormal j0 j1 jn labs ldexp ldexpf lgamma lgammaf llabs
+        llrint llround log log10 log10f log1p log1pf log2 log2f logb logbf logf lrint lrintf lround lroundf malloc
+        memchr memcmp memcpy memmove memset modf modff nan nanf nearbyint nearbyintf nextafter nextafterf nexttoward
+        perror pow powf printf putc putchar puts qsort raise rand realloc remainder remainderf remove remquo rename
+        rewind rindex rint rintf round roundf scalb scalbln scalbn scanf setbuf setvbuf signal signbit significand sin
+        sincos sincosf sinf sinh sinhf snprintf sprintf sqrt sqrtf srand sscanf stderr stdin stdout strcat strchr strcmp
+        strcpy strcspn strlen strncat strncmp strncpy strpbrk strrchr strspn strstr strtod strtof strtok strtol system
+        tan tanf tanh tanhf tgamma tgammaf time tmpfile tmpnam tolower toupper trunc truncf ungetc vfprintf vprintf
+        vsnprintf vsprintf y0 y1 yn""",
     )
 )
 
@@ -259,19 +280,25 @@ static const $output_type @_test_outputs[$n_rows][@@_OUTPUTS] = {
 $rows
 };
 
+static const double @_test_tolerances[@@_OUTPUTS] = {
+$tolerances
+};
+
 int main(void) {
-    int row, o, n_wrong = 0;
-    for (row = 0; row < $n_rows; row++) {
-        $output_type output[@@_OUTPUTS];
-        @(@_test_inputs[row], output);
-        for (o = 0; o < @@_OUTPUTS; o++) {
-            double expected = (double)@_test_outputs[row][o], got = (double)output[o], difference = got - expected;
-            if (difference >= -$tolerance && difference <= $tolerance) continue;
-            printf("row %d, output %d: expected %.9g, got %.9g\\n", row, o, expected, got);
-            n_wrong++;
+    int @_row, @_o, @_wrong = 0;
+    for (@_row = 0; @_row < $n_rows; @_row++) {
+        $output_type @_got[@@_OUTPUTS];
+        @(@_test_inputs[@_row], @_got);
+        for (@_o = 0; @_o < @@_OUTPUTS; @_o++) {
+            double @_expected = (double)@_test_outputs[@_row][@_o];
+            double @_difference = (double)@_got[@_o] - @_expected;
+            if (@_difference >= -@_test_tolerances[@_o] && @_difference <= @_test_tolerances[@_o]) continue;
+            printf("row %d, output %d: expected %.$digits, got %.$digits\\n", @_row, @_o, @_expected,
+                   (double)@_got[@_o]);
+            @_wrong++;
         }
     }
-    return n_wrong != 0;
+    return @_wrong != 0;
 }
 #endif
 """
@@ -304,6 +331,11 @@ def _check(net: Network, weights: Any, function: Any) -> None:
         )
     if function in KEYWORDS:
         raise ValueError(f"function: expected a name that is no keyword of C or C++ and not main, got {function!r}")
+    if function in LIBRARY or function.endswith("_t") or function.isupper():
+        raise ValueError(
+            "function: expected a name that the C library does not use for a function, a type (..._t) or a macro "
+            f"(capitals only), got {function!r}; use 'predict' or 'my_{function.lower().removesuffix('_t')}'"
+        )
     for layer, f in enumerate((*net.activation, net.output_activation)):
         if isinstance(f, CustomActivation):
             raise ValueError(
@@ -341,7 +373,8 @@ def _text(net: Network, int8: bool, function: str, X: Any) -> str:
         "n_inputs": net.sizes[0], "n_outputs": net.sizes[-1], "size": net.dtype.itemsize, "has_fma": HAS_FMA[dtype],
         "input_type": _TYPES[in_dtype], "output_type": _TYPES[out_dtype], "suffix": "f" if dtype == "float32" else "",
         "include": "#include <math.h>\n" if any(isinstance(f, a.Sine) for f in functions) else "",
-        "n_rows": len(rows), "tolerance": repr(_tolerance(net, expected, int8)),
+        "n_rows": len(rows), "digits": "9g" if out_dtype == "float32" else "17g",
+        "tolerances": table(_tolerances(net, expected, int8), "float64"),
     }  # fmt: skip
     code, scalings = _code(net.sizes, layers, functions, inputs, targets, in_dtype, out_dtype, dtype)
     data |= scalings
@@ -531,15 +564,20 @@ def _test_rows(net: Network, X: Any, dtype: np.dtype[Any], pairs: list[Any], fun
     return rows[kept][:TESTED_ROWS], outputs[kept][:TESTED_ROWS]
 
 
-def _tolerance(net: Network, expected: NDArray[Any], int8: bool) -> float:
-    """Return the difference that rounding alone can make between two orders of the same sums.
+def _tolerances(net: Network, expected: NDArray[Any], int8: bool) -> NDArray[np.float64]:
+    """Return for each output the difference that rounding alone can make between two orders of the same sums.
 
-    A layer adds about sqrt(I) + 4 ULP, of the largest output; 16 is for sums that are smaller than their terms. With
-    int8 an input of a layer may be rounded to its other neighbour.
+    A layer adds about sqrt(I) + 4 ULP, of the largest output before target scaling; 16 is for sums that are smaller
+    than their terms. With int8 an input of a layer may be rounded to its other neighbour. Target scaling rounds once.
     """
-    ulp = 2.0**-12 if int8 else float(np.finfo(net.dtype).eps)
+    eps = float(np.finfo(net.dtype).eps)
+    ulp = 2.0**-12 if int8 else eps
     layers = len(net.sizes) - 1 if int8 else sum(np.sqrt(n) + 4 for n in net.sizes[:-1])
-    return float(16 * ulp * layers * max(float(np.abs(expected).max()), 1e-30))
+    targets = net.target_scaling if isinstance(net.target_scaling, Scaling) else None
+    outputs = expected.astype(np.float64)
+    plain, scale = (outputs, np.ones(net.sizes[-1])) if targets is None else (targets.apply(outputs), targets.scale)
+    rounding = 0.0 if targets is None else 4 * eps * np.abs(outputs).max(axis=0)
+    return np.asarray(16 * ulp * layers * max(float(np.abs(plain).max()), 1e-30) * np.abs(scale) + rounding)
 
 
 def _notes(net: Network, in_dtype: str, out_dtype: str) -> list[str]:
