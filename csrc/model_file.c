@@ -3,9 +3,9 @@
  * It reads the current version of the format alone, and refuses what src/fastmlp/formats refuses; what only training or
  * the reading of tables uses (loss, seed, names of columns and classes) is checked as JSON and not kept. The file may
  * hold any bytes: nothing is read beyond its size, and every size in it is compared with that before memory is
- * allocated for it. Memory is at most a copy of the header, which may have 16 MiB, one of the largest weights and biases,
- * the parameters in the engine's layout, whose padding makes them up to 32 times as large in a layer of few outputs,
- * and the model's own workspaces (model.c). */
+ * allocated for it. Memory is at most a copy of the header, which may have 16 MiB, one of the largest weights and
+ * biases, the parameters in the engine's layout, whose padding makes them up to 32 times as large in a layer of few
+ * outputs, and the model's own workspaces (model.c). */
 #include "model.h"
 #include "pass_common.h"
 #include "sha256.h"

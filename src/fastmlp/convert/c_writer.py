@@ -68,20 +68,20 @@ KEYWORDS = frozenset(
 LIBRARY = frozenset(
     re.findall(
         r"\S+",
-        """abort abs acos acosf acosh acoshf acosl asin asinf asinh asinhf atan atan2 atan2f atanf atanh atanhf atexit
-        atof atoi atol bsearch cabs calloc cbrt cbrtf ceil ceilf clearerr copysign copysignf cos cosf cosh coshf div drem
-        erf erfc erfcf erff exit exp exp10 exp2 exp2f expf expm1 expm1f fabs fabsf fclose fdim fdimf feof ferror fflush
-        ffs fgetc fgets finite floor floorf fma fmaf fmax fmaxf fmin fminf fmod fmodf fopen fpclassify fprintf fputc fputs
-        fread free freopen frexp frexpf fscanf fseek ftell fwrite gamma getc getchar getenv gets hypot hypotf ilogb
-        ilogbf index isalnum isalpha isfinite isinf isnan isnormal j0 j1 jn labs ldexp ldexpf lgamma lgammaf llabs
-        llrint llround log log10 log10f log1p log1pf log2 log2f logb logbf logf lrint lrintf lround lroundf malloc
-        memchr memcmp memcpy memmove memset modf modff nan nanf nearbyint nearbyintf nextafter nextafterf nexttoward
-        perror pow powf printf putc putchar puts qsort raise rand realloc remainder remainderf remove remquo rename
-        rewind rindex rint rintf round roundf scalb scalbln scalbn scanf setbuf setvbuf signal signbit significand sin
-        sincos sincosf sinf sinh sinhf snprintf sprintf sqrt sqrtf srand sscanf stderr stdin stdout strcat strchr strcmp
-        strcpy strcspn strlen strncat strncmp strncpy strpbrk strrchr strspn strstr strtod strtof strtok strtol system
-        tan tanf tanh tanhf tgamma tgammaf time tmpfile tmpnam tolower toupper trunc truncf ungetc vfprintf vprintf
-        vsnprintf vsprintf y0 y1 yn""",
+        """abort abs acos acosf acosh acoshf acosl asin asinf asinh asinhf atan atan2 atan2f atanf atanh atanhf
+        atexit atof atoi atol bsearch cabs calloc cbrt cbrtf ceil ceilf clearerr copysign copysignf cos cosf cosh
+        coshf div drem erf erfc erfcf erff exit exp exp10 exp2 exp2f expf expm1 expm1f fabs fabsf fclose fdim fdimf
+        feof ferror fflush ffs fgetc fgets finite floor floorf fma fmaf fmax fmaxf fmin fminf fmod fmodf fopen
+        fpclassify fprintf fputc fputs fread free freopen frexp frexpf fscanf fseek ftell fwrite gamma getc getchar
+        getenv gets hypot hypotf ilogb ilogbf index isalnum isalpha isfinite isinf isnan isnormal j0 j1 jn labs
+        ldexp ldexpf lgamma lgammaf llabs llrint llround log log10 log10f log1p log1pf log2 log2f logb logbf logf
+        lrint lrintf lround lroundf malloc memchr memcmp memcpy memmove memset modf modff nan nanf nearbyint
+        nearbyintf nextafter nextafterf nexttoward perror pow powf printf putc putchar puts qsort raise rand realloc
+        remainder remainderf remove remquo rename rewind rindex rint rintf round roundf scalb scalbln scalbn scanf
+        setbuf setvbuf signal signbit significand sin sincos sincosf sinf sinh sinhf snprintf sprintf sqrt sqrtf
+        srand sscanf stderr stdin stdout strcat strchr strcmp strcpy strcspn strlen strncat strncmp strncpy strpbrk
+        strrchr strspn strstr strtod strtof strtok strtol system tan tanf tanh tanhf tgamma tgammaf time tmpfile
+        tmpnam tolower toupper trunc truncf ungetc vfprintf vprintf vsnprintf vsprintf y0 y1 yn""",
     )
 )
 
